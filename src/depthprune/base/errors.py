@@ -1,0 +1,67 @@
+"""Errors that a user can cause: what is wrong, where, and how to mend it."""
+
+from __future__ import annotations
+
+
+class DepthpruneError(Exception):
+    """A mistake a user can mend; the command line prints it without traceback and exits with 2.
+
+    Args:
+        what: one sentence that says what is wrong.
+        where: the file, line, option or block concerned.
+        mend: what the user can do about it.
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, mend: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.mend = mend
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  where: {self.where}")
+        if self.mend:
+            lines.append(f"  mend:  {self.mend}")
+        return "\n".join(lines)
+
+
+class RemovalError(DepthpruneError):
+    """A removal that is malformed or names blocks that the model does not have."""
+
+
+class InadmissibleRemovalError(DepthpruneError):
+    """A removal that this architecture cannot express or survive, with the reason."""
+
+
+class StackError(DepthpruneError):
+    """No block stack was found in a model, or more than one could be meant."""
+
+
+class ModelError(DepthpruneError):
+    """A model that cannot be found, read or built."""
+
+
+class TaskError(DepthpruneError):
+    """A task, dataset or sample that cannot be used as it is."""
+
+
+class MetricError(DepthpruneError):
+    """An unknown metric, or one that does not fit the task."""
+
+
+class StudyError(DepthpruneError):
+    """A study folder that cannot be opened, is in use, or belongs to something else."""
+
+
+class LayoutError(DepthpruneError):
+    """A result file that is not in a documented layout."""
+
+
+class FileError(DepthpruneError):
+    """A file or folder that cannot be read or written."""
+
+
+class MissingDependencyError(DepthpruneError):
+    """An optional package is needed for what was asked."""

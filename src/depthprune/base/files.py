@@ -1,0 +1,118 @@
+"""Files that are whole or absent: atomic writes, and JSON reading with errors that name the place."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from depthprune.base.errors import FileError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` so that a reader sees the old file or the new one, never a part.
+
+    Temporary file in the same folder, fsync, rename; missing parent folders are made.
+
+    Raises:
+        FileError: the folder cannot be written, or the disk is full; nothing is left behind.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes the file private; a result is as readable as any file the user makes.
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+        temporary = None
+    except OSError as error:
+        raise FileError(
+            f"cannot write {path.name}: {error.strerror or error}",
+            where=str(path),
+            mend="check that the folder exists, is writable and has free space",
+        ) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
+    """Write `value` as JSON (UTF-8), atomically; NaN and infinity are refused.
+
+    Raises:
+        FileError: the value holds NaN or infinity, or the file cannot be written.
+    """
+    try:
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise FileError(f"{path.name} would hold a number that JSON lacks: {error}") from error
+    write_text(path, text + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; bare `NaN` and `Infinity` are refused, they are not JSON.
+
+    Raises:
+        FileError: the file is missing, unreadable or not JSON (names line and column).
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise FileError("there is no such file", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise FileError(f"not a UTF-8 text file: {error.reason}", where=str(path)) from error
+    except OSError as error:
+        raise FileError(f"cannot read: {error.strerror or error}", where=str(path)) from error
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise FileError(
+            f"not valid JSON: {error.msg}",
+            where=f"{path}, line {error.lineno}, column {error.colno}",
+            mend="mend or delete the file; it may be half written",
+        ) from error
+    except RecursionError as error:
+        raise FileError("nested too deeply to be a result file", where=str(path)) from error
+    except ValueError as error:
+        raise FileError(str(error), where=str(path), mend="replace the value by null") from error
+
+
+def is_number(value: object) -> bool:
+    """Return whether `value` is a finite int or float (a bool is not a number)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder (and its parents) that can be written, and return it.
+
+    Raises:
+        FileError: it cannot be made, is a file, or is read-only.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise FileError(
+            f"cannot write into the folder: {error.strerror or error}",
+            where=str(path),
+            mend="choose a folder that you may write to",
+        ) from error
+    return path
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

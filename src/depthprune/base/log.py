@@ -1,0 +1,17 @@
+"""One logger for the package: warnings on stderr, details with `--verbose`."""
+
+from __future__ import annotations
+
+import logging
+
+logger = logging.getLogger("depthprune")
+
+
+def configure_logging(*, verbose: bool = False) -> None:
+    """Send the package's messages to stderr: warnings, or everything when `verbose`."""
+    logger.handlers.clear()
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
+    logger.propagate = False

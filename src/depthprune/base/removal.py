@@ -1,0 +1,88 @@
+"""The removal: which blocks are left out, as a sorted tuple of block indices; `()` is the baseline."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from depthprune.base.errors import RemovalError
+
+Removal = tuple[int, ...]
+"""Sorted, duplicate-free block indices of the original model, counted from 0."""
+
+
+def make_removal(blocks: Iterable[int]) -> Removal:
+    """Return `blocks` as a removal: sorted, each block once.
+
+    Raises:
+        RemovalError: an entry is not a non-negative int, or occurs twice.
+    """
+    given = list(blocks)
+    for block in given:
+        if isinstance(block, bool) or not isinstance(block, int) or block < 0:
+            raise RemovalError(
+                f"{block!r} is not a block index",
+                mend="block indices are whole numbers that count from 0",
+            )
+    removal = tuple(sorted(set(given)))
+    if len(removal) != len(given):
+        twice = sorted({block for block in given if given.count(block) > 1})
+        raise RemovalError(
+            f"block {twice[0]} is named twice in the removal {given}",
+            mend="name each block once",
+        )
+    return removal
+
+
+def parse_removal(text: str) -> Removal:
+    """Read a removal as users and file names write it: `"4,13"`, `"4 13"`, `"4-13"`, `"[4, 13]"`.
+
+    `""`, `"()"`, `"[]"`, `"none"` and `"baseline"` are the baseline.
+
+    Raises:
+        RemovalError: the text is not a list of block indices.
+    """
+    inner = text.strip().strip("()[]").strip()
+    if inner.lower() in {"", "none", "baseline"}:
+        return ()
+    parts = [part for part in re.split(r"[\s,\-]+", inner) if part]
+    if not parts or not all(re.fullmatch(r"\d{1,9}", part) for part in parts):
+        raise RemovalError(
+            f"{text!r} is not a removal", mend="write block indices such as 4,13 (or 4-13)"
+        )
+    return make_removal(int(part) for part in parts)
+
+
+def format_removal(removal: Removal, separator: str = "-") -> str:
+    """Return a removal as text, `"4-13"`; the baseline is `"baseline"`."""
+    return separator.join(map(str, removal)) if removal else "baseline"
+
+
+def check_removal(removal: Removal, num_blocks: int) -> Removal:
+    """Return `removal` when a model of `num_blocks` blocks can leave these blocks out.
+
+    Raises:
+        RemovalError: a block does not exist, or no block would be left.
+    """
+    outside = [block for block in removal if block >= num_blocks]
+    if outside:
+        raise RemovalError(
+            f"block {outside[0]} does not exist: the model has {num_blocks} blocks",
+            mend=f"name blocks from 0 to {num_blocks - 1}",
+        )
+    if num_blocks and len(removal) >= num_blocks:
+        raise RemovalError(
+            f"removing all {num_blocks} blocks leaves no model",
+            mend="leave at least one block active",
+        )
+    return removal
+
+
+def active_blocks(removal: Removal, num_blocks: int) -> tuple[int, ...]:
+    """Return the indices of the blocks that stay, ascending.
+
+    Raises:
+        RemovalError: see `check_removal`.
+    """
+    gone = set(check_removal(removal, num_blocks))
+    return tuple(block for block in range(num_blocks) if block not in gone)

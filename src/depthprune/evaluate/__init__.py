@@ -1,0 +1,1 @@
+"""How a model scores on a task under many removals."""

@@ -1,0 +1,1 @@
+"""Importance scores of blocks: compare, merge, select."""

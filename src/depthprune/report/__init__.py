@@ -1,0 +1,1 @@
+"""Tables, plots and text: only formatting, no arithmetic on results."""

@@ -1,0 +1,1 @@
+"""Which removals to measure next."""

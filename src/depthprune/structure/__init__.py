@@ -1,0 +1,1 @@
+"""Anatomy of checkpoints, without loading weights."""

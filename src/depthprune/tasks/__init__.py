@@ -1,0 +1,1 @@
+"""Datasets, prompts and metrics, and the embedded demo."""

@@ -1,0 +1,152 @@
+"""What a task is: samples, prompt, metric, answer length, task type and splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+TaskType = Literal[
+    "VQA",
+    "Captioning",
+    "Multiple Choice",
+    "Document QA",
+    "Scene Text QA",
+    "Exact Match",
+    "Language Modeling",
+]
+
+AnswerMode = Literal["generate", "choose", "read"]
+"""How a model answers: it generates text; it chooses the likeliest of `choices`; or it reads a
+given text and is scored on the probability of its tokens."""
+
+
+class ImageSource(Protocol):
+    """An image that is opened when it is needed."""
+
+    def open(self) -> Image:
+        """Return the picture in RGB; raises TaskError that names the file when unreadable."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question (or text) with what is needed to score an answer to it.
+
+    Attributes:
+        id: unique within the task, stable over runs and machines, e.g. `validation/17`.
+        question: the question alone; the task's prompt template puts it into words.
+        images: pictures that belong to the question, in order (empty for text tasks).
+        references: the accepted answers; annotator answers in order for VQA; captions; for a
+            text that is read, the text itself as the only entry.
+        choices: the options of a multiple choice question, in order A, B, C, ...
+    """
+
+    id: str
+    question: str
+    images: tuple[ImageSource, ...] = ()
+    references: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+
+
+class Scorer(Protocol):
+    """Scores answers to the samples of one split (it may know statistics of the whole split)."""
+
+    name: str
+    """The metric with what it depends on, e.g. `cider_d (nltk Treebank tokens)`."""
+
+    def score(self, sample: Sample, answer: str) -> float:
+        """Return the score of `answer`, usually 0..1 (caption metrics may exceed 1).
+
+        `answer` is the generated text (mode `generate`), the letter of the chosen option (mode
+        `choose`), or the JSON text `{"nll": float, "tokens": int, "correct": int}` (mode `read`).
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TaskSplit:
+    """The seeded sample of one split (or combined splits) of a task, ready to be evaluated.
+
+    Attributes:
+        task: the definition it was loaded from.
+        split: e.g. `validation` or `train+validation`.
+        samples: in a fixed order.
+        scorer: scores any of these samples.
+        fingerprint: identifies data, sample ids, prompt and metric; equal fingerprints mean that
+            scores may be compared sample by sample.
+    """
+
+    task: Task
+    split: str
+    samples: tuple[Sample, ...]
+    scorer: Scorer
+    fingerprint: str
+
+
+class Source(Protocol):
+    """Where the samples of a task come from."""
+
+    def splits(self) -> tuple[str, ...]:
+        """Return the names of the splits that are there."""
+        ...
+
+    def samples(self, split: str) -> SampleSequence:
+        """Return the samples of one split; raises TaskError where data are missing or broken."""
+        ...
+
+    def describe(self) -> str:
+        """Return a line that tells a user where the data lie."""
+        ...
+
+
+class SampleSequence(Protocol):
+    """A sequence of samples whose entries are made when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """A dataset plus its prompt, metric, answer length and task type.
+
+    Attributes:
+        name: with underscores, e.g. `coco_2014_vqa`; result folders use hyphens.
+        task_type: groups tasks in the findings.
+        source: where the samples come from.
+        prompt: template with `{question}` and, for multiple choice, `{choices}`.
+        metric: a name known to `depthprune.tasks.metrics`.
+        metric_options: passed to the metric.
+        answer: how the model answers, see `AnswerMode`.
+        max_new_tokens: the longest answer that is generated.
+        choice_format: how one option is written into `{choices}`, with `{letter}` and `{text}`.
+        choice_separator: between two options.
+        train_split: the data's name for the split that plays `train`.
+        validation_split: the data's name for the split that plays `validation` (`test` for
+            tally_qa).
+        enabled: whether `--task all` includes it.
+    """
+
+    name: str
+    task_type: TaskType
+    source: Source
+    prompt: str = "{question}"
+    metric: str = "exact_match"
+    metric_options: Mapping[str, Any] = field(default_factory=dict)
+    answer: AnswerMode = "generate"
+    max_new_tokens: int = 16
+    choice_format: str = "{letter}. {text}"
+    choice_separator: str = "\n"
+    train_split: str = "train"
+    validation_split: str = "validation"
+    enabled: bool = True
+
+    @property
+    def folder(self) -> str:
+        """The name of this task's result folder: hyphens instead of underscores."""
+        return self.name.replace("_", "-")
