@@ -1,0 +1,91 @@
+"""The stages of the demo's training: all numbers that matter, in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+#: Counting and multiple choice are learned last: they get more than their share.
+WEIGHTS = {
+    "know_vqa": 0.6,
+    "scene_text": 1.2,
+    "attr_vqa": 1.4,
+    "count": 2.0,
+    "mcq": 2.2,
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: how large the network is, what it starts from and how long it is trained."""
+
+    name: str
+    steps: int
+    batch: int
+    blocks: int
+    #: "vision" takes over the vision tower of the stage before; "grow" all of it, blocks at `places`.
+    start: str
+    places: tuple[int, ...] = ()
+    answers: bool = True
+    rate: float = 0.01
+    vision_share: float = 0.3
+    adam_rate: float = 0.0015
+    cells: float = 0.05
+    alignment: float = 0.15
+    layerdrop: float = 0.0
+    #: The share of the steps over which the learning rate goes down, at the end.
+    decay: float = 0.35
+    weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
+
+    def rate_at(self, step: int) -> float:
+        """The factor on the learning rates: warm up for 30 steps, hold, then decay linearly."""
+        warm = min(1.0, (step + 1) / 30)
+        left = 1 - step / self.steps
+        return warm * (1.0 if left > self.decay else max(0.02, left / self.decay))
+
+    @property
+    def decay_start(self) -> int:
+        """The first step with a lowered rate."""
+        return int(self.steps * (1 - self.decay))
+
+
+STAGES = (
+    Stage(
+        "vision",
+        steps=900,
+        batch=64,
+        blocks=1,
+        start="nothing",
+        answers=False,
+        cells=1.0,
+        vision_share=1.0,
+        weights={"know_vqa": 1.5, "scene_text": 2.0, "doc_vqa": 1.5},
+    ),
+    Stage(
+        "small",
+        steps=7000,
+        batch=24,
+        blocks=6,
+        start="vision",
+        cells=0.2,
+        alignment=0.3,
+        decay=0.15,
+    ),
+    Stage(
+        "grown",
+        steps=6000,
+        batch=24,
+        blocks=16,
+        start="grow",
+        places=(0, 1, 4, 7, 11, 15),
+        decay=0.35,
+    ),
+)
+
+
+def fingerprint(stages: tuple[Stage, ...], seed: int) -> str:
+    """A short name for everything that a finished chain of stages depends on."""
+    content = [seed, *(dataclasses.asdict(stage) for stage in stages)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
