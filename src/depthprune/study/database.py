@@ -1,0 +1,182 @@
+"""The study's SQLite file: its schema, how it is opened, and what its errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from depthprune.base.errors import StudyError
+
+APPLICATION_ID = 0x44505255
+"""Marks an SQLite file as a study (`PRAGMA application_id`); the bytes read `DPRU`."""
+
+SCHEMA_VERSION = 1
+"""`PRAGMA user_version`; raised with every change that an older depthprune cannot read."""
+
+# Blobs lie in a table of their own, so that reading all drops touches no page of scores.
+SCHEMA = """
+CREATE TABLE model (
+    id               INTEGER PRIMARY KEY CHECK (id = 1),
+    name             TEXT NOT NULL,
+    fingerprint      TEXT NOT NULL,
+    architecture     TEXT NOT NULL,
+    num_blocks       INTEGER NOT NULL CHECK (num_blocks > 0),
+    stack            TEXT NOT NULL,
+    parameters       INTEGER,
+    block_parameters TEXT
+);
+CREATE TABLE split (
+    id          INTEGER PRIMARY KEY,
+    task        TEXT NOT NULL,
+    task_type   TEXT NOT NULL,
+    split       TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    metric      TEXT NOT NULL,
+    sample_ids  BLOB NOT NULL,
+    UNIQUE (task, split, fingerprint)
+);
+CREATE TABLE settings (
+    id   INTEGER PRIMARY KEY,
+    text TEXT NOT NULL UNIQUE
+);
+CREATE TABLE measurement (
+    id          INTEGER PRIMARY KEY,
+    split_id    INTEGER NOT NULL REFERENCES split (id),
+    settings_id INTEGER NOT NULL REFERENCES settings (id),
+    removal     TEXT NOT NULL,
+    accuracy    REAL NOT NULL,
+    std         REAL,
+    num_samples INTEGER NOT NULL,
+    seconds     REAL NOT NULL,
+    created     TEXT NOT NULL,
+    origin      TEXT,
+    stated_drop REAL,
+    UNIQUE (split_id, settings_id, removal)
+);
+CREATE TABLE samples (
+    measurement_id INTEGER PRIMARY KEY REFERENCES measurement (id),
+    scores         BLOB NOT NULL,
+    answers        BLOB NOT NULL
+);
+"""
+
+_DAMAGED = "the study file is damaged or is not a study"
+_DAMAGED_MEND = "restore it from a copy, or move it away and measure anew"
+_EXPLANATIONS = {
+    sqlite3.SQLITE_FULL: ("the disk is full; nothing was stored", "free space, then run again"),
+    sqlite3.SQLITE_IOERR: (
+        "the disk failed or is full; nothing was stored",
+        "check the free space and the disk, then run again",
+    ),
+    sqlite3.SQLITE_READONLY: (
+        "the study cannot be written",
+        "check the permissions of the folder and of study.db, or open the study read-only",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        "the study file cannot be opened",
+        "check its permissions; a study in a read-only folder that was not closed must be copied",
+    ),
+    sqlite3.SQLITE_PERM: ("the study file may not be read", "check its permissions"),
+    sqlite3.SQLITE_BUSY: ("the study is in use by another program", "wait for it to end"),
+    sqlite3.SQLITE_LOCKED: ("the study is in use by another program", "wait for it to end"),
+    sqlite3.SQLITE_CORRUPT: (_DAMAGED, _DAMAGED_MEND),
+    sqlite3.SQLITE_NOTADB: (_DAMAGED, _DAMAGED_MEND),
+}
+
+
+@contextmanager
+def explained_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises inside the body into a StudyError that says how to mend it."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        # An extended result code holds its primary code in the lowest byte.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        what, mend = _EXPLANATIONS.get(code, (_DAMAGED, _DAMAGED_MEND))
+        raise StudyError(f"{what} ({error})", where=str(path), mend=mend) from error
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Run the body as one transaction: all of it is stored or nothing; part of an outer one."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite rolls back by itself after some errors (a full disk), not after all.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """Open the SQLite file and change nothing in it; a writer may create it, empty."""
+    address = path.resolve().as_uri()
+    if not read_only:
+        return sqlite3.connect(f"{address}?mode=rwc", uri=True, isolation_level=None)
+    connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None)
+    try:
+        is_empty(connection)
+    except sqlite3.OperationalError:
+        connection.close()
+        # In a folder that nobody can write, SQLite cannot make its index of the log; where there
+        # is no log, the file is whole by itself.
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        connection = sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def prepare_for_writing(connection: sqlite3.Connection) -> None:
+    """Set how commits reach the disk; readers do not block the writer, nor it them (WAL)."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL, not NORMAL: a measurement takes seconds, an fsync milliseconds, and so a power cut, too,
+    # loses nothing that was stored.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    """Return whether nothing was written yet (a process may end between creating and filling)."""
+    return not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+
+
+def create_schema(connection: sqlite3.Connection) -> None:
+    """Write the tables and the marks of a study; call inside a transaction."""
+    for statement in SCHEMA.split(";"):
+        if statement.strip():
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file that is no study, or one of a newer depthprune.
+
+    Raises:
+        StudyError: it is either.
+    """
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION_ID:
+        raise StudyError(
+            "an SQLite file, but not a study of depthprune",
+            where=str(path),
+            mend="choose another folder; this file was left as it is",
+        )
+    if version > SCHEMA_VERSION:
+        raise StudyError(
+            f"the study was written by a newer depthprune (schema {version}; "
+            f"this one knows {SCHEMA_VERSION})",
+            where=str(path),
+            mend="update depthprune: pip install --upgrade depthprune",
+        )

@@ -1,0 +1,99 @@
+"""The records a study is made of: the model, the splits it was measured on, the measurements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthprune.base.removal import Removal
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """The model a study is about.
+
+    Attributes:
+        name: as the user names it (a path or hub name).
+        fingerprint: identifies the weights and the config; equal means the same model.
+        architecture: the class name, e.g. `LlamaForCausalLM`.
+        num_blocks: the number of blocks of the unpruned stack.
+        stack: where the blocks lie in the model, e.g. `model.layers`.
+        parameters: of the whole model, when known.
+        block_parameters: parameters of each block, when known.
+    """
+
+    name: str
+    fingerprint: str
+    architecture: str
+    num_blocks: int
+    stack: str
+    parameters: int | None = None
+    block_parameters: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """One split of a task, as it was measured.
+
+    Attributes:
+        task: with underscores, e.g. `coco_2014_vqa`.
+        task_type: e.g. `VQA`; empty when unknown (imported results).
+        split: e.g. `train+validation`.
+        fingerprint: identifies data, sample ids, prompt and metric.
+        sample_ids: in the order of every measurement's scores; empty when unknown.
+        metric: the metric with what it depends on.
+    """
+
+    task: str
+    task_type: str
+    split: str
+    fingerprint: str
+    sample_ids: tuple[str, ...]
+    metric: str
+
+
+@dataclass(frozen=True)
+class StoredSplit:
+    """A split that a study holds, with the decoding settings it was measured under."""
+
+    key: int
+    record: SplitRecord
+    settings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How the model scores on one split without the blocks of one removal.
+
+    Attributes:
+        task: of the split.
+        split: e.g. `validation`.
+        removal: the blocks left out; `()` is the baseline.
+        accuracy: the float64 mean of the scores.
+        std: population standard deviation over the samples; NaN when unknown (imported).
+        num_samples: 0 when unknown (imported).
+        scores: float32 array of shape (num_samples,), in the order of the split's sample ids; None
+            when unknown (imported) or not asked for.
+        answers: the answers behind the scores, in the same order; None as for `scores`.
+        seconds: how long the measurement took; 0.0 for imported results.
+        settings: the decoding settings, see `Evaluator.settings`.
+        created: when it was stored, ISO 8601 in UTC.
+        origin: None when measured by this study; else where it was imported from.
+        stated_drop: the drop as an imported file states it (it may be rounded); None otherwise.
+    """
+
+    task: str
+    split: str
+    removal: Removal
+    accuracy: float
+    std: float
+    num_samples: int
+    scores: NDArray[np.float32] | None
+    answers: tuple[str, ...] | None
+    seconds: float
+    settings: str
+    created: str
+    origin: str | None = None
+    stated_drop: float | None = None
