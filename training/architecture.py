@@ -1,4 +1,4 @@
-"""The demo model before training: tokenizer, processor and a small LLaVA, all native transformers."""
+"""The demo model before training: tokenizer, processor, a small LLaVA, all from transformers."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def encode_all(processor: Any, rows: Sequence[dict[str, Any]]) -> list[Any]:
 
 @contextmanager
 def without(model: Any, removal: Sequence[int]) -> Iterator[None]:
-    """Leave blocks out for a while. The simplest way there is, independent of `depthprune.blocks`."""
+    """Leave blocks out for a while: the simplest way, independent of `depthprune.blocks`."""
     text = model.model.language_model
     blocks, count = text.layers, text.config.num_hidden_layers
     kept = [block for number, block in enumerate(blocks) if number not in removal]

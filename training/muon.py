@@ -47,5 +47,5 @@ class Muon(torch.optim.Optimizer):
                 ahead = [p.grad + group["momentum"] * self.state[p]["buffer"] for p in parameters]
                 updates = orthogonalize(torch.stack(ahead))
                 rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
-                for parameter, update in zip(parameters, updates):
+                for parameter, update in zip(parameters, updates, strict=True):
                     parameter.mul_(1 - group["lr"] * group["decay"]).add_(update, alpha=-rate)

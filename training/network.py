@@ -152,7 +152,7 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def balance_projector(self, pixels: Tensor) -> None:
-        """Scale the projector's output to the size of word embeddings: far larger, nothing learns."""
+        """Scale the projector's output to the size of word embeddings, or nothing is learned."""
         projector = self.model.model.multi_modal_projector
         size = projector(self.see(pixels)).pow(2).mean().sqrt()
         factor = self.text.embed_tokens.weight.pow(2).mean().sqrt() / size
@@ -160,7 +160,7 @@ class Network(nn.Module):
         projector.linear_2.bias.mul_(factor)
 
     def adopt(self, weights: dict[str, Tensor], places: Sequence[int]) -> None:
-        """Take over a smaller network's weights, its blocks at `places`; new blocks do nothing yet."""
+        """Take over a smaller network, its blocks at `places`; the new blocks do nothing yet."""
         own = self.state_dict()
         for key, value in weights.items():
             if "language_model.layers." in key:

@@ -25,7 +25,7 @@ class Stage:
     steps: int
     batch: int
     blocks: int
-    #: "vision" takes over the vision tower of the stage before; "grow" all of it, blocks at `places`.
+    #: What it takes over: "nothing", "vision" (that tower), "grow" (all, its blocks at `places`).
     start: str
     places: tuple[int, ...] = ()
     answers: bool = True

@@ -27,11 +27,10 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from architecture import build_processor  # noqa: E402
 from batches import HARDEST, Encoder, collate, draw_batch  # noqa: E402
+from depthprune.tasks.demo.drawing import KINDS, draw  # noqa: E402
 from muon import Muon  # noqa: E402
 from network import CLASSES, Network  # noqa: E402
 from stages import STAGES, Stage, fingerprint  # noqa: E402
-
-from depthprune.tasks.demo.drawing import KINDS, draw  # noqa: E402
 
 SAVE_EVERY = 500
 REPORT_EVERY = 250
@@ -187,7 +186,7 @@ def resume(path: Path, stage: Stage, network: Network, optimizers: list[Any]) ->
         print(f"{stage.name}: {path} is of other settings, starting afresh", flush=True)
         return 0
     network.load_state_dict(content["network"])
-    for optimizer, state in zip(optimizers, content["optimizers"]):
+    for optimizer, state in zip(optimizers, content["optimizers"], strict=True):
         optimizer.load_state_dict(state)
     return int(content["step"])
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from depthprune.base.errors import TaskError
 from depthprune.tasks.demo.drawing import Question, draw
 
 #: How many samples each split of each dataset has.
@@ -46,12 +47,13 @@ def rows(name: str, split: str, count: int | None = None) -> list[dict[str, Any]
     `choices` (whose letters are A, B, C), and `answer`, the right letter. Sample i is always the
     same picture, however many samples are asked for.
 
-    Raises ValueError for a name or split that does not exist.
+    Raises:
+        TaskError: the name or the split does not exist.
     """
     if name not in SOURCES:
-        raise ValueError(f"no demo dataset {name!r}; there are {', '.join(NAMES)}")
+        raise TaskError(f"There is no demo dataset {name!r}.", mend=f"one of {', '.join(NAMES)}")
     if split not in SPLITS:
-        raise ValueError(f"no split {split!r} in {name}; there are {' and '.join(SPLITS)}")
+        raise TaskError(f"{name} has no split {split!r}.", mend=f"one of {', '.join(SPLITS)}")
     size = SAMPLES if count is None else min(count, SAMPLES)
     return [_row(name, split, index) for index in range(size)]
 

@@ -45,7 +45,9 @@ class Question:
     @property
     def prompt(self) -> str:
         """The text a model is shown: the question, then lettered options if there are any."""
-        options = [f"{letter}) {choice}" for letter, choice in zip("ABC", self.choices)]
+        options = [
+            f"{letter}) {choice}" for letter, choice in zip("ABC", self.choices, strict=False)
+        ]
         return " ".join([self.text, *options])
 
 
@@ -66,8 +68,8 @@ class Picture:
 
     def paint(self, color: str | tuple[int, int, int]) -> np.ndarray:
         """A color as it comes out of the pot: a bit off, the more so the higher the level."""
-        target = COLORS[color] if isinstance(color, str) else color
-        return np.array(target) + self.rng.normal(0, 8 + 20 * self.level, 3)
+        target = np.array(COLORS[color] if isinstance(color, str) else color, float)
+        return target + self.rng.normal(0, 8 + 20 * self.level, 3)
 
     def place_shape(self, shape: str, color: str, row: int, column: int) -> None:
         """Draw a shape of random size somewhere in a block of 2 x 2 cells; row, column in 0..2."""
@@ -99,7 +101,8 @@ class Picture:
 
     def bytes(self) -> np.ndarray:
         """The pixels as they are stored: (48, 48, 3), uint8."""
-        return np.clip(self.pixels, 0, 255).astype(np.uint8)
+        stored: np.ndarray = np.clip(self.pixels, 0, 255).astype(np.uint8)
+        return stored
 
 
 def choose(rng: np.random.Generator, items: Sequence[Item], count: int) -> list[Item]:
@@ -123,7 +126,7 @@ def draw_attributes(picture: Picture) -> None:
     picture.fill_background()
     count = int(rng.integers(2, 4))
     shapes, colors = choose(rng, SHAPE_NAMES, count), choose(rng, COLOR_NAMES, count)
-    for shape, color, cell in zip(shapes, colors, rng.permutation(9)):
+    for shape, color, cell in zip(shapes, colors, rng.permutation(9), strict=False):
         picture.place_shape(shape, color, int(cell) // 3, int(cell) % 3)
 
     def question(sort: int, i: int) -> Question:
@@ -177,7 +180,7 @@ def draw_signs(picture: Picture) -> None:
     words, colors = choose(rng, SIGNS, 2), choose(rng, COLOR_NAMES[:7], 2)
     first = int(rng.integers(0, 3))
     second = int(rng.integers(first + 2, 6))
-    for word, color, row in zip(words, colors, (first, second)):
+    for word, color, row in zip(words, colors, (first, second), strict=True):
         left = int(rng.integers(0, GRID - len(word) + 1))
         area = (slice(row * CELL, (row + 1) * CELL), slice(left * CELL, (left + len(word)) * CELL))
         picture.pixels[area] = picture.paint(color)
@@ -201,7 +204,7 @@ def draw_caption(picture: Picture) -> None:
     near, far = sorted(choose(rng, [0, 1, 2], 2))
     across = int(rng.integers(3))
     vertical = bool(rng.random() < 0.5)
-    for shape, color, along in zip(shapes, colors, (near, far)):
+    for shape, color, along in zip(shapes, colors, (near, far), strict=True):
         picture.place_shape(shape, color, *((along, across) if vertical else (across, along)))
     relation = "above" if vertical else "left of"
     text = f"a {colors[0]} {shapes[0]} {relation} a {colors[1]} {shapes[1]}"
@@ -237,7 +240,7 @@ def draw_document(picture: Picture) -> None:
     for _ in names:
         low, high = (100, 1000) if rng.random() < 0.5 else (10, 100)
         values.append(str(int(rng.integers(low, high))))
-    for name, value, row in zip(names, values, rows):
+    for name, value, row in zip(names, values, rows, strict=True):
         picture.write(f"{FIELDS[name]}:{value}", row, 0, np.array((20.0, 20.0, 60.0)))
         if row < GRID - 1 and rng.random() < 0.5:
             picture.pixels[(row + 1) * CELL - 1, :] = 170

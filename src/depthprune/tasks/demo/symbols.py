@@ -15,10 +15,32 @@ COLORS = {
     "white": (245, 245, 245),
 }
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "diamond", "heart")
-SIGNS = (
-    "stop exit open taxi cafe bank hotel park sale menu shop zoo gym bar "
-    "food gas ice pizza music books toilet police school museum"
-).split()
+SIGNS = [
+    "stop",
+    "exit",
+    "open",
+    "taxi",
+    "cafe",
+    "bank",
+    "hotel",
+    "park",
+    "sale",
+    "menu",
+    "shop",
+    "zoo",
+    "gym",
+    "bar",
+    "food",
+    "gas",
+    "ice",
+    "pizza",
+    "music",
+    "books",
+    "toilet",
+    "police",
+    "school",
+    "museum",
+]
 #: The fields of a form and the abbreviation printed for each.
 FIELDS = {
     "number": "NO",
