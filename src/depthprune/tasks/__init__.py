@@ -1,1 +1,18 @@
 """Datasets, prompts and metrics, and the embedded demo."""
+
+from depthprune.tasks.load import load_split
+from depthprune.tasks.prompt import messages, render_prompt
+from depthprune.tasks.registry import get_task, list_tasks, load_task_file
+from depthprune.tasks.task import Sample, Task, TaskSplit
+
+__all__ = [
+    "Sample",
+    "Task",
+    "TaskSplit",
+    "get_task",
+    "list_tasks",
+    "load_split",
+    "load_task_file",
+    "messages",
+    "render_prompt",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -65,6 +65,10 @@ class Scorer(Protocol):
         `choose`), or the JSON text `{"nll": float, "tokens": int, "correct": int}` (mode `read`).
         """
         ...
+
+    def score_many(self, samples: Sequence[Sample], answers: Sequence[str]) -> list[float]:
+        """Return `score` of each pair; a metric that is quicker with many at once overrides it."""
+        return [self.score(sample, answer) for sample, answer in zip(samples, answers, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,180 @@
+"""Task definitions as data: one YAML entry per task, checked field by field."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from depthprune.base.errors import TaskError
+from depthprune.tasks.python_file import object_of_python_file
+from depthprune.tasks.sources.demo import DemoSource
+from depthprune.tasks.sources.fields import Fields
+from depthprune.tasks.sources.hub import HubSource
+from depthprune.tasks.sources.images import inside
+from depthprune.tasks.sources.local import LocalSource
+from depthprune.tasks.task import AnswerMode, Source, Task, TaskType
+
+
+class FieldNames(BaseModel):
+    """Which columns of the data hold what; see `Fields`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: str | list[str] = Field(default_factory=list)
+    answers: str = ""
+    choices: str = ""
+    image: str | list[str] = Field(default_factory=list)
+    records: str = ""
+
+    def to_fields(self) -> Fields:
+        """Return these names in the form that the sources use."""
+        return Fields(
+            question=_names(self.question),
+            answers=self.answers,
+            choices=self.choices,
+            images=_names(self.image),
+            records=self.records,
+        )
+
+
+class Definition(BaseModel):
+    """One entry of a task file; exactly one of `hub`, `path`, `module` and `demo` is given."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    task_type: TaskType
+    hub: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    path: str | dict[str, str] | None = None
+    module: str | None = None
+    demo: str | None = None
+    fields: FieldNames | None = None
+    prompt: str = "{question}"
+    metric: str = "exact_match"
+    metric_options: dict[str, Any] = Field(default_factory=dict)
+    answer: AnswerMode = "generate"
+    max_new_tokens: int = Field(default=16, ge=1)
+    choice_format: str = "{letter}. {text}"
+    choice_separator: str = "\n"
+    train_split: str = "train"
+    validation_split: str = "validation"
+    enabled: bool = True
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        given = [key for key in ("hub", "path", "module", "demo") if getattr(self, key)]
+        if len(given) != 1:
+            raise ValueError("give exactly one of hub, path and module: where the data come from")
+        return self
+
+    def to_task(self, name: str, folder: Path) -> Task:
+        """Return the task; paths are relative to `folder`, where the task file lies.
+
+        Raises:
+            TaskError: a path leaves the folder, or the Python object is missing.
+        """
+        settings = self.model_dump(include=TASK_SETTINGS)
+        return Task(name=name, source=self._source(folder), **settings)
+
+    def _source(self, folder: Path) -> Source:
+        fields = self.fields.to_fields() if self.fields else None
+        if self.demo:
+            return DemoSource(self.demo)
+        if self.hub:
+            return HubSource(self.hub, self.config, self.revision, fields)
+        if self.module:
+            file, _, attribute = self.module.partition(":")
+            return object_of_python_file(inside(folder, file), attribute)
+        if isinstance(self.path, dict):
+            return LocalSource({split: folder / path for split, path in self.path.items()}, fields)
+        return LocalSource(folder / str(self.path), fields)
+
+
+TASK_SETTINGS = {
+    "task_type", "prompt", "metric", "metric_options", "answer", "max_new_tokens",
+    "choice_format", "choice_separator", "train_split", "validation_split", "enabled",
+}  # fmt: skip
+
+
+def read_definitions(path: Path) -> list[Task]:
+    """Read the tasks of a YAML file: a mapping from task name to definition.
+
+    Raises:
+        TaskError: the file is not such a mapping; names the line, and for a field that does not
+            exist the fields that do.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        entries = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or error
+        raise TaskError(f"not a YAML file: {problem}", where=f"{path}{line}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError(f"cannot read the task file: {error}", where=str(path)) from error
+    if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
+        raise TaskError(
+            "a task file maps names of tasks to their definitions",
+            where=str(path),
+            mend="write `my_task:` and below it, indented, `task_type:`, `path:`, ...",
+        )
+    return [_to_task(path, node, str(name), entry) for name, entry in entries.items()]
+
+
+def _to_task(path: Path, node: yaml.Node | None, name: str, entry: dict[str, Any]) -> Task:
+    task_name = name.replace("-", "_")
+    if not task_name.isidentifier():
+        raise TaskError(
+            f"{name!r} cannot be the name of a task",
+            where=f"{path}, line {_line_of(node, (name,))}",
+            mend="use letters, digits and underscores",
+        )
+    try:
+        definition = Definition.model_validate(entry)
+    except ValidationError as error:
+        raise _explain(path, node, name, error) from error
+    return definition.to_task(task_name, path.parent)
+
+
+def _explain(path: Path, node: yaml.Node | None, name: str, error: ValidationError) -> TaskError:
+    first = error.errors()[0]
+    location = (name, *(str(part) for part in first["loc"]))
+    field = ".".join(str(part) for part in first["loc"])
+    where = f"{path}, line {_line_of(node, location)}, task {name}"
+    if first["type"] == "extra_forbidden":
+        known = list(FieldNames.model_fields if len(location) > 2 else Definition.model_fields)
+        close = difflib.get_close_matches(location[-1], known, n=2)
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        return TaskError(
+            f"a task has no field {field!r}", where=where, mend=f"{hint}fields: {', '.join(known)}"
+        )
+    what = f"the field {field!r}: {first['msg']}" if field else first["msg"]
+    return TaskError(what, where=where)
+
+
+def _line_of(node: yaml.Node | None, location: Sequence[str]) -> int:
+    """Return the line of the key that `location` leads to, as far as it exists."""
+    line = 1
+    for part in location:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        for key, value in node.value:
+            if str(key.value) == part:
+                line, node = key.start_mark.line + 1, value
+                break
+        else:
+            break
+    return line
+
+
+def _names(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)

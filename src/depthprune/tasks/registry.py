@@ -1,0 +1,110 @@
+"""Find a task by name: built in, of the embedded demo, or in a user's file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from importlib.resources import files as package_files
+from pathlib import Path
+
+from depthprune.base.errors import TaskError
+from depthprune.base.log import logger
+from depthprune.tasks.definition import read_definitions
+from depthprune.tasks.python_file import tasks_of_python_file
+from depthprune.tasks.sources.hub import HubSource
+from depthprune.tasks.sources.local import LocalSource
+from depthprune.tasks.task import Task
+
+SHIPPED = ("builtin.yaml", "demo.yaml")
+
+
+def get_task(
+    name: str,
+    data_dir: Path | str | None = None,
+    files: Iterable[Path | str] = (),
+    *,
+    download: bool = False,
+) -> Task:
+    """Return the task of this name; hyphens and underscores are the same.
+
+    Args:
+        name: e.g. `demo_okvqa` or `coco-2014-vqa`.
+        data_dir: a folder with local copies of the data of hub tasks: `DIR/{task}/{split}.jsonl`,
+            `.json`, `.parquet` or a folder; see docs/tasks.md.
+        files: task files of the user (YAML, or Python, which is executed).
+        download: whether data may be fetched from the Hugging Face hub; otherwise only what is
+            in its cache is used.
+
+    Raises:
+        TaskError: there is no such task, its file is malformed, or `data_dir` lacks its data.
+    """
+    tasks = _all_tasks(files)
+    wanted = name.strip().replace("-", "_")
+    if wanted not in tasks:
+        close = difflib.get_close_matches(wanted, tasks, n=3)
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        raise TaskError(
+            f"there is no task {name!r}",
+            mend=f"{hint}known tasks: {', '.join(tasks)}; your own come with --task-file",
+        )
+    task = tasks[wanted]
+    if not isinstance(task.source, HubSource):
+        return task
+    if data_dir is not None:
+        return replace(task, source=_local_copy(task, task.source, Path(data_dir)))
+    return replace(task, source=replace(task.source, download=download))
+
+
+def list_tasks(files: Iterable[Path | str] = ()) -> list[Task]:
+    """Return every task that is known: built in, of the demo, and in the user's files.
+
+    Raises:
+        TaskError: a file is malformed.
+    """
+    return list(_all_tasks(files).values())
+
+
+def load_task_file(path: Path | str) -> list[Task]:
+    """Read the tasks of a user's file.
+
+    A YAML file holds one entry per task. A Python file is **executed**, and the `Task` objects at
+    its top level are taken: only name files that you trust.
+
+    Raises:
+        TaskError: the file is missing, malformed (names line and field), or holds no task.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TaskError("there is no such task file", where=str(path))
+    tasks = tasks_of_python_file(path) if path.suffix == ".py" else read_definitions(path)
+    if not tasks:
+        raise TaskError("the file holds no task", where=str(path))
+    return tasks
+
+
+def _all_tasks(files: Iterable[Path | str]) -> Mapping[str, Task]:
+    tasks: dict[str, Task] = {}
+    for shipped in SHIPPED:
+        text = package_files("depthprune.tasks").joinpath(shipped)
+        tasks |= {task.name: task for task in read_definitions(Path(str(text)))}
+    for path in files:
+        for task in load_task_file(path):
+            if task.name in tasks:
+                logger.warning("%s replaces the task %s that was known before", path, task.name)
+            tasks[task.name] = task
+    return tasks
+
+
+def _local_copy(task: Task, source: HubSource, data_dir: Path) -> LocalSource:
+    if not data_dir.is_dir():
+        raise TaskError("there is no such data folder", where=str(data_dir))
+    for name in (task.folder, task.name):
+        if (data_dir / name).is_dir():
+            return LocalSource(data_dir / name, source.fields, or_plain=True)
+    present = sorted(entry.name for entry in data_dir.iterdir() if entry.is_dir())
+    raise TaskError(
+        f"the data folder has no copy of {task.name}",
+        where=str(data_dir / task.folder),
+        mend=f"folders that are there: {', '.join(present) or 'none'}",
+    )

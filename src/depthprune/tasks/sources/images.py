@@ -1,0 +1,118 @@
+"""Pictures that are opened on demand: files inside the data folder, encoded bytes, base64."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from depthprune.base.errors import TaskError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# The first characters of JPEG, PNG, GIF, WebP, BMP and TIFF files in base64. A path does not begin
+# like this and consist of base64's letters: an extension's dot is none.
+_BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk", "SUkqA", "TU0AK")
+
+
+@dataclass(frozen=True)
+class LazyImage:
+    """A picture of one row, read when it is opened.
+
+    Attributes:
+        read: returns the cell: a path, base64 text, encoded bytes, or `{bytes, path}` as the
+            Hugging Face hub writes it.
+        root: the folder that paths are relative to and must not leave; None forbids paths.
+        place: tells a user which row this is.
+    """
+
+    read: Callable[[], Any]
+    root: Path | None
+    place: str
+
+    def open(self) -> Image:
+        """Return the picture in RGB; raises TaskError that names the file when unreadable."""
+        from PIL import Image, UnidentifiedImageError
+
+        encoded, place = self._encoded()
+        try:
+            with Image.open(io.BytesIO(encoded)) as picture:
+                return picture.convert("RGB")
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as error:
+            problem: Exception = error
+        except Image.DecompressionBombError as error:
+            problem = error
+        raise TaskError(
+            f"the image cannot be read: {problem}",
+            where=place,
+            mend="replace the image, or leave its row out",
+        ) from problem
+
+    def digest(self) -> str:
+        """Return the hash of the encoded bytes; raises TaskError when the file is missing."""
+        return hashlib.sha256(self._encoded()[0]).hexdigest()
+
+    def _encoded(self) -> tuple[bytes, str]:
+        """Return the encoded bytes and the place they come from."""
+        cell = self.read()
+        if isinstance(cell, dict):
+            cell = cell.get("bytes") or cell.get("path")
+        if isinstance(cell, bytes | bytearray | memoryview):
+            return bytes(cell), self.place
+        if not isinstance(cell, str) or not cell:
+            raise TaskError(f"{str(cell)[:60]!r} is not an image", where=self.place)
+        encoded = _decode_base64(cell)
+        if encoded is not None:
+            return encoded, self.place
+        return self._file_bytes(cell)
+
+    def _file_bytes(self, path: str) -> tuple[bytes, str]:
+        if self.root is None:
+            raise TaskError("these data may not refer to image files", where=self.place)
+        try:
+            file = inside(self.root, path)
+            return file.read_bytes(), f"{file} ({self.place})"
+        except OSError as error:
+            raise TaskError(
+                f"the image file cannot be read: {error.strerror or error}",
+                where=f"{path[:200]} ({self.place})",
+                mend=f"image paths are relative to {self.root}",
+            ) from error
+
+
+def inside(root: Path, path: str) -> Path:
+    """Return `path`, relative to `root`, when it stays inside `root`, symbolic links followed.
+
+    Raises:
+        TaskError: it leads out of the folder, or is no path at all.
+        OSError: it cannot be looked up.
+    """
+    try:
+        folder = root.resolve()
+        target = (folder / path).resolve()
+    except ValueError as error:
+        raise TaskError(f"{path[:60]!r} is not a path: {error}", where=str(root)) from error
+    if not target.is_relative_to(folder) or ".." in Path(path).parts:
+        raise TaskError(
+            f"the path {path!r} leads out of the data folder",
+            where=str(root),
+            mend="put the file into the folder itself; links and .. that leave it are not followed",
+        )
+    return target
+
+
+def _decode_base64(text: str) -> bytes | None:
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    elif not text.startswith(_BASE64_STARTS):
+        return None
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return None
