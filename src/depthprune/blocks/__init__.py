@@ -1,1 +1,60 @@
 """Find the block stack of a model, and run the model without some of its blocks."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from depthprune.blocks.admissible import (
+        Admissibility,
+        admissibility,
+        check_admissible,
+        inadmissible_reason,
+    )
+    from depthprune.blocks.fingerprint import model_fingerprint
+    from depthprune.blocks.layer_fields import layer_fields, shorten_config, shorten_dict
+    from depthprune.blocks.models import LoadedModel, load_model
+    from depthprune.blocks.skipping import skip
+    from depthprune.blocks.stack import Stack, find_stack, find_stacks
+
+_HOMES = {
+    "Admissibility": "admissible",
+    "LoadedModel": "models",
+    "Stack": "stack",
+    "admissibility": "admissible",
+    "check_admissible": "admissible",
+    "find_stack": "stack",
+    "find_stacks": "stack",
+    "inadmissible_reason": "admissible",
+    "layer_fields": "layer_fields",
+    "load_model": "models",
+    "model_fingerprint": "fingerprint",
+    "shorten_config": "layer_fields",
+    "shorten_dict": "layer_fields",
+    "skip": "skipping",
+}
+
+__all__ = [
+    "Admissibility",
+    "LoadedModel",
+    "Stack",
+    "admissibility",
+    "check_admissible",
+    "find_stack",
+    "find_stacks",
+    "inadmissible_reason",
+    "layer_fields",
+    "load_model",
+    "model_fingerprint",
+    "shorten_config",
+    "shorten_dict",
+    "skip",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: torch and transformers take seconds."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

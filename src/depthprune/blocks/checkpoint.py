@@ -1,0 +1,105 @@
+"""Find the files of a checkpoint: a folder, or a model of the hub in the local cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from depthprune.base.errors import FileError, ModelError
+from depthprune.base.files import read_json
+
+_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+_SINGLE_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+def checkpoint_folder(source: str | Path, *, revision: str | None = None) -> Path:
+    """Return the folder that holds `config.json` of a checkpoint.
+
+    Args:
+        source: a folder, or the name of a model on the hub; that is looked up in the local cache
+            first, and asked for on the network only when it is not there.
+        revision: of the model on the hub.
+
+    Raises:
+        ModelError: there is neither, or the folder has no `config.json`.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelError(
+                "the folder has no config.json, so it is not a checkpoint",
+                where=str(path),
+                mend="name the folder that `save_pretrained` wrote",
+            )
+        return path
+    if path.exists():
+        raise ModelError(
+            "a model is a folder, this is a file", where=str(path), mend="name its folder"
+        )
+    if _is_path(str(source)):
+        raise ModelError("there is no such model", where=str(path), mend="check the path")
+    return _hub_folder(str(source), revision)
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """Return the weight files of a checkpoint folder, in order of name.
+
+    Raises:
+        ModelError: it has none, its index is broken, or names a file that is not in the folder.
+    """
+    for index in _INDEXES:
+        if (folder / index).is_file():
+            return tuple(_indexed_file(folder, index, name) for name in _file_names(folder / index))
+    for name in _SINGLE_FILES:
+        if (folder / name).is_file():
+            return (folder / name,)
+    raise ModelError(
+        "the checkpoint has no weights",
+        where=str(folder),
+        mend="it needs model.safetensors (or pytorch_model.bin), or their parts with an index",
+    )
+
+
+def _file_names(index: Path) -> list[str]:
+    try:
+        content: Any = read_json(index)
+        return sorted({str(name) for name in content["weight_map"].values()})
+    except (FileError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            "the index of the weight files is broken",
+            where=str(index),
+            mend="download the checkpoint again",
+        ) from error
+
+
+def _indexed_file(folder: Path, index: str, name: str) -> Path:
+    if Path(name).name != name or not (folder / name).is_file():
+        raise ModelError(
+            f"the index of the weights names {name!r}, which is not in the folder",
+            where=str(folder / index),
+            mend="download the checkpoint again",
+        )
+    return folder / name
+
+
+def _is_path(source: str) -> bool:
+    """Return whether a name can only be a path: hub names are `name` or `owner/name`."""
+    return source.startswith((".", "/", "~", "\\")) or source.count("/") > 1 or "\\" in source
+
+
+def _hub_folder(name: str, revision: str | None) -> Path:
+    from transformers.utils import cached_file
+
+    for only_cache in (True, False):
+        try:
+            found = cached_file(name, "config.json", revision=revision, local_files_only=only_cache)
+        except (OSError, ValueError) as error:
+            failure = error
+            continue
+        if found:
+            return Path(found).parent
+    raise ModelError(
+        f"there is no model {name!r}: no such folder, not in the local cache, not on the hub",
+        where=str(failure).splitlines()[0],
+        mend="check the name; gated models need `huggingface-cli login`",
+    ) from failure

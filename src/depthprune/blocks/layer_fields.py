@@ -1,0 +1,369 @@
+"""What a configuration says layer by layer, and the configuration of a model without some blocks.
+
+One table (`LAYER_FIELDS`) says for every known field how it follows the blocks that stay. All of it
+works on plain dictionaries, so that a `config.json` on disk is shortened by the same code.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from depthprune.base.errors import StackError
+from depthprune.base.removal import Removal, active_blocks
+from depthprune.blocks.skeleton import rebuild_config
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+Section = dict[str, Any]
+"""A configuration, or a configuration inside one, as a plain dictionary."""
+
+
+@dataclass(frozen=True)
+class Shortening:
+    """The blocks that stay (`kept`, ascending) out of `num_blocks`."""
+
+    kept: tuple[int, ...]
+    num_blocks: int
+
+    @property
+    def position(self) -> dict[int, int]:
+        """The new index of every block that stays."""
+        return {block: index for index, block in enumerate(self.kept)}
+
+
+Rule = Callable[[Section, str, Shortening], None]
+
+
+def filter_list(section: Section, name: str, short: Shortening) -> None:
+    """Keep the entries of the blocks that stay in a list (or string) of one entry per block."""
+    value = section[name]
+    if isinstance(value, str) and len(value) == short.num_blocks:
+        section[name] = "".join(value[block] for block in short.kept)
+    elif isinstance(value, list | tuple) and len(value) == short.num_blocks:
+        section[name] = [value[block] for block in short.kept]
+
+
+def remap_indices(section: Section, name: str, short: Shortening) -> None:
+    """Rename the block indices in a list of them; those of missing blocks go."""
+    value = section[name]
+    if isinstance(value, list | tuple) and all(type(entry) is int for entry in value):
+        position = short.position
+        last = short.num_blocks
+        absolute = [entry + last if entry < 0 else entry for entry in value]
+        section[name] = [
+            entry if entry < 0 or entry >= last else position[block]
+            for entry, block in zip(value, absolute, strict=True)
+            if block in position or block >= last
+        ]
+
+
+def remap_keys(section: Section, name: str, short: Shortening) -> None:
+    """Rename the keys of a dictionary that is keyed by block index."""
+    value = section[name]
+    if isinstance(value, dict):
+        position = short.position
+        section[name] = {
+            str(position[int(key)]) if isinstance(key, str) else position[key]: entry
+            for key, entry in value.items()
+            if int(key) in position
+        }
+
+
+def count_leading(section: Section, name: str, short: Shortening) -> None:
+    """Recount a field that says how many blocks at the start are of another kind."""
+    if type(section[name]) is int:
+        section[name] = sum(block < section[name] for block in short.kept)
+
+
+def count_trailing(section: Section, name: str, short: Shortening) -> None:
+    """Recount a field that says how many blocks at the end are of another kind."""
+    if type(section[name]) is int:
+        first = short.num_blocks - section[name]
+        section[name] = sum(block >= first for block in short.kept)
+
+
+def scale_by_root(section: Section, name: str, short: Shortening) -> None:
+    """Keep a residual scale that the model divides by the root of its number of blocks."""
+    if isinstance(section[name], int | float):
+        section[name] *= math.sqrt(len(short.kept) / short.num_blocks)
+
+
+def rewrite_runs(section: Section, name: str, short: Shortening) -> None:
+    """Rewrite `[[["global", "local"], 6]]` (a pattern and its repetitions) entry by entry."""
+    entries = [kind for kinds, times in section[name] for kind in list(kinds) * times]
+    if len(entries) == short.num_blocks:
+        section[name] = [[[entries[block]], 1] for block in short.kept]
+
+
+def remap_pairs(section: Section, name: str, short: Shortening) -> None:
+    """Rename the block index in pairs (feature layer, block that it enters).
+
+    What enters a missing block enters the next block that stays.
+    """
+    section[name] = [
+        [
+            feature,
+            next((index for index, kept in enumerate(short.kept) if kept >= block), block)
+            if 0 <= block < short.num_blocks
+            else block,
+        ]
+        for feature, block in section[name]
+    ]
+
+
+def regenerate(section: Section, name: str, short: Shortening) -> None:
+    """Drop a field that the configuration class derives anew from the others."""
+    section[name] = None
+
+
+def tile(section: Section, name: str, short: Shortening) -> None:
+    """Write out a pattern that is tiled over the blocks, one entry per block that stays."""
+    pattern = section[name]
+    if isinstance(pattern, list | tuple) and pattern:
+        section[name] = [pattern[block % len(pattern)] for block in short.kept]
+
+
+def refit_period(offset_name: str) -> Rule:
+    """Return the rule for blocks marked by `index % period == offset`: another such pair.
+
+    When no pair fits, the pair stays, and the shorter model is built with other kinds of blocks:
+    `admissible` sees that.
+    """
+
+    def rule(section: Section, name: str, short: Shortening) -> None:
+        period, offset = section[name], section.get(offset_name)
+        if type(period) is not int or type(offset) is not int or period < 1:
+            return
+        wanted = [block % period == offset for block in short.kept]
+        length = len(short.kept)
+        for new_period in (period, *range(1, length + 2)):
+            for new_offset in range(new_period):
+                if [index % new_period == new_offset for index in range(length)] == wanted:
+                    section[name], section[offset_name] = new_period, new_offset
+                    return
+
+    return rule
+
+
+def refit_step(section: Section, name: str, short: Shortening) -> None:
+    """Write Qwen's `decoder_sparse_step` as the list of blocks with a dense layer."""
+    step, dense = section[name], section.get("mlp_only_layers")
+    if type(step) is not int or step < 2 or not isinstance(dense, list):
+        return
+    gone = set(dense)
+    section[name] = 1
+    section["mlp_only_layers"] = sorted(
+        block for block in range(short.num_blocks) if block in gone or (block + 1) % step != 0
+    )
+
+
+@dataclass(frozen=True)
+class LayerField:
+    """One row of the table.
+
+    Attributes:
+        name: the field, a regular expression for its whole name.
+        rule: how its value follows the blocks that stay.
+        counts: the count fields it belongs to, a regular expression for the whole name.
+        outer: whether it lies in a configuration around the one that holds the count.
+    """
+
+    name: str
+    rule: Rule
+    counts: str = ".*"
+    outer: bool = False
+
+
+_NOT_DECODER = r"(?!.*decoder).*"
+
+LAYER_FIELDS: tuple[LayerField, ...] = (
+    # Scalars that must be read before the lists which they are rewritten into.
+    LayerField("decoder_sparse_step", refit_step),
+    LayerField("attn_layer_period", refit_period("attn_layer_offset")),
+    LayerField("expert_layer_period", refit_period("expert_layer_offset")),
+    # One entry per block.
+    LayerField("layer_types", filter_list),
+    LayerField("mlp_layer_types", filter_list),
+    LayerField("indexer_types", filter_list),
+    LayerField("layers_block_type", filter_list),
+    LayerField("hybrid_override_pattern", filter_list),
+    LayerField("attention_layers", filter_list),
+    LayerField("attn_layers", filter_list),
+    LayerField("attention_window", filter_list, counts=_NOT_DECODER),
+    LayerField("no_rope_layers", filter_list),
+    LayerField("layer_rope_theta", filter_list),
+    LayerField("num_attention_heads_per_layer", filter_list),
+    LayerField("num_key_value_heads_per_layer", filter_list),
+    LayerField("num_attention_heads", filter_list),
+    LayerField("num_key_value_heads", filter_list),
+    LayerField("num_query_heads", filter_list),
+    LayerField("num_kv_heads", filter_list),
+    LayerField("intermediate_size", filter_list),
+    LayerField("ffn_multipliers", filter_list),
+    LayerField("activation_sparsity_pattern", filter_list),
+    LayerField("moe_layer_freq", filter_list),
+    LayerField("block_configs", filter_list),
+    LayerField("attention_types", rewrite_runs),
+    LayerField("block_types", tile),
+    # Lists of block indices.
+    LayerField("moe_layers", remap_indices),
+    LayerField("cross_attention_layers", remap_indices),
+    LayerField("attn_layer_indices", remap_indices),
+    LayerField("mlp_only_layers", remap_indices),
+    LayerField("kv_source_layers", remap_indices),
+    LayerField("rope_scaling_layers", remap_indices),
+    LayerField("full_attn_idxs", remap_indices),
+    LayerField("hybrid_layer_ids", remap_indices),
+    LayerField("local_layer_ids", remap_indices),
+    LayerField("ple_layer_ids", remap_indices),
+    LayerField("global_attn_indexes", remap_indices),
+    LayerField("fullatt_block_indexes", remap_indices),
+    LayerField("window_block_indices", remap_indices),
+    LayerField("residual_block_indices", remap_indices),
+    LayerField("deepstack_visual_indexes", remap_indices),
+    LayerField("deepstack_layer_map", remap_pairs, outer=True),
+    # Dictionaries by block index.
+    LayerField("per_layer_config", remap_keys),
+    # Numbers of blocks at one end.
+    LayerField("first_k_dense_replace", count_leading),
+    LayerField("num_dense_layers", count_leading),
+    LayerField("max_window_layers", count_leading),
+    LayerField("num_first_full_attention_layers", count_leading),
+    LayerField("num_last_full_attention_layers", count_trailing),
+    LayerField("num_kv_shared_layers", count_trailing),
+    # Numbers that depend on how many blocks there are.
+    LayerField("scale_depth", scale_by_root),
+    # Derived from the other fields.
+    LayerField("out_features", regenerate),
+    LayerField("_out_features", regenerate),
+    LayerField("out_indices", regenerate),
+    LayerField("_out_indices", regenerate),
+    LayerField("stage_names", regenerate),
+)
+
+
+@dataclass(frozen=True)
+class CountField:
+    """Where a configuration says how many blocks there are.
+
+    `text_config.num_hidden_layers` is a number, `depths[2]` an entry of a list, and
+    `layers_block_type` a list whose length is the count.
+    """
+
+    sections: tuple[str, ...]
+    name: str
+    index: int | None = None
+
+    @classmethod
+    def parse(cls, path: str) -> CountField:
+        """Read `a.b.name` or `a.b.name[index]`."""
+        *sections, last = path.split(".")
+        match = re.fullmatch(r"(.+)\[(\d+)\]", last)
+        if match:
+            return cls(tuple(sections), match[1], int(match[2]))
+        return cls(tuple(sections), last)
+
+    def chain(self, data: Section) -> list[Section]:
+        """Return the sections from the outermost to the one that holds the field.
+
+        Raises:
+            StackError: the configuration has no such field.
+        """
+        chain = [data]
+        for section in self.sections:
+            inner = chain[-1].get(section)
+            if not isinstance(inner, dict):
+                raise StackError(f"the configuration has no section {section!r}")
+            chain.append(inner)
+        if self.name not in chain[-1]:
+            raise StackError(f"the configuration has no field {self.name!r}")
+        return chain
+
+    def read(self, data: Section) -> int:
+        """Return the number of blocks; raises StackError when the field holds none."""
+        value = self.chain(data)[-1][self.name]
+        if self.index is not None and isinstance(value, list | tuple):
+            value = value[self.index] if self.index < len(value) else None
+        elif isinstance(value, list | tuple):
+            value = len(value)
+        if type(value) is not int:
+            raise StackError(f"the configuration's field {self.name!r} is not a count of blocks")
+        return value
+
+    def write(self, section: Section, count: int) -> None:
+        """Set the count in the section that holds the field (a list follows by its own rule)."""
+        value = section[self.name]
+        if self.index is not None:
+            section[self.name] = [*value[: self.index], count, *value[self.index + 1 :]]
+        elif type(value) is int:
+            section[self.name] = count
+
+
+def layer_fields(data: Section, config_path: str) -> dict[str, Any]:
+    """Return the per-layer fields of a configuration that follow the count at `config_path`.
+
+    Keys are the paths of the fields, values what they hold.
+    """
+    count = CountField.parse(config_path)
+    return {
+        ".".join((*count.sections[: len(count.sections) - depth], name)): section[name]
+        for depth, section, name, _ in _rows(count.chain(data), count)
+    }
+
+
+def shorten_dict(data: Section, config_path: str, removal: Removal) -> Section:
+    """Return the configuration `data` (left as it is) of the model without the blocks `removal`.
+
+    Args:
+        data: a whole configuration as a dictionary: every field that its class derives is in it
+            (`AutoConfig.from_pretrained(...).to_dict()`), or a `config.json` that says it all.
+        config_path: the count field of the stack, see `CountField`.
+        removal: blocks of that stack.
+
+    Raises:
+        StackError: there is no such count field.
+        RemovalError: a block does not exist, or no block would be left.
+    """
+    data = copy.deepcopy(data)
+    count = CountField.parse(config_path)
+    chain = count.chain(data)
+    num_blocks = count.read(data)
+    short = Shortening(active_blocks(removal, num_blocks), num_blocks)
+    for _, section, name, rule in _rows(chain, count):
+        rule(section, name, short)
+    if type(chain[-1][count.name]) is list and count.index is None:
+        filtered = chain[-1][count.name]
+        if len(filtered) == num_blocks:
+            filter_list(chain[-1], count.name, short)
+    count.write(chain[-1], len(short.kept))
+    return data
+
+
+def shorten_config(
+    config: PreTrainedConfig, config_path: str, removal: Removal
+) -> PreTrainedConfig:
+    """Return a new configuration of the model without the blocks `removal`; see `shorten_dict`."""
+    return rebuild_config(config, shorten_dict(config.to_dict(), config_path, removal))
+
+
+def _rows(chain: Sequence[Section], count: CountField) -> list[tuple[int, Section, str, Rule]]:
+    """Return (sections outwards, section, field name, rule) for every field that is there."""
+    found = []
+    for field in LAYER_FIELDS:
+        if not re.fullmatch(field.counts, count.name) or count.index is not None:
+            continue
+        for depth, section in enumerate(reversed(chain)):
+            if (depth > 0) != field.outer:
+                continue
+            found += [
+                (depth, section, name, field.rule)
+                for name, value in section.items()
+                if value is not None and re.fullmatch(field.name, name)
+            ]
+    return found

@@ -1,0 +1,270 @@
+"""Load a model with its processor, from a folder or from the hub, ready to be measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from depthprune.base.errors import FileError, ModelError
+from depthprune.base.files import read_json
+from depthprune.blocks.checkpoint import checkpoint_folder, weight_files
+from depthprune.blocks.fingerprint import model_fingerprint
+from depthprune.blocks.skeleton import quiet
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+ModelKind = Literal["image-text", "text", "seq2seq", "masked", "image"]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that is ready to be measured.
+
+    Attributes:
+        model: in eval mode, on its device.
+        processor: its processor (image-text), tokenizer (text) or image processor (image).
+        kind: what goes in and what comes out.
+        name: the hub name, or the name of the folder.
+        fingerprint: see `model_fingerprint`.
+    """
+
+    model: PreTrainedModel
+    processor: Any
+    kind: ModelKind
+    name: str
+    fingerprint: str
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer, which a processor holds and which may be the processor itself."""
+        return getattr(self.processor, "tokenizer", self.processor)
+
+
+def load_model(
+    source: str | Path,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    device_map: Any = None,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+) -> LoadedModel:
+    """Load a model with its tokenizer (which pads on the left) or processor.
+
+    Args:
+        source: a checkpoint folder, or the name of a model on the hub.
+        dtype: `float32`, `bfloat16`, `float16` (or fp32, bf16, fp16); `auto` takes the
+            checkpoint's, but float32 for float16 on a CPU, which computes float16 slowly.
+        device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` takes the best that is there.
+        device_map: passed to transformers in place of `device`, e.g. `auto`.
+        trust_remote_code: whether code that comes with the checkpoint may run.
+        revision: of the model on the hub.
+
+    Raises:
+        ModelError: the model, its configuration, its weights or the device are not there, or the
+            weights do not fit the configuration.
+    """
+    torch_dtype = _dtype(dtype)
+    place = None if device_map is not None else _device(device)
+    folder = checkpoint_folder(source, revision=revision)
+    remote = {"trust_remote_code": trust_remote_code, "revision": revision}
+    # A local folder is never completed from the network.
+    where: str | Path = source
+    if Path(source).expanduser().is_dir():
+        where = folder
+        remote["local_files_only"] = True
+        weight_files(folder)
+    config = load_config(where, **remote)
+    kind, auto_class = model_kind(config)
+    if torch_dtype == "auto" and place == "cpu" and _checkpoint_dtype(config) == "float16":
+        torch_dtype = _dtype("float32")
+    try:
+        with quiet():
+            model, report = auto_class.from_pretrained(
+                where,
+                config=config,
+                dtype=torch_dtype,
+                device_map=device_map,
+                output_loading_info=True,
+                **remote,
+            )
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        raise _not_loaded(where, error) from error
+    _refuse_missing_weights(report, where)
+    if place is not None:
+        model = model.to(place)
+    return LoadedModel(
+        model.eval(),
+        _load_processor(where, kind, remote),
+        kind,
+        folder.resolve().name if where is folder else str(source),
+        model_fingerprint(source, revision=revision),
+    )
+
+
+def load_config(source: str | Path, **options: Any) -> PreTrainedConfig:
+    """Return the configuration of a checkpoint; `options` as for `AutoConfig.from_pretrained`.
+
+    Raises:
+        ModelError: there is none, or it is broken or of an unknown kind of model.
+    """
+    from transformers import AutoConfig
+
+    folder = checkpoint_folder(source, revision=options.get("revision"))
+    try:
+        content = read_json(folder / "config.json")
+    except FileError as error:
+        raise ModelError(
+            f"config.json is broken: {error.what}", where=error.where, mend="download it again"
+        ) from error
+    if not isinstance(content, dict):
+        raise ModelError("config.json is not a JSON object", where=str(folder / "config.json"))
+    try:
+        return AutoConfig.from_pretrained(source, **options)
+    except Exception as error:
+        raise _not_loaded(source, error) from error
+
+
+def model_kind(config: PreTrainedConfig) -> tuple[ModelKind, Any]:
+    """Return what kind of model a configuration describes, and the transformers class to load it.
+
+    Raises:
+        ModelError: it is none of the kinds that can be measured.
+    """
+    import transformers
+    from transformers.models.auto import modeling_auto
+
+    remote = getattr(config, "auto_map", None) or {}
+    architectures = set(config.architectures or ())
+    known: list[tuple[ModelKind, Any]] = []
+    for kind in get_args(ModelKind):
+        auto_name, mapping_name = _AUTO_CLASSES[kind]
+        names = getattr(modeling_auto, mapping_name).get(config.model_type)
+        names = {names} if isinstance(names, str) else set(names or ())
+        if auto_name in remote or names & architectures:
+            return kind, getattr(transformers, auto_name)
+        if names:
+            known.append((kind, getattr(transformers, auto_name)))
+    if not known:
+        raise ModelError(
+            f"models of type {config.model_type!r} neither write text nor classify images",
+            mend="use a language model, a vision-language model or an image classifier",
+        )
+    return known[0]
+
+
+_AUTO_CLASSES = {
+    "image-text": (
+        "AutoModelForImageTextToText",
+        "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES",
+    ),
+    "text": ("AutoModelForCausalLM", "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"),
+    "seq2seq": ("AutoModelForSeq2SeqLM", "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES"),
+    "masked": ("AutoModelForMaskedLM", "MODEL_FOR_MASKED_LM_MAPPING_NAMES"),
+    "image": (
+        "AutoModelForImageClassification",
+        "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES",
+    ),
+}
+
+_DTYPES = {
+    "fp32": "float32",
+    "float": "float32",
+    "float32": "float32",
+    "bf16": "bfloat16",
+    "bfloat16": "bfloat16",
+    "fp16": "float16",
+    "half": "float16",
+    "float16": "float16",
+}
+
+
+def _dtype(name: str) -> torch.dtype | str:
+    import torch
+
+    if name == "auto":
+        return name
+    if name.removeprefix("torch.") not in _DTYPES:
+        raise ModelError(
+            f"{name!r} is not a number type", mend="choose float32, bfloat16, float16 or auto"
+        )
+    dtype: torch.dtype = getattr(torch, _DTYPES[name.removeprefix("torch.")])
+    return dtype
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(
+            f"{name!r} is not a device", mend="choose cpu, cuda, cuda:1, mps or auto"
+        ) from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ModelError(
+            f"there is no device {name!r}: this machine shows {torch.cuda.device_count()} GPUs",
+            mend="use --device cpu, or check the driver and the CUDA build of torch",
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("there is no device 'mps' on this machine", mend="use --device cpu")
+    return name
+
+
+def _checkpoint_dtype(config: PreTrainedConfig) -> str:
+    return str(config.dtype).removeprefix("torch.")
+
+
+def _load_processor(source: str | Path, kind: ModelKind, options: dict[str, Any]) -> Any:
+    import transformers
+
+    name = {"image-text": "AutoProcessor", "image": "AutoImageProcessor"}.get(kind, "AutoTokenizer")
+    try:
+        processor = getattr(transformers, name).from_pretrained(source, **options)
+    except Exception as error:
+        raise ModelError(
+            f"the model has no usable {name.removeprefix('Auto').lower()}: {_first_line(error)}",
+            where=str(source),
+            mend="add the tokenizer and processor files of the model that it was made from",
+        ) from error
+    tokenizer = getattr(processor, "tokenizer", processor)
+    if kind != "image":
+        # Decoders continue the end of a row: padding belongs at its start.
+        tokenizer.padding_side = "left"
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return processor
+
+
+def _refuse_missing_weights(report: dict[str, Any], source: str | Path) -> None:
+    missing = sorted(map(str, report.get("missing_keys") or ()))
+    if missing:
+        raise ModelError(
+            f"the checkpoint lacks {len(missing)} of the model's tensors, e.g. {missing[0]}",
+            where=str(source),
+            mend="they would be random; use a complete checkpoint of this architecture",
+        )
+
+
+def _not_loaded(source: str | Path, error: Exception) -> ModelError:
+    text = str(error)
+    mend = "check the files, and that this version of transformers knows the model"
+    if "trust_remote_code" in text:
+        mend = (
+            "the checkpoint brings its own code; allow it with --trust-remote-code if you trust it"
+        )
+    return ModelError(
+        f"the model cannot be loaded: {_first_line(error)}", where=str(source), mend=mend
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

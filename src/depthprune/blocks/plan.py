@@ -1,0 +1,182 @@
+"""What a removal changes in a model: the difference between its skeleton and the shorter one.
+
+The shorter model is what `cut` would write. Skipping gives the blocks that stay every value that
+this model has and the whole one has not: indices, counts, lists of layer types, scales by depth.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from depthprune.base.removal import Removal, active_blocks
+from depthprune.blocks.layer_fields import shorten_dict
+from depthprune.blocks.skeleton import (
+    ModuleFacts,
+    Skeleton,
+    build_skeleton,
+    describe,
+    rebuild_config,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+    from depthprune.blocks.stack import Origin, Stack
+
+ABSENT: Final = object()
+"""The value of an attribute that is not there."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """An attribute that has another value in the shorter model.
+
+    Attributes:
+        module: path of the module in the whole model.
+        configs: attributes that lead from the module to a configuration in it; empty when the
+            attribute is the module's own.
+        name: the attribute.
+        before: its value in the whole model, or ABSENT.
+        after: its value in the shorter model, or ABSENT.
+    """
+
+    module: str
+    configs: tuple[str, ...]
+    name: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to run a model without some blocks.
+
+    Attributes:
+        kept: the blocks that stay, ascending.
+        changes: what the modules that stay must be told.
+        problem: why the shorter model cannot be made of the blocks that stay, or None.
+    """
+
+    kept: tuple[int, ...]
+    changes: tuple[Change, ...]
+    problem: str | None
+
+
+def plan_removal(stack: Stack, removal: Removal) -> Plan:
+    """Return the plan for a removal; it is made once per stack and removal.
+
+    Raises:
+        RemovalError: a block does not exist, or no block would be left.
+    """
+    plan = stack.plans.get(removal)
+    if plan is None:
+        plan = stack.plans[removal] = _make_plan(stack, removal)
+    return plan
+
+
+def _make_plan(stack: Stack, removal: Removal) -> Plan:
+    kept = active_blocks(removal, stack.num_blocks)
+    if stack.origin is None:
+        return Plan(kept, (), None)
+    whole = _skeleton(stack, ())
+    try:
+        shorter = _skeleton(stack, removal)
+    except Exception as error:
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        return Plan(kept, (), f"the model without these blocks cannot be built: {first[0]}")
+    changes: list[Change] = []
+    compared: dict[tuple[int, int], list[Change]] = {}
+    expected = set(shorter)
+    for path, facts in whole.items():
+        new_path = _new_path(path, stack, kept)
+        if new_path is None:
+            continue
+        if new_path not in expected:
+            return Plan(kept, (), f"the model without these blocks has no {path}")
+        expected.discard(new_path)
+        other = shorter[new_path]
+        problem = _structural_difference(path, facts, other, stack)
+        if problem:
+            return Plan(kept, (), problem)
+        changes += _value_changes(path, facts, other)
+        for name in facts.configs.keys() & other.configs.keys():
+            pair = facts.configs[name], other.configs[name]
+            key = id(pair[0]), id(pair[1])
+            if key not in compared:
+                compared[key] = list(_config_changes(*pair, configs=()))
+            changes += (
+                Change(path, (name, *change.configs), change.name, change.before, change.after)
+                for change in compared[key]
+            )
+    if expected:
+        return Plan(kept, (), f"the model without these blocks would have a new {min(expected)}")
+    return Plan(kept, tuple(changes), None)
+
+
+def _skeleton(stack: Stack, removal: Removal) -> Skeleton:
+    origin: Origin = stack.origin  # type: ignore[assignment]
+    if not removal and "whole" in stack.skeletons:
+        return stack.skeletons["whole"]
+    data = shorten_dict(origin.data, stack.config_path, removal)
+    skeleton = describe(build_skeleton(origin.model_class, rebuild_config(origin.config, data)))
+    if not removal:
+        stack.skeletons["whole"] = skeleton
+    return skeleton
+
+
+def _new_path(path: str, stack: Stack, kept: tuple[int, ...]) -> str | None:
+    """Return where a module lies in the shorter model; None when its block is missing."""
+    for container in stack.containers:
+        match = re.match(rf"{re.escape(container)}\.(\d+)(?=\.|$)", path)
+        if match:
+            block = int(match[1])
+            if block not in kept:
+                return None
+            return f"{container}.{kept.index(block)}{path[match.end() :]}"
+    return path
+
+
+def _structural_difference(
+    path: str, whole: ModuleFacts, shorter: ModuleFacts, stack: Stack
+) -> str | None:
+    """Say how a module would be built differently in the shorter model, if it would."""
+    place = path or "the model"
+    if whole.kind != shorter.kind:
+        return (
+            f"at its new place, {place} would be a {shorter.kind} instead of a {whole.kind}: "
+            "the configuration cannot express this pattern of blocks"
+        )
+    sliced = {tensor.name for tensor in stack.tensors}
+    for name in sorted(whole.tensors.keys() | shorter.tensors.keys()):
+        before, after = whole.tensors.get(name), shorter.tensors.get(name)
+        if before != after and f"{path}.{name}".lstrip(".") not in sliced:
+            return (
+                f"at its new place, {place}.{name} would have shape "
+                f"{after[0] if after else 'none'} instead of {before[0] if before else 'none'}"
+            )
+    return None
+
+
+def _value_changes(path: str, whole: ModuleFacts, shorter: ModuleFacts) -> Iterator[Change]:
+    for name in whole.values.keys() | shorter.values.keys():
+        before = whole.values.get(name, ABSENT)
+        after = shorter.values.get(name, ABSENT)
+        if before is not after and before != after:
+            yield Change(path, (), name, before, after)
+
+
+def _config_changes(
+    whole: PreTrainedConfig, shorter: PreTrainedConfig, configs: tuple[str, ...]
+) -> Iterator[Change]:
+    from transformers import PreTrainedConfig
+
+    before, after = vars(whole), vars(shorter)
+    for name in before.keys() | after.keys():
+        old, new = before.get(name, ABSENT), after.get(name, ABSENT)
+        if isinstance(old, PreTrainedConfig) and isinstance(new, PreTrainedConfig):
+            yield from _config_changes(old, new, (*configs, name))
+        elif old is not new and old != new:
+            yield Change("", configs, name, old, new)

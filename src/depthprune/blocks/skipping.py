@@ -1,0 +1,138 @@
+"""Run a model as if some of its blocks had never been there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from depthprune.base.errors import StackError
+from depthprune.base.removal import check_removal, make_removal
+from depthprune.blocks.admissible import check_admissible
+from depthprune.blocks.plan import ABSENT, Change, Plan, plan_removal
+from depthprune.blocks.stack import (
+    SKIP_MARK,
+    LayerTensor,
+    Stack,
+    find_stack,
+    refuse_while_skipping,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Model = TypeVar("Model", bound="nn.Module")
+
+
+@contextmanager
+def skip(model: Model, removal: Iterable[int], stack: Stack | None = None) -> Iterator[Model]:
+    """Run the body with `model` lacking the blocks `removal`: logits, cache, masks, generation.
+
+    Inside, the model behaves as the one that `cut` writes for this removal, without its weights
+    being copied. On leaving, also after an exception, it is as before. Not for several threads.
+
+    Args:
+        model: is changed in place while the body runs, and yielded.
+        removal: blocks of `stack`, counted from 0 in the whole model.
+        stack: as `find_stack(model)` returns it, which is called when it is not given. Entering
+            again with the same stack and removal is cheap: what changes is worked out once.
+
+    Raises:
+        RemovalError: a block does not exist, none would be left, or blocks are skipped already.
+        InadmissibleRemovalError: the architecture cannot express the removal.
+        StackError: no stack was given and none is found, or it does not belong to this model.
+    """
+    if stack is None:
+        stack = find_stack(model)
+    removal = check_removal(make_removal(removal), stack.num_blocks)
+    _check_model(model, stack)
+    check_admissible(stack, removal)
+    undo: list[tuple[dict[str, Any], str, Any]] = []
+    try:
+        if removal:
+            _remove(model, stack, plan_removal(stack, removal), undo)
+        yield model
+    finally:
+        for attributes, name, value in reversed(undo):
+            _assign(attributes, name, value)
+
+
+def _check_model(model: nn.Module, stack: Stack) -> None:
+    for path in stack.containers:
+        try:
+            container = model.get_submodule(path)
+        except AttributeError as error:
+            raise StackError(
+                "the stack does not belong to this model", where=path, mend="call find_stack on it"
+            ) from error
+        if SKIP_MARK in vars(container):
+            refuse_while_skipping(model)
+        if len(container._modules) != stack.num_blocks:
+            raise StackError(
+                f"the stack has {stack.num_blocks} blocks, but the model has "
+                f"{len(container._modules)}",
+                where=path,
+                mend="call find_stack on this model",
+            )
+
+
+def _remove(
+    model: nn.Module, stack: Stack, plan: Plan, undo: list[tuple[dict[str, Any], str, Any]]
+) -> None:
+    """Change the model after `plan`; every step is noted in `undo` before it is done."""
+
+    def put(attributes: dict[str, Any], name: str, value: Any) -> None:
+        undo.append((attributes, name, attributes.get(name, ABSENT)))
+        _assign(attributes, name, value)
+
+    # Paths name blocks of the whole model: values are set before the lists are shortened.
+    done: set[tuple[int, str]] = set()
+    for change in plan.changes:
+        attributes = _attributes(model, change)
+        if (id(attributes), change.name) not in done:
+            done.add((id(attributes), change.name))
+            put(attributes, change.name, change.after)
+    for tensor in stack.tensors:
+        path, _, name = tensor.name.rpartition(".")
+        parameters: dict[str, Any] = model.get_submodule(path)._parameters
+        put(parameters, name, _slices(parameters[name], tensor, stack, plan.kept))
+    for path in stack.containers:
+        container = model.get_submodule(path)
+        blocks = list(container._modules.values())
+        put(vars(container), SKIP_MARK, True)
+        put(
+            vars(container),
+            "_modules",
+            {str(index): blocks[block] for index, block in enumerate(plan.kept)},
+        )
+
+
+def _attributes(model: nn.Module, change: Change) -> dict[str, Any]:
+    """Return the dictionary in which the changed attribute lives."""
+    holder: Any = model.get_submodule(change.module)
+    for name in change.configs:
+        holder = getattr(holder, name)
+    attributes: dict[str, Any] = vars(holder)
+    return attributes
+
+
+def _slices(
+    parameter: torch.Tensor, tensor: LayerTensor, stack: Stack, kept: tuple[int, ...]
+) -> torch.nn.Parameter:
+    """Return the slices of the blocks that stay of a tensor with a slice per block."""
+    import torch
+
+    axis, shape = tensor.axis, parameter.shape
+    index = torch.tensor(kept, device=parameter.device)
+    width = shape[axis] // stack.num_blocks
+    parts = parameter.detach().reshape(*shape[:axis], stack.num_blocks, width, *shape[axis + 1 :])
+    short = parts.index_select(axis, index).flatten(axis, axis + 1)
+    return torch.nn.Parameter(short, requires_grad=parameter.requires_grad)
+
+
+def _assign(attributes: dict[str, Any], name: str, value: Any) -> None:
+    if value is ABSENT:
+        attributes.pop(name, None)
+    else:
+        attributes[name] = value
