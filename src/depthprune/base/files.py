@@ -1,11 +1,11 @@
-"""Files that are whole or absent: atomic writes, and JSON reading with errors that name the place."""
+"""Files that are whole or absent: atomic writes, and JSON errors that name the place."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import tempfile
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,19 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
     """Write `value` as JSON (UTF-8), atomically; NaN and infinity are refused.
 
+    A file that holds these very bytes already is left alone.
+
     Raises:
         FileError: the value holds NaN or infinity, or the file cannot be written.
     """
     try:
-        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
     except ValueError as error:
         raise FileError(f"{path.name} would hold a number that JSON lacks: {error}") from error
-    write_text(path, text + "\n")
+    # Half a surrogate pair is no UTF-8; as a JSON escape it is kept.
+    encoded = text.encode("utf-8", "backslashreplace")
+    if not _holds(path, encoded):
+        write_text(path, encoded.decode("utf-8"))
 
 
 def read_json(path: Path) -> Any:
@@ -86,7 +91,10 @@ def read_json(path: Path) -> Any:
 
 def is_number(value: object) -> bool:
     """Return whether `value` is a finite int or float (a bool is not a number)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    except OverflowError:  # an int beyond every float
+        return False
 
 
 def make_folder(path: Path) -> Path:
@@ -106,6 +114,13 @@ def make_folder(path: Path) -> Path:
             mend="choose a folder that you may write to",
         ) from error
     return path
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def _refuse_constant(name: str) -> float:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from depthprune.base.errors import StudyError
+from depthprune.study.records import ModelRecord
+from depthprune.study.rows import insert_model, read_model
 
 APPLICATION_ID = 0x44505255
 """Marks an SQLite file as a study (`PRAGMA application_id`); the bytes read `DPRU`."""
@@ -83,7 +85,9 @@ _EXPLANATIONS = {
     sqlite3.SQLITE_LOCKED: ("the study is in use by another program", "wait for it to end"),
     sqlite3.SQLITE_CORRUPT: (_DAMAGED, _DAMAGED_MEND),
     sqlite3.SQLITE_NOTADB: (_DAMAGED, _DAMAGED_MEND),
+    sqlite3.SQLITE_ERROR: (_DAMAGED, _DAMAGED_MEND),
 }
+_UNEXPLAINED = ("the study file cannot be used", "put the study on a local disk, then try again")
 
 
 @contextmanager
@@ -91,10 +95,12 @@ def explained_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises inside the body into a StudyError that says how to mend it."""
     try:
         yield
+    except sqlite3.ProgrammingError:  # a closed study, another thread: a mistake in the program
+        raise
     except sqlite3.Error as error:
         # An extended result code holds its primary code in the lowest byte.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        what, mend = _EXPLANATIONS.get(code, (_DAMAGED, _DAMAGED_MEND))
+        what, mend = _EXPLANATIONS.get(code, _UNEXPLAINED)
         raise StudyError(f"{what} ({error})", where=str(path), mend=mend) from error
 
 
@@ -115,14 +121,68 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """Open the SQLite file and change nothing in it; a writer may create it, empty."""
+def check_exists(path: Path) -> None:
+    """Refuse a folder without a study.
+
+    Raises:
+        StudyError: there is no such file, or it cannot be seen.
+    """
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise StudyError(
+            f"the folder cannot be read: {error.strerror or error}", where=str(path.parent)
+        ) from error
+    if not there:
+        raise _no_study(path)
+
+
+def open_database(
+    path: Path, new_model: ModelRecord | None, *, read_only: bool
+) -> tuple[sqlite3.Connection, ModelRecord]:
+    """Open a study's file, or begin one about `new_model`; return what model it is about.
+
+    Raises:
+        StudyError: the file is no study, is damaged, of a newer depthprune, or cannot be opened;
+            or it is empty and there is no model to begin a study with.
+    """
+    with explained_errors(path):
+        connection = _connect(path, read_only=read_only)
+        try:
+            # A process may have ended between making the file and filling it.
+            empty = _is_empty(connection)
+            if empty and new_model is None:
+                raise _no_study(path)
+            # Checked before anything is set, so that a stranger's file is left as it is.
+            if not empty:
+                _check_schema(connection, path)
+            if not read_only:
+                _prepare_for_writing(connection)
+            if empty and new_model is not None:
+                with transaction(connection):
+                    _create_schema(connection)
+                    insert_model(connection, new_model)
+            return connection, read_model(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+
+def _no_study(path: Path) -> StudyError:
+    return StudyError(
+        "there is no study here",
+        where=str(path.parent),
+        mend="name the folder of a study, or begin one by measuring a model",
+    )
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     address = path.resolve().as_uri()
     if not read_only:
         return sqlite3.connect(f"{address}?mode=rwc", uri=True, isolation_level=None)
     connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None)
     try:
-        is_empty(connection)
+        _is_empty(connection)
     except sqlite3.OperationalError:
         connection.close()
         # In a folder that nobody can write, SQLite cannot make its index of the log; where there
@@ -136,8 +196,8 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     return connection
 
 
-def prepare_for_writing(connection: sqlite3.Connection) -> None:
-    """Set how commits reach the disk; readers do not block the writer, nor it them (WAL)."""
+def _prepare_for_writing(connection: sqlite3.Connection) -> None:
+    # The log (WAL) lets readers read while the study is written.
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL, not NORMAL: a measurement takes seconds, an fsync milliseconds, and so a power cut, too,
     # loses nothing that was stored.
@@ -145,13 +205,11 @@ def prepare_for_writing(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def is_empty(connection: sqlite3.Connection) -> bool:
-    """Return whether nothing was written yet (a process may end between creating and filling)."""
-    return not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
 
-def create_schema(connection: sqlite3.Connection) -> None:
-    """Write the tables and the marks of a study; call inside a transaction."""
+def _create_schema(connection: sqlite3.Connection) -> None:
     for statement in SCHEMA.split(";"):
         if statement.strip():
             connection.execute(statement)
@@ -159,12 +217,7 @@ def create_schema(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file that is no study, or one of a newer depthprune.
-
-    Raises:
-        StudyError: it is either.
-    """
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION_ID:

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from depthprune.base.errors import StudyError
 from depthprune.base.removal import Removal
 from depthprune.study.records import Measurement, ModelRecord, SplitRecord
 
@@ -90,7 +92,7 @@ def measurement_from_row(row: tuple[Any, ...]) -> Measurement:
         accuracy=accuracy,
         std=math.nan if std is None else std,
         num_samples=num_samples,
-        scores=None if scores is None else np.frombuffer(scores, "<f4").astype(np.float32),
+        scores=None if scores is None else _unpack_scores(scores, num_samples),
         answers=None if answers is None else unpack_texts(answers),
         seconds=seconds,
         settings=settings,
@@ -117,4 +119,25 @@ def pack_texts(texts: Sequence[str]) -> bytes:
 
 def unpack_texts(packed: bytes) -> tuple[str, ...]:
     """Return the texts that `pack_texts` stored."""
-    return tuple(json.loads(zlib.decompress(packed)))
+    try:
+        return tuple(json.loads(zlib.decompress(packed)))
+    except (zlib.error, ValueError) as error:
+        raise _damaged() from error
+
+
+def pack_scores(scores: NDArray[np.float32]) -> bytes:
+    """Return scores as little-endian float32."""
+    return scores.astype("<f4").tobytes()
+
+
+def _unpack_scores(packed: bytes, num_samples: int) -> NDArray[np.float32]:
+    if len(packed) != 4 * num_samples:
+        raise _damaged()
+    return np.frombuffer(packed, "<f4").astype(np.float32)
+
+
+def _damaged() -> StudyError:
+    return StudyError(
+        "the study file is damaged: scores or answers cannot be read",
+        mend="restore it from a copy, or move it away and measure anew",
+    )

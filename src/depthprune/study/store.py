@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from depthprune.base.errors import StudyError
+from depthprune.base.errors import FileError, StudyError
 from depthprune.base.files import make_folder
 from depthprune.base.removal import Removal, check_removal, format_removal, make_removal
 from depthprune.study import database, rows
@@ -78,11 +78,13 @@ class Study:
         folder = Path(folder)
         path = folder / DATABASE_NAME
         new_model = model if create and not read_only else None
-        if new_model is None and not path.is_file():
-            raise _no_study(folder)
+        if new_model is None:
+            database.check_exists(path)
+        if folder.exists() and not folder.is_dir():
+            raise FileError("this is a file, not a folder", where=str(folder), mend="name a folder")
         lock = None if read_only else WriteLock(make_folder(folder) / LOCK_NAME)
         try:
-            connection, stored = _connect(path, new_model, read_only=read_only)
+            connection, stored = database.open_database(path, new_model, read_only=read_only)
         except BaseException:
             if lock is not None:
                 lock.release()
@@ -126,8 +128,15 @@ class Study:
         """Return the key of a split, which is stored if it is new.
 
         Raises:
-            StudyError: a split with this fingerprint is there, with other samples or metric.
+            StudyError: a split with this fingerprint is there, with other samples or metric; or a
+                name cannot be the name of a folder.
         """
+        for name in (record.task, record.split):
+            if name in ("", ".", "..") or "/" in name or "\\" in name:
+                raise StudyError(
+                    f"{name!r} cannot be the name of a task or split",
+                    mend="use letters, digits, '_', '-' and '+': result folders bear these names",
+                )
         stored = self._query(
             f"{rows.SELECT_SPLIT} WHERE task = ? AND split = ? AND fingerprint = ?",
             (record.task, record.split, record.fingerprint),
@@ -306,7 +315,7 @@ class Study:
         removal = check_removal(make_removal(removal), self.model.num_blocks)
         existing = self.measurement(split_key, settings, removal)
         if existing is not None:
-            if not _equal(existing, columns["accuracy"], samples):
+            if not _equal(existing, columns, samples):
                 raise StudyError(
                     f"{existing.task} {existing.split}, removal {format_removal(removal)}, "
                     f"is stored already with other numbers: accuracy {existing.accuracy:.6f}, "
@@ -334,7 +343,7 @@ class Study:
                     self._connection,
                     "samples",
                     measurement_id=key,
-                    scores=samples[0].astype("<f4").tobytes(),
+                    scores=rows.pack_scores(samples[0]),
                     answers=rows.pack_texts(samples[1]),
                 )
 
@@ -386,37 +395,6 @@ class Study:
             return self._connection.execute(statement, values).fetchall()
 
 
-def _connect(
-    path: Path, new_model: ModelRecord | None, *, read_only: bool
-) -> tuple[sqlite3.Connection, ModelRecord]:
-    with database.explained_errors(path):
-        connection = database.connect(path, read_only=read_only)
-        try:
-            empty = database.is_empty(connection)
-            if empty and new_model is None:
-                raise _no_study(path.parent)
-            if not empty:
-                database.check_schema(connection, path)
-            if not read_only:
-                database.prepare_for_writing(connection)
-            if empty and new_model is not None:
-                with database.transaction(connection):
-                    database.create_schema(connection)
-                    rows.insert_model(connection, new_model)
-            return connection, rows.read_model(connection)
-        except BaseException:
-            connection.close()
-            raise
-
-
-def _no_study(folder: Path) -> StudyError:
-    return StudyError(
-        "there is no study here",
-        where=str(folder),
-        mend="name the folder of a study, or begin one by measuring a model",
-    )
-
-
 def _check_same_model(stored: ModelRecord, asked: ModelRecord, path: Path) -> None:
     if (stored.fingerprint, stored.stack) == (asked.fingerprint, asked.stack):
         return
@@ -429,9 +407,12 @@ def _check_same_model(stored: ModelRecord, asked: ModelRecord, path: Path) -> No
     )
 
 
-def _equal(existing: Measurement, accuracy: float, samples: _Samples | None) -> bool:
+def _equal(existing: Measurement, columns: dict[str, Any], samples: _Samples | None) -> bool:
+    stated = (columns["accuracy"], columns.get("stated_drop"))
+    if (existing.accuracy, existing.stated_drop) != stated:
+        return False
     if existing.scores is None or samples is None:
-        return existing.accuracy == accuracy
+        return True
     return np.array_equal(existing.scores, samples[0]) and existing.answers == samples[1]
 
 
