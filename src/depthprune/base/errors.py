@@ -47,6 +47,10 @@ class TaskError(DepthpruneError):
     """A task, dataset or sample that cannot be used as it is."""
 
 
+class MissingSplitError(TaskError):
+    """A dataset that lacks the split asked for; other datasets may have it."""
+
+
 class MetricError(DepthpruneError):
     """An unknown metric, or one that does not fit the task."""
 

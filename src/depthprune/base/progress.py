@@ -3,44 +3,68 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
-Advance = Callable[..., None]
-"""Call with the number of units done, and `note=` for the text beside the bar."""
+
+class Progress(Protocol):
+    """A bar over a stated amount of work."""
+
+    def advance(self, amount: float = 1) -> None:
+        """Say that `amount` units of work are done."""
+        ...
+
+    def shrink(self, amount: float) -> None:
+        """Say that `amount` units of the total turned out not to be needed."""
+        ...
+
+    def describe(self, text: str) -> None:
+        """Show what is being done now."""
+        ...
+
+
+class Silence:
+    """The bar where nobody watches."""
+
+    def advance(self, amount: float = 1) -> None:
+        """Show nothing."""
+
+    def shrink(self, amount: float) -> None:
+        """Show nothing."""
+
+    def describe(self, text: str) -> None:
+        """Show nothing."""
 
 
 @contextmanager
-def progress(description: str, total: float) -> Iterator[Advance]:
-    """Show a bar for `total` units of work while the body runs; yields `advance(amount, note=...)`."""
+def progress(description: str, total: float) -> Iterator[Progress]:
+    """Show a bar for `total` units of work while the body runs."""
     if not sys.stderr.isatty():
-        yield lambda amount=1, note=None: None
+        yield Silence()
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(description, total=total, note="")
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        task = bars.add_task(description, total=total)
 
-        def advance(amount: float = 1, note: str | None = None) -> None:
-            bar.advance(task, amount)
-            if note is not None:
-                bar.update(task, note=note)
+        class Bar:
+            def advance(self, amount: float = 1) -> None:
+                bars.advance(task, amount)
 
-        yield advance
+            def shrink(self, amount: float) -> None:
+                bars.update(task, total=max(0, (bars.tasks[0].total or 0) - amount))
+
+            def describe(self, text: str) -> None:
+                bars.update(task, description=text)
+
+        yield Bar()

@@ -1,4 +1,4 @@
-"""The removal: which blocks are left out, as a sorted tuple of block indices; `()` is the baseline."""
+"""The removal: the blocks left out, as a sorted tuple of block indices; `()` is the baseline."""
 
 from __future__ import annotations
 

@@ -1,1 +1,5 @@
-"""Importance scores of blocks: compare, merge, select."""
+"""Importance scores of blocks: how two sets of them agree."""
+
+from depthprune.importance.compare import RankAgreement, rank_agreement
+
+__all__ = ["RankAgreement", "rank_agreement"]

@@ -1,1 +1,23 @@
-"""Which removals to measure next."""
+"""Which removals to measure next, and the runner that measures them.
+
+| strategy | file | asks for |
+|---|---|---|
+| `Ablation` | ablation.py | every single-block removal |
+| `BeamSearch` | beam.py | one block more for each of the best removals of the step before |
+"""
+
+from depthprune.search.ablation import Ablation
+from depthprune.search.beam import BeamSearch, BeamStep
+from depthprune.search.runner import RunReport, run
+from depthprune.search.space import SearchSpace
+from depthprune.search.strategy import Strategy
+
+__all__ = [
+    "Ablation",
+    "BeamSearch",
+    "BeamStep",
+    "RunReport",
+    "SearchSpace",
+    "Strategy",
+    "run",
+]

@@ -1,0 +1,32 @@
+"""From a study to the tables that the analysis works on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from depthprune.analysis.combinations import DatasetMeasurements
+from depthprune.study import Study
+
+
+def dataset_measurements(
+    study: Study, splits: Sequence[int], settings: str
+) -> list[DatasetMeasurements]:
+    """Return what a study holds of some splits, as far as their baseline is measured.
+
+    Args:
+        study: to be read.
+        splits: keys of splits, in the order wanted.
+        settings: the decoding settings that the measurements were taken under.
+    """
+    records = {key: study.split(key) for key in splits}
+    times = Counter(record.task for record in records.values())
+    collected = []
+    for key, record in records.items():
+        by_removal = {one.removal: one for one in study.measurements(key, settings)}
+        baseline = by_removal.pop((), None)
+        if baseline is None:
+            continue
+        name = record.task if times[record.task] == 1 else f"{record.task} {record.split}"
+        collected.append(DatasetMeasurements(name, record.task_type, baseline, by_removal))
+    return collected

@@ -1,0 +1,96 @@
+"""The program `depthprune`: its commands, and what happens when something goes wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from depthprune import __version__
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.log import configure_logging
+from depthprune.cli.demo import demo
+#X
+from depthprune.cli.measure import profile, search
+from depthprune.cli.tasks import tasks
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+app = App(
+    name="depthprune",
+    help="""Find out which transformer blocks a language or vision-language model can lose,
+and what each loss costs on every dataset.
+
+For example:
+
+    depthprune demo                            see it work, in minutes
+    depthprune inspect MODEL                   its blocks, and which can go
+    depthprune profile MODEL --task okvqa      the drop of every single block
+    depthprune search MODEL --task okvqa       pairs, triples, quads
+
+Every option may be written with dashes or with underscores. A command that was stopped goes on
+where it was when it is run again.
+""",
+    help_format="markdown",
+    version=__version__,
+    default_parameter=Parameter(consume_multiple=True, negative=()),
+    error_console=Console(stderr=True),
+)
+for command in (demo, profile, search, tasks):
+    app.command(command)
+
+
+@app.meta.default
+def start(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    verbose: bool = False,
+    debug: bool = False,
+) -> int:
+    """Run one command; user errors end with exit code 2.
+
+    Parameters
+    ----------
+    verbose
+        Show what is being done, on stderr.
+    debug
+        Show the Python traceback of an error.
+    """
+    configure_logging(verbose=verbose or debug)
+    try:
+        app(tokens, exit_on_error=False, print_error=True)
+    except CycloptsError:
+        return USER_ERROR
+    except DepthpruneError as error:
+        if debug:
+            raise
+        Console(stderr=True).print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print(
+            "\ninterrupted; what was measured is kept: run the same command again to go on",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output (`| head`) has seen enough.
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program and exit."""
+    try:
+        sys.exit(app.meta(arguments, exit_on_error=False))
+    except CycloptsError:
+        sys.exit(USER_ERROR)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

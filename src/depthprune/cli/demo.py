@@ -1,0 +1,39 @@
+"""`depthprune demo`: the main job on the embedded model and its eight datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from depthprune.cli.measure import AsJson, Output, search
+from depthprune.cli.options import DEMO, DataFlags, ModelFlags
+
+DEMO_SAMPLES = 48
+
+
+def demo(
+    *, output: Output = Path("depthprune-demo"), num_samples: int = DEMO_SAMPLES, json: AsJson = False
+) -> None:
+    """Run the main job on the embedded model: 16 blocks, eight datasets, a few minutes on a CPU.
+
+    Needs no network and no GPU. The same as
+    `depthprune search demo --num-samples 48 --output depthprune-demo`.
+
+    For example:
+
+        depthprune demo
+
+    Parameters
+    ----------
+    num_samples
+        Samples of each dataset; more take longer and give narrower intervals.
+
+    """
+    if not json:
+        Console(stderr=True).print(
+            "Beam search over the 16 blocks of the embedded vision-language model, on each of its "
+            f"eight datasets, {num_samples} samples each.",
+            highlight=False,
+        )
+    search(DEMO, output=output, json=json, data=DataFlags(num_samples=num_samples), run=ModelFlags())

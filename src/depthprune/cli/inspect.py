@@ -1,0 +1,54 @@
+"""`depthprune inspect`: the blocks of a model, and which of them can go."""
+
+from __future__ import annotations
+
+import json as json_module
+from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from depthprune.cli.measure import AsJson, Model
+from depthprune.cli.options import model_source
+from depthprune.report.listing import inspection_parts
+
+
+def inspect(
+    model: Model,
+    *,
+    stack: str = "text",
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    json: AsJson = False,
+) -> None:
+    """Show the stack of blocks that was found, its parameters, and what can be skipped and cut.
+
+    Reads the configuration only: no weights are loaded, so a 70B model takes as long as a small one.
+
+    For example:
+
+        depthprune inspect demo
+        depthprune inspect ./Qwen2.5-VL-3B-Instruct --stack vision
+
+    Parameters
+    ----------
+    stack
+        The stack to look at: text, vision, encoder, decoder.
+    trust_remote_code
+        Run code that comes with the checkpoint. Only for checkpoints you trust.
+    revision
+        Branch, tag or commit of a hub model.
+
+    """
+    from depthprune.blocks import inspect_model
+
+    inspection = inspect_model(
+        model_source(model), stack, trust_remote_code=trust_remote_code, revision=revision
+    )
+    if json:
+        print(json_module.dumps(asdict(inspection), ensure_ascii=False, indent=1))
+        return
+    console = Console()
+    for part in inspection_parts(inspection):
+        console.print(part, highlight=False)

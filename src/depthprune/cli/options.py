@@ -1,0 +1,142 @@
+"""The options that commands share: how to name a model, its tasks and a place for the results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from depthprune.base.errors import DepthpruneError
+from depthprune.search.pipeline import ModelOptions
+from depthprune.tasks.demo import MODEL_PATH
+from depthprune.tasks.registry import get_task, list_tasks
+from depthprune.tasks.task import Task
+
+DEMO = "demo"
+"""The name of the embedded model, and of its eight tasks."""
+
+_MODEL = Group.create_ordered("How the model is run")
+_DATA = Group.create_ordered("What it is measured on")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ModelFlags:
+    """How the model is run."""
+
+    dtype: Annotated[str, Parameter(group=_MODEL)] = "auto"
+    """float32, bfloat16 or float16; auto is float32 on a CPU, else the checkpoint's own."""
+
+    device: Annotated[str, Parameter(group=_MODEL)] = "auto"
+    """cpu, cuda, cuda:1, mps; auto takes a GPU when there is one."""
+
+    device_map: Annotated[str | None, Parameter(group=_MODEL)] = None
+    """Spread the model over devices, as in transformers: auto, balanced, sequential."""
+
+    batch_size: Annotated[int | None, Parameter(group=_MODEL)] = None
+    """Samples at once; chosen by memory when not given, and halved when memory runs out."""
+
+    stack: Annotated[str, Parameter(group=_MODEL)] = "text"
+    """The stack to prune: text, vision, encoder, decoder."""
+
+    trust_remote_code: Annotated[bool, Parameter(group=_MODEL)] = False
+    """Run code that comes with the checkpoint. Only for checkpoints you trust."""
+
+    revision: Annotated[str | None, Parameter(group=_MODEL)] = None
+    """Branch, tag or commit of a hub model."""
+
+    def options(self, model: str) -> ModelOptions:
+        """Return what the library takes, for a model that a user named."""
+        return ModelOptions(
+            source=model_source(model),
+            part=self.stack,
+            dtype=self.dtype,
+            device=self.device,
+            device_map=self.device_map,
+            batch_size="auto" if self.batch_size is None else self.batch_size,
+            trust_remote_code=self.trust_remote_code,
+            revision=self.revision,
+        )
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class DataFlags:
+    """What the model is measured on."""
+
+    task: Annotated[
+        tuple[str, ...], Parameter(name=("--task", "--tasks", "--dataset-name"), group=_DATA)
+    ] = ()
+    """Tasks, e.g. okvqa text_vqa; all: every built-in one; demo: the eight embedded ones."""
+
+    split: Annotated[tuple[str, ...], Parameter(name=("--split", "--splits"), group=_DATA)] = (
+        "train+validation",
+    )
+    """Splits; train+validation samples evenly over both, `train validation` measures each."""
+
+    num_samples: Annotated[int | None, Parameter(group=_DATA)] = 1000
+    """Samples of each split; 0 means all."""
+
+    seed: Annotated[int, Parameter(group=_DATA)] = 0
+    """Chooses the samples."""
+
+    data_dir: Annotated[Path | None, Parameter(group=_DATA)] = None
+    """Folder with local copies of the data: DIR/TASK/SPLIT.jsonl, .parquet or a folder."""
+
+    task_file: Annotated[tuple[Path, ...], Parameter(group=_DATA)] = ()
+    """Your own tasks: YAML, or a Python file, which is executed."""
+
+    download: Annotated[bool, Parameter(group=_DATA)] = False
+    """Allow fetching data from the Hugging Face hub; otherwise only its local cache is read."""
+
+    def tasks(self, model: str) -> tuple[Task, ...]:
+        """Return the tasks that are named; the embedded model is measured on its own by default.
+
+        Raises:
+            DepthpruneError: no task is named, or there is no such task.
+        """
+        names = list(self.task) or ([DEMO] if model == DEMO else [])
+        if not names:
+            raise DepthpruneError(
+                "no task was named",
+                where="--task",
+                mend="name tasks, e.g. --task okvqa text_vqa; `depthprune tasks` lists them",
+            )
+        known = list_tasks(self.task_file)
+        groups = {
+            DEMO: [task.name for task in known if task.name.startswith("demo_")],
+            "all": [t.name for t in known if t.enabled and not t.name.startswith("demo_")],
+        }
+        chosen = dict.fromkeys(
+            name.replace("-", "_") for given in names for name in groups.get(given, [given])
+        )
+        return tuple(
+            get_task(name, self.data_dir, self.task_file, download=self.download)
+            for name in chosen
+        )
+
+    @property
+    def samples(self) -> int | None:
+        """Samples of each split, None for all."""
+        if self.num_samples is not None and self.num_samples < 0:
+            raise DepthpruneError(
+                f"{self.num_samples} samples cannot be measured",
+                where="--num-samples",
+                mend="give a positive number, or 0 for all",
+            )
+        return self.num_samples or None
+
+
+def model_source(model: str) -> str:
+    """Return the place of a model: `demo` is the embedded one."""
+    return str(MODEL_PATH) if model == DEMO else model
+
+
+def study_folder(output: Path | None, model: str) -> Path:
+    """Return where results go: `--output`, or a folder named after the model."""
+    if output is not None:
+        return output
+    return Path(f"depthprune-{Path(model).name or 'study'}")
+

@@ -1,0 +1,130 @@
+"""What a measuring command prints at its end, and keeps as `summary.txt` beside the study."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from depthprune.analysis import Summary, summarise
+from depthprune.analysis.collect import dataset_measurements
+from depthprune.base.files import write_text
+from depthprune.importance import RankAgreement, rank_agreement
+from depthprune.report.summary import summary_parts, summary_value
+from depthprune.report.tables import agreement_table, as_text
+from depthprune.search.pipeline import RESULTS, SearchOutcome
+from depthprune.study import Study
+from depthprune.study.views import write_importance_comparison
+
+COMPARISONS = "importance_comparison"
+"""The folder inside a study for comparisons of train against validation."""
+
+
+def show(outcome: SearchOutcome, *, as_json: bool) -> None:
+    """Summarise a search: print it, write `summary.txt` and the comparisons of the splits."""
+    with Study.open(outcome.folder, read_only=True) as study:
+        keys: dict[str, list[int]] = {}
+        for key in outcome.splits:
+            keys.setdefault(study.split(key).split, []).append(key)
+        summaries = {
+            split: summarise(
+                dataset_measurements(study, same_split, outcome.settings), study.model.num_blocks
+            )
+            for split, same_split in keys.items()
+        }
+    agreements = _compare(summaries, outcome.folder / COMPARISONS)
+    parts = _parts(outcome, summaries, agreements)
+    write_text(outcome.folder / "summary.txt", as_text(parts))
+    if as_json:
+        print(json.dumps(_value(outcome, summaries, agreements), ensure_ascii=False, indent=1))
+        return
+    console = Console()
+    for part in [*parts, *_closing(outcome)]:
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+
+
+def _parts(
+    outcome: SearchOutcome,
+    summaries: dict[str, Summary],
+    agreements: dict[str, RankAgreement],
+) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    for split, summary in summaries.items():
+        parts += [f"Split: {split}", "", *summary_parts(summary), ""]
+    if agreements:
+        parts += [agreement_table(agreements), ""]
+    for block, reason in outcome.inadmissible.items():
+        parts.append(f"Block {block} was not tried: {reason}.")
+    return parts
+
+
+def _closing(outcome: SearchOutcome) -> list[str]:
+    report = outcome.report
+    if report.measured:
+        done = (
+            f"Measured {report.measured} removals in {report.seconds:.0f} s; "
+            f"{report.reused} were there already."
+        )
+    else:
+        done = f"Nothing was measured anew: all {report.reused} measurements were there already."
+    return [
+        done,
+        f"Study:   {outcome.folder / 'study.db'}",
+        f"Summary: {outcome.folder / 'summary.txt'}",
+        f"Results: {outcome.folder / RESULTS} ({len(outcome.files)} files)",
+    ]
+
+
+def _compare(summaries: dict[str, Summary], folder: Path) -> dict[str, RankAgreement]:
+    """Compare train with validation for each dataset that has every block measured on both."""
+    if not {"train", "validation"} <= summaries.keys():
+        return {}
+    train, validation = (_importance(summaries[split]) for split in ("train", "validation"))
+    agreements = {}
+    for dataset in train.keys() & validation.keys():
+        sides = train[dataset], validation[dataset]
+        if sides[0].keys() != sides[1].keys() or len(sides[0]) < 3:
+            continue
+        agreements[dataset] = rank_agreement(*sides)
+        write_importance_comparison(
+            folder,
+            dataset,
+            *sides,
+            spearman_correlation=agreements[dataset].rho,
+            p_value=agreements[dataset].p_value,
+        )
+    return dict(sorted(agreements.items()))
+
+
+def _importance(summary: Summary) -> dict[str, dict[int, float]]:
+    return {
+        dataset.dataset: {
+            removal[0]: dataset.drop(removal)
+            for removal in sorted(dataset.measurements)
+            if len(removal) == 1
+        }
+        for dataset in summary.datasets
+    }
+
+
+def _value(
+    outcome: SearchOutcome,
+    summaries: dict[str, Summary],
+    agreements: dict[str, RankAgreement],
+) -> dict[str, Any]:
+    return {
+        "study": str(outcome.folder / "study.db"),
+        "results": str(outcome.folder / RESULTS),
+        "settings": outcome.settings,
+        "measured": outcome.report.measured,
+        "reused": outcome.report.reused,
+        "seconds": outcome.report.seconds,
+        "splits": {split: summary_value(summary) for split, summary in summaries.items()},
+        "agreement": {
+            dataset: {"spearman_correlation": one.rho, "p_value": one.p_value}
+            for dataset, one in agreements.items()
+        },
+        "inadmissible": {str(block): reason for block, reason in outcome.inadmissible.items()},
+    }

@@ -1,0 +1,84 @@
+"""The summary of a run: tables for people, a plain value for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import RenderableType
+
+from depthprune.analysis import Combination, DatasetMeasurements, Summary
+from depthprune.report import tables
+
+MATRIX_WIDTH = 12
+"""More datasets than this do not fit side by side into a terminal."""
+
+
+def summary_parts(summary: Summary) -> list[RenderableType]:
+    """Return the tables and notes of one split, in reading order."""
+    parts: list[RenderableType] = [tables.dataset_table(summary.datasets)]
+    if summary.importance.combinations:
+        parts.append(tables.importance_table(summary.importance))
+        if 1 < len(summary.datasets) <= MATRIX_WIDTH:
+            parts.append(tables.drop_matrix(summary.importance, summary.datasets))
+    if summary.combinations:
+        parts += [tables.combination_table(summary), tables.left_out_note(summary), ""]
+        parts.append(tables.best_table(summary))
+    parts.append(
+        "Drop = baseline accuracy minus accuracy, in percentage points; negative = better. "
+        "Interval: 95%, paired bootstrap over samples. Std: over datasets. n: samples."
+    )
+    return parts
+
+
+def summary_value(summary: Summary) -> dict[str, Any]:
+    """Return a summary as plain JSON data; drops and accuracies are fractions."""
+    return {
+        "num_blocks": summary.num_blocks,
+        "min_coverage": summary.min_coverage,
+        "datasets": [_dataset(dataset) for dataset in summary.datasets],
+        "importance": [_combination(one) for one in summary.importance.combinations],
+        "combinations": {
+            str(number): {
+                "ranking": [_combination(one) for one in ranking.combinations],
+                "left_out_low_coverage": ranking.low_coverage,
+                "left_out_negative": ranking.improving,
+            }
+            for number, ranking in summary.combinations.items()
+        },
+        "best_of_dataset": {
+            dataset: {str(number): _best(*found) for number, found in best.items()}
+            for dataset, best in summary.best.items()
+        },
+    }
+
+
+def _dataset(dataset: DatasetMeasurements) -> dict[str, Any]:
+    return {
+        "dataset": dataset.dataset,
+        "task_type": dataset.task_type,
+        "num_samples": dataset.baseline.num_samples,
+        "baseline_accuracy": dataset.baseline.accuracy,
+        "removals_measured": len(dataset.measurements),
+    }
+
+
+def _combination(one: Combination) -> dict[str, Any]:
+    return {
+        "removed_blocks": list(one.removal),
+        "mean_drop": one.mean,
+        "std": one.std,
+        "interval": None if one.interval is None else [one.interval.low, one.interval.high],
+        "average_accuracy": one.accuracy,
+        "num_datasets": one.coverage,
+        "num_samples": one.num_samples,
+        "drops": _floats(one.drops),
+    }
+
+
+def _best(removal: tuple[int, ...], drop: float) -> dict[str, Any]:
+    return {"removed_blocks": list(removal), "drop": drop}
+
+
+def _floats(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}

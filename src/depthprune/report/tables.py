@@ -1,0 +1,179 @@
+"""Tables for the terminal; the same tables are kept as text files. Only formatting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import StringIO
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+from depthprune.analysis import DatasetMeasurements, Interval, Ranking, Summary
+from depthprune.base.removal import Removal
+from depthprune.importance import RankAgreement
+
+MAX_WIDTH = 100
+"""Columns of the tables in text files."""
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction as percentage points with two decimals; never `-0.00`."""
+    text = f"{100 * fraction:.2f}"
+    return "0.00" if text == "-0.00" else text
+
+
+def blocks(removal: Removal) -> str:
+    """Return the blocks of a removal for a table cell."""
+    return ", ".join(map(str, removal)) if removal else "none"
+
+
+def interval_text(interval: Interval | None) -> str:
+    """Return an interval as `[low, high]` in percentage points, or `-` where none is known."""
+    if interval is None:
+        return "-"
+    return f"[{percent(interval.low)}, {percent(interval.high)}]"
+
+
+def dataset_table(datasets: Sequence[DatasetMeasurements]) -> Table:
+    """Return what was measured: task type, samples, baseline accuracy and removals of each set."""
+    table = _table("Datasets")
+    table.add_column("dataset")
+    table.add_column("task type")
+    table.add_column("n", justify="right")
+    table.add_column("baseline %", justify="right")
+    table.add_column("removals measured", justify="right")
+    for dataset in datasets:
+        table.add_row(
+            dataset.dataset,
+            dataset.task_type,
+            str(dataset.baseline.num_samples),
+            percent(dataset.baseline.accuracy),
+            str(len(dataset.measurements)),
+        )
+    return table
+
+
+def importance_table(ranking: Ranking) -> Table:
+    """Return single blocks from the least to the most important."""
+    table = _table("Blocks, least important first (drop in accuracy when the block is removed)")
+    table.add_column("rank", justify="right")
+    table.add_column("block", justify="right")
+    table.add_column("mean drop %", justify="right")
+    table.add_column("95% interval", justify="right")
+    table.add_column("std", justify="right")
+    table.add_column("datasets", justify="right")
+    table.add_column("hit hardest")
+    for place, one in enumerate(ranking.combinations, start=1):
+        dataset, drop = max(one.drops.items(), key=lambda item: (item[1], item[0]))
+        table.add_row(
+            str(place),
+            blocks(one.removal),
+            percent(one.mean),
+            interval_text(one.interval),
+            percent(one.std),
+            str(one.coverage),
+            f"{dataset} {percent(drop)}",
+        )
+    return table
+
+
+def drop_matrix(ranking: Ranking, datasets: Sequence[DatasetMeasurements]) -> Table:
+    """Return the drop of each combination on each dataset, in the order of the ranking."""
+    table = _table("Drop on each dataset, percentage points (- = not measured)")
+    table.add_column("blocks", justify="right")
+    for dataset in datasets:
+        table.add_column(dataset.dataset.replace("_", "\n").replace(" ", "\n"), justify="right")
+    for one in ranking.combinations:
+        cells = (
+            f"{100 * one.drops[dataset.dataset]:.1f}" if dataset.dataset in one.drops else "-"
+            for dataset in datasets
+        )
+        table.add_row(blocks(one.removal), *cells)
+    return table
+
+
+def combination_table(summary: Summary, *, top: int = 3) -> Table:
+    """Return the best combinations over all datasets for each number of removed blocks."""
+    table = _table("Best combinations over the datasets")
+    table.add_column("removed", justify="right")
+    table.add_column("active", justify="right")
+    table.add_column("blocks")
+    table.add_column("mean drop %", justify="right")
+    table.add_column("95% interval", justify="right")
+    table.add_column("std", justify="right")
+    table.add_column("datasets", justify="right")
+    table.add_column("n", justify="right")
+    num_blocks, num_datasets = summary.num_blocks, len(summary.datasets)
+    for number, ranking in sorted(summary.combinations.items()):
+        for place, one in enumerate(ranking.combinations[:top]):
+            table.add_row(
+                str(number) if place == 0 else "",
+                str(num_blocks - number) if place == 0 else "",
+                blocks(one.removal),
+                percent(one.mean),
+                interval_text(one.interval),
+                percent(one.std),
+                f"{one.coverage}/{num_datasets}",
+                str(one.num_samples),
+                end_section=place == min(top, len(ranking.combinations)) - 1,
+            )
+        if not ranking.combinations:
+            table.add_row(str(number), str(num_blocks - number), "none ranked", end_section=True)
+    return table
+
+
+def left_out_note(summary: Summary) -> str:
+    """Return a line that says how many combinations the ranking leaves out, and why."""
+    rankings = summary.combinations.values()
+    low = sum(ranking.low_coverage for ranking in rankings)
+    improving = sum(ranking.improving for ranking in rankings)
+    return (
+        f"Left out of this ranking: {low} measured on fewer than {summary.min_coverage} datasets, "
+        f"{improving} with a negative mean drop (better than the baseline)."
+    )
+
+
+def best_table(summary: Summary) -> Table:
+    """Return the best combination that each dataset's own search found, per number removed."""
+    numbers = sorted(summary.combinations)
+    table = _table("Best combination of each dataset's own search: blocks (drop %)")
+    table.add_column("dataset")
+    for number in numbers:
+        table.add_column(f"{number} removed")
+    for dataset, best in summary.best.items():
+        cells = (
+            f"{blocks(best[number][0])} ({percent(best[number][1])})" if number in best else "-"
+            for number in numbers
+        )
+        table.add_row(dataset, *cells)
+    return table
+
+
+def agreement_table(agreements: Mapping[str, RankAgreement]) -> Table:
+    """Return how far train and validation order the blocks alike, for each dataset."""
+    table = _table("Do train and validation order the blocks alike? (Spearman)")
+    table.add_column("dataset")
+    table.add_column("rho", justify="right")
+    table.add_column("p-value", justify="right")
+    for dataset, agreement in agreements.items():
+        table.add_row(dataset, _number(agreement.rho, ".4f"), _number(agreement.p_value, ".2e"))
+    return table
+
+
+def as_text(parts: Sequence[RenderableType], width: int = MAX_WIDTH) -> str:
+    """Return tables and lines as plain text of at most `width` columns."""
+    console = Console(file=StringIO(), width=width, color_system=None, legacy_windows=False)
+    for part in parts:
+        console.print(part, highlight=False)
+    file = console.file
+    assert isinstance(file, StringIO)
+    return file.getvalue()
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
