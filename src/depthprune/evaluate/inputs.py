@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -181,27 +180,31 @@ def check_lengths(inputs: Inputs, rows: Sequence[Row], limit: int | None, new_to
             )
 
 
+def check_continuations(inputs: Inputs, rows: Sequence[Row]) -> None:
+    """Check that rows end with the tokens whose likelihood is asked for.
+
+    Raises:
+        TaskError: the model's processor writes something of its own after the text.
+    """
+    ends = lengths(inputs)
+    for row, tokens, end in zip(rows, inputs["input_ids"].tolist(), ends, strict=True):
+        for continuation in row.continuations[:1]:
+            if tuple(tokens[end - len(continuation) : end]) != continuation:
+                raise TaskError(
+                    "this model's processor changes what follows the prompt, so that likelihoods "
+                    "of options cannot be measured",
+                    where=f"sample {row.sample.id}",
+                    mend="let the model generate its answer (answer: generate)",
+                )
+
+
 def _process(
     processor: Any, rows: Sequence[Row], images: Sequence[Sequence[Any]], side: Side
 ) -> dict[str, Any]:
     options: dict[str, Any] = {"padding": True, "padding_side": side, "return_tensors": "pt"}
     if not rows[0].add_special_tokens:
         options["add_special_tokens"] = False
-    with _padding_allowed(tokenizer_of(processor)):
-        return dict(processor(text=[row.text for row in rows], images=list(images), **options))
-
-
-@contextmanager
-def _padding_allowed(tokenizer: Any) -> Iterator[None]:
-    """Lend a tokenizer without a padding token its end token: what is padded is never read."""
-    if tokenizer.pad_token is not None:
-        yield
-        return
-    tokenizer.pad_token = tokenizer.eos_token
-    try:
-        yield
-    finally:
-        tokenizer.pad_token = None
+    return dict(processor(text=[row.text for row in rows], images=list(images), **options))
 
 
 def _open_images(sample: Sample) -> list[Any]:

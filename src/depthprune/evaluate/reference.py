@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from depthprune.base.errors import DepthpruneError
+from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.base.removal import Removal, make_removal
 from depthprune.blocks.admissible import check_admissible
-from depthprune.blocks.skip import skip
+from depthprune.blocks.skipping import skip
 from depthprune.blocks.stack import find_stack
 from depthprune.evaluate.batching import guess_batch_size, run_in_batches
 from depthprune.evaluate.evaluator import Evaluation
-from depthprune.evaluate.inputs import Inputs, Row, check_lengths, encode, max_positions, move
+from depthprune.evaluate.inputs import (
+    Inputs,
+    Row,
+    check_continuations,
+    check_lengths,
+    encode,
+    max_positions,
+    move,
+)
 from depthprune.evaluate.modes import Mode, Outcome, mode_of
 from depthprune.evaluate.prepared import PreparedRows, prepare_rows
 from depthprune.tasks.task import Sample, TaskSplit
@@ -41,6 +49,7 @@ class ReferenceEvaluator:
 
     Args:
         loaded: the model and its processor (or tokenizer).
+        part: the stack that blocks are removed from, see `find_stack`.
         batch_size: rows at once; "auto" guesses from the device's memory. Either is halved for
             good when memory runs out.
         read_tokens: the most tokens that are read of a text (answer mode `read`); the model's
@@ -56,13 +65,20 @@ class ReferenceEvaluator:
         self,
         loaded: LoadedModel,
         *,
+        part: str = "text",
         batch_size: int | Literal["auto"] = "auto",
         read_tokens: int | None = None,
         cache_bytes: int = 2 * 1024**3,
         on_batch: Callable[[int], None] | None = None,
     ) -> None:
+        if loaded.kind not in ("text", "image-text"):
+            raise ModelError(
+                f"{loaded.name} is a {loaded.kind} model, and answers are measured of language and "
+                "vision-language models only",
+                mend="choose a model that writes text",
+            )
         self.loaded = loaded
-        self.stack = find_stack(loaded.model)
+        self.stack = find_stack(loaded.model, part)
         self.on_batch = on_batch
         self._device = input_device(loaded.model)
         self._size = (
@@ -138,6 +154,7 @@ class ReferenceEvaluator:
         def encoded(rows: Sequence[Row]) -> Inputs:
             inputs = encode(processor, rows, mode.side, dtype)
             check_lengths(inputs, rows, limit, mode.new_tokens)
+            check_continuations(inputs, rows)
             return inputs
 
         rows = mode.rows([split.samples[place] for place in places])
