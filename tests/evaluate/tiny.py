@@ -22,6 +22,8 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
     SiglipVisionConfig,
 )
 
@@ -105,6 +107,25 @@ def gpt2(*, blocks: int = BLOCKS, seed: int = 0) -> Any:
     return spread(GPT2LMHeadModel(config), seed=seed)
 
 
+def sliding_qwen2() -> Any:
+    """Return a Qwen2 whose blocks take turns in seeing everything and the last four tokens."""
+    config = Qwen2Config(
+        vocab_size=6 + len(WORDS),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=BLOCKS,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        use_sliding_window=True,
+        sliding_window=4,
+        layer_types=["full_attention", "sliding_attention"] * (BLOCKS // 2),
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    return spread(Qwen2ForCausalLM(config))
+
+
 def lfm2() -> Any:
     """Return a model whose block 1 alone has attention: it cannot do without."""
     config = Lfm2Config(
@@ -162,6 +183,8 @@ def without_blocks(model: Any, removal: Removal) -> Any:
     text = config.get_text_config(decoder=True)
     kept = active_blocks(removal, text.num_hidden_layers)
     text.num_hidden_layers = len(kept)
+    if getattr(text, "layer_types", None):
+        text.layer_types = [text.layer_types[block] for block in kept]
     place = re.compile(
         r"^((?:model\.|transformer\.)(?:language_model\.)?(?:layers|h)\.)(\d+)(\..*)"
     )
