@@ -203,6 +203,9 @@ def _prepare_for_writing(connection: sqlite3.Connection) -> None:
     # loses nothing that was stored.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    # SQLite opens a file that it may not write for reading; better told now than hours later.
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ROLLBACK")
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:

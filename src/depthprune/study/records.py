@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,7 @@ class Measurement:
     accuracy: float
     std: float
     num_samples: int
-    scores: NDArray[np.float32] | None
+    scores: NDArray[np.float32] | None = field(compare=False)  # arrays have no plain equality
     answers: tuple[str, ...] | None
     seconds: float
     settings: str
