@@ -75,12 +75,22 @@ STAGES = (
     ),
     Stage(
         "grown",
-        steps=6000,
+        steps=6500,
         batch=24,
         blocks=16,
         start="grow",
         places=(0, 1, 4, 7, 11, 15),
-        decay=0.35,
+        rate=0.006,
+        decay=0.65,
+        # What the small network cannot do yet: tell several things in one picture apart.
+        weights={
+            "attr_vqa": 2.2,
+            "know_vqa": 0.5,
+            "sign_vqa": 1.6,
+            "doc_vqa": 0.8,
+            "scene_text": 0.9,
+            "count": 2.2,
+        },
     ),
 )
 
