@@ -56,24 +56,22 @@ def dataset_table(datasets: Sequence[DatasetMeasurements]) -> Table:
 
 def importance_table(ranking: Ranking) -> Table:
     """Return single blocks from the least to the most important."""
-    table = _table("Blocks, least important first (drop in accuracy when the block is removed)")
-    table.add_column("rank", justify="right")
+    table = _table("Blocks, least important first (drop when the block is removed)")
     table.add_column("block", justify="right")
-    table.add_column("mean drop %", justify="right")
-    table.add_column("95% interval", justify="right")
+    table.add_column("drop %", justify="right")
+    table.add_column("95% interval", justify="right", no_wrap=True)
     table.add_column("std", justify="right")
-    table.add_column("datasets", justify="right")
+    table.add_column("sets", justify="right")
     table.add_column("hit hardest")
-    for place, one in enumerate(ranking.combinations, start=1):
+    for one in ranking.combinations:
         dataset, drop = max(one.drops.items(), key=lambda item: (item[1], item[0]))
         table.add_row(
-            str(place),
             blocks(one.removal),
             percent(one.mean),
             interval_text(one.interval),
             percent(one.std),
             str(one.coverage),
-            f"{dataset} {percent(drop)}",
+            f"{dataset} {percent(drop)}" if one.coverage > 1 else dataset,
         )
     return table
 
@@ -99,10 +97,10 @@ def combination_table(summary: Summary, *, top: int = 3) -> Table:
     table.add_column("removed", justify="right")
     table.add_column("active", justify="right")
     table.add_column("blocks")
-    table.add_column("mean drop %", justify="right")
-    table.add_column("95% interval", justify="right")
+    table.add_column("drop %", justify="right")
+    table.add_column("95% interval", justify="right", no_wrap=True)
     table.add_column("std", justify="right")
-    table.add_column("datasets", justify="right")
+    table.add_column("sets", justify="right")
     table.add_column("n", justify="right")
     num_blocks, num_datasets = summary.num_blocks, len(summary.datasets)
     for number, ranking in sorted(summary.combinations.items()):

@@ -1,0 +1,48 @@
+# `make demo` and `make test` need Python >= 3.11, git and make; everything else goes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test lint format test-architectures test-slow train-demo clean
+
+help:
+	@echo "make demo                 install into .venv and run the main job on the embedded model"
+	@echo "make test                 install into .venv, lint, type-check and run the tests"
+	@echo "make test-architectures   skip blocks in every architecture of transformers (long)"
+	@echo "make test-slow            the long sweeps of the other tests"
+	@echo "make train-demo           train the embedded demo model from nothing (an hour on 2 cores)"
+	@echo "make format               put the code into ruff's form"
+
+demo: $(INSTALLED)
+	$(BIN)/depthprune demo
+
+test: lint
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check src tests training
+	$(BIN)/ruff format --check src tests training
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix src tests training
+	$(BIN)/ruff format src tests training
+
+test-architectures: $(INSTALLED)
+	$(BIN)/python -m pytest -m architectures tests/architectures -s
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow
+
+train-demo: $(INSTALLED)
+	$(BIN)/python training/train_demo.py --output src/depthprune/tasks/demo/model
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $(INSTALLED)
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

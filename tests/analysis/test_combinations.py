@@ -1,0 +1,100 @@
+"""Specification of combinations and their ranking."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from depthprune.analysis import Combination, combine, rank, summarise
+from tests.measurements import dataset
+
+
+def by_removal(combinations: list[Combination]) -> dict[tuple[int, ...], Combination]:
+    return {one.removal: one for one in combinations}
+
+
+def test_mean_and_population_std_are_over_the_datasets() -> None:
+    one = dataset("okvqa", 0.9, {(4,): 0.8})
+    two = dataset("doc_qa", 0.8, {(4,): 0.5})
+    (found,) = combine([one, two])
+    assert found.drops == pytest.approx({"okvqa": 0.1, "doc_qa": 0.3})
+    assert found.mean == pytest.approx(0.2)
+    assert found.std == pytest.approx(0.1)
+    assert found.accuracy == pytest.approx(0.65)
+    assert found.coverage == 2
+
+
+def test_a_missing_cell_is_never_read_as_zero() -> None:
+    one = dataset("okvqa", 0.9, {(4,): 0.8, (5,): 0.7})
+    two = dataset("doc_qa", 0.8, {(4,): 0.5})
+    found = by_removal(combine([one, two]))
+    assert found[(5,)].mean == pytest.approx(0.2)
+    assert found[(5,)].coverage == 1
+
+
+def test_an_interval_needs_the_scores_of_every_dataset() -> None:
+    scored = dataset("okvqa", [1, 1, 0, 1], {(4,): [1, 0, 0, 1]})
+    bare = dataset("doc_qa", 0.8, {(4,): 0.5})
+    assert combine([bare])[0].interval is None
+    assert combine([scored, bare])[0].interval is None
+    found = combine([scored])[0]
+    assert found.interval is not None
+    assert found.interval.low <= found.mean <= found.interval.high
+    assert found.num_samples == 4
+
+
+def test_the_ranking_leaves_out_and_counts_low_coverage_and_improvements() -> None:
+    one = dataset("okvqa", 0.5, {(1,): 0.4, (2,): 0.6, (3,): 0.1})
+    two = dataset("doc_qa", 0.5, {(1,): 0.4, (2,): 0.6})
+    ranking = rank(combine([one, two]))
+    assert [found.removal for found in ranking.combinations] == [(1,)]
+    assert (ranking.low_coverage, ranking.improving) == (1, 1)
+
+
+def test_improvements_are_ranked_when_asked_for() -> None:
+    one = dataset("okvqa", 0.5, {(1,): 0.4, (2,): 0.6})
+    ranking = rank(combine([one]), min_coverage=1, min_drop=None)
+    assert [found.removal for found in ranking.combinations] == [(2,), (1,)]
+
+
+def test_equal_drops_are_ordered_by_block_indices() -> None:
+    one = dataset("okvqa", 0.5, {(9,): 0.4, (2,): 0.4, (1, 3): 0.4})
+    ranking = rank(combine([one]), min_coverage=1)
+    assert [found.removal for found in ranking.combinations] == [(1, 3), (2,), (9,)]
+
+
+@given(
+    st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=2, max_size=5),
+    st.randoms(use_true_random=False),
+)
+def test_the_order_of_the_datasets_changes_nothing(cells: list[list[float]], random) -> None:  # type: ignore[no-untyped-def]
+    datasets = [
+        dataset(f"set{index}", 1.0, {(block,): value for block, value in enumerate(row)})
+        for index, row in enumerate(cells)
+    ]
+    shuffled = random.sample(datasets, len(datasets))
+    first, second = by_removal(combine(datasets)), by_removal(combine(shuffled))
+    for removal, found in first.items():
+        assert second[removal].mean == pytest.approx(found.mean, abs=1e-12)
+        assert second[removal].std == pytest.approx(found.std, abs=1e-9)
+
+
+def test_the_summary_ranks_singles_whole_and_several_by_number() -> None:
+    scores = {(0,): 0.1, (1,): 0.6, (2,): 0.4, (1, 2): 0.3, (0, 1): 0.0}
+    summary = summarise([dataset("okvqa", 0.5, scores), dataset("doc_qa", 0.5, scores)], 3)
+    assert [one.removal for one in summary.importance.combinations] == [(1,), (2,), (0,)]
+    assert sorted(summary.combinations) == [1, 2]
+    assert [one.removal for one in summary.combinations[2].combinations] == [(1, 2), (0, 1)]
+    assert summary.combinations[1].improving == 1
+    assert summary.best["okvqa"][2] == ((1, 2), pytest.approx(0.2))
+
+
+def test_one_dataset_is_ranked_by_itself() -> None:
+    summary = summarise([dataset("okvqa", 0.5, {(0,): 0.1, (1,): 0.4, (0, 1): 0.1})], 4)
+    assert summary.min_coverage == 1
+    assert [one.removal for one in summary.combinations[1].combinations] == [(1,), (0,)]
+
+
+def test_single_blocks_alone_are_no_combinations() -> None:
+    assert not summarise([dataset("okvqa", 0.5, {(0,): 0.1})], 4).combinations
