@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from depthprune.base.errors import MetricError, MissingDependencyError
@@ -14,28 +15,8 @@ from depthprune.base.errors import MetricError, MissingDependencyError
 VARIABLE = "DEPTHPRUNE_CAPTION_TOKENS"
 NAMES = {"ptb": "PTB tokens by Java", "treebank": "nltk Treebank tokens"}
 
-# Exactly the list of pycocoevalcap's PTBTokenizer.
-PUNCTUATION = frozenset(
-    [
-        "''",
-        "'",
-        "``",
-        "`",
-        "-LRB-",
-        "-RRB-",
-        "-LCB-",
-        "-RCB-",
-        ".",
-        "?",
-        "!",
-        ",",
-        ":",
-        "-",
-        "--",
-        "...",
-        ";",
-    ]
-)
+# What pycocoevalcap's PTBTokenizer leaves out; its list has brackets too, but in upper case only.
+PUNCTUATION = frozenset(("''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"))
 
 
 class CaptionTokens:
@@ -76,8 +57,12 @@ class CaptionTokens:
         return self._words[caption]
 
 
+@cache
 def _has_ptb() -> bool:
-    return bool(shutil.which("java") and importlib.util.find_spec("pycocoevalcap"))
+    if not (shutil.which("java") and importlib.util.find_spec("pycocoevalcap")):
+        return False
+    # Some systems have a `java` that only tells how to install one.
+    return subprocess.run(["java", "-version"], capture_output=True, check=False).returncode == 0
 
 
 def _split_treebank(captions: Sequence[str]) -> list[tuple[str, ...]]:
@@ -90,7 +75,7 @@ def _split_treebank(captions: Sequence[str]) -> list[tuple[str, ...]]:
         ) from error
     tokenizer = NLTKWordTokenizer()
     return [
-        _words(tokenizer.tokenize(_one_line(caption).lower(), convert_parentheses=True))
+        _words(tokenizer.tokenize(_one_line(caption), convert_parentheses=True))
         for caption in captions
     ]
 
@@ -122,4 +107,5 @@ def _one_line(caption: str) -> str:
 
 
 def _words(tokens: Iterable[str]) -> tuple[str, ...]:
-    return tuple(token for token in tokens if token.upper() not in PUNCTUATION)
+    # Lower case comes first, so that brackets stay, as `-lrb-`: so it is in the published figures.
+    return tuple(token for token in map(str.lower, tokens) if token not in PUNCTUATION)

@@ -51,7 +51,7 @@ def parse_choice(answer: str, choices: Sequence[str]) -> str | None:
     if (match := _LEADING.match(answer)) and (letter := match[1] or match[2]) in letters:
         return letter
     for pattern in (_ANNOUNCED, _BRACKETED):
-        named = {letter for letter in pattern.findall(answer) if letter in letters}
+        named: set[str] = {letter for letter in pattern.findall(answer) if letter in letters}
         if len(named) == 1:
             return named.pop()
     return _mentioned(given, texts, letters)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from depthprune.base.errors import TaskError
 from depthprune.tasks.task import Sample
 
 if TYPE_CHECKING:
@@ -46,10 +45,7 @@ class DemoSource:
         """Return all samples of a split; raises TaskError where there is no such dataset."""
         from depthprune.tasks.demo.datasets import rows
 
-        try:
-            drawn = rows(self.name, split)
-        except ValueError as error:
-            raise TaskError(str(error), where=self.describe()) from error
+        drawn = rows(self.name, split)
         return tuple(_to_sample(row, f"{split}/{index}") for index, row in enumerate(drawn))
 
     def describe(self) -> str:

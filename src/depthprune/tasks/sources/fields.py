@@ -27,8 +27,8 @@ class Fields:
     Attributes:
         question: columns joined by line breaks, e.g. a hint and the question; all but the last
             may be missing or empty.
-        answers: an answer or a list of them; `answers.answer` takes `answer` of each entry. For
-            multiple choice: the right option's letter, number (from 0) or text.
+        answers: an answer or a list of them; `answers.answer` takes `answer` of each entry that
+            is an object. For multiple choice: the right option's letter, number (from 0) or text.
         choices: the options.
         images: columns with a picture or a list of pictures; null means none.
         records: a column with several question-answer records per row, each of which becomes a
@@ -189,9 +189,9 @@ def _cell(row: Mapping[str, Any], name: str, place: str) -> Any:
         return value
     entries = value if isinstance(value, list) else [value]
     for entry in entries:
-        if not isinstance(entry, Mapping) or key not in entry:
+        if isinstance(entry, Mapping) and key not in entry:
             raise TaskError(f"an entry of {column!r} has no field {key!r}", where=place)
-    return [entry[key] for entry in entries]
+    return [entry[key] if isinstance(entry, Mapping) else entry for entry in entries]
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -153,7 +153,7 @@ def _network(allowed: bool) -> Iterator[None]:
     if allowed:
         yield
         return
-    switches = (datasets.config, huggingface_hub.constants)
+    switches: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
     before = [switch.HF_HUB_OFFLINE for switch in switches]
     try:
         for switch in switches:
