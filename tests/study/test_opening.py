@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import resource
 import signal
@@ -133,6 +135,17 @@ def test_a_lock_file_without_a_name_in_it_still_locks(tmp_path: Path) -> None:
             Study.open(tmp_path, model=MODEL)
 
 
+def test_a_file_system_without_locks_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(StudyError, match="cannot lock files: No locks available"):
+        Study.open(tmp_path, model=MODEL)
+
+
 def test_a_process_that_ended_before_the_first_table_does_no_harm(tmp_path: Path) -> None:
     (tmp_path / "study.db").touch()
     with pytest.raises(StudyError, match="no study here"):
@@ -166,6 +179,33 @@ def test_a_read_only_folder_can_be_read(tmp_path: Path) -> None:
             assert len(study.measurements()) == 12
     finally:
         tmp_path.chmod(0o755)
+
+
+@unless_root
+def test_a_study_copied_into_a_read_only_folder_can_be_read_if_its_log_is_empty(
+    tmp_path: Path,
+) -> None:
+    filled_study(tmp_path).close()
+    log = tmp_path / "study.db-wal"
+    for content, readable in [(b"", True), (b"something", False)]:
+        log.write_bytes(content)
+        tmp_path.chmod(0o555)
+        try:
+            if readable:
+                Study.open(tmp_path, read_only=True).close()
+            else:
+                with pytest.raises(StudyError, match="cannot be opened"):
+                    Study.open(tmp_path, read_only=True)
+        finally:
+            tmp_path.chmod(0o755)
+
+
+def test_neither_torch_nor_transformers_is_imported() -> None:
+    command = "import depthprune.study, sys; print({'torch', 'transformers'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", command], capture_output=True, env=environment(), check=True
+    )
+    assert done.stdout.strip() == b"set()"
 
 
 @unless_root

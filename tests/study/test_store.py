@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -283,9 +284,12 @@ def test_a_hundred_thousand_drops_are_read_in_under_a_second(study: Study) -> No
                 seconds=1.0,
                 created="",
             )
-    times = []
-    for _ in range(3):
-        started = perf_counter()
-        assert len(study.drops(key, SETTINGS)) == 100_001
-        times.append(perf_counter() - started)
-    assert min(times) < 1.0
+    # Processor time of untraced code: neither a busy machine nor coverage is what is measured.
+    trace = sys.gettrace()
+    sys.settrace(None)
+    started = process_time()
+    drops = study.drops(key, SETTINGS)
+    seconds = process_time() - started
+    sys.settrace(trace)
+    assert len(drops) == 100_001
+    assert seconds < 1.0

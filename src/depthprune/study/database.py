@@ -187,7 +187,8 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         connection.close()
         # In a folder that nobody can write, SQLite cannot make its index of the log; where there
         # is no log, the file is whole by itself.
-        if path.with_name(path.name + "-wal").exists():
+        log = path.with_name(path.name + "-wal")
+        if log.exists() and log.stat().st_size:
             raise
         connection = sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
     except BaseException:
@@ -204,7 +205,8 @@ def _prepare_for_writing(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     # SQLite opens a file that it may not write for reading; better told now than hours later.
-    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("BEGIN")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute("ROLLBACK")
 
 
