@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from depthprune.base.errors import InadmissibleRemovalError
 from depthprune.base.removal import Removal, check_removal, format_removal
-from depthprune.blocks.layer_fields import CountField, shorten_dict
+from depthprune.blocks.layer_fields import CountField, shorten_config, shorten_dict
 from depthprune.blocks.plan import plan_removal
-from depthprune.blocks.stack import Stack, find_stack
+from depthprune.blocks.stack import Stack, choose_stack, find_stack, find_stacks
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,7 +79,7 @@ def inadmissible_reason(stack: Stack, removal: Removal) -> str | None:
         reason = FIXED_ATTRIBUTES.get(change.name)
         if reason and not change.configs:
             return f"{change.module}: {reason}"
-    return _last_of_its_kind(stack, removal)
+    return _last_of_its_kind(stack, removal) or _cache_too_short(stack, removal)
 
 
 # Attributes of a block that its weights were trained with and that its new place would change.
@@ -100,6 +100,30 @@ def _has_attention(stack: Stack, removal: Removal) -> bool:
     return any(
         kind == "hybrid" or ("attention" in kind and "linear" not in kind)
         for kind in _layer_types(stack, removal)
+    )
+
+
+def _cache_too_short(stack: Stack, removal: Removal) -> str | None:
+    """Say when transformers would make the decoder's cache as short as the shortened encoder.
+
+    T5 and its kin: `generate` reads the number of decoder blocks from the encoder's count.
+    """
+    if stack.part != "encoder" or stack.origin is None or not stack.origin.config.is_encoder_decoder:
+        return None
+    from transformers import DynamicCache
+
+    shorter = shorten_config(stack.origin.config, stack.config_path, removal)
+    length = len(DynamicCache(config=shorter).layers)
+    if length >= len(DynamicCache(config=stack.origin.config).layers):
+        return None
+    if "decoder" not in stack.memory:
+        stacks = find_stacks(stack.origin.model_class, stack.origin.config)
+        stack.memory["decoder"] = choose_stack(stacks, "decoder", "the model").num_blocks
+    if length >= stack.memory["decoder"]:
+        return None
+    return (
+        "transformers makes the decoder's cache as long as the encoder, so with an encoder "
+        "shorter than the decoder generation fails"
     )
 
 

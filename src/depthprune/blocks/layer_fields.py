@@ -118,8 +118,11 @@ def remap_pairs(section: Section, name: str, short: Shortening) -> None:
 
 
 def regenerate(section: Section, name: str, short: Shortening) -> None:
-    """Drop a field that the configuration class derives anew from the others."""
-    section[name] = None
+    """Drop a backbone's choice of outputs: its class derives names and indices anew."""
+    if "stage_names" in section or name == "stage_names":
+        del section[name]
+    elif isinstance(section[name], list | tuple):
+        remap_indices(section, name, short)
 
 
 def tile(section: Section, name: str, short: Shortening) -> None:
@@ -244,7 +247,7 @@ LAYER_FIELDS: tuple[LayerField, ...] = (
     LayerField("_out_features", regenerate),
     LayerField("out_indices", regenerate),
     LayerField("_out_indices", regenerate),
-    LayerField("stage_names", regenerate),
+    LayerField("stage_names", regenerate),  # last: the rule above looks at it
 )
 
 

@@ -117,13 +117,15 @@ def _make_plan(stack: Stack, removal: Removal) -> Plan:
 
 
 def _skeleton(stack: Stack, removal: Removal) -> Skeleton:
+    """Describe the model without the blocks `removal`; the whole one is described once."""
+    if not removal and "whole" in stack.memory:
+        whole: Skeleton = stack.memory["whole"]
+        return whole
     origin: Origin = stack.origin  # type: ignore[assignment]
-    if not removal and "whole" in stack.skeletons:
-        return stack.skeletons["whole"]
     data = shorten_dict(origin.data, stack.config_path, removal)
     skeleton = describe(build_skeleton(origin.model_class, rebuild_config(origin.config, data)))
     if not removal:
-        stack.skeletons["whole"] = skeleton
+        stack.memory["whole"] = skeleton
     return skeleton
 
 
@@ -164,7 +166,7 @@ def _value_changes(path: str, whole: ModuleFacts, shorter: ModuleFacts) -> Itera
     for name in whole.values.keys() | shorter.values.keys():
         before = whole.values.get(name, ABSENT)
         after = shorter.values.get(name, ABSENT)
-        if before is not after and before != after:
+        if _differ(before, after):
             yield Change(path, (), name, before, after)
 
 
@@ -178,5 +180,12 @@ def _config_changes(
         old, new = before.get(name, ABSENT), after.get(name, ABSENT)
         if isinstance(old, PreTrainedConfig) and isinstance(new, PreTrainedConfig):
             yield from _config_changes(old, new, (*configs, name))
-        elif old is not new and old != new:
+        elif _differ(old, new):
             yield Change("", configs, name, old, new)
+
+
+def _differ(before: Any, after: Any) -> bool:
+    try:
+        return before is not after and bool(before != after)
+    except Exception:  # values that cannot be compared (configurations in lists, arrays)
+        return True

@@ -9,7 +9,7 @@ told apart without knowing a single name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
     from depthprune.blocks.plan import Plan
-    from depthprune.blocks.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Stack:
     part: str = "text"
     origin: Origin | None = field(default=None, repr=False, compare=False)
     plans: dict[Removal, Plan] = field(default_factory=dict, repr=False, compare=False)
-    skeletons: dict[str, Skeleton] = field(default_factory=dict, repr=False, compare=False)
+    memory: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 def find_stack(model: nn.Module, part: str = "text") -> Stack:
@@ -108,13 +107,8 @@ def find_stacks(model_class: type[PreTrainedModel], config: PreTrainedConfig) ->
     shapes = _shapes(whole)
     stacks: dict[tuple[str, ...], Stack] = {}
     for config_path, count in _count_candidates(data, set(lengths.values())):
-        try:
-            shorter = build_skeleton(
-                model_class,
-                rebuild_config(config, shorten_dict(data, config_path, (count - 1,))),
-            )
-        except Exception:
-            # Not a count of blocks: with one attention head fewer, most models cannot be built.
+        shorter = _shorter_by_one(origin, config_path, count)
+        if shorter is None:
             continue
         containers = _shrunk(lengths, _lengths(shorter), count, staged="[" in config_path)
         if containers and containers not in stacks:
@@ -127,7 +121,7 @@ def find_stacks(model_class: type[PreTrainedModel], config: PreTrainedConfig) ->
                 part=_part(containers[0], config_path, data),
                 origin=origin,
             )
-    return tuple(stacks.values())
+    return tuple(stack for stack in stacks.values() if not _is_list_of_stages(stack, stacks))
 
 
 def choose_stack(stacks: tuple[Stack, ...], part: str, name: str) -> Stack:
@@ -192,6 +186,13 @@ _PART_WORDS = (
 )
 
 
+_TEXT_WORDS = "language_model text_config text_model text_decoder"
+
+
+def _mentions(text: str, words: str) -> bool:
+    return any(re.search(rf"(^|[._]){word}([._]|$|\d)", text) for word in words.split())
+
+
 def _part(path: str, config_path: str, data: Section) -> str:
     """Say what a stack is for from the words in its names."""
     section: Any = data
@@ -199,11 +200,11 @@ def _part(path: str, config_path: str, data: Section) -> str:
     for name in config_path.split(".")[:-1]:
         section = section[name]
         kinds.append(str(section.get("model_type", "")))
-    text = "_".join((path, config_path, *kinds)).lower()
-    for part, words in _PART_WORDS:
-        if any(re.search(rf"(^|[._]){word}([._]|$|\d)", text) for word in words.split()):
-            return part
     places = f"{path}.{config_path}".lower()
+    for text in (places, *(() if _mentions(places, _TEXT_WORDS) else kinds)):
+        for part, words in _PART_WORDS:
+            if _mentions(text.lower(), words) and not _mentions(places, _TEXT_WORDS):
+                return part
     if not data.get("is_encoder_decoder") and not re.search(r"(^|[._])decoder", places):
         return "text" if not _has_decoder(data) else "encoder"
     return "decoder" if re.search(r"(^|[._])decoder", places) else "encoder"
@@ -265,6 +266,28 @@ def _lengths(model: nn.Module) -> dict[str, int]:
         for path, module in model.named_modules()
         if path and numbered_children(module)
     }
+
+
+def _shorter_by_one(origin: Origin, config_path: str, count: int) -> nn.Module | None:
+    """Build the skeleton with one block fewer; None when `config_path` is no count of blocks."""
+    # Some models insist on the kind of their last or first block.
+    for block in dict.fromkeys((count - 1, 0, count // 2)):
+        try:
+            data = shorten_dict(origin.data, config_path, (block,))
+            return build_skeleton(origin.model_class, rebuild_config(origin.config, data))
+        except Exception:  # with one attention head fewer, most models cannot be built
+            continue
+    return None
+
+
+def _is_list_of_stages(stack: Stack, stacks: Iterable[tuple[str, ...]]) -> bool:
+    """Return whether the entries of a stack are stages, which hold counted blocks themselves."""
+    return any(
+        path.startswith(f"{outer}.")
+        for outer in stack.containers
+        for containers in stacks
+        for path in containers
+    )
 
 
 def _shrunk(
