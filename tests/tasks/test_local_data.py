@@ -132,6 +132,16 @@ class TestLayouts:
         picture = LocalSource(folder).samples("train")[0].images[0].open()
         assert picture.mode == "RGB"
 
+    def test_pictures_are_turned_upright(self, folder: Path) -> None:
+        from PIL import Image
+
+        picture = Image.new("RGB", (4, 2))
+        exif = picture.getexif()
+        exif[0x0112] = 6  # the camera was held sideways
+        picture.save(folder / "turned.jpg", exif=exif)
+        write_lines(folder / "train.jsonl", [{**ROWS[0], "image": "turned.jpg"}])
+        assert LocalSource(folder).samples("train")[0].images[0].open().size == (2, 4)
+
     def test_the_same_picture_has_the_same_digest_in_every_layout(self, folder: Path) -> None:
         encoded = (folder / "red.png").read_bytes()
         write_lines(folder / "path.jsonl", [ROWS[0]])
@@ -329,6 +339,11 @@ class TestImageRefusals:
         with pytest.raises(TaskError, match="image cannot be read") as error:
             self.open_image(folder, "text.png")
         assert str(folder / "text.png") in str(error.value)
+
+    def test_a_format_that_needs_other_programs(self, folder: Path) -> None:
+        (folder / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EOF\n")
+        with pytest.raises(TaskError, match="cannot identify"):
+            self.open_image(folder, "a.png")
 
     def test_a_truncated_image(self, folder: Path) -> None:
         (folder / "half.png").write_bytes(png(size=64)[:80])

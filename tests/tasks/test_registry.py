@@ -27,8 +27,9 @@ class TestKnownTasks:
     def test_the_nine_and_the_eight_of_the_demo(self) -> None:
         assert {task.name for task in list_tasks()} == BUILT_IN | DEMO
 
-    def test_only_mmmu_is_off(self) -> None:
-        assert [task.name for task in list_tasks() if not task.enabled] == ["mmmu"]
+    def test_only_mmmu_is_off_and_says_why(self) -> None:
+        off = [(task.name, task.note) for task in list_tasks() if not task.enabled]
+        assert off == [("mmmu", "off by default: its scores do not agree between its splits")]
 
     def test_hyphens_and_underscores_are_the_same(self) -> None:
         assert get_task("coco-2014-vqa").name == get_task("coco_2014_vqa").name == "coco_2014_vqa"
@@ -165,6 +166,14 @@ mapped:
 """
         (task,) = load_task_file(write_task_file(tmp_path, entry))
         assert load_split(task, "validation").samples[0].references == ("B",)
+
+    def test_a_folder_that_the_datasets_library_reads(self, tmp_path: Path) -> None:
+        pytest.importorskip("datasets")
+        (tmp_path / "csv").mkdir()
+        (tmp_path / "csv" / "train.csv").write_text("question,answer\n1 + 1 ?,2\n")
+        entry = "sums:\n  task_type: Exact Match\n  hub: csv\n"
+        (task,) = load_task_file(write_task_file(tmp_path, entry))
+        assert load_split(task, "train").samples[0].references == ("2",)
 
     def test_a_task_of_a_known_name_replaces_it_with_a_warning(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture

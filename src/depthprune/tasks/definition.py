@@ -88,7 +88,9 @@ class Definition(BaseModel):
         if self.demo:
             return DemoSource(self.demo)
         if self.hub:
-            return HubSource(self.hub, self.config, self.revision, fields)
+            local = folder / self.hub
+            name = str(local) if local.is_dir() else self.hub
+            return HubSource(name, self.config, self.revision, fields)
         if self.module:
             file, _, attribute = self.module.partition(":")
             return object_of_python_file(inside(folder, file), attribute)
@@ -99,7 +101,7 @@ class Definition(BaseModel):
 
 TASK_SETTINGS = {
     "task_type", "prompt", "metric", "metric_options", "answer", "max_new_tokens",
-    "choice_format", "choice_separator", "train_split", "validation_split", "enabled",
+    "choice_format", "choice_separator", "train_split", "validation_split", "enabled", "note",
 }  # fmt: skip
 
 

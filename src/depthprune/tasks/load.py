@@ -40,10 +40,19 @@ def load_split(task: Task, split: str, num_samples: int | None = None, seed: int
     if not available:
         raise TaskError(f"the split {split} of {task.name} is empty", where=task.source.describe())
     places = _choose(available, num_samples, seed, f"{task.name}, {split}")
-    samples = tuple(_at(parts, place) for place in places)
-    _check(task, samples)
-    scorer = make_scorer(task.metric, task.metric_options, samples, task.answer)
-    return TaskSplit(task, split, samples, scorer, _fingerprint(task, samples, scorer))
+    samples: dict[str, Sample] = {}
+    data = hashlib.sha256()
+    for place in places:
+        sample = _at(parts, place)
+        if sample.id in samples:
+            raise TaskError(f"two samples of {task.name} have the id {sample.id!r}")
+        _check(task, sample)
+        # The picture's bytes are read here, while its row is at hand.
+        data.update(_sample_line(sample))
+        samples[sample.id] = sample
+    chosen = tuple(samples.values())
+    scorer = make_scorer(task.metric, task.metric_options, chosen, task.answer)
+    return TaskSplit(task, split, chosen, scorer, _fingerprint(task, data.hexdigest(), scorer))
 
 
 def image_digest(image: ImageSource) -> str:
@@ -108,29 +117,30 @@ def _at(parts: Sequence[SampleSequence], place: int) -> Sample:
     raise IndexError(place)
 
 
-def _check(task: Task, samples: Sequence[Sample]) -> None:
-    seen: set[str] = set()
-    for sample in samples:
-        if sample.id in seen:
-            raise TaskError(f"two samples of {task.name} have the id {sample.id!r}")
-        seen.add(sample.id)
-        if not sample.references:
-            raise TaskError(
-                f"sample {sample.id} of {task.name} has no reference answer",
-                where=task.source.describe(),
-                mend="splits whose answers are secret (often `test`) cannot be scored",
-            )
-        if task.answer == "choose" and not sample.choices:
-            raise TaskError(
-                f"sample {sample.id} of {task.name} has no options to choose from",
-                mend="map the column with `choices`, or set `answer: generate`",
-            )
+def _check(task: Task, sample: Sample) -> None:
+    render_prompt(task, sample)
+    if not sample.references:
+        raise TaskError(
+            f"sample {sample.id} of {task.name} has no reference answer",
+            where=task.source.describe(),
+            mend="splits whose answers are secret (often `test`) cannot be scored",
+        )
+    if task.answer == "choose" and not sample.choices:
+        raise TaskError(
+            f"sample {sample.id} of {task.name} has no options to choose from",
+            mend="map the column with `choices`, or set `answer: generate`",
+        )
 
 
-def _fingerprint(task: Task, samples: Sequence[Sample], scorer: Scorer) -> str:
+def _sample_line(sample: Sample) -> bytes:
+    images = [image_digest(image) for image in sample.images]
+    return _line([sample.id, sample.question, sample.references, sample.choices, images])
+
+
+def _fingerprint(task: Task, data: str, scorer: Scorer) -> str:
     """Hash whatever can change a score, but not where the data lie."""
-    digest = hashlib.sha256()
     settings = {
+        "data": data,
         "prompt": task.prompt,
         "choice_format": task.choice_format,
         "choice_separator": task.choice_separator,
@@ -140,13 +150,7 @@ def _fingerprint(task: Task, samples: Sequence[Sample], scorer: Scorer) -> str:
         "answer": task.answer,
         "max_new_tokens": task.max_new_tokens,
     }
-    digest.update(_line(settings))
-    for sample in samples:
-        render_prompt(task, sample)
-        images = [image_digest(image) for image in sample.images]
-        content = [sample.id, sample.question, sample.references, sample.choices, images]
-        digest.update(_line(content))
-    return digest.hexdigest()
+    return hashlib.sha256(_line(settings)).hexdigest()
 
 
 def _line(value: object) -> bytes:

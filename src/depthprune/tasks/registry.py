@@ -69,7 +69,8 @@ def load_task_file(path: Path | str) -> list[Task]:
     """Read the tasks of a user's file.
 
     A YAML file holds one entry per task. A Python file is **executed**, and the `Task` objects at
-    its top level are taken: only name files that you trust.
+    its top level are taken; so is a Python file that a YAML entry names as its `module`, which must
+    lie in the folder of the YAML file. Only name files that you trust.
 
     Raises:
         TaskError: the file is missing, malformed (names line and field), or holds no task.

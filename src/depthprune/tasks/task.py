@@ -25,7 +25,11 @@ given text and is scored on the probability of its tokens."""
 
 
 class ImageSource(Protocol):
-    """An image that is opened when it is needed."""
+    """An image that is opened when it is needed.
+
+    It may also have a method `digest()` that returns a text which identifies the picture; without
+    it the pixels are hashed.
+    """
 
     def open(self) -> Image:
         """Return the picture in RGB; raises TaskError that names the file when unreadable."""
@@ -134,6 +138,7 @@ class Task:
         validation_split: the data's name for the split that plays `validation` (`test` for
             tally_qa).
         enabled: whether `--task all` includes it.
+        note: what a user should know about it, e.g. why it is off.
     """
 
     name: str
@@ -149,6 +154,7 @@ class Task:
     train_split: str = "train"
     validation_split: str = "validation"
     enabled: bool = True
+    note: str = ""
 
     @property
     def folder(self) -> str:

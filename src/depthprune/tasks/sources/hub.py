@@ -84,39 +84,39 @@ class HubSource:
         return Path(_import_datasets().config.HF_CACHE_HOME)
 
 
-@dataclass(frozen=True)
 class DatasetRows:
     """Rows of a `datasets.Dataset`; its files are mapped into memory, pictures stay encoded."""
 
-    dataset: Any
-    root: Path | None
-    name: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The names of the columns."""
-        return tuple(self.dataset.column_names)
+    def __init__(self, dataset: Any, root: Path | None, name: str) -> None:
+        self.root = root
+        self.columns: tuple[str, ...] = tuple(dataset.column_names)
+        self._dataset = dataset.with_format("arrow")
+        self._name = name
+        self._chosen: tuple[tuple[str, ...], Any] = (self.columns, self._dataset)
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return len(self._dataset)
 
     def row(self, index: int, columns: Sequence[str]) -> Row:
         """Return the named columns of a row."""
-        row: Row = self._arrow(columns)[index : index + 1].to_pylist()[0]
+        row: Row = self._choose(columns)[index : index + 1].to_pylist()[0]
         return row
 
     def column(self, name: str) -> Sequence[Any]:
         """Return a whole column."""
-        cells: list[Any] = self._arrow([name])[:].column(name).to_pylist()
+        cells: list[Any] = self._choose([name])[:].column(name).to_pylist()
         return cells
 
     def place(self, index: int) -> str:
         """Return the dataset and the row."""
-        return f"{self.name}, row {index + 1}"
+        return f"{self._name}, row {index + 1}"
 
-    def _arrow(self, columns: Sequence[str]) -> Any:
-        present = [name for name in columns if name in self.columns]
-        return self.dataset.select_columns(present).with_format("arrow")
+    def _choose(self, columns: Sequence[str]) -> Any:
+        present = tuple(name for name in columns if name in self.columns)
+        # Choosing columns takes longer than reading a row, so the last choice is kept.
+        if self._chosen[0] != present:
+            self._chosen = (present, self._dataset.select_columns(list(present)))
+        return self._chosen[1]
 
 
 def read_saved_dataset(folder: Path) -> DatasetRows:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 # The first characters of JPEG, PNG, GIF, WebP, BMP and TIFF files in base64. A path does not begin
 # like this and consist of base64's letters: an extension's dot is none.
 _BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk", "SUkqA", "TU0AK")
+_SHORTEST_BASE64 = 32
+
+# Pillow would hand some other formats (EPS) to programs outside.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,13 @@ class LazyImage:
 
     def open(self) -> Image:
         """Return the picture in RGB; raises TaskError that names the file when unreadable."""
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image, ImageOps, UnidentifiedImageError
 
         encoded, place = self._encoded()
         try:
-            with Image.open(io.BytesIO(encoded)) as picture:
-                return picture.convert("RGB")
+            with Image.open(io.BytesIO(encoded), formats=_FORMATS) as picture:
+                # Turned upright as the photographer held it, as `datasets` does.
+                return ImageOps.exif_transpose(picture).convert("RGB")
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as error:
             problem: Exception = error
         except Image.DecompressionBombError as error:
@@ -110,7 +115,7 @@ def inside(root: Path, path: str) -> Path:
 def _decode_base64(text: str) -> bytes | None:
     if text.startswith("data:"):
         text = text.partition(",")[2]
-    elif not text.startswith(_BASE64_STARTS):
+    elif len(text) < _SHORTEST_BASE64 or not text.startswith(_BASE64_STARTS):
         return None
     try:
         return base64.b64decode("".join(text.split()), validate=True)
