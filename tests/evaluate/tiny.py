@@ -31,7 +31,7 @@ from depthprune.base.errors import TaskError
 from depthprune.base.removal import Removal, active_blocks
 from depthprune.blocks.models import LoadedModel, ModelKind
 from depthprune.tasks.demo import MODEL_PATH
-from depthprune.tasks.task import AnswerMode, Sample, Task, TaskSplit
+from depthprune.tasks.task import AnswerMode, Sample, Scorer, Task, TaskSplit
 
 WORDS = (
     *("what", "is", "the", "colour", "of", "a", "red", "blue", "green", "cat", "dog", "sky"),
@@ -220,7 +220,7 @@ class BrokenPicture:
         raise TaskError("not a picture", where="broken.png")
 
 
-class Exactly:
+class Exactly(Scorer):
     """Scores 1 for the sample's first reference, else the share of letters in common."""
 
     name = "exactly"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,9 +107,11 @@ def foretell(model: Any, inputs: Inputs, rows: Sequence[Row]) -> list[list[Likel
         found = []
         for continuation in row.continuations:
             tokens = torch.tensor(continuation, device=log_probabilities.device)
-            picked = log_probabilities.gather(1, tokens[:, None]).double().sum()
+            nll = -float(log_probabilities.gather(1, tokens[:, None]).double().sum())
+            # A model that overflows without some block foretells nothing: no score, but no error.
+            nll = math.inf if math.isnan(nll) else nll
             hits = int((likeliest == tokens).sum())
-            found.append(Likelihood(-float(picked), len(continuation), hits))
+            found.append(Likelihood(nll, len(continuation), hits))
         result.append(found)
     return result
 

@@ -12,9 +12,7 @@ import numpy as np
 
 from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.base.removal import Removal, make_removal
-from depthprune.blocks.admissible import check_admissible
-from depthprune.blocks.skipping import skip
-from depthprune.blocks.stack import find_stack
+from depthprune.blocks import check_admissible, find_stack, skip
 from depthprune.evaluate.batching import guess_batch_size, run_in_batches
 from depthprune.evaluate.evaluator import Evaluation
 from depthprune.evaluate.inputs import (
@@ -126,10 +124,7 @@ class ReferenceEvaluator:
         groups = self._prepare(split, range(len(split.samples))[samples], mode)
         with evaluation_mode(self.loaded.model):
             answers = tuple(self._answers(removal, mode, chosen, groups) for removal in wanted)
-        scores = [
-            [split.scorer.score(sample, answer) for sample, answer in zip(chosen, row, strict=True)]
-            for row in answers
-        ]
+        scores = [split.scorer.score_many(chosen, row) for row in answers]
         return Evaluation(
             removals=wanted,
             sample_ids=tuple(sample.id for sample in chosen),
