@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 from pathlib import Path
 
@@ -23,9 +22,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_a_result_is_as_readable_as_any_file_of_the_user(tmp_path: Path) -> None:
     write_text(tmp_path / "result.txt", "a")
     (tmp_path / "other.txt").write_text("a")
-    modes = {
-        stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("result.txt", "other.txt")
-    }
+    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("result.txt", "other.txt")}
     assert len(modes) == 1
 
 
@@ -42,7 +39,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_else(
     with pytest.raises(FileError, match="No space left"):
         write_json(path, "new")
     assert read_json(path) == "old"
-    assert os.listdir(tmp_path) == ["result.json"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]
 
 
 def test_a_number_that_json_lacks_is_not_written(tmp_path: Path) -> None:

@@ -55,7 +55,9 @@ def test_removing_every_block_is_refused() -> None:
 
 
 @given(st.integers(2, 80), st.data())
-def test_active_and_removed_blocks_are_the_whole_model(num_blocks: int, data: st.DataObject) -> None:
+def test_active_and_removed_blocks_are_the_whole_model(
+    num_blocks: int, data: st.DataObject
+) -> None:
     blocks = data.draw(st.sets(st.integers(0, num_blocks - 1), max_size=num_blocks - 1))
     removal = make_removal(blocks)
     stay = active_blocks(removal, num_blocks)

@@ -13,7 +13,8 @@ from depthprune import __version__
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.log import configure_logging
 from depthprune.cli.demo import demo
-#X
+
+# X
 from depthprune.cli.measure import profile, search
 from depthprune.cli.tasks import tasks
 
@@ -37,6 +38,7 @@ where it was when it is run again.
 """,
     help_format="markdown",
     version=__version__,
+    suppress_keyboard_interrupt=False,
     default_parameter=Parameter(consume_multiple=True, negative=()),
     error_console=Console(stderr=True),
 )

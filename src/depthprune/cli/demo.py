@@ -13,7 +13,10 @@ DEMO_SAMPLES = 48
 
 
 def demo(
-    *, output: Output = Path("depthprune-demo"), num_samples: int = DEMO_SAMPLES, json: AsJson = False
+    *,
+    output: Output = Path("depthprune-demo"),
+    num_samples: int = DEMO_SAMPLES,
+    json: AsJson = False,
 ) -> None:
     """Run the main job on the embedded model: 16 blocks, eight datasets, a few minutes on a CPU.
 
@@ -36,4 +39,6 @@ def demo(
             f"eight datasets, {num_samples} samples each.",
             highlight=False,
         )
-    search(DEMO, output=output, json=json, data=DataFlags(num_samples=num_samples), run=ModelFlags())
+    search(
+        DEMO, output=output, json=json, data=DataFlags(num_samples=num_samples), run=ModelFlags()
+    )

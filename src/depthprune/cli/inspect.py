@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from dataclasses import asdict
-from typing import Annotated
 
-from cyclopts import Parameter
 from rich.console import Console
 
 from depthprune.cli.measure import AsJson, Model
@@ -24,7 +22,7 @@ def inspect(
 ) -> None:
     """Show the stack of blocks that was found, its parameters, and what can be skipped and cut.
 
-    Reads the configuration only: no weights are loaded, so a 70B model takes as long as a small one.
+    Reads the configuration only: no weights are loaded, so even a 70B model is quick.
 
     For example:
 

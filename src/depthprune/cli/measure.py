@@ -13,7 +13,9 @@ from depthprune.cli.outcome import show
 from depthprune.search import Ablation, BeamSearch, SearchSpace, Strategy
 from depthprune.search.pipeline import SearchRequest, search_model
 
-Model = Annotated[str, Parameter(name=("--model", "--model-path"), help="Folder, hub name, or demo.")]
+Model = Annotated[
+    str, Parameter(name=("--model", "--model-path"), help="Folder, hub name, or demo.")
+]
 Output = Annotated[
     Path | None,
     Parameter(

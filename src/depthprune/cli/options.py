@@ -51,6 +51,7 @@ class ModelFlags:
         """Return what the library takes, for a model that a user named."""
         return ModelOptions(
             source=model_source(model),
+            name=model if model == DEMO else None,
             part=self.stack,
             dtype=self.dtype,
             device=self.device,
@@ -113,8 +114,7 @@ class DataFlags:
             name.replace("-", "_") for given in names for name in groups.get(given, [given])
         )
         return tuple(
-            get_task(name, self.data_dir, self.task_file, download=self.download)
-            for name in chosen
+            get_task(name, self.data_dir, self.task_file, download=self.download) for name in chosen
         )
 
     @property
@@ -139,4 +139,3 @@ def study_folder(output: Path | None, model: str) -> Path:
     if output is not None:
         return output
     return Path(f"depthprune-{Path(model).name or 'study'}")
-

@@ -54,7 +54,8 @@ def _parts(
     for split, summary in summaries.items():
         parts += [f"Split: {split}", "", *summary_parts(summary), ""]
     if agreements:
-        parts += [agreement_table(agreements), ""]
+        heading = "Do train and validation order the blocks alike? (Spearman)"
+        parts += [heading, agreement_table(agreements), ""]
     for block, reason in outcome.inadmissible.items():
         parts.append(f"Block {block} was not tried: {reason}.")
     return parts

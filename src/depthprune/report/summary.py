@@ -16,14 +16,26 @@ MATRIX_WIDTH = 12
 
 def summary_parts(summary: Summary) -> list[RenderableType]:
     """Return the tables and notes of one split, in reading order."""
-    parts: list[RenderableType] = [tables.dataset_table(summary.datasets)]
+    parts: list[RenderableType] = ["Datasets", tables.dataset_table(summary.datasets)]
     if summary.importance.combinations:
-        parts.append(tables.importance_table(summary.importance))
+        parts += [
+            "Blocks, least important first: what removing each one alone costs",
+            tables.importance_table(summary.importance),
+        ]
         if 1 < len(summary.datasets) <= MATRIX_WIDTH:
-            parts.append(tables.drop_matrix(summary.importance, summary.datasets))
+            parts += [
+                "The same on each dataset: drop in percentage points (- = not measured)",
+                tables.drop_matrix(summary.importance, summary.datasets),
+            ]
     if summary.combinations:
-        parts += [tables.combination_table(summary), tables.left_out_note(summary), ""]
-        parts.append(tables.best_table(summary))
+        parts += [
+            "Best combinations over the datasets",
+            tables.combination_table(summary),
+            tables.left_out_note(summary),
+            "",
+            "Best combination of each dataset's own search: blocks (drop %)",
+            tables.best_table(summary),
+        ]
     parts.append(
         "Drop = baseline accuracy minus accuracy, in percentage points; negative = better. "
         "Interval: 95%, paired bootstrap over samples. Std: over datasets. n: samples."

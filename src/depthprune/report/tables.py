@@ -37,7 +37,7 @@ def interval_text(interval: Interval | None) -> str:
 
 def dataset_table(datasets: Sequence[DatasetMeasurements]) -> Table:
     """Return what was measured: task type, samples, baseline accuracy and removals of each set."""
-    table = _table("Datasets")
+    table = _table()
     table.add_column("dataset")
     table.add_column("task type")
     table.add_column("n", justify="right")
@@ -56,29 +56,31 @@ def dataset_table(datasets: Sequence[DatasetMeasurements]) -> Table:
 
 def importance_table(ranking: Ranking) -> Table:
     """Return single blocks from the least to the most important."""
-    table = _table("Blocks, least important first (drop when the block is removed)")
+    table = _table()
     table.add_column("block", justify="right")
     table.add_column("drop %", justify="right")
     table.add_column("95% interval", justify="right", no_wrap=True)
     table.add_column("std", justify="right")
-    table.add_column("sets", justify="right")
-    table.add_column("hit hardest")
+    several = any(one.coverage > 1 for one in ranking.combinations)
+    if several:
+        table.add_column("sets", justify="right")
+        table.add_column("hit hardest")
     for one in ranking.combinations:
         dataset, drop = max(one.drops.items(), key=lambda item: (item[1], item[0]))
+        hardest = (str(one.coverage), f"{dataset} {percent(drop)}") if several else ()
         table.add_row(
             blocks(one.removal),
             percent(one.mean),
             interval_text(one.interval),
             percent(one.std),
-            str(one.coverage),
-            f"{dataset} {percent(drop)}" if one.coverage > 1 else dataset,
+            *hardest,
         )
     return table
 
 
 def drop_matrix(ranking: Ranking, datasets: Sequence[DatasetMeasurements]) -> Table:
     """Return the drop of each combination on each dataset, in the order of the ranking."""
-    table = _table("Drop on each dataset, percentage points (- = not measured)")
+    table = _table()
     table.add_column("blocks", justify="right")
     for dataset in datasets:
         table.add_column(dataset.dataset.replace("_", "\n").replace(" ", "\n"), justify="right")
@@ -93,7 +95,7 @@ def drop_matrix(ranking: Ranking, datasets: Sequence[DatasetMeasurements]) -> Ta
 
 def combination_table(summary: Summary, *, top: int = 3) -> Table:
     """Return the best combinations over all datasets for each number of removed blocks."""
-    table = _table("Best combinations over the datasets")
+    table = _table()
     table.add_column("removed", justify="right")
     table.add_column("active", justify="right")
     table.add_column("blocks")
@@ -135,7 +137,7 @@ def left_out_note(summary: Summary) -> str:
 def best_table(summary: Summary) -> Table:
     """Return the best combination that each dataset's own search found, per number removed."""
     numbers = sorted(summary.combinations)
-    table = _table("Best combination of each dataset's own search: blocks (drop %)")
+    table = _table()
     table.add_column("dataset")
     for number in numbers:
         table.add_column(f"{number} removed")
@@ -150,7 +152,7 @@ def best_table(summary: Summary) -> Table:
 
 def agreement_table(agreements: Mapping[str, RankAgreement]) -> Table:
     """Return how far train and validation order the blocks alike, for each dataset."""
-    table = _table("Do train and validation order the blocks alike? (Spearman)")
+    table = _table()
     table.add_column("dataset")
     table.add_column("rho", justify="right")
     table.add_column("p-value", justify="right")
@@ -169,8 +171,8 @@ def as_text(parts: Sequence[RenderableType], width: int = MAX_WIDTH) -> str:
     return file.getvalue()
 
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
 
 
 def _number(value: float | None, form: str) -> str:

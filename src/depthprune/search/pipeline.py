@@ -35,6 +35,7 @@ class ModelOptions:
 
     Attributes:
         source: a folder in Hugging Face format, or a hub name.
+        name: what the study calls the model; None takes the last part of the source.
         part: the stack to prune, see `blocks.find_stack`.
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
@@ -45,6 +46,7 @@ class ModelOptions:
     """
 
     source: str
+    name: str | None = None
     part: str = "text"
     dtype: str = "auto"
     device: str = "auto"
@@ -114,10 +116,11 @@ def search_model(request: SearchRequest) -> SearchOutcome:
     folder = make_folder(request.folder)
     splits = load_splits(request.tasks, request.splits, request.num_samples, request.seed)
     loaded, stack = _load(request.model)
+    record = model_record(loaded, stack, request.model.name)
     space = SearchSpace(stack.num_blocks, request.protect, _admissible_in(stack))
     strategy = request.strategy(space)
     with (
-        Study.open(folder, model=model_record(loaded, stack)) as study,
+        Study.open(folder, model=record) as study,
         progress("measuring", _work(strategy, splits)) as bar,
     ):
         evaluator = _evaluator(loaded, request.model, bar)
@@ -173,11 +176,11 @@ def load_splits(
     return loaded
 
 
-def model_record(loaded: LoadedModel, stack: Stack) -> ModelRecord:
+def model_record(loaded: LoadedModel, stack: Stack, name: str | None = None) -> ModelRecord:
     """Return what a study keeps about its model."""
     blocks = loaded.model.get_submodule(stack.path)
     return ModelRecord(
-        name=loaded.name,
+        name=name or loaded.name,
         fingerprint=loaded.fingerprint,
         architecture=type(loaded.model).__name__,
         num_blocks=stack.num_blocks,

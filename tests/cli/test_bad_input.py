@@ -1,0 +1,197 @@
+"""Bad input ends with a clear message and exit code 2, and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import Finished, Program
+
+TASK = """
+my_task:
+  task_type: Exact Match
+  path: data
+  metric: {metric}
+"""
+
+
+@pytest.fixture
+def task_file(tmp_path: Path) -> Path:
+    """Return a task of three good samples, which the tests break one by one."""
+    (tmp_path / "data").mkdir()
+    lines = (json.dumps({"question": f"{i} + 1 =", "answer": str(i + 1)}) for i in range(3))
+    (tmp_path / "data" / "validation.jsonl").write_text("\n".join(lines) + "\n")
+    path = tmp_path / "tasks.yaml"
+    path.write_text(TASK.format(metric="exact_match"))
+    return path
+
+
+def profile(program: Program, task_file: Path, *extra: object, model: object = "demo") -> Finished:
+    return program(
+        *("profile", model, "--task", "my_task", "--task-file", task_file),
+        *("--split", "validation", "--output", task_file.parent / "study", *extra),
+    )
+
+
+def assert_refused(done: Finished, *words: str) -> None:
+    assert done.code == 2, done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    message = " ".join(done.err.split())
+    for word in words:
+        assert word in message
+
+
+def nothing_measured(task_file: Path) -> bool:
+    return not list((task_file.parent / "study").rglob("*.json"))
+
+
+def test_no_such_model(program: Program, task_file: Path) -> None:
+    done = profile(program, task_file, model=task_file.parent / "absent")
+    assert_refused(done, "absent")
+    assert nothing_measured(task_file)
+
+
+def test_a_folder_that_is_no_model(program: Program, task_file: Path) -> None:
+    assert_refused(profile(program, task_file, model=task_file.parent), "config.json")
+
+
+def test_a_model_without_blocks(program: Program, task_file: Path) -> None:
+    from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
+
+    folder = task_file.parent / "convolutions"
+    MobileNetV2ForImageClassification(
+        MobileNetV2Config(image_size=32, depth_multiplier=0.25)
+    ).save_pretrained(folder)
+    assert_refused(program("inspect", folder), "no stack")
+    assert_refused(profile(program, task_file, model=folder))
+    assert nothing_measured(task_file)
+
+
+def test_a_block_that_does_not_exist(program: Program, task_file: Path) -> None:
+    assert_refused(profile(program, task_file, "--protect", 99), "block 99", "16 blocks")
+    assert nothing_measured(task_file)
+
+
+def test_more_blocks_to_remove_than_there_are(program: Program, tmp_path: Path) -> None:
+    done = program(
+        *("search", "demo", "--task", "demo_okvqa", "--num-samples", 2),
+        *("--output", tmp_path / "study", "--max-blocks-to-remove", 16),
+    )
+    assert_refused(done, "16 blocks cannot be removed from 16")
+
+
+def test_an_empty_dataset(program: Program, task_file: Path) -> None:
+    (task_file.parent / "data" / "validation.jsonl").write_text("")
+    assert_refused(profile(program, task_file), "empty")
+
+
+def test_a_line_that_is_not_json(program: Program, task_file: Path) -> None:
+    path = task_file.parent / "data" / "validation.jsonl"
+    path.write_text(path.read_text() + '{"question": "4 + 1 =", \n')
+    assert_refused(profile(program, task_file), "validation.jsonl", "line 4")
+
+
+def test_an_image_that_cannot_be_read(program: Program, task_file: Path) -> None:
+    data = task_file.parent / "data"
+    (data / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n not a picture")
+    row = {"question": "what is it?", "answer": "a", "image": "broken.png"}
+    (data / "validation.jsonl").write_text(json.dumps(row) + "\n")
+    assert_refused(profile(program, task_file), "broken.png")
+    assert nothing_measured(task_file)
+
+
+def test_an_unknown_metric(program: Program, task_file: Path) -> None:
+    task_file.write_text(TASK.format(metric="exact_mach"))
+    assert_refused(profile(program, task_file), "exact_mach", "exact_match")
+
+
+def test_an_unknown_task(program: Program, tmp_path: Path) -> None:
+    done = program("profile", "demo", "--task", "demo_okvqua", "--output", tmp_path)
+    assert_refused(done, "demo_okvqua", "demo_okvqa")
+
+
+def test_no_task(program: Program, tmp_path: Path) -> None:
+    assert_refused(program("profile", tmp_path), "no task was named", "--task")
+
+
+def test_a_missing_split(program: Program, task_file: Path) -> None:
+    done = program(
+        *("profile", "demo", "--task", "my_task", "--task-file", task_file),
+        *("--split", "test", "--output", task_file.parent / "study"),
+    )
+    assert_refused(done, "no split test", "validation")
+
+
+@pytest.mark.parametrize("place", ["/proc/depthprune", "/dev/null/depthprune"])
+def test_an_output_folder_that_cannot_be_written(
+    program: Program, task_file: Path, place: str
+) -> None:
+    done = program(
+        *("profile", "demo", "--task", "my_task", "--task-file", task_file),
+        *("--split", "validation", "--output", place),
+    )
+    assert_refused(done, "cannot write", place)
+
+
+def test_a_study_of_another_model(program: Program, task_file: Path) -> None:
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    from depthprune.tasks.demo import MODEL_PATH
+
+    assert profile(program, task_file, "--protect", *range(1, 16)).code == 0
+    before = (task_file.parent / "study" / "summary.txt").read_bytes()
+    other = task_file.parent / "other"
+    model = AutoModelForImageTextToText.from_pretrained(MODEL_PATH)
+    model.model.language_model.norm.weight.data.mul_(1.5)
+    model.save_pretrained(other)
+    AutoProcessor.from_pretrained(MODEL_PATH).save_pretrained(other)
+    assert_refused(profile(program, task_file, model=other), "the study is about demo")
+    assert (task_file.parent / "study" / "summary.txt").read_bytes() == before
+
+
+def test_a_study_that_is_in_use(program: Program, task_file: Path) -> None:
+    from depthprune.study import Study
+
+    assert profile(program, task_file, "--protect", *range(1, 16)).code == 0
+    with Study.open(task_file.parent / "study"):
+        assert_refused(profile(program, task_file), "is being written by process")
+
+
+def test_a_damaged_study(program: Program, task_file: Path) -> None:
+    folder = task_file.parent / "study"
+    folder.mkdir()
+    (folder / "study.db").write_bytes(b"no database at all" * 100)
+    assert_refused(profile(program, task_file), "study.db")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("profile", "demo", "--no-such-option"),
+        ("no-such-command",),
+        ("profile",),
+        ("search", "demo", "--beam-width", "three"),
+        ("search", "demo", "--beam-width", "0"),
+        ("profile", "demo", "--num-samples", "-1"),
+        ("profile", "demo", "--dtype", "float12"),
+        ("profile", "demo", "--device", "cuda:99"),
+        ("profile", "demo", "--batch-size", "0"),
+        ("inspect", "demo", "--stack", "audio"),
+    ],
+)
+def test_options_that_make_no_sense(
+    program: Program, arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert_refused(program(*arguments))
+
+
+def test_a_traceback_is_shown_when_asked_for(tmp_path: Path) -> None:
+    from depthprune.base.errors import DepthpruneError
+    from depthprune.cli.app import main
+
+    with pytest.raises(DepthpruneError):
+        main(["--debug", "profile", "demo", "--task", "nothing", "--output", str(tmp_path)])

@@ -1,0 +1,128 @@
+"""The main job, end to end, on the embedded model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from depthprune.study import Study
+from tests.cli.program import Program
+
+TASKS = ("demo_okvqa", "demo_science_qa_img")
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith("study.")
+    }
+
+
+def test_a_search_measures_prints_and_writes_and_does_nothing_twice(
+    program: Program, tmp_path: Path
+) -> None:
+    study = tmp_path / "study"
+    arguments = ("search", "demo", "--task", *TASKS, "--num-samples", 4, "--output", study)
+    arguments += ("--max_blocks_to_remove", 2, "--beam-width", 1)
+
+    first = program(*arguments)
+    assert first.code == 0, first.err
+    # The baseline, 16 single blocks and 15 pairs with the best of them, on each task.
+    assert "Measured 64 removals" in first.out
+    for heading in ("Datasets", "least important first", "Best combinations over the datasets"):
+        assert heading in first.out
+    summary = (study / "summary.txt").read_text()
+    assert "demo_okvqa" in summary
+    assert max(map(len, summary.splitlines())) <= 100
+
+    written = files_below(study)
+    folder = study / "results" / "demo-okvqa" / "train+validation"
+    results = json.loads((folder / "exp3_accuracy_sensitivity_v2_results.json").read_text())
+    assert (results["beam_width"], results["max_blocks_to_remove"]) == (1, 2)
+    assert len(results["summary"]) == 31
+    assert len(json.loads((folder / "layer_importance_scores.json").read_text())) == 16
+
+    again = program(*arguments)
+    assert again.code == 0
+    assert "Nothing was measured anew: all 64 measurements were there already." in again.out
+    assert files_below(study) == written
+
+
+def test_a_search_uses_what_profile_measured(program: Program, tmp_path: Path) -> None:
+    common = ("demo", "--task", "demo-okvqa", "--num-samples", 4, "--output", tmp_path / "study")
+    profiled = json.loads(program("profile", *common, "--json").out)
+    assert (profiled["measured"], profiled["reused"]) == (17, 0)
+    searched = json.loads(
+        program("search", *common, "--max-blocks-to-remove", 2, "--beam-width", 1, "--json").out
+    )
+    assert (searched["measured"], searched["reused"]) == (15, 17)
+
+
+def test_train_and_validation_are_compared(program: Program, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    done = program(
+        *("profile", "demo", "--task", TASKS[0], "--split", "train", "validation"),
+        *("--num-samples", 6, "--output", study),
+    )
+    assert done.code == 0, done.err
+    assert "Do train and validation order the blocks alike?" in done.out
+    path = study / "importance_comparison" / TASKS[0] / f"importance_comparison_{TASKS[0]}.json"
+    comparison = json.loads(path.read_text())
+    assert comparison["dataset_name"] == TASKS[0]
+    assert len(comparison["train_scores"]) == len(comparison["validation_scores"]) == 16
+
+
+def test_protected_blocks_are_not_measured(program: Program, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    done = program(
+        *("profile", "demo", "--task", TASKS[0], "--num-samples", 2, "--output", study),
+        *("--protect", 0, 1, 15),
+    )
+    assert done.code == 0, done.err
+    with Study.open(study, read_only=True) as opened:
+        removals = {one.removal for one in opened.measurements()}
+    assert removals == {()} | {(block,) for block in range(2, 15)}
+
+
+def test_a_split_that_is_missing_is_a_warning_that_names_it(
+    program: Program, tmp_path: Path
+) -> None:
+    done = program(
+        *("profile", "demo", "--task", TASKS[0], "--split", "validation", "test"),
+        *("--num-samples", 2, "--output", tmp_path / "study", "--protect", *range(1, 16)),
+    )
+    assert done.code == 0, done.err
+    assert "demo_okvqa has no split test" in done.err
+
+
+def test_the_demo_is_a_search_over_all_eight_tasks(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {}
+
+    def fake_search(request):  # type: ignore[no-untyped-def]
+        seen["request"] = request
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("depthprune.cli.measure.search_model", fake_search)
+    stopped = program("demo", "--output", tmp_path / "demo")
+    assert stopped.code == 130
+    assert "run the same command again" in stopped.err
+    assert len(seen["request"].tasks) == 8
+    assert seen["request"].folder == tmp_path / "demo"
+
+
+def test_tasks_lists_the_nine_and_the_eight(program: Program) -> None:
+    listed = program("tasks").out
+    for name in ("coco_2014_vqa", "tally_qa", "mmmu", "demo_coco_caption"):
+        assert name in listed
+
+
+def test_help_teaches_by_examples(program: Program) -> None:
+    for command in ("demo", "inspect", "profile", "search", "tasks"):
+        helped = program(command, "--help")
+        assert helped.code == 0
+        assert f"depthprune {command}" in helped.out
