@@ -60,6 +60,15 @@ def test_a_second_writer_is_refused_and_told_who_writes(tmp_path: Path) -> None:
     Study.open(tmp_path, model=MODEL).close()
 
 
+def test_every_commit_is_synced_to_the_disk_through_the_log(tmp_path: Path) -> None:
+    with filled_study(tmp_path) as study:
+        settings = [
+            study._connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+    assert settings == ["wal", 2, 1]
+
+
 def test_closing_twice_is_allowed(tmp_path: Path) -> None:
     study = filled_study(tmp_path)
     study.close()

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from depthprune.base.errors import FileError, StudyError
+from depthprune.base.files import write_json
 from depthprune.base.log import logger
-from depthprune.study import ModelRecord, Study, write_importance_comparison, write_views
+from depthprune.study import ModelRecord, Study, views, write_importance_comparison, write_views
 from tests.study.example import MODEL, SETTINGS, SPLIT, add, answers_of, filled_study, scores_of
 
 DATA = Path(__file__).parent / "data"
@@ -153,6 +154,21 @@ def test_a_spoiled_file_is_written_again(study: Study, results: Path) -> None:
     path.write_text("{")
     write(study, results)
     assert path.read_bytes() == good
+
+
+def test_writing_that_was_cut_short_is_finished_by_writing_again(
+    study: Study, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def until_the_disk_is_full(path: Path, value: Any) -> None:
+        if path.name == "sensitivity_block_3.json":
+            raise FileError("no space left")
+        write_json(path, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(views, "write_json", until_the_disk_is_full)
+        with pytest.raises(FileError, match="no space left"):
+            write(study, results)
+    assert all(path.exists() for path in write(study, results))
 
 
 def test_a_split_without_a_baseline_is_left_out_with_a_warning(
