@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from depthprune.base.errors import DepthpruneError, FileError, StudyError
+from depthprune.base.removal import Removal
 from depthprune.study import Study, database
 from tests.study.example import MODEL, REMOVALS, SETTINGS, SPLIT, add, environment, filled_study
 
@@ -294,7 +295,7 @@ def test_a_full_disk_loses_only_the_measurement_in_flight(tmp_path: Path) -> Non
     with filled_study(tmp_path, [()]) as study:
         (pages,) = study._connection.execute("PRAGMA page_count").fetchone()
         study._connection.execute(f"PRAGMA max_page_count = {pages}")
-        stored = [()]
+        stored: list[Removal] = [()]
         with pytest.raises(StudyError, match="disk is full"):
             for removal in REMOVALS[1:]:
                 add(study, removal)

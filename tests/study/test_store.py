@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import process_time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ from tests.study.example import (
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
+def study(tmp_path: Path) -> Iterator[Study]:
     with Study.open(tmp_path / "study", model=MODEL) as study:
         yield study
 
@@ -123,7 +125,7 @@ def test_measurements_can_leave_out_scores_and_answers(study: Study) -> None:
     ids=["prompt", "split", "task"],
 )
 def test_another_task_or_split_or_prompt_shares_no_results(
-    study: Study, change: dict[str, str]
+    study: Study, change: dict[str, Any]
 ) -> None:
     add(study, ())
     other = study.add_split(replace(SPLIT, **change))
@@ -153,7 +155,7 @@ def test_a_split_added_twice_has_one_key(study: Study) -> None:
 
 @pytest.mark.parametrize("change", [{"sample_ids": ("x",)}, {"metric": "anls"}])
 def test_a_split_with_the_same_fingerprint_but_other_contents_is_refused(
-    study: Study, change: dict[str, object]
+    study: Study, change: dict[str, Any]
 ) -> None:
     study.add_split(SPLIT)
     with pytest.raises(StudyError, match="other samples or another metric"):
