@@ -159,20 +159,27 @@ class Network(nn.Module):
         projector.linear_2.weight.mul_(factor)
         projector.linear_2.bias.mul_(factor)
 
-    def adopt(self, weights: dict[str, Tensor], places: Sequence[int]) -> None:
-        """Take over a smaller network, its blocks at `places`; the new blocks do nothing yet."""
+    def adopt(
+        self, weights: dict[str, Tensor], sources: Sequence[int], shares: Sequence[float]
+    ) -> None:
+        """Take over a smaller network, each of its blocks as one or more copies in a row.
+
+        Copies share the work: what each adds to the residual stream is scaled by its share. So
+        the deeper network does nearly the same from the first step on, and all of it matters
+        (blocks that begin at zero were tried: they stayed idle).
+        """
         own = self.state_dict()
         for key, value in weights.items():
-            if "language_model.layers." in key:
-                head, tail = key.split(".layers.")
-                number, rest = tail.split(".", 1)
-                key = f"{head}.layers.{places[int(number)]}.{rest}"
-            own[key] = value
+            if "language_model.layers." not in key:
+                own[key] = value
+                continue
+            head, tail = key.split(".layers.")
+            number, rest = tail.split(".", 1)
+            adds = rest in ("self_attn.o_proj.weight", "mlp.down_proj.weight")
+            for place, (source, share) in enumerate(zip(sources, shares, strict=True)):
+                if source == int(number):
+                    own[f"{head}.layers.{place}.{rest}"] = value * share if adds else value
         self.load_state_dict(own)
-        for number, block in enumerate(self.text.layers):
-            if number not in places:
-                block.self_attn.o_proj.weight.data.zero_()
-                block.mlp.down_proj.weight.data.zero_()
 
     def adopt_vision(self, weights: dict[str, Tensor]) -> None:
         """Take over a trained vision tower and cell head only."""

@@ -25,9 +25,11 @@ class Stage:
     steps: int
     batch: int
     blocks: int
-    #: What it takes over: "nothing", "vision" (that tower), "grow" (all, its blocks at `places`).
+    #: What it takes over: "nothing", "vision" (that tower), "grow" (all, each block
+    #: as some copies: `sources` are the old blocks of the new ones, `shares` their parts of it).
     start: str
-    places: tuple[int, ...] = ()
+    sources: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
     answers: bool = True
     rate: float = 0.01
     vision_share: float = 0.3
@@ -75,13 +77,22 @@ STAGES = (
     ),
     Stage(
         "grown",
-        steps=6500,
+        steps=4000,
         batch=24,
         blocks=16,
         start="grow",
-        places=(0, 1, 4, 7, 11, 15),
-        rate=0.006,
-        decay=0.65,
+        sources=(0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5),
+        # Uneven on purpose: so some blocks matter more than others, and few not at all.
+        shares=(
+            *(1.0,),
+            *(0.45, 0.30, 0.25),
+            *(0.65, 0.20, 0.15),
+            *(0.15, 0.65, 0.20),
+            *(0.20, 0.65, 0.15),
+            *(0.25, 0.60, 0.15),
+        ),
+        rate=0.005,
+        decay=0.7,
         # What the small network cannot do yet: tell several things in one picture apart.
         weights={
             "attr_vqa": 2.2,

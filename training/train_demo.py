@@ -76,7 +76,7 @@ def start(
         pictures = draw_batch(np.random.default_rng([seed, number, 0, 1]), 64, stage.weights)
         network.balance_projector(collate(pictures, network.encode).pixels)
     elif stage.start == "grow":
-        network.adopt(before, stage.places)
+        network.adopt(before, stage.sources, stage.shares)
     return network
 
 
