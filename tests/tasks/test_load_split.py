@@ -140,9 +140,10 @@ class TestChecks:
         with pytest.raises(TaskError, match="cannot be filled"):
             load_split(make_task(prompt="{query}"), "train")
 
-    def test_an_unknown_metric(self) -> None:
+    def test_an_unknown_metric_is_found_before_the_data_are_loaded(self, tmp_path: Path) -> None:
+        nowhere = LocalSource(tmp_path / "nowhere")
         with pytest.raises(MetricError, match="no metric 'exact'"):
-            load_split(make_task(metric="exact"), "train")
+            load_split(make_task(metric="exact", source=nowhere), "train")
 
     def test_a_missing_image_is_found_at_once(self, tmp_path: Path) -> None:
         row = {"image": "nowhere.png", "question": "?", "answer": "a"}

@@ -280,6 +280,22 @@ class TestMakeScorer:
             make_scorer("anls", {"treshold": 0.3}, [], "generate")
         assert "did you mean threshold" in str(error.value)
 
+    @pytest.mark.parametrize(
+        ("metric", "options"),
+        [
+            ("anls", {"threshold": "high"}),
+            ("anls", {"threshold": True}),
+            ("exact_match", {"normalised": "no"}),
+            ("cider_d", {"tokens": 3}),
+        ],
+    )
+    def test_an_option_of_the_wrong_type(self, metric: str, options: dict[str, object]) -> None:
+        with pytest.raises(MetricError, match="cannot be"):
+            make_scorer(metric, options, [], "generate")
+
+    def test_a_whole_number_is_a_number(self) -> None:
+        assert make_scorer("anls", {"threshold": 1}, [], "generate").score(sample("a"), "b") == 0
+
     def test_the_samples_are_no_option(self) -> None:
         with pytest.raises(MetricError, match="no option 'samples'"):
             make_scorer("cider_d", {"samples": []}, [], "generate")

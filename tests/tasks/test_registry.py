@@ -259,6 +259,11 @@ class TestPythonFiles:
         split = load_split(get_task("sums", files=[path]), "validation")
         assert split.scorer.score(split.samples[4], "8") == 1.0
 
+    def test_the_file_may_hold_dataclasses(self, tmp_path: Path) -> None:
+        code = "from __future__ import annotations\nfrom dataclasses import dataclass\n" + TASK
+        code = code.replace("class Sums:", "@dataclass\nclass Sums:\n    size: int = 9\n")
+        assert load_task_file(write_task_file(tmp_path, code, "sums.py"))[0].name == "sums"
+
     def test_a_yaml_entry_may_name_a_class(self, tmp_path: Path) -> None:
         write_task_file(tmp_path, SOURCE, "sums.py")
         (task,) = load_task_file(write_task_file(tmp_path, MODULE))
@@ -285,6 +290,38 @@ class TestPythonFiles:
     def test_a_file_without_task(self, tmp_path: Path) -> None:
         with pytest.raises(TaskError, match="holds no task"):
             load_task_file(write_task_file(tmp_path, SOURCE, "sums.py"))
+
+
+class TestDocumentation:
+    """The examples of docs/tasks.md work as they stand there."""
+
+    PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"
+
+    def example(self, name: str) -> str:
+        return self.PAGE.read_text().partition(f"# {name}\n")[2].partition("```")[0]
+
+    def test_the_yaml_entry(self, tmp_path: Path) -> None:
+        entry = self.example("my_tasks.yaml")
+        (task,) = load_task_file(write_task_file(tmp_path, entry))
+        assert (task.name, task.metric, task.max_new_tokens) == ("my_plates", "anls", 12)
+
+    def test_the_python_class(self, tmp_path: Path) -> None:
+        path = write_task_file(tmp_path, self.example("sums.py"), "sums.py")
+        split = load_split(get_task("sums", files=[path]), "validation", 3)
+        assert len(split.samples) == 3
+
+    def test_the_table_of_tasks(self) -> None:
+        page = self.PAGE.read_text()
+        for task in list_tasks():
+            if not task.name.startswith("demo_"):
+                assert isinstance(task.source, HubSource)
+                row = f"| `{task.name}` | {task.task_type} | `{task.source.name}` |"
+                end = f"| `{task.metric}` | {task.max_new_tokens} |"
+                assert any(line.startswith(row) and line.endswith(end) for line in page.split("\n"))
+
+    def test_every_metric_is_described(self) -> None:
+        page = self.PAGE.read_text()
+        assert [metric for metric in METRICS if f"| `{metric}` |" not in page] == []
 
 
 def test_listing_tasks_needs_no_heavy_package() -> None:

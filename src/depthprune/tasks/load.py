@@ -10,7 +10,7 @@ import numpy as np
 
 from depthprune.base.errors import MissingSplitError, TaskError
 from depthprune.base.log import logger
-from depthprune.tasks.metrics import make_scorer
+from depthprune.tasks.metrics import check_metric, make_scorer
 from depthprune.tasks.prompt import render_prompt
 from depthprune.tasks.task import ImageSource, Sample, SampleSequence, Scorer, Task, TaskSplit
 
@@ -35,6 +35,7 @@ def load_split(task: Task, split: str, num_samples: int | None = None, seed: int
         TaskError: the split is empty, or a sample is unusable.
         MetricError: the task's metric is unknown or does not fit.
     """
+    check_metric(task.metric, task.metric_options, task.answer)
     parts = [task.source.samples(name) for name in _present_splits(task, split)]
     available = sum(len(part) for part in parts)
     if not available:

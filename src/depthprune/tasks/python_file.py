@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -55,6 +56,8 @@ def _execute(path: Path) -> ModuleType:
     if spec is None or spec.loader is None or not path.is_file():
         raise TaskError("there is no such Python file", where=str(path))
     module = importlib.util.module_from_spec(spec)
+    # Dataclasses and pickle look their module up by name.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:

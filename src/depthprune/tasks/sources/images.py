@@ -23,6 +23,7 @@ _SHORTEST_BASE64 = 32
 
 # Pillow would hand some other formats (EPS) to programs outside.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_MEND = "replace the image, or leave its row out"
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,12 @@ class LazyImage:
             with Image.open(io.BytesIO(encoded), formats=_FORMATS) as picture:
                 # Turned upright as the photographer held it, as `datasets` does.
                 return ImageOps.exif_transpose(picture).convert("RGB")
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as error:
-            problem: Exception = error
-        except Image.DecompressionBombError as error:
-            problem = error
-        raise TaskError(
-            f"the image cannot be read: {problem}",
-            where=place,
-            mend="replace the image, or leave its row out",
-        ) from problem
+        except UnidentifiedImageError as error:
+            raise TaskError(
+                f"not an image of the types {', '.join(_FORMATS)}", where=place, mend=_MEND
+            ) from error
+        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            raise TaskError(f"a damaged image: {error}", where=place, mend=_MEND) from error
 
     def digest(self) -> str:
         """Return the hash of the encoded bytes; raises TaskError when the file is missing."""
