@@ -13,9 +13,12 @@ from depthprune.tasks.task import Task
 def task_table(tasks: Sequence[Task]) -> Table:
     """Return the tasks with type, metric and place of the data."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("task", "task type", "metric", "default", "data"):
-        table.add_column(heading)
+    table.add_column("task", no_wrap=True)
+    table.add_column("task type")
+    table.add_column("metric")
+    table.add_column("data", overflow="fold")
     for task in tasks:
-        default = "yes" if task.enabled else "no"
-        table.add_row(task.name, task.task_type, task.metric, default, task.source.describe())
+        name = task.name if task.enabled else f"{task.name} (off)"
+        place = task.source.describe().replace("Hugging Face hub, ", "hub: ")
+        table.add_row(name, task.task_type, task.metric, place)
     return table

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from depthprune.base.errors import MissingSplitError, TaskError
+from depthprune.base.errors import DepthpruneError, MissingSplitError, TaskError
 from depthprune.base.files import make_folder
 from depthprune.base.log import logger
 from depthprune.base.progress import Progress, progress
@@ -133,8 +134,12 @@ def search_model(request: SearchRequest) -> SearchOutcome:
                 done = run(strategy, study, split, evaluator)
                 bar.shrink(_work(strategy, [split]) - done.measured * len(split.samples))
                 report += done
-        finally:
-            files = write_results(study, strategy, keys, settings)
+        except BaseException:
+            # What stopped the search is what the user must hear of, not that files failed too.
+            with suppress(DepthpruneError):
+                write_results(study, strategy, keys, settings)
+            raise
+        files = write_results(study, strategy, keys, settings)
     return SearchOutcome(
         folder, settings, strategy, keys, report, tuple(files), _inadmissible(stack)
     )

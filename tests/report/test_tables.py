@@ -1,0 +1,89 @@
+"""Specification of what people read."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from depthprune.analysis import Interval, summarise
+from depthprune.importance import RankAgreement
+from depthprune.report.listing import task_table
+from depthprune.report.summary import summary_parts, summary_value
+from depthprune.report.tables import agreement_table, as_text, blocks, interval_text, percent
+from depthprune.tasks.registry import list_tasks
+from tests.measurements import dataset
+
+NAMES = [f"demo_{name}" for name in ("coco_2014_vqa", "okvqa", "science_qa_img", "coco_caption")]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [(0.0309, "3.09"), (-0.0309, "-3.09"), (0.0, "0.00"), (-1e-9, "0.00"), (1.0, "100.00")],
+)
+def test_a_fraction_is_shown_in_percentage_points(fraction: float, text: str) -> None:
+    assert percent(fraction) == text
+
+
+def test_a_removal_and_an_interval_fit_a_cell() -> None:
+    assert blocks((2, 4, 10)) == "2, 4, 10"
+    assert blocks(()) == "none"
+    assert interval_text(Interval(-0.012, 0.034)) == "[-1.20, 3.40]"
+    assert interval_text(None) == "-"
+
+
+def eight_datasets():  # type: ignore[no-untyped-def]
+    scores = {(block,): [1, 1, 0, 0.5 * (block % 2)] for block in range(16)}
+    scores |= {(block, block + 1): [1, 0, 0, 0.0] for block in range(14)}
+    return [dataset(name + half, [1, 1, 0, 1], scores) for name in NAMES for half in ("", "_b")]
+
+
+def test_eight_datasets_fit_a_terminal_of_80_columns() -> None:
+    text = as_text(summary_parts(summarise(eight_datasets(), 16)), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert "demo_coco_2014_vqa" in text
+
+
+def test_a_report_never_shows_a_drop_without_the_number_of_samples() -> None:
+    text = as_text(summary_parts(summarise(eight_datasets(), 16)))
+    assert " n " in text
+    assert "32" in text
+
+
+def test_what_is_left_out_is_counted() -> None:
+    better = {(0,): 0.9, (1,): 0.4, (0, 1): 0.3}
+    datasets = [dataset("okvqa", 0.5, better), dataset("doc_qa", 0.5, {(0,): 0.9, (1,): 0.4})]
+    text = as_text(summary_parts(summarise(datasets, 3)))
+    assert "1 measured on fewer than 2 datasets, 1 with a negative mean drop" in text
+    assert "none ranked" in text
+
+
+def test_a_cell_that_was_not_measured_is_a_dash() -> None:
+    datasets = [dataset("okvqa", 0.5, {(0,): 0.4, (1,): 0.3}), dataset("doc_qa", 0.5, {(0,): 0.4})]
+    lines = as_text(summary_parts(summarise(datasets, 3))).splitlines()
+    matrix = lines[next(i for i, line in enumerate(lines) if "on each dataset" in line) :]
+    row = next(line for line in matrix if line.split()[:1] == ["1"])
+    assert row.split() == ["1", "20.0", "-"]
+
+
+def test_the_value_for_scripts_is_plain_json() -> None:
+    value = summary_value(summarise(eight_datasets(), 16))
+    again = json.loads(json.dumps(value, allow_nan=False))
+    assert again == value
+    assert value["importance"][0]["num_datasets"] == 8
+    assert math.isclose(value["datasets"][0]["baseline_accuracy"], 0.75)
+
+
+def test_an_agreement_without_order_is_a_dash() -> None:
+    agreements = {"a": RankAgreement(0.98824, 8.11e-13), "b": RankAgreement(None, None)}
+    text = as_text([agreement_table(agreements)])
+    assert "0.9882" in text
+    assert "8.11e-13" in text
+    assert "-" in text.splitlines()[-2]
+
+
+def test_every_task_is_listed() -> None:
+    text = as_text([task_table(list_tasks())], width=200)
+    assert all(task.name in text for task in list_tasks())
