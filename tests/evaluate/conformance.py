@@ -247,6 +247,16 @@ class EvaluatorConformance:
         evaluator.evaluate(subject.split, [(2,)], slice(1, 5))
         assert_same(evaluator.evaluate(subject.split, REMOVALS), first)
 
+    def test_samples_with_one_two_and_no_pictures_go_together(self) -> None:
+        subject = llava_sees()
+        samples = list(subject.split.samples)
+        samples[3] = replace(samples[3], images=())
+        samples[6] = replace(samples[6], images=samples[6].images * 2)
+        split = replace(subject.split, samples=tuple(samples))
+        together = self.make(subject.loaded, 8).evaluate(split, REMOVALS)
+        alone = self.make(subject.loaded, 1).evaluate(split, REMOVALS)
+        assert_same(together, alone)
+
     # What they leave behind
 
     def test_the_model_is_as_before(self, subject: Subject) -> None:

@@ -75,17 +75,6 @@ def test_splits_with_equal_names_are_not_mixed_up() -> None:
     assert first.answers != second.answers
 
 
-def test_samples_with_and_without_pictures_go_together() -> None:
-    samples = tiny.picture_samples()
-    samples[3] = replace(samples[3], images=())
-    samples[6] = replace(samples[6], images=samples[6].images * 2)
-    split = tiny.split_of(samples, max_new_tokens=4)
-    loaded = tiny.loaded(tiny.llava(), tiny.demo_processor())
-    together = ReferenceEvaluator(loaded, batch_size=8).evaluate(split, [(1,)])
-    alone = ReferenceEvaluator(loaded, batch_size=1).evaluate(split, [(1,)])
-    assert_same(together, alone)
-
-
 def test_a_prompt_longer_than_the_model_s_positions_is_refused() -> None:
     subject = conformance.gpt2_writes()
     split = tiny.split_of([*tiny.text_samples(), Sample("long", "sky " * 60)], max_new_tokens=6)

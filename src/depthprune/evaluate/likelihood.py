@@ -119,17 +119,17 @@ def foretell(model: Any, inputs: Inputs, rows: Sequence[Row]) -> list[list[Likel
 def choose(task: Task, sample: Sample, found: Sequence[tuple[int, Likelihood]]) -> str:
     """Return the letter of the likeliest option; of equally likely ones, the first.
 
-    Letters compare by their likelihood. Texts compare by their likelihood per byte, so that a long
-    option has no handicap (`acc_norm` of the lm-evaluation-harness).
+    Options compare by their log-likelihood per byte, so that a long text has no handicap
+    (`acc_norm` of the lm-evaluation-harness); letters have one byte each.
 
     Args:
         found: the position of each option and its likelihood.
     """
     by_option = dict(found)
-    sizes = [len(option.encode()) for option in _options(task, sample)]
-    if _shows_options(task):
-        sizes = [1] * len(sizes)
-    losses = [by_option[option].nll / size for option, size in enumerate(sizes)]
+    losses = [
+        by_option[place].nll / len(option.encode())
+        for place, option in enumerate(_options(task, sample))
+    ]
     return LETTERS[losses.index(min(losses))]
 
 
@@ -151,11 +151,7 @@ def _options(task: Task, sample: Sample) -> tuple[str, ...]:
             where=f"sample {sample.id} of {task.name}",
             mend="mend the data, or give the task another answer mode",
         )
-    return tuple(LETTERS[:count]) if _shows_options(task) else sample.choices
-
-
-def _shows_options(task: Task) -> bool:
-    return "{choices}" in task.prompt
+    return tuple(LETTERS[:count]) if "{choices}" in task.prompt else sample.choices
 
 
 def _rows_of(

@@ -1,0 +1,48 @@
+"""Generated answers: where they end, and what they are cleaned of."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from depthprune.evaluate.generate import decode, end_tokens
+from tests.evaluate import tiny
+
+RED, BLUE, CAT = (6 + tiny.WORDS.index(word) for word in ("red", "blue", "cat"))
+START, END, PAD = 1, 2, 0
+
+
+def model(ends: Any) -> Any:
+    return SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=ends))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "answer"),
+    [
+        ([RED, CAT], "red cat"),
+        ([RED, END, PAD, PAD], "red"),
+        ([RED, END, CAT], "red"),
+        ([END], ""),
+        ([], ""),
+        ([START, RED, PAD, CAT], "red cat"),
+    ],
+)
+def test_an_answer_ends_before_its_end_token_and_holds_no_special_ones(
+    tokens: list[int], answer: str
+) -> None:
+    assert decode(tiny.word_tokenizer(), tokens, [END]) == answer
+
+
+def test_an_end_token_counts_also_when_it_is_a_word() -> None:
+    assert decode(tiny.word_tokenizer(), [RED, BLUE, CAT], [END, BLUE]) == "red"
+
+
+def test_the_checkpoint_says_what_ends_an_answer_else_the_tokenizer() -> None:
+    tokenizer = tiny.word_tokenizer()
+    assert end_tokens(model([7, 8]), tokenizer) == (7, 8)
+    assert end_tokens(model(7), tokenizer) == (7,)
+    assert end_tokens(model(None), tokenizer) == (END,)
+    tokenizer.eos_token = None
+    assert end_tokens(model(None), tokenizer) == ()
