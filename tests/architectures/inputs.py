@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -71,7 +72,8 @@ def with_pictures(model: nn.Module) -> Iterator[Inputs]:
             placeholders = pictures.pop("placeholders", None)
             if placeholders is None:
                 placeholders = count_features(model, pictures)
-            yield place_pictures(model, pictures, placeholders, accepted)
+            if placeholders == 0 or image_token(model.config) is not None:
+                yield place_pictures(model, pictures, placeholders, accepted)
 
 
 def pictures_alone(model: nn.Module) -> Iterator[Inputs]:
@@ -114,15 +116,27 @@ def count_features(model: nn.Module, pictures: Inputs) -> int:
         if function is None:
             continue
         accepted = set(inspect.signature(function).parameters)
-        pictures = {k: v for k, v in pictures.items() if k in accepted or "args" in accepted}
+        chosen = {k: v for k, v in pictures.items() if k in accepted or "args" in accepted}
+        width = model.config.get_text_config(decoder=True).hidden_size
         try:
             with torch.no_grad():
-                features = function(**pictures)
-        except Exception:
+                features = function(**chosen)
+            features = getattr(features, "pooler_output", features)
+            return number_of_elements(features) // width // ROWS
+        except Exception:  # not the arguments that this model's function takes
             continue
-        features = getattr(features, "pooler_output", features)
-        width = model.config.get_text_config(decoder=True).hidden_size
-        return number_of_elements(features) // width // ROWS
+    return features_complained_about(model, pictures)
+
+
+def features_complained_about(model: nn.Module, pictures: Inputs) -> int:
+    """Return how many tokens of a row the model misses when text without any is given."""
+    pictures = {name: value for name, value in pictures.items() if not callable(value)}
+    try:
+        with torch.no_grad():
+            model(**text(model), **pictures)
+    except Exception as error:
+        missed = re.search(r"tokens: 0, features:? (\d+)", str(error))
+        return int(missed[1]) // ROWS if missed else 0
     return 0
 
 
@@ -132,12 +146,10 @@ def number_of_elements(value: Any) -> int:
     return sum(number_of_elements(entry) for entry in value)
 
 
-def image_token(config: Any) -> int:
-    names = ("image_token_id", "image_token_index", "media_placeholder_token_id", "image_patch_id")
-    token = first_attribute(config, names)
-    if token is None:
-        raise ValueError("the configuration names no picture token")
-    return int(token)
+def image_token(config: Any) -> int | None:
+    names = ("image_token_id", "image_token_index", "video_token_index", "image_patch_id")
+    token: int | None = first_attribute(config, names)
+    return token
 
 
 def vision_config(config: Any) -> Any:
@@ -175,6 +187,8 @@ def _whole_pictures(config: Any) -> Iterator[Inputs]:
     sizes = torch.tensor([shape[1:]] * ROWS)
     yield {"pixel_values": torch.randn(ROWS, *shape), "image_sizes": sizes}
     yield {"pixel_values": torch.randn(ROWS, *shape)}
+    high = torch.randn(ROWS, *picture_shape(getattr(config, "high_res_vision_config", config)))
+    yield {"pixel_values": torch.randn(ROWS, *shape), "high_res_pixel_values": high}
     yield {"pixel_values": torch.randn(ROWS, *shape), "placeholders": 0}
 
 
@@ -186,6 +200,9 @@ def _patches_with_grid(config: Any) -> Iterator[Inputs]:
     for times in dict.fromkeys((int(depth), 1, 2)):
         patches = torch.randn(ROWS * SIDE * SIDE, patch_width(vision) * times)
         yield {"pixel_values": patches, "image_grid_thw": grid}
+        merged = torch.full((ROWS,), 2)
+        yield {"pixel_values": patches, "image_grid_thw": grid, "image_merge_sizes": merged}
+        yield {"pixel_values": patches, "image_grid_hw": grid[:, 1:]}
     size = math.isqrt(patch_width(vision) // channels(vision))
     patches = torch.randn(ROWS * SIDE * SIDE, channels(vision), size, size)
     yield {"pixel_values": patches, "image_grid_thw": grid}
@@ -199,6 +216,8 @@ def _tiles(config: Any) -> Iterator[Inputs]:
         pixels = torch.randn(ROWS, tiles, *shape)
         yield {"pixel_values": pixels, "image_sizes": sizes}
         yield {"pixel_values": pixels}
+        there = torch.ones(ROWS, tiles, dtype=torch.bool)
+        yield {"pixel_values": pixels, "pixel_attention_mask": there}
         yield {
             "pixel_values": pixels,
             "image_attention_mask": lambda ids, tiles=tiles: torch.ones(*ids.shape, tiles),

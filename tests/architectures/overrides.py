@@ -12,11 +12,13 @@ DEL = "DEL"
 
 
 OVERRIDES: dict[str, dict[str, Any]] = {
+    "aria": {"projector_patch_to_query_dict": {16: 4}},
     "axk1": {"head_dim": 8},
     "axk2": {"head_dim": 8, "num_key_value_heads": 4},
     "bamba": {"attn_layer_indices": [0, 3, 5]},
     "big_bird": {"attention_type": "original_full"},
     "bigbird_pegasus": {"attention_type": "original_full"},
+    "blip-2": {"image_token_index": 101},
     "chameleon": {"vocabulary_map": {"<image>": 100}},
     "cohere_compass_text": {
         "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 10000.0}}
@@ -73,6 +75,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     },
     "esmc": {"num_key_value_heads": 4},
     "falcon_h1": {"mamba_d_ssm": 128, "mamba_n_heads": 8, "mamba_d_head": 16},
+    "gemma3": {"mm_tokens_per_image": 4},
     "gemma3n_text": {
         "num_kv_shared_layers": 2,
         "layer_types": [
@@ -153,7 +156,12 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         }
     },
     "gpt_neo": {"attention_types": [[["global", "local"], 3]], "window_size": 8},
-    "granite4_vision": {"deepstack_layer_map": [[-1, 0], [-1, 3]], "downsample_rate": "4/8"},
+    "granite4_vision": {
+        "deepstack_layer_map": [[-1, 0], [-1, 3]],
+        "downsample_rate": "4/8",
+        "image_grid_pinpoints": [[64, 64]],
+        "vision_config.image_size": 64,
+    },
     "granitemoehybrid": {
         "layer_types": [
             "linear_attention",
@@ -175,14 +183,25 @@ OVERRIDES: dict[str, dict[str, Any]] = {
             "mrope_section": [2, 2, 2, 2],
         },
     },
+    "instructblip": {"image_token_index": 101},
+    "instructblipvideo": {"video_token_index": 101},
     "jamba": {"attn_layer_period": 4, "attn_layer_offset": 2},
+    "kosmos-2": {"latent_query_num": 8},
+    "kosmos-2.5": {"latent_query_num": 8, "vision_config.patch_embed_hidden_size": 192},
     "led": {"attention_window": [4, 4, 4, 4, 4, 4]},
     "lfm2_moe": {
         "layer_types": ["conv", "conv", "full_attention", "conv", "full_attention", "conv"]
     },
+    "llama4": {"vision_config.intermediate_size": 256},
+    "llava_next": {"image_grid_pinpoints": [[32, 32]]},
+    "llava_next_video": {"image_grid_pinpoints": [[32, 32]]},
+    "llava_onevision": {"image_grid_pinpoints": [[32, 32]]},
     "longcat_flash": {"head_dim": 8},
     "longformer": {"attention_window": [4, 4, 4, 4, 4, 4]},
     "mamba2": {"num_heads": 8, "head_dim": 16},
+    "minicpm_ocr": {"image_token_id": 101},
+    "minicpmv4_6": {"image_token_id": 101},
+    "minicpmv4_7": {"image_token_id": 101},
     "ministral": {"head_dim": 16},
     "mistral4": {
         "head_dim": 8,
@@ -191,6 +210,10 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
     },
     "mistral_large4_text": {"head_dim": 8, "num_key_value_heads": 4},
+    "mllama": {
+        "vision_config.intermediate_layers_indices": [0, 1],
+        "vision_config.vision_output_dim": 192,
+    },
     "mllama_text_model": {"cross_attention_layers": [0, 3, 5]},
     "mobilevit": {"image_size": 256},
     "mobilevitv2": {"image_size": 256},
@@ -242,8 +265,10 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "qk_channels": 64,
         "v_channels": 64,
     },
+    "pix2struct": {"vision_config.patch_embed_hidden_size": 192},
     "pvt": {"depths": [2, 2, 6, 2]},
     "pvt_v2": {"depths": [2, 2, 6, 2]},
+    "qwen2_5_omni_thinker": {"vision_start_token_id": 120},
     "qwen2_5_vl_text": {
         "rope_parameters": {
             "rope_type": "default",
@@ -288,6 +313,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
             "linear_attention",
         ]
     },
+    "qwen3_omni_moe_thinker": {"vision_start_token_id": 120},
     "qwen4_exp_text": {
         "layer_types": [
             "linear_attention",
@@ -314,6 +340,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "num_hashes": 1,
     },
     "reformer@mlm": {"is_decoder": False},
+    "shieldgemma2": {"mm_tokens_per_image": 4},
     "step3p7": {"text_config.sliding_window": 8},
     "step3p7_text": {
         "layer_types": [
@@ -341,6 +368,8 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "image_size": 64,
         "patch_size": 2,
     },
+    "t5gemma2_encoder": {"mm_tokens_per_image": 4},
+    "vipllava": {"vision_feature_layers": [-1, -2]},
     "xlstm": {"qk_dim_factor": 1.0, "v_dim_factor": 1.0, "mlstm_round_up_to_multiple_of": 16},
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
     "youtu": {"head_dim": 8},

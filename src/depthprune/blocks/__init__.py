@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         inadmissible_reason,
     )
     from depthprune.blocks.fingerprint import model_fingerprint
+    from depthprune.blocks.inspect import Inspection, LayerFieldSummary, StackSummary, inspect_model
     from depthprune.blocks.layer_fields import layer_fields, shorten_config, shorten_dict
     from depthprune.blocks.models import LoadedModel, load_model
     from depthprune.blocks.skipping import skip
@@ -20,13 +21,17 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Admissibility": "admissible",
+    "Inspection": "inspect",
+    "LayerFieldSummary": "inspect",
     "LoadedModel": "models",
     "Stack": "stack",
+    "StackSummary": "inspect",
     "admissibility": "admissible",
     "check_admissible": "admissible",
     "find_stack": "stack",
     "find_stacks": "stack",
     "inadmissible_reason": "admissible",
+    "inspect_model": "inspect",
     "layer_fields": "layer_fields",
     "load_model": "models",
     "model_fingerprint": "fingerprint",
@@ -37,13 +42,17 @@ _HOMES = {
 
 __all__ = [
     "Admissibility",
+    "Inspection",
+    "LayerFieldSummary",
     "LoadedModel",
     "Stack",
+    "StackSummary",
     "admissibility",
     "check_admissible",
     "find_stack",
     "find_stacks",
     "inadmissible_reason",
+    "inspect_model",
     "layer_fields",
     "load_model",
     "model_fingerprint",

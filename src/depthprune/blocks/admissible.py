@@ -108,7 +108,11 @@ def _cache_too_short(stack: Stack, removal: Removal) -> str | None:
 
     T5 and its kin: `generate` reads the number of decoder blocks from the encoder's count.
     """
-    if stack.part != "encoder" or stack.origin is None or not stack.origin.config.is_encoder_decoder:
+    if (
+        stack.part != "encoder"
+        or stack.origin is None
+        or not stack.origin.config.is_encoder_decoder
+    ):
         return None
     from transformers import DynamicCache
 

@@ -316,7 +316,9 @@ def layer_fields(data: Section, config_path: str) -> dict[str, Any]:
     count = CountField.parse(config_path)
     return {
         ".".join((*count.sections[: len(count.sections) - depth], name)): section[name]
-        for depth, section, name, _ in _rows(count.chain(data), count)
+        for depth, section, name, rule in _rows(count.chain(data), count)
+        if isinstance(section[name], list | tuple | dict)
+        or (rule is not filter_list and section[name])
     }
 
 

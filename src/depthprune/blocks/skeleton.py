@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -41,14 +41,15 @@ Skeleton = dict[str, ModuleFacts]
 """The facts of every module by its path; the model itself is ``""``."""
 
 
-def build_skeleton(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> nn.Module:
-    """Build a model of `config` on the meta device; raises what the model's constructor raises."""
+def build_skeleton(
+    construct: Callable[[PreTrainedConfig], PreTrainedModel], config: PreTrainedConfig
+) -> PreTrainedModel:
+    """Build a model of `config` on the meta device; raises what `construct`, its class, raises."""
     import torch
     from transformers.initialization import no_init_weights
 
     with torch.device("meta"), no_init_weights(), quiet():
-        skeleton: nn.Module = model_class(config)
-    return skeleton
+        return construct(config)
 
 
 def rebuild_config(config: PreTrainedConfig, data: dict[str, Any]) -> PreTrainedConfig:
