@@ -66,6 +66,17 @@ def llava_sees() -> Subject:
     )
 
 
+def qwen2_vl_sees() -> Subject:
+    samples = [
+        replace(sample, images=(tiny.Picture((30 * index, 200, 90), [], (24 + 8 * index, 40)),))
+        for index, sample in enumerate(tiny.picture_samples())
+    ]
+    return Subject(
+        tiny.loaded(tiny.qwen2_vl(), tiny.qwen2_vl_processor()),
+        tiny.split_of(samples, max_new_tokens=4),
+    )
+
+
 def llama_chooses_letters() -> Subject:
     return Subject(
         tiny.loaded(tiny.llama(), tiny.word_tokenizer()),
@@ -101,7 +112,7 @@ def llama_reads() -> Subject:
 
 # Every mode, every way of counting positions, with and without pictures; the others differ from
 # them in the words of their prompts only.
-SUBJECTS = (llama_writes, gpt2_writes, llava_sees, gpt2_chooses_texts, llama_reads)
+SUBJECTS = (llama_writes, gpt2_writes, llava_sees, qwen2_vl_sees, gpt2_chooses_texts, llama_reads)
 ALL_SUBJECTS = (*SUBJECTS, llama_chats, llama_chooses_letters, llava_chooses_letters)
 
 
@@ -418,7 +429,13 @@ def _plain_reading(model: Any, loaded: LoadedModel, sample: Sample) -> str:
 
 def _logits(model: Any, prompt: dict[str, Any], tokens: torch.Tensor) -> torch.Tensor:
     """Return the logits at every position of one unpadded row."""
-    seen = {key: value for key, value in prompt.items() if key == "pixel_values"}
+    seen: dict[str, Any] = {
+        key: prompt[key] for key in ("pixel_values", "image_grid_thw") if key in prompt
+    }
+    if "mm_token_type_ids" in prompt:
+        kinds = prompt["mm_token_type_ids"]
+        missing = tokens.shape[1] - kinds.shape[1]
+        seen["mm_token_type_ids"] = torch.nn.functional.pad(kinds, (0, missing))
     with torch.inference_mode():
         logits: torch.Tensor = model(input_ids=tokens, use_cache=False, **seen).logits
     return logits[0].float()

@@ -24,8 +24,12 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
+    Qwen2VLProcessor,
     SiglipVisionConfig,
 )
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from depthprune.base.errors import TaskError
 from depthprune.base.removal import Removal, active_blocks
@@ -41,10 +45,12 @@ CHAT = "{% for turn in messages %}<user> {{ turn['content'] }} {% endfor %}<answ
 BLOCKS = 4
 
 
-def word_tokenizer(*, chat: bool = False, start: bool = True, pad: bool = True) -> Any:
+def word_tokenizer(
+    *, chat: bool = False, start: bool = True, pad: bool = True, extra: Sequence[str] = ()
+) -> Any:
     """Return a tokenizer of whole words; with `start`, it adds a start token to a text."""
     specials = ["<pad>", "<s>", "</s>", "<unk>", "<user>", "<answer>"]
-    vocabulary = {word: index for index, word in enumerate([*specials, *WORDS])}
+    vocabulary = {word: index for index, word in enumerate([*specials, *WORDS, *extra])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     if start:
@@ -57,6 +63,7 @@ def word_tokenizer(*, chat: bool = False, start: bool = True, pad: bool = True) 
         eos_token="</s>",
         unk_token="<unk>",
         pad_token="<pad>" if pad else None,
+        additional_special_tokens=list(extra),
     )
     if chat:
         fast.chat_template = CHAT
@@ -177,6 +184,76 @@ def llava(*, blocks: int = BLOCKS, seed: int = 0) -> Any:
     return spread(LlavaForConditionalGeneration(config), seed=seed)
 
 
+SEEING = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
+
+
+def qwen2_vl() -> Any:
+    """Return a Qwen2-VL: positions in three dimensions, as many tokens as a picture is large."""
+    image, video, start, end = range(6 + len(WORDS), 6 + len(WORDS) + len(SEEING))
+    text = {
+        "vocab_size": end + 1,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": BLOCKS,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+        "rope_parameters": {
+            "rope_type": "default",
+            "mrope_section": [1, 1, 2],
+            "rope_theta": 10000.0,
+        },
+    }
+    vision = {
+        "depth": 1,
+        "embed_dim": 16,
+        "hidden_size": 32,
+        "num_heads": 2,
+        "patch_size": 4,
+        "spatial_merge_size": 2,
+        "temporal_patch_size": 2,
+        "mlp_ratio": 2,
+    }
+    config = Qwen2VLConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=image,
+        video_token_id=video,
+        vision_start_token_id=start,
+        vision_end_token_id=end,
+    )
+    model = spread(Qwen2VLForConditionalGeneration(config))
+    model.generation_config.eos_token_id = 2
+    with torch.no_grad():
+        # An answer of image placeholders could not be read again without a cache.
+        model.lm_head.weight[image:] = 0
+    return model
+
+
+def qwen2_vl_processor() -> Any:
+    """Return a processor without its half for videos, which needs torchvision."""
+    processor = Qwen2VLProcessor.__new__(Qwen2VLProcessor)
+    processor.image_processor = Qwen2VLImageProcessorPil(
+        patch_size=4,
+        temporal_patch_size=2,
+        merge_size=2,
+        size={"shortest_edge": 16 * 16, "longest_edge": 64 * 64},
+    )
+    processor.tokenizer = word_tokenizer(start=False, extra=SEEING)
+    processor.video_processor = None
+    processor.image_token, processor.video_token = SEEING[:2]
+    ids = processor.tokenizer.convert_tokens_to_ids(SEEING[:2])
+    processor.image_token_id, processor.video_token_id = ids
+    processor.chat_template = (
+        "{% for turn in messages %}<user> {% for part in turn['content'] %}"
+        "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+        "{% else %}{{ part['text'] }}{% endif %}{% endfor %} {% endfor %}<answer> "
+    )
+    return processor
+
+
 def without_blocks(model: Any, removal: Removal) -> Any:
     """Return a new, shorter model with the weights of the blocks that stay: skipping's oracle."""
     config = copy.deepcopy(model.config)
@@ -207,10 +284,11 @@ class Picture:
 
     colour: tuple[int, int, int]
     opened: list[int]
+    size: tuple[int, int] = (48, 48)
 
     def open(self) -> Image.Image:
         self.opened.append(1)
-        return Image.new("RGB", (48, 48), self.colour)
+        return Image.new("RGB", self.size, self.colour)
 
 
 class BrokenPicture:
