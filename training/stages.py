@@ -34,6 +34,7 @@ class Stage:
     rate: float = 0.01
     vision_share: float = 0.3
     adam_rate: float = 0.0015
+    matrix_decay: float = 0.3
     cells: float = 0.05
     alignment: float = 0.15
     layerdrop: float = 0.0
@@ -77,22 +78,25 @@ STAGES = (
     ),
     Stage(
         "grown",
-        steps=4000,
+        steps=3600,
         batch=24,
         blocks=16,
         start="grow",
-        sources=(0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5),
-        # Uneven on purpose: so some blocks matter more than others, and few not at all.
+        sources=(0, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5, 5),
+        # Many copies of what costs much, few of what costs little, and uneven: so that some
+        # blocks matter more than others and few not at all.
         shares=(
             *(1.0,),
-            *(0.45, 0.30, 0.25),
-            *(0.65, 0.20, 0.15),
-            *(0.15, 0.65, 0.20),
-            *(0.20, 0.65, 0.15),
-            *(0.25, 0.60, 0.15),
+            *(0.30, 0.24, 0.18, 0.15, 0.13),
+            *(0.60, 0.25, 0.15),
+            *(0.75, 0.25),
+            *(0.85, 0.15),
+            *(0.23, 0.62, 0.15),
         ),
-        rate=0.005,
-        decay=0.7,
+        rate=0.004,
+        decay=0.8,
+        # Strong weight decay would let the small shares die out.
+        matrix_decay=0.02,
         # What the small network cannot do yet: tell several things in one picture apart.
         weights={
             "attr_vqa": 2.2,

@@ -90,7 +90,11 @@ def make_optimizers(network: Network, stage: Stage) -> list[torch.optim.Optimize
         else:
             (vision if "vision_tower" in name else text).append(parameter)
     adam = torch.optim.AdamW(other, stage.adam_rate, betas=(0.9, 0.95), weight_decay=0.01)
-    optimizers = [Muon(text, stage.rate), Muon(vision, stage.rate * stage.vision_share), adam]
+    optimizers = [
+        Muon(text, stage.rate, decay=stage.matrix_decay),
+        Muon(vision, stage.rate * stage.vision_share),
+        adam,
+    ]
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["full_rate"] = group["lr"]
