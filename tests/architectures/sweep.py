@@ -1,34 +1,43 @@
-"""Check every architecture, each in a process of its own, and write what came of it."""
+"""Check every architecture of transformers, each in a process of its own.
+
+`python -m tests.architectures.sweep --only llama` checks some of them by hand.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from tests.architectures.check import CLASSES, Outcome, check_architecture, entries
 
 TIME_LIMIT_SECONDS = 60
 
+Job = tuple[str, str, str]
+"""Role, model type and part of the model."""
 
-def jobs(roles: list[str]) -> list[tuple[str, str, str]]:
-    """Return (role, model type, part) for every stack to check."""
+
+def all_jobs(roles: Iterable[str] = tuple(CLASSES)) -> list[Job]:
+    """Return every stack to check; of an encoder-decoder, both."""
     found = []
     for role in roles:
-        for model_type in entries(role):
-            parts = ("decoder", "encoder") if role == "s2s" else ("text",)
-            found += [(role, model_type, part) for part in parts]
+        parts = ("decoder", "encoder") if role == "s2s" else ("text",)
+        found += [(role, model_type, part) for model_type in entries(role) for part in parts]
     return found
 
 
-def check_apart(job: tuple[str, str, str]) -> Outcome:
-    """Check one stack in a forked process, which may crash or hang."""
+def sweep(jobs: Iterable[Job]) -> Iterator[Outcome]:
+    """Check one after the other; one that crashes or hangs does not stop the rest."""
+    check_architecture("causal", "llama")  # imports once what every forked process needs
+    for job in jobs:
+        yield _check_apart(job)
+
+
+def _check_apart(job: Job) -> Outcome:
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(sender, job))
@@ -37,7 +46,8 @@ def check_apart(job: tuple[str, str, str]) -> Outcome:
     sender.close()
     try:
         if receiver.poll(TIME_LIMIT_SECONDS):
-            return receiver.recv()
+            outcome: Outcome = receiver.recv()
+            return outcome
         note = f"took longer than {TIME_LIMIT_SECONDS} s"
     except EOFError:
         note = "the process died"
@@ -47,29 +57,22 @@ def check_apart(job: tuple[str, str, str]) -> Outcome:
     return Outcome(*job, "fail", note=note, seconds=time.monotonic() - start)
 
 
-def _send(sender: Connection, job: tuple[str, str, str]) -> None:
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, 1)
-    os.dup2(devnull, 2)
+def _send(sender: Connection, job: Job) -> None:
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
     sender.send(check_architecture(*job))
 
 
 def main() -> None:
+    """Print what became of the architectures named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("roles", nargs="*", default=list(CLASSES))
+    parser.add_argument("roles", nargs="*", default=list(CLASSES), choices=[*CLASSES, []])
     parser.add_argument("--only", nargs="*", help="model types")
-    parser.add_argument("--results", type=Path, default=Path("/tmp/architectures.jsonl"))
     options = parser.parse_args()
-    check_architecture("causal", "llama")  # imports once what every forked process needs
-    with options.results.open("w") as file:
-        for job in jobs(options.roles):
-            if options.only and job[1] not in options.only:
-                continue
-            result = check_apart(job)
-            file.write(json.dumps(asdict(result)) + "\n")
-            file.flush()
-            if result.status != "pass" or result.note:
-                sys.stdout.write(f"{job} {result.status} {result.note}\n")
+    jobs = [job for job in all_jobs(options.roles) if not options.only or job[1] in options.only]
+    for outcome in sweep(jobs):
+        sys.stdout.write(f"{outcome}\n")
 
 
 if __name__ == "__main__":

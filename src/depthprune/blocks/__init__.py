@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     )
     from depthprune.blocks.fingerprint import model_fingerprint
     from depthprune.blocks.inspect import Inspection, LayerFieldSummary, StackSummary, inspect_model
-    from depthprune.blocks.layer_fields import layer_fields, shorten_config, shorten_dict
+    from depthprune.blocks.layer_fields import find_layer_fields, shorten_config, shorten_dict
     from depthprune.blocks.models import LoadedModel, load_model
     from depthprune.blocks.skipping import skip
     from depthprune.blocks.stack import Stack, find_stack, find_stacks
@@ -32,7 +32,7 @@ _HOMES = {
     "find_stacks": "stack",
     "inadmissible_reason": "admissible",
     "inspect_model": "inspect",
-    "layer_fields": "layer_fields",
+    "find_layer_fields": "layer_fields",
     "load_model": "models",
     "model_fingerprint": "fingerprint",
     "shorten_config": "layer_fields",
@@ -49,11 +49,11 @@ __all__ = [
     "StackSummary",
     "admissibility",
     "check_admissible",
+    "find_layer_fields",
     "find_stack",
     "find_stacks",
     "inadmissible_reason",
     "inspect_model",
-    "layer_fields",
     "load_model",
     "model_fingerprint",
     "shorten_config",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import InadmissibleRemovalError
 from depthprune.base.removal import Removal, check_removal, format_removal
@@ -76,17 +77,37 @@ def inadmissible_reason(stack: Stack, removal: Removal) -> str | None:
     if plan.problem:
         return plan.problem
     for change in plan.changes:
-        reason = FIXED_ATTRIBUTES.get(change.name)
-        if reason and not change.configs:
-            return f"{change.module}: {reason}"
+        for fixed in FIXED_ATTRIBUTES:
+            if change.name == fixed.name and not change.configs and fixed.matters(change.after):
+                return f"{change.module}: {fixed.reason}"
     return _last_of_its_kind(stack, removal) or _cache_too_short(stack, removal)
 
 
-# Attributes of a block that its weights were trained with and that its new place would change.
-FIXED_ATTRIBUTES = {
-    "shift_size": "every other block shifts its windows; remove neighbours in pairs",
-    "store_full_length_kv": "later blocks read the keys and values of a block that would be gone",
-}
+@dataclass(frozen=True)
+class FixedAttribute:
+    """An attribute that a block's weights were trained with, and that its new place would change.
+
+    Attributes:
+        name: of the attribute.
+        reason: why the change is no way out.
+        matters: whether a new value does any harm.
+    """
+
+    name: str
+    reason: str
+    matters: Callable[[Any], bool] = lambda after: True
+
+
+FIXED_ATTRIBUTES = (
+    FixedAttribute(
+        "shift_size", "every other block shifts its windows; remove neighbours in pairs"
+    ),
+    FixedAttribute(
+        "store_full_length_kv",
+        "later blocks read the keys and values of a block that would be gone",
+        matters=bool,
+    ),
+)
 
 
 def _last_of_its_kind(stack: Stack, removal: Removal) -> str | None:

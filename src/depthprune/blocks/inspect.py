@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import ModelError
 from depthprune.blocks.admissible import admissibility
-from depthprune.blocks.layer_fields import layer_fields
+from depthprune.blocks.layer_fields import find_layer_fields
 from depthprune.blocks.models import ModelKind, load_config, model_kind
 from depthprune.blocks.skeleton import build_skeleton, quiet
 from depthprune.blocks.stack import Stack, choose_stack, find_stacks
@@ -170,7 +170,7 @@ def _block_parameters(model: nn.Module, stack: Stack) -> list[int]:
 
 def _embedding_parameters(model: PreTrainedModel) -> int:
     """Count the token embeddings and the output head; once when they are the same tensor."""
-    tensors = {}
+    tensors: dict[int, int] = {}
     for get in (model.get_input_embeddings, model.get_output_embeddings):
         try:
             module = get()
@@ -198,7 +198,9 @@ def _tower_parameters(model: nn.Module, stacks: tuple[Stack, ...], stack: Stack)
 
 
 def _layer_fields(model: PreTrainedModel, stack: Stack) -> list[LayerFieldSummary]:
-    found = layer_fields(model.config.to_dict(), stack.config_path) if stack.config_path else {}
+    found = (
+        find_layer_fields(model.config.to_dict(), stack.config_path) if stack.config_path else {}
+    )
     return [
         LayerFieldSummary(
             name,

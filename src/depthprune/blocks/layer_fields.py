@@ -308,7 +308,7 @@ class CountField:
             section[self.name] = count
 
 
-def layer_fields(data: Section, config_path: str) -> dict[str, Any]:
+def find_layer_fields(data: Section, config_path: str) -> dict[str, Any]:
     """Return the per-layer fields of a configuration that follow the count at `config_path`.
 
     Keys are the paths of the fields, values what they hold.
@@ -335,18 +335,19 @@ def shorten_dict(data: Section, config_path: str, removal: Removal) -> Section:
         StackError: there is no such count field.
         RemovalError: a block does not exist, or no block would be left.
     """
+    num_blocks = CountField.parse(config_path).read(data)
+    return keep_blocks(data, config_path, active_blocks(removal, num_blocks))
+
+
+def keep_blocks(data: Section, config_path: str, kept: tuple[int, ...]) -> Section:
+    """Return the configuration with the blocks `kept` alone, of which there may be none."""
     data = copy.deepcopy(data)
     count = CountField.parse(config_path)
     chain = count.chain(data)
-    num_blocks = count.read(data)
-    short = Shortening(active_blocks(removal, num_blocks), num_blocks)
+    short = Shortening(kept, count.read(data))
     for _, section, name, rule in _rows(chain, count):
         rule(section, name, short)
-    if type(chain[-1][count.name]) is list and count.index is None:
-        filtered = chain[-1][count.name]
-        if len(filtered) == num_blocks:
-            filter_list(chain[-1], count.name, short)
-    count.write(chain[-1], len(short.kept))
+    count.write(chain[-1], len(kept))
     return data
 
 

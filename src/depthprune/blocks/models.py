@@ -91,7 +91,7 @@ def load_model(
                 output_loading_info=True,
                 **remote,
             )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+    except Exception as error:  # damaged files fail in as many ways as there are libraries
         raise _not_loaded(where, error) from error
     _refuse_missing_weights(report, where)
     if place is not None:

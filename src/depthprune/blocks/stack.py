@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import RemovalError, StackError
 from depthprune.base.removal import Removal
-from depthprune.blocks.layer_fields import Section, shorten_dict
+from depthprune.blocks.layer_fields import Section, keep_blocks
 from depthprune.blocks.skeleton import build_skeleton, numbered_children, rebuild_config
 
 if TYPE_CHECKING:
@@ -243,7 +243,11 @@ def _count_candidates(data: Section, lengths: set[int]) -> Iterator[tuple[str, i
         elif isinstance(value, list) and all(isinstance(entry, str) for entry in value):
             lists.append((path, len(value)))
     # The names decide nothing but the order: of two fields for one stack the usual one is named.
-    yield from sorted(numbers, key=lambda entry: "layer" not in entry[0])
+    yield from sorted(
+        # Lists of a single module are many; of a single block it must be said.
+        (entry for entry in numbers if entry[1] > 1 or "layer" in entry[0]),
+        key=lambda entry: "layer" not in entry[0],
+    )
     yield from ((path, count) for path, count in lists if count in lengths)
 
 
@@ -273,8 +277,12 @@ def _shorter_by_one(origin: Origin, config_path: str, count: int) -> nn.Module |
     # Some models insist on the kind of their last or first block.
     for block in dict.fromkeys((count - 1, 0, count // 2)):
         try:
-            data = shorten_dict(origin.data, config_path, (block,))
-            return build_skeleton(origin.model_class, rebuild_config(origin.config, data))
+            kept = tuple(other for other in range(count) if other != block)
+            data = keep_blocks(origin.data, config_path, kept)
+            shorter: nn.Module = build_skeleton(
+                origin.model_class, rebuild_config(origin.config, data)
+            )
+            return shorter
         except Exception:  # with one attention head fewer, most models cannot be built
             continue
     return None

@@ -1,0 +1,176 @@
+"""What came of the sweep, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import transformers
+
+from depthprune.base.removal import format_removal
+from tests.architectures.check import REMOVAL, Outcome
+
+OUT_OF_SCOPE = ("spread over stages", "no stack of transformer blocks")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a class of architectures must reach.
+
+    Attributes:
+        role: of the outcomes.
+        title: for readers.
+        share: of the stacks that run, how many must pass.
+        scope: whether stacks that are refused as out of scope (stages) count as well.
+    """
+
+    role: str
+    title: str
+    share: float
+    scope: bool = True
+
+
+GOALS = (
+    Goal("causal", "causal language models", 0.98),
+    Goal("vlm", "vision-language models (text decoder)", 0.95),
+    Goal("mlm", "masked language models", 0.96),
+    Goal("vit", "image classifiers with one stack (ViT-like)", 0.95, scope=False),
+    Goal("s2s", "encoder-decoders (both stacks)", 0.90),
+)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts of one class; `run` leaves out what cannot run or is out of scope."""
+
+    goal: Goal
+    entries: int
+    unavailable: int
+    out_of_scope: int
+    run: int
+    passed: int
+    passed_otherwise: int
+    refused: int
+    failed: int
+    pictures: int
+
+    @property
+    def share(self) -> float:
+        """The share of the stacks that run which pass."""
+        return self.passed / self.run if self.run else 0.0
+
+    @property
+    def reached(self) -> bool:
+        """Whether the goal is reached."""
+        return self.share >= self.goal.share
+
+
+def tally(outcomes: Sequence[Outcome], goal: Goal) -> Tally:
+    """Count the outcomes of one class."""
+    ours = [outcome for outcome in outcomes if outcome.role == goal.role]
+    passed = [outcome for outcome in ours if outcome.status == "pass"]
+    refused = [outcome for outcome in ours if outcome.status == "refused"]
+    beyond = [] if goal.scope else [outcome for outcome in refused if is_out_of_scope(outcome)]
+    unavailable = sum(outcome.status == "unavailable" for outcome in ours)
+    return Tally(
+        goal=goal,
+        entries=len(ours),
+        unavailable=unavailable,
+        out_of_scope=len(beyond),
+        run=len(ours) - unavailable - len(beyond),
+        passed=len(passed),
+        passed_otherwise=sum(outcome.removal != REMOVAL for outcome in passed),
+        refused=len(refused) - len(beyond),
+        failed=sum(outcome.status == "fail" for outcome in ours),
+        pictures=sum(outcome.images for outcome in passed),
+    )
+
+
+def is_out_of_scope(outcome: Outcome) -> bool:
+    """Return whether a model is refused because it has no single stack of blocks."""
+    return any(words in outcome.note for words in OUT_OF_SCOPE)
+
+
+def class_table(outcomes: Sequence[Outcome]) -> str:
+    """Return the counts of every class as a table."""
+    lines = [
+        "| class | stacks | do not run | out of scope | run | pass | of these, another removal "
+        "| refused | fail | share | goal |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for goal in GOALS:
+        row = tally(outcomes, goal)
+        cells = (
+            goal.title,
+            row.entries,
+            row.unavailable,
+            row.out_of_scope,
+            row.run,
+            row.passed,
+            row.passed_otherwise,
+            row.refused,
+            row.failed,
+            f"{row.share:.1%}",
+            f">= {goal.share:.0%}{'' if row.reached else ' (missed)'}",
+        )
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def document(outcomes: Sequence[Outcome]) -> str:
+    """Return the whole of docs/architectures.md."""
+    pictures = tally(outcomes, GOALS[1]).pictures
+    vision = tally(outcomes, GOALS[1]).passed
+    return f"""# Which architectures depthprune can prune
+
+Written by `make test-architectures` with transformers {transformers.__version__}; do not edit.
+
+Every architecture that transformers has in these classes is built with tiny random weights and
+{_blocks(REMOVAL)} of (usually) 6 are removed. A stack passes when
+
+- it is found without code per architecture;
+- the logits under `skip` equal those of a model that is built from the shortened configuration and
+  strictly loaded with the weights that stay, to 1e-4;
+- greedy generation under `skip`, with and without cache, equals that of the built model;
+- afterwards the model is as before: logits, modules, attributes and configurations.
+
+Where an architecture cannot express this removal, the first one that it can express is tested.
+
+{class_table(outcomes)}
+
+Of the {vision} vision-language models that pass, {pictures} are tested with a picture in every
+row; the others with text alone, because no picture of random pixels fits their tiny model.
+*Refused* means that depthprune raises an error with the reason; searches keep away from such
+removals. *Do not run*: the tiny model does not run even unpruned. *Out of scope*: stacks spread
+over stages of different width; one stage can be named, see `find_stack`.
+
+## Refusals and failures
+
+{_rows(outcomes, ("fail", "refused"))}
+
+## Passed with a remark
+
+{_rows([outcome for outcome in outcomes if outcome.note], ("pass",))}
+
+## Not tested: the tiny model does not run
+
+{_rows(outcomes, ("unavailable",))}
+"""
+
+
+def _blocks(removal: tuple[int, ...]) -> str:
+    return "blocks " + " and ".join(map(str, removal))
+
+
+def _rows(outcomes: Sequence[Outcome], statuses: tuple[str, ...]) -> str:
+    chosen = [outcome for status in statuses for outcome in outcomes if outcome.status == status]
+    if not chosen:
+        return "None."
+    lines = ["| class | architecture | stack | removed | | remark |", "|---|---|---|---|---|---|"]
+    for outcome in chosen:
+        stack = outcome.stack or outcome.part
+        removed = format_removal(outcome.removal, ", ") if outcome.removal else ""
+        note = outcome.note.replace("|", "\\|")
+        cells = (outcome.role, outcome.model_type, stack, removed, outcome.status, note)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

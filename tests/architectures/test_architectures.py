@@ -1,0 +1,46 @@
+"""Skipping blocks equals building without them, over the architectures of transformers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architectures.check import check_architecture
+from tests.architectures.report import GOALS, class_table, document, tally
+from tests.architectures.sweep import all_jobs, sweep
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "architectures.md"
+
+VARIED = [
+    *[("causal", name, "text") for name in ("llama", "qwen2", "qwen3", "gemma2", "gemma3_text")],
+    *[("causal", name, "text") for name in ("mixtral", "olmoe", "gpt2", "gpt_neox", "falcon")],
+    *[("causal", name, "text") for name in ("opt", "phi3")],
+    *[("vlm", name, "text") for name in ("llava", "qwen2_5_vl")],
+    ("mlm", "bert", "text"),
+    ("vit", "vit", "text"),
+    ("s2s", "t5", "decoder"),
+]
+
+
+@pytest.mark.parametrize(("role", "model_type", "part"), VARIED, ids=lambda value: value)
+def test_skipping_equals_building(role: str, model_type: str, part: str) -> None:
+    outcome = check_architecture(role, model_type, part)
+    assert (outcome.status, outcome.note) == ("pass", "")
+    assert outcome.images == (role in {"vlm", "vit"})
+
+
+@pytest.mark.architectures
+@pytest.mark.timeout(0)
+def test_every_architecture() -> None:
+    outcomes = []
+    for outcome in sweep(all_jobs()):
+        outcomes.append(outcome)
+        if outcome.status == "fail":
+            sys.stdout.write(f"{outcome.role} {outcome.model_type}: {outcome.note}\n")
+    sys.stdout.write(f"\n{class_table(outcomes)}\n")
+    DOCUMENT.parent.mkdir(exist_ok=True)
+    DOCUMENT.write_text(document(outcomes), encoding="utf-8")
+    missed = [goal.title for goal in GOALS if not tally(outcomes, goal).reached]
+    assert not missed, f"goals missed: {missed}; see {DOCUMENT}"

@@ -1,0 +1,182 @@
+"""Every per-layer field follows the blocks that stay; the rest of a configuration stays."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import Gemma3Config
+
+from depthprune.base.errors import RemovalError, StackError
+from depthprune.blocks import find_layer_fields, shorten_config, shorten_dict
+from tests.blocks import tiny
+
+COUNT = "num_hidden_layers"
+
+
+def shortened(removal: tuple[int, ...] = (1, 3), **fields: Any) -> dict[str, Any]:
+    return shorten_dict({COUNT: 6, **fields}, COUNT, removal)
+
+
+def test_the_count_is_that_of_the_blocks_that_stay() -> None:
+    assert shortened() == {COUNT: 4}
+
+
+@pytest.mark.parametrize("name", ["layer_types", "mlp_layer_types", "layers_block_type"])
+def test_lists_of_one_entry_per_block_are_filtered(name: str) -> None:
+    assert shortened(**{name: list("abcdef")})[name] == list("acef")
+
+
+def test_a_pattern_written_as_text_is_filtered() -> None:
+    assert shortened(hybrid_override_pattern="M-M*-M")["hybrid_override_pattern"] == "MM-M"
+
+
+def test_a_list_of_another_length_is_left() -> None:
+    assert shortened(intermediate_size=[1, 2])["intermediate_size"] == [1, 2]
+
+
+def test_a_size_that_is_a_number_is_left() -> None:
+    assert shortened(num_attention_heads=6)["num_attention_heads"] == 6
+
+
+@pytest.mark.parametrize("name", ["mlp_only_layers", "cross_attention_layers", "moe_layers"])
+def test_indices_of_blocks_are_renamed_and_those_of_missing_blocks_go(name: str) -> None:
+    assert shortened(**{name: [0, 1, 2, 5]})[name] == [0, 1, 3]
+
+
+def test_a_full_list_of_indices_stays_a_full_list_of_indices() -> None:
+    value = shortened(rope_scaling_layers=[0, 1, 2, 3, 4, 5])["rope_scaling_layers"]
+    assert value == [0, 1, 2, 3]
+
+
+def test_an_index_from_the_end_stays_when_its_block_does() -> None:
+    assert shortened(full_attn_idxs=[0, -1])["full_attn_idxs"] == [0, -1]
+
+
+def test_keys_that_are_indices_are_renamed_in_their_type() -> None:
+    given_fields = {"1": "a", "2": "b", "5": "c"}
+    assert shortened(per_layer_config=given_fields)["per_layer_config"] == {"1": "b", "3": "c"}
+    assert shortened(per_layer_config={2: "b"})["per_layer_config"] == {1: "b"}
+
+
+def test_blocks_counted_from_the_start_are_recounted() -> None:
+    assert shortened(first_k_dense_replace=3)["first_k_dense_replace"] == 2
+
+
+def test_blocks_counted_from_the_end_are_recounted() -> None:
+    assert shortened(num_kv_shared_layers=3)["num_kv_shared_layers"] == 2
+
+
+def test_a_scale_by_depth_stays_what_it_was_per_block() -> None:
+    scale = shortened(scale_depth=1.4)["scale_depth"]
+    assert scale / math.sqrt(4) == pytest.approx(1.4 / math.sqrt(6))
+
+
+def test_a_pattern_with_repetitions_is_written_out() -> None:
+    value = shortened(attention_types=[[["global", "local"], 3]])["attention_types"]
+    assert value == [[["global"], 1], [["global"], 1], [["global"], 1], [["local"], 1]]
+
+
+def test_a_tiled_pattern_is_written_out() -> None:
+    value = shortened(block_types=["r", "r", "a"])["block_types"]
+    assert value == ["r", "a", "r", "a"]
+
+
+def test_a_period_is_refitted_when_another_one_marks_the_blocks_that_stay() -> None:
+    value = shortened((0, 4), attn_layer_period=4, attn_layer_offset=2)  # block 2 of 1, 2, 3, 5
+    period, offset = value["attn_layer_period"], value["attn_layer_offset"]
+    assert [index for index in range(4) if index % period == offset] == [1]
+
+
+def test_a_sparse_step_becomes_a_list_of_dense_blocks() -> None:
+    value = shortened(decoder_sparse_step=2, mlp_only_layers=[5])  # sparse: 1, 3
+    assert value["decoder_sparse_step"] == 1
+    assert value["mlp_only_layers"] == [0, 1, 2, 3]
+
+
+def test_picture_features_for_a_missing_block_enter_the_next_one() -> None:
+    config = {"text_config": {COUNT: 6}, "deepstack_layer_map": [[-1, 0], [-2, 1], [-3, 4]]}
+    value = shorten_dict(config, f"text_config.{COUNT}", (1, 3))
+    assert value["deepstack_layer_map"] == [[-1, 0], [-2, 1], [-3, 2]]
+
+
+def test_the_outputs_of_a_backbone_are_left_to_its_class() -> None:
+    value = shortened(stage_names=["stem"], out_features=["stage6"], out_indices=[6])
+    assert value == {COUNT: 4}
+
+
+def test_an_encoders_list_is_left_when_the_decoder_is_shortened() -> None:
+    config = {"encoder_layers": 6, "decoder_layers": 6, "attention_window": [4] * 6}
+    assert shorten_dict(config, "decoder_layers", (1,))["attention_window"] == [4] * 6
+    assert shorten_dict(config, "encoder_layers", (1,))["attention_window"] == [4] * 5
+
+
+def test_only_the_section_with_the_count_is_shortened() -> None:
+    config = {
+        "text_config": {COUNT: 6, "layer_types": list("abcdef")},
+        "vision_config": {COUNT: 6, "layer_types": list("abcdef")},
+    }
+    value = shorten_dict(config, f"text_config.{COUNT}", (0,))
+    assert value["text_config"] == {COUNT: 5, "layer_types": list("bcdef")}
+    assert value["vision_config"] == config["vision_config"]
+
+
+def test_an_entry_of_a_list_can_be_the_count() -> None:
+    assert shorten_dict({"depths": [2, 6]}, "depths[1]", (0,)) == {"depths": [2, 5]}
+
+
+def test_the_length_of_a_list_can_be_the_count() -> None:
+    value = shorten_dict({"layers_block_type": list("abc")}, "layers_block_type", (0,))
+    assert value == {"layers_block_type": ["b", "c"]}
+
+
+def test_the_given_configuration_is_left_as_it_is() -> None:
+    config = {COUNT: 6, "layer_types": list("abcdef")}
+    before = copy.deepcopy(config)
+    shorten_dict(config, COUNT, (1,))
+    assert config == before
+
+
+def test_a_configuration_object_gives_one_of_its_class() -> None:
+    config = Gemma3Config(text_config={COUNT: 6, "layer_types": None})
+    kinds = config.text_config.layer_types
+    value = shorten_config(config, f"text_config.{COUNT}", (5,))
+    assert type(value) is Gemma3Config
+    assert value.text_config.layer_types == kinds[:5]
+    assert config.text_config.num_hidden_layers == 6
+
+
+def test_the_attention_of_a_configuration_object_is_kept() -> None:
+    model = tiny.llama(attn_implementation="eager")
+    assert shorten_config(model.config, COUNT, (0,))._attn_implementation == "eager"
+
+
+def test_the_fields_that_follow_are_listed_with_their_paths() -> None:
+    config = {"text_config": {COUNT: 2, "layer_types": ["a", "b"], "num_attention_heads": 4}}
+    found = find_layer_fields(config, f"text_config.{COUNT}")
+    assert found == {"text_config.layer_types": ["a", "b"]}
+
+
+@pytest.mark.parametrize("path", ["num_layers", "text_config.num_layers", "name", "depths[7]"])
+def test_a_path_that_holds_no_count_is_an_error(path: str) -> None:
+    with pytest.raises(StackError):
+        shorten_dict({"name": "x", "depths": [2]}, path, (0,))
+
+
+def test_a_block_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(RemovalError):
+        shortened((6,))
+
+
+@given(st.sets(st.integers(0, 5), max_size=5), st.sets(st.integers(0, 5)))
+def test_a_mask_and_the_list_of_its_indices_stay_the_same_thing(
+    gone: set[int], marked: set[int]
+) -> None:
+    mask = [int(block in marked) for block in range(6)]
+    value = shortened(tuple(sorted(gone)), no_rope_layers=mask, moe_layers=sorted(marked))
+    indices = [index for index, bit in enumerate(value["no_rope_layers"]) if bit]
+    assert indices == value["moe_layers"]
