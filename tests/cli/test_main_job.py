@@ -126,3 +126,24 @@ def test_help_teaches_by_examples(program: Program) -> None:
         helped = program(command, "--help")
         assert helped.code == 0
         assert f"depthprune {command}" in helped.out
+
+
+def test_inspect_shows_the_stack_and_what_can_go(program: Program) -> None:
+    shown = program("inspect", "demo")
+    assert shown.code == 0, shown.err
+    assert "model.language_model.layers: 16 blocks" in shown.out
+    assert "every block, 0 to 15" in shown.out
+    found = json.loads(program("inspect", "demo", "--stack", "vision", "--json").out)
+    assert (found["name"], found["stack"]["num_blocks"]) == ("demo", 3)
+
+
+def test_inspect_tells_which_blocks_cannot_go_and_why(program: Program, tmp_path: Path) -> None:
+    from transformers import JambaConfig
+
+    JambaConfig(
+        hidden_size=32, intermediate_size=32, num_hidden_layers=8, vocab_size=64
+    ).save_pretrained(tmp_path)
+    shown = program("inspect", tmp_path)
+    assert shown.code == 0, shown.err
+    assert "cannot go alone, because" in shown.out
+    assert "the configuration cannot express" in " ".join(shown.out.split())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json as json_module
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from rich.console import Console
 
 from depthprune.cli.measure import AsJson, Model
-from depthprune.cli.options import model_source
+from depthprune.cli.options import DEMO, model_source
 from depthprune.report.listing import inspection_parts
 
 
@@ -44,6 +44,8 @@ def inspect(
     inspection = inspect_model(
         model_source(model), stack, trust_remote_code=trust_remote_code, revision=revision
     )
+    if model == DEMO:
+        inspection = replace(inspection, name=DEMO)
     if json:
         print(json_module.dumps(asdict(inspection), ensure_ascii=False, indent=1))
         return
