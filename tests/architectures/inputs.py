@@ -28,7 +28,7 @@ def make_inputs(model: nn.Module, role: str) -> Inputs:
         return first_that_works(model, pictures_alone(model))
     if role == "vlm":
         try:
-            return first_that_works(model, with_pictures(model))
+            return first_that_works(model, with_pictures(model), looked_at)
         except Exception as error:
             failure = error
         try:
@@ -38,17 +38,33 @@ def make_inputs(model: nn.Module, role: str) -> Inputs:
     return text(model)
 
 
-def first_that_works(model: nn.Module, candidates: Iterator[Inputs]) -> Inputs:
+def first_that_works(
+    model: nn.Module,
+    candidates: Iterator[Inputs],
+    accept: Callable[[nn.Module, Inputs], bool] = lambda model, inputs: True,
+) -> Inputs:
     """Return the first inputs on which the model runs; raises what the first one raised."""
     failure: Exception | None = None
     for inputs in candidates:
         try:
             with torch.no_grad():
                 model(**inputs)
-            return inputs
+            if accept(model, inputs):
+                return inputs
         except Exception as error:
             failure = failure or error
     raise failure or ValueError("no inputs fit this model")
+
+
+def looked_at(model: nn.Module, inputs: Inputs) -> bool:
+    """Return whether other pictures give other logits."""
+    pictures = ("pixel_values", "high_res_pixel_values", "flattened_patches")
+    others = {
+        name: value + torch.randn_like(value) if name in pictures else value
+        for name, value in inputs.items()
+    }
+    with torch.no_grad():
+        return not torch.equal(model(**inputs).logits, model(**others).logits)
 
 
 def text(model: nn.Module, length: int = LENGTH) -> Inputs:

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import DiffLlamaConfig, DiffLlamaForCausalLM, PreTrainedModel
+from transformers import (
+    DiffLlamaConfig,
+    DiffLlamaForCausalLM,
+    Gemma3nForCausalLM,
+    Gemma3nTextConfig,
+    PreTrainedModel,
+)
 
 from depthprune.base.errors import RemovalError, StackError
 from depthprune.base.removal import Removal
@@ -256,6 +262,31 @@ def test_vision_and_text_blocks_are_skipped_together() -> None:
     with skip(model, (1,), text), skip(model, (2,), vision):
         assert len(model.get_submodule(text.path)) == 5
         assert len(model.get_submodule(vision.path)) == 3
+
+
+def test_a_tensor_with_a_slice_per_block_loses_the_slices_of_missing_blocks() -> None:
+    config = Gemma3nTextConfig(
+        **tiny.SIZES,
+        num_hidden_layers=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        num_kv_shared_layers=0,
+        layer_types=["full_attention"] * 4,
+        activation_sparsity_pattern=[0.0] * 4,
+        vocab_size_per_layer_input=64,
+        hidden_size_per_layer_input=8,
+        laurel_rank=4,
+    )
+    model = Gemma3nForCausalLM(config).eval()
+    stack = find_stack(model)
+    name = "model.embed_tokens_per_layer.weight"
+    assert name in {tensor.name for tensor in stack.tensors}
+    whole = model.get_parameter(name)
+    with skip(model, (1,), stack):
+        part = model.get_parameter(name)
+        assert part.shape == (64, 3 * 8)
+        assert torch.equal(part[:, 8:16], whole[:, 16:24])
+    assert model.get_parameter(name) is whole
 
 
 def test_entering_again_takes_a_few_milliseconds() -> None:

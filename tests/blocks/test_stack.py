@@ -17,7 +17,7 @@ from transformers import (
 
 from depthprune.base.errors import RemovalError, StackError
 from depthprune.blocks import find_stack, skip
-from depthprune.blocks.stack import find_stacks
+from depthprune.blocks.probing import find_stacks
 from tests.blocks import tiny
 
 
@@ -151,6 +151,20 @@ def test_blocks_of_a_plain_module_are_skipped() -> None:
     expected = torch.tanh(model.blocks0[2](torch.tanh(model.blocks0[0](hidden))))
     with skip(model, (1,)):
         assert torch.equal(model(hidden), expected)
+
+
+def test_blocks_of_a_plain_module_are_renumbered() -> None:
+    model = PlainModel(3)
+    for index, block in enumerate(model.blocks0):
+        block.layer_idx = index
+    with skip(model, (1,)):
+        assert [block.layer_idx for block in model.blocks0] == [0, 1]
+    assert [block.layer_idx for block in model.blocks0] == [0, 1, 2]
+
+
+def test_a_wrapped_model_is_to_be_named_itself() -> None:
+    with pytest.raises(StackError, match="wraps a transformers model"):
+        find_stack(nn.ModuleDict({"base": tiny.llama()}))
 
 
 def test_no_stack_is_looked_for_while_blocks_are_skipped() -> None:

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
         check_admissible,
         inadmissible_reason,
     )
+    from depthprune.blocks.finding import find_stack
     from depthprune.blocks.fingerprint import model_fingerprint
     from depthprune.blocks.inspect import Inspection, LayerFieldSummary, StackSummary, inspect_model
     from depthprune.blocks.layer_fields import find_layer_fields, shorten_config, shorten_dict
     from depthprune.blocks.models import LoadedModel, load_model
+    from depthprune.blocks.probing import find_stacks
     from depthprune.blocks.skipping import skip
-    from depthprune.blocks.stack import Stack, find_stack, find_stacks
+    from depthprune.blocks.stack import Stack
 
 _HOMES = {
     "Admissibility": "admissible",
@@ -28,8 +30,8 @@ _HOMES = {
     "StackSummary": "inspect",
     "admissibility": "admissible",
     "check_admissible": "admissible",
-    "find_stack": "stack",
-    "find_stacks": "stack",
+    "find_stack": "finding",
+    "find_stacks": "probing",
     "inadmissible_reason": "admissible",
     "inspect_model": "inspect",
     "find_layer_fields": "layer_fields",

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import InadmissibleRemovalError
 from depthprune.base.removal import Removal, check_removal, format_removal
-from depthprune.blocks.layer_fields import CountField, shorten_config, shorten_dict
+from depthprune.blocks.finding import choose_stack, find_stack
+from depthprune.blocks.layer_fields import CountField, shorten_dict
 from depthprune.blocks.plan import plan_removal
-from depthprune.blocks.stack import Stack, choose_stack, find_stack, find_stacks
+from depthprune.blocks.probing import find_stacks
+from depthprune.blocks.skeleton import rebuild_config
+from depthprune.blocks.stack import Stack
 
 if TYPE_CHECKING:
     from torch import nn
@@ -137,12 +140,15 @@ def _cache_too_short(stack: Stack, removal: Removal) -> str | None:
         return None
     from transformers import DynamicCache
 
-    shorter = shorten_config(stack.origin.config, stack.config_path, removal)
+    # The model's own configuration may be that of another stack's removal at this moment.
+    origin = stack.origin
+    whole = rebuild_config(origin.config, origin.data)
+    shorter = rebuild_config(origin.config, shorten_dict(origin.data, stack.config_path, removal))
     length = len(DynamicCache(config=shorter).layers)
-    if length >= len(DynamicCache(config=stack.origin.config).layers):
+    if length >= len(DynamicCache(config=whole).layers):
         return None
     if "decoder" not in stack.memory:
-        stacks = find_stacks(stack.origin.model_class, stack.origin.config)
+        stacks = find_stacks(origin.model_class, whole)
         stack.memory["decoder"] = choose_stack(stacks, "decoder", "the model").num_blocks
     if length >= stack.memory["decoder"]:
         return None

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import ModelError
 from depthprune.blocks.admissible import admissibility
+from depthprune.blocks.finding import choose_stack
 from depthprune.blocks.layer_fields import find_layer_fields
 from depthprune.blocks.models import ModelKind, load_config, model_kind
+from depthprune.blocks.probing import find_stacks
 from depthprune.blocks.skeleton import build_skeleton, quiet
-from depthprune.blocks.stack import Stack, choose_stack, find_stacks
+from depthprune.blocks.stack import Stack
 
 if TYPE_CHECKING:
     from torch import nn

@@ -98,10 +98,14 @@ def describe(model: nn.Module) -> Skeleton:
     return skeleton
 
 
-def numbered_children(module: nn.Module) -> int:
-    """Return how many children a module has when they are named 0, 1, 2, ...; otherwise 0."""
-    names = list(module._modules)
-    return len(names) if names == [str(index) for index in range(len(names))] else 0
+def list_lengths(model: nn.Module) -> dict[str, int]:
+    """Return the length of every list of modules (children named 0, 1, 2, ...) by its path."""
+    lengths = {}
+    for path, module in model.named_modules():
+        names = list(module._modules)
+        if path and names and names == [str(index) for index in range(len(names))]:
+            lengths[path] = len(names)
+    return lengths
 
 
 # Bookkeeping of transformers on the outermost model that follows from the names of the modules.

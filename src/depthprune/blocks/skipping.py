@@ -9,14 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from depthprune.base.errors import StackError
 from depthprune.base.removal import check_removal, make_removal
 from depthprune.blocks.admissible import check_admissible
+from depthprune.blocks.finding import find_stack
 from depthprune.blocks.plan import ABSENT, Change, Plan, plan_removal
-from depthprune.blocks.stack import (
-    SKIP_MARK,
-    LayerTensor,
-    Stack,
-    find_stack,
-    refuse_while_skipping,
-)
+from depthprune.blocks.stack import SKIP_MARK, LayerTensor, Stack, refuse_while_skipping
 
 if TYPE_CHECKING:
     import torch
@@ -93,6 +88,9 @@ def _remove(
         if (id(attributes), change.name) not in done:
             done.add((id(attributes), change.name))
             put(attributes, change.name, change.after)
+    if stack.origin is None:
+        for attributes, index in _indices(model, stack, plan.kept):
+            put(attributes, "layer_idx", index)
     for tensor in stack.tensors:
         path, _, name = tensor.name.rpartition(".")
         parameters: dict[str, Any] = model.get_submodule(path)._parameters
@@ -115,6 +113,17 @@ def _attributes(model: nn.Module, change: Change) -> dict[str, Any]:
         holder = getattr(holder, name)
     attributes: dict[str, Any] = vars(holder)
     return attributes
+
+
+def _indices(
+    model: nn.Module, stack: Stack, kept: tuple[int, ...]
+) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield who holds the index of a block in a model without a configuration, and its new one."""
+    blocks = model.get_submodule(stack.path)._modules
+    for index, block in enumerate(kept):
+        for module in blocks[str(block)].modules():  # type: ignore[union-attr]
+            if vars(module).get("layer_idx") == block:
+                yield vars(module), index
 
 
 def _slices(
