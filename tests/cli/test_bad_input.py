@@ -195,3 +195,15 @@ def test_a_traceback_is_shown_when_asked_for(tmp_path: Path) -> None:
 
     with pytest.raises(DepthpruneError):
         main(["--debug", "profile", "demo", "--task", "nothing", "--output", str(tmp_path)])
+
+
+def test_a_package_that_is_not_installed(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("depthprune.cli.measure.search_model", _import_transformers)
+    done = program("profile", "demo", "--task", "demo_okvqa", "--output", tmp_path)
+    assert_refused(done, "transformers", "pip install 'depthprune[run]'")
+
+
+def _import_transformers(request: object) -> None:
+    raise ModuleNotFoundError("No module named 'transformers.models'", name="transformers.models")

@@ -9,9 +9,10 @@ from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
+from rich.markup import escape
 
 from depthprune import __version__
-from depthprune.base.errors import DepthpruneError
+from depthprune.base.errors import DepthpruneError, MissingDependencyError
 from depthprune.base.log import configure_logging
 from depthprune.cli.demo import demo
 from depthprune.cli.inspect import inspect
@@ -20,6 +21,19 @@ from depthprune.cli.tasks import tasks
 
 USER_ERROR = 2
 INTERRUPTED = 130
+
+EXTRAS = {
+    "PIL": "run",
+    "accelerate": "run",
+    "datasets": "run",
+    "nltk": "caption",
+    "pyarrow": "run",
+    "pycocoevalcap": "caption",
+    "safetensors": "run",
+    "torch": "run",
+    "transformers": "run",
+}
+"""Packages that the base install leaves out, and the extra that brings each."""
 
 app = App(
     name="depthprune",
@@ -69,7 +83,18 @@ def start(
     except DepthpruneError as error:
         if debug:
             raise
-        Console(stderr=True).print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False)
+        _print_error(error)
+        return USER_ERROR
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if debug or package not in EXTRAS:
+            raise
+        _print_error(
+            MissingDependencyError(
+                f"this needs the package {package}, which is not installed",
+                mend=f"pip install 'depthprune[{EXTRAS[package]}]'",
+            )
+        )
         return USER_ERROR
     except KeyboardInterrupt:
         print(
@@ -94,7 +119,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(USER_ERROR)
 
 
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+def _print_error(error: DepthpruneError) -> None:
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
