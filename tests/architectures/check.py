@@ -292,7 +292,9 @@ def take_snapshot(model: nn.Module) -> dict[str, Any]:
     for path, module in model.named_modules(remove_duplicate=False):
         for name, value in vars(module).items():
             key = f"{path}.{name}"
-            if name in {"_modules", "_parameters"}:
+            if name.endswith("_hooks"):
+                snapshot[key] = (id(value), tuple(value))
+            elif name in {"_modules", "_parameters"}:
                 snapshot[key] = (id(value), {k: id(v) for k, v in value.items()})
             elif isinstance(value, transformers.PreTrainedConfig):
                 snapshot |= _config_snapshot(key, value)

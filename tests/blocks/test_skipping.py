@@ -89,6 +89,40 @@ def test_hidden_states_are_those_of_the_blocks_that_stay() -> None:
     assert len(output.hidden_states) == 6
 
 
+class TestHiddenStates:
+    """transformers installs its recording hooks once, when they are needed for the first time."""
+
+    def test_of_the_whole_model_are_complete_when_first_asked_for_while_skipping(self) -> None:
+        model = tiny.llama()
+        before = take_snapshot(model)
+        with skip(model, (2,)):
+            model(tiny.tokens(), output_hidden_states=True)
+        assert not snapshot_difference(before, take_snapshot(model))
+        assert len(model(tiny.tokens(), output_hidden_states=True).hidden_states) == 7
+
+    def test_hooks_from_before_stay(self) -> None:
+        model = tiny.llama()
+        model(tiny.tokens(), output_hidden_states=True)
+        before = take_snapshot(model)
+        with skip(model, (2,)):
+            assert len(model(tiny.tokens(), output_hidden_states=True).hidden_states) == 6
+        assert not snapshot_difference(before, take_snapshot(model))
+        assert len(model(tiny.tokens(), output_hidden_states=True).hidden_states) == 7
+
+    def test_the_vision_layer_that_text_looks_at_is_right_after_vision_blocks_came_back(
+        self,
+    ) -> None:
+        model = tiny.llava()
+        model.config.vision_feature_layer = -2
+        ids = tiny.tokens(1)
+        ids[0, 1:5] = 63
+        inputs = {"input_ids": ids, "pixel_values": torch.randn(1, 3, 16, 16)}
+        expected = tiny.logits(copy.deepcopy(model), **inputs)
+        with skip(model, (1,), find_stack(model, "vision")):
+            tiny.logits(model, **inputs)
+        assert torch.equal(tiny.logits(model, **inputs), expected)
+
+
 def test_a_picture_is_seen_without_text_blocks() -> None:
     model = tiny.llava()
     ids = tiny.tokens(1)
@@ -209,6 +243,20 @@ class TestTheModelIsAsBefore:
         with skip(model, (1, 3)):
             tiny.logits(model, input_ids=tiny.tokens())
         assert calls == [0, 2, 4, 5]
+
+
+def test_weights_offloaded_by_accelerate_still_come_and_go() -> None:
+    accelerate = pytest.importorskip("accelerate")
+    model = tiny.llama()
+    stack = find_stack(model)
+    with skip(model, (0, 3), stack):
+        expected = tiny.continued(model, tiny.left_padded())
+    accelerate.cpu_offload(model, execution_device="cpu")
+    assert model.model.layers[1].self_attn.q_proj.weight.is_meta
+    with skip(model, (0, 3), stack):
+        ours = tiny.continued(model, tiny.left_padded())
+    assert torch.equal(ours, expected)
+    assert model.model.layers[3].self_attn.q_proj.weight.is_meta
 
 
 class TestWhatIsRefused:

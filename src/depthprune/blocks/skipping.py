@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from depthprune.base.errors import StackError
 from depthprune.base.removal import check_removal, make_removal
 from depthprune.blocks.admissible import check_admissible
+from depthprune.blocks.capture import restored_capture_hooks
 from depthprune.blocks.finding import find_stack
 from depthprune.blocks.plan import ABSENT, Change, Plan, plan_removal
 from depthprune.blocks.stack import SKIP_MARK, LayerTensor, Stack, refuse_while_skipping
@@ -36,21 +37,25 @@ def skip(model: Model, removal: Iterable[int], stack: Stack | None = None) -> It
     Raises:
         RemovalError: a block does not exist, none would be left, or blocks are skipped already.
         InadmissibleRemovalError: the architecture cannot express the removal.
-        StackError: no stack was given and none is found, or it does not belong to this model.
+        StackError: no stack was given and none is found, it does not belong to this model, or a
+            tensor that must be sliced is offloaded.
     """
     if stack is None:
         stack = find_stack(model)
     removal = check_removal(make_removal(removal), stack.num_blocks)
     _check_model(model, stack)
     check_admissible(stack, removal)
-    undo: list[tuple[dict[str, Any], str, Any]] = []
-    try:
-        if removal:
-            _remove(model, stack, plan_removal(stack, removal), undo)
+    if not removal:
         yield model
-    finally:
-        for attributes, name, value in reversed(undo):
-            _assign(attributes, name, value)
+        return
+    undo: list[tuple[dict[str, Any], str, Any]] = []
+    with restored_capture_hooks(model):
+        try:
+            _remove(model, stack, plan_removal(stack, removal), undo)
+            yield model
+        finally:
+            for attributes, name, value in reversed(undo):
+                _assign(attributes, name, value)
 
 
 def _check_model(model: nn.Module, stack: Stack) -> None:
@@ -132,6 +137,11 @@ def _slices(
     """Return the slices of the blocks that stay of a tensor with a slice per block."""
     import torch
 
+    if parameter.is_meta:
+        raise StackError(
+            f"{tensor.name} has a slice per block and is not in memory",
+            mend="load the model without offloading this tensor to CPU or disk",
+        )
     axis, shape = tensor.axis, parameter.shape
     index = torch.tensor(kept, device=parameter.device)
     width = shape[axis] // stack.num_blocks
