@@ -148,6 +148,23 @@ def test_a_model_without_logits_to_keep_gives_the_same() -> None:
         assert [one.nll for one in row] == pytest.approx([one.nll for one in other], rel=1e-5)
 
 
+def test_texts_whose_logits_would_not_fit_are_read_in_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, tokenizer = tiny.llama(), tiny.word_tokenizer()
+    rows = likelihood.rows_to_read(tokenizer, READ, tiny.read_samples(), limit=None)
+    batch = inputs.pad([row.tokens for row in rows], "right", fill=0)
+    with torch.inference_mode():
+        at_once = likelihood.foretell_texts(model, batch, rows)
+        monkeypatch.setattr(likelihood, "LOGITS_BYTES", 3 * batch["input_ids"].shape[1] * 29 * 4)
+        passes: list[int] = []
+        model.lm_head.register_forward_pre_hook(lambda _, given: passes.append(len(given[0])))
+        in_turns = likelihood.foretell_texts(model, batch, rows)
+    assert passes == [3, 3, 2]
+    for (one,), (other,) in zip(at_once, in_turns, strict=True):
+        assert one.nll == pytest.approx(other.nll, rel=1e-5)
+
+
 def test_a_model_that_overflows_foretells_nothing() -> None:
     class Overflowing:
         def forward(self, input_ids: Any, attention_mask: Any, use_cache: bool) -> Any:

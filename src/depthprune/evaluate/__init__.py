@@ -1,1 +1,6 @@
 """How a model scores on a task under many removals."""
+
+from depthprune.evaluate.evaluator import Evaluation, Evaluator
+from depthprune.evaluate.reference import ReferenceEvaluator
+
+__all__ = ["Evaluation", "Evaluator", "ReferenceEvaluator"]

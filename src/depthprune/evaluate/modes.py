@@ -111,7 +111,7 @@ class Read:
         return likelihood.rows_to_read(self.processor, self.task, samples, self.limit)
 
     def run(self, inputs: Inputs, rows: Sequence[Row]) -> list[Outcome]:
-        return likelihood.foretell(self.model, inputs, rows)
+        return likelihood.foretell_texts(self.model, inputs, rows)
 
     def answer(self, sample: Sample, outcomes: Sequence[tuple[Row, Outcome]]) -> str:
         ((_, (found,)),) = outcomes
