@@ -63,7 +63,7 @@ def run_in_batches(count: int, size: int, run: Callable[[int, int], None]) -> in
                 "there is not enough memory to evaluate a single sample",
                 where=complaint,
                 mend="free memory, choose a smaller data type (--dtype bfloat16), spread the model "
-                "over devices (--device auto), or use shorter samples",
+                "over devices (--device-map auto), or use shorter samples",
             )
         size = (stop - start) // 2
         logger.warning(
