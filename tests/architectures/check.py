@@ -17,7 +17,7 @@ from depthprune.base.errors import DepthpruneError, StackError
 from depthprune.base.removal import Removal, active_blocks
 from depthprune.blocks import find_stack, inadmissible_reason, shorten_config, skip
 from depthprune.blocks.stack import Stack
-from tests.architectures.inputs import make_inputs
+from tests.architectures.inputs import MEDIA, make_inputs
 from tests.architectures.tiny_configs import FIRST_SPECIAL_TOKEN, VOCABULARY, tiny_config
 
 CLASSES = {
@@ -42,10 +42,10 @@ class Outcome:
         model_type: e.g. llama.
         part: of the model, see `find_stack`.
         status: `pass`; `refused` (the architecture cannot be done, and the tool says why); `fail`;
-            `unavailable` (the tiny model does not run even unpruned).
+            `unavailable` (the tiny model does not run even unpruned, or not through these blocks).
         stack: path of the stack.
         removal: that was tested: REMOVAL, or the first admissible one when REMOVAL is refused.
-        images: whether a picture was among the inputs.
+        images: whether a picture was among the inputs (for encoder-decoders: sound).
         note: the reason of a refusal, failure or restriction.
         seconds: it took.
     """
@@ -63,6 +63,10 @@ class Outcome:
 
 class CheckFailed(Exception):
     """What the tool promises does not hold."""
+
+
+class NotReached(Exception):
+    """The test says nothing, because the blocks play no part in it."""
 
 
 def entries(role: str) -> list[str]:
@@ -84,7 +88,7 @@ def check_architecture(role: str, model_type: str, part: str = "text") -> Outcom
         before = run(model, inputs)
     except Exception as error:
         return outcome("unavailable", note=summary(error))
-    images = any("pixel" in name for name in inputs)
+    images = any(name in MEDIA for name in inputs)
     if not torch.isfinite(before).all():
         return outcome("unavailable", note="the unpruned tiny model computes no finite numbers")
     try:
@@ -100,6 +104,8 @@ def check_architecture(role: str, model_type: str, part: str = "text") -> Outcom
             return outcome("refused", note=note, **facts)
         facts |= {"removal": removal}
         notes = [note, *compare(model, stack, removal, inputs, before, role)]
+    except NotReached as error:
+        return outcome("unavailable", note=str(error), **facts)
     except Exception as error:
         return outcome("fail", note=summary(error), **facts)
     return outcome("pass", note="; ".join(filter(None, notes)), **facts)
@@ -170,7 +176,8 @@ def compare(
     with skip(model, removal, stack):
         skipped = run(model, inputs)
         generated = generate_both_ways(model, inputs) if generates else None
-    notes = compare_logits(skipped, run(built, inputs), before)
+    compare_logits(skipped, run(built, inputs), before)
+    notes: list[str] = []
     if whole is not None and generated is not None:
         notes += compare_generation(whole, generated, generate_both_ways(built, inputs))
     if not torch.equal(run(model, inputs), before):
@@ -181,18 +188,15 @@ def compare(
     return notes
 
 
-def compare_logits(
-    skipped: torch.Tensor, expected: torch.Tensor, before: torch.Tensor
-) -> list[str]:
-    """Raise CheckFailed when logits differ; return remarks."""
+def compare_logits(skipped: torch.Tensor, expected: torch.Tensor, before: torch.Tensor) -> None:
+    """Raise CheckFailed when logits differ, NotReached when the removal changes nothing."""
     if skipped.shape != expected.shape or not torch.isfinite(skipped).all():
         raise CheckFailed(f"logits {tuple(skipped.shape)} instead of {tuple(expected.shape)}")
     difference = (skipped - expected).abs().max().item()
     if difference > TOLERANCE:
         raise CheckFailed(f"logits differ from the built model's by {difference:.2g}")
     if skipped.shape == before.shape and (skipped - before).abs().max().item() < 1e-3:
-        return ["the blocks hardly matter to the logits of this tiny model"]
-    return []
+        raise NotReached("the inputs at hand do not reach these blocks")
 
 
 Tokens = torch.Tensor | None

@@ -1,4 +1,4 @@
-"""Random inputs for tiny models of every architecture, with pictures where a model takes them."""
+"""Random inputs for tiny models of every architecture, with pictures or sound where they go in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,20 +16,24 @@ ROWS, LENGTH = 2, 12
 FIRST_TOKEN, LAST_TOKEN = 3, 99  # ids from 100 on may be special in a tiny configuration
 SIDE = 4  # patches per side of a picture that is given as patches
 
+MEDIA = ("pixel_values", "high_res_pixel_values", "flattened_patches", "input_features")
+"""Arguments that hold pictures or sounds."""
+
 Inputs = dict[str, Any]
 
 
 def make_inputs(model: nn.Module, role: str) -> Inputs:
-    """Return the arguments of a forward pass that works; with pictures for roles vlm and vit.
+    """Return the arguments of a forward pass that works: with pictures or sound where they fit.
 
     Raises whatever the model raises when not even text alone works.
     """
     torch.manual_seed(2)
     if role == "vit":
         return first_that_works(model, pictures_alone(model))
-    if role == "vlm":
+    media = {"vlm": PICTURES, "s2s": SOUNDS}.get(role)
+    if media is not None:
         try:
-            return first_that_works(model, with_pictures(model), looked_at)
+            return first_that_works(model, with_media(model, media), looked_at)
         except Exception as error:
             failure = error
         try:
@@ -57,10 +62,9 @@ def first_that_works(
 
 
 def looked_at(model: nn.Module, inputs: Inputs) -> bool:
-    """Return whether other pictures give other logits."""
-    pictures = ("pixel_values", "high_res_pixel_values", "flattened_patches")
+    """Return whether other pictures or sounds give other logits."""
     others = {
-        name: value + torch.randn_like(value) if name in pictures else value
+        name: value + torch.randn_like(value) if name in MEDIA else value
         for name, value in inputs.items()
     }
     with torch.no_grad():
@@ -78,18 +82,34 @@ def text(model: nn.Module, length: int = LENGTH) -> Inputs:
     return inputs
 
 
-def with_pictures(model: nn.Module) -> Iterator[Inputs]:
-    """Yield inputs with a picture in every row, for each way in which models take pictures."""
+@dataclass(frozen=True)
+class Media:
+    """What goes in beside text.
+
+    Attributes:
+        recipes: the ways in which models take it, tried in turn.
+        getter: the method that turns it into features.
+        tokens: the configuration's names for the token that stands for a feature.
+    """
+
+    recipes: tuple[Callable[[Any], Iterator[Inputs]], ...]
+    getter: str
+    tokens: tuple[str, ...]
+
+
+def with_media(model: nn.Module, media: Media) -> Iterator[Inputs]:
+    """Yield inputs with a picture or sound in every row, for each way in which models take it."""
     accepted = set(inspect.signature(model.forward).parameters)
-    for recipe in RECIPES:
-        for pictures in recipe(model.config):
-            if not set(pictures) - {"placeholders"} <= accepted:
+    for recipe in media.recipes:
+        for given in recipe(model.config):
+            if not set(given) - {"placeholders"} <= accepted:
                 continue
-            placeholders = pictures.pop("placeholders", None)
+            placeholders = given.pop("placeholders", None)
             if placeholders is None:
-                placeholders = count_features(model, pictures)
-            if placeholders == 0 or image_token(model.config) is not None:
-                yield place_pictures(model, pictures, placeholders, accepted)
+                placeholders = count_features(model, given, media.getter)
+            token = first_attribute(model.config, media.tokens)
+            if placeholders == 0 or token is not None:
+                yield place(model, given, placeholders, token, accepted)
 
 
 def pictures_alone(model: nn.Module) -> Iterator[Inputs]:
@@ -104,10 +124,10 @@ def pictures_alone(model: nn.Module) -> Iterator[Inputs]:
     yield {"input_ids": torch.randint(FIRST_TOKEN, LAST_TOKEN, (ROWS, LENGTH))}
 
 
-def place_pictures(
-    model: nn.Module, pictures: Inputs, placeholders: int, accepted: set[str]
+def place(
+    model: nn.Module, given: Inputs, placeholders: int, token: int | None, accepted: set[str]
 ) -> Inputs:
-    """Return text with `placeholders` picture tokens per row, and the pictures."""
+    """Return text with `placeholders` tokens for the given media per row, and the media."""
     inputs = text(model, LENGTH + placeholders)
     marks = torch.zeros_like(inputs["input_ids"])
     marks[:, 2 : 2 + placeholders] = 1
@@ -115,24 +135,24 @@ def place_pictures(
         start = first_attribute(model.config, ("vision_start_token_id",))
         if start is not None:
             inputs["input_ids"][:, 1] = start
-        inputs["input_ids"][marks.bool()] = image_token(model.config)
+        inputs["input_ids"][marks.bool()] = token
     if "mm_token_type_ids" in accepted:
         inputs["mm_token_type_ids"] = marks
     if "moe_mm_token_type_ids" in accepted:
         inputs["moe_mm_token_type_ids"] = marks
-    for name, value in pictures.items():
+    for name, value in given.items():
         inputs[name] = value(inputs["input_ids"]) if callable(value) else value
     return inputs
 
 
-def count_features(model: nn.Module, pictures: Inputs) -> int:
-    """Return how many tokens of a row a picture takes: what the model's vision part returns."""
+def count_features(model: nn.Module, given: Inputs, getter: str) -> int:
+    """Return how many tokens of a row the media take: what the model turns them into."""
     for owner in (model, getattr(model, "model", None)):
-        function = getattr(owner, "get_image_features", None)
+        function = getattr(owner, getter, None)
         if function is None:
             continue
         accepted = set(inspect.signature(function).parameters)
-        chosen = {k: v for k, v in pictures.items() if k in accepted or "args" in accepted}
+        chosen = {k: v for k, v in given.items() if k in accepted or "args" in accepted}
         width = model.config.get_text_config(decoder=True).hidden_size
         try:
             with torch.no_grad():
@@ -141,15 +161,15 @@ def count_features(model: nn.Module, pictures: Inputs) -> int:
             return number_of_elements(features) // width // ROWS
         except Exception:  # not the arguments that this model's function takes
             continue
-    return features_complained_about(model, pictures)
+    return features_complained_about(model, given)
 
 
-def features_complained_about(model: nn.Module, pictures: Inputs) -> int:
+def features_complained_about(model: nn.Module, given: Inputs) -> int:
     """Return how many tokens of a row the model misses when text without any is given."""
-    pictures = {name: value for name, value in pictures.items() if not callable(value)}
+    given = {name: value for name, value in given.items() if not callable(value)}
     try:
         with torch.no_grad():
-            model(**text(model), **pictures)
+            model(**text(model), **given)
     except Exception as error:
         missed = re.search(r"tokens: 0, features:? (\d+)", str(error))
         return int(missed[1]) // ROWS if missed else 0
@@ -160,12 +180,6 @@ def number_of_elements(value: Any) -> int:
     if isinstance(value, torch.Tensor):
         return value.numel()
     return sum(number_of_elements(entry) for entry in value)
-
-
-def image_token(config: Any) -> int | None:
-    names = ("image_token_id", "image_token_index", "video_token_index", "image_patch_id")
-    token: int | None = first_attribute(config, names)
-    return token
 
 
 def vision_config(config: Any) -> Any:
@@ -335,14 +349,40 @@ def _boxes(config: Any) -> Iterator[Inputs]:
     }
 
 
-RECIPES: tuple[Callable[[Any], Iterator[Inputs]], ...] = (
-    _patches_with_grid,
-    _tiles_with_aspect,
-    _flat_patches,
-    _target_sizes,
-    _query_tokens,
-    _embedded_positions,
-    _boxes,
-    _whole_pictures,
-    _tiles,
+def _spectra(config: Any) -> Iterator[Inputs]:
+    """A mel spectrogram per row, bins before frames or after."""
+    sound = first_attribute(config, ("audio_config", "encoder_config")) or config
+    bins = int(first_attribute(sound, ("input_dim", "num_mel_bins")) or 80)
+    for frames in (2 * int(first_attribute(sound, ("max_source_positions",)) or 32), 200):
+        mask = torch.ones(ROWS, frames, dtype=torch.long)
+        for shape in ((bins, frames), (frames, bins)):
+            features = torch.randn(ROWS, *shape)
+            yield {"input_features": features, "input_features_mask": mask}
+            yield {
+                "input_features": features,
+                "feature_attention_mask": mask,
+                "placeholders": frames // 4,
+            }
+            yield {"input_features": features}
+
+
+PICTURES = Media(
+    recipes=(
+        _patches_with_grid,
+        _tiles_with_aspect,
+        _flat_patches,
+        _target_sizes,
+        _query_tokens,
+        _embedded_positions,
+        _boxes,
+        _whole_pictures,
+        _tiles,
+    ),
+    getter="get_image_features",
+    tokens=("image_token_id", "image_token_index", "video_token_index", "image_patch_id"),
+)
+SOUNDS = Media(
+    recipes=(_spectra,),
+    getter="get_audio_features",
+    tokens=("audio_token_id", "audio_token_index"),
 )

@@ -155,6 +155,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
             "mrope_section": [2, 3, 3],
         }
     },
+    "glmasr": {"audio_config.intermediate_size": 256},
     "gpt_neo": {"attention_types": [[["global", "local"], 3]], "window_size": 8},
     "granite4_vision": {
         "deepstack_layer_map": [[-1, 0], [-1, 3]],
@@ -370,6 +371,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     },
     "t5gemma2_encoder": {"mm_tokens_per_image": 4},
     "vipllava": {"vision_feature_layers": [-1, -2]},
+    "voxtral": {"audio_config.intermediate_size": 256, "audio_token_id": 133},
     "xlstm": {"qk_dim_factor": 1.0, "v_dim_factor": 1.0, "mlstm_round_up_to_multiple_of": 16},
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
     "youtu": {"head_dim": 8},

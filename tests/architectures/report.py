@@ -141,7 +141,8 @@ Where an architecture cannot express this removal, the first one that it can exp
 Of the {vision} vision-language models that pass, {pictures} are tested with a picture in every
 row; the others with text alone, because no picture of random pixels fits their tiny model.
 *Refused* means that depthprune raises an error with the reason; searches keep away from such
-removals. *Do not run*: the tiny model does not run even unpruned. *Out of scope*: stacks spread
+removals. *Do not run*: the tiny model does not run even unpruned, or random inputs do not reach
+the blocks. *Out of scope*: stacks spread
 over stages of different width; one stage can be named, see `find_stack`.
 
 ## Refusals and failures
@@ -152,7 +153,7 @@ over stages of different width; one stage can be named, see `find_stack`.
 
 {_rows([outcome for outcome in outcomes if outcome.note], ("pass",))}
 
-## Not tested: the tiny model does not run
+## Not tested: the tiny model does not run, or not through these blocks
 
 {_rows(outcomes, ("unavailable",))}
 """

@@ -139,6 +139,12 @@ def test_the_last_block_with_attention_cannot_go() -> None:
     assert reason(qwen3_next(), (0,)) is None
 
 
+def test_the_kinds_of_blocks_need_not_be_written_out_for_that() -> None:
+    found = reason(jamba(), (1, 4))
+    assert found is not None
+    assert "no block with attention" in found
+
+
 def test_a_pattern_of_kinds_that_no_period_expresses_is_refused() -> None:
     # Attention in blocks 1 and 4 of 6; without block 2 in 1 and 3 of 5: every second one, and then
     # in none other. Without blocks 2 and 3 they are neighbours, which no period gives.

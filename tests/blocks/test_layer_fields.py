@@ -67,6 +67,11 @@ def test_blocks_counted_from_the_start_are_recounted() -> None:
     assert shortened(first_k_dense_replace=3)["first_k_dense_replace"] == 2
 
 
+def test_the_last_block_of_a_kind_is_renamed() -> None:
+    assert shortened(moe_layer_end_index=4)["moe_layer_end_index"] == 2
+    assert shortened(moe_layer_end_index=-1)["moe_layer_end_index"] == -1
+
+
 def test_blocks_counted_from_the_end_are_recounted() -> None:
     assert shortened(num_kv_shared_layers=3)["num_kv_shared_layers"] == 2
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from depthprune.base.errors import InadmissibleRemovalError
 from depthprune.base.removal import Removal, check_removal, format_removal
 from depthprune.blocks.finding import choose_stack, find_stack
-from depthprune.blocks.layer_fields import CountField, shorten_dict
+from depthprune.blocks.layer_fields import shorten_dict
 from depthprune.blocks.plan import plan_removal
 from depthprune.blocks.probing import find_stacks
 from depthprune.blocks.skeleton import rebuild_config
-from depthprune.blocks.stack import Stack
+from depthprune.blocks.stack import Origin, Stack
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PreTrainedConfig
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def inadmissible_reason(stack: Stack, removal: Removal) -> str | None:
         for fixed in FIXED_ATTRIBUTES:
             if change.name == fixed.name and not change.configs and fixed.matters(change.after):
                 return f"{change.module}: {fixed.reason}"
-    return _last_of_its_kind(stack, removal) or _cache_too_short(stack, removal)
+    return _cache_without_attention(stack, removal) or _cache_too_short(stack, removal)
 
 
 @dataclass(frozen=True)
@@ -113,18 +114,33 @@ FIXED_ATTRIBUTES = (
 )
 
 
-def _last_of_its_kind(stack: Stack, removal: Removal) -> str | None:
-    """Say when no block with attention would be left: transformers' cache cannot live without."""
-    if _has_attention(stack, ()) and not _has_attention(stack, removal):
+def _cache_without_attention(stack: Stack, removal: Removal) -> str | None:
+    """Say when no block with attention would be left, from which the cache takes its length."""
+    if stack.origin is None or stack.part not in ("text", "decoder"):
+        return None
+    if _has_length(_config(stack.origin, stack, ())) and not _has_length(
+        _config(stack.origin, stack, removal)
+    ):
         return "no block with attention would be left, and the cache cannot do without one"
     return None
 
 
-def _has_attention(stack: Stack, removal: Removal) -> bool:
-    return any(
-        kind == "hybrid" or ("attention" in kind and "linear" not in kind)
-        for kind in _layer_types(stack, removal)
-    )
+def _has_length(config: PreTrainedConfig) -> bool:
+    from transformers import DynamicCache
+
+    try:
+        DynamicCache(config=config).get_seq_length()
+    except Exception:
+        return False
+    return True
+
+
+def _config(origin: Origin, stack: Stack, removal: Removal) -> PreTrainedConfig:
+    """Return the configuration without the blocks `removal`.
+
+    The model's own is no place to look: it may be that of another removal at this moment.
+    """
+    return rebuild_config(origin.config, shorten_dict(origin.data, stack.config_path, removal))
 
 
 def _cache_too_short(stack: Stack, removal: Removal) -> str | None:
@@ -140,11 +156,9 @@ def _cache_too_short(stack: Stack, removal: Removal) -> str | None:
         return None
     from transformers import DynamicCache
 
-    # The model's own configuration may be that of another stack's removal at this moment.
     origin = stack.origin
-    whole = rebuild_config(origin.config, origin.data)
-    shorter = rebuild_config(origin.config, shorten_dict(origin.data, stack.config_path, removal))
-    length = len(DynamicCache(config=shorter).layers)
+    whole = _config(origin, stack, ())
+    length = len(DynamicCache(config=_config(origin, stack, removal)).layers)
     if length >= len(DynamicCache(config=whole).layers):
         return None
     if "decoder" not in stack.memory:
@@ -156,12 +170,3 @@ def _cache_too_short(stack: Stack, removal: Removal) -> str | None:
         "transformers makes the decoder's cache as long as the encoder, so with an encoder "
         "shorter than the decoder generation fails"
     )
-
-
-def _layer_types(stack: Stack, removal: Removal) -> list[str]:
-    if stack.origin is None:
-        return []
-    data = shorten_dict(stack.origin.data, stack.config_path, removal)
-    section = CountField.parse(stack.config_path).chain(data)[-1]
-    kinds: list[str] = section.get("layer_types") or section.get("layers_block_type") or []
-    return kinds

@@ -81,6 +81,12 @@ def count_leading(section: Section, name: str, short: Shortening) -> None:
         section[name] = sum(block < section[name] for block in short.kept)
 
 
+def remap_last(section: Section, name: str, short: Shortening) -> None:
+    """Rename the index of the last block of a kind to that of the last one that stays."""
+    if type(section[name]) is int and 0 <= section[name] < short.num_blocks:
+        section[name] = sum(block <= section[name] for block in short.kept) - 1
+
+
 def count_trailing(section: Section, name: str, short: Shortening) -> None:
     """Recount a field that says how many blocks at the end are of another kind."""
     if type(section[name]) is int:
@@ -238,6 +244,8 @@ LAYER_FIELDS: tuple[LayerField, ...] = (
     LayerField("num_dense_layers", count_leading),
     LayerField("max_window_layers", count_leading),
     LayerField("num_first_full_attention_layers", count_leading),
+    LayerField("moe_layer_start_index", count_leading),
+    LayerField("moe_layer_end_index", remap_last),
     LayerField("num_last_full_attention_layers", count_trailing),
     LayerField("num_kv_shared_layers", count_trailing),
     # Numbers that depend on how many blocks there are.
