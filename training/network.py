@@ -181,6 +181,14 @@ class Network(nn.Module):
                     own[f"{head}.layers.{place}.{rest}"] = value * share if adds else value
         self.load_state_dict(own)
 
+    @torch.no_grad()
+    def even_out(self, blocks: Sequence[int], amount: float) -> None:
+        """Draw the weights of some blocks towards their common mean (1: they become equal)."""
+        for weights in zip(*(block_weights(self.text.layers[b]) for b in blocks), strict=True):
+            mean = torch.stack(list(weights)).mean(0)
+            for weight in weights:
+                weight.lerp_(mean, amount)
+
     def adopt_vision(self, weights: dict[str, Tensor]) -> None:
         """Take over a trained vision tower and cell head only."""
         parts = ("vision_tower", "cell_head")

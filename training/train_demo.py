@@ -1,6 +1,6 @@
 """Train the demo model from nothing: `python training/train_demo.py --output FOLDER`.
 
-Three stages (see stages.py), each kept in the work folder when it is finished and every few minutes
+Four stages (see stages.py), each kept in the work folder when it is finished and every few minutes
 before: run the same command again and it goes on where it stopped, to the same weights.
 """
 
@@ -77,6 +77,9 @@ def start(
         network.balance_projector(collate(pictures, network.encode).pixels)
     elif stage.start == "grow":
         network.adopt(before, stage.sources, stage.shares)
+    elif stage.start == "even":
+        network.load_state_dict(before)
+        network.even_out(stage.evened, stage.evenness)
     return network
 
 
@@ -183,10 +186,11 @@ def resume(path: Path, stage: Stage, network: Network, optimizers: list[Any]) ->
     if not path.exists():
         return 0
     content = torch.load(path)
-    kept = Stage(**content["stage"])
-    steps_only = dataclasses.replace(kept, steps=stage.steps, decay=stage.decay)
-    constant = content["step"] <= min(kept.decay_start, stage.decay_start)
-    if kept != stage and not (steps_only == stage and constant):
+    kept, wanted = content["stage"], dataclasses.asdict(stage)
+    differing = {key for key in kept.keys() | wanted.keys() if kept.get(key) != wanted.get(key)}
+    kept_decay_start = int(kept["steps"] * (1 - kept["decay"]))
+    constant = content["step"] <= min(kept_decay_start, stage.decay_start)
+    if differing and not (differing <= {"steps", "decay"} and constant):
         print(f"{stage.name}: {path} is of other settings, starting afresh", flush=True)
         return 0
     network.load_state_dict(content["network"])
