@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from transformers import (
+    BeitConfig,
+    BeitForImageClassification,
     Gemma3nForCausalLM,
     Gemma3nTextConfig,
     JambaConfig,
@@ -166,6 +168,26 @@ def test_an_encoder_shorter_than_its_decoder_is_refused_where_the_cache_breaks()
     assert "cache" in found
     assert reason(tiny.t5(6, 4), (1,), "encoder") is None
     assert reason(tiny.t5(4, 4), (1,), "decoder") is None
+
+
+def test_what_only_training_does_is_no_reason() -> None:
+    config = BeitConfig(
+        hidden_size=32,
+        intermediate_size=48,
+        num_attention_heads=4,
+        num_hidden_layers=3,
+        image_size=16,
+        patch_size=8,
+        drop_path_rate=0.1,  # none in block 0
+    )
+    assert reason(BeitForImageClassification(config), (0,)) is None
+
+
+def test_what_only_one_block_has_keeps_that_block() -> None:
+    assert admissibility(find_stack(tiny.t5(), "decoder")).blocks == (1, 2, 3)
+    found = reason(tiny.t5(), (0,), "decoder")
+    assert found is not None
+    assert "relative_attention_bias" in found
 
 
 def test_a_block_that_does_not_exist_is_no_question_of_admissibility() -> None:

@@ -95,7 +95,7 @@ def _make_plan(stack: Stack, removal: Removal) -> Plan:
         if new_path is None:
             continue
         if new_path not in expected:
-            return Plan(kept, (), f"the model without these blocks has no {path}")
+            return Plan(kept, (), f"at its new place, {path} could not be: {_INEXPRESSIBLE}")
         expected.discard(new_path)
         other = shorter[new_path]
         problem = _structural_difference(path, facts, other, stack)
@@ -112,7 +112,12 @@ def _make_plan(stack: Stack, removal: Removal) -> Plan:
                 for change in compared[key]
             )
     if expected:
-        return Plan(kept, (), f"the model without these blocks would have a new {min(expected)}")
+        return Plan(
+            kept,
+            (),
+            f"the model without these blocks needs a {min(expected)}, which no block that stays "
+            "can be",
+        )
     return Plan(kept, tuple(changes), None)
 
 
@@ -127,6 +132,9 @@ def _skeleton(stack: Stack, removal: Removal) -> Skeleton:
     if not removal:
         stack.memory["whole"] = skeleton
     return skeleton
+
+
+_INEXPRESSIBLE = "the configuration cannot express this pattern of blocks"
 
 
 def _new_path(path: str, stack: Stack, kept: tuple[int, ...]) -> str | None:
@@ -146,10 +154,10 @@ def _structural_difference(
 ) -> str | None:
     """Say how a module would be built differently in the shorter model, if it would."""
     place = path or "the model"
-    if whole.kind != shorter.kind:
+    if whole.kind != shorter.kind and not _both_pass_through(whole, shorter):
         return (
             f"at its new place, {place} would be a {shorter.kind} instead of a {whole.kind}: "
-            "the configuration cannot express this pattern of blocks"
+            + _INEXPRESSIBLE
         )
     sliced = {tensor.name for tensor in stack.tensors}
     for name in sorted(whole.tensors.keys() | shorter.tensors.keys()):
@@ -160,6 +168,14 @@ def _structural_difference(
                 f"{after[0] if after else 'none'} instead of {before[0] if before else 'none'}"
             )
     return None
+
+
+def _both_pass_through(some: ModuleFacts, other: ModuleFacts) -> bool:
+    """Return whether two modules do nothing outside training (stochastic depth, and none)."""
+    return all(
+        facts.kind == "Identity" or "DropPath" in facts.kind or "Dropout" in facts.kind
+        for facts in (some, other)
+    )
 
 
 def _value_changes(path: str, whole: ModuleFacts, shorter: ModuleFacts) -> Iterator[Change]:
