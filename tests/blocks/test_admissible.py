@@ -22,6 +22,7 @@ from transformers import (
 from depthprune.base.errors import InadmissibleRemovalError, RemovalError
 from depthprune.blocks import admissibility, check_admissible, find_stack, skip
 from depthprune.blocks.admissible import inadmissible_reason
+from tests.architectures.check import build
 from tests.blocks import tiny
 
 
@@ -188,6 +189,13 @@ def test_what_only_one_block_has_keeps_that_block() -> None:
     found = reason(tiny.t5(), (0,), "decoder")
     assert found is not None
     assert "relative_attention_bias" in found
+
+
+def test_a_model_that_cannot_be_built_shorter_is_refused_with_its_words() -> None:
+    # Gemma 4 insists on full attention in its last block, and these differ in size.
+    found = reason(build("causal", "gemma4_text"), (5,))
+    assert found is not None
+    assert "cannot be built: Layer type 'full_attention'" in found
 
 
 def test_a_block_that_does_not_exist_is_no_question_of_admissibility() -> None:

@@ -65,6 +65,12 @@ class TestLoading:
     def test_without_a_pad_token_the_end_token_pads(self, llama_folder: Path) -> None:
         assert load_model(llama_folder).tokenizer.pad_token == "</s>"
 
+    def test_an_encoders_rows_are_padded_as_its_tokenizer_does(self, copy: Path) -> None:
+        tiny.t5().save_pretrained(copy)
+        loaded = load_model(copy)
+        assert loaded.kind == "seq2seq"
+        assert loaded.tokenizer.padding_side == "right"
+
     def test_the_fingerprint_is_that_of_the_files(self, llama_folder: Path) -> None:
         assert load_model(llama_folder).fingerprint == model_fingerprint(llama_folder)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -15,9 +19,12 @@ from transformers import (
     ResNetForImageClassification,
 )
 
+import depthprune.blocks
 from depthprune.base.errors import RemovalError, StackError
 from depthprune.blocks import find_stack, skip
+from depthprune.blocks.finding import choose_stack
 from depthprune.blocks.probing import find_stacks
+from depthprune.blocks.stack import Stack
 from tests.blocks import tiny
 
 
@@ -171,6 +178,52 @@ def test_no_stack_is_looked_for_while_blocks_are_skipped() -> None:
     model = tiny.llama()
     with skip(model, (1,)), pytest.raises(RemovalError, match="skipped already"):
         find_stack(model)
+
+
+class TestChoosing:
+    """Which of several stacks is meant, when the names alone do not say."""
+
+    def stack(self, path: str, config_path: str, part: str) -> Stack:
+        return Stack(path, 4, config_path, (path,), part=part)
+
+    def test_two_that_could_be_meant_are_named(self) -> None:
+        stacks = (
+            self.stack("asr.layers", "asr.layers", "audio"),
+            self.stack("tts.layers", "tts.layers", "audio"),
+        )
+        with pytest.raises(StackError, match="2 stacks that could be meant") as caught:
+            choose_stack(stacks, "audio", "Model")
+        assert "asr.layers (4 blocks" in str(caught.value)
+        assert "tts.layers (4 blocks" in str(caught.value)
+
+    def test_of_two_text_stacks_the_language_models_is_meant(self) -> None:
+        model = tiny.llava()
+        (text,) = (
+            found for found in find_stacks(type(model), model.config) if found.part == "text"
+        )
+        other = replace(text, path="model.other", config_path="num_hidden_layers")
+        assert choose_stack((other, text), "text", "Model") is text
+
+    def test_auxiliary_stacks_are_not_meant(self) -> None:
+        stacks = (
+            self.stack("model.layers", "num_hidden_layers", "text"),
+            self.stack("qformer.layer", "qformer_config.num_hidden_layers", "auxiliary"),
+        )
+        assert choose_stack(stacks, "text", "Model") is stacks[0]
+
+    def test_an_only_stack_of_another_kind_is_meant_by_text(self) -> None:
+        stacks = (self.stack("encoder.layers", "encoder_layers", "encoder"),)
+        assert choose_stack(stacks, "text", "Model") is stacks[0]
+
+
+def test_the_package_does_not_import_torch() -> None:
+    code = "import sys, depthprune.blocks; assert not {'torch', 'transformers'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_package_names_what_it_lacks() -> None:
+    with pytest.raises(AttributeError, match="no_such_name"):
+        depthprune.blocks.no_such_name  # noqa: B018
 
 
 def test_a_configuration_that_cannot_be_built_is_an_error() -> None:

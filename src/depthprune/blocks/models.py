@@ -52,7 +52,7 @@ def load_model(
     trust_remote_code: bool = False,
     revision: str | None = None,
 ) -> LoadedModel:
-    """Load a model with its tokenizer (which pads on the left) or processor.
+    """Load a model with its tokenizer (which pads a decoder's rows on the left) or processor.
 
     Args:
         source: a checkpoint folder, or the name of a model on the hub.
@@ -98,7 +98,7 @@ def load_model(
         model = model.to(place)
     return LoadedModel(
         model.eval(),
-        _load_processor(where, kind, remote),
+        _load_processor(where, kind, config, remote),
         kind,
         folder.resolve().name if where is folder else str(source),
         model_fingerprint(source, revision=revision),
@@ -222,7 +222,9 @@ def _checkpoint_dtype(config: PreTrainedConfig) -> str:
     return str(config.dtype).removeprefix("torch.")
 
 
-def _load_processor(source: str | Path, kind: ModelKind, options: dict[str, Any]) -> Any:
+def _load_processor(
+    source: str | Path, kind: ModelKind, config: PreTrainedConfig, options: dict[str, Any]
+) -> Any:
     import transformers
 
     name = {"image-text": "AutoProcessor", "image": "AutoImageProcessor"}.get(kind, "AutoTokenizer")
@@ -235,11 +237,11 @@ def _load_processor(source: str | Path, kind: ModelKind, options: dict[str, Any]
             mend="add the tokenizer and processor files of the model that it was made from",
         ) from error
     tokenizer = getattr(processor, "tokenizer", processor)
-    if kind != "image":
-        # Decoders continue the end of a row: padding belongs at its start.
+    if kind in ("text", "image-text") and not config.is_encoder_decoder:
+        # A decoder continues the end of a row: padding belongs at its start.
         tokenizer.padding_side = "left"
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if kind != "image" and tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     return processor
 
 
