@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import InadmissibleRemovalError
+from depthprune.base.progress import progress
 from depthprune.base.removal import Removal, check_removal, format_removal
 from depthprune.blocks.finding import choose_stack, find_stack
 from depthprune.blocks.layer_fields import shorten_dict
@@ -47,7 +48,11 @@ def admissibility(model_or_stack: nn.Module | Stack) -> Admissibility:
     stack = model_or_stack if isinstance(model_or_stack, Stack) else find_stack(model_or_stack)
     if stack.num_blocks == 1:
         return Admissibility(1, ("it is the only block",))
-    reasons = (inadmissible_reason(stack, (block,)) for block in range(stack.num_blocks))
+    reasons = []
+    with progress("checking what each block allows", stack.num_blocks) as bar:
+        for block in range(stack.num_blocks):
+            reasons.append(inadmissible_reason(stack, (block,)))
+            bar.advance()
     return Admissibility(stack.num_blocks, tuple(reasons))
 
 
