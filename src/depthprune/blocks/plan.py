@@ -39,14 +39,12 @@ class Change:
         configs: attributes that lead from the module to a configuration in it; empty when the
             attribute is the module's own.
         name: the attribute.
-        before: its value in the whole model, or ABSENT.
         after: its value in the shorter model, or ABSENT.
     """
 
     module: str
     configs: tuple[str, ...]
     name: str
-    before: Any
     after: Any
 
 
@@ -108,7 +106,7 @@ def _make_plan(stack: Stack, removal: Removal) -> Plan:
             if key not in compared:
                 compared[key] = list(_config_changes(*pair, configs=()))
             changes += (
-                Change(path, (name, *change.configs), change.name, change.before, change.after)
+                Change(path, (name, *change.configs), change.name, change.after)
                 for change in compared[key]
             )
     if expected:
@@ -183,7 +181,7 @@ def _value_changes(path: str, whole: ModuleFacts, shorter: ModuleFacts) -> Itera
         before = whole.values.get(name, ABSENT)
         after = shorter.values.get(name, ABSENT)
         if _differ(before, after):
-            yield Change(path, (), name, before, after)
+            yield Change(path, (), name, after)
 
 
 def _config_changes(
@@ -197,7 +195,7 @@ def _config_changes(
         if isinstance(old, PreTrainedConfig) and isinstance(new, PreTrainedConfig):
             yield from _config_changes(old, new, (*configs, name))
         elif _differ(old, new):
-            yield Change("", configs, name, old, new)
+            yield Change("", configs, name, new)
 
 
 def _differ(before: Any, after: Any) -> bool:
