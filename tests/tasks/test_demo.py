@@ -17,7 +17,16 @@ from depthprune.tasks import demo
 ANNOTATED = ("demo_coco_2014_vqa", "demo_okvqa", "demo_text_vqa")
 MULTIPLE_CHOICE = "demo_science_qa_img"
 
-PINS: dict[str, str] = {}
+PINS = {
+    "demo_coco_2014_vqa": "b9a2fde162b296a2",
+    "demo_okvqa": "7247c65586b865db",
+    "demo_text_vqa": "d233e548660d009b",
+    "demo_st_qa": "701252439dda090a",
+    "demo_doc_qa": "26dd30f4f7405e69",
+    "demo_tally_qa": "13bc005ffce6a290",
+    "demo_science_qa_img": "66ce4d1d56dddefc",
+    "demo_coco_caption": "353305d5c16ece16",
+}
 
 
 def digest(rows: list[dict[str, Any]]) -> str:
