@@ -12,7 +12,10 @@ from depthprune.study import Measurement
 
 
 def measurement(
-    removal: Removal, scores: Sequence[float] | float, task: str = "okvqa", split: str = "validation"
+    removal: Removal,
+    scores: Sequence[float] | float,
+    task: str = "okvqa",
+    split: str = "validation",
 ) -> Measurement:
     """Return a measurement with these per-sample scores, or with an accuracy alone."""
     alone = isinstance(scores, int | float)

@@ -52,6 +52,16 @@ def test_pairing_makes_a_constant_difference_certain() -> None:
     assert found.high == pytest.approx(0.1)
 
 
+def test_many_samples_are_drawn_in_parts_with_the_same_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = np.random.default_rng(0)
+    baseline, scores = generator.random(50), generator.random((3, 50))
+    whole = bootstrap_drops(baseline, scores, resamples=100)
+    monkeypatch.setattr("depthprune.analysis.bootstrap.LARGEST_PART", 7 * 50)
+    assert np.allclose(bootstrap_drops(baseline, scores, resamples=100), whole, atol=1e-15)
+
+
 def test_the_same_seed_gives_the_same_draws() -> None:
     arguments = ([1, 0, 1, 1], [[0, 0, 1, 1]])
     assert np.array_equal(bootstrap_drops(*arguments, seed=3), bootstrap_drops(*arguments, seed=3))

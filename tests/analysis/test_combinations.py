@@ -52,6 +52,13 @@ def test_the_ranking_leaves_out_and_counts_low_coverage_and_improvements() -> No
     assert (ranking.low_coverage, ranking.improving) == (1, 1)
 
 
+def test_rounding_noise_is_no_improvement() -> None:
+    same = dataset("okvqa", [0.9, 0.0], {(1,): [0.3, 0.6], (2,): [0.0, 0.9]})
+    ranking = rank(combine([same]), min_coverage=1)
+    assert [found.removal for found in ranking.combinations] == [(1,), (2,)]
+    assert ranking.improving == 0
+
+
 def test_improvements_are_ranked_when_asked_for() -> None:
     one = dataset("okvqa", 0.5, {(1,): 0.4, (2,): 0.6})
     ranking = rank(combine([one]), min_coverage=1, min_drop=None)

@@ -10,7 +10,14 @@ import pytest
 
 from depthprune.base import files
 from depthprune.base.errors import FileError
-from depthprune.base.files import is_number, make_folder, read_json, write_json, write_text
+from depthprune.base.files import (
+    check_can_make,
+    is_number,
+    make_folder,
+    read_json,
+    write_json,
+    write_text,
+)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -95,6 +102,14 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot write into the folder"):
         make_folder(tmp_path / "file" / "inside")
     assert make_folder(tmp_path / "a" / "b").is_dir()
+
+
+def test_whether_a_folder_can_be_made_is_known_without_making_it(tmp_path: Path) -> None:
+    check_can_make(tmp_path / "new" / "folder")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="cannot write into the folder"):
+        check_can_make(tmp_path / "file" / "inside")
 
 
 def test_numbers_are_finite_and_not_booleans() -> None:

@@ -26,7 +26,9 @@ def test_the_baseline_is_read(text: str) -> None:
     assert parse_removal(text) == ()
 
 
-@pytest.mark.parametrize("text", ["4,x", "4.5", "four", "4,4", ",", "99999999999"])
+@pytest.mark.parametrize(
+    "text", ["4,x", "4.5", "four", "4,4", ",", "-1", "[4", "4,,13", "٤", "99999999999"]
+)
 def test_what_is_no_removal_is_refused(text: str) -> None:
     with pytest.raises(RemovalError):
         parse_removal(text)

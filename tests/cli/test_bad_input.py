@@ -44,14 +44,14 @@ def assert_refused(done: Finished, *words: str) -> None:
         assert word in message
 
 
-def nothing_measured(task_file: Path) -> bool:
-    return not list((task_file.parent / "study").rglob("*.json"))
+def nothing_made(task_file: Path) -> bool:
+    return not (task_file.parent / "study").exists()
 
 
 def test_no_such_model(program: Program, task_file: Path) -> None:
     done = profile(program, task_file, model=task_file.parent / "absent")
     assert_refused(done, "absent")
-    assert nothing_measured(task_file)
+    assert nothing_made(task_file)
 
 
 def test_a_folder_that_is_no_model(program: Program, task_file: Path) -> None:
@@ -66,13 +66,13 @@ def test_a_model_without_blocks(program: Program, task_file: Path) -> None:
         MobileNetV2Config(image_size=32, depth_multiplier=0.25)
     ).save_pretrained(folder)
     assert_refused(program("inspect", folder), "no stack")
-    assert_refused(profile(program, task_file, model=folder))
-    assert nothing_measured(task_file)
+    assert_refused(profile(program, task_file, model=folder), "convolutions")
+    assert nothing_made(task_file)
 
 
 def test_a_block_that_does_not_exist(program: Program, task_file: Path) -> None:
     assert_refused(profile(program, task_file, "--protect", 99), "block 99", "16 blocks")
-    assert nothing_measured(task_file)
+    assert nothing_made(task_file)
 
 
 def test_more_blocks_to_remove_than_there_are(program: Program, tmp_path: Path) -> None:
@@ -100,7 +100,22 @@ def test_an_image_that_cannot_be_read(program: Program, task_file: Path) -> None
     row = {"question": "what is it?", "answer": "a", "image": "broken.png"}
     (data / "validation.jsonl").write_text(json.dumps(row) + "\n")
     assert_refused(profile(program, task_file), "broken.png")
-    assert nothing_measured(task_file)
+    assert nothing_made(task_file)
+
+
+def test_a_bad_image_in_a_later_task_is_found_before_anything_is_measured(
+    program: Program, task_file: Path
+) -> None:
+    other = task_file.parent / "other"
+    other.mkdir()
+    (other / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n not a picture")
+    row = {"question": "what is it?", "answer": "a", "image": "broken.png"}
+    (other / "validation.jsonl").write_text(json.dumps(row) + "\n")
+    with task_file.open("a") as file:
+        file.write("other_task:\n  task_type: VQA\n  path: other\n")
+    done = profile(program, task_file, "--task", "my_task", "other_task")
+    assert_refused(done, "broken.png")
+    assert nothing_made(task_file)
 
 
 def test_an_unknown_metric(program: Program, task_file: Path) -> None:
@@ -168,25 +183,34 @@ def test_a_damaged_study(program: Program, task_file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "word"),
     [
-        ("profile", "demo", "--no-such-option"),
-        ("no-such-command",),
-        ("profile",),
-        ("search", "demo", "--beam-width", "three"),
-        ("search", "demo", "--beam-width", "0"),
-        ("profile", "demo", "--num-samples", "-1"),
-        ("profile", "demo", "--dtype", "float12"),
-        ("profile", "demo", "--device", "cuda:99"),
-        ("profile", "demo", "--batch-size", "0"),
-        ("inspect", "demo", "--stack", "audio"),
+        (("profile", "demo", "--no-such-option"), "--no-such-option"),
+        (("no-such-command",), "no-such-command"),
+        (("profile",), "requires an argument"),
+        (("search", "demo", "--beam-width", "three"), "three"),
+        (("search", "demo", "--beam-width", "0"), "width 0"),
+        (("profile", "demo", "--num-samples", "-1"), "-1 samples"),
+        (("profile", "demo", "--protect", "-1"), "-1"),
+        (("profile", "demo", "--protect", "first"), "first"),
+        (("profile", "demo", "--dtype", "float12"), "float12"),
+        (("profile", "demo", "--device", "cuda:99"), "cuda:99"),
+        (("profile", "demo", "--batch-size", "0"), "batch"),
+        (("inspect", "demo", "--stack", "audio"), "audio"),
     ],
 )
 def test_options_that_make_no_sense(
-    program: Program, arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    program: Program,
+    arguments: tuple[str, ...],
+    word: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert_refused(program(*arguments))
+    fewer = ("--task", "demo_okvqa") if arguments[1:2] == ("demo",) else ()
+    fewer = fewer if arguments[0] in {"profile", "search"} else ()
+    assert_refused(program(*arguments, *fewer), word)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_traceback_is_shown_when_asked_for(tmp_path: Path) -> None:

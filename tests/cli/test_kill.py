@@ -15,8 +15,9 @@ import pytest
 from depthprune.base.errors import DepthpruneError
 from depthprune.study import Measurement, Study
 
-COMMAND = (sys.executable, "-m", "depthprune", "search", "demo", "--num-samples", "4")
+COMMAND = (sys.executable, "-m", "depthprune", "search", "demo", "--num-samples", "2")
 OPTIONS = ("--task", "demo_okvqa", "--max-blocks-to-remove", "2", "--beam-width", "1")
+OPTIONS += ("--protect", "0,11,12,13,14,15")
 
 
 def start(study: Path) -> subprocess.Popen[str]:
@@ -36,28 +37,16 @@ def stored(folder: Path) -> list[Measurement]:
         return study.measurements()
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_a_search_that_is_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     undisturbed = start(tmp_path / "undisturbed")
     assert undisturbed.wait() == 0
 
     folder = tmp_path / "killed"
-    kills = 0
-    wanted = 3
-    while True:
+    for measurements in (2, 5):
         running = start(folder)
-        held = len(stored(folder)) if folder.exists() and kills else 0
-        while running.poll() is None:
-            # Let each run get a few measurements further, then kill it wherever it is.
-            if kills < 4 and folder.exists() and _count(folder) >= held + wanted:
-                running.send_signal(signal.SIGKILL)
-                kills += 1
-                break
-            time.sleep(0.01)
-        if running.wait() == 0:
-            break
-    assert kills == 4
+        stop_after(running, folder, measurements, signal.SIGKILL)
+        assert running.wait() == -signal.SIGKILL
+    assert start(folder).wait() == 0
 
     first, second = stored(tmp_path / "undisturbed"), stored(folder)
     assert [one.removal for one in first] == [one.removal for one in second]
@@ -69,6 +58,28 @@ def test_a_search_that_is_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> N
     names = ("summary.txt", "results/demo-okvqa/train+validation/layer_importance_scores.json")
     for name in names:
         assert (folder / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_search_that_is_stopped_says_so_and_writes_what_it_has(
+    tmp_path: Path, sent: signal.Signals
+) -> None:
+    running = start(tmp_path / "study")
+    stop_after(running, tmp_path / "study", 2, sent)
+    _, errors = running.communicate()
+    assert running.returncode == 130
+    assert "run the same command again" in errors
+    assert list((tmp_path / "study" / "results").rglob("exp3_*.json"))
+
+
+def stop_after(
+    running: subprocess.Popen[str], folder: Path, measurements: int, sent: signal.Signals
+) -> None:
+    """Send a signal as soon as so many measurements are stored, wherever the program is then."""
+    while _count(folder) < measurements:
+        assert running.poll() is None, "it ended before it could be stopped"
+        time.sleep(0.01)
+    running.send_signal(sent)
 
 
 def _count(folder: Path) -> int:

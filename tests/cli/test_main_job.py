@@ -61,6 +61,25 @@ def test_a_search_uses_what_profile_measured(program: Program, tmp_path: Path) -
     assert (searched["measured"], searched["reused"]) == (15, 17)
 
 
+def test_the_limits_of_the_ranking_are_options(program: Program, tmp_path: Path) -> None:
+    arguments = ("search", "demo", "--task", *TASKS, "--num-samples", 4, "--json")
+    arguments += ("--output", tmp_path / "study", "--protect", *range(3, 16))
+    arguments += ("--max-blocks-to-remove", 1)
+    usual = json.loads(program(*arguments).out)["splits"]["train+validation"]
+    assert usual["min_coverage"] == 2
+    wide = json.loads(program(*arguments, "--min-coverage", 1, "--min-drop", -1).out)
+    assert wide["splits"]["train+validation"]["min_coverage"] == 1
+
+
+def test_two_spellings_of_a_split_are_one(program: Program, tmp_path: Path) -> None:
+    done = program(
+        *("profile", "demo", "--task", TASKS[0], "--split", "validation", "validation"),
+        *("--num-samples", 2, "--output", tmp_path / "study", "--protect", *range(1, 16)),
+        "--json",
+    )
+    assert json.loads(done.out)["measured"] == 2
+
+
 def test_train_and_validation_are_compared(program: Program, tmp_path: Path) -> None:
     study = tmp_path / "study"
     done = program(
@@ -75,13 +94,17 @@ def test_train_and_validation_are_compared(program: Program, tmp_path: Path) -> 
     assert len(comparison["train_scores"]) == len(comparison["validation_scores"]) == 16
 
 
-def test_protected_blocks_are_not_measured(program: Program, tmp_path: Path) -> None:
-    study = tmp_path / "study"
+@pytest.mark.parametrize("protect", [("0", "1", "15"), ("0,1,15",)])
+def test_protected_blocks_are_not_measured(
+    program: Program, tmp_path: Path, protect: tuple[str, ...]
+) -> None:
+    study = tmp_path / "a study [/red]"
     done = program(
         *("profile", "demo", "--task", TASKS[0], "--num-samples", 2, "--output", study),
-        *("--protect", 0, 1, 15),
+        *("--protect", *protect),
     )
     assert done.code == 0, done.err
+    assert str(study / "study.db") in done.out
     with Study.open(study, read_only=True) as opened:
         removals = {one.removal for one in opened.measurements()}
     assert removals == {()} | {(block,) for block in range(2, 15)}
@@ -125,7 +148,7 @@ def test_help_teaches_by_examples(program: Program) -> None:
     for command in ("demo", "inspect", "profile", "search", "tasks"):
         helped = program(command, "--help")
         assert helped.code == 0
-        assert f"depthprune {command}" in helped.out
+        assert f"depthprune {command}" in helped.out.partition("For example")[2]
 
 
 def test_inspect_shows_the_stack_and_what_can_go(program: Program) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from depthprune.analysis import Interval, summarise
 from depthprune.importance import RankAgreement
+from depthprune.report import tables
 from depthprune.report.listing import task_table
 from depthprune.report.summary import summary_parts, summary_value
 from depthprune.report.tables import agreement_table, as_text, blocks, interval_text, percent
@@ -46,17 +47,31 @@ def test_eight_datasets_fit_a_terminal_of_80_columns() -> None:
     assert "demo_coco_2014_vqa" in text
 
 
-def test_a_report_never_shows_a_drop_without_the_number_of_samples() -> None:
-    text = as_text(summary_parts(summarise(eight_datasets(), 16)))
-    assert " n " in text
-    assert "32" in text
+def test_no_table_shows_a_drop_without_the_number_of_samples() -> None:
+    summary = summarise(eight_datasets(), 16)
+    ranked = (tables.importance_table(summary.importance), tables.combination_table(summary))
+    for table in ranked:
+        lines = as_text([table]).splitlines()
+        assert "n" in lines[1].split()
+        assert "32" in lines[3].split()
+    assert "n=4" in as_text([tables.drop_matrix(summary.importance, summary.datasets)])
+    best = as_text([tables.best_table(summary)]).splitlines()
+    assert "n" in best[1].split()
+    assert best[3].split()[1] == "4"
+
+
+def test_a_deviation_over_one_dataset_is_none() -> None:
+    alone = [dataset("okvqa", 0.5, {(0,): 0.4, (1,): 0.4, (0, 1): 0.3})]
+    line = as_text([tables.combination_table(summarise(alone, 3))]).splitlines()[3]
+    assert line.split()[-3] == "-"
 
 
 def test_what_is_left_out_is_counted() -> None:
     better = {(0,): 0.9, (1,): 0.4, (0, 1): 0.3}
     datasets = [dataset("okvqa", 0.5, better), dataset("doc_qa", 0.5, {(0,): 0.9, (1,): 0.4})]
     text = as_text(summary_parts(summarise(datasets, 3)))
-    assert "1 measured on fewer than 2 datasets, 1 with a negative mean drop" in text
+    text = " ".join(text.split())
+    assert "1 measured on fewer than 2 datasets, 1 with a mean drop below 0.00" in text
     assert "none ranked" in text
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+LARGEST_PART = 2**22
+"""Counts that are held at once: 64 MiB with their copy as floats."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -46,10 +49,17 @@ def bootstrap_drops(
     if num_samples == 0:
         raise ValueError("no samples to draw from")
     generator = np.random.default_rng(seed)
-    # How often each sample is drawn is all that a mean needs: one matrix product for all removals.
-    counts = generator.multinomial(num_samples, np.full(num_samples, 1 / num_samples), resamples)
+    chances = np.full(num_samples, 1 / num_samples)
     differences = reference[None, :] - matrix
-    return np.asarray(differences @ counts.T.astype(np.float64) / num_samples)
+    drops = np.empty((len(matrix), resamples))
+    # In parts, so that memory does not grow with samples times resamples; the draws are the same.
+    part = max(1, LARGEST_PART // num_samples)
+    for start in range(0, resamples, part):
+        stop = min(start + part, resamples)
+        # How often each sample is drawn is all that a mean needs: one product for all removals.
+        counts = generator.multinomial(num_samples, chances, stop - start)
+        drops[:, start:stop] = differences @ counts.T.astype(np.float64) / num_samples
+    return drops
 
 
 def interval(draws: ArrayLike, level: float = 0.95) -> Interval:

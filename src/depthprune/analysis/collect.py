@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from depthprune.analysis.combinations import DatasetMeasurements
@@ -16,17 +15,15 @@ def dataset_measurements(
 
     Args:
         study: to be read.
-        splits: keys of splits, in the order wanted.
+        splits: keys of one split of several tasks, in the order wanted.
         settings: the decoding settings that the measurements were taken under.
     """
-    records = {key: study.split(key) for key in splits}
-    times = Counter(record.task for record in records.values())
     collected = []
-    for key, record in records.items():
+    for key in splits:
+        record = study.split(key)
         by_removal = {one.removal: one for one in study.measurements(key, settings)}
         baseline = by_removal.pop((), None)
         if baseline is None:
             continue
-        name = record.task if times[record.task] == 1 else f"{record.task} {record.split}"
-        collected.append(DatasetMeasurements(name, record.task_type, baseline, by_removal))
+        collected.append(DatasetMeasurements(record.task, record.task_type, baseline, by_removal))
     return collected

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthprune.analysis.bootstrap import Interval, bootstrap_drops, interval
+from depthprune.base.drops import settled
 from depthprune.base.removal import Removal
 from depthprune.study.records import Measurement
 
@@ -18,7 +19,7 @@ class DatasetMeasurements:
     """All measurements of one dataset split, taken on the same samples with the same settings.
 
     Attributes:
-        dataset: the name it has in tables; with the split where one task has several.
+        dataset: the task's name.
         task_type: e.g. `VQA`.
         baseline: of removal `()`.
         measurements: by removal, the baseline not included.
@@ -106,9 +107,11 @@ def rank(
     given = list(combinations)
     covered = [combination for combination in given if combination.coverage >= min_coverage]
     kept = [
-        combination for combination in covered if min_drop is None or combination.mean >= min_drop
+        combination
+        for combination in covered
+        if min_drop is None or settled(combination.mean) >= min_drop
     ]
-    kept.sort(key=lambda combination: (combination.mean, combination.removal))
+    kept.sort(key=lambda combination: (settled(combination.mean), combination.removal))
     return Ranking(tuple(kept), len(given) - len(covered), len(covered) - len(kept))
 
 

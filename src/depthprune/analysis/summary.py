@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from depthprune.analysis.combinations import Combination, DatasetMeasurements, Ranking, combine, rank
+from depthprune.analysis.combinations import (
+    Combination,
+    DatasetMeasurements,
+    Ranking,
+    combine,
+    rank,
+)
+from depthprune.base.drops import settled
 from depthprune.base.removal import Removal
 
 
@@ -20,6 +27,7 @@ class Summary:
         combinations: rankings by number of removed blocks, as far as several blocks were removed.
         best: by dataset and number of removed blocks, its best removal with its drop.
         min_coverage: the fewest datasets that a ranked combination was measured on.
+        min_drop: the smallest mean drop that was ranked.
     """
 
     num_blocks: int
@@ -28,12 +36,24 @@ class Summary:
     combinations: Mapping[int, Ranking]
     best: Mapping[str, Mapping[int, tuple[Removal, float]]]
     min_coverage: int
+    min_drop: float
 
 
 def summarise(
-    datasets: Sequence[DatasetMeasurements], num_blocks: int, *, min_coverage: int = 2
+    datasets: Sequence[DatasetMeasurements],
+    num_blocks: int,
+    *,
+    min_coverage: int = 2,
+    min_drop: float = 0.0,
 ) -> Summary:
-    """Return the findings; one dataset alone is ranked by itself."""
+    """Return the findings; one dataset alone is ranked by itself.
+
+    Args:
+        datasets: that were measured on one split.
+        num_blocks: of the unpruned stack.
+        min_coverage: the fewest datasets a ranked combination must be measured on.
+        min_drop: the smallest mean drop of a ranked combination.
+    """
     required = min(min_coverage, max(1, len(datasets)))
     by_number: dict[int, list[Combination]] = {}
     for combination in combine(datasets):
@@ -44,12 +64,13 @@ def summarise(
         datasets=tuple(datasets),
         importance=rank(by_number.get(1, []), min_coverage=1, min_drop=None),
         combinations={
-            number: rank(found, min_coverage=required)
+            number: rank(found, min_coverage=required, min_drop=min_drop)
             for number, found in by_number.items()
             if several
         },
         best={dataset.dataset: _best_per_number(dataset) for dataset in datasets},
         min_coverage=required,
+        min_drop=min_drop,
     )
 
 
@@ -58,6 +79,6 @@ def _best_per_number(dataset: DatasetMeasurements) -> dict[int, tuple[Removal, f
     for removal in sorted(dataset.measurements):
         drop = dataset.drop(removal)
         number = len(removal)
-        if number not in best or drop < best[number][1]:
+        if number not in best or settled(drop) < settled(best[number][1]):
             best[number] = (removal, drop)
-    return best
+    return dict(sorted(best.items()))

@@ -97,6 +97,22 @@ def is_number(value: object) -> bool:
         return False
 
 
+def check_can_make(path: Path) -> None:
+    """Check that a folder could be made at `path` and written, without making it.
+
+    Raises:
+        FileError: see `make_folder`.
+    """
+    existing = path.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise _cannot_write_into(path, error) from error
+
+
 def make_folder(path: Path) -> Path:
     """Make a folder (and its parents) that can be written, and return it.
 
@@ -108,12 +124,16 @@ def make_folder(path: Path) -> Path:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise FileError(
-            f"cannot write into the folder: {error.strerror or error}",
-            where=str(path),
-            mend="choose a folder that you may write to",
-        ) from error
+        raise _cannot_write_into(path, error) from error
     return path
+
+
+def _cannot_write_into(path: Path, error: OSError) -> FileError:
+    return FileError(
+        f"cannot write into the folder: {error.strerror or error}",
+        where=str(path),
+        mend="choose a folder that you may write to",
+    )
 
 
 def _holds(path: Path, content: bytes) -> bool:

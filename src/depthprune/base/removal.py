@@ -42,11 +42,13 @@ def parse_removal(text: str) -> Removal:
     Raises:
         RemovalError: the text is not a list of block indices.
     """
-    inner = text.strip().strip("()[]").strip()
+    inner = text.strip()
+    if inner[:1] + inner[-1:] in {"()", "[]"}:
+        inner = inner[1:-1].strip()
     if inner.lower() in {"", "none", "baseline"}:
         return ()
-    parts = [part for part in re.split(r"[\s,\-]+", inner) if part]
-    if not parts or not all(re.fullmatch(r"\d{1,9}", part) for part in parts):
+    parts = re.split(r"\s*[,\-]\s*|\s+", inner)
+    if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):
         raise RemovalError(
             f"{text!r} is not a removal", mend="write block indices such as 4,13 (or 4-13)"
         )
@@ -64,7 +66,7 @@ def check_removal(removal: Removal, num_blocks: int) -> Removal:
     Raises:
         RemovalError: a block does not exist, or no block would be left.
     """
-    outside = [block for block in removal if block >= num_blocks]
+    outside = [block for block in removal if not 0 <= block < num_blocks]
     if outside:
         raise RemovalError(
             f"block {outside[0]} does not exist: the model has {num_blocks} blocks",

@@ -33,12 +33,11 @@ def demo(
         Samples of each dataset; more take longer and give narrower intervals.
 
     """
+    data = DataFlags(num_samples=num_samples)
     if not json:
         Console(stderr=True).print(
             "Beam search over the 16 blocks of the embedded vision-language model, on each of its "
-            f"eight datasets, {num_samples} samples each.",
+            f"eight datasets, {data.samples or 'all'} samples each.",
             highlight=False,
         )
-    search(
-        DEMO, output=output, json=json, data=DataFlags(num_samples=num_samples), run=ModelFlags()
-    )
+    search(DEMO, output=output, json=json, data=data, run=ModelFlags())

@@ -47,8 +47,8 @@ def inspect(
     if model == DEMO:
         inspection = replace(inspection, name=DEMO)
     if json:
-        print(json_module.dumps(asdict(inspection), ensure_ascii=False, indent=1))
+        print(json_module.dumps(asdict(inspection), indent=1))
         return
-    console = Console()
+    console = Console(markup=False)
     for part in inspection_parts(inspection):
         console.print(part, highlight=False)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from depthprune.base.removal import parse_removal
 from depthprune.cli.options import DataFlags, ModelFlags, study_folder
 from depthprune.cli.outcome import show
 from depthprune.search import Ablation, BeamSearch, SearchSpace, Strategy
@@ -23,7 +24,19 @@ Output = Annotated[
         help="Folder of the study; depthprune-MODEL when not given.",
     ),
 ]
-Protect = Annotated[tuple[int, ...], Parameter(help="Blocks that always stay; none by default.")]
+Protect = Annotated[
+    tuple[str, ...], Parameter(help="Blocks that always stay, as 0 15 or 0,15; none by default.")
+]
+MinCoverage = Annotated[
+    int, Parameter(help="The fewest datasets a ranked combination must be measured on.")
+]
+MinDrop = Annotated[
+    float,
+    Parameter(help="The smallest mean drop that is ranked; -1 ranks improvements too."),
+]
+DEFAULT_MOST = 4
+"""Blocks removed together at most, where the model has enough."""
+
 AsJson = Annotated[
     bool, Parameter(name="--json", help="Print one JSON object on stdout, for scripts.")
 ]
@@ -59,8 +72,10 @@ def search(
     *,
     output: Output = None,
     beam_width: int = 3,
-    max_blocks_to_remove: int = 4,
+    max_blocks_to_remove: int | None = None,
     protect: Protect = (),
+    min_coverage: MinCoverage = 2,
+    min_drop: MinDrop = 0.0,
     json: AsJson = False,
     run: ModelFlags = ModelFlags(),  # noqa: B008 - frozen
     data: DataFlags = DataFlags(),  # noqa: B008 - frozen
@@ -68,7 +83,7 @@ def search(
     """Search for the blocks that can go together, by beam search on each task.
 
     Step 1 removes every block alone, each later step extends the best removals by one block. What
-    `profile` measured in the same folder is used, not measured again.
+    `profile` measured in the same folder on the same samples is used, not measured again.
 
     For example:
 
@@ -81,20 +96,24 @@ def search(
     beam_width
         Removals that are kept in each step.
     max_blocks_to_remove
-        The largest number of blocks that are removed together.
+        The largest number of blocks that are removed together; 4 when not given.
 
     """
 
     def strategy(space: SearchSpace) -> Strategy:
-        return BeamSearch(space, beam_width, max_blocks_to_remove)
+        most = min(DEFAULT_MOST, space.num_blocks - 1)
+        return BeamSearch(
+            space, beam_width, most if max_blocks_to_remove is None else max_blocks_to_remove
+        )
 
-    show(search_model(_request(model, output, protect, run, data, strategy)), as_json=json)
+    outcome = search_model(_request(model, output, protect, run, data, strategy))
+    show(outcome, as_json=json, min_coverage=min_coverage, min_drop=min_drop)
 
 
 def _request(
     model: str,
     output: Path | None,
-    protect: tuple[int, ...],
+    protect: tuple[str, ...],
     run: ModelFlags,
     data: DataFlags,
     strategy: Callable[[SearchSpace], Strategy],
@@ -107,5 +126,5 @@ def _request(
         strategy=strategy,
         num_samples=data.samples,
         seed=data.seed,
-        protect=frozenset(protect),
+        protect=frozenset(parse_removal(" ".join(protect))),
     )

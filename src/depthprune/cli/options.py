@@ -27,7 +27,7 @@ class ModelFlags:
     """How the model is run."""
 
     dtype: Annotated[str, Parameter(group=_MODEL)] = "auto"
-    """float32, bfloat16 or float16; auto is float32 on a CPU, else the checkpoint's own."""
+    """float32, bfloat16 or float16; auto: the checkpoint's own, on a CPU never float16."""
 
     device: Annotated[str, Parameter(group=_MODEL)] = "auto"
     """cpu, cuda, cuda:1, mps; auto takes a GPU when there is one."""
@@ -138,4 +138,5 @@ def study_folder(output: Path | None, model: str) -> Path:
     """Return where results go: `--output`, or a folder named after the model."""
     if output is not None:
         return output
-    return Path(f"depthprune-{Path(model).name or 'study'}")
+    place = Path(model).expanduser()
+    return Path(f"depthprune-{(place.resolve() if place.exists() else place).name}")

@@ -22,7 +22,9 @@ COMPARISONS = "importance_comparison"
 """The folder inside a study for comparisons of train against validation."""
 
 
-def show(outcome: SearchOutcome, *, as_json: bool) -> None:
+def show(
+    outcome: SearchOutcome, *, as_json: bool, min_coverage: int = 2, min_drop: float = 0.0
+) -> None:
     """Summarise a search: print it, write `summary.txt` and the comparisons of the splits."""
     with Study.open(outcome.folder, read_only=True) as study:
         keys: dict[str, list[int]] = {}
@@ -30,7 +32,10 @@ def show(outcome: SearchOutcome, *, as_json: bool) -> None:
             keys.setdefault(study.split(key).split, []).append(key)
         summaries = {
             split: summarise(
-                dataset_measurements(study, same_split, outcome.settings), study.model.num_blocks
+                dataset_measurements(study, same_split, outcome.settings),
+                study.model.num_blocks,
+                min_coverage=min_coverage,
+                min_drop=min_drop,
             )
             for split, same_split in keys.items()
         }
@@ -38,9 +43,9 @@ def show(outcome: SearchOutcome, *, as_json: bool) -> None:
     parts = _parts(outcome, summaries, agreements)
     write_text(outcome.folder / "summary.txt", as_text(parts))
     if as_json:
-        print(json.dumps(_value(outcome, summaries, agreements), ensure_ascii=False, indent=1))
+        print(json.dumps(_value(outcome, summaries, agreements), indent=1))
         return
-    console = Console()
+    console = Console(markup=False)
     for part in [*parts, *_closing(outcome)]:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
 

@@ -23,4 +23,4 @@ def tasks(*, task_file: tuple[Path, ...] = ()) -> None:
         Your own tasks: YAML, or a Python file, which is executed.
 
     """
-    Console().print(task_table(list_tasks(task_file)))
+    Console(markup=False).print(task_table(list_tasks(task_file)))

@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from depthprune.analysis import DatasetMeasurements, Interval, Ranking, Summary
+from depthprune.analysis import Combination, DatasetMeasurements, Interval, Ranking, Summary
 from depthprune.base.removal import Removal
 from depthprune.importance import RankAgreement
 
@@ -60,20 +60,21 @@ def importance_table(ranking: Ranking) -> Table:
     table.add_column("block", justify="right")
     table.add_column("drop %", justify="right")
     table.add_column("95% interval", justify="right", no_wrap=True)
-    table.add_column("std", justify="right")
+    table.add_column("n", justify="right")
     several = any(one.coverage > 1 for one in ranking.combinations)
     if several:
+        table.add_column("std", justify="right")
         table.add_column("sets", justify="right")
         table.add_column("hit hardest")
     for one in ranking.combinations:
         dataset, drop = max(one.drops.items(), key=lambda item: (item[1], item[0]))
-        hardest = (str(one.coverage), f"{dataset} {percent(drop)}") if several else ()
+        over_sets = (_std(one), str(one.coverage), f"{dataset} {percent(drop)}") if several else ()
         table.add_row(
             blocks(one.removal),
             percent(one.mean),
             interval_text(one.interval),
-            percent(one.std),
-            *hardest,
+            str(one.num_samples),
+            *over_sets,
         )
     return table
 
@@ -83,7 +84,8 @@ def drop_matrix(ranking: Ranking, datasets: Sequence[DatasetMeasurements]) -> Ta
     table = _table()
     table.add_column("blocks", justify="right")
     for dataset in datasets:
-        table.add_column(dataset.dataset.replace("_", "\n").replace(" ", "\n"), justify="right")
+        heading = f"{dataset.dataset}_n={dataset.baseline.num_samples}".replace("_", "\n")
+        table.add_column(heading, justify="right")
     for one in ranking.combinations:
         cells = (
             f"{100 * one.drops[dataset.dataset]:.1f}" if dataset.dataset in one.drops else "-"
@@ -113,7 +115,7 @@ def combination_table(summary: Summary, *, top: int = 3) -> Table:
                 blocks(one.removal),
                 percent(one.mean),
                 interval_text(one.interval),
-                percent(one.std),
+                _std(one),
                 f"{one.coverage}/{num_datasets}",
                 str(one.num_samples),
                 end_section=place == min(top, len(ranking.combinations)) - 1,
@@ -130,7 +132,9 @@ def left_out_note(summary: Summary) -> str:
     improving = sum(ranking.improving for ranking in rankings)
     return (
         f"Left out of this ranking: {low} measured on fewer than {summary.min_coverage} datasets, "
-        f"{improving} with a negative mean drop (better than the baseline)."
+        f"{improving} with a mean drop below {percent(summary.min_drop)} "
+        "(negative = better than the baseline). "
+        "--min-coverage and --min-drop change these limits."
     )
 
 
@@ -139,14 +143,16 @@ def best_table(summary: Summary) -> Table:
     numbers = sorted(summary.combinations)
     table = _table()
     table.add_column("dataset")
+    table.add_column("n", justify="right")
     for number in numbers:
         table.add_column(f"{number} removed")
+    samples = {one.dataset: str(one.baseline.num_samples) for one in summary.datasets}
     for dataset, best in summary.best.items():
         cells = (
             f"{blocks(best[number][0])} ({percent(best[number][1])})" if number in best else "-"
             for number in numbers
         )
-        table.add_row(dataset, *cells)
+        table.add_row(dataset, samples[dataset], *cells)
     return table
 
 
@@ -163,7 +169,9 @@ def agreement_table(agreements: Mapping[str, RankAgreement]) -> Table:
 
 def as_text(parts: Sequence[RenderableType], width: int = MAX_WIDTH) -> str:
     """Return tables and lines as plain text of at most `width` columns."""
-    console = Console(file=StringIO(), width=width, color_system=None, legacy_windows=False)
+    console = Console(
+        file=StringIO(), width=width, color_system=None, legacy_windows=False, markup=False
+    )
     for part in parts:
         console.print(part, highlight=False)
     file = console.file
@@ -173,6 +181,10 @@ def as_text(parts: Sequence[RenderableType], width: int = MAX_WIDTH) -> str:
 
 def _table() -> Table:
     return Table(box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _std(one: Combination) -> str:
+    return percent(one.std) if one.coverage > 1 else "-"
 
 
 def _number(value: float | None, form: str) -> str:

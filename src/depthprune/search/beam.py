@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
 
+from depthprune.base.drops import settled
 from depthprune.base.errors import RemovalError
-from depthprune.base.removal import Removal, format_removal
+from depthprune.base.removal import Removal
 from depthprune.search.space import SearchSpace
 
 
@@ -89,11 +89,5 @@ class BeamSearch:
     def _best(
         self, candidates: tuple[Removal, ...], drops: Mapping[Removal, float]
     ) -> tuple[Removal, ...]:
-        for removal in candidates:
-            if isnan(drops[removal]):
-                raise RemovalError(
-                    f"the drop of removal {format_removal(removal)} is not a number",
-                    mend="the model gave no usable answers without these blocks; check its dtype",
-                )
-        ranked = sorted(candidates, key=lambda removal: (drops[removal], removal))
+        ranked = sorted(candidates, key=lambda removal: (settled(drops[removal]), removal))
         return tuple(ranked[: self.width])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from depthprune.base.errors import DepthpruneError, MissingSplitError, TaskError
-from depthprune.base.files import make_folder
+from depthprune.base.files import check_can_make
 from depthprune.base.log import logger
 from depthprune.base.progress import Progress, progress
 from depthprune.search.beam import BeamSearch
@@ -89,7 +89,6 @@ class SearchOutcome:
     Attributes:
         folder: of the study.
         settings: the decoding settings of the measurements.
-        strategy: what was followed on every split.
         splits: keys of the splits in the study, in the order they were searched.
         report: how much was measured, how much was there already.
         files: the result files.
@@ -98,7 +97,6 @@ class SearchOutcome:
 
     folder: Path
     settings: str
-    strategy: Strategy
     splits: tuple[int, ...]
     report: RunReport
     files: tuple[Path, ...]
@@ -114,35 +112,47 @@ def search_model(request: SearchRequest) -> SearchOutcome:
     Raises:
         DepthpruneError: with what is wrong; measurements that were finished are kept.
     """
-    folder = make_folder(request.folder)
+    check_can_make(request.folder)
     splits = load_splits(request.tasks, request.splits, request.num_samples, request.seed)
     loaded, stack = _load(request.model)
     record = model_record(loaded, stack, request.model.name)
     space = SearchSpace(stack.num_blocks, request.protect, _admissible_in(stack))
     strategy = request.strategy(space)
-    with (
-        Study.open(folder, model=record) as study,
-        progress("measuring", _work(strategy, splits)) as bar,
-    ):
+    with progress("measuring", _work(strategy, splits)) as bar:
         evaluator = _evaluator(loaded, request.model, bar)
-        settings = evaluator.settings
-        keys = tuple(study.add_split(split_record(split)) for split in splits)
-        report = RunReport(0, 0, 0.0)
-        try:
-            for number, split in enumerate(splits, start=1):
-                bar.describe(f"{split.task.name} {split.split} ({number} of {len(splits)})")
-                done = run(strategy, study, split, evaluator)
-                bar.shrink(_work(strategy, [split]) - done.measured * len(split.samples))
-                report += done
-        except BaseException:
-            # What stopped the search is what the user must hear of, not that files failed too.
-            with suppress(DepthpruneError):
-                write_results(study, strategy, keys, settings)
-            raise
-        files = write_results(study, strategy, keys, settings)
+        with Study.open(request.folder, model=record) as study:
+            keys = tuple(study.add_split(split_record(split)) for split in splits)
+            try:
+                report = _search_splits(strategy, study, splits, evaluator, bar)
+            except BaseException:
+                # What stopped the search is what the user must hear of, not that files failed too.
+                with suppress(DepthpruneError):
+                    write_results(study, strategy, keys, evaluator.settings)
+                raise
+            files = write_results(study, strategy, keys, evaluator.settings)
     return SearchOutcome(
-        folder, settings, strategy, keys, report, tuple(files), _inadmissible(stack)
+        request.folder, evaluator.settings, keys, report, tuple(files), _inadmissible(stack)
     )
+
+
+def _search_splits(
+    strategy: Strategy,
+    study: Study,
+    splits: Sequence[TaskSplit],
+    evaluator: Evaluator,
+    bar: Progress,
+) -> RunReport:
+    report = RunReport(0, 0, 0.0)
+    for number, split in enumerate(splits, start=1):
+        bar.describe(f"{split.task.name} {split.split} ({number} of {len(splits)})")
+        key = study.add_split(split_record(split))
+        # What is measured already takes no time: it must not count as work that is still ahead.
+        held = len(study.drops(key, evaluator.settings)) * len(split.samples)
+        bar.shrink(min(held, _work(strategy, [split])))
+        done = run(strategy, study, split, evaluator)
+        bar.shrink(max(0, _work(strategy, [split]) - held - done.measured * len(split.samples)))
+        report += done
+    return report
 
 
 def write_results(
@@ -167,18 +177,22 @@ def load_splits(
     Raises:
         TaskError: none is there, or data cannot be used.
     """
-    loaded = []
+    loaded: dict[tuple[str, str, str], TaskSplit] = {}
     missing: list[MissingSplitError] = []
     for task in tasks:
-        for split in splits:
+        for name in splits:
             try:
-                loaded.append(load_split(task, split, num_samples, seed))
+                split = load_split(task, name, num_samples, seed)
             except MissingSplitError as error:
-                logger.warning("%s; going on without it", error.what)
                 missing.append(error)
+            else:
+                # Two spellings of one split, such as validation+train, are one split.
+                loaded[task.name, split.split, split.fingerprint] = split
     if not loaded:
         raise missing[0] if missing else TaskError("no task was named", mend="name one by --task")
-    return loaded
+    for error in missing:
+        logger.warning("%s; going on without it", error.what)
+    return list(loaded.values())
 
 
 def model_record(loaded: LoadedModel, stack: Stack, name: str | None = None) -> ModelRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -13,9 +13,6 @@ from depthprune.evaluate.evaluator import Evaluator
 from depthprune.search.strategy import Strategy
 from depthprune.study import SplitRecord, Study
 from depthprune.tasks.task import TaskSplit
-
-OnMeasured = Callable[[Removal], None]
-"""Called after each removal that was measured and stored."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +49,7 @@ def split_record(split: TaskSplit) -> SplitRecord:
     )
 
 
-def run(
-    strategy: Strategy,
-    study: Study,
-    split: TaskSplit,
-    evaluator: Evaluator,
-    on_measured: OnMeasured = lambda removal: None,
-) -> RunReport:
+def run(strategy: Strategy, study: Study, split: TaskSplit, evaluator: Evaluator) -> RunReport:
     """Follow `strategy` to its end; run again after an interruption to go on where it stopped.
 
     The baseline is measured first. Each measurement is stored in a transaction of its own, as soon
@@ -75,8 +66,6 @@ def run(
             part = batch[start : start + evaluator.removals_per_call]
             _measure(study, key, split, evaluator, part)
             measured += len(part)
-            for removal in part:
-                on_measured(removal)
         batch = strategy.ask(study.drops(key, settings))
         if not batch:
             return RunReport(measured, reused, perf_counter() - started)
