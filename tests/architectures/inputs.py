@@ -63,10 +63,9 @@ def first_that_works(
 
 def looked_at(model: nn.Module, inputs: Inputs) -> bool:
     """Return whether other pictures or sounds give other logits."""
-    others = {
-        name: value + torch.randn_like(value) if name in MEDIA else value
-        for name, value in inputs.items()
-    }
+    others = {name: value * 1.5 if name in MEDIA else value for name, value in inputs.items()}
+    if "flattened_patches" in inputs:  # which begin with their place
+        others["flattened_patches"][..., :2] = inputs["flattened_patches"][..., :2]
     with torch.no_grad():
         return not torch.equal(model(**inputs).logits, model(**others).logits)
 

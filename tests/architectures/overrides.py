@@ -185,7 +185,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         },
     },
     "instructblip": {"image_token_index": 101},
-    "instructblipvideo": {"video_token_index": 101},
+    "instructblipvideo": {"video_token_index": 101, "num_query_tokens": 4},
     "jamba": {"attn_layer_period": 4, "attn_layer_offset": 2},
     "kosmos-2": {"latent_query_num": 8},
     "kosmos-2.5": {"latent_query_num": 8, "vision_config.patch_embed_hidden_size": 192},
@@ -208,7 +208,12 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "head_dim": 8,
         "qk_rope_head_dim": 8,
         "num_key_value_heads": 4,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 10000.0,
+            "llama_4_scaling_beta": 0.1,
+            "original_max_position_embeddings": 64,
+        },
     },
     "mistral_large4_text": {"head_dim": 8, "num_key_value_heads": 4},
     "mllama": {

@@ -85,38 +85,46 @@ def _make_plan(stack: Stack, removal: Removal) -> Plan:
     except Exception as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
         return Plan(kept, (), f"the model without these blocks cannot be built: {first[0]}")
-    changes: list[Change] = []
-    compared: dict[tuple[int, int], list[Change]] = {}
-    expected = set(shorter)
-    for path, facts in whole.items():
-        new_path = _new_path(path, stack, kept)
-        if new_path is None:
-            continue
-        if new_path not in expected:
-            return Plan(kept, (), f"at its new place, {path} could not be: {_INEXPRESSIBLE}")
-        expected.discard(new_path)
-        other = shorter[new_path]
-        problem = _structural_difference(path, facts, other, stack)
+    places = {
+        path: new_path for path in whole if (new_path := _new_path(path, stack, kept)) is not None
+    }
+    problem = _misfit(whole, shorter, places, stack)
+    if problem:
+        return Plan(kept, (), problem)
+    return Plan(kept, tuple(_changes(whole, shorter, places)), None)
+
+
+def _misfit(whole: Skeleton, shorter: Skeleton, places: dict[str, str], stack: Stack) -> str | None:
+    """Say why the modules that stay, at their new places, are not the shorter model."""
+    for path, new_path in places.items():
+        if new_path not in shorter:
+            return f"at its new place, {path} could not be: {_INEXPRESSIBLE}"
+        problem = _structural_difference(path, whole[path], shorter[new_path], stack)
         if problem:
-            return Plan(kept, (), problem)
-        changes += _value_changes(path, facts, other)
+            return problem
+    missing = shorter.keys() - places.values()
+    if missing:
+        return (
+            f"the model without these blocks needs a {min(missing)}, which no block that stays "
+            "can be"
+        )
+    return None
+
+
+def _changes(whole: Skeleton, shorter: Skeleton, places: dict[str, str]) -> Iterator[Change]:
+    """Yield every attribute that differs, of modules and of the configurations they hold."""
+    compared: dict[tuple[int, int], list[Change]] = {}
+    for path, new_path in places.items():
+        facts, other = whole[path], shorter[new_path]
+        yield from _value_changes(path, facts, other)
         for name in facts.configs.keys() & other.configs.keys():
+            # Many modules hold the same configuration, which is compared once.
             pair = facts.configs[name], other.configs[name]
             key = id(pair[0]), id(pair[1])
             if key not in compared:
                 compared[key] = list(_config_changes(*pair, configs=()))
-            changes += (
-                Change(path, (name, *change.configs), change.name, change.after)
-                for change in compared[key]
-            )
-    if expected:
-        return Plan(
-            kept,
-            (),
-            f"the model without these blocks needs a {min(expected)}, which no block that stays "
-            "can be",
-        )
-    return Plan(kept, tuple(changes), None)
+            for change in compared[key]:
+                yield Change(path, (name, *change.configs), change.name, change.after)
 
 
 def _skeleton(stack: Stack, removal: Removal) -> Skeleton:
