@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,15 @@ import pytest
 from depthprune.base.errors import FileError, StudyError
 from depthprune.base.files import write_json
 from depthprune.base.log import logger
-from depthprune.study import ModelRecord, Study, views, write_importance_comparison, write_views
+from depthprune.study import (
+    ModelRecord,
+    Study,
+    check_views,
+    read_results,
+    views,
+    write_importance_comparison,
+    write_views,
+)
 from tests.study.example import MODEL, SETTINGS, SPLIT, add, answers_of, filled_study, scores_of
 
 DATA = Path(__file__).parent / "data"
@@ -38,6 +47,17 @@ def write(study: Study, results: Path, **options: Any) -> list[Path]:
 
 def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def other_sample(study: Study) -> int:
+    """Measure a baseline of the same split with other options, and return its key."""
+    key = study.add_split(replace(SPLIT, fingerprint="task-2"))
+    add(study, (), key=key)
+    return key
 
 
 def test_the_files_lie_under_dataset_with_hyphens_and_split(study: Study, results: Path) -> None:
@@ -189,7 +209,7 @@ def test_without_single_blocks_there_is_no_importance_file(tmp_path: Path, resul
         assert "layer_importance_scores.json" not in {path.name for path in write(study, results)}
 
 
-def test_without_a_search_the_summary_names_none(study: Study, results: Path) -> None:
+def test_without_any_search_the_summary_names_none(study: Study, results: Path) -> None:
     write_views(study, results)
     value = read(results / "demo-okvqa/train+validation/exp3_accuracy_sensitivity_v2_results.json")
     assert not {"beam_width", "max_blocks_to_remove"} & set(value)
@@ -213,14 +233,182 @@ def test_two_settings_are_refused_until_one_is_chosen(study: Study, results: Pat
     assert len(write(study, results, selection=[(1, "bfloat16")])) == 3
 
 
-def test_files_of_an_earlier_prompt_are_removed(study: Study, results: Path) -> None:
+def test_the_files_of_another_sample_are_set_aside_with_a_warning(
+    study: Study, results: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logger, "propagate", True)  # the command line may have turned it off
     write(study, results)
-    mine = results / "demo-okvqa" / "train+validation" / "notes.json"
-    mine.write_text("{}")
+    folder = results / "demo-okvqa" / "train+validation"
+    (folder / "notes.txt").write_text("mine")
+    before = contents(folder)
+    assert not caplog.text
+    written = write(study, results, selection=[(other_sample(study), SETTINGS)])
+    assert sorted(folder.iterdir()) == sorted(written)
+    (aside,) = folder.parent.glob("train+validation@????????")
+    assert contents(aside) == before
+    assert f"they are now in {aside}" in caplog.text
+
+
+def test_the_files_of_other_settings_are_set_aside(study: Study, results: Path) -> None:
+    folder = write(study, results)[0].parent
+    before = contents(folder)
+    add(study, (), settings="bfloat16")
+    write(study, results, selection=[(1, "bfloat16")])
+    (aside,) = folder.parent.glob("*@*")
+    assert contents(aside) == before
+
+
+def test_going_back_to_the_first_options_brings_their_files_back(
+    study: Study, results: Path
+) -> None:
+    folder = write(study, results)[0].parent
+    before = {path.name: path.stat().st_ino for path in folder.iterdir()}
+    second = [(other_sample(study), SETTINGS)]
+    write(study, results, selection=second)
+    trial = contents(folder)
+    write(study, results, selection=[(1, SETTINGS)])
+    assert {path.name: path.stat().st_ino for path in folder.iterdir()} == before
+    (aside,) = folder.parent.glob("*@*")
+    assert contents(aside) == trial
+    write(study, results, selection=second)
+    assert contents(folder) == trial
+
+
+def test_a_swap_that_was_cut_short_is_finished_by_writing_again(
+    study: Study, results: Path
+) -> None:
+    folder = write(study, results)[0].parent
+    before = contents(folder)
+    second = [(other_sample(study), SETTINGS)]
+    write(study, results, selection=second)
+    folder.rename(folder.with_name("lost"))  # as if killed between the two renames
+    write(study, results, selection=[(1, SETTINGS)])
+    assert contents(folder) == before
+
+
+def test_files_set_aside_are_never_overwritten(study: Study, results: Path) -> None:
+    folder = write(study, results)[0].parent
+    second = [(other_sample(study), SETTINGS)]
+    write(study, results, selection=second)
+    (aside,) = folder.parent.glob("*@*")
+    shutil.rmtree(folder)
+    shutil.copytree(aside, folder)
+    with pytest.raises(FileError, match="cannot be moved"):
+        write(study, results, selection=second)
+    assert contents(folder) == contents(aside)
+
+
+def test_the_reader_takes_the_run_made_last_and_notes_the_other(
+    study: Study, results: Path
+) -> None:
+    write(study, results)
+    write(study, results, selection=[(other_sample(study), SETTINGS)])
+    reading = read_results(results)
+    (dataset,) = reading.datasets
+    assert [one.removal for one in dataset.results] == [()]
+    (problem,) = reading.problems
+    assert "demo_okvqa train+validation lies in" in problem.what
+    assert "train+validation@" in problem.where
+
+
+def test_files_that_a_study_begun_anew_lacks_are_removed(
+    study: Study, results: Path, tmp_path: Path
+) -> None:
+    folder = write(study, results)[0].parent
+    (folder / "notes.json").write_text("{}")
+    with filled_study(tmp_path / "anew", [(), (1,)]) as anew:
+        written = write(anew, results)
+    assert sorted(folder.iterdir()) == sorted([*written, folder / "notes.json"])
+
+
+def test_the_provenance_says_how_many_samples_there_were(study: Study, results: Path) -> None:
+    assert read(write(study, results)[-1])["num_samples"] == len(SPLIT.sample_ids)
+
+
+def test_a_profile_after_a_search_keeps_what_is_said_of_the_search(
+    study: Study, results: Path
+) -> None:
+    write(study, results)
+    write_views(study, results)
+    value = read(results / "demo-okvqa/train+validation/exp3_accuracy_sensitivity_v2_results.json")
+    assert (value["beam_width"], value["max_blocks_to_remove"]) == (3, 4)
+
+
+def test_a_search_of_another_sample_is_not_said_to_be_this_one(study: Study, results: Path) -> None:
+    write(study, results)
+    write_views(study, results, selection=[(other_sample(study), SETTINGS)])
+    value = read(results / "demo-okvqa/train+validation/exp3_accuracy_sensitivity_v2_results.json")
+    assert not {"beam_width", "max_blocks_to_remove"} & set(value)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"beam_width": "wide"}'])
+def test_a_spoiled_summary_says_nothing_of_the_search(
+    study: Study, results: Path, content: str
+) -> None:
+    write(study, results)
+    path = results / "demo-okvqa/train+validation/exp3_accuracy_sensitivity_v2_results.json"
+    path.write_text(content)
+    write_views(study, results)
+    assert "beam_width" not in read(path)
+
+
+def test_nothing_is_in_the_way_of_a_first_run_or_of_the_next(study: Study, results: Path) -> None:
     key = study.add_split(replace(SPLIT, fingerprint="task-2"))
-    add(study, (), key=key)
-    written = write(study, results, selection=[(key, SETTINGS)])
-    assert sorted(mine.parent.iterdir()) == sorted([*written, mine])
+    check_views(study, results, [(1, SETTINGS)])
+    assert not results.exists()
+    folder = write(study, results, selection=[(1, SETTINGS)])[0].parent
+    before = contents(folder)
+    check_views(study, results, [(key, "never measured")])
+    assert contents(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sensitivity_baseline.json",
+        "exp3_accuracy_sensitivity_v2_results.json",
+        "layer_importance_scores.json",
+    ],
+)
+def test_a_file_in_the_way_is_found_before_anything_is_measured(
+    tmp_path: Path, results: Path, name: str
+) -> None:
+    path = results / "demo-okvqa" / "train+validation" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    with Study.open(tmp_path / "empty", model=MODEL) as study:
+        key = study.add_split(SPLIT)
+        with pytest.raises(FileError, match=f"{name} is in the way"):
+            check_views(study, results, [(key, SETTINGS)])
+
+
+def test_a_folder_of_another_model_is_found_before_anything_is_measured(
+    study: Study, results: Path, tmp_path: Path
+) -> None:
+    write(study, results)
+    model = replace(MODEL, name="grown", fingerprint="model-2")
+    with Study.open(tmp_path / "grown", model=model) as grown:
+        key = grown.add_split(SPLIT)
+        with pytest.raises(StudyError, match="results of another model"):
+            check_views(grown, results, [(key, SETTINGS)])
+
+
+def test_a_file_where_the_folder_must_be_is_found_before_anything_is_measured(
+    study: Study, results: Path
+) -> None:
+    results.mkdir()
+    (results / "demo-okvqa").write_text("mine")
+    with pytest.raises(FileError, match="cannot write into the folder"):
+        check_views(study, results, [(1, SETTINGS)])
+
+
+def test_two_variants_of_one_split_are_refused_before_anything_is_measured(
+    study: Study, results: Path
+) -> None:
+    key = study.add_split(replace(SPLIT, fingerprint="task-2"))
+    with pytest.raises(StudyError, match="measured more than once"):
+        check_views(study, results, [(1, SETTINGS), (key, SETTINGS)])
 
 
 def test_a_list_of_files_that_names_others_removes_none_of_them(

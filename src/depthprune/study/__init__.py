@@ -13,7 +13,7 @@ from depthprune.study.results import (
     SampleResult,
 )
 from depthprune.study.store import Study
-from depthprune.study.views import write_importance_comparison, write_views
+from depthprune.study.views import check_views, write_importance_comparison, write_views
 
 __all__ = [
     "DatasetResults",
@@ -29,6 +29,7 @@ __all__ = [
     "SplitRecord",
     "StoredSplit",
     "Study",
+    "check_views",
     "import_results",
     "read_results",
     "write_importance_comparison",

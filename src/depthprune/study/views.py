@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import FileError, StudyError
-from depthprune.base.files import read_json, write_json
+from depthprune.base.files import is_number, read_json, write_json
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal, active_blocks
 from depthprune.study import filenames
+from depthprune.study.places import Variant, check_place, take_place
 from depthprune.study.records import Measurement, ModelRecord, SplitRecord
 from depthprune.study.store import Study
 
@@ -28,6 +30,10 @@ class _View:
     split: SplitRecord
     settings: str
 
+    @property
+    def variant(self) -> Variant:
+        return Variant(self.split.fingerprint, self.settings)
+
 
 def write_views(
     study: Study,
@@ -39,15 +45,16 @@ def write_views(
 ) -> list[Path]:
     """Write the result files of a study and return their paths, changed or not.
 
-    Files that hold what they should are left alone. Files that an earlier call wrote and that are
-    no longer true of the study's selection (another prompt, say) are removed. A split without a
-    measured baseline has no drops yet: it is left out, with a warning.
+    Files that hold what they should are left alone. A folder with the results of other options
+    (another sample or prompt, say) is renamed, with a warning, and named back when its options are
+    selected again. A split without a measured baseline has no drops yet: it is left out, with a
+    warning.
 
     Args:
         study: what was measured.
         results_dir: gets one folder for each task, with one for each split.
-        beam_width: of the search, for the summary; None leaves it out.
-        max_blocks_to_remove: of the search, for the summary; None leaves it out.
+        beam_width: of the search, for the summary; None keeps what an earlier call wrote.
+        max_blocks_to_remove: of the search, for the summary; None keeps it likewise.
         selection: pairs of split key and settings; None means all that the study holds.
 
     Raises:
@@ -64,6 +71,26 @@ def write_views(
             continue
         written += _write_view(study, view, beam_width, max_blocks_to_remove)
     return written
+
+
+def check_views(study: Study, results_dir: Path, selection: Iterable[tuple[int, str]]) -> None:
+    """Check, before anything is measured, that `write_views` will find nothing in its way.
+
+    Nothing is changed. The names of removals that are not measured yet are unknown: only the files
+    that every search writes are looked for.
+
+    Args:
+        study: what will be measured; it holds the splits.
+        results_dir: as for `write_views`.
+        selection: pairs of split key and settings.
+
+    Raises:
+        StudyError: as `write_views`.
+        FileError: a folder cannot be written, or a file is in the way.
+    """
+    always = (filenames.BASELINE, filenames.SUMMARY, filenames.IMPORTANCE)
+    for view in _views(study, Path(results_dir), selection):
+        check_place(view.folder, view.variant, study.model, always)
 
 
 def write_importance_comparison(
@@ -107,8 +134,10 @@ def _views(
     views: dict[Path, _View] = {}
     for stored in study.splits():
         folder = results_dir / stored.record.task.replace("_", "-") / stored.record.split
-        for settings in stored.settings:
-            if chosen is not None and (stored.key, settings) not in chosen:
+        # Settings may be chosen before anything is measured under them.
+        measured = ((stored.key, settings) for settings in stored.settings)
+        for key, settings in measured if chosen is None else sorted(chosen):
+            if key != stored.key:
                 continue
             if folder in views:
                 raise StudyError(
@@ -118,7 +147,7 @@ def _views(
                     where=str(study.folder),
                     mend="choose which of them to write, or use one study for each",
                 )
-            views[folder] = _View(folder, stored.key, stored.record, settings)
+            views[folder] = _View(folder, key, stored.record, settings)
     return list(views.values())
 
 
@@ -134,15 +163,16 @@ def _write_view(
     names.append(filenames.SUMMARY)
     if any(len(one.removal) == 1 for one in measured):
         names.append(filenames.IMPORTANCE)
-    earlier = _earlier_files(view, study.model)
-    _refuse_strangers(view.folder, names, earlier)
+    earlier = check_place(view.folder, view.variant, study.model, names)
+    take_place(view.folder, view.variant, study.model)
+    search = _search(view, earlier, beam_width, max_blocks_to_remove)
     provenance = _provenance(study.model, view)
     # Before anything else, so that a run that is cut short leaves no file without a name to it.
     path = view.folder / filenames.PROVENANCE
     write_json(path, provenance | {"files": sorted({*names, *earlier})})
     for name in earlier - set(names):
         (view.folder / name).unlink(missing_ok=True)
-    for name, value in _contents(study, view, measured, beam_width, max_blocks_to_remove):
+    for name, value in _contents(study, view, measured, search):
         write_json(view.folder / name, value)
     write_json(path, provenance | {"files": sorted(names)})
     return [*(view.folder / name for name in names), path]
@@ -152,8 +182,7 @@ def _contents(
     study: Study,
     view: _View,
     measured: list[Measurement],
-    beam_width: int | None,
-    max_blocks_to_remove: int | None,
+    search: Json,
 ) -> Iterator[tuple[str, Json]]:
     num_blocks = study.model.num_blocks
     drops = study.drops(view.key, view.settings)
@@ -165,18 +194,32 @@ def _contents(
     for removal, entry in entries.items():
         samples = _samples(study, view, removal)
         yield filenames.removal_file(removal, num_blocks), heading | entry | samples
-    search = {"beam_width": beam_width, "max_blocks_to_remove": max_blocks_to_remove}
     yield (
         filenames.SUMMARY,
         heading
         | {"baseline_accuracy": baseline}
-        | {name: value for name, value in search.items() if value is not None}
+        | search
         | {"num_total_blocks": num_blocks}
         | {"summary": [entry for removal, entry in entries.items() if removal]},
     )
     single = {removal[0]: drop for removal, drop in drops.items() if len(removal) == 1}
     if single:
         yield filenames.IMPORTANCE, _importance(single)
+
+
+def _search(
+    view: _View, earlier: frozenset[str], beam_width: int | None, max_blocks_to_remove: int | None
+) -> Json:
+    """Return what the summary says about the search; an earlier one is not forgotten."""
+    given = {"beam_width": beam_width, "max_blocks_to_remove": max_blocks_to_remove}
+    known: Json = {}
+    if filenames.SUMMARY in earlier:
+        # A summary that was spoiled is written anew; it has nothing to say.
+        with suppress(FileError):
+            value = read_json(view.folder / filenames.SUMMARY)
+            known = value if isinstance(value, dict) else {}
+    search = {name: known.get(name) if value is None else value for name, value in given.items()}
+    return {name: value for name, value in search.items() if is_number(value)}
 
 
 def _entry(one: Measurement, drop: float, baseline: float, num_blocks: int) -> Json:
@@ -215,6 +258,7 @@ def _importance(scores: Mapping[int, float]) -> dict[str, float]:
 
 
 def _provenance(model: ModelRecord, view: _View) -> Json:
+    num_samples = len(view.split.sample_ids)  # unknown of some imported results
     return {
         "model": {
             "name": model.name,
@@ -227,37 +271,4 @@ def _provenance(model: ModelRecord, view: _View) -> Json:
         "task_type": view.split.task_type,
         "metric": view.split.metric,
         "settings": view.settings,
-    }
-
-
-def _earlier_files(view: _View, model: ModelRecord) -> set[str]:
-    """Return the names that an earlier call wrote into this folder for the same model."""
-    path = view.folder / filenames.PROVENANCE
-    if not path.exists():
-        return set()
-    value = read_json(path)
-    try:
-        fingerprint, name = value["model"]["fingerprint"], value["model"]["name"]
-        files = {str(file) for file in value["files"]}
-    except (TypeError, KeyError) as error:
-        raise FileError(
-            "not a file that depthprune wrote", where=str(path), mend="use another results folder"
-        ) from error
-    if fingerprint != model.fingerprint:
-        raise StudyError(
-            f"the folder holds results of another model, {name}, not of {model.name}",
-            where=str(view.folder),
-            mend="use another results folder for this model",
-        )
-    # The list is a file anyone can edit: only names of result files are ever removed.
-    return {file for file in files if filenames.is_result_file(file)}
-
-
-def _refuse_strangers(folder: Path, names: list[str], earlier: set[str]) -> None:
-    for name in names:
-        if name not in earlier and (folder / name).exists():
-            raise FileError(
-                f"{name} is in the way: it was not written from this study",
-                where=str(folder / name),
-                mend="use another results folder, or move that file away",
-            )
+    } | ({"num_samples": num_samples} if num_samples else {})
