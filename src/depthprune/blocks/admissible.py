@@ -80,8 +80,13 @@ def inadmissible_reason(stack: Stack, removal: Removal) -> str | None:
     Raises:
         RemovalError: a block does not exist, or no block would be left.
     """
-    if not check_removal(removal, stack.num_blocks):
-        return None
+    if removal not in stack.reasons:
+        check_removal(removal, stack.num_blocks)
+        stack.reasons[removal] = _find_reason(stack, removal) if removal else None
+    return stack.reasons[removal]
+
+
+def _find_reason(stack: Stack, removal: Removal) -> str | None:
     plan = plan_removal(stack, removal)
     if plan.problem:
         return plan.problem
@@ -123,9 +128,9 @@ def _cache_without_attention(stack: Stack, removal: Removal) -> str | None:
     """Say when no block with attention would be left, from which the cache takes its length."""
     if stack.origin is None or stack.part not in ("text", "decoder"):
         return None
-    if _has_length(_config(stack.origin, stack, ())) and not _has_length(
-        _config(stack.origin, stack, removal)
-    ):
+    if "has_length" not in stack.memory:
+        stack.memory["has_length"] = _has_length(_config(stack.origin, stack, ()))
+    if stack.memory["has_length"] and not _has_length(_config(stack.origin, stack, removal)):
         return "no block with attention would be left, and the cache cannot do without one"
     return None
 

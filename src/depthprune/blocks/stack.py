@@ -55,6 +55,7 @@ class Stack:
     part: str = "text"
     origin: Origin | None = field(default=None, repr=False, compare=False)
     plans: dict[Removal, Plan] = field(default_factory=dict, repr=False, compare=False)
+    reasons: dict[Removal, str | None] = field(default_factory=dict, repr=False, compare=False)
     memory: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
