@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import StackError
-from depthprune.blocks.layer_fields import Section, keep_blocks
+from depthprune.blocks.layer_fields import keep_blocks
+from depthprune.blocks.layer_rules import Section
 from depthprune.blocks.skeleton import build_skeleton, list_lengths, rebuild_config
 from depthprune.blocks.stack import LayerTensor, Origin, Stack
 

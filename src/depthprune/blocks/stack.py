@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import RemovalError
 from depthprune.base.removal import Removal
-from depthprune.blocks.layer_fields import Section
+from depthprune.blocks.layer_rules import Section
 
 if TYPE_CHECKING:
     from torch import nn
