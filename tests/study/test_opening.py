@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -82,6 +83,53 @@ def test_a_reader_sees_what_a_writer_adds_and_cannot_write(tmp_path: Path) -> No
         assert [one.removal for one in reader.measurements()] == [(), (3,)]
         with pytest.raises(StudyError, match="cannot be written"):
             add(reader, (4,))
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_closing_a_study_leaves_one_file_with_everything(tmp_path: Path) -> None:
+    filled_study(tmp_path / "study").close()
+    assert files_in(tmp_path / "study") == ["study.db", "study.lock"]
+    (tmp_path / "copy").mkdir()
+    shutil.copy(tmp_path / "study" / "study.db", tmp_path / "copy")
+    with Study.open(tmp_path / "copy", read_only=True) as study:
+        assert len(study.measurements()) == 12
+
+
+def test_reading_a_closed_study_adds_no_file(tmp_path: Path) -> None:
+    filled_study(tmp_path).close()
+    with Study.open(tmp_path, read_only=True) as study:
+        assert len(study.measurements()) == 12
+        assert files_in(tmp_path) == ["study.db", "study.lock"]
+    assert files_in(tmp_path) == ["study.db", "study.lock"]
+
+
+def test_a_writer_may_come_and_go_while_a_reader_stays(tmp_path: Path) -> None:
+    filled_study(tmp_path, [()]).close()
+    with Study.open(tmp_path, read_only=True) as reader:
+        assert len(reader.measurements()) == 1
+        for removal in [(1,), (2,)]:
+            with Study.open(tmp_path, model=MODEL) as study:
+                add(study, removal)
+            assert reader.measurements()[-1].removal == removal
+    filled_study(tmp_path, [(3,)]).close()
+    assert files_in(tmp_path) == ["study.db", "study.lock"]
+
+
+def test_a_writer_waits_for_a_reader_that_is_amid_a_query(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled_study(tmp_path).close()
+    monkeypatch.setattr(database, "_PATIENCE", 0.05)
+    with Study.open(tmp_path, read_only=True) as reader:
+        query = reader._connection.execute("SELECT * FROM measurement")
+        query.fetchone()
+        with pytest.raises(StudyError, match=r"in use by another program[^!]*wait for it to end"):
+            Study.open(tmp_path, model=MODEL)
+        query.close()
+        Study.open(tmp_path, model=MODEL).close()
 
 
 HOLDER = """

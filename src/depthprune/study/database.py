@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from depthprune.base.errors import StudyError
@@ -90,6 +90,10 @@ _EXPLANATIONS = {
 _UNEXPLAINED = ("the study file cannot be used", "put the study on a local disk, then try again")
 
 
+_PATIENCE = 60.0
+"""Seconds: a log is begun when no reader is amid a query, and a large study takes some to read."""
+
+
 @contextmanager
 def explained_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises inside the body into a StudyError that says how to mend it."""
@@ -138,27 +142,30 @@ def check_exists(path: Path) -> None:
 
 
 def open_database(
-    path: Path, new_model: ModelRecord | None, *, read_only: bool
+    path: Path, model: ModelRecord | None, *, create: bool, read_only: bool
 ) -> tuple[sqlite3.Connection, ModelRecord]:
-    """Open a study's file, or begin one about `new_model`; return what model it is about.
+    """Open a study's file, or begin one about `model`; return what model it is about.
 
     Raises:
-        StudyError: the file is no study, is damaged, of a newer depthprune, or cannot be opened;
-            or it is empty and there is no model to begin a study with.
+        StudyError: the file is no study, is damaged, of a newer depthprune or about another model,
+            or cannot be opened; or it is empty and none may be begun.
     """
     with explained_errors(path):
         connection = _connect(path, read_only=read_only)
         try:
             # A process may have ended between making the file and filling it.
             empty = _is_empty(connection)
+            new_model = model if empty and create else None
             if empty and new_model is None:
                 raise _no_study(path)
             # Checked before anything is set, so that a stranger's file is left as it is.
             if not empty:
                 _check_schema(connection, path)
+                if model is not None:
+                    _check_same_model(read_model(connection), model, path)
             if not read_only:
                 _prepare_for_writing(connection)
-            if empty and new_model is not None:
+            if new_model is not None:
                 with transaction(connection):
                     _create_schema(connection)
                     insert_model(connection, new_model)
@@ -179,7 +186,9 @@ def _no_study(path: Path) -> StudyError:
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     address = path.resolve().as_uri()
     if not read_only:
-        return sqlite3.connect(f"{address}?mode=rwc", uri=True, isolation_level=None)
+        return sqlite3.connect(
+            f"{address}?mode=rwc", uri=True, isolation_level=None, timeout=_PATIENCE
+        )
     connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None)
     try:
         _is_empty(connection)
@@ -195,6 +204,18 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def put_log_away(connection: sqlite3.Connection) -> None:
+    """Let all that is stored be in the one file, without SQLite's log beside it, where possible.
+
+    A reader that opens the study then makes no log of its own, which it could not remove. While
+    other connections are open, the log stays.
+    """
+    # Whatever hinders this (a reader, a full disk), the log holds what was stored, and is read.
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def _prepare_for_writing(connection: sqlite3.Connection) -> None:
@@ -238,3 +259,15 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
             where=str(path),
             mend="update depthprune: pip install --upgrade depthprune",
         )
+
+
+def _check_same_model(stored: ModelRecord, asked: ModelRecord, path: Path) -> None:
+    if (stored.fingerprint, stored.stack) == (asked.fingerprint, asked.stack):
+        return
+    raise StudyError(
+        f"the study is about {stored.name} (blocks {stored.stack}, fingerprint "
+        f"{stored.fingerprint}), not about {asked.name} (blocks {asked.stack}, fingerprint "
+        f"{asked.fingerprint})",
+        where=str(path),
+        mend="use another study folder for this model",
+    )

@@ -77,31 +77,28 @@ class Study:
         """
         folder = Path(folder)
         path = folder / DATABASE_NAME
-        new_model = model if create and not read_only else None
-        if new_model is None:
+        create = create and not read_only
+        if model is None or not create:
             database.check_exists(path)
         if folder.exists() and not folder.is_dir():
             raise FileError("this is a file, not a folder", where=str(folder), mend="name a folder")
         lock = None if read_only else WriteLock(make_folder(folder) / LOCK_NAME)
         try:
-            connection, stored = database.open_database(path, new_model, read_only=read_only)
+            connection, stored = database.open_database(
+                path, model, create=create, read_only=read_only
+            )
         except BaseException:
             if lock is not None:
                 lock.release()
             raise
-        study = cls(folder, stored, connection, lock)
-        try:
-            if model is not None:
-                _check_same_model(stored, model, path)
-        except BaseException:
-            study.close()
-            raise
-        return study
+        return cls(folder, stored, connection, lock)
 
     def close(self) -> None:
         """Close the files and let the lock go; closing twice is allowed."""
         try:
             with database.explained_errors(self._path):
+                if self._lock is not None:
+                    database.put_log_away(self._connection)
                 self._connection.close()
         finally:
             if self._lock is not None:
@@ -219,7 +216,7 @@ class Study:
                 are stored for this removal (equal ones are accepted and change nothing).
             RemovalError: the model lacks such a block.
         """
-        samples = self._checked_samples(split_key, scores, answers)
+        samples = self._checked_samples(split_key, removal, scores, answers)
         exact = samples[0].astype(np.float64)
         columns = {
             "accuracy": float(exact.mean()),
@@ -259,7 +256,7 @@ class Study:
             "origin": origin,
             "stated_drop": stated_drop,
         }
-        checked = None if samples is None else self._checked_samples(split_key, *samples)
+        checked = None if samples is None else self._checked_samples(split_key, removal, *samples)
         self._store(split_key, settings, removal, columns, checked)
 
     def measurement(self, split_key: int, settings: str, removal: Removal) -> Measurement | None:
@@ -348,7 +345,7 @@ class Study:
                 )
 
     def _checked_samples(
-        self, split_key: int, scores: ArrayLike, answers: Sequence[str]
+        self, split_key: int, removal: Removal, scores: ArrayLike, answers: Sequence[str]
     ) -> _Samples:
         values = np.array(scores, dtype=np.float32)
         record = self.split(split_key)
@@ -362,9 +359,10 @@ class Study:
         wrong = np.flatnonzero(~np.isfinite(values))
         if wrong.size:
             raise StudyError(
-                f"the score of sample {record.sample_ids[wrong[0]]} is not a finite number",
+                f"removal {format_removal(removal)}: the score of sample "
+                f"{record.sample_ids[wrong[0]]} is not a finite number",
                 where=f"{record.task} {record.split}",
-                mend="check the metric: a score is a number, usually from 0 to 1",
+                mend=_mend_for_scores(removal),
             )
         return values, tuple(answers)
 
@@ -395,16 +393,12 @@ class Study:
             return self._connection.execute(statement, values).fetchall()
 
 
-def _check_same_model(stored: ModelRecord, asked: ModelRecord, path: Path) -> None:
-    if (stored.fingerprint, stored.stack) == (asked.fingerprint, asked.stack):
-        return
-    raise StudyError(
-        f"the study is about {stored.name} (blocks {stored.stack}, fingerprint "
-        f"{stored.fingerprint}), not about {asked.name} (blocks {asked.stack}, fingerprint "
-        f"{asked.fingerprint})",
-        where=str(path),
-        mend="use another study folder for this model",
-    )
+def _mend_for_scores(removal: Removal) -> str:
+    metric = "check the metric: a score is a number, usually from 0 to 1"
+    if not removal:
+        return f"try --dtype float32, or {metric}"
+    named = "this block" if len(removal) == 1 else "one of these blocks, for instance"
+    return f"the model may not bear this loss: keep {named} by --protect {removal[0]}; or {metric}"
 
 
 def _equal(existing: Measurement, columns: dict[str, Any], samples: _Samples | None) -> bool:
