@@ -1,6 +1,6 @@
 """Measure a checkpoint on all demo datasets, whole and with blocks removed: training/RESULTS.md.
 
-`python training/measure.py FOLDER --samples 200` measures a checkpoint that is there already.
+`python training/measure.py FOLDER` measures a checkpoint that is there already.
 `python training/measure.py FOLDER --levels 0.2,0.4,0.6` shows how each dataset's accuracy would
 change with its level of difficulty, for calibrating `SOURCES` in depthprune.tasks.demo.datasets.
 """
@@ -117,7 +117,7 @@ def main() -> None:
     """Measure a checkpoint from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--samples", type=int, default=200)
+    parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--levels", help="such as 0.2,0.4,0.6")
     parser.add_argument("--report", type=Path, default=ROOT / "training" / "RESULTS.md")

@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "training")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--samples", type=int, default=200, help="per dataset, when measuring")
+    parser.add_argument("--samples", type=int, default=500, help="per dataset, when measuring")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
