@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,22 @@ def nothing_made(task_file: Path) -> bool:
 def test_no_such_model(program: Program, task_file: Path) -> None:
     done = profile(program, task_file, model=task_file.parent / "absent")
     assert_refused(done, "absent")
+    assert nothing_made(task_file)
+
+
+def test_a_hub_name_is_not_asked_for_on_the_network(
+    program: Program, task_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def refuse(self: socket.socket, address: object) -> None:
+        asked.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    done = profile(program, task_file, model="nobody/no-such-model")
+    assert_refused(done, "nobody/no-such-model", "--download")
+    assert not asked
     assert nothing_made(task_file)
 
 

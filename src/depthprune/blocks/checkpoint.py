@@ -12,13 +12,15 @@ _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SINGLE_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def checkpoint_folder(source: str | Path, *, revision: str | None = None) -> Path:
+def checkpoint_folder(
+    source: str | Path, *, revision: str | None = None, download: bool = False
+) -> Path:
     """Return the folder that holds `config.json` of a checkpoint.
 
     Args:
-        source: a folder, or the name of a model on the hub; that is looked up in the local cache
-            first, and asked for on the network only when it is not there.
+        source: a folder, or the name of a model on the hub, which is looked up in the local cache.
         revision: of the model on the hub.
+        download: whether the network may be asked for what the cache lacks.
 
     Raises:
         ModelError: there is neither, or the folder has no `config.json`.
@@ -38,7 +40,7 @@ def checkpoint_folder(source: str | Path, *, revision: str | None = None) -> Pat
         )
     if _is_path(str(source)):
         raise ModelError("there is no such model", where=str(path), mend="check the path")
-    return _hub_folder(str(source), revision)
+    return _hub_folder(str(source), revision, download)
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
@@ -87,10 +89,10 @@ def _is_path(source: str) -> bool:
     return source.startswith((".", "/", "~", "\\")) or source.count("/") > 1 or "\\" in source
 
 
-def _hub_folder(name: str, revision: str | None) -> Path:
+def _hub_folder(name: str, revision: str | None, download: bool) -> Path:
     from transformers.utils import cached_file
 
-    for only_cache in (True, False):
+    for only_cache in (True, False) if download else (True,):
         try:
             found = cached_file(name, "config.json", revision=revision, local_files_only=only_cache)
         except (OSError, ValueError) as error:
@@ -99,7 +101,10 @@ def _hub_folder(name: str, revision: str | None) -> Path:
         if found:
             return Path(found).parent
     raise ModelError(
-        f"there is no model {name!r}: no such folder, not in the local cache, not on the hub",
-        where=str(failure).splitlines()[0],
-        mend="check the name; gated models need `huggingface-cli login`",
+        f"there is no model {name!r}: no such folder, not in the local cache"
+        + (", not on the hub" if download else ""),
+        where=str(failure).splitlines()[0] if download else None,
+        mend="check the name; gated models need `huggingface-cli login`"
+        if download
+        else "check the name, or allow fetching it from the hub with --download",
     ) from failure

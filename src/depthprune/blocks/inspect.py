@@ -96,6 +96,7 @@ def inspect_model(
     *,
     trust_remote_code: bool = False,
     revision: str | None = None,
+    download: bool = False,
 ) -> Inspection:
     """Return the anatomy of a model; no weights are read or allocated, whatever its size.
 
@@ -105,12 +106,18 @@ def inspect_model(
         part: the stack to look at, see `find_stack`.
         trust_remote_code: whether code that comes with the checkpoint may run.
         revision: of the model on the hub.
+        download: whether the network may be asked for what the local cache lacks.
 
     Raises:
         ModelError: there is no such model, or its configuration is broken or of an unknown kind.
         StackError: the model has no such stack; names those it has.
     """
-    config = load_config(source, trust_remote_code=trust_remote_code, revision=revision)
+    config = load_config(
+        source,
+        trust_remote_code=trust_remote_code,
+        revision=revision,
+        local_files_only=not download,
+    )
     kind, auto_class = model_kind(config)
     skeleton = _build(auto_class, config, trust_remote_code)
     model_class, name = type(skeleton), type(skeleton).__name__

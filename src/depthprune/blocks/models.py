@@ -51,6 +51,7 @@ def load_model(
     device_map: Any = None,
     trust_remote_code: bool = False,
     revision: str | None = None,
+    download: bool = False,
 ) -> LoadedModel:
     """Load a model with its tokenizer (which pads a decoder's rows on the left) or processor.
 
@@ -62,6 +63,7 @@ def load_model(
         device_map: passed to transformers in place of `device`, e.g. `auto`.
         trust_remote_code: whether code that comes with the checkpoint may run.
         revision: of the model on the hub.
+        download: whether the network may be asked for what the local cache lacks.
 
     Raises:
         ModelError: the model, its configuration, its weights or the device are not there, or the
@@ -69,14 +71,17 @@ def load_model(
     """
     torch_dtype = _dtype(dtype)
     place = None if device_map is not None else _device(device)
-    folder = checkpoint_folder(source, revision=revision)
-    remote = {"trust_remote_code": trust_remote_code, "revision": revision}
-    # A local folder is never completed from the network.
-    where: str | Path = source
-    if Path(source).expanduser().is_dir():
-        where = folder
-        remote["local_files_only"] = True
+    folder = checkpoint_folder(source, revision=revision, download=download)
+    local = Path(source).expanduser().is_dir()
+    where = folder if local else source
+    if local:
         weight_files(folder)
+    # A local folder is never completed from the network.
+    remote = {
+        "trust_remote_code": trust_remote_code,
+        "revision": revision,
+        "local_files_only": local or not download,
+    }
     config = load_config(where, **remote)
     kind, auto_class = model_kind(config)
     if torch_dtype == "auto" and place == "cpu" and _checkpoint_dtype(config) == "float16":
@@ -100,7 +105,7 @@ def load_model(
         model.eval(),
         _load_processor(where, kind, config, remote),
         kind,
-        folder.resolve().name if where is folder else str(source),
+        folder.resolve().name if local else str(source),
         model_fingerprint(source, revision=revision),
     )
 
@@ -113,7 +118,8 @@ def load_config(source: str | Path, **options: Any) -> PreTrainedConfig:
     """
     from transformers import AutoConfig
 
-    folder = checkpoint_folder(source, revision=options.get("revision"))
+    download = not options.get("local_files_only", True)
+    folder = checkpoint_folder(source, revision=options.get("revision"), download=download)
     try:
         content = read_json(folder / "config.json")
     except FileError as error:

@@ -18,6 +18,7 @@ def inspect(
     stack: str = "text",
     trust_remote_code: bool = False,
     revision: str | None = None,
+    download: bool = False,
     json: AsJson = False,
 ) -> None:
     """Show the stack of blocks that was found, its parameters, and what can be skipped and cut.
@@ -37,12 +38,18 @@ def inspect(
         Run code that comes with the checkpoint. Only for checkpoints you trust.
     revision
         Branch, tag or commit of a hub model.
+    download
+        Allow fetching the configuration from the hub; otherwise only the local cache is read.
 
     """
     from depthprune.blocks import inspect_model
 
     inspection = inspect_model(
-        model_source(model), stack, trust_remote_code=trust_remote_code, revision=revision
+        model_source(model),
+        stack,
+        trust_remote_code=trust_remote_code,
+        revision=revision,
+        download=download,
     )
     if model == DEMO:
         inspection = replace(inspection, name=DEMO)

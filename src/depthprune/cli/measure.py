@@ -119,7 +119,7 @@ def _request(
     strategy: Callable[[SearchSpace], Strategy],
 ) -> SearchRequest:
     return SearchRequest(
-        model=run.options(model),
+        model=run.options(model, download=data.download),
         tasks=data.tasks(model),
         splits=data.split,
         folder=study_folder(output, model),

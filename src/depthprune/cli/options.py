@@ -47,7 +47,7 @@ class ModelFlags:
     revision: Annotated[str | None, Parameter(group=_MODEL)] = None
     """Branch, tag or commit of a hub model."""
 
-    def options(self, model: str) -> ModelOptions:
+    def options(self, model: str, *, download: bool) -> ModelOptions:
         """Return what the library takes, for a model that a user named."""
         return ModelOptions(
             source=model_source(model),
@@ -59,6 +59,7 @@ class ModelFlags:
             batch_size="auto" if self.batch_size is None else self.batch_size,
             trust_remote_code=self.trust_remote_code,
             revision=self.revision,
+            download=download,
         )
 
 
@@ -90,7 +91,7 @@ class DataFlags:
     """Your own tasks: YAML, or a Python file, which is executed."""
 
     download: Annotated[bool, Parameter(group=_DATA)] = False
-    """Allow fetching data from the Hugging Face hub; otherwise only its local cache is read."""
+    """Allow fetching model and data from the hub; otherwise only the local cache is read."""
 
     def tasks(self, model: str) -> tuple[Task, ...]:
         """Return the tasks that are named; the embedded model is measured on its own by default.

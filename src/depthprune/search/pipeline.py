@@ -44,6 +44,7 @@ class ModelOptions:
         batch_size: samples at once; halved when memory runs out.
         trust_remote_code: whether code that comes with the checkpoint may run.
         revision: of a hub model.
+        download: whether the hub may be asked for what the local cache lacks.
     """
 
     source: str
@@ -55,6 +56,7 @@ class ModelOptions:
     batch_size: int | Literal["auto"] = "auto"
     trust_remote_code: bool = False
     revision: str | None = None
+    download: bool = False
 
 
 @dataclass(frozen=True)
@@ -190,8 +192,8 @@ def load_splits(
                 loaded[task.name, split.split, split.fingerprint] = split
     if not loaded:
         raise missing[0] if missing else TaskError("no task was named", mend="name one by --task")
-    for error in missing:
-        logger.warning("%s; going on without it", error.what)
+    for absent in missing:
+        logger.warning("%s; going on without it", absent.what)
     return list(loaded.values())
 
 
@@ -221,6 +223,7 @@ def _load(options: ModelOptions) -> tuple[LoadedModel, Stack]:
         device_map=options.device_map,
         trust_remote_code=options.trust_remote_code,
         revision=options.revision,
+        download=options.download,
     )
     return loaded, find_stack(loaded.model, options.part)
 
