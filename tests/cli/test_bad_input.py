@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from depthprune.study import Study
 from tests.cli.program import Finished, Program
 
 TASK = """
@@ -168,6 +169,17 @@ def test_an_output_folder_that_cannot_be_written(
     assert_refused(done, "cannot write", place)
 
 
+def test_a_file_in_the_way_is_found_before_anything_is_measured(
+    program: Program, task_file: Path
+) -> None:
+    folder = task_file.parent / "study" / "results" / "my-task" / "validation"
+    folder.mkdir(parents=True)
+    (folder / "layer_importance_scores.json").write_text("{}")
+    assert_refused(profile(program, task_file), "layer_importance_scores.json")
+    with Study.open(task_file.parent / "study", read_only=True) as study:
+        assert not study.measurements()
+
+
 def test_a_study_of_another_model(program: Program, task_file: Path) -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -185,8 +197,6 @@ def test_a_study_of_another_model(program: Program, task_file: Path) -> None:
 
 
 def test_a_study_that_is_in_use(program: Program, task_file: Path) -> None:
-    from depthprune.study import Study
-
     assert profile(program, task_file, "--protect", *range(1, 16)).code == 0
     with Study.open(task_file.parent / "study"):
         assert_refused(profile(program, task_file), "is being written by process")

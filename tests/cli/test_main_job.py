@@ -71,6 +71,23 @@ def test_the_limits_of_the_ranking_are_options(program: Program, tmp_path: Path)
     assert wide["splits"]["train+validation"]["min_coverage"] == 1
 
 
+def test_a_run_with_other_samples_keeps_the_files_of_the_first(
+    program: Program, tmp_path: Path
+) -> None:
+    common = ("profile", "demo", "--task", TASKS[0], "--output", tmp_path, "--protect", "1,2,3,4,5")
+    common += ("--split", "validation")
+    assert program(*common, "--num-samples", 3).code == 0
+    place = tmp_path / "results" / "demo-okvqa" / "validation" / "layer_importance_scores.json"
+    first = place.read_bytes()
+    done = program(*common, "--num-samples", 2)
+    assert done.code == 0, done.err
+    kept = [path.read_bytes() for path in place.parents[1].rglob(place.name)]
+    assert len(kept) == 2
+    assert first in kept
+    assert program(*common, "--num-samples", 3).code == 0
+    assert place.read_bytes() == first
+
+
 def test_two_spellings_of_a_split_are_one(program: Program, tmp_path: Path) -> None:
     done = program(
         *("profile", "demo", "--task", TASKS[0], "--split", "validation", "validation"),

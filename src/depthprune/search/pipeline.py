@@ -17,7 +17,7 @@ from depthprune.search.runner import RunReport, run, split_record
 from depthprune.search.space import SearchSpace
 from depthprune.search.strategy import Foreseeable, Strategy
 from depthprune.study import ModelRecord, Study
-from depthprune.study.views import write_views
+from depthprune.study.views import check_views, write_views
 from depthprune.tasks.load import load_split
 from depthprune.tasks.task import Task, TaskSplit
 
@@ -124,6 +124,8 @@ def search_model(request: SearchRequest) -> SearchOutcome:
         evaluator = _evaluator(loaded, request.model, bar)
         with Study.open(request.folder, model=record) as study:
             keys = tuple(study.add_split(split_record(split)) for split in splits)
+            selection = [(key, evaluator.settings) for key in keys]
+            check_views(study, request.folder / RESULTS, selection)
             try:
                 report = _search_splits(strategy, study, splits, evaluator, bar)
             except BaseException:
