@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -132,6 +133,19 @@ class TestLayouts:
         picture = LocalSource(folder).samples("train")[0].images[0].open()
         assert picture.mode == "RGB"
 
+    @pytest.mark.parametrize("name", ["grey.png", "grey.tiff", "grey.pgm"])
+    def test_16_bits_are_scaled_to_8(self, folder: Path, name: str) -> None:
+        from PIL import Image
+
+        levels = [0, 0x1000, 0x8000, 0xFFFF]
+        encoded = b"".join(level.to_bytes(2, "little") for level in levels)
+        Image.frombytes("I;16", (4, 1), encoded).save(folder / name)
+        write_lines(folder / "train.jsonl", [{**ROWS[0], "image": name}])
+        picture = LocalSource(folder).samples("train")[0].images[0].open()
+        assert [picture.getpixel((x, 0)) for x in range(4)] == [
+            (level, level, level) for level in (0, 0x10, 0x80, 0xFF)
+        ]
+
     def test_pictures_are_turned_upright(self, folder: Path) -> None:
         from PIL import Image
 
@@ -174,12 +188,49 @@ class TestFields:
         got = self.sample(tmp_path, {"text": "Once upon a time"})
         assert (got.question, got.references) == ("", ("Once upon a time",))
 
-    @pytest.mark.parametrize("answer", ["B", 1, "a dog"])
+    @pytest.mark.parametrize("answer", ["B", 1, 1.0, "1", "a dog"])
     def test_the_right_option_may_be_letter_number_or_text(
         self, tmp_path: Path, answer: object
     ) -> None:
         row = {"question": "?", "choices": ["a cat", "a dog"], "answer": answer}
         assert self.sample(tmp_path, row).references == ("B",)
+
+    @pytest.mark.parametrize(
+        ("choices", "answer", "letter"),
+        [
+            (["2", "3", "4"], 2, "C"),
+            ([2, 3, 4], 2, "C"),
+            (["2", "3", "4"], "2", "A"),
+            (["B", "A"], "A", "A"),
+            (["x", "1", "1"], "1", "B"),
+            (["True", "False"], False, "B"),
+        ],
+    )
+    def test_a_whole_number_is_a_place_and_a_text_first_a_letter_then_a_text_then_a_place(
+        self, tmp_path: Path, choices: list[object], answer: object, letter: str
+    ) -> None:
+        row = {"question": "?", "choices": choices, "answer": answer}
+        assert self.sample(tmp_path, row).references == (letter,)
+
+    def test_a_text_in_brackets_may_be_the_right_option(self, tmp_path: Path) -> None:
+        row = {"question": "?", "choices": ["[1, 2]", "[2, 1]"], "answer": "[2, 1]"}
+        assert self.sample(tmp_path, row).references == ("B",)
+
+    def test_an_answer_in_brackets_is_one_answer(self, tmp_path: Path) -> None:
+        got = self.sample(tmp_path, {"question": "?", "answer": "[1, 2]"})
+        assert got.references == ("[1, 2]",)
+
+    def test_answers_of_an_open_question_among_multiple_choice_may_be_written_so(
+        self, tmp_path: Path
+    ) -> None:
+        row = {"question": "?", "options": "[]", "answer": "['24', '24.0']"}
+        assert self.sample(tmp_path, row).references == ("24", "24.0")
+
+    @pytest.mark.parametrize("answers", [{"text": ["a", "b"]}, [{"text": ["a"]}, {"text": "b"}]])
+    def test_lists_within_objects_are_joined(self, tmp_path: Path, answers: object) -> None:
+        row = {"question": "?", "answers": answers}
+        got = self.sample(tmp_path, row, Fields(answers="answers.text"))
+        assert got.references == ("a", "b")
 
     def test_options_may_be_a_list_written_as_text(self, tmp_path: Path) -> None:
         row = {"question": "?", "options": "['a cat', \"a dog\"]", "answer": "A"}
@@ -288,6 +339,47 @@ class TestRefusals:
         with pytest.raises(TaskError, match="'C' is none of the 2 options"):
             LocalSource(folder).samples("train")[0]
 
+    @pytest.mark.parametrize("answer", [2, -1, "²", "9" * 5000])
+    def test_a_number_that_is_no_option(self, folder: Path, answer: object) -> None:
+        row = {"question": "?", "choices": ["a cat", "a dog"], "answer": answer}
+        write_lines(folder / "train.jsonl", [row])
+        with pytest.raises(TaskError, match="is none of the 2 options") as error:
+            LocalSource(folder).samples("train")[0]
+        assert "line 1" in str(error.value)
+
+    @pytest.mark.parametrize(
+        "value", [[None, "a"], {"text": ["a"]}, [["a", "b"]], math.nan, [math.inf], [{"a": 1}]]
+    )
+    @pytest.mark.parametrize("field", ["answers", "choices"])
+    def test_what_is_neither_text_nor_number(self, folder: Path, field: str, value: object) -> None:
+        row = {"question": "?", "answers": "a", field: value}
+        write_lines(folder / "train.jsonl", [row])
+        with pytest.raises(TaskError, match="neither text nor number") as error:
+            LocalSource(folder).samples("train")[0]
+        assert f"the field '{field}'" in str(error.value)
+        assert "line 1" in str(error.value)
+
+    def test_a_question_that_is_no_text(self, folder: Path) -> None:
+        write_lines(folder / "train.jsonl", [{"question": ["a", "b"], "answer": "c"}])
+        with pytest.raises(TaskError, match="the field 'question' holds"):
+            LocalSource(folder).samples("train")[0]
+
+    def test_a_number_of_5000_digits(self, folder: Path) -> None:
+        (folder / "train.jsonl").write_text(f'{{"answer": {"9" * 5000}}}')
+        with pytest.raises(TaskError, match="the line is not JSON") as error:
+            LocalSource(folder).samples("train")
+        assert "line 1" in str(error.value)
+
+    def test_records_that_are_no_list(self, folder: Path) -> None:
+        write_lines(folder / "train.jsonl", [{"qa": 3}])
+        with pytest.raises(TaskError, match="'qa' holds no list of records"):
+            LocalSource(folder, Fields(records="qa", answers="answer")).samples("train")
+
+    def test_records_without_a_name_for_the_answers(self, folder: Path) -> None:
+        write_lines(folder / "train.jsonl", [{"qa": [{"answer": "a"}]}])
+        with pytest.raises(TaskError, match="'answers' is missing"):
+            LocalSource(folder, Fields(records="qa")).samples("train")
+
     def test_a_missing_folder(self, tmp_path: Path) -> None:
         with pytest.raises(TaskError, match="no such folder"):
             LocalSource(tmp_path / "nowhere").splits()
@@ -349,6 +441,15 @@ class TestImageRefusals:
         (folder / "half.png").write_bytes(png(size=64)[:80])
         with pytest.raises(TaskError, match="a damaged image"):
             self.open_image(folder, "half.png")
+
+    @pytest.mark.parametrize("mode", ["I", "F"])
+    def test_an_image_of_32_bit_numbers(self, folder: Path, mode: str) -> None:
+        from PIL import Image
+
+        Image.new(mode, (2, 2)).save(folder / "numbers.tiff")
+        with pytest.raises(TaskError, match="an image of 32-bit numbers") as error:
+            self.open_image(folder, "numbers.tiff")
+        assert str(folder / "numbers.tiff") in str(error.value)
 
     def test_an_image_of_absurd_size(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from PIL import Image

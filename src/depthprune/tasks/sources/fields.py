@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,8 +28,9 @@ class Fields:
     Attributes:
         question: columns joined by line breaks, e.g. a hint and the question; all but the last
             may be missing or empty.
-        answers: an answer or a list of them; `answers.answer` takes `answer` of each entry that
-            is an object. For multiple choice: the right option's letter, number (from 0) or text.
+        answers: an answer or a list of them; `answers.answer` takes `answer` of an object, or of
+            each entry of a list that is an object. For multiple choice: the right option, see
+            `_letter`.
         choices: the options.
         images: columns with a picture or a list of pictures; null means none.
         records: a column with several question-answer records per row, each of which becomes a
@@ -65,6 +67,11 @@ class RowSamples:
     def __len__(self) -> int:
         return len(self.places)
 
+    def require_question(self) -> None:
+        """Raise TaskError when no column holds the question."""
+        if not self.fields.question and self.places:
+            raise _missing_field(QUESTION_COLUMNS[0], self.rows.place(0), self.rows.columns)
+
     def __getitem__(self, index: int) -> Sample:
         row, record = self.places[index]
         return _to_sample(self.rows, self.fields, row, record, f"{self.split}/{index}")
@@ -89,7 +96,7 @@ def make_samples(rows: Rows, own: Fields | None, split: str, *, or_plain: bool) 
         missing = []
     if not len(rows):
         return RowSamples(rows, fields, split, ())
-    if not fields.answers and not fields.records:
+    if not fields.answers:
         missing = missing or ["answers"]
     if missing:
         raise _missing_field(missing[0], rows.place(0), rows.columns)
@@ -98,9 +105,15 @@ def make_samples(rows: Rows, own: Fields | None, split: str, *, or_plain: bool) 
     places = [
         (index, number)
         for index, records in enumerate(rows.column(fields.records))
-        for number in range(len(records or ()))
+        for number in range(_count(records, rows.place(index), fields.records))
     ]
     return RowSamples(rows, fields, split, places)
+
+
+def _count(records: Any, place: str, name: str) -> int:
+    if records is not None and not isinstance(records, list):
+        raise TaskError(f"the field {name!r} holds no list of records", where=place)
+    return len(records or ())
 
 
 def _complete(own: Fields, columns: Iterable[str]) -> Fields:
@@ -134,15 +147,24 @@ def _to_sample(rows: Rows, fields: Fields, index: int, record: int, name: str) -
         if not isinstance(entry, Mapping):
             raise TaskError(f"a record in {fields.records!r} is not an object", where=place)
         row = {**row, **entry}
-    choices = _texts(_cell(row, fields.choices, place)) if fields.choices else ()
-    answers = _texts(_cell(row, fields.answers, place))
-    if choices:
-        answers = tuple(_letter(answer, choices, place) for answer in answers)
+    choices: tuple[str, ...] = ()
+    answers = _cell(row, fields.answers, place)
+    if fields.choices:
+        options = _list_written_as_text(_cell(row, fields.choices, place))
+        choices = tuple(_text(option, fields.choices, place) for option in _entries(options))
+        # MMMU writes the answers to an open question as it writes options.
+        answers = answers if choices else _list_written_as_text(answers)
+    references = tuple(
+        _letter(answer, choices, fields.answers, place)
+        if choices
+        else _text(answer, fields.answers, place)
+        for answer in _entries(answers)
+    )
     return Sample(
         id=name,
         question=_question(row, fields.question, place),
         images=tuple(_images(rows, fields, pictures, index, place)),
-        references=answers,
+        references=references,
         choices=choices,
     )
 
@@ -150,8 +172,8 @@ def _to_sample(rows: Rows, fields: Fields, index: int, record: int, name: str) -
 def _question(row: Mapping[str, Any], columns: Sequence[str], place: str) -> str:
     if not columns:
         return ""
-    lines = [str(row[name]) for name in columns[:-1] if row.get(name)]
-    return "\n".join([*lines, str(_cell(row, columns[-1], place))])
+    lines = [_text(row[name], name, place) for name in columns[:-1] if row.get(name)]
+    return "\n".join([*lines, _text(_cell(row, columns[-1], place), columns[-1], place)])
 
 
 def _images(
@@ -187,41 +209,60 @@ def _cell(row: Mapping[str, Any], name: str, place: str) -> Any:
     value = row[column]
     if not key:
         return value
-    entries = value if isinstance(value, list) else [value]
-    for entry in entries:
+    for entry in _entries(value):
         if isinstance(entry, Mapping) and key not in entry:
             raise TaskError(f"an entry of {column!r} has no field {key!r}", where=place)
-    return [entry[key] if isinstance(entry, Mapping) else entry for entry in entries]
+    if isinstance(value, Mapping):
+        return value[key]
+    found = [entry[key] if isinstance(entry, Mapping) else entry for entry in _entries(value)]
+    return [inner for entry in found for inner in _entries(entry)]
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    """Return a cell as texts: one text, a list, or a list written as text (as MMMU does)."""
+def _entries(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _list_written_as_text(value: Any) -> Any:
+    """Return the list that a text such as `['a', 'b']` means (MMMU), other values unchanged."""
     if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
         try:
-            value = ast.literal_eval(value)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return (str(value),)
-    if isinstance(value, list | tuple):
-        return tuple(_text(entry) for entry in value)
-    return (_text(value),)
+            return ast.literal_eval(value)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            return value
+    return value
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+def _text(value: Any, name: str, place: str) -> str:
+    number = isinstance(value, float)
+    if (number and not math.isfinite(value)) or isinstance(
+        value, Mapping | list | tuple | bytes | None
+    ):
+        raise TaskError(
+            f"the field {name!r} holds {str(value)[:60]}, which is neither text nor number",
+            where=place,
+            mend="mend the data, or name what is within: `fields: {answers: answers.text}`",
+        )
+    return str(int(value)) if number and value.is_integer() else str(value)
 
 
-def _letter(answer: str, choices: Sequence[str], place: str) -> str:
+def _letter(answer: Any, choices: Sequence[str], name: str, place: str) -> str:
+    """Return the right option's letter.
+
+    A whole number is the option's place, counted from 0, whatever the options say. A text is the
+    option's letter, else its text, else its place.
+    """
     letters = ascii_uppercase[: len(choices)]
-    if len(answer) == 1 and answer in letters:
-        return answer
-    if choices.count(answer) == 1:
-        return letters[choices.index(answer)]
-    if answer.isdigit() and int(answer) < len(letters):
-        return letters[int(answer)]
+    places = [str(number) for number in range(len(letters))]
+    text = _text(answer, name, place)
+    if isinstance(answer, str | bool):
+        if len(text) == 1 and text in letters:
+            return text
+        if choices.count(text) == 1:
+            return ascii_uppercase[choices.index(text)]
+    if text in places:
+        return letters[places.index(text)]
     raise TaskError(
-        f"the answer {answer!r} is none of the {len(choices)} options",
+        f"the answer {text[:60]!r} is none of the {len(choices)} options",
         where=place,
         mend="give the right option's letter, its number counted from 0, or its text",
     )

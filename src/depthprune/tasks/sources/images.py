@@ -42,14 +42,15 @@ class LazyImage:
     place: str
 
     def open(self) -> Image:
-        """Return the picture in RGB; raises TaskError that names the file when unreadable."""
+        """Return the picture in RGB, 8 bits a colour; raises TaskError that names the file."""
         from PIL import Image, ImageOps, UnidentifiedImageError
 
         encoded, place = self._encoded()
         try:
             with Image.open(io.BytesIO(encoded), formats=_FORMATS) as picture:
                 # Turned upright as the photographer held it, as `datasets` does.
-                return ImageOps.exif_transpose(picture).convert("RGB")
+                upright = ImageOps.exif_transpose(picture)
+                return _in_eight_bits(upright, picture.format, place).convert("RGB")
         except UnidentifiedImageError as error:
             raise TaskError(
                 f"not an image of the types {', '.join(_FORMATS)}", where=place, mend=_MEND
@@ -87,6 +88,23 @@ class LazyImage:
                 where=f"{path[:200]} ({self.place})",
                 mend=f"image paths are relative to {self.root}",
             ) from error
+
+
+def _in_eight_bits(picture: Image, file_format: str | None, place: str) -> Image:
+    """Scale 16 bits to 8, because `convert` clips what is above 255 to white."""
+    # Pillow reads grey PPM files of 16 bits as mode I, scaled to 65535.
+    if picture.mode.startswith("I;16") or (picture.mode, file_format) == ("I", "PPM"):
+        import numpy as np
+        from PIL import Image
+
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise TaskError(
+            "an image of 32-bit numbers: which of them is white is not known",
+            where=place,
+            mend="save the image with 8 or 16 bits a colour",
+        )
+    return picture
 
 
 def inside(root: Path, path: str) -> Path:

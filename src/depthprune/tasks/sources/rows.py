@@ -222,7 +222,7 @@ def _parse_line(line: bytes, place: str) -> Row:
             where=f"{place}, column {error.colno}",
             mend="mend or delete the line; each line holds one JSON object",
         ) from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise TaskError(f"the line is not JSON: {error}", where=place) from error
     if not isinstance(value, dict):
         raise TaskError("the line is not a JSON object", where=place, mend="write {...}")
