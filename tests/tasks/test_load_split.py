@@ -17,7 +17,7 @@ from depthprune.base.errors import MetricError, TaskError
 from depthprune.tasks.load import image_digest, load_split
 from depthprune.tasks.sources.local import LocalSource
 from depthprune.tasks.task import Sample, Task
-from tests.tasks.samples import ListedSource, make_task, numbered, write_picture
+from tests.tasks.samples import ListedSource, make_task, numbered, png, write_picture
 
 
 def ids(task: Task, split: str, num_samples: int | None = None, seed: int = 0) -> list[str]:
@@ -51,11 +51,34 @@ class TestSplits:
         assert "my_task has no split train (it has validation)" in caplog.text
 
     def test_when_no_part_is_there_it_is_an_error(self) -> None:
-        with pytest.raises(TaskError, match="no split test or dev") as error:
+        with pytest.raises(TaskError, match="no split dev or test") as error:
             load_split(make_task(), "test+dev")
         assert "train, validation" in str(error.value)
 
-    @pytest.mark.parametrize("split", ["train+train", "", "train+", "+"])
+    @pytest.mark.parametrize(
+        "split", ["validation+train", "train + validation", " train+validation"]
+    )
+    def test_a_union_is_the_same_however_it_is_written(self, split: str) -> None:
+        usual, got = load_split(make_task(), "train+validation"), load_split(make_task(), split)
+        assert got.split == "train+validation"
+        assert (got.samples, got.fingerprint) == (usual.samples, usual.fingerprint)
+
+    def test_other_splits_follow_in_the_order_of_the_data(self) -> None:
+        parts = {name: numbered(name, 1) for name in ("b", "validation", "a", "train")}
+        task = make_task(source=ListedSource(parts))
+        assert load_split(task, "a+b+validation+train").split == "train+validation+b+a"
+
+    def test_a_split_that_is_joined_twice(self) -> None:
+        with pytest.raises(TaskError, match="that is twice the split train of my_task"):
+            load_split(make_task(), "train+train")
+
+    def test_two_names_of_one_split(self) -> None:
+        source = ListedSource({"test": numbered("test", 2)})
+        task = make_task(source=source, validation_split="test")
+        with pytest.raises(TaskError, match="validation and test are both the split test"):
+            load_split(task, "validation+test")
+
+    @pytest.mark.parametrize("split", ["", "train+", "+"])
     def test_a_name_that_makes_no_sense(self, split: str) -> None:
         with pytest.raises(TaskError, match="is not a split"):
             load_split(make_task(), split)
@@ -104,12 +127,13 @@ class TestSampling:
         # 1600 draws, 1/4 from validation: 400 expected, standard deviation 17.
         assert counts["v"] == pytest.approx(400, abs=70)
 
-    def test_asking_for_too_many_takes_all_with_a_warning(
+    def test_asking_for_too_many_takes_all_and_is_no_reason_to_warn(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        with caplog.at_level(logging.WARNING, "depthprune"):
+        with caplog.at_level(logging.INFO, "depthprune"):
             assert len(ids(make_task(), "train", 10)) == 3
-        assert "my_task, train has 3 samples, not 10; taking all" in caplog.text
+        expected = "my_task, train has 3 samples, not 10; taking all"
+        assert ("depthprune", logging.INFO, expected) in caplog.record_tuples
 
     @pytest.mark.parametrize("number", [0, -1])
     def test_asking_for_none_is_refused(self, number: int) -> None:
@@ -145,11 +169,105 @@ class TestChecks:
         with pytest.raises(MetricError, match="no metric 'exact'"):
             load_split(make_task(metric="exact", source=nowhere), "train")
 
+    @pytest.mark.parametrize(
+        ("sample", "what"),
+        [
+            ("no sample", "is a str, not a Sample"),
+            (Sample("v/9", "?", references="yes"), "references cannot be 'yes'"),  # type: ignore[arg-type]
+            (Sample("v/9", "?", references=(1,)), r"references cannot be \(1,\)"),  # type: ignore[arg-type]
+            (Sample("v/9", "?", references=("a",), choices="ab"), "choices cannot be 'ab'"),  # type: ignore[arg-type]
+            (Sample("v/9", None, references=("a",)), "question cannot be None"),  # type: ignore[arg-type]
+            (Sample(9, "?", references=("a",)), "id cannot be 9"),  # type: ignore[arg-type]
+            (Sample("v/9", "?", references=("a",), images=None), "images cannot be None"),  # type: ignore[arg-type]
+            (Sample("v/9", "?", references=("a",), images=(3,)), "ListedSource failed"),  # type: ignore[arg-type]
+        ],
+    )
+    def test_a_sample_of_the_wrong_types(self, sample: Sample, what: str) -> None:
+        with pytest.raises(TaskError, match=what):
+            self.check(sample)
+
+    @pytest.mark.parametrize("answer", ["generate", "choose"])
+    def test_a_table_without_questions_is_refused_when_the_prompt_asks_them(
+        self, tmp_path: Path, answer: str
+    ) -> None:
+        (tmp_path / "train.jsonl").write_text('{"query": "?", "choices": ["a"], "answer": "A"}')
+        metric = "exact_match" if answer == "generate" else "choice_likelihood"
+        task = make_task(source=LocalSource(tmp_path), answer=answer, metric=metric)
+        with pytest.raises(TaskError, match="the field 'question' is missing") as error:
+            load_split(task, "train")
+        assert f"{tmp_path / 'train.jsonl'}, line 1" in str(error.value)
+        assert "available fields: query, choices, answer" in str(error.value)
+
+    @pytest.mark.parametrize(
+        "settings", [{"prompt": "Describe it."}, {"answer": "read", "metric": "perplexity"}]
+    )
+    def test_a_table_without_questions_is_fine_when_none_are_asked(
+        self, tmp_path: Path, settings: dict[str, str]
+    ) -> None:
+        (tmp_path / "train.jsonl").write_text('{"text": "once"}')
+        task = make_task(source=LocalSource(tmp_path), **settings)
+        assert load_split(task, "train").samples[0].question == ""
+
+    def test_a_damaged_image_is_found_at_once(self, tmp_path: Path) -> None:
+        (tmp_path / "half.png").write_bytes(png(size=64)[:80])
+        row = {"image": "half.png", "question": "?", "answer": "a"}
+        (tmp_path / "train.jsonl").write_text(json.dumps(row))
+        with pytest.raises(TaskError, match="a damaged image"):
+            load_split(make_task(source=LocalSource(tmp_path)), "train")
+
     def test_a_missing_image_is_found_at_once(self, tmp_path: Path) -> None:
         row = {"image": "nowhere.png", "question": "?", "answer": "a"}
         (tmp_path / "train.jsonl").write_text(json.dumps(row))
         with pytest.raises(TaskError, match="image file cannot be read"):
             load_split(make_task(source=LocalSource(tmp_path)), "train")
+
+
+class Failing(ListedSource):
+    """A source in which one step fails, and which prints."""
+
+    def __init__(self, step: str) -> None:
+        object.__setattr__(self, "step", step)
+
+    def reach(self, step: str) -> None:
+        print("at", step)
+        if step == self.step:  # type: ignore[attr-defined]
+            raise KeyError("oops")
+
+    def splits(self) -> tuple[str, ...]:
+        self.reach("splits")
+        return ("train",)
+
+    def samples(self, split: str) -> Failing:  # type: ignore[override]
+        self.reach("samples")
+        return self
+
+    def __len__(self) -> int:
+        self.reach("__len__")
+        return 1
+
+    def __getitem__(self, index: int) -> Sample:
+        self.reach("__getitem__")
+        return Sample("train/0", "?", references=("a",), images=(self,))  # type: ignore[arg-type]
+
+    def open(self) -> Image.Image:
+        self.reach("open")
+        return Image.new("RGB", (1, 1))
+
+
+class TestSourcesOfUsers:
+    @pytest.mark.parametrize("step", ["splits", "samples", "__len__", "__getitem__", "open"])
+    def test_whatever_fails_is_named_with_its_file(self, step: str) -> None:
+        with pytest.raises(TaskError, match="the source Failing failed: KeyError: 'oops'") as error:
+            load_split(make_task(source=Failing(step)), "train")
+        assert error.value.where == __file__
+
+    def test_what_it_prints_does_not_reach_standard_output(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        load_split(make_task(source=Failing("nowhere")), "train")
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert "at splits" in printed.err
 
 
 def picture_task(folder: Path) -> Task:

@@ -4,52 +4,72 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 
 import numpy as np
 
-from depthprune.base.errors import MissingSplitError, TaskError
+from depthprune.base.errors import DepthpruneError, MissingSplitError, TaskError
 from depthprune.base.log import logger
 from depthprune.tasks.metrics import check_metric, make_scorer
 from depthprune.tasks.prompt import render_prompt
-from depthprune.tasks.task import ImageSource, Sample, SampleSequence, Scorer, Task, TaskSplit
+from depthprune.tasks.sources.fields import RowSamples
+from depthprune.tasks.task import (
+    ImageSource,
+    Sample,
+    SampleSequence,
+    Scorer,
+    Source,
+    Task,
+    TaskSplit,
+)
 
 
 def load_split(task: Task, split: str, num_samples: int | None = None, seed: int = 0) -> TaskSplit:
     """Load `num_samples` samples of a split, or all of them.
 
     A union such as `train+validation` is sampled evenly: every sample of the joined splits has the
-    same chance, without replacement. The chosen samples keep the order of the data. With the same
-    seed a smaller sample is part of a larger one.
+    same chance, without replacement. The chosen samples keep the order of the data, the parts of a
+    union that of train, validation, others; in which order they are named does not matter. With the
+    same seed a smaller sample is part of a larger one. Every picture is opened once.
 
     Args:
         task: the definition.
         split: `train` or `validation` (which the task maps to the data's names), a name that the
             data use themselves, or several joined by `+`.
-        num_samples: how many; more than there are means all, with a warning.
+        num_samples: how many; more than there are means all.
         seed: chooses the samples.
 
     Raises:
         MissingSplitError: no part of the split exists; a missing part of a union is only a warning
             that names it.
-        TaskError: the split is empty, or a sample is unusable.
+        TaskError: the split is empty, a sample is unusable, a picture is damaged, or a source that
+            a user wrote fails.
         MetricError: the task's metric is unknown or does not fit.
     """
     check_metric(task.metric, task.metric_options, task.answer)
-    parts = [task.source.samples(name) for name in _present_splits(task, split)]
-    available = sum(len(part) for part in parts)
+    with _asking(task.source):
+        # Users write sources: they may be anything but what they should be.
+        split, names = _present_splits(task, split)
+        parts = [task.source.samples(name) for name in names]
+        available = sum(len(part) for part in parts)
+    for part in parts:
+        _check_question(task, part)
     if not available:
         raise TaskError(f"the split {split} of {task.name} is empty", where=task.source.describe())
     places = _choose(available, num_samples, seed, f"{task.name}, {split}")
     samples: dict[str, Sample] = {}
     data = hashlib.sha256()
     for place in places:
-        sample = _at(parts, place)
+        with _asking(task.source):
+            sample = _at(parts, place)
+        _check(task, sample)
         if sample.id in samples:
             raise TaskError(f"two samples of {task.name} have the id {sample.id!r}")
-        _check(task, sample)
         # The picture's bytes are read here, while its row is at hand.
-        data.update(_sample_line(sample))
+        with _asking(task.source):
+            data.update(_sample_line(sample))
         samples[sample.id] = sample
     chosen = tuple(samples.values())
     scorer = make_scorer(task.metric, task.metric_options, chosen, task.answer)
@@ -60,31 +80,63 @@ def image_digest(image: ImageSource) -> str:
     """Return a hash that identifies a picture: of its encoded bytes where the source knows them.
 
     Raises:
-        TaskError: the picture cannot be read.
+        TaskError: the picture cannot be read or is damaged.
     """
+    # Opened in any case: a damaged picture must not be found after hours of measuring.
+    picture = image.open()
     digest = getattr(image, "digest", None)
     if digest is not None:
         return str(digest())
-    picture = image.open()
     return hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
 
 
-def _present_splits(task: Task, split: str) -> list[str]:
-    """Return the data's names of the splits asked for that are there, in the order asked for."""
-    available = task.source.splits()
-    played = {"train": task.train_split, "validation": task.validation_split}
-    names = []
+@contextmanager
+def _asking(source: Source) -> Iterator[None]:
+    """Turn whatever a user's source raises into an error that names its file."""
+    try:
+        # What a source prints must not get among results on standard output.
+        with redirect_stdout(sys.stderr):
+            yield
+    except DepthpruneError:
+        raise
+    except Exception as error:
+        raise TaskError(
+            f"the source {type(source).__name__} failed: {type(error).__name__}: {error}",
+            where=getattr(sys.modules.get(type(source).__module__), "__file__", None),
+        ) from error
+
+
+def _present_splits(task: Task, split: str) -> tuple[str, list[str]]:
+    """Return the split in its usual spelling, and the data's names of the parts that are there."""
+    available = tuple(task.source.splits())
+    roles = {"train": task.train_split, "validation": task.validation_split}
+    # A user's copy of the data may call its validation split so, whatever the original does.
+    played = {
+        role: role if name not in available and role in available else name
+        for role, name in roles.items()
+    }
+    order = [*dict.fromkeys((*played.values(), *available))]
+    names: dict[str, str] = {}
     for part in split.split("+"):
         asked = part.strip()
         name = played.get(asked, asked)
-        # A user's copy of the data may call its validation split so, whatever the original does.
-        names.append(asked if name not in available and asked in available else name)
-    if len(set(names)) < len(names) or not all(names):
-        raise TaskError(
-            f"{split!r} is not a split", mend="join different splits, such as train+validation"
-        )
+        if not asked:
+            raise TaskError(
+                f"{split!r} is not a split", mend="join splits by +, such as train+validation"
+            )
+        if name in names:
+            both = (
+                f"{names[name]} and {asked} are both" if names[name] != asked else "that is twice"
+            )
+            raise TaskError(
+                f"{split!r} cannot be joined: {both} the split {name} of {task.name}",
+                where=task.source.describe(),
+                mend="join different splits, such as train+validation",
+            )
+        names[name] = asked
+    ordered = sorted(names, key=lambda n: (order.index(n) if n in order else len(order), n))
     listed = ", ".join(available) or "none"
-    missing = [name for name in names if name not in available]
+    missing = [name for name in ordered if name not in available]
     if len(missing) == len(names):
         raise MissingSplitError(
             f"{task.name} has no split {' or '.join(missing)}",
@@ -95,7 +147,7 @@ def _present_splits(task: Task, split: str) -> list[str]:
         logger.warning(
             "%s has no split %s (it has %s); going on without it", task.name, name, listed
         )
-    return [name for name in names if name in available]
+    return "+".join(names[name] for name in ordered), [n for n in ordered if n in available]
 
 
 def _choose(available: int, wanted: int | None, seed: int, what: str) -> list[int]:
@@ -104,7 +156,7 @@ def _choose(available: int, wanted: int | None, seed: int, what: str) -> list[in
     if wanted < 1:
         raise TaskError(f"{wanted} samples cannot be evaluated", mend="ask for at least one")
     if wanted > available:
-        logger.warning("%s has %d samples, not %d; taking all", what, available, wanted)
+        logger.info("%s has %d samples, not %d; taking all", what, available, wanted)
     # RandomState's stream is frozen for ever (NEP 19), a Generator's is not.
     shuffled = np.random.RandomState(seed % 2**32).permutation(available)
     return sorted(int(place) for place in shuffled[:wanted])
@@ -118,7 +170,15 @@ def _at(parts: Sequence[SampleSequence], place: int) -> Sample:
     raise IndexError(place)
 
 
+def _check_question(task: Task, part: SampleSequence) -> None:
+    """Refuse a table without questions for a prompt that asks them: the model would guess."""
+    asks = "{question}" in task.prompt and task.answer != "read"
+    if asks and isinstance(part, RowSamples):
+        part.require_question()
+
+
 def _check(task: Task, sample: Sample) -> None:
+    _check_types(task, sample)
     render_prompt(task, sample)
     if not sample.references:
         raise TaskError(
@@ -131,6 +191,35 @@ def _check(task: Task, sample: Sample) -> None:
             f"sample {sample.id} of {task.name} has no options to choose from",
             mend="map the column with `choices`, or set `answer: generate`",
         )
+
+
+def _check_types(task: Task, sample: object) -> None:
+    """Refuse what a user's source may take for a sample, such as a text for a tuple of texts."""
+    if not isinstance(sample, Sample):
+        raise TaskError(
+            f"a sample of {task.name} is a {type(sample).__name__}, not a Sample",
+            where=task.source.describe(),
+        )
+    right = {
+        "id": isinstance(sample.id, str),
+        "question": isinstance(sample.question, str),
+        "references": _are_texts(sample.references),
+        "choices": _are_texts(sample.choices),
+        "images": isinstance(sample.images, tuple | list),
+    }
+    for name, is_right in right.items():
+        if not is_right:
+            raise TaskError(
+                f"sample {sample.id!r} of {task.name}: {name} cannot be "
+                f"{getattr(sample, name)!r:.60}",
+                where=task.source.describe(),
+                mend="id and question are texts, references and choices tuples of texts, images a "
+                "tuple of pictures",
+            )
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, tuple | list) and all(isinstance(entry, str) for entry in value)
 
 
 def _sample_line(sample: Sample) -> bytes:
