@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from depthprune.base.errors import TaskError
-from depthprune.tasks import get_task, list_tasks, load_split, load_task_file
+from depthprune.tasks import find_task, get_task, list_tasks, load_split, load_task_file, place_task
 from depthprune.tasks.metrics import METRICS
 from depthprune.tasks.sources.hub import HubSource
+from depthprune.tasks.task import Task
 from tests.tasks.samples import write_picture
 
 BUILT_IN = {
@@ -54,6 +55,16 @@ class TestKnownTasks:
         with pytest.raises(TaskError, match=r"did you mean .*okvqa") as error:
             get_task("ok-vqa")
         assert "known tasks: coco_2014_vqa" in str(error.value)
+
+    def test_case_does_not_matter(self) -> None:
+        assert get_task("OKVQA").name == "okvqa"
+        with pytest.raises(TaskError, match="did you mean okvqa"):
+            get_task("OKVQUA")
+
+    def test_one_reading_serves_many_names(self) -> None:
+        known = list_tasks()
+        names = ["okvqa", "demo-okvqa"]
+        assert [find_task(name, known) for name in names] == [get_task(name) for name in names]
 
     def test_the_network_is_off_unless_allowed(self) -> None:
         off, on = get_task("okvqa").source, get_task("okvqa", download=True).source
@@ -113,8 +124,17 @@ class TestLocalCopies:
         with pytest.raises(TaskError, match="no such data folder"):
             get_task("text_vqa", data_dir=tmp_path / "nowhere")
 
-    def test_the_demo_needs_none(self, tmp_path: Path) -> None:
-        assert get_task("demo_okvqa", data_dir=tmp_path).source.splits()
+    def test_a_task_that_is_not_of_the_hub_does_not_use_it_and_says_so(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        task = get_task("demo_okvqa")
+        with caplog.at_level(logging.WARNING, "depthprune"):
+            assert place_task(task, tmp_path) is task
+        assert f"demo_okvqa does not use {tmp_path}" in caplog.text
+
+    def test_a_missing_data_folder_is_told_whatever_the_task(self, tmp_path: Path) -> None:
+        with pytest.raises(TaskError, match="no such data folder"):
+            get_task("demo_okvqa", data_dir=tmp_path / "nowhere")
 
 
 def write_task_file(folder: Path, entry: str, name: str = "tasks.yaml") -> Path:
@@ -194,6 +214,17 @@ mapped:
             (GOOD + "  max_new_tokens: 0\n", "the field 'max_new_tokens'", "line 8"),
             (GOOD + "  fields:\n    questions: q\n", "'fields.questions'", "line 9"),
             (GOOD.replace("my-colors", "3 d"), "'3 d' cannot be the name", "line 3"),
+            (GOOD + GOOD, "'my-colors' is defined twice", "lines 3 and 10"),
+            (GOOD + GOOD.replace("my-c", "my_c"), "'my_colors' is defined twice", "lines 3 and 10"),
+            (GOOD + "  path: other\n", "'path' is defined twice", "lines 5 and 8"),
+            (GOOD + "  metric_options: {a: 1, a: 2}\n", "'a' is defined twice", "lines 8 and 8"),
+            (GOOD.replace("my-colors", "yes"), "the key yes is no text", "line 3"),
+            (GOOD + "  3: 4\n", "the key 3 is no text", "line 8"),
+            (GOOD.replace("my-colors", "all"), "cannot be named 'all'", "line 3"),
+            (GOOD.replace("my-colors", "demo"), "cannot be named 'demo'", "line 3"),
+            (GOOD + "  note: 2024-13-45\n", "not a YAML file: month", "tasks.yaml"),
+            (GOOD + "  note: !!bool maybe\n", "not a YAML file", "tasks.yaml"),
+            ("[" * 3000, "not a YAML file", "tasks.yaml"),
             ("a:\n  - b: [\n", "not a YAML file", "line 3"),
             ("- a\n", "maps names of tasks", "tasks.yaml"),
             ("a: 3\n", "maps names of tasks", "tasks.yaml"),
@@ -206,6 +237,15 @@ mapped:
             load_task_file(write_task_file(tmp_path, entry))
         assert what in error.value.what
         assert where in str(error.value.where)
+
+    def test_a_mistake_is_told_in_our_words(self, tmp_path: Path) -> None:
+        with pytest.raises(TaskError) as error:
+            load_task_file(write_task_file(tmp_path, GOOD.replace("  path: data\n", "")))
+        assert error.value.what.startswith("give exactly one of")
+
+    def test_entries_may_share_fields(self, tmp_path: Path) -> None:
+        entry = "a: &a\n  task_type: VQA\n  path: a\nb:\n  <<: *a\n  path: b\n"
+        assert [t.name for t in load_task_file(write_task_file(tmp_path, entry))] == ["a", "b"]
 
     def test_a_misspelt_field_gets_a_suggestion(self, tmp_path: Path) -> None:
         with pytest.raises(TaskError, match="did you mean metric"):
@@ -285,6 +325,43 @@ class TestPythonFiles:
         write_task_file(tmp_path, code, "sums.py")
         path = write_task_file(tmp_path, MODULE.replace("sums.py:Sums", module))
         with pytest.raises(TaskError, match=what):
+            load_task_file(path)
+
+    def test_a_file_that_leaves_the_program(self, tmp_path: Path) -> None:
+        path = write_task_file(tmp_path, "import sys\nsys.exit(0)\n" + TASK, "sums.py")
+        with pytest.raises(TaskError, match="SystemExit") as error:
+            load_task_file(path)
+        assert error.value.where == str(path)
+
+    def test_a_class_that_leaves_the_program(self, tmp_path: Path) -> None:
+        write_task_file(tmp_path, "class Sums:\n  def __init__(self):\n    exit(1)", "sums.py")
+        with pytest.raises(TaskError, match=r"Sums\(\) failed"):
+            load_task_file(write_task_file(tmp_path, MODULE))
+
+    def test_is_executed_once_and_prints_to_standard_error(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = write_task_file(tmp_path, "print('executed')\n" + TASK, "sums.py")
+        known = list_tasks([path])
+        for name in ("sums", "okvqa", "sums"):
+            place_task(find_task(name, known))
+        printed = capsys.readouterr()
+        assert (printed.out, printed.err.count("executed")) == ("", 1)
+
+    def test_files_of_one_name_do_not_get_into_each_other_s_way(self, tmp_path: Path) -> None:
+        tasks: list[Task] = []
+        for folder in ("one", "two"):
+            (tmp_path / folder).mkdir()
+            code = SOURCE.replace('return ("validation",)', "1 / 0") + TASK[len(SOURCE) :]
+            tasks += load_task_file(write_task_file(tmp_path / folder, code, "sums.py"))
+        with pytest.raises(TaskError, match="ZeroDivisionError") as error:
+            load_split(tasks[0], "validation")
+        assert error.value.where == str(tmp_path / "one" / "sums.py")
+
+    @pytest.mark.parametrize("name", ["all", "my sums", ""])
+    def test_a_name_that_cannot_be_asked_for(self, tmp_path: Path, name: str) -> None:
+        path = write_task_file(tmp_path, TASK.replace('"sums", "Ex', f'"{name}", "Ex'), "sums.py")
+        with pytest.raises(TaskError, match="a task"):
             load_task_file(path)
 
     def test_a_file_without_task(self, tmp_path: Path) -> None:

@@ -2,17 +2,19 @@
 
 from depthprune.tasks.load import load_split
 from depthprune.tasks.prompt import messages, render_prompt
-from depthprune.tasks.registry import get_task, list_tasks, load_task_file
+from depthprune.tasks.registry import find_task, get_task, list_tasks, load_task_file, place_task
 from depthprune.tasks.task import Sample, Task, TaskSplit
 
 __all__ = [
     "Sample",
     "Task",
     "TaskSplit",
+    "find_task",
     "get_task",
     "list_tasks",
     "load_split",
     "load_task_file",
     "messages",
+    "place_task",
     "render_prompt",
 ]

@@ -99,30 +99,43 @@ class Definition(BaseModel):
         return LocalSource(folder / str(self.path), fields)
 
 
+RESERVED = ("all", "demo")
+"""What `--task` understands as several tasks."""
+
 TASK_SETTINGS = {
     "task_type", "prompt", "metric", "metric_options", "answer", "max_new_tokens",
     "choice_format", "choice_separator", "train_split", "validation_split", "enabled", "note",
 }  # fmt: skip
 
 
+DEPTH = 3
+"""Keys are checked this deep: tasks, their fields, and the mappings within those."""
+_TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+
+
 def read_definitions(path: Path) -> list[Task]:
     """Read the tasks of a YAML file: a mapping from task name to definition.
 
     Raises:
-        TaskError: the file is not such a mapping; names the line, and for a field that does not
-            exist the fields that do.
+        TaskError: the file is not such a mapping, or a name stands in it twice; names the line, and
+            for a field that does not exist the fields that do.
     """
     try:
         text = path.read_text(encoding="utf-8")
-        entries = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError(f"cannot read the task file: {error}", where=str(path)) from error
+    try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        entries = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or error
         raise TaskError(f"not a YAML file: {problem}", where=f"{path}{line}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaskError(f"cannot read the task file: {error}", where=str(path)) from error
+    except Exception as error:
+        # What PyYAML's constructors meet, such as the date 2024-13-45, comes as Python's own error.
+        raise TaskError(f"not a YAML file: {error}", where=str(path)) from error
+    _check_keys(path, node, DEPTH)
     if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
         raise TaskError(
             "a task file maps names of tasks to their definitions",
@@ -132,14 +145,50 @@ def read_definitions(path: Path) -> list[Task]:
     return [_to_task(path, node, str(name), entry) for name, entry in entries.items()]
 
 
-def _to_task(path: Path, node: yaml.Node | None, name: str, entry: dict[str, Any]) -> Task:
-    task_name = name.replace("-", "_")
-    if not task_name.isidentifier():
+def check_task_name(name: object, where: str) -> None:
+    """Raise TaskError when a task cannot be asked for by this name."""
+    if not isinstance(name, str) or not name.isidentifier():
         raise TaskError(
             f"{name!r} cannot be the name of a task",
-            where=f"{path}, line {_line_of(node, (name,))}",
+            where=where,
             mend="use letters, digits and underscores",
         )
+    if name in RESERVED:
+        raise TaskError(
+            f"a task cannot be named {name!r}: that stands for several tasks",
+            where=where,
+            mend="choose another name",
+        )
+
+
+def _check_keys(path: Path, node: yaml.Node | None, depth: int) -> None:
+    """Refuse keys that are no text or stand twice, of which YAML keeps the last in silence."""
+    if depth == 0 or not isinstance(node, yaml.MappingNode):
+        return
+    seen: dict[str, int] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if key.tag not in _TEXT_TAGS:
+            raise TaskError(
+                f"the key {getattr(key, 'value', key.tag)} is no text",
+                where=f"{path}, line {line}",
+                mend="write it in quotes",
+            )
+        # Names of tasks are the same with hyphens and underscores.
+        name = key.value.replace("-", "_") if depth == DEPTH else key.value
+        if name in seen:
+            raise TaskError(
+                f"{key.value!r} is defined twice",
+                where=f"{path}, lines {seen[name]} and {line}",
+                mend="rename or delete one of them",
+            )
+        seen[name] = line
+        _check_keys(path, value, depth - 1)
+
+
+def _to_task(path: Path, node: yaml.Node | None, name: str, entry: dict[str, Any]) -> Task:
+    task_name = name.replace("-", "_")
+    check_task_name(task_name, f"{path}, line {_line_of(node, (name,))}")
     try:
         definition = Definition.model_validate(entry)
     except ValidationError as error:
@@ -159,7 +208,8 @@ def _explain(path: Path, node: yaml.Node | None, name: str, error: ValidationErr
         return TaskError(
             f"a task has no field {field!r}", where=where, mend=f"{hint}fields: {', '.join(known)}"
         )
-    what = f"the field {field!r}: {first['msg']}" if field else first["msg"]
+    reason = first["msg"].removeprefix("Value error, ")
+    what = f"the field {field!r}: {reason}" if field else reason
     return TaskError(what, where=where)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -16,7 +18,7 @@ def tasks_of_python_file(path: Path) -> list[Task]:
     """Execute a Python file and return the `Task` objects at its top level, in order.
 
     Raises:
-        TaskError: the file fails when it is executed.
+        TaskError: the file fails or leaves the program when it is executed.
     """
     return [value for value in vars(_execute(path)).values() if isinstance(value, Task)]
 
@@ -38,8 +40,9 @@ def object_of_python_file(path: Path, name: str) -> Source:
     found = getattr(module, name)
     if isinstance(found, type):
         try:
-            found = found()
-        except Exception as error:
+            with redirect_stdout(sys.stderr):
+                found = found()
+        except (Exception, SystemExit) as error:
             raise TaskError(f"{name}() failed: {error}", where=str(path)) from error
     lacking = [
         m for m in ("splits", "samples", "describe") if not callable(getattr(found, m, None))
@@ -52,15 +55,20 @@ def object_of_python_file(path: Path, name: str) -> Source:
 
 
 def _execute(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"depthprune_user_{path.stem}", path)
+    # Files of one name in two folders are two modules.
+    number = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    name = f"depthprune_user_{path.stem}_{number}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise TaskError("there is no such Python file", where=str(path))
     module = importlib.util.module_from_spec(spec)
     # Dataclasses and pickle look their module up by name.
     sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        # Results may go to standard output, and must not be mixed with what the file prints.
+        with redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
         raise TaskError(
             f"the file failed when it was executed: {type(error).__name__}: {error}",
             where=str(path),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib.resources import files as package_files
 from pathlib import Path
 
 from depthprune.base.errors import TaskError
 from depthprune.base.log import logger
-from depthprune.tasks.definition import read_definitions
+from depthprune.tasks.definition import check_task_name, read_definitions
 from depthprune.tasks.python_file import tasks_of_python_file
 from depthprune.tasks.sources.hub import HubSource
 from depthprune.tasks.sources.local import LocalSource
@@ -39,17 +39,47 @@ def get_task(
     Raises:
         TaskError: there is no such task, its file is malformed, or `data_dir` lacks its data.
     """
-    tasks = _all_tasks(files)
+    return place_task(find_task(name, list_tasks(files)), data_dir, download=download)
+
+
+def find_task(name: str, known: Iterable[Task]) -> Task:
+    """Return the task of this name; case does not matter, hyphens and underscores are the same.
+
+    Raises:
+        TaskError: there is none; names those that are called alike.
+    """
     wanted = name.strip().replace("-", "_")
-    if wanted not in tasks:
-        close = difflib.get_close_matches(wanted, tasks, n=3)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
+    tasks = {task.name: task for task in known}
+    folded = {known_name.casefold(): known_name for known_name in tasks}
+    found = wanted if wanted in tasks else folded.get(wanted.casefold())
+    if found is None:
+        matches = difflib.get_close_matches(wanted.casefold(), folded, n=3)
+        close = " or ".join(folded[match] for match in matches)
+        hint = f"did you mean {close}? " if close else ""
         raise TaskError(
             f"there is no task {name!r}",
             mend=f"{hint}known tasks: {', '.join(tasks)}; your own come with --task-file",
         )
-    task = tasks[wanted]
+    return tasks[found]
+
+
+def place_task(task: Task, data_dir: Path | str | None = None, *, download: bool = False) -> Task:
+    """Return a task whose data are looked for in `data_dir`, or on the hub.
+
+    Args:
+        task: as it was read; a task that is not of the hub is returned as it is.
+        data_dir: see `get_task`.
+        download: see `get_task`.
+
+    Raises:
+        TaskError: there is no such folder, or it lacks the data of a hub task.
+    """
+    if data_dir is not None and not Path(data_dir).is_dir():
+        raise TaskError("there is no such data folder", where=str(data_dir))
     if not isinstance(task.source, HubSource):
+        if data_dir is not None:
+            where = task.source.describe()
+            logger.warning("%s does not use %s: its data are %s", task.name, data_dir, where)
         return task
     if data_dir is not None:
         return replace(task, source=_local_copy(task, task.source, Path(data_dir)))
@@ -59,10 +89,21 @@ def get_task(
 def list_tasks(files: Iterable[Path | str] = ()) -> list[Task]:
     """Return every task that is known: built in, of the demo, and in the user's files.
 
+    Every file is read, or executed, once.
+
     Raises:
         TaskError: a file is malformed.
     """
-    return list(_all_tasks(files).values())
+    tasks: dict[str, Task] = {}
+    for shipped in SHIPPED:
+        text = package_files("depthprune.tasks").joinpath(shipped)
+        tasks |= {task.name: task for task in read_definitions(Path(str(text)))}
+    for path in files:
+        for task in load_task_file(path):
+            if task.name in tasks:
+                logger.warning("%s replaces the task %s that was known before", path, task.name)
+            tasks[task.name] = task
+    return list(tasks.values())
 
 
 def load_task_file(path: Path | str) -> list[Task]:
@@ -81,25 +122,12 @@ def load_task_file(path: Path | str) -> list[Task]:
     tasks = tasks_of_python_file(path) if path.suffix == ".py" else read_definitions(path)
     if not tasks:
         raise TaskError("the file holds no task", where=str(path))
-    return tasks
-
-
-def _all_tasks(files: Iterable[Path | str]) -> Mapping[str, Task]:
-    tasks: dict[str, Task] = {}
-    for shipped in SHIPPED:
-        text = package_files("depthprune.tasks").joinpath(shipped)
-        tasks |= {task.name: task for task in read_definitions(Path(str(text)))}
-    for path in files:
-        for task in load_task_file(path):
-            if task.name in tasks:
-                logger.warning("%s replaces the task %s that was known before", path, task.name)
-            tasks[task.name] = task
+    for task in tasks:
+        check_task_name(task.name, str(path))
     return tasks
 
 
 def _local_copy(task: Task, source: HubSource, data_dir: Path) -> LocalSource:
-    if not data_dir.is_dir():
-        raise TaskError("there is no such data folder", where=str(data_dir))
     for name in (task.folder, task.name):
         if (data_dir / name).is_dir():
             return LocalSource(data_dir / name, source.fields, or_plain=True)
