@@ -204,6 +204,25 @@ class TestChoiceLetter:
     def test_takes_nothing_from_an_unclear_answer(self, answer: str) -> None:
         assert parse_choice(answer, ANIMALS) is None
 
+    @pytest.mark.parametrize(
+        ("answer", "letter"),
+        [
+            ("Answer: A cat is here", "B"),
+            ("The answer is A dog.", "A"),
+            ("The answer is A bird", None),
+            ("Answer: A", "A"),
+            ("Answer: A\nBecause it barks", "A"),
+            ("Answer: (A) dog", "A"),
+            ("Answer: A. cat", "A"),
+            ("Answer: A - dog", "A"),
+            ("Option A is correct", "A"),
+            ("The answer is A because it barks", "A"),
+            ("The answer is B because it purrs", "B"),
+        ],
+    )
+    def test_an_article_is_no_letter(self, answer: str, letter: str | None) -> None:
+        assert parse_choice(answer, ("dog", "cat")) == letter
+
     def test_an_option_within_a_longer_option_is_not_meant(self) -> None:
         assert parse_choice("It is a hot dog", ANIMALS) == "C"
 

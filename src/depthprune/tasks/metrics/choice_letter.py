@@ -11,8 +11,13 @@ from depthprune.tasks.task import Sample, Scorer
 
 _ALONE = re.compile(r"[\s(\[*]*([A-Za-z])[\s)\].:*]*")
 _LEADING = re.compile(r"\s*(?:[(\[*]+([A-Z])[)\]*]|([A-Z])[).:,])")
+# A and I before another word are words themselves ("Answer: A cat is here"), unless it cannot be a
+# noun ("Answer: A because ...").
 _ANNOUNCED = re.compile(
-    r"(?i:\b(?:answer|option|choice)(?:\s+is)?\s*:?)[\s(\[*\"']*([A-Z])(?![A-Za-z'])"
+    r"(?i:\b(?:answer|option|choice)(?:\s+is)?\s*:?)[\s(\[*\"']*"
+    r"([B-HJ-Z](?![A-Za-z'])"
+    r"|[AI](?=[)\].,:;!?*\"']|[ \t]*(?:$|[-(])|\s+(?:is|because|since|as)\b))",
+    re.MULTILINE,
 )
 _BRACKETED = re.compile(r"[(\[]([A-Z])[)\]]")
 
