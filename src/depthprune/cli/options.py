@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 from depthprune.base.errors import DepthpruneError
 from depthprune.search.pipeline import ModelOptions
 from depthprune.tasks.demo import MODEL_PATH
-from depthprune.tasks.registry import get_task, list_tasks
+from depthprune.tasks.registry import find_task, list_tasks, place_task
 from depthprune.tasks.task import Task
 
 DEMO = "demo"
@@ -111,11 +111,10 @@ class DataFlags:
             DEMO: [task.name for task in known if task.name.startswith("demo_")],
             "all": [t.name for t in known if t.enabled and not t.name.startswith("demo_")],
         }
-        chosen = dict.fromkeys(
-            name.replace("-", "_") for given in names for name in groups.get(given, [given])
-        )
+        wanted = (name for given in names for name in groups.get(given, [given]))
+        chosen = {task.name: task for task in (find_task(name, known) for name in wanted)}
         return tuple(
-            get_task(name, self.data_dir, self.task_file, download=self.download) for name in chosen
+            place_task(task, self.data_dir, download=self.download) for task in chosen.values()
         )
 
     @property
