@@ -247,7 +247,7 @@ class Failing(ListedSource):
 
     def __getitem__(self, index: int) -> Sample:
         self.reach("__getitem__")
-        return Sample("train/0", "?", references=("a",), images=(self,))  # type: ignore[arg-type]
+        return Sample("train/0", "?", references=("a",), images=(self,))
 
     def open(self) -> Image.Image:
         self.reach("open")

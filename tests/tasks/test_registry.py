@@ -130,7 +130,7 @@ class TestLocalCopies:
         task = get_task("demo_okvqa")
         with caplog.at_level(logging.WARNING, "depthprune"):
             assert place_task(task, tmp_path) is task
-        assert f"demo_okvqa does not use {tmp_path}" in caplog.text
+        assert f"demo_okvqa has data of its own and does not use {tmp_path}" in caplog.text
 
     def test_a_missing_data_folder_is_told_whatever_the_task(self, tmp_path: Path) -> None:
         with pytest.raises(TaskError, match="no such data folder"):

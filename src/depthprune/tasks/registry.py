@@ -78,8 +78,7 @@ def place_task(task: Task, data_dir: Path | str | None = None, *, download: bool
         raise TaskError("there is no such data folder", where=str(data_dir))
     if not isinstance(task.source, HubSource):
         if data_dir is not None:
-            where = task.source.describe()
-            logger.warning("%s does not use %s: its data are %s", task.name, data_dir, where)
+            logger.warning("%s has data of its own and does not use %s", task.name, data_dir)
         return task
     if data_dir is not None:
         return replace(task, source=_local_copy(task, task.source, Path(data_dir)))

@@ -102,18 +102,14 @@ def make_samples(rows: Rows, own: Fields | None, split: str, *, or_plain: bool) 
         raise _missing_field(missing[0], rows.place(0), rows.columns)
     if not fields.records:
         return RowSamples(rows, fields, split, [(index, 0) for index in range(len(rows))])
-    places = [
-        (index, number)
-        for index, records in enumerate(rows.column(fields.records))
-        for number in range(_count(records, rows.place(index), fields.records))
-    ]
+    places: list[tuple[int, int]] = []
+    for index, records in enumerate(rows.column(fields.records)):
+        if records is not None and not isinstance(records, list):
+            raise TaskError(
+                f"the field {fields.records!r} holds no list of records", where=rows.place(index)
+            )
+        places.extend((index, number) for number in range(len(records or ())))
     return RowSamples(rows, fields, split, places)
-
-
-def _count(records: Any, place: str, name: str) -> int:
-    if records is not None and not isinstance(records, list):
-        raise TaskError(f"the field {name!r} holds no list of records", where=place)
-    return len(records or ())
 
 
 def _complete(own: Fields, columns: Iterable[str]) -> Fields:
