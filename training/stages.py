@@ -40,9 +40,12 @@ class Stage:
     start: str
     sources: tuple[int, ...] = ()
     shares: tuple[float, ...] = ()
-    #: "even" takes over all; these blocks are drawn so far towards their mean.
+    #: "all" takes over all; before that these blocks are drawn so far towards their mean.
     evened: tuple[int, ...] = ()
     evenness: float = 0.0
+    #: Work of their own: without such a block, pictures of this kind shall cost at least this loss.
+    roles: dict[int, tuple[str, float]] = field(default_factory=dict)
+    role_batch: int = 12
     answers: bool = True
     rate: float = 0.01
     vision_share: float = 0.3
@@ -117,12 +120,31 @@ STAGES = (
         steps=800,
         batch=24,
         blocks=16,
-        start="even",
+        start="all",
         # The largest of these copies had come to do nearly all of their common work.
         evened=(1, 2, 3, 4, 5),
         evenness=0.75,
         rate=0.0025,
         decay=1.0,
+        matrix_decay=0.02,
+        weights=LATE_WEIGHTS,
+    ),
+    Stage(
+        "roles",
+        steps=600,
+        batch=24,
+        blocks=16,
+        start="all",
+        # Blocks that could all go for nothing: copies that never found work of their own.
+        roles={
+            3: ("attr_vqa", 0.5),
+            5: ("scene_text", 0.5),
+            8: ("doc_vqa", 0.45),
+            10: ("count", 0.35),
+            12: ("sign_vqa", 0.4),
+        },
+        rate=0.0025,
+        decay=0.9,
         matrix_decay=0.02,
         weights=LATE_WEIGHTS,
     ),

@@ -1,6 +1,6 @@
 """Train the demo model from nothing: `python training/train_demo.py --output FOLDER`.
 
-Four stages (see stages.py), each kept in the work folder when it is finished and every few minutes
+Five stages (see stages.py), each kept in the work folder when it is finished and every few minutes
 before: run the same command again and it goes on where it stopped, to the same weights.
 """
 
@@ -77,9 +77,10 @@ def start(
         network.balance_projector(collate(pictures, network.encode).pixels)
     elif stage.start == "grow":
         network.adopt(before, stage.sources, stage.shares)
-    elif stage.start == "even":
+    elif stage.start == "all":
         network.load_state_dict(before)
-        network.even_out(stage.evened, stage.evenness)
+        if stage.evened:
+            network.even_out(stage.evened, stage.evenness)
     return network
 
 
@@ -125,7 +126,7 @@ def train(
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["full_rate"] * factor
-        loss = train_step(network, stage, rng)
+        loss = train_step(network, stage, step, rng)
         torch.nn.utils.clip_grad_norm_(optimizers[-1].param_groups[0]["params"], 1.0)
         for optimizer in optimizers:
             optimizer.step()
@@ -148,7 +149,7 @@ def train(
     return weights
 
 
-def train_step(network: Network, stage: Stage, rng: np.random.Generator) -> float:
+def train_step(network: Network, stage: Stage, step: int, rng: np.random.Generator) -> float:
     """Draw a batch and take gradients; returns the answer loss (the cell loss before answers)."""
     pictures = draw_batch(rng, stage.batch, stage.weights)
     batch = collate(pictures, network.encode)
@@ -159,8 +160,19 @@ def train_step(network: Network, stage: Stage, rng: np.random.Generator) -> floa
     dropped = (rng.random(stage.blocks) < stage.layerdrop).nonzero()[0]
     losses = network(batch, frozenset(dropped.tolist()) - {0})
     total = losses.answer + stage.cells * losses.cells + stage.alignment * losses.alignment
+    if stage.roles:
+        total = total + role_loss(network, stage, step, rng)
     total.backward()
     return losses.answer.item()
+
+
+def role_loss(network: Network, stage: Stage, step: int, rng: np.random.Generator) -> torch.Tensor:
+    """How far one block (they take turns) is from being needed for the pictures of its role."""
+    block = sorted(stage.roles)[step % len(stage.roles)]
+    kind, wanted = stage.roles[block]
+    others = dict.fromkeys(KINDS, 0.0)
+    batch = collate(draw_batch(rng, stage.role_batch, others | {kind: 1.0}), network.encode)
+    return torch.relu(wanted - network(batch, frozenset({block})).answer)
 
 
 def save_partial(

@@ -1,4 +1,4 @@
-"""Find which transformer blocks a model can lose, what each loss costs, and write the smaller model."""
+"""Find the transformer blocks that a model can lose, and what each loss costs."""
 
 __version__ = "0.1.0"
 

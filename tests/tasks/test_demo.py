@@ -18,9 +18,9 @@ ANNOTATED = ("demo_coco_2014_vqa", "demo_okvqa", "demo_text_vqa")
 MULTIPLE_CHOICE = "demo_science_qa_img"
 
 PINS = {
-    "demo_coco_2014_vqa": "b9a2fde162b296a2",
-    "demo_okvqa": "7247c65586b865db",
-    "demo_text_vqa": "d233e548660d009b",
+    "demo_coco_2014_vqa": "4c06be1304cfdcff",
+    "demo_okvqa": "2f45be2918278f63",
+    "demo_text_vqa": "d7c8a2fbeb43b7a9",
     "demo_st_qa": "701252439dda090a",
     "demo_doc_qa": "26dd30f4f7405e69",
     "demo_tally_qa": "13bc005ffce6a290",
