@@ -30,7 +30,7 @@ def test_a_fraction_is_shown_in_percentage_points(fraction: float, text: str) ->
 def test_a_removal_and_an_interval_fit_a_cell() -> None:
     assert blocks((2, 4, 10)) == "2, 4, 10"
     assert blocks(()) == "none"
-    assert interval_text(Interval(-0.012, 0.034)) == "[-1.20, 3.40]"
+    assert interval_text(Interval(-0.012, 0.034)) == "[-1.2, 3.4]"
     assert interval_text(None) == "-"
 
 

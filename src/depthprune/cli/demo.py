@@ -9,7 +9,7 @@ from rich.console import Console
 from depthprune.cli.measure import AsJson, Output, search
 from depthprune.cli.options import DEMO, DataFlags, ModelFlags
 
-DEMO_SAMPLES = 48
+DEMO_SAMPLES = 64
 
 
 def demo(
@@ -21,7 +21,7 @@ def demo(
     """Run the main job on the embedded model: 16 blocks, eight datasets, a few minutes on a CPU.
 
     Needs no network and no GPU. The same as
-    `depthprune search demo --num-samples 48 --output depthprune-demo`.
+    `depthprune search demo --num-samples 64 --output depthprune-demo`.
 
     For example:
 

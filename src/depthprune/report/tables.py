@@ -10,17 +10,17 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from depthprune.analysis import Combination, DatasetMeasurements, Interval, Ranking, Summary
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, format_removal
 from depthprune.importance import RankAgreement
 
 MAX_WIDTH = 100
 """Columns of the tables in text files."""
 
 
-def percent(fraction: float) -> str:
-    """Return a fraction as percentage points with two decimals; never `-0.00`."""
-    text = f"{100 * fraction:.2f}"
-    return "0.00" if text == "-0.00" else text
+def percent(fraction: float, decimals: int = 2) -> str:
+    """Return a fraction as percentage points; a number that rounds to zero has no sign."""
+    text = f"{100 * fraction:.{decimals}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def blocks(removal: Removal) -> str:
@@ -32,7 +32,7 @@ def interval_text(interval: Interval | None) -> str:
     """Return an interval as `[low, high]` in percentage points, or `-` where none is known."""
     if interval is None:
         return "-"
-    return f"[{percent(interval.low)}, {percent(interval.high)}]"
+    return f"[{percent(interval.low, 1)}, {percent(interval.high, 1)}]"
 
 
 def dataset_table(datasets: Sequence[DatasetMeasurements]) -> Table:
@@ -134,7 +134,8 @@ def left_out_note(summary: Summary) -> str:
         f"Left out of this ranking: {low} measured on fewer than {summary.min_coverage} datasets, "
         f"{improving} with a mean drop below {percent(summary.min_drop)} "
         "(negative = better than the baseline). "
-        "--min-coverage and --min-drop change these limits."
+        "--min-coverage and --min-drop change these limits. "
+        "A mean over few datasets (sets) says little about the others."
     )
 
 
@@ -142,14 +143,16 @@ def best_table(summary: Summary) -> Table:
     """Return the best combination that each dataset's own search found, per number removed."""
     numbers = sorted(summary.combinations)
     table = _table()
-    table.add_column("dataset")
+    table.add_column("dataset", no_wrap=True)
     table.add_column("n", justify="right")
     for number in numbers:
         table.add_column(f"{number} removed")
     samples = {one.dataset: str(one.baseline.num_samples) for one in summary.datasets}
     for dataset, best in summary.best.items():
         cells = (
-            f"{blocks(best[number][0])} ({percent(best[number][1])})" if number in best else "-"
+            f"{format_removal(best[number][0], ',')} ({percent(best[number][1])})"
+            if number in best
+            else "-"
             for number in numbers
         )
         table.add_row(dataset, samples[dataset], *cells)
