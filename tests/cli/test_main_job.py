@@ -55,6 +55,7 @@ def test_a_search_uses_what_profile_measured(program: Program, tmp_path: Path) -
     common = ("demo", "--task", "demo-okvqa", "--num-samples", 4, "--output", tmp_path / "study")
     profiled = json.loads(program("profile", *common, "--json").out)
     assert (profiled["measured"], profiled["reused"]) == (17, 0)
+    assert profiled["splits"]["train+validation"]["datasets"][0]["metric"] == "vqa_accuracy"
     searched = json.loads(
         program("search", *common, "--max-blocks-to-remove", 2, "--beam-width", 1, "--json").out
     )

@@ -25,5 +25,7 @@ def dataset_measurements(
         baseline = by_removal.pop((), None)
         if baseline is None:
             continue
-        collected.append(DatasetMeasurements(record.task, record.task_type, baseline, by_removal))
+        collected.append(
+            DatasetMeasurements(record.task, record.task_type, baseline, by_removal, record.metric)
+        )
     return collected

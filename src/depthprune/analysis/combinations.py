@@ -23,12 +23,14 @@ class DatasetMeasurements:
         task_type: e.g. `VQA`.
         baseline: of removal `()`.
         measurements: by removal, the baseline not included.
+        metric: what the scores are, with what it depends on.
     """
 
     dataset: str
     task_type: str
     baseline: Measurement
     measurements: Mapping[Removal, Measurement]
+    metric: str = ""
 
     def drop(self, removal: Removal) -> float:
         """Return baseline accuracy minus accuracy under `removal`, a fraction."""

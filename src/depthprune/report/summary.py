@@ -69,6 +69,7 @@ def _dataset(dataset: DatasetMeasurements) -> dict[str, Any]:
     return {
         "dataset": dataset.dataset,
         "task_type": dataset.task_type,
+        "metric": dataset.metric,
         "num_samples": dataset.baseline.num_samples,
         "baseline_accuracy": dataset.baseline.accuracy,
         "removals_measured": len(dataset.measurements),

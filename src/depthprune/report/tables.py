@@ -88,7 +88,7 @@ def drop_matrix(ranking: Ranking, datasets: Sequence[DatasetMeasurements]) -> Ta
         table.add_column(heading, justify="right")
     for one in ranking.combinations:
         cells = (
-            f"{100 * one.drops[dataset.dataset]:.1f}" if dataset.dataset in one.drops else "-"
+            percent(one.drops[dataset.dataset], 1) if dataset.dataset in one.drops else "-"
             for dataset in datasets
         )
         table.add_row(blocks(one.removal), *cells)
