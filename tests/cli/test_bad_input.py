@@ -220,6 +220,7 @@ def test_a_damaged_study(program: Program, task_file: Path) -> None:
         (("profile", "demo", "--num-samples", "-1"), "-1 samples"),
         (("profile", "demo", "--protect", "-1"), "-1"),
         (("profile", "demo", "--protect", "first"), "first"),
+        (("profile", "demo", "--protect", "1-15"), "could be two blocks"),
         (("profile", "demo", "--dtype", "float12"), "float12"),
         (("profile", "demo", "--device", "cuda:99"), "cuda:99"),
         (("profile", "demo", "--batch-size", "0"), "batch"),

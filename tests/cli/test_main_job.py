@@ -52,7 +52,9 @@ def test_a_search_measures_prints_and_writes_and_does_nothing_twice(
 
 
 def test_a_search_uses_what_profile_measured(program: Program, tmp_path: Path) -> None:
-    common = ("demo", "--task", "demo-okvqa", "--num-samples", 4, "--output", tmp_path / "study")
+    # Options as the old scripts write them.
+    common = ("--model_path", "demo", "--dataset_name", "demo-okvqa", "--num_samples", 4)
+    common += ("--output_dir", tmp_path / "study")
     profiled = json.loads(program("profile", *common, "--json").out)
     assert (profiled["measured"], profiled["reused"]) == (17, 0)
     assert profiled["splits"]["train+validation"]["datasets"][0]["metric"] == "vqa_accuracy"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from depthprune.base.errors import RemovalError
 from depthprune.base.removal import parse_removal
 from depthprune.cli.options import DataFlags, ModelFlags, study_folder
 from depthprune.cli.outcome import show
@@ -126,5 +127,17 @@ def _request(
         strategy=strategy,
         num_samples=data.samples,
         seed=data.seed,
-        protect=frozenset(parse_removal(" ".join(protect))),
+        protect=_blocks(protect),
     )
+
+
+def _blocks(given: tuple[str, ...]) -> frozenset[int]:
+    """Return blocks that were written as `0 15` or `0,15`."""
+    text = " ".join(given)
+    if "-" in text:
+        raise RemovalError(
+            f"{text!r} could be two blocks or all from one to the other",
+            where="--protect",
+            mend="write every block, as 0 15 or 0,15",
+        )
+    return frozenset(parse_removal(text))
