@@ -78,7 +78,7 @@ class DataFlags:
     )
     """Splits; train+validation samples evenly over both, `train validation` measures each."""
 
-    num_samples: Annotated[int | None, Parameter(group=_DATA)] = 1000
+    num_samples: Annotated[int, Parameter(group=_DATA)] = 1000
     """Samples of each split; 0 means all."""
 
     seed: Annotated[int, Parameter(group=_DATA)] = 0
@@ -120,7 +120,7 @@ class DataFlags:
     @property
     def samples(self) -> int | None:
         """Samples of each split, None for all."""
-        if self.num_samples is not None and self.num_samples < 0:
+        if self.num_samples < 0:
             raise DepthpruneError(
                 f"{self.num_samples} samples cannot be measured",
                 where="--num-samples",

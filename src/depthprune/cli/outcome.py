@@ -16,7 +16,11 @@ from depthprune.report.summary import summary_parts, summary_value
 from depthprune.report.tables import agreement_table, as_text
 from depthprune.search.pipeline import RESULTS, SearchOutcome
 from depthprune.study import Study
+from depthprune.study.store import DATABASE_NAME
 from depthprune.study.views import write_importance_comparison
+
+SUMMARY = "summary.txt"
+"""The tables that a run printed, inside its study."""
 
 COMPARISONS = "importance_comparison"
 """The folder inside a study for comparisons of train against validation."""
@@ -41,7 +45,7 @@ def show(
         }
     agreements = _compare(summaries, outcome.folder / COMPARISONS)
     parts = _parts(outcome, summaries, agreements)
-    write_text(outcome.folder / "summary.txt", as_text(parts))
+    write_text(outcome.folder / SUMMARY, as_text(parts))
     if as_json:
         print(json.dumps(_value(outcome, summaries, agreements), indent=1))
         return
@@ -77,8 +81,8 @@ def _closing(outcome: SearchOutcome) -> list[str]:
         done = f"Nothing was measured anew: all {report.reused} measurements were there already."
     return [
         done,
-        f"Study:   {outcome.folder / 'study.db'}",
-        f"Summary: {outcome.folder / 'summary.txt'}",
+        f"Study:   {outcome.folder / DATABASE_NAME}",
+        f"Summary: {outcome.folder / SUMMARY}",
         f"Results: {outcome.folder / RESULTS} ({len(outcome.files)} files)",
     ]
 
@@ -121,7 +125,7 @@ def _value(
     agreements: dict[str, RankAgreement],
 ) -> dict[str, Any]:
     return {
-        "study": str(outcome.folder / "study.db"),
+        "study": str(outcome.folder / DATABASE_NAME),
         "results": str(outcome.folder / RESULTS),
         "settings": outcome.settings,
         "measured": outcome.report.measured,

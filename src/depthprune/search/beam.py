@@ -82,9 +82,7 @@ class BeamSearch:
         """Return an upper bound on the removals this search measures, for the time left."""
         free = self.space.num_blocks - len(self.space.protect)
         later = range(1, min(self.max_removed, free))
-        return min(free, self.space.num_blocks) + sum(
-            self.width * (free - taken) for taken in later
-        )
+        return free + sum(self.width * (free - taken) for taken in later)
 
     def _best(
         self, candidates: tuple[Removal, ...], drops: Mapping[Removal, float]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +127,9 @@ def search_model(request: SearchRequest) -> SearchOutcome:
             selection = [(key, evaluator.settings) for key in keys]
             check_views(study, request.folder / RESULTS, selection)
             try:
-                report = _search_splits(strategy, study, splits, evaluator, bar)
+                report = _search_splits(
+                    strategy, study, dict(zip(keys, splits, strict=True)), evaluator, bar
+                )
             except BaseException:
                 # What stopped the search is what the user must hear of, not that files failed too.
                 with suppress(DepthpruneError):
@@ -142,14 +144,13 @@ def search_model(request: SearchRequest) -> SearchOutcome:
 def _search_splits(
     strategy: Strategy,
     study: Study,
-    splits: Sequence[TaskSplit],
+    splits: Mapping[int, TaskSplit],
     evaluator: Evaluator,
     bar: Progress,
 ) -> RunReport:
     report = RunReport(0, 0, 0.0)
-    for number, split in enumerate(splits, start=1):
+    for number, (key, split) in enumerate(splits.items(), start=1):
         bar.describe(f"{split.task.name} {split.split} ({number} of {len(splits)})")
-        key = study.add_split(split_record(split))
         # What is measured already takes no time: it must not count as work that is still ahead.
         held = len(study.drops(key, evaluator.settings)) * len(split.samples)
         bar.shrink(min(held, _work(strategy, [split])))
