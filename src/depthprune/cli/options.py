@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.report.language import Lang
 from depthprune.search.pipeline import ModelOptions
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.registry import find_task, list_tasks, place_task
@@ -16,6 +17,10 @@ from depthprune.tasks.task import Task
 
 DEMO = "demo"
 """The name of the embedded model, and of its eight tasks."""
+
+Language = Annotated[
+    Lang, Parameter(name="--lang", help="Language of what is printed: en or zh (Chinese).")
+]
 
 _MODEL = Group.create_ordered("How the model is run")
 _DATA = Group.create_ordered("What it is measured on")

@@ -1,0 +1,61 @@
+"""Every text that is printed has a Chinese one, and no catalogue holds what nobody prints."""
+
+from __future__ import annotations
+
+import ast
+import string
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+import depthprune
+from depthprune.report.language import catalogue, translator
+
+PACKAGE = Path(depthprune.__file__).parent
+CATALOGUES = sorted((PACKAGE / "report" / "zh").glob("*.yaml"))
+PRINTING = sorted([*(PACKAGE / "report").rglob("*.py"), *(PACKAGE / "cli").rglob("*.py")])
+
+
+def texts_of(path: Path) -> set[str]:
+    """Return the texts that a module gives to `t(...)`; each must be a literal."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "t":
+            (argument,) = node.args
+            assert isinstance(argument, ast.Constant), f"{path}:{node.lineno}: no literal"
+            found.add(argument.value)
+    return found
+
+
+@pytest.mark.parametrize("path", PRINTING, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_text_has_a_chinese_one(path: Path) -> None:
+    assert texts_of(path) - catalogue().keys() == set()
+
+
+def test_nothing_is_translated_that_is_not_printed() -> None:
+    printed = set().union(*map(texts_of, PRINTING))
+    assert catalogue().keys() - printed == set()
+
+
+def test_no_text_is_translated_twice() -> None:
+    keys = Counter(
+        key for path in CATALOGUES for key in yaml.safe_load(path.read_text(encoding="utf-8"))
+    )
+    assert [key for key, number in keys.items() if number > 1] == []
+
+
+def test_templates_keep_their_fields() -> None:
+    for english, chinese in catalogue().items():
+        fields = [
+            sorted(name for _, name, _, _ in string.Formatter().parse(text) if name is not None)
+            for text in (english, chinese)
+        ]
+        assert fields[0] == fields[1], english
+
+
+def test_english_is_the_default_and_an_unknown_text_stays() -> None:
+    assert translator("en")("block") == "block"
+    assert translator("zh")("block") == "块"
+    assert translator("zh")("no such text") == "no such text"
