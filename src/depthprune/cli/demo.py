@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from depthprune.cli.measure import AsJson, Output, search
-from depthprune.cli.options import DEMO, DataFlags, ModelFlags
+from depthprune.cli.options import DEMO, DataFlags, Language, ModelFlags
+from depthprune.report.language import translator
 
 DEMO_SAMPLES = 64
 
@@ -17,6 +18,7 @@ def demo(
     output: Output = Path("depthprune-demo"),
     num_samples: int = DEMO_SAMPLES,
     json: AsJson = False,
+    lang: Language = "en",
 ) -> None:
     """Run the main job on the embedded model: 16 blocks, eight datasets, a few minutes on a CPU.
 
@@ -33,11 +35,14 @@ def demo(
         Samples of each dataset; more take longer and give narrower intervals.
 
     """
+    t = translator(lang)
     data = DataFlags(num_samples=num_samples)
     if not json:
-        Console(stderr=True).print(
+        opening = t(
             "Beam search over the 16 blocks of the embedded vision-language model, on each of its "
-            f"eight datasets, {data.samples or 'all'} samples each.",
-            highlight=False,
+            "eight datasets, {samples} samples each."
         )
-    search(DEMO, output=output, json=json, data=data, run=ModelFlags())
+        Console(stderr=True).print(
+            opening.format(samples=data.samples or t("all")), highlight=False
+        )
+    search(DEMO, output=output, json=json, lang=lang, data=data, run=ModelFlags())

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from rich.console import Console
 
 from depthprune.cli.measure import AsJson, Model
-from depthprune.cli.options import DEMO, model_source
+from depthprune.cli.options import DEMO, Language, model_source
 from depthprune.report.listing import inspection_parts
 
 
@@ -20,6 +20,7 @@ def inspect(
     revision: str | None = None,
     download: bool = False,
     json: AsJson = False,
+    lang: Language = "en",
 ) -> None:
     """Show the stack of blocks that was found, its parameters, and what can be skipped and cut.
 
@@ -57,5 +58,5 @@ def inspect(
         print(json_module.dumps(asdict(inspection), indent=1))
         return
     console = Console(markup=False)
-    for part in inspection_parts(inspection):
+    for part in inspection_parts(inspection, lang=lang):
         console.print(part, highlight=False)

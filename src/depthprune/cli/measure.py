@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from depthprune.base.errors import RemovalError
 from depthprune.base.removal import parse_removal
-from depthprune.cli.options import DataFlags, ModelFlags, study_folder
+from depthprune.cli.options import DataFlags, Language, ModelFlags, study_folder
 from depthprune.cli.outcome import show
 from depthprune.search import Ablation, BeamSearch, SearchSpace, Strategy
 from depthprune.search.pipeline import SearchRequest, search_model
@@ -49,6 +49,7 @@ def profile(
     output: Output = None,
     protect: Protect = (),
     json: AsJson = False,
+    lang: Language = "en",
     run: ModelFlags = ModelFlags(),  # noqa: B008 - frozen
     data: DataFlags = DataFlags(),  # noqa: B008 - frozen
 ) -> None:
@@ -65,7 +66,7 @@ def profile(
         depthprune profile ./model --task okvqa --split train validation
     """
     request = _request(model, output, protect, run, data, Ablation)
-    show(search_model(request), as_json=json)
+    show(search_model(request), as_json=json, lang=lang)
 
 
 def search(
@@ -78,6 +79,7 @@ def search(
     min_coverage: MinCoverage = 2,
     min_drop: MinDrop = 0.0,
     json: AsJson = False,
+    lang: Language = "en",
     run: ModelFlags = ModelFlags(),  # noqa: B008 - frozen
     data: DataFlags = DataFlags(),  # noqa: B008 - frozen
 ) -> None:
@@ -108,7 +110,7 @@ def search(
         )
 
     outcome = search_model(_request(model, output, protect, run, data, strategy))
-    show(outcome, as_json=json, min_coverage=min_coverage, min_drop=min_drop)
+    show(outcome, as_json=json, min_coverage=min_coverage, min_drop=min_drop, lang=lang)
 
 
 def _request(

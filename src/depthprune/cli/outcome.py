@@ -12,6 +12,7 @@ from depthprune.analysis import Summary, summarise
 from depthprune.analysis.collect import dataset_measurements
 from depthprune.base.files import write_text
 from depthprune.importance import RankAgreement, rank_agreement
+from depthprune.report.language import Lang, translator
 from depthprune.report.summary import summary_parts, summary_value
 from depthprune.report.tables import agreement_table, as_text
 from depthprune.search.pipeline import RESULTS, SearchOutcome
@@ -27,7 +28,12 @@ COMPARISONS = "importance_comparison"
 
 
 def show(
-    outcome: SearchOutcome, *, as_json: bool, min_coverage: int = 2, min_drop: float = 0.0
+    outcome: SearchOutcome,
+    *,
+    as_json: bool,
+    min_coverage: int = 2,
+    min_drop: float = 0.0,
+    lang: Lang = "en",
 ) -> None:
     """Summarise a search: print it, write `summary.txt` and the comparisons of the splits."""
     with Study.open(outcome.folder, read_only=True) as study:
@@ -44,13 +50,13 @@ def show(
             for split, same_split in keys.items()
         }
     agreements = _compare(summaries, outcome.folder / COMPARISONS)
-    parts = _parts(outcome, summaries, agreements)
+    parts = _parts(outcome, summaries, agreements, lang)
     write_text(outcome.folder / SUMMARY, as_text(parts))
     if as_json:
         print(json.dumps(_value(outcome, summaries, agreements), indent=1))
         return
     console = Console(markup=False)
-    for part in [*parts, *_closing(outcome)]:
+    for part in [*parts, *_closing(outcome, lang)]:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
 
 
@@ -58,32 +64,35 @@ def _parts(
     outcome: SearchOutcome,
     summaries: dict[str, Summary],
     agreements: dict[str, RankAgreement],
+    lang: Lang,
 ) -> list[RenderableType]:
+    t = translator(lang)
     parts: list[RenderableType] = []
     for split, summary in summaries.items():
-        parts += [f"Split: {split}", "", *summary_parts(summary), ""]
+        heading = t("Split: {split}").format(split=split)
+        parts += [heading, "", *summary_parts(summary, lang=lang), ""]
     if agreements:
-        heading = "Do train and validation order the blocks alike? (Spearman)"
-        parts += [heading, agreement_table(agreements), ""]
+        heading = t("Do train and validation order the blocks alike? (Spearman)")
+        parts += [heading, agreement_table(agreements, lang=lang), ""]
     for block, reason in outcome.inadmissible.items():
-        parts.append(f"Block {block} was not tried: {reason}.")
+        parts.append(t("Block {block} was not tried: {reason}.").format(block=block, reason=reason))
     return parts
 
 
-def _closing(outcome: SearchOutcome) -> list[str]:
+def _closing(outcome: SearchOutcome, lang: Lang) -> list[str]:
+    t = translator(lang)
     report = outcome.report
     if report.measured:
-        done = (
-            f"Measured {report.measured} removals in {report.seconds:.0f} s; "
-            f"{report.reused} were there already."
-        )
+        done = t("Measured {measured} removals in {seconds:.0f} s; {reused} were there already.")
     else:
-        done = f"Nothing was measured anew: all {report.reused} measurements were there already."
+        done = t("Nothing was measured anew: all {reused} measurements were there already.")
     return [
-        done,
-        f"Study:   {outcome.folder / DATABASE_NAME}",
-        f"Summary: {outcome.folder / SUMMARY}",
-        f"Results: {outcome.folder / RESULTS} ({len(outcome.files)} files)",
+        done.format(measured=report.measured, seconds=report.seconds, reused=report.reused),
+        t("Study:   {place}").format(place=outcome.folder / DATABASE_NAME),
+        t("Summary: {place}").format(place=outcome.folder / SUMMARY),
+        t("Results: {place} ({number} files)").format(
+            place=outcome.folder / RESULTS, number=len(outcome.files)
+        ),
     ]
 
 

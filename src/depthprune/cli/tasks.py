@@ -6,11 +6,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from depthprune.cli.options import Language
 from depthprune.report.listing import task_table
 from depthprune.tasks.registry import list_tasks
 
 
-def tasks(*, task_file: tuple[Path, ...] = ()) -> None:
+def tasks(*, task_file: tuple[Path, ...] = (), lang: Language = "en") -> None:
     """List the tasks: built in, of the demo, and your own.
 
     For example:
@@ -23,4 +24,4 @@ def tasks(*, task_file: tuple[Path, ...] = ()) -> None:
         Your own tasks: YAML, or a Python file, which is executed.
 
     """
-    Console(markup=False).print(task_table(list_tasks(task_file)))
+    Console(markup=False).print(task_table(list_tasks(task_file), lang=lang))

@@ -9,67 +9,72 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
+from depthprune.report.language import Lang, Translate, translator
 from depthprune.tasks.task import Task
 
 if TYPE_CHECKING:
     from depthprune.blocks.inspect import Inspection
 
 
-def task_table(tasks: Sequence[Task]) -> Table:
+def task_table(tasks: Sequence[Task], *, lang: Lang = "en") -> Table:
     """Return the tasks with type, metric and place of the data."""
+    t = translator(lang)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("task", no_wrap=True)
-    table.add_column("task type")
-    table.add_column("metric")
-    table.add_column("data", overflow="fold")
+    table.add_column(t("task"), no_wrap=True)
+    table.add_column(t("task type"))
+    table.add_column(t("metric"))
+    table.add_column(t("data"), overflow="fold")
     for task in tasks:
-        name = task.name if task.enabled else f"{task.name} (off)"
+        name = task.name if task.enabled else t("{task} (off)").format(task=task.name)
         place = task.source.describe().replace("Hugging Face hub, ", "hub: ")
         table.add_row(name, task.task_type, task.metric, place)
     return table
 
 
-def inspection_parts(found: Inspection) -> list[RenderableType]:
+def inspection_parts(found: Inspection, *, lang: Lang = "en") -> list[RenderableType]:
     """Return what `inspect` shows of a model: facts, per-layer fields, blocks that can go."""
+    t = translator(lang)
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column()
     facts.add_column(overflow="fold")
     stack = found.stack
     per_block = found.parameters_per_block
-    facts.add_row("model", f"{found.name} ({found.architecture}, {found.kind})")
-    facts.add_row("stack", f"{stack.path}: {stack.num_blocks} blocks, {stack.part}")
-    facts.add_row("counted by", stack.config_path or "nothing in the configuration")
-    facts.add_row("parameters", f"{found.parameters:,}")
-    facts.add_row("  blocks", f"{sum(per_block):,} ({_each(per_block)})")
-    facts.add_row("  embeddings", f"{found.embedding_parameters:,}")
+    facts.add_row(t("model"), f"{found.name} ({found.architecture}, {found.kind})")
+    size = t("{path}: {number} blocks").format(path=stack.path, number=stack.num_blocks)
+    facts.add_row(t("stack"), f"{size}, {stack.part}")
+    facts.add_row(t("counted by"), stack.config_path or t("nothing in the configuration"))
+    facts.add_row(t("parameters"), f"{found.parameters:,}")
+    facts.add_row(t("  blocks"), f"{sum(per_block):,} ({_each(per_block, t)})")
+    facts.add_row(t("  embeddings"), f"{found.embedding_parameters:,}")
     if found.vision_parameters:
-        facts.add_row("  vision", f"{found.vision_parameters:,}")
+        facts.add_row(t("  vision"), f"{found.vision_parameters:,}")
     for other in found.other_stacks:
-        facts.add_row(
-            "other stack", f"{other.path}: {other.num_blocks} blocks (--stack {other.part})"
-        )
+        size = t("{path}: {number} blocks").format(path=other.path, number=other.num_blocks)
+        facts.add_row(t("other stack"), f"{size} (--stack {other.part})")
     for field in found.layer_fields:
         counts = ", ".join(f"{number} x {kind}" for kind, number in field.counts.items())
-        facts.add_row("per block", f"{field.name}: {counts or field.value}")
-    facts.add_row("can be skipped", _blocks_that_can_go(found, allowed=found.can_skip))
-    facts.add_row("can be cut", _blocks_that_can_go(found, allowed=found.can_cut))
+        facts.add_row(t("per block"), f"{field.name}: {counts or field.value}")
+    facts.add_row(t("can be skipped"), _blocks_that_can_go(found, t, allowed=found.can_skip))
+    facts.add_row(t("can be cut"), _blocks_that_can_go(found, t, allowed=found.can_cut))
     refused = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    refused.add_column("block", justify="right")
-    refused.add_column("cannot go alone, because", overflow="fold")
+    refused.add_column(t("block"), justify="right")
+    refused.add_column(t("cannot go alone, because"), overflow="fold")
     for block, reason in enumerate(found.reasons):
         if reason is not None:
             refused.add_row(str(block), reason)
     return [facts, refused] if refused.row_count else [facts]
 
 
-def _each(parameters: Sequence[int]) -> str:
+def _each(parameters: Sequence[int], t: Translate) -> str:
     smallest, largest = min(parameters), max(parameters)
-    return f"{smallest:,} each" if smallest == largest else f"{smallest:,} to {largest:,} each"
+    if smallest == largest:
+        return t("{smallest:,} each").format(smallest=smallest)
+    return t("{smallest:,} to {largest:,} each").format(smallest=smallest, largest=largest)
 
 
-def _blocks_that_can_go(found: Inspection, *, allowed: bool) -> str:
+def _blocks_that_can_go(found: Inspection, t: Translate, *, allowed: bool) -> str:
     if not allowed:
-        return "none"
+        return t("none")
     if len(found.admissible_blocks) == found.num_blocks:
-        return f"every block, 0 to {found.num_blocks - 1}"
+        return t("every block, 0 to {last}").format(last=found.num_blocks - 1)
     return ", ".join(map(str, found.admissible_blocks))

@@ -9,36 +9,43 @@ from rich.console import RenderableType
 
 from depthprune.analysis import Combination, DatasetMeasurements, Summary
 from depthprune.report import tables
+from depthprune.report.language import Lang, translator
 
 MATRIX_WIDTH = 12
 """More datasets than this do not fit side by side into a terminal."""
 
 
-def summary_parts(summary: Summary) -> list[RenderableType]:
+def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType]:
     """Return the tables and notes of one split, in reading order."""
-    parts: list[RenderableType] = ["Datasets", tables.dataset_table(summary.datasets)]
+    t = translator(lang)
+    parts: list[RenderableType] = [
+        t("Datasets"),
+        tables.dataset_table(summary.datasets, lang=lang),
+    ]
     if summary.importance.combinations:
         parts += [
-            "Blocks, least important first: what removing each one alone costs",
-            tables.importance_table(summary.importance),
+            t("Blocks, least important first: what removing each one alone costs"),
+            tables.importance_table(summary.importance, lang=lang),
         ]
         if 1 < len(summary.datasets) <= MATRIX_WIDTH:
             parts += [
-                "The same on each dataset: drop in percentage points (- = not measured)",
-                tables.drop_matrix(summary.importance, summary.datasets),
+                t("The same on each dataset: drop in percentage points (- = not measured)"),
+                tables.drop_matrix(summary.importance, summary.datasets, lang=lang),
             ]
     if summary.combinations:
         parts += [
-            "Best combinations over the datasets",
-            tables.combination_table(summary),
-            tables.left_out_note(summary),
+            t("Best combinations over the datasets"),
+            tables.combination_table(summary, lang=lang),
+            tables.left_out_note(summary, lang=lang),
             "",
-            "Best combination of each dataset's own search: blocks (drop %)",
-            tables.best_table(summary),
+            t("Best combination of each dataset's own search: blocks (drop %)"),
+            tables.best_table(summary, lang=lang),
         ]
     parts.append(
-        "Drop = baseline accuracy minus accuracy, in percentage points; negative = better. "
-        "Interval: 95%, paired bootstrap over samples. Std: over datasets. n: samples."
+        t(
+            "Drop = baseline accuracy minus accuracy, in percentage points; negative = better. "
+            "Interval: 95%, paired bootstrap over samples. Std: over datasets. n: samples."
+        )
     )
     return parts
 

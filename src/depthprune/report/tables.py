@@ -12,6 +12,7 @@ from rich.table import Table
 from depthprune.analysis import Combination, DatasetMeasurements, Interval, Ranking, Summary
 from depthprune.base.removal import Removal, format_removal
 from depthprune.importance import RankAgreement
+from depthprune.report.language import Lang, translator
 
 MAX_WIDTH = 100
 """Columns of the tables in text files."""
@@ -23,9 +24,10 @@ def percent(fraction: float, decimals: int = 2) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-def blocks(removal: Removal) -> str:
+def blocks(removal: Removal, *, lang: Lang = "en") -> str:
     """Return the blocks of a removal for a table cell."""
-    return ", ".join(map(str, removal)) if removal else "none"
+    t = translator(lang)
+    return ", ".join(map(str, removal)) if removal else t("none")
 
 
 def interval_text(interval: Interval | None) -> str:
@@ -35,14 +37,15 @@ def interval_text(interval: Interval | None) -> str:
     return f"[{percent(interval.low, 1)}, {percent(interval.high, 1)}]"
 
 
-def dataset_table(datasets: Sequence[DatasetMeasurements]) -> Table:
+def dataset_table(datasets: Sequence[DatasetMeasurements], *, lang: Lang = "en") -> Table:
     """Return what was measured: task type, samples, baseline accuracy and removals of each set."""
+    t = translator(lang)
     table = _table()
-    table.add_column("dataset")
-    table.add_column("task type")
+    table.add_column(t("dataset"))
+    table.add_column(t("task type"))
     table.add_column("n", justify="right")
-    table.add_column("baseline %", justify="right")
-    table.add_column("removals measured", justify="right")
+    table.add_column(t("baseline %"), justify="right")
+    table.add_column(t("removals measured"), justify="right")
     for dataset in datasets:
         table.add_row(
             dataset.dataset,
@@ -54,18 +57,19 @@ def dataset_table(datasets: Sequence[DatasetMeasurements]) -> Table:
     return table
 
 
-def importance_table(ranking: Ranking) -> Table:
+def importance_table(ranking: Ranking, *, lang: Lang = "en") -> Table:
     """Return single blocks from the least to the most important."""
+    t = translator(lang)
     table = _table()
-    table.add_column("block", justify="right")
-    table.add_column("drop %", justify="right")
-    table.add_column("95% interval", justify="right", no_wrap=True)
+    table.add_column(t("block"), justify="right")
+    table.add_column(t("drop %"), justify="right")
+    table.add_column(t("95% interval"), justify="right", no_wrap=True)
     table.add_column("n", justify="right")
     several = any(one.coverage > 1 for one in ranking.combinations)
     if several:
-        table.add_column("std", justify="right")
-        table.add_column("sets", justify="right")
-        table.add_column("hit hardest")
+        table.add_column(t("std"), justify="right")
+        table.add_column(t("sets"), justify="right")
+        table.add_column(t("hit hardest"))
     for one in ranking.combinations:
         dataset, drop = max(one.drops.items(), key=lambda item: (item[1], item[0]))
         over_sets = (_std(one), str(one.coverage), f"{dataset} {percent(drop)}") if several else ()
@@ -79,10 +83,13 @@ def importance_table(ranking: Ranking) -> Table:
     return table
 
 
-def drop_matrix(ranking: Ranking, datasets: Sequence[DatasetMeasurements]) -> Table:
+def drop_matrix(
+    ranking: Ranking, datasets: Sequence[DatasetMeasurements], *, lang: Lang = "en"
+) -> Table:
     """Return the drop of each combination on each dataset, in the order of the ranking."""
+    t = translator(lang)
     table = _table()
-    table.add_column("blocks", justify="right")
+    table.add_column(t("blocks"), justify="right")
     for dataset in datasets:
         heading = f"{dataset.dataset}_n={dataset.baseline.num_samples}".replace("_", "\n")
         table.add_column(heading, justify="right")
@@ -95,16 +102,17 @@ def drop_matrix(ranking: Ranking, datasets: Sequence[DatasetMeasurements]) -> Ta
     return table
 
 
-def combination_table(summary: Summary, *, top: int = 3) -> Table:
+def combination_table(summary: Summary, *, top: int = 3, lang: Lang = "en") -> Table:
     """Return the best combinations over all datasets for each number of removed blocks."""
+    t = translator(lang)
     table = _table()
-    table.add_column("removed", justify="right")
-    table.add_column("active", justify="right")
-    table.add_column("blocks")
-    table.add_column("drop %", justify="right")
-    table.add_column("95% interval", justify="right", no_wrap=True)
-    table.add_column("std", justify="right")
-    table.add_column("sets", justify="right")
+    table.add_column(t("removed"), justify="right")
+    table.add_column(t("active"), justify="right")
+    table.add_column(t("blocks"))
+    table.add_column(t("drop %"), justify="right")
+    table.add_column(t("95% interval"), justify="right", no_wrap=True)
+    table.add_column(t("std"), justify="right")
+    table.add_column(t("sets"), justify="right")
     table.add_column("n", justify="right")
     num_blocks, num_datasets = summary.num_blocks, len(summary.datasets)
     for number, ranking in sorted(summary.combinations.items()):
@@ -121,32 +129,37 @@ def combination_table(summary: Summary, *, top: int = 3) -> Table:
                 end_section=place == min(top, len(ranking.combinations)) - 1,
             )
         if not ranking.combinations:
-            table.add_row(str(number), str(num_blocks - number), "none ranked", end_section=True)
+            none = t("none ranked")
+            table.add_row(str(number), str(num_blocks - number), none, end_section=True)
     return table
 
 
-def left_out_note(summary: Summary) -> str:
+def left_out_note(summary: Summary, *, lang: Lang = "en") -> str:
     """Return a line that says how many combinations the ranking leaves out, and why."""
+    t = translator(lang)
     rankings = summary.combinations.values()
-    low = sum(ranking.low_coverage for ranking in rankings)
-    improving = sum(ranking.improving for ranking in rankings)
-    return (
-        f"Left out of this ranking: {low} measured on fewer than {summary.min_coverage} datasets, "
-        f"{improving} with a mean drop below {percent(summary.min_drop)} "
-        "(negative = better than the baseline). "
+    return t(
+        "Left out of this ranking: {low} measured on fewer than {coverage} datasets, "
+        "{improving} with a mean drop below {least} (negative = better than the baseline). "
         "--min-coverage and --min-drop change these limits. "
         "A mean over few datasets (sets) says little about the others."
+    ).format(
+        low=sum(ranking.low_coverage for ranking in rankings),
+        coverage=summary.min_coverage,
+        improving=sum(ranking.improving for ranking in rankings),
+        least=percent(summary.min_drop),
     )
 
 
-def best_table(summary: Summary) -> Table:
+def best_table(summary: Summary, *, lang: Lang = "en") -> Table:
     """Return the best combination that each dataset's own search found, per number removed."""
+    t = translator(lang)
     numbers = sorted(summary.combinations)
     table = _table()
-    table.add_column("dataset", no_wrap=True)
+    table.add_column(t("dataset"), no_wrap=True)
     table.add_column("n", justify="right")
     for number in numbers:
-        table.add_column(f"{number} removed")
+        table.add_column(t("{number} removed").format(number=number))
     samples = {one.dataset: str(one.baseline.num_samples) for one in summary.datasets}
     for dataset, best in summary.best.items():
         cells = (
@@ -159,12 +172,13 @@ def best_table(summary: Summary) -> Table:
     return table
 
 
-def agreement_table(agreements: Mapping[str, RankAgreement]) -> Table:
+def agreement_table(agreements: Mapping[str, RankAgreement], *, lang: Lang = "en") -> Table:
     """Return how far train and validation order the blocks alike, for each dataset."""
+    t = translator(lang)
     table = _table()
-    table.add_column("dataset")
+    table.add_column(t("dataset"))
     table.add_column("rho", justify="right")
-    table.add_column("p-value", justify="right")
+    table.add_column(t("p-value"), justify="right")
     for dataset, agreement in agreements.items():
         table.add_row(dataset, _number(agreement.rho, ".4f"), _number(agreement.p_value, ".2e"))
     return table
