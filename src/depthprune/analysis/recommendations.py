@@ -1,0 +1,144 @@
+"""Which blocks to remove: recommendations with the evidence behind each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from depthprune.analysis.bootstrap import Interval
+from depthprune.analysis.combinations import Combination, Ranking
+
+LevelName = Literal["conservative", "balanced", "aggressive"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the stepwise path: a combination that contains the one before.
+
+    Attributes:
+        combination: the blocks removed so far, with their (cumulative) drop.
+        incremental: what this step adds to the mean drop, a fraction; None for the first step.
+            The difference of the two mean drops, each over the datasets it was measured on.
+        paired: the same over the datasets that measured both steps; None if there is none.
+        interval: paired bootstrap interval of `paired`; None without per-sample scores.
+        jump: whether the increment is out of proportion, see `stepwise_path`.
+    """
+
+    combination: Combination
+    incremental: float | None
+    paired: float | None
+    interval: Interval | None
+    jump: bool
+
+
+@dataclass(frozen=True)
+class StepwisePath:
+    """Removals of which each contains the one before.
+
+    Attributes:
+        steps: from one block on.
+        missing: the number of blocks for which no superset of the last step is in the ranking,
+            although combinations of that size were measured; None when the path is complete.
+    """
+
+    steps: tuple[Step, ...]
+    missing: int | None
+
+
+@dataclass(frozen=True)
+class Level:
+    """A recommendation for one appetite.
+
+    Attributes:
+        name: conservative: the most blocks whose drop is certainly small (upper end of the interval,
+            or mean plus std where there is none, within `limit`); balanced: the most blocks before
+            the increment jumps; aggressive: the most blocks that were ranked with robust coverage.
+        combination: None where nothing fulfils the condition.
+        limit: the drop that the condition allows, a fraction; None where it has none.
+    """
+
+    name: LevelName
+    combination: Combination | None
+    limit: float | None
+
+
+@dataclass(frozen=True)
+class Essential:
+    """A block that must never go: without it the model loses more than `threshold` of its accuracy.
+
+    Attributes:
+        combination: the block alone, with drop, interval, n and coverage.
+        share: of the mean baseline accuracy that is lost, a fraction.
+        worst: name of the dataset that is hit hardest, and its drop.
+    """
+
+    combination: Combination
+    share: float
+    worst: tuple[str, float]
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """For one number removed, plain means and dataset-adjusted drops name different winners."""
+
+    number: int
+    plain: Combination
+    adjusted: Combination
+    plain_adjusted_drop: float
+    adjusted_adjusted_drop: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a user asked for instead of a number of blocks.
+
+    Attributes:
+        kind: `max_drop` (fraction), `speedup` (ratio above 1) or `params` (share that stays, 0..1).
+        value: as asked.
+        number: blocks to be removed; None where the target cannot be met with what was measured.
+        combination: the best one of that number; None likewise.
+        reached: the drop, the estimated speed-up or the share of parameters of `combination`.
+        exact: False for speed-ups (estimated from block counts) and where the parameters per block
+            are unknown.
+    """
+
+    kind: Literal["max_drop", "speedup", "params"]
+    value: float
+    number: int | None
+    combination: Combination | None
+    reached: float | None
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """All recommendations of one result set.
+
+    Attributes:
+        num_blocks: of the unpruned stack.
+        num_datasets: in the result set.
+        min_coverage: of the independent and stepwise rankings.
+        robust_coverage: of the robust rankings.
+        independent: by number removed, every ranked combination, best first.
+        robust: the same with `robust_coverage`.
+        stepwise: the path whose blocks are removed one after the other.
+        levels: conservative, balanced, aggressive.
+        essential: blocks that must never go, the most damaging first.
+        adjusted: dataset-adjusted drop (two-way additive model) of every ranked combination.
+        disagreements: where adjusted and plain drops name different winners.
+        targets: one for each target that was asked for.
+    """
+
+    num_blocks: int
+    num_datasets: int
+    min_coverage: int
+    robust_coverage: int
+    independent: Mapping[int, Ranking]
+    robust: Mapping[int, Ranking]
+    stepwise: StepwisePath
+    levels: tuple[Level, ...]
+    essential: tuple[Essential, ...]
+    adjusted: Mapping[tuple[int, ...], float]
+    disagreements: tuple[Disagreement, ...]
+    targets: tuple[Target, ...] = ()

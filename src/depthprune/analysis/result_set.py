@@ -1,0 +1,42 @@
+"""What an analysis starts from: everything measured of one model, one split of each dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from depthprune.analysis.combinations import DatasetMeasurements
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """Single-block drops of one dataset on its training and its validation split, by block."""
+
+    dataset: str
+    train: Mapping[int, float]
+    validation: Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class ResultSet:
+    """Results of one model over datasets, from a study or from files.
+
+    Attributes:
+        model: its name, or the folder where it is unknown.
+        num_blocks: of the unpruned stack.
+        datasets: one split each, by name.
+        splits: the split of each dataset, by dataset name.
+        comparisons: datasets whose training and validation splits were both measured.
+        problems: what was wrong in the files, and whether it was left out; for people.
+        parameters: of the whole model; None when unknown.
+        block_parameters: of each block; None when unknown.
+    """
+
+    model: str
+    num_blocks: int
+    datasets: tuple[DatasetMeasurements, ...]
+    splits: Mapping[str, str]
+    comparisons: tuple[SplitScores, ...] = ()
+    problems: tuple[str, ...] = ()
+    parameters: int | None = None
+    block_parameters: tuple[int, ...] | None = None

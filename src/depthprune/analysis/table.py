@@ -1,0 +1,78 @@
+"""Drops as one matrix: removals by datasets, NaN where a removal was not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthprune.analysis.combinations import DatasetMeasurements
+from depthprune.base.removal import Removal
+
+
+@dataclass(frozen=True)
+class DropTable:
+    """What every finding is computed from; R removals, D datasets.
+
+    A cell that was not measured is NaN in `drops` and `accuracies` and 0 in `num_samples`; it never
+    counts as a drop of 0.
+
+    Attributes:
+        num_blocks: of the unpruned stack.
+        removals: ordered by number of blocks and blocks; the baseline is not among them.
+        datasets: names, in the order given.
+        task_types: of the datasets, in their order; empty where unknown.
+        baselines: accuracy of the unpruned model, float64 of shape (D,); NaN where unknown.
+        drops: fractions, float64 of shape (R, D).
+        accuracies: float64 of shape (R, D).
+        num_samples: int64 of shape (R, D); 0 where unknown.
+    """
+
+    num_blocks: int
+    removals: tuple[Removal, ...]
+    datasets: tuple[str, ...]
+    task_types: tuple[str, ...]
+    baselines: NDArray[np.float64]
+    drops: NDArray[np.float64]
+    accuracies: NDArray[np.float64]
+    num_samples: NDArray[np.int64]
+
+    @property
+    def coverage(self) -> NDArray[np.int64]:
+        """On how many datasets each removal was measured, shape (R,)."""
+        return np.asarray((~np.isnan(self.drops)).sum(axis=1), dtype=np.int64)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """How many blocks each removal leaves out, shape (R,)."""
+        return np.fromiter(map(len, self.removals), dtype=np.int64, count=len(self.removals))
+
+
+def drop_table(datasets: Sequence[DatasetMeasurements], num_blocks: int) -> DropTable:
+    """Return the matrix of what was measured on each dataset."""
+    removals = sorted(
+        {removal for dataset in datasets for removal in dataset.measurements},
+        key=lambda removal: (len(removal), removal),
+    )
+    rows = {removal: row for row, removal in enumerate(removals)}
+    shape = len(removals), len(datasets)
+    drops, accuracies = np.full(shape, np.nan), np.full(shape, np.nan)
+    num_samples = np.zeros(shape, dtype=np.int64)
+    for column, dataset in enumerate(datasets):
+        for removal, measurement in dataset.measurements.items():
+            cell = rows[removal], column
+            drops[cell] = dataset.drop(removal)
+            accuracies[cell] = measurement.accuracy
+            num_samples[cell] = measurement.num_samples
+    return DropTable(
+        num_blocks=num_blocks,
+        removals=tuple(removals),
+        datasets=tuple(dataset.dataset for dataset in datasets),
+        task_types=tuple(dataset.task_type for dataset in datasets),
+        baselines=np.array([dataset.baseline.accuracy for dataset in datasets], dtype=np.float64),
+        drops=drops,
+        accuracies=accuracies,
+        num_samples=num_samples,
+    )
