@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from depthprune.base.errors import RemovalError
 from depthprune.base.removal import parse_removal
 from depthprune.cli.options import DataFlags, Language, ModelFlags, study_folder
 from depthprune.cli.outcome import show
-from depthprune.search import Ablation, BeamSearch, SearchSpace, Strategy
+from depthprune.search.options import SearchOptions
 from depthprune.search.pipeline import SearchRequest, search_model
 
 Model = Annotated[
@@ -35,9 +34,6 @@ MinDrop = Annotated[
     float,
     Parameter(help="The smallest mean drop that is ranked; -1 ranks improvements too."),
 ]
-DEFAULT_MOST = 4
-"""Blocks removed together at most, where the model has enough."""
-
 AsJson = Annotated[
     bool, Parameter(name="--json", help="Print one JSON object on stdout, for scripts.")
 ]
@@ -65,7 +61,7 @@ def profile(
         depthprune profile Qwen/Qwen2.5-VL-3B-Instruct --task okvqa text_vqa
         depthprune profile ./model --task okvqa --split train validation
     """
-    request = _request(model, output, protect, run, data, Ablation)
+    request = _request(model, output, protect, run, data, SearchOptions("ablation"))
     show(search_model(request), as_json=json, lang=lang)
 
 
@@ -103,13 +99,8 @@ def search(
 
     """
 
-    def strategy(space: SearchSpace) -> Strategy:
-        most = min(DEFAULT_MOST, space.num_blocks - 1)
-        return BeamSearch(
-            space, beam_width, most if max_blocks_to_remove is None else max_blocks_to_remove
-        )
-
-    outcome = search_model(_request(model, output, protect, run, data, strategy))
+    options = SearchOptions(width=beam_width, max_removed=max_blocks_to_remove)
+    outcome = search_model(_request(model, output, protect, run, data, options))
     show(outcome, as_json=json, min_coverage=min_coverage, min_drop=min_drop, lang=lang)
 
 
@@ -119,14 +110,14 @@ def _request(
     protect: tuple[str, ...],
     run: ModelFlags,
     data: DataFlags,
-    strategy: Callable[[SearchSpace], Strategy],
+    search: SearchOptions,
 ) -> SearchRequest:
     return SearchRequest(
         model=run.options(model, download=data.download),
         tasks=data.tasks(model),
         splits=data.split,
         folder=study_folder(output, model),
-        strategy=strategy,
+        search=search,
         num_samples=data.samples,
         seed=data.seed,
         protect=_blocks(protect),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +13,7 @@ from depthprune.base.files import check_can_make
 from depthprune.base.log import logger
 from depthprune.base.progress import Progress, progress
 from depthprune.search.beam import BeamSearch
+from depthprune.search.options import SearchOptions
 from depthprune.search.runner import RunReport, run, split_record
 from depthprune.search.space import SearchSpace
 from depthprune.search.strategy import Foreseeable, Strategy
@@ -68,20 +69,29 @@ class SearchRequest:
         tasks: what it is measured on.
         splits: of each task; every split is searched by itself, `train+validation` is one split.
         folder: of the study.
-        strategy: makes the strategy for the space of admissible removals.
+        search: which strategy, and how far it goes.
         num_samples: of each split; None means all.
-        seed: chooses the samples.
+        seed: chooses the samples, and what an evolutionary search tries.
         protect: blocks that always stay.
+        joint: search once, on the mean drop over all tasks; else each task by itself.
+        task_weights: of every task in that mean, by name; empty means equal weights.
+        complete: the best combinations of each number removed that are measured on every dataset
+            in the end; 0 leaves them as the search did.
+        warm_start: the proxy (see `importance.proxies`) that proposes removals first.
     """
 
     model: ModelOptions
     tasks: tuple[Task, ...]
     splits: tuple[str, ...]
     folder: Path
-    strategy: Callable[[SearchSpace], Strategy]
+    search: SearchOptions = field(default_factory=SearchOptions)
     num_samples: int | None = 1000
     seed: int = 0
     protect: frozenset[int] = frozenset()
+    joint: bool = False
+    task_weights: Mapping[str, float] = field(default_factory=dict)
+    complete: int = 0
+    warm_start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,7 @@ def search_model(request: SearchRequest) -> SearchOutcome:
     loaded, stack = _load(request.model)
     record = model_record(loaded, stack, request.model.name)
     space = SearchSpace(stack.num_blocks, request.protect, _admissible_in(stack))
-    strategy = request.strategy(space)
+    strategy = request.search.build(space, seed=request.seed)
     with progress("measuring", _work(strategy, splits)) as bar:
         evaluator = _evaluator(loaded, request.model, bar)
         with Study.open(request.folder, model=record) as study:

@@ -1,0 +1,84 @@
+"""How to search, as plain values: what a command line or a file says, and the strategy it means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Literal
+
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.removal import Removal
+from depthprune.search.ablation import Ablation
+from depthprune.search.beam import BeamSearch
+from depthprune.search.space import SearchSpace
+from depthprune.search.strategy import Strategy
+
+StrategyName = Literal["ablation", "beam", "greedy", "exhaustive", "evolutionary"]
+"""`ablation` removes every block alone; the others go on with several at once."""
+
+USUAL_MOST = 4
+"""Blocks removed together at most, where nothing else is said."""
+
+USUAL_MOST_EXHAUSTIVE = 2
+"""The same for the search that measures everything: pairs."""
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Which strategy, and how far it goes.
+
+    Attributes:
+        strategy: see `StrategyName`.
+        width: of the beam: removals kept in each step.
+        max_removed: the largest number of blocks removed together. None takes 4 (2 for the
+            exhaustive search), and with `max_drop` as many as the drop allows.
+        max_drop: the largest drop (a fraction) of a removal that is searched further; None: any.
+        offspring: new removals in each generation of the evolutionary search.
+        generations: of the evolutionary search.
+        exhaustive_limit: the most removals an exhaustive search may have.
+
+    Raises:
+        DepthpruneError: `max_drop` is no fraction.
+    """
+
+    strategy: StrategyName = "beam"
+    width: int = 3
+    max_removed: int | None = None
+    max_drop: float | None = None
+    offspring: int = 16
+    generations: int = 10
+    exhaustive_limit: int = 20_000
+
+    def __post_init__(self) -> None:
+        if self.max_drop is not None and not (isfinite(self.max_drop) and self.max_drop <= 1):
+            raise DepthpruneError(
+                f"a drop of at most {self.max_drop} is no limit",
+                where="--max-drop",
+                mend="give a fraction: 0.05 is five percentage points",
+            )
+
+    def most_removed(self, space: SearchSpace) -> int:
+        """Return the largest number of blocks that may be removed together."""
+        if self.max_removed is not None:
+            return self.max_removed
+        possible = min(space.num_blocks - len(space.protect), space.num_blocks - 1)
+        if self.max_drop is not None:
+            return possible
+        usual = USUAL_MOST_EXHAUSTIVE if self.strategy == "exhaustive" else USUAL_MOST
+        return min(usual, possible)
+
+    def build(self, space: SearchSpace, seeds: Sequence[Removal] = (), seed: int = 0) -> Strategy:
+        """Return the strategy.
+
+        Args:
+            space: the removals that may be considered.
+            seeds: removals that are proposed first.
+            seed: of the random choices of the evolutionary search.
+
+        Raises:
+            DepthpruneError: an option is out of range.
+        """
+        if self.strategy == "ablation":
+            return Ablation(space)
+        return BeamSearch(space, self.width, self.most_removed(space))
