@@ -6,10 +6,12 @@ import json
 import math
 
 import pytest
+from rich.cells import cell_len
 
 from depthprune.analysis import Interval, summarise
 from depthprune.importance import RankAgreement
 from depthprune.report import tables
+from depthprune.report.language import catalogue
 from depthprune.report.listing import task_table
 from depthprune.report.summary import summary_parts, summary_value
 from depthprune.report.tables import agreement_table, as_text, blocks, interval_text, percent
@@ -102,3 +104,36 @@ def test_an_agreement_without_order_is_a_dash() -> None:
 def test_every_task_is_listed() -> None:
     text = as_text([task_table(list_tasks())], width=200)
     assert all(task.name in text for task in list_tasks())
+
+
+def chinese_summary(width: int) -> list[str]:
+    return as_text(summary_parts(summarise(eight_datasets(), 16), lang="zh"), width).splitlines()
+
+
+def test_chinese_tables_fit_and_align() -> None:
+    lines = chinese_summary(tables.MAX_WIDTH)
+    assert max(map(cell_len, lines)) <= tables.MAX_WIDTH
+    start = next(number for number, line in enumerate(lines) if "受影响最大的数据集" in line)
+    header, rule, *rows = lines[start : start + 18]
+    assert {cell_len(header), cell_len(rule)} == {cell_len(row) for row in rows}
+    place = cell_len(header[: header.index("数据集数") + len("数据集数")])
+    assert {_until(row, place)[-1] for row in rows} == {"8"}
+
+
+def test_no_cell_of_a_chinese_summary_is_cut_off_at_100_columns() -> None:
+    text = "\n".join(chinese_summary(tables.MAX_WIDTH))
+    assert "…" not in text
+    assert text.count("demo_coco_2014_vqa") >= 2
+
+
+def test_a_chinese_summary_holds_no_english_text() -> None:
+    text = "\n".join(chinese_summary(400))
+    sentences = [english for english in catalogue() if len(english.split()) > 1]
+    assert [english for english in sentences if english in text] == []
+
+
+def _until(line: str, cells: int) -> str:
+    """Return the beginning of a line that takes this many terminal cells."""
+    while cell_len(line) > cells:
+        line = line[:-1]
+    return line
