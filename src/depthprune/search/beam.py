@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from depthprune.base.drops import settled
 from depthprune.base.errors import RemovalError
 from depthprune.base.removal import Removal
-from depthprune.search.space import SearchSpace
+from depthprune.search.space import SearchSpace, within
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,11 @@ class BeamStep:
 
     Attributes:
         number: the step, counted from 1; the number of blocks that its candidates remove.
-        candidates: every removal of this step, each once, ascending.
+        candidates: every removal of this step, the seeds of this size among them, each once,
+            ascending.
         missing: the candidates that are not measured yet.
-        beam: the best candidates, best first; empty while some are missing.
+        beam: the best candidates within the largest drop allowed, best first; empty while some
+            are missing.
     """
 
     number: int
@@ -44,19 +46,20 @@ class BeamSearch:
     space: SearchSpace
     width: int = 3
     max_removed: int = 4
+    max_drop: float | None = None
+    seeds: tuple[Removal, ...] = ()
 
     def __post_init__(self) -> None:
         if self.width < 1:
             raise RemovalError(f"a beam of width {self.width} keeps nothing", mend="use 1 or more")
-        most = self.space.num_blocks - 1
-        if not 1 <= self.max_removed <= most:
-            raise RemovalError(
-                f"{self.max_removed} blocks cannot be removed from {self.space.num_blocks}",
-                mend=f"choose between 1 and {most}",
-            )
+        self.space.check_limits(self.max_removed, self.max_drop)
+        self.space.proposals(self.seeds, self.max_removed)
 
     def ask(self, drops: Mapping[Removal, float]) -> Sequence[Removal]:
-        """Return the candidates of the first unfinished step that are not measured yet."""
+        """Return the seeds that are not measured yet, then step by step the candidates."""
+        seeds = tuple(seed for seed in self._seeds() if seed not in drops)
+        if seeds:
+            return seeds
         for step in self.steps(drops):
             if step.missing:
                 return step.missing
@@ -64,28 +67,33 @@ class BeamSearch:
 
     def steps(self, drops: Mapping[Removal, float]) -> Iterator[BeamStep]:
         """Yield the steps as far as `drops` tells them; the last may have missing candidates."""
+        seeds = self._seeds()
         parents: tuple[Removal, ...] = ((),)
         for number in range(1, self.max_removed + 1):
-            candidates = tuple(
-                sorted({child for parent in parents for child in self.space.extend(parent)})
-            )
+            children = {child for parent in parents for child in self.space.extend(parent)}
+            children.update(seed for seed in seeds if len(seed) == number)
+            candidates = tuple(sorted(children))
             missing = tuple(removal for removal in candidates if removal not in drops)
             if missing:
                 yield BeamStep(number, candidates, missing, ())
                 return
             parents = self._best(candidates, drops)
             yield BeamStep(number, candidates, (), parents)
-            if not parents:
+            if not parents and all(len(seed) <= number for seed in seeds):
                 return
 
     def most_evaluations(self) -> int:
         """Return an upper bound on the removals this search measures, for the time left."""
-        free = self.space.num_blocks - len(self.space.protect)
+        free = len(self.space.free)
         later = range(1, min(self.max_removed, free))
-        return free + sum(self.width * (free - taken) for taken in later)
+        seeds = sum(len(seed) > 1 for seed in self._seeds())
+        return free + sum(self.width * (free - taken) for taken in later) + seeds
+
+    def _seeds(self) -> tuple[Removal, ...]:
+        return self.space.proposals(self.seeds, self.max_removed)
 
     def _best(
         self, candidates: tuple[Removal, ...], drops: Mapping[Removal, float]
     ) -> tuple[Removal, ...]:
-        ranked = sorted(candidates, key=lambda removal: (settled(drops[removal]), removal))
-        return tuple(ranked[: self.width])
+        kept = [removal for removal in candidates if within(drops[removal], self.max_drop)]
+        return tuple(sorted(kept, key=lambda one: (settled(drops[one]), one))[: self.width])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from depthprune.base.drops import settled
 from depthprune.base.errors import RemovalError
-from depthprune.base.removal import Removal, check_removal
+from depthprune.base.removal import Removal, check_removal, make_removal
 
 
 def everything_is_admissible(removal: Removal) -> bool:
@@ -53,3 +55,63 @@ class SearchSpace:
             if block not in taken
         )
         return [candidate for candidate in larger if self.admissible(candidate)]
+
+    @property
+    def free(self) -> tuple[int, ...]:
+        """The blocks that are not protected, ascending."""
+        return tuple(block for block in range(self.num_blocks) if block not in self.protect)
+
+    @property
+    def most_removed(self) -> int:
+        """The largest number of blocks that can be removed at once."""
+        return min(len(self.free), self.num_blocks - 1)
+
+    def admits(self, removal: Removal) -> bool:
+        """Return whether a removal of existing blocks may be asked for; the baseline may not."""
+        return (
+            0 < len(removal) < self.num_blocks
+            and self.protect.isdisjoint(removal)
+            and self.admissible(removal)
+        )
+
+    def proposals(self, seeds: Iterable[Removal], max_removed: int) -> tuple[Removal, ...]:
+        """Return the seeds that a search may ask for, each once, in the order given.
+
+        Left out without a word, because somebody who proposes need not know the limits: the
+        baseline, removals of more than `max_removed` blocks, of a protected block, and those that
+        the architecture cannot express.
+
+        Raises:
+            RemovalError: a seed is malformed or names a block that does not exist: it was made for
+                another model.
+        """
+        known = dict.fromkeys(make_removal(seed) for seed in seeds)
+        for removal in known:
+            for block in removal:
+                check_removal((block,), self.num_blocks)
+        return tuple(
+            removal for removal in known if len(removal) <= max_removed and self.admits(removal)
+        )
+
+    def check_limits(self, max_removed: int, max_drop: float | None) -> None:
+        """Refuse limits that no search in this space can keep to.
+
+        Raises:
+            RemovalError: `max_removed` leaves no block or removes none, or `max_drop` is no number.
+        """
+        most = self.num_blocks - 1
+        if not 1 <= max_removed <= most:
+            raise RemovalError(
+                f"{max_removed} blocks cannot be removed from {self.num_blocks}",
+                mend=f"choose between 1 and {most}",
+            )
+        if max_drop is not None and math.isnan(max_drop):
+            raise RemovalError(
+                "the largest drop allowed is not a number",
+                mend="give a fraction, such as 0.05 for five points, or no limit",
+            )
+
+
+def within(drop: float, max_drop: float | None) -> bool:
+    """Return whether a drop is at most `max_drop`, rounding noise aside; None is no limit."""
+    return max_drop is None or settled(drop) <= max_drop
