@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,27 @@ def show(
     lang: Lang = "en",
 ) -> None:
     """Summarise a search: print it, write `summary.txt` and the comparisons of the splits."""
+    parts, value = findings(outcome, min_coverage=min_coverage, min_drop=min_drop, lang=lang)
+    write_text(outcome.folder / SUMMARY, as_text(parts))
+    print_findings([*parts, *closing(outcome, lang)], value, as_json=as_json)
+
+
+def print_findings(
+    parts: Sequence[RenderableType], value: Mapping[str, Any], *, as_json: bool
+) -> None:
+    """Print the tables and lines for people, or the value for scripts."""
+    if as_json:
+        print(json.dumps(value, indent=1))
+        return
+    console = Console(markup=False)
+    for part in parts:
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+
+
+def findings(
+    outcome: SearchOutcome, *, min_coverage: int = 2, min_drop: float = 0.0, lang: Lang = "en"
+) -> tuple[list[RenderableType], dict[str, Any]]:
+    """Return the findings of a search for people and for scripts; write the comparisons of splits."""
     with Study.open(outcome.folder, read_only=True) as study:
         keys: dict[str, list[int]] = {}
         for key in outcome.splits:
@@ -50,14 +72,10 @@ def show(
             for split, same_split in keys.items()
         }
     agreements = _compare(summaries, outcome.folder / COMPARISONS)
-    parts = _parts(outcome, summaries, agreements, lang)
-    write_text(outcome.folder / SUMMARY, as_text(parts))
-    if as_json:
-        print(json.dumps(_value(outcome, summaries, agreements), indent=1))
-        return
-    console = Console(markup=False)
-    for part in [*parts, *_closing(outcome, lang)]:
-        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+    return (
+        _parts(outcome, summaries, agreements, lang),
+        _value(outcome, summaries, agreements),
+    )
 
 
 def _parts(
@@ -79,7 +97,8 @@ def _parts(
     return parts
 
 
-def _closing(outcome: SearchOutcome, lang: Lang) -> list[str]:
+def closing(outcome: SearchOutcome, lang: Lang = "en") -> list[str]:
+    """Return the last lines: how much was measured, and where it lies."""
     t = translator(lang)
     report = outcome.report
     if report.measured:
