@@ -57,7 +57,7 @@ def print_findings(
 def findings(
     outcome: SearchOutcome, *, min_coverage: int = 2, min_drop: float = 0.0, lang: Lang = "en"
 ) -> tuple[list[RenderableType], dict[str, Any]]:
-    """Return the findings of a search for people and for scripts; write the comparisons of splits."""
+    """Return what a search found, for people and for scripts; write the comparisons of splits."""
     with Study.open(outcome.folder, read_only=True) as study:
         keys: dict[str, list[int]] = {}
         for key in outcome.splits:
