@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import pytest
@@ -14,13 +13,7 @@ from depthprune.base.errors import RemovalError
 from depthprune.base.removal import Removal
 from depthprune.search import Ablation, BeamSearch, SearchSpace, greedy_search
 from tests.search.conformance import follow, hold_strategy
-
-
-def rugged(removal: Removal) -> float:
-    """Give every removal another drop, with interactions between blocks."""
-    single = sum(((block * 7919) % 101) / 100 for block in removal)
-    pairs = sum(((a * 31 + b * 17) % 23 - 11) / 40 for a, b in itertools.combinations(removal, 2))
-    return single + pairs
+from tests.search.landscapes import rugged
 
 
 def brute_force_beam(num_blocks: int, width: int, depth: int) -> tuple[set[Removal], list[Removal]]:

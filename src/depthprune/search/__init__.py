@@ -5,11 +5,19 @@
 | `Ablation` | ablation.py | every single-block removal |
 | `BeamSearch` | beam.py | one block more for each of the best removals of the step before |
 | `greedy_search` | greedy.py | the same for the one best removal |
+| `ExhaustiveSearch` | exhaustive.py | every removal of up to so many blocks |
+| `EvolutionarySearch` | evolutionary.py | small changes of the best removals of each size |
+| `OneShot` | one_shot.py | the blocks together that cost least alone |
+| `Chain` | chain.py | what its strategies ask for, one after the other |
 """
 
 from depthprune.search.ablation import Ablation
 from depthprune.search.beam import BeamSearch, BeamStep
+from depthprune.search.chain import Chain
+from depthprune.search.evolutionary import EvolutionarySearch
+from depthprune.search.exhaustive import ExhaustiveSearch
 from depthprune.search.greedy import greedy_search
+from depthprune.search.one_shot import OneShot, one_shot_removals
 from depthprune.search.runner import RunReport, run
 from depthprune.search.space import SearchSpace
 from depthprune.search.strategy import Strategy
@@ -18,9 +26,14 @@ __all__ = [
     "Ablation",
     "BeamSearch",
     "BeamStep",
+    "Chain",
+    "EvolutionarySearch",
+    "ExhaustiveSearch",
+    "OneShot",
     "RunReport",
     "SearchSpace",
     "Strategy",
     "greedy_search",
+    "one_shot_removals",
     "run",
 ]

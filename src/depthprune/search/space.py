@@ -62,6 +62,11 @@ class SearchSpace:
         return tuple(block for block in range(self.num_blocks) if block not in self.protect)
 
     @property
+    def unlimited(self) -> bool:
+        """Whether the architecture sets no limits."""
+        return self.admissible is everything_is_admissible
+
+    @property
     def most_removed(self) -> int:
         """The largest number of blocks that can be removed at once."""
         return min(len(self.free), self.num_blocks - 1)

@@ -30,5 +30,8 @@ class Foreseeable(Protocol):
     """A strategy that knows how much it may ask for; progress bars then show the time left."""
 
     def most_evaluations(self) -> int:
-        """Return an upper bound on the number of removals that the whole search measures."""
+        """Return an upper bound on the number of removals that the whole search measures.
+
+        0 when it cannot be foreseen after all.
+        """
         ...
