@@ -6,7 +6,7 @@ Drops are fractions. Arrays follow the order of the `DropTable` they were comput
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from depthprune.base.removal import Removal
 
+PartName = Literal["early", "middle", "late"]
+
 
 @dataclass(frozen=True)
 class Distribution:
-    """Drops in numbers; std is the population's.
+    """Drops (or other values) in numbers; std is the population's.
 
     Attributes:
+        count: of the values; 0 where nothing was measured, and every number is NaN then.
         values: the drops themselves, ascending.
     """
 
@@ -30,6 +33,34 @@ class Distribution:
     median: float
     maximum: float
     values: NDArray[np.float64]
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """The values below which a quarter and three quarters lie, linearly interpolated."""
+        if not self.count:
+            return float("nan"), float("nan")
+        lower, upper = np.quantile(self.values, [0.25, 0.75])
+        return float(lower), float(upper)
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """The share of all values that are at most the value at the same place of `values`."""
+        return np.searchsorted(self.values, self.values, side="right") / max(self.count, 1)
+
+
+@dataclass(frozen=True)
+class BlockDrop:
+    """What removing one block alone costs, over some datasets.
+
+    Attributes:
+        std: population standard deviation over the datasets that measured it.
+        coverage: how many of them measured it.
+    """
+
+    block: int
+    mean: float
+    std: float
+    coverage: int
 
 
 @dataclass(frozen=True)
@@ -44,7 +75,11 @@ class TaskTypeFinding:
             dataset measured (nearly) the same removals.
         block_ranking: blocks with their mean drop over these datasets, least important first.
         best: by number removed, the removal with the smallest mean drop over these datasets, with
-            that drop and its coverage among them.
+            that drop and its coverage among them. Only removals with the largest coverage that
+            any removal of that number has among these datasets are compared, so that one that
+            was measured on the easiest dataset alone cannot win.
+        blocks: the same single-block drops with std and coverage, in the order of the stack.
+        by_number: of the cells of these datasets, by number removed.
     """
 
     task_type: str
@@ -53,6 +88,8 @@ class TaskTypeFinding:
     single_drops: Distribution | None
     block_ranking: tuple[tuple[int, float], ...]
     best: Mapping[int, tuple[Removal, float, int]]
+    blocks: tuple[BlockDrop, ...] = ()
+    by_number: Mapping[int, Distribution] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,11 +100,28 @@ class Position:
         name: `early`, `middle` or `late`: thirds of the stack (for 16 blocks 0-4, 5-10, 11-15).
         blocks: that belong to it, measured or not.
         drops: of the mean single drops of these blocks; None where none was measured.
+        cells: of the single drops of these blocks on every dataset; None likewise.
     """
 
-    name: Literal["early", "middle", "late"]
+    name: PartName
     blocks: tuple[int, ...]
     drops: Distribution | None
+    cells: Distribution | None = None
+
+
+@dataclass(frozen=True)
+class PositionByNumber:
+    """Mean drops of the combinations of one size whose blocks lie in one part of the stack.
+
+    Attributes:
+        name: the part that all blocks of the combination lie in; `mixed` where they do not.
+        number: of blocks removed.
+        drops: of the mean drops of these combinations.
+    """
+
+    name: PartName | Literal["mixed"]
+    number: int
+    drops: Distribution
 
 
 @dataclass(frozen=True)
@@ -81,6 +135,7 @@ class Synergy:
         expected: mean of the summed single drops.
         synergy: actual minus expected; negative = better together than expected.
         coverage: datasets behind it.
+        std: population standard deviation of the synergy over these datasets.
     """
 
     removal: Removal
@@ -88,6 +143,7 @@ class Synergy:
     expected: float
     synergy: float
     coverage: int
+    std: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -116,6 +172,9 @@ class DatasetResponse:
         specific_scores: its own single-block drops, by block.
         generic_agreement: Spearman's rho between its single-block drops and the mean of those of
             the other datasets; None where that is undefined.
+        generic_scores: the mean single-block drop of the other datasets, by block; the blocks
+            that both it and another dataset measured.
+        by_number: of its cells, by number removed.
     """
 
     dataset: str
@@ -126,6 +185,8 @@ class DatasetResponse:
     best: Mapping[int, tuple[Removal, float]]
     specific_scores: Mapping[int, float]
     generic_agreement: float | None
+    generic_scores: Mapping[int, float] = field(default_factory=dict)
+    by_number: Mapping[int, Distribution] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -136,6 +197,7 @@ class Pair:
         pearson, spearman: None below the fewest common combinations, or where one is constant.
         difference: mean of first minus second over the common combinations; None without any.
         same_type: whether both have the same (known) task type.
+        types_known: whether the task types of both are known.
     """
 
     first: str
@@ -145,6 +207,27 @@ class Pair:
     spearman: float | None
     difference: float | None
     same_type: bool
+    types_known: bool = True
+
+
+@dataclass(frozen=True)
+class PairGroup:
+    """How alike the pairs of datasets of the same task type are, or those of different types.
+
+    Pairs with an unknown task type are in neither group.
+
+    Attributes:
+        same_type: which of the two.
+        count: of pairs, defined or not.
+        pearson, spearman: of the pairs where it is defined; None where it is for none.
+        difference: of the absolute mean differences; None likewise.
+    """
+
+    same_type: bool
+    count: int
+    pearson: Distribution | None
+    spearman: Distribution | None
+    difference: Distribution | None
 
 
 @dataclass(frozen=True)
@@ -173,6 +256,12 @@ class Findings:
         overall: of all cells.
         by_number: of the cells of each number removed.
         agreements: train against validation, by dataset.
+        blocks: single-block drops over all datasets, in the order of the stack.
+        positions_by_number: by number removed, then early, middle, late, mixed; only those that
+            were measured.
+        synergies_by_number: of the synergies (not the drops), by number removed.
+        variation_by_coverage: of the coefficients of variation, by coverage.
+        pair_groups: pairs of the same task type, then of different ones.
     """
 
     by_task_type: tuple[TaskTypeFinding, ...]
@@ -184,3 +273,8 @@ class Findings:
     overall: Distribution
     by_number: Mapping[int, Distribution]
     agreements: tuple[SplitAgreement, ...]
+    blocks: tuple[BlockDrop, ...] = ()
+    positions_by_number: tuple[PositionByNumber, ...] = ()
+    synergies_by_number: Mapping[int, Distribution] = field(default_factory=dict)
+    variation_by_coverage: Mapping[int, Distribution] = field(default_factory=dict)
+    pair_groups: tuple[PairGroup, ...] = ()

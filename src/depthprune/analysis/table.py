@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,33 @@ class DropTable:
     def sizes(self) -> NDArray[np.int64]:
         """How many blocks each removal leaves out, shape (R,)."""
         return np.fromiter(map(len, self.removals), dtype=np.int64, count=len(self.removals))
+
+    @property
+    def membership(self) -> NDArray[np.bool_]:
+        """Which blocks each removal leaves out, shape (R, num_blocks)."""
+        sizes = self.sizes
+        blocks = np.fromiter(chain.from_iterable(self.removals), np.int64, count=int(sizes.sum()))
+        members = np.zeros((len(self.removals), self.num_blocks), dtype=np.bool_)
+        members[np.repeat(np.arange(len(self.removals)), sizes), blocks] = True
+        return members
+
+    @property
+    def single_drops(self) -> NDArray[np.float64]:
+        """Drop of each block alone on each dataset, shape (num_blocks, D); NaN where unmeasured."""
+        singles = np.full((self.num_blocks, len(self.datasets)), np.nan)
+        for row in np.flatnonzero(self.sizes == 1):
+            singles[self.removals[row][0]] = self.drops[row]
+        return singles
+
+    @property
+    def rows_by_number(self) -> dict[int, slice]:
+        """Where the removals of each number of blocks stand, by number, ascending."""
+        numbers, starts = np.unique(self.sizes, return_index=True)
+        ends = [*starts[1:], len(self.removals)]
+        return {
+            int(number): slice(int(start), int(end))
+            for number, start, end in zip(numbers, starts, ends, strict=True)
+        }
 
 
 def drop_table(datasets: Sequence[DatasetMeasurements], num_blocks: int) -> DropTable:
