@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from depthprune.base.errors import TaskError
+from depthprune.base.yaml_file import YamlFile, read_yaml
 from depthprune.tasks.python_file import object_of_python_file
 from depthprune.tasks.sources.demo import DemoSource
 from depthprune.tasks.sources.fields import Fields
@@ -110,7 +108,6 @@ TASK_SETTINGS = {
 
 DEPTH = 3
 """Keys are checked this deep: tasks, their fields, and the mappings within those."""
-_TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
 def read_definitions(path: Path) -> list[Task]:
@@ -120,29 +117,16 @@ def read_definitions(path: Path) -> list[Task]:
         TaskError: the file is not such a mapping, or a name stands in it twice; names the line, and
             for a field that does not exist the fields that do.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaskError(f"cannot read the task file: {error}", where=str(path)) from error
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        entries = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or error
-        raise TaskError(f"not a YAML file: {problem}", where=f"{path}{line}") from error
-    except Exception as error:
-        # What PyYAML's constructors meet, such as the date 2024-13-45, comes as Python's own error.
-        raise TaskError(f"not a YAML file: {error}", where=str(path)) from error
-    _check_keys(path, node, DEPTH)
+    file = read_yaml(path, thing="the task file", error=TaskError)
+    file.check_keys(DEPTH, top_name=_task_name)
+    entries = file.content
     if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
         raise TaskError(
             "a task file maps names of tasks to their definitions",
             where=str(path),
             mend="write `my_task:` and below it, indented, `task_type:`, `path:`, ...",
         )
-    return [_to_task(path, node, str(name), entry) for name, entry in entries.items()]
+    return [_to_task(file, str(name)) for name in entries]
 
 
 def check_task_name(name: object, where: str) -> None:
@@ -161,71 +145,16 @@ def check_task_name(name: object, where: str) -> None:
         )
 
 
-def _check_keys(path: Path, node: yaml.Node | None, depth: int) -> None:
-    """Refuse keys that are no text or stand twice, of which YAML keeps the last in silence."""
-    if depth == 0 or not isinstance(node, yaml.MappingNode):
-        return
-    seen: dict[str, int] = {}
-    for key, value in node.value:
-        line = key.start_mark.line + 1
-        if key.tag not in _TEXT_TAGS:
-            raise TaskError(
-                f"the key {getattr(key, 'value', key.tag)} is no text",
-                where=f"{path}, line {line}",
-                mend="write it in quotes",
-            )
-        # Names of tasks are the same with hyphens and underscores.
-        name = key.value.replace("-", "_") if depth == DEPTH else key.value
-        if name in seen:
-            raise TaskError(
-                f"{key.value!r} is defined twice",
-                where=f"{path}, lines {seen[name]} and {line}",
-                mend="rename or delete one of them",
-            )
-        seen[name] = line
-        _check_keys(path, value, depth - 1)
+def _task_name(written: str) -> str:
+    """Return the name of a task; hyphens and underscores are the same."""
+    return written.replace("-", "_")
 
 
-def _to_task(path: Path, node: yaml.Node | None, name: str, entry: dict[str, Any]) -> Task:
-    task_name = name.replace("-", "_")
-    check_task_name(task_name, f"{path}, line {_line_of(node, (name,))}")
-    try:
-        definition = Definition.model_validate(entry)
-    except ValidationError as error:
-        raise _explain(path, node, name, error) from error
-    return definition.to_task(task_name, path.parent)
-
-
-def _explain(path: Path, node: yaml.Node | None, name: str, error: ValidationError) -> TaskError:
-    first = error.errors()[0]
-    location = (name, *(str(part) for part in first["loc"]))
-    field = ".".join(str(part) for part in first["loc"])
-    where = f"{path}, line {_line_of(node, location)}, task {name}"
-    if first["type"] == "extra_forbidden":
-        known = list(FieldNames.model_fields if len(location) > 2 else Definition.model_fields)
-        close = difflib.get_close_matches(location[-1], known, n=2)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
-        return TaskError(
-            f"a task has no field {field!r}", where=where, mend=f"{hint}fields: {', '.join(known)}"
-        )
-    reason = first["msg"].removeprefix("Value error, ")
-    what = f"the field {field!r}: {reason}" if field else reason
-    return TaskError(what, where=where)
-
-
-def _line_of(node: yaml.Node | None, location: Sequence[str]) -> int:
-    """Return the line of the key that `location` leads to, as far as it exists."""
-    line = 1
-    for part in location:
-        if not isinstance(node, yaml.MappingNode):
-            break
-        for key, value in node.value:
-            if str(key.value) == part:
-                line, node = key.start_mark.line + 1, value
-                break
-        else:
-            break
-    return line
+def _to_task(file: YamlFile, written: str) -> Task:
+    name = _task_name(written)
+    check_task_name(name, file.place((written,)))
+    definition = file.validate(Definition, (written,), thing="a task", note=f", task {written}")
+    return definition.to_task(name, file.path.parent)
 
 
 def _names(value: str | list[str]) -> tuple[str, ...]:
