@@ -51,11 +51,11 @@ def rows_to_choose(processor: Any, task: Task, samples: Sequence[Sample]) -> lis
     rows = []
     for index, sample in enumerate(samples):
         prompt = prompt_of(processor, task, sample)
-        options = _options(task, sample)
+        options = options_of(task, sample)
         # A chat template ends where the answer begins; after a plain prompt stands a space.
         space = "" if prompt.is_chat or prompt.text[-1:].isspace() else " "
         texts = [prompt.text + space + option for option in options]
-        rows += _rows_of(processor, index, sample, prompt, texts)
+        rows += rows_of_texts(processor, index, sample, prompt, texts)
     return rows
 
 
@@ -102,7 +102,7 @@ def foretell(model: Any, inputs: Inputs, rows: Sequence[Row]) -> list[list[Likel
     # The token before a continuation foretells its first; its own last one foretells nothing.
     starts = [end - len(row.continuations[0]) - 1 for row, end in zip(rows, ends, strict=True)]
     first, last = min(starts), max(ends) - 1
-    logits = _logits(model, inputs, first, last)
+    logits = logits_between(model, inputs, first, last)
     result = []
     for index, row in enumerate(rows):
         foretold = logits[index, starts[index] - first : ends[index] - 1 - first]
@@ -147,7 +147,7 @@ def choose(task: Task, sample: Sample, found: Sequence[tuple[int, Likelihood]]) 
     by_option = dict(found)
     losses = [
         by_option[place].nll / len(option.encode())
-        for place, option in enumerate(_options(task, sample))
+        for place, option in enumerate(options_of(task, sample))
     ]
     return LETTERS[losses.index(min(losses))]
 
@@ -162,7 +162,12 @@ def reading(found: Likelihood) -> str:
     )
 
 
-def _options(task: Task, sample: Sample) -> tuple[str, ...]:
+def options_of(task: Task, sample: Sample) -> tuple[str, ...]:
+    """Return what the options are as answers: their letters where the prompt shows them.
+
+    Raises:
+        TaskError: a sample has no options, too many, or an empty one.
+    """
     count = len(sample.choices)
     if not 1 <= count <= len(LETTERS) or not all(choice.strip() for choice in sample.choices):
         raise TaskError(
@@ -173,7 +178,7 @@ def _options(task: Task, sample: Sample) -> tuple[str, ...]:
     return tuple(LETTERS[:count]) if "{choices}" in task.prompt else sample.choices
 
 
-def _rows_of(
+def rows_of_texts(
     processor: Any, index: int, sample: Sample, prompt: Prompt, texts: Sequence[str]
 ) -> list[Row]:
     """Return the rows of the texts prompt + option; those that differ in a last token share one."""
@@ -186,7 +191,9 @@ def _rows_of(
     groups: dict[tuple[int, ...], list[int]] = {}
     for option, tokens in enumerate(whole):
         if len(tokens) == start:
-            raise TaskError("an option has no token of its own", where=f"sample {sample.id}")
+            raise TaskError(
+                "what follows the prompt has no token of its own", where=f"sample {sample.id}"
+            )
         groups.setdefault(tokens[start:-1], []).append(option)
     return [
         Row(
@@ -208,7 +215,7 @@ def _common(left: Sequence[int], right: Sequence[int]) -> int:
     return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
 
 
-def _logits(model: Any, inputs: Inputs, first: int, last: int) -> Any:
+def logits_between(model: Any, inputs: Inputs, first: int, last: int) -> Any:
     """Return the logits at positions `first` to `last` (excluded), of all rows."""
     import torch
 

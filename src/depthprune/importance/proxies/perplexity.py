@@ -1,0 +1,61 @@
+"""The proxy that removes: how much worse the reference answers are foretold without each block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+from depthprune.base.errors import ModelError
+from depthprune.base.removal import Removal
+from depthprune.blocks import inadmissible_reason, skip
+from depthprune.evaluate.inputs import Row
+from depthprune.evaluate.likelihood import foretell, foretell_texts
+from depthprune.importance.proxies.calibration import Calibration
+from depthprune.importance.proxies.description import ProxyScores
+
+
+def perplexity_scores(calibration: Calibration) -> ProxyScores:
+    """Return the change of the mean negative log-likelihood when each block is removed (SLEB).
+
+    In nats per token of the references: the logarithm of the factor by which perplexity grows. It
+    is the first step of the paper's algorithm, which removes the block with the least loss and
+    begins again. Blocks that the architecture cannot lose alone have no score.
+
+    Raises:
+        ModelError: the loss is not finite.
+    """
+    whole = _loss(calibration, ())
+    scores = {
+        block: _loss(calibration, (block,)) - whole
+        for block in range(calibration.stack.num_blocks)
+        if inadmissible_reason(calibration.stack, (block,)) is None
+    }
+    return ProxyScores(
+        "perplexity",
+        scores,
+        num_samples=calibration.num_samples,
+        num_tokens=calibration.num_reference_tokens,
+    )
+
+
+def _loss(calibration: Calibration, removal: Removal) -> float:
+    """Return the mean negative log-likelihood per reference token without `removal`, in nats."""
+    import torch
+
+    losses: list[float] = []
+
+    def run(inputs: dict[str, Any], rows: Sequence[Row]) -> None:
+        told = foretell if rows[0].sample.images else foretell_texts
+        losses.extend(found.nll for (found,) in told(calibration.model, inputs, rows))
+
+    with skip(calibration.model, removal, calibration.stack), torch.inference_mode():
+        calibration.read(run, whole_logits=True)
+    loss = sum(losses) / calibration.num_reference_tokens
+    if not isfinite(loss):
+        without = f"without block {removal[0]} " if removal else ""
+        raise ModelError(
+            f"the model overflows {without}and foretells nothing",
+            mend="compute with --dtype float32 or bfloat16, or leave the proxy perplexity out",
+        )
+    return loss
