@@ -59,8 +59,16 @@ class StudyError(DepthpruneError):
     """A study folder that cannot be opened, is in use, or belongs to something else."""
 
 
+class StudyFileError(DepthpruneError):
+    """A study file that cannot be read, or that says what makes no sense."""
+
+
 class LayoutError(DepthpruneError):
     """A result file that is not in a documented layout."""
+
+
+class AnalysisError(DepthpruneError):
+    """A question that what was measured cannot answer, or that makes no sense."""
 
 
 class FileError(DepthpruneError):

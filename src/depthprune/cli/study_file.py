@@ -1,0 +1,211 @@
+"""The study file: one YAML file that names model, tasks, samples and what is to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from depthprune.base.errors import DepthpruneError, StudyFileError
+from depthprune.base.yaml_file import Location, YamlFile, read_yaml
+from depthprune.cli.options import DEMO, DataFlags, ModelFlags, study_folder
+from depthprune.importance.compare import THRESHOLD, TOP_K
+from depthprune.importance.merge import TRAIN_WEIGHT, Method
+from depthprune.report.language import Lang
+from depthprune.search.options import SearchOptions, StrategyName
+
+DEPTH = 3
+"""Keys are checked this deep: sections, their fields, and weights by name within those."""
+
+_Value = TypeVar("_Value")
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _with_defaults(value: Any) -> Any:
+    return {} if value is None else value
+
+
+Names = Annotated[list[str], BeforeValidator(_as_list)]
+"""One name, or a list of them."""
+
+Place = Annotated[Path, Field(strict=False)]
+Places = Annotated[list[Place], BeforeValidator(_as_list)]
+
+
+class _Section(BaseModel):
+    # Strict: `yes` is no number of samples. The example explains every field; a test holds that.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class ModelSection(_Section):
+    """The model, and how it is run: the options of `depthprune search` about the model."""
+
+    source: str
+    dtype: str = ModelFlags.dtype
+    device: str = ModelFlags.device
+    device_map: str | None = ModelFlags.device_map
+    batch_size: Annotated[int, Field(ge=1)] | None = ModelFlags.batch_size
+    stack: str = ModelFlags.stack
+    trust_remote_code: bool = ModelFlags.trust_remote_code
+    revision: str | None = ModelFlags.revision
+
+
+class ProfileSection(_Section):
+    """Every single block alone, on the first split and on the one held out, and how they agree."""
+
+    splits: Annotated[Names, Field(min_length=1, max_length=2)] = ["train", "validation"]
+    threshold: float = Field(default=THRESHOLD, ge=-1, le=1)
+    top_k: int = Field(default=TOP_K, ge=1)
+
+
+class MergeSection(_Section):
+    """One ranking of the blocks from what `profile` measured on all datasets."""
+
+    method: Method = "average"
+    train_val_weight: float = Field(default=TRAIN_WEIGHT, ge=0, le=1)
+    dataset_weights: dict[str, float] = Field(default_factory=dict)
+
+
+class SearchSection(_Section):
+    """The search: the options of `depthprune search`."""
+
+    strategy: StrategyName = SearchOptions.strategy
+    beam_width: int = Field(default=SearchOptions.width, ge=1)
+    max_blocks_to_remove: Annotated[int, Field(ge=1)] | None = SearchOptions.max_removed
+    max_drop: Annotated[float, Field(le=1)] | None = SearchOptions.max_drop
+    offspring: int = Field(default=SearchOptions.offspring, ge=1)
+    generations: int = Field(default=SearchOptions.generations, ge=1)
+    exhaustive_limit: int = Field(default=SearchOptions.exhaustive_limit, ge=1)
+    protect: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
+    joint: bool = False
+    task_weights: dict[str, float] = Field(default_factory=dict)
+    complete: int = Field(default=0, ge=0)
+    warm_start: str | None = None
+    min_coverage: int = Field(default=2, ge=1)
+    min_drop: float = 0.0
+
+
+class StudyContent(_Section):
+    """What a study file says; the shipped example explains every field."""
+
+    model: ModelSection
+    tasks: Names = Field(default_factory=list)
+    task_files: Places = Field(default_factory=list)
+    data_dir: Place | None = None
+    splits: Annotated[Names, Field(min_length=1)] = list(DataFlags.split)
+    num_samples: int = Field(default=DataFlags.num_samples, ge=0)
+    seed: int = DataFlags.seed
+    download: bool = DataFlags.download
+    output: Place | None = None
+    lang: Lang = "en"
+    profile: Annotated[ProfileSection | None, BeforeValidator(_with_defaults)] = None
+    merge: Annotated[MergeSection | None, BeforeValidator(_with_defaults)] = None
+    search: Annotated[SearchSection | None, BeforeValidator(_with_defaults)] = None
+
+    @model_validator(mode="after")
+    def _says_what_to_do(self) -> Self:
+        if not self.tasks and self.model.source != DEMO:
+            raise ValueError("no task is named: add `tasks: [okvqa, text_vqa]`, for example")
+        if self.profile is None and self.search is None:
+            raise ValueError("nothing is to be done: add `profile:` or `search:` or both")
+        if self.merge is not None and self.profile is None:
+            raise ValueError("`merge` needs `profile`, whose scores it merges")
+        return self
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study file that was read; what it says means what the same options would mean.
+
+    Attributes:
+        file: where everything stands, for messages.
+        content: what it says, checked.
+    """
+
+    file: YamlFile
+    content: StudyContent
+
+    @property
+    def model(self) -> str:
+        """The model as the command line would name it; a folder is looked for beside the file."""
+        source = self.content.model.source
+        beside = self._beside(Path(source))
+        is_path = source.startswith((".", "~", "/")) or beside.is_dir()
+        return str(beside) if is_path and source != DEMO else source
+
+    def model_flags(self) -> ModelFlags:
+        """Return the options about the model."""
+        return ModelFlags(**self.content.model.model_dump(exclude={"source"}))
+
+    def data_flags(self, num_samples: int | None = None) -> DataFlags:
+        """Return the options about the data; `num_samples` replaces what the file says."""
+        said = self.content
+        return DataFlags(
+            task=tuple(said.tasks),
+            split=tuple(said.splits),
+            num_samples=said.num_samples if num_samples is None else num_samples,
+            seed=said.seed,
+            data_dir=None if said.data_dir is None else self._beside(said.data_dir),
+            task_file=tuple(self._beside(path) for path in said.task_files),
+            download=said.download,
+        )
+
+    def search_options(self) -> SearchOptions:
+        """Return the options of the search; the usual ones when there is no such section."""
+        section = self.content.search or SearchSection()
+        return SearchOptions(
+            strategy=section.strategy,
+            width=section.beam_width,
+            max_removed=section.max_blocks_to_remove,
+            max_drop=section.max_drop,
+            offspring=section.offspring,
+            generations=section.generations,
+            exhaustive_limit=section.exhaustive_limit,
+        )
+
+    def folder(self) -> Path:
+        """Return the folder of the study."""
+        output = self.content.output
+        return self._beside(study_folder(output, self.model) if output is None else output)
+
+    def blame(self, location: Location, do: Callable[[], _Value]) -> _Value:
+        """Return what `do` returns; an error that names no place gets the line of `location`.
+
+        Raises:
+            DepthpruneError: from `do`.
+        """
+        try:
+            return do()
+        except DepthpruneError as error:
+            if error.where is not None and not error.where.startswith("--"):
+                raise
+            place = f"{self.file.place(location)}, {'.'.join(map(str, location))}"
+            raise type(error)(error.what, where=place, mend=error.mend) from error
+
+    def _beside(self, path: Path) -> Path:
+        """Return a path that is relative to the folder of the file."""
+        return self.file.path.parent / path.expanduser()
+
+
+def read_study_file(path: Path) -> StudyFile:
+    """Read a study file, and check every field.
+
+    Raises:
+        StudyFileError: the file cannot be read, is not YAML, or a field is unknown, missing or of
+            the wrong type; names file, line and field.
+    """
+    file = read_yaml(path, thing="the study file", error=StudyFileError)
+    file.check_keys(DEPTH)
+    if not isinstance(file.content, dict):
+        raise StudyFileError(
+            "the study file is empty" if file.content is None else "a study file maps fields",
+            where=str(path),
+            mend="`depthprune init` writes an example that runs",
+        )
+    return StudyFile(file, file.validate(StudyContent, thing="a study"))
