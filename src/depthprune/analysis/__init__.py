@@ -8,11 +8,13 @@ from depthprune.analysis.combinations import (
     combine,
     rank,
 )
+from depthprune.analysis.gain import Gain, search_gains
 from depthprune.analysis.summary import Summary, summarise
 
 __all__ = [
     "Combination",
     "DatasetMeasurements",
+    "Gain",
     "Interval",
     "Ranking",
     "Summary",
@@ -20,5 +22,6 @@ __all__ = [
     "combine",
     "interval",
     "rank",
+    "search_gains",
     "summarise",
 ]
