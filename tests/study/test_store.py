@@ -117,6 +117,10 @@ def test_measurements_can_leave_out_scores_and_answers(study: Study) -> None:
     add(study, ())
     (full,), (bare,) = study.measurements(), study.measurements(with_samples=False)
     assert bare == replace(full, scores=None, answers=None)
+    (scored,) = study.measurements(with_answers=False)
+    assert scored.answers is None
+    assert full.scores is not None
+    assert np.array_equal(scored.scores, full.scores)
 
 
 @pytest.mark.parametrize(

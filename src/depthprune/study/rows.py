@@ -26,10 +26,9 @@ JOIN split ON split.id = split_id
 JOIN settings ON settings.id = settings_id
 """
 SELECT_BARE_MEASUREMENT = _MEASUREMENT.format(samples="NULL, NULL")
-SELECT_MEASUREMENT = (
-    _MEASUREMENT.format(samples="scores, answers")
-    + "LEFT JOIN samples ON measurement_id = measurement.id\n"
-)
+_SAMPLES = "LEFT JOIN samples ON measurement_id = measurement.id\n"
+SELECT_SCORED_MEASUREMENT = _MEASUREMENT.format(samples="scores, NULL") + _SAMPLES
+SELECT_MEASUREMENT = _MEASUREMENT.format(samples="scores, answers") + _SAMPLES
 
 
 def insert(connection: sqlite3.Connection, table: str, **columns: Any) -> int:

@@ -270,6 +270,7 @@ class Study:
         settings: str | None = None,
         *,
         with_samples: bool = True,
+        with_answers: bool = True,
     ) -> list[Measurement]:
         """Return the measurements, ordered by number of removed blocks and by removal.
 
@@ -277,8 +278,11 @@ class Study:
             split_key: of this split; None means all splits.
             settings: under these settings; None means any.
             with_samples: False leaves out scores and answers, which takes far less memory.
+            with_answers: False leaves out the answers, which take most of that memory.
         """
-        return self._select(split_key, settings, with_samples=with_samples)
+        return self._select(
+            split_key, settings, with_samples=with_samples, with_answers=with_answers
+        )
 
     def drops(self, split_key: int, settings: str) -> dict[Removal, float]:
         """Return the drop of every removal measured on a split: baseline accuracy minus accuracy.
@@ -373,6 +377,7 @@ class Study:
         removal: Removal | None = None,
         *,
         with_samples: bool = True,
+        with_answers: bool = True,
     ) -> list[Measurement]:
         wanted = {
             "split_id = ?": split_key,
@@ -380,7 +385,9 @@ class Study:
             "removal = ?": None if removal is None else rows.pack_removal(removal),
         }
         wanted = {condition: value for condition, value in wanted.items() if value is not None}
-        statement = rows.SELECT_MEASUREMENT if with_samples else rows.SELECT_BARE_MEASUREMENT
+        statement = rows.SELECT_BARE_MEASUREMENT
+        if with_samples:
+            statement = rows.SELECT_MEASUREMENT if with_answers else rows.SELECT_SCORED_MEASUREMENT
         if wanted:
             statement += " WHERE " + " AND ".join(wanted)
         found = self._query(
