@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -40,6 +40,19 @@ class DropTable:
     accuracies: NDArray[np.float64]
     num_samples: NDArray[np.int64]
 
+    def select(self, columns: Sequence[int]) -> DropTable:
+        """Return the same removals on some of the datasets, by their index."""
+        chosen = list(columns)
+        return replace(
+            self,
+            datasets=tuple(self.datasets[column] for column in chosen),
+            task_types=tuple(self.task_types[column] for column in chosen),
+            baselines=self.baselines[chosen],
+            drops=self.drops[:, chosen],
+            accuracies=self.accuracies[:, chosen],
+            num_samples=self.num_samples[:, chosen],
+        )
+
     @property
     def coverage(self) -> NDArray[np.int64]:
         """On how many datasets each removal was measured, shape (R,)."""
@@ -70,11 +83,12 @@ class DropTable:
     @property
     def rows_by_number(self) -> dict[int, slice]:
         """Where the removals of each number of blocks stand, by number, ascending."""
-        numbers, starts = np.unique(self.sizes, return_index=True)
-        ends = [*starts[1:], len(self.removals)]
+        numbers, starts, counts = np.unique(self.sizes, return_index=True, return_counts=True)
         return {
-            int(number): slice(int(start), int(end))
-            for number, start, end in zip(numbers, starts, ends, strict=True)
+            number: slice(start, start + count)
+            for number, start, count in zip(
+                numbers.tolist(), starts.tolist(), counts.tolist(), strict=True
+            )
         }
 
 
