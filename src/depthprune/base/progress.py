@@ -19,6 +19,10 @@ class Progress(Protocol):
         """Say that `amount` units of the total turned out not to be needed."""
         ...
 
+    def grow(self, amount: float) -> None:
+        """Say that `amount` units more turned out to be needed."""
+        ...
+
     def describe(self, text: str) -> None:
         """Show what is being done now."""
         ...
@@ -31,6 +35,9 @@ class Silence:
         """Show nothing."""
 
     def shrink(self, amount: float) -> None:
+        """Show nothing."""
+
+    def grow(self, amount: float) -> None:
         """Show nothing."""
 
     def describe(self, text: str) -> None:
@@ -63,6 +70,9 @@ def progress(description: str, total: float) -> Iterator[Progress]:
 
             def shrink(self, amount: float) -> None:
                 bars.update(task, total=max(0, (bars.tasks[0].total or 0) - amount))
+
+            def grow(self, amount: float) -> None:
+                self.shrink(-amount)
 
             def describe(self, text: str) -> None:
                 bars.update(task, description=text)

@@ -11,6 +11,10 @@ from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
 from depthprune.search.ablation import Ablation
 from depthprune.search.beam import BeamSearch
+from depthprune.search.comparison import Compared
+from depthprune.search.evolutionary import EvolutionarySearch
+from depthprune.search.exhaustive import ExhaustiveSearch
+from depthprune.search.greedy import greedy_search
 from depthprune.search.space import SearchSpace
 from depthprune.search.strategy import Strategy
 
@@ -46,8 +50,8 @@ class SearchOptions:
     width: int = 3
     max_removed: int | None = None
     max_drop: float | None = None
-    offspring: int = 16
-    generations: int = 10
+    offspring: int = 8
+    generations: int = 8
     exhaustive_limit: int = 20_000
 
     def __post_init__(self) -> None:
@@ -62,18 +66,17 @@ class SearchOptions:
         """Return the largest number of blocks that may be removed together."""
         if self.max_removed is not None:
             return self.max_removed
-        possible = min(space.num_blocks - len(space.protect), space.num_blocks - 1)
         if self.max_drop is not None:
-            return possible
+            return space.most_removed
         usual = USUAL_MOST_EXHAUSTIVE if self.strategy == "exhaustive" else USUAL_MOST
-        return min(usual, possible)
+        return min(usual, space.most_removed)
 
     def build(self, space: SearchSpace, seeds: Sequence[Removal] = (), seed: int = 0) -> Strategy:
-        """Return the strategy.
+        """Return the strategy; it ends with the one-shot removals, which it must beat.
 
         Args:
             space: the removals that may be considered.
-            seeds: removals that are proposed first.
+            seeds: removals that are proposed first; an exhaustive search needs none.
             seed: of the random choices of the evolutionary search.
 
         Raises:
@@ -81,4 +84,25 @@ class SearchOptions:
         """
         if self.strategy == "ablation":
             return Ablation(space)
-        return BeamSearch(space, self.width, self.most_removed(space))
+        search = self._search(space, tuple(seeds), seed)
+        return Compared(search, space, self.most_removed(space), self.max_drop)
+
+    def _search(self, space: SearchSpace, seeds: tuple[Removal, ...], seed: int) -> Strategy:
+        most = self.most_removed(space)
+        match self.strategy:
+            case "greedy":
+                return greedy_search(space, most, self.max_drop, seeds)
+            case "exhaustive":
+                return ExhaustiveSearch(space, most, self.max_drop, self.exhaustive_limit)
+            case "evolutionary":
+                return EvolutionarySearch(
+                    space,
+                    most,
+                    self.offspring,
+                    self.generations,
+                    seed=seed,
+                    max_drop=self.max_drop,
+                    seeds=seeds,
+                )
+            case _:
+                return BeamSearch(space, self.width, most, self.max_drop, seeds)

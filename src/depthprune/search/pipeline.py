@@ -12,11 +12,21 @@ from depthprune.base.errors import DepthpruneError, MissingSplitError, TaskError
 from depthprune.base.files import check_can_make
 from depthprune.base.log import logger
 from depthprune.base.progress import Progress, progress
-from depthprune.search.beam import BeamSearch
+from depthprune.base.removal import Removal
+from depthprune.search.complete import Completion, check_best
+from depthprune.search.groups import (
+    complete_groups,
+    group_name,
+    most_work,
+    one_shot_by_key,
+    search_group,
+    weights_by_key,
+)
+from depthprune.search.joint import SplitGroup, check_task_weights, group_splits
 from depthprune.search.options import SearchOptions
-from depthprune.search.runner import RunReport, run, split_record
+from depthprune.search.runner import RunReport, split_record
 from depthprune.search.space import SearchSpace
-from depthprune.search.strategy import Foreseeable, Strategy
+from depthprune.search.warm_start import check_proxy, seeds_of
 from depthprune.study import ModelRecord, Study
 from depthprune.study.views import check_views, write_views
 from depthprune.tasks.load import load_split
@@ -105,6 +115,12 @@ class SearchOutcome:
         report: how much was measured, how much was there already.
         files: the result files.
         inadmissible: reasons by block, for blocks that the architecture cannot lose alone.
+        search: which strategy, and how far it went.
+        joint: whether the splits of one name were searched together.
+        weights: of each split in its joint search, by key, with a sum of 1.
+        one_shot: by key of a split, the one-shot removals by number of blocks, from 2 on; those of
+            a joint search are the same for all its splits.
+        completions: by name of a split, how far its best combinations were measured everywhere.
     """
 
     folder: Path
@@ -113,6 +129,11 @@ class SearchOutcome:
     report: RunReport
     files: tuple[Path, ...]
     inadmissible: dict[int, str]
+    search: SearchOptions = field(default_factory=SearchOptions)
+    joint: bool = False
+    weights: Mapping[int, float] = field(default_factory=dict)
+    one_shot: Mapping[int, Mapping[int, Removal]] = field(default_factory=dict)
+    completions: Mapping[str, Completion] = field(default_factory=dict)
 
 
 def search_model(request: SearchRequest) -> SearchOutcome:
@@ -124,62 +145,130 @@ def search_model(request: SearchRequest) -> SearchOutcome:
     Raises:
         DepthpruneError: with what is wrong; measurements that were finished are kept.
     """
+    weights = check_request(request)
     check_can_make(request.folder)
     splits = load_splits(request.tasks, request.splits, request.num_samples, request.seed)
+    groups = group_splits(splits, joint=request.joint, task_weights=weights)
     loaded, stack = _load(request.model)
     record = model_record(loaded, stack, request.model.name)
     space = SearchSpace(stack.num_blocks, request.protect, _admissible_in(stack))
-    strategy = request.search.build(space, seed=request.seed)
-    with progress("measuring", _work(strategy, splits)) as bar:
+    planned = request.search.build(space, seed=request.seed)
+    with progress("measuring", sum(most_work(planned, group) for group in groups)) as bar:
         evaluator = _evaluator(loaded, request.model, bar)
         with Study.open(request.folder, model=record) as study:
             keys = tuple(study.add_split(split_record(split)) for split in splits)
-            selection = [(key, evaluator.settings) for key in keys]
-            check_views(study, request.folder / RESULTS, selection)
+            check_views(
+                study, request.folder / RESULTS, [(key, evaluator.settings) for key in keys]
+            )
+            report = RunReport(0, 0, 0.0)
+            one_shot: dict[int, dict[int, Removal]] = {}
+            completions: dict[str, Completion] = {}
             try:
-                report = _search_splits(
-                    strategy, study, dict(zip(keys, splits, strict=True)), evaluator, bar
-                )
+                for number, group in enumerate(groups, start=1):
+                    bar.describe(f"{group_name(group)} ({number} of {len(groups)})")
+                    seeds = _seeds(request, loaded, space, group, evaluator.settings, bar)
+                    strategy = request.search.build(space, seeds, request.seed)
+                    bar.grow(most_work(strategy, group) - most_work(planned, group))
+                    report += search_group(strategy, study, group, evaluator, bar)
+                    one_shot |= one_shot_by_key(strategy, study, group, evaluator.settings)
+                if request.complete:
+                    completions = complete_groups(request.complete, study, splits, evaluator, bar)
+                    report = sum((one.report for one in completions.values()), start=report)
             except BaseException:
                 # What stopped the search is what the user must hear of, not that files failed too.
                 with suppress(DepthpruneError):
-                    write_results(study, strategy, keys, evaluator.settings)
+                    write_results(study, request.search, space, keys, evaluator.settings)
                 raise
-            files = write_results(study, strategy, keys, evaluator.settings)
+            files = write_results(study, request.search, space, keys, evaluator.settings)
+            shares = weights_by_key(study, groups)
     return SearchOutcome(
-        request.folder, evaluator.settings, keys, report, tuple(files), _inadmissible(stack)
+        folder=request.folder,
+        settings=evaluator.settings,
+        splits=keys,
+        report=report,
+        files=tuple(files),
+        inadmissible=_inadmissible(stack),
+        search=request.search,
+        joint=request.joint,
+        weights=shares,
+        one_shot=one_shot,
+        completions=completions,
     )
 
 
-def _search_splits(
-    strategy: Strategy,
-    study: Study,
-    splits: Mapping[int, TaskSplit],
-    evaluator: Evaluator,
+def check_request(request: SearchRequest) -> dict[str, float]:
+    """Find what cannot be meant, before anything is loaded; return the weights of the tasks.
+
+    Returns:
+        Weights by task with a sum of 1, empty where none were given.
+
+    Raises:
+        DepthpruneError: weights without a joint search or that do not fit the tasks, a proxy that
+            does not exist or proposes to nobody, a negative number of combinations.
+    """
+    check_best(request.complete)
+    if request.warm_start is not None:
+        if request.search.strategy in ("ablation", "exhaustive"):
+            raise DepthpruneError(
+                f"the strategy {request.search.strategy} measures everything: "
+                "nothing need be proposed first",
+                where="--warm-start",
+                mend="leave it out, or choose the strategy beam, greedy or evolutionary",
+            )
+        check_proxy(request.warm_start)
+    if not request.task_weights:
+        return {}
+    if not request.joint:
+        raise DepthpruneError(
+            "weights of tasks mean something in a joint search only",
+            where="--task-weights",
+            mend="add --joint, or leave the weights out",
+        )
+    return check_task_weights(request.task_weights, [task.name for task in request.tasks])
+
+
+def _seeds(
+    request: SearchRequest,
+    loaded: LoadedModel,
+    space: SearchSpace,
+    group: SplitGroup,
+    settings: str,
     bar: Progress,
-) -> RunReport:
-    report = RunReport(0, 0, 0.0)
-    for number, (key, split) in enumerate(splits.items(), start=1):
-        bar.describe(f"{split.task.name} {split.split} ({number} of {len(splits)})")
-        # What is measured already takes no time: it must not count as work that is still ahead.
-        held = len(study.drops(key, evaluator.settings)) * len(split.samples)
-        bar.shrink(min(held, _work(strategy, [split])))
-        done = run(strategy, study, split, evaluator)
-        bar.shrink(max(0, _work(strategy, [split]) - held - done.measured * len(split.samples)))
-        report += done
-    return report
+) -> tuple[Removal, ...]:
+    """Return what the proxy that was asked for proposes for these splits."""
+    if request.warm_start is None:
+        return ()
+
+    def advance(amount: float) -> None:
+        # How many passes a proxy makes is its own business: what is done was needed.
+        bar.grow(amount)
+        bar.advance(amount)
+
+    return seeds_of(
+        request.warm_start,
+        loaded,
+        group,
+        space,
+        request.search.most_removed(space),
+        request.folder,
+        settings,
+        part=request.model.part,
+        batch_size=request.model.batch_size,
+        on_batch=advance,
+    )
 
 
 def write_results(
-    study: Study, strategy: Strategy, splits: Sequence[int], settings: str
+    study: Study, search: SearchOptions, space: SearchSpace, splits: Sequence[int], settings: str
 ) -> list[Path]:
     """Write the documented result files of some splits into the study's folder."""
-    beam = strategy if isinstance(strategy, BeamSearch) else None
+    limited = search.max_removed is not None or search.max_drop is None
+    several = search.strategy != "ablation"
     return write_views(
         study,
         study.folder / RESULTS,
-        beam_width=beam.width if beam else None,
-        max_blocks_to_remove=beam.max_removed if beam else None,
+        beam_width=search.width if search.strategy == "beam" else None,
+        max_blocks_to_remove=search.most_removed(space) if several and limited else None,
         selection=[(key, settings) for key in splits if study.drops(key, settings)],
     )
 
@@ -247,13 +336,6 @@ def _evaluator(loaded: LoadedModel, options: ModelOptions, bar: Progress) -> Eva
     return ReferenceEvaluator(
         loaded, part=options.part, batch_size=options.batch_size, on_batch=bar.advance
     )
-
-
-def _work(strategy: Strategy, splits: Sequence[TaskSplit]) -> int:
-    """Return how many answers a search takes at most, the baseline included; 0 when unknown."""
-    if not isinstance(strategy, Foreseeable):
-        return 0
-    return (strategy.most_evaluations() + 1) * sum(len(split.samples) for split in splits)
 
 
 def _admissible_in(stack: Stack) -> Callable[[tuple[int, ...]], bool]:

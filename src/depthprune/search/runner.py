@@ -10,6 +10,7 @@ import numpy as np
 
 from depthprune.base.removal import Removal
 from depthprune.evaluate.evaluator import Evaluator
+from depthprune.search.joint import mean_drops
 from depthprune.search.strategy import Strategy
 from depthprune.study import SplitRecord, Study
 from depthprune.tasks.task import TaskSplit
@@ -20,8 +21,8 @@ class RunReport:
     """What one run did.
 
     Attributes:
-        measured: removals that were measured now, the baseline included.
-        reused: measurements of this split that the study held when the run began.
+        measured: removals that were measured now, the baseline included, once for each split.
+        reused: measurements of these splits that the study held when the run began.
         seconds: wall-clock time of the whole run.
     """
 
@@ -55,20 +56,61 @@ def run(strategy: Strategy, study: Study, split: TaskSplit, evaluator: Evaluator
     The baseline is measured first. Each measurement is stored in a transaction of its own, as soon
     as the evaluator returns it.
     """
+    return run_jointly(strategy, study, [split], evaluator)
+
+
+def run_jointly(
+    strategy: Strategy,
+    study: Study,
+    splits: Sequence[TaskSplit],
+    evaluator: Evaluator,
+    weights: Sequence[float] | None = None,
+) -> RunReport:
+    """Follow `strategy` on the mean drop over several splits; every removal is measured on all.
+
+    A removal that only some of the splits hold counts as not measured.
+
+    Args:
+        strategy: is told mean drops.
+        study: where measurements are looked up and stored.
+        splits: of different tasks.
+        evaluator: measures.
+        weights: of the splits in the mean, see `mean_drops`.
+    """
     started = perf_counter()
-    key = study.add_split(split_record(split))
     settings = evaluator.settings
-    reused = len(study.drops(key, settings))
+    keys = [study.add_split(split_record(split)) for split in splits]
+    reused = sum(len(study.drops(key, settings)) for key in keys)
     measured = 0
-    batch: Sequence[Removal] = study.missing(key, [()], settings)
-    while True:
-        for start in range(0, len(batch), evaluator.removals_per_call):
-            part = batch[start : start + evaluator.removals_per_call]
-            _measure(study, key, split, evaluator, part)
-            measured += len(part)
-        batch = strategy.ask(study.drops(key, settings))
-        if not batch:
-            return RunReport(measured, reused, perf_counter() - started)
+    batch: Sequence[Removal] = [()]
+    while batch:
+        measured += measure_missing(study, splits, evaluator, batch)
+        drops = mean_drops([study.drops(key, settings) for key in keys], weights)
+        batch = strategy.ask(drops)
+    return RunReport(measured, reused, perf_counter() - started)
+
+
+def measure_missing(
+    study: Study,
+    splits: Sequence[TaskSplit],
+    evaluator: Evaluator,
+    removals: Sequence[Removal],
+) -> int:
+    """Measure `removals` on every split whose measurement the study lacks; return how many.
+
+    Split by split, so that inputs which do not fit into memory together are prepared once for all
+    removals. What a removal changes in the model is remembered over the splits.
+    """
+    measured = 0
+    for split in splits:
+        key = study.add_split(split_record(split))
+        missing = study.missing(key, removals, evaluator.settings)
+        for start in range(0, len(missing), evaluator.removals_per_call):
+            _measure(
+                study, key, split, evaluator, missing[start : start + evaluator.removals_per_call]
+            )
+        measured += len(missing)
+    return measured
 
 
 def _measure(

@@ -1,0 +1,170 @@
+"""Joint search: one search over several tasks, told the weighted mean of their drops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.removal import Removal
+from depthprune.tasks.task import TaskSplit
+
+WHERE = "--task-weights"
+
+
+@dataclass(frozen=True)
+class SplitGroup:
+    """Splits that one search is about.
+
+    Attributes:
+        splits: one alone, or those of one name of several tasks, which are searched jointly.
+        weights: of the splits in the mean drop, with a sum of 1; None means equal weights.
+    """
+
+    splits: tuple[TaskSplit, ...]
+    weights: tuple[float, ...] | None = None
+
+    @property
+    def num_samples(self) -> int:
+        """Answers that one removal takes."""
+        return sum(len(split.samples) for split in self.splits)
+
+
+def group_splits(
+    splits: Sequence[TaskSplit], *, joint: bool, task_weights: Mapping[str, float]
+) -> list[SplitGroup]:
+    """Return what is searched by itself: every split, or jointly all splits of one name.
+
+    Args:
+        splits: of all tasks.
+        joint: whether tasks are searched together; train and validation never are.
+        task_weights: by task; empty means equal weights. Where a task lacks a split, the weights
+            of the others count.
+
+    Raises:
+        DepthpruneError: only tasks with weight 0 have a split.
+    """
+    if not joint:
+        return [SplitGroup((split,)) for split in splits]
+    by_name: dict[str, list[TaskSplit]] = {}
+    for split in splits:
+        by_name.setdefault(split.split, []).append(split)
+    groups = []
+    for name, members in by_name.items():
+        shares = [task_weights.get(split.task.name, 0.0) for split in members]
+        if task_weights and not sum(shares):
+            raise DepthpruneError(
+                f"the tasks that have a split {name} all have the weight 0",
+                where=WHERE,
+                mend="give one of them a positive weight, or leave this split out",
+            )
+        weights = tuple(share / sum(shares) for share in shares) if task_weights else None
+        groups.append(SplitGroup(tuple(members), weights))
+    return groups
+
+
+def mean_drops(
+    tables: Sequence[Mapping[Removal, float]], weights: Sequence[float] | None = None
+) -> dict[Removal, float]:
+    """Return the weighted mean drop of every removal that all tables hold.
+
+    Args:
+        tables: drops by removal (fractions), one table for each task.
+        weights: one for each table, not negative, with a sum above 0; None means equal weights.
+    """
+    if not tables:
+        return {}
+    shares = [1.0] * len(tables) if weights is None else list(weights)
+    total = sum(shares)
+    first, *others = tables
+    return {
+        removal: sum(
+            share / total * table[removal] for share, table in zip(shares, tables, strict=True)
+        )
+        for removal in first
+        if all(removal in table for table in others)
+    }
+
+
+def parse_task_weights(given: Sequence[str], tasks: Sequence[str]) -> dict[str, float]:
+    """Read weights as users write them: `okvqa=2 doc_qa=1`, or `2 1` in the order of the tasks.
+
+    Hyphens and underscores in names are the same.
+
+    Raises:
+        DepthpruneError: see `check_task_weights`; or a weight is no number.
+    """
+    entries = [entry for text in given for entry in text.split(",") if entry]
+    named = [entry.rpartition("=") for entry in entries]
+    if any(equals for _, equals, _ in named):
+        nameless = [
+            entry for entry, (_, equals, _) in zip(entries, named, strict=True) if not equals
+        ]
+        if nameless:
+            raise DepthpruneError(
+                f"{nameless[0]!r} names no task, but other weights do",
+                where=WHERE,
+                mend="write okvqa=2 doc_qa=1, or the numbers alone in the order of the tasks",
+            )
+        names = [name.replace("-", "_") for name, _, _ in named]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise DepthpruneError(
+                f"{twice[0]} has more than one weight", where=WHERE, mend="give each task one"
+            )
+    elif len(entries) != len(tasks):
+        raise DepthpruneError(
+            f"{len(entries)} weights for {len(tasks)} tasks",
+            where=WHERE,
+            mend=f"give one for each of {', '.join(tasks)}, in this order",
+        )
+    else:
+        names = list(tasks)
+    weights = dict(zip(names, (_number(text) for *_, text in named), strict=True))
+    return check_task_weights(weights, tasks)
+
+
+def check_task_weights(weights: Mapping[str, float], tasks: Sequence[str]) -> dict[str, float]:
+    """Return the weights in the order of the tasks, with a sum of 1.
+
+    Raises:
+        DepthpruneError: a task has no weight, a weight has no task, or a weight is negative or not
+            finite, or all are zero.
+    """
+    strange = sorted(weights.keys() - set(tasks))
+    if strange:
+        raise DepthpruneError(
+            f"{strange[0]} has a weight, but is not among the tasks",
+            where=WHERE,
+            mend=f"the tasks are {', '.join(tasks)}",
+        )
+    absent = [task for task in tasks if task not in weights]
+    if absent:
+        raise DepthpruneError(
+            f"{absent[0]} has no weight", where=WHERE, mend="give each task one; 0 is allowed"
+        )
+    for task, weight in weights.items():
+        if not isfinite(weight) or weight < 0:
+            raise DepthpruneError(
+                f"{weight} cannot be the weight of {task}",
+                where=WHERE,
+                mend="weights are 0 or positive numbers",
+            )
+    total = sum(weights.values())
+    if not total:
+        raise DepthpruneError(
+            "all tasks have the weight 0", where=WHERE, mend="give one of them a positive weight"
+        )
+    return {task: weights[task] / total for task in tasks}
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise DepthpruneError(
+            f"{text!r} is not a number",
+            where=WHERE,
+            mend="write okvqa=2 doc_qa=1, or the numbers alone in the order of the tasks",
+        ) from error
