@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
@@ -13,9 +13,11 @@ from depthprune.base.errors import DepthpruneError, StudyFileError
 from depthprune.base.yaml_file import Location, YamlFile, read_yaml
 from depthprune.cli.options import DEMO, DataFlags, ModelFlags, study_folder
 from depthprune.importance.compare import THRESHOLD, TOP_K
-from depthprune.importance.merge import TRAIN_WEIGHT, Method
+from depthprune.importance.merge import TRAIN_WEIGHT, Merged, Method, merge_scores, parse_weights
+from depthprune.importance.sources import DatasetScores
 from depthprune.report.language import Lang
 from depthprune.search.options import SearchOptions, StrategyName
+from depthprune.search.pipeline import SearchRequest, check_request
 
 DEPTH = 3
 """Keys are checked this deep: sections, their fields, and weights by name within those."""
@@ -36,6 +38,9 @@ Names = Annotated[list[str], BeforeValidator(_as_list)]
 
 Place = Annotated[Path, Field(strict=False)]
 Places = Annotated[list[Place], BeforeValidator(_as_list)]
+
+
+Weight = Annotated[float, Field(ge=0)]
 
 
 class _Section(BaseModel):
@@ -69,7 +74,13 @@ class MergeSection(_Section):
 
     method: Method = "average"
     train_val_weight: float = Field(default=TRAIN_WEIGHT, ge=0, le=1)
-    dataset_weights: dict[str, float] = Field(default_factory=dict)
+    dataset_weights: dict[str, Weight] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _weights_fit_the_method(self) -> Self:
+        if (self.method == "weighted_avg") != bool(self.dataset_weights):
+            raise ValueError("`dataset_weights` belong to the method weighted_avg, and it to them")
+        return self
 
 
 class SearchSection(_Section):
@@ -84,7 +95,7 @@ class SearchSection(_Section):
     exhaustive_limit: int = Field(default=SearchOptions.exhaustive_limit, ge=1)
     protect: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
     joint: bool = False
-    task_weights: dict[str, float] = Field(default_factory=dict)
+    task_weights: dict[str, Weight] = Field(default_factory=dict)
     complete: int = Field(default=0, ge=0)
     warm_start: str | None = None
     min_coverage: int = Field(default=2, ge=1)
@@ -139,6 +150,11 @@ class StudyFile:
         is_path = source.startswith((".", "~", "/")) or beside.is_dir()
         return str(beside) if is_path and source != DEMO else source
 
+    @property
+    def search(self) -> SearchSection:
+        """The section about the search; the usual values when there is none."""
+        return self.content.search or SearchSection()
+
     def model_flags(self) -> ModelFlags:
         """Return the options about the model."""
         return ModelFlags(**self.content.model.model_dump(exclude={"source"}))
@@ -157,25 +173,90 @@ class StudyFile:
         )
 
     def search_options(self) -> SearchOptions:
-        """Return the options of the search; the usual ones when there is no such section."""
-        section = self.content.search or SearchSection()
+        """Return which strategy is asked for, and how far it goes."""
         return SearchOptions(
-            strategy=section.strategy,
-            width=section.beam_width,
-            max_removed=section.max_blocks_to_remove,
-            max_drop=section.max_drop,
-            offspring=section.offspring,
-            generations=section.generations,
-            exhaustive_limit=section.exhaustive_limit,
+            strategy=self.search.strategy,
+            width=self.search.beam_width,
+            max_removed=self.search.max_blocks_to_remove,
+            max_drop=self.search.max_drop,
+            offspring=self.search.offspring,
+            generations=self.search.generations,
+            exhaustive_limit=self.search.exhaustive_limit,
         )
 
     def folder(self) -> Path:
         """Return the folder of the study."""
         output = self.content.output
-        return self._beside(study_folder(output, self.model) if output is None else output)
+        return self._beside(study_folder(None, self.model) if output is None else output)
+
+    def requests(
+        self, output: Path | None = None, num_samples: int | None = None
+    ) -> dict[str, SearchRequest]:
+        """Return what is to be measured: `profile`, `search` or both, in this order.
+
+        Args:
+            output: a folder instead of the one in the file.
+            num_samples: instead of the number in the file; 0 means all.
+
+        Raises:
+            DepthpruneError: there is no such task, or options do not fit each other.
+        """
+        data = self.data_flags(num_samples)
+        common = SearchRequest(
+            model=self.model_flags().options(self.model, download=data.download),
+            tasks=self.blame(("tasks",), lambda: data.tasks(self.model)),
+            splits=data.split,
+            folder=self.folder() if output is None else output,
+            num_samples=data.samples,
+            seed=data.seed,
+        )
+        requests = {}
+        if self.content.profile is not None:
+            splits = tuple(self.content.profile.splits)
+            requests["profile"] = replace(common, splits=splits, search=SearchOptions("ablation"))
+        if self.content.search is not None:
+            search = replace(
+                common,
+                search=self.search_options(),
+                protect=frozenset(self.search.protect),
+                joint=self.search.joint,
+                task_weights=_by_task_name(self.search.task_weights),
+                complete=self.search.complete,
+                warm_start=self.search.warm_start,
+            )
+            self.blame(("search",), lambda: check_request(search))
+            requests["search"] = search
+        if self.content.merge is not None and self.content.merge.dataset_weights:
+            weights = _by_task_name(self.content.merge.dataset_weights)
+            names = [task.name for task in common.tasks]
+            texts = [f"{name}={weight!r}" for name, weight in weights.items()]
+            self.blame(("merge",), lambda: parse_weights(texts, names))
+        return requests
+
+    def merge(self, datasets: Sequence[DatasetScores]) -> Merged:
+        """Return the importance over all datasets, as the section `merge` says.
+
+        Raises:
+            DepthpruneError: the weights do not fit the datasets, or the datasets each other.
+        """
+        section = self.content.merge or MergeSection()
+        weights = _by_task_name(section.dataset_weights) or None
+        return self.blame(
+            ("merge",),
+            lambda: merge_scores(
+                datasets,
+                method=section.method,
+                train_weight=section.train_val_weight,
+                dataset_weights=weights,
+            ),
+        )
 
     def blame(self, location: Location, do: Callable[[], _Value]) -> _Value:
-        """Return what `do` returns; an error that names no place gets the line of `location`.
+        """Return what `do` returns; errors about options name the fields of that name instead.
+
+        Args:
+            location: the section concerned.
+            do: what may go wrong.
 
         Raises:
             DepthpruneError: from `do`.
@@ -183,9 +264,12 @@ class StudyFile:
         try:
             return do()
         except DepthpruneError as error:
-            if error.where is not None and not error.where.startswith("--"):
+            where = error.where or ""
+            if where and not where.startswith("--"):
                 raise
-            place = f"{self.file.place(location)}, {'.'.join(map(str, location))}"
+            option = where.removeprefix("--").replace("-", "_")
+            field = (*location, option) if option and option != "task" else location
+            place = f"{self.file.place(field)}, {'.'.join(map(str, field))}"
             raise type(error)(error.what, where=place, mend=error.mend) from error
 
     def _beside(self, path: Path) -> Path:
@@ -209,3 +293,7 @@ def read_study_file(path: Path) -> StudyFile:
             mend="`depthprune init` writes an example that runs",
         )
     return StudyFile(file, file.validate(StudyContent, thing="a study"))
+
+
+def _by_task_name(weights: Mapping[str, float]) -> dict[str, float]:
+    return {name.replace("-", "_"): weight for name, weight in weights.items()}
