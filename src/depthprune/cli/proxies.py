@@ -1,0 +1,191 @@
+"""`depthprune proxies`: cheap guesses at the importance of blocks, beside what was measured."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from depthprune.base.files import check_can_make
+from depthprune.base.progress import progress
+from depthprune.cli.measure import AsJson, Model, Output
+from depthprune.cli.options import DataFlags, Language, ModelFlags, study_folder
+from depthprune.importance.proxies import PROXIES, ProxyScores, measure_proxies, num_passes
+from depthprune.importance.proxies.agreement import (
+    FIRST_BLOCKS,
+    agreement_with_drops,
+    best_runs,
+    measured_drops,
+)
+from depthprune.importance.proxies.description import check_names
+from depthprune.importance.proxies.files import PROXIES_FOLDER, kept_proxy, write_proxy
+from depthprune.report.language import translator
+from depthprune.report.proxies import SplitProxies, proxies_parts, proxies_value
+from depthprune.search.pipeline import ModelOptions, load_splits, model_record
+from depthprune.study import ModelRecord, Study
+from depthprune.study.store import DATABASE_NAME
+from depthprune.tasks.task import TaskSplit
+
+if TYPE_CHECKING:
+    from depthprune.blocks.models import LoadedModel
+
+LONGEST_RUN = 4
+"""Blocks in the longest run of which the best is shown."""
+
+ALL = "all"
+
+
+def proxies(
+    model: Model,
+    *,
+    proxy: Annotated[
+        tuple[str, ...],
+        Parameter(name=("--proxy", "--proxies"), help=f"all, or some of: {', '.join(PROXIES)}."),
+    ] = (ALL,),
+    output: Output = None,
+    lang: Language = "en",
+    json: AsJson = False,
+    run: ModelFlags = ModelFlags(),  # noqa: B008 - frozen
+    data: DataFlags = DataFlags(),  # noqa: B008 - frozen
+) -> None:
+    """Guess what every block is worth by proxies, and how well they foretell the measured drops.
+
+    A proxy needs no answers: one pass over prompts and reference answers (block_influence,
+    angular_distance, relative_magnitude), gradients (taylor), or the loss without each block
+    (perplexity). Where the study holds the drops of `profile`, also: rank correlation with them.
+
+    Writes proxies/TASK/SPLIT/PROXY.json into the folder of the study, which `select
+    --importance_scores_file` reads. What is there already is not computed again.
+
+    For example:
+
+        depthprune proxies demo --num-samples 64
+        depthprune proxies ./model --task okvqa text_vqa --proxy block_influence taylor
+    """
+    names = check_names(tuple(PROXIES) if ALL in proxy else proxy)
+    folder = study_folder(output, model)
+    check_can_make(folder)
+    tasks = data.tasks(model)
+    splits = load_splits(tasks, data.split, data.samples, data.seed)
+    found = _proxies_of(splits, names, run.options(model, download=data.download), folder)
+    if json:
+        value = {"folder": str(folder / PROXIES_FOLDER), "splits": proxies_value(found)}
+        print(json_module.dumps(value, indent=1))
+        return
+    t = translator(lang)
+    parts = proxies_parts(found, lang=lang)
+    unmeasured = list(dict.fromkeys(one.task for one in found if one.measured is None))
+    if unmeasured:
+        command = f"depthprune profile {model} --task {' '.join(unmeasured)} --output {folder}"
+        parts.append(t("To measure the drops: {command}").format(command=command))
+    parts.append(t("Scores: {folder}").format(folder=folder / PROXIES_FOLDER))
+    console = Console(markup=False)
+    for part in parts:
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+
+
+def _proxies_of(
+    splits: Sequence[TaskSplit], names: tuple[str, ...], options: ModelOptions, folder: Path
+) -> list[SplitProxies]:
+    """Compute what is not kept yet, split by split, and set it beside what the study holds."""
+    from depthprune.blocks import find_stack, load_model
+    from depthprune.evaluate import ReferenceEvaluator
+
+    loaded = load_model(
+        options.source,
+        dtype=options.dtype,
+        device=options.device,
+        device_map=options.device_map,
+        trust_remote_code=options.trust_remote_code,
+        revision=options.revision,
+        download=options.download,
+    )
+    record = model_record(loaded, find_stack(loaded.model, options.part), options.name)
+    settings = ReferenceEvaluator(loaded, part=options.part).settings
+    found = []
+    # Opened first: the folder may be the study of another model.
+    with _study(folder, record) as study:
+        for split, proxies_found in zip(
+            splits, _computed(splits, names, options, folder, loaded, record, settings), strict=True
+        ):
+            found.append(_beside_drops(split, proxies_found, study, settings, record.num_blocks))
+    return found
+
+
+def _computed(
+    splits: Sequence[TaskSplit],
+    names: tuple[str, ...],
+    options: ModelOptions,
+    folder: Path,
+    loaded: LoadedModel,
+    record: ModelRecord,
+    settings: str,
+) -> list[tuple[ProxyScores, ...]]:
+    """Return the proxies of each split; every split's are written as soon as they are known."""
+    kept = [
+        {
+            name: scores
+            for name in names
+            if (scores := kept_proxy(folder, name, split, record, settings)) is not None
+        }
+        for split in splits
+    ]
+    missing = [tuple(name for name in names if name not in each) for each in kept]
+    work = sum(
+        num_passes(wanted, record.num_blocks) * len(split.samples)
+        for wanted, split in zip(missing, splits, strict=True)
+        if wanted
+    )
+    with progress("proxies", work) as bar:
+        for split, each, wanted in zip(splits, kept, missing, strict=True):
+            bar.describe(f"{split.task.name} {split.split}")
+            # One kind after the other, so that a run that is stopped keeps what it has finished.
+            for needs in dict.fromkeys(PROXIES[name].needs for name in wanted):
+                measured = measure_proxies(
+                    [name for name in wanted if PROXIES[name].needs == needs],
+                    loaded,
+                    split,
+                    part=options.part,
+                    batch_size=options.batch_size,
+                    on_batch=bar.advance,
+                )
+                for name, scores in measured.items():
+                    write_proxy(folder, scores, split, record, settings)
+                    each[name] = scores
+    return [tuple(each[name] for name in names) for each in kept]
+
+
+def _beside_drops(
+    split: TaskSplit,
+    found: tuple[ProxyScores, ...],
+    study: Study | None,
+    settings: str,
+    num_blocks: int,
+) -> SplitProxies:
+    measured = None if study is None else measured_drops(study, split, settings)
+    agreements = {
+        scores.name: agreement_with_drops(scores.scores, measured.single)
+        for scores in found
+        if measured is not None
+    }
+    runs = next((scores.runs for scores in found if scores.runs), {})
+    return SplitProxies(
+        split.task.name,
+        split.split,
+        found,
+        measured,
+        agreements,
+        best_runs(runs, LONGEST_RUN),
+        min(FIRST_BLOCKS, num_blocks // 2),
+    )
+
+
+def _study(folder: Path, record: ModelRecord) -> AbstractContextManager[Study | None]:
+    if not (folder / DATABASE_NAME).exists():
+        return nullcontext()
+    return Study.open(folder, model=record, read_only=True)
