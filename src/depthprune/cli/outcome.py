@@ -55,7 +55,12 @@ def print_findings(
 
 
 def findings(
-    outcome: SearchOutcome, *, min_coverage: int = 2, min_drop: float = 0.0, lang: Lang = "en"
+    outcome: SearchOutcome,
+    *,
+    min_coverage: int = 2,
+    min_drop: float = 0.0,
+    show_agreement: bool = True,
+    lang: Lang = "en",
 ) -> tuple[list[RenderableType], dict[str, Any]]:
     """Return what a search found, for people and for scripts; write the comparisons of splits."""
     with Study.open(outcome.folder, read_only=True) as study:
@@ -73,7 +78,7 @@ def findings(
         }
     agreements = _compare(summaries, outcome.folder / COMPARISONS)
     return (
-        _parts(outcome, summaries, agreements, lang),
+        _parts(outcome, summaries, agreements if show_agreement else {}, lang),
         _value(outcome, summaries, agreements),
     )
 
