@@ -61,12 +61,26 @@ def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
         write_text(path, encoded.decode("utf-8"))
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, unique_keys: bool = False) -> Any:
     """Read a JSON file; bare `NaN` and `Infinity` are refused, they are not JSON.
 
+    Args:
+        path: of the file.
+        unique_keys: refuse an object that has a key twice; otherwise its last value counts.
+
     Raises:
-        FileError: the file is missing, unreadable or not JSON (names line and column).
+        FileError: the file is missing, unreadable or not JSON (names line and column), or has a
+            key twice.
     """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise FileError(f"the key {twice!r} occurs twice", where=str(path), mend="keep one")
+        return value
+
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -76,7 +90,11 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise FileError(f"cannot read: {error.strerror or error}", where=str(path)) from error
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=unique if unique_keys else None,
+        )
     except json.JSONDecodeError as error:
         raise FileError(
             f"not valid JSON: {error.msg}",

@@ -15,9 +15,16 @@ from rich.markup import escape
 from depthprune import __version__
 from depthprune.base.errors import DepthpruneError, MissingDependencyError
 from depthprune.base.log import configure_logging
+from depthprune.cli.compare import compare
 from depthprune.cli.demo import demo
+from depthprune.cli.init import init
 from depthprune.cli.inspect import inspect
 from depthprune.cli.measure import profile, search
+from depthprune.cli.merge import merge
+from depthprune.cli.proxies import proxies
+from depthprune.cli.run import run
+from depthprune.cli.scores import scores
+from depthprune.cli.select import select
 from depthprune.cli.tasks import tasks
 
 USER_ERROR = 2
@@ -47,6 +54,11 @@ For example:
     depthprune inspect MODEL                   its blocks, and which can go
     depthprune profile MODEL --task okvqa      the drop of every single block
     depthprune search MODEL --task okvqa       pairs, triples, quads
+    depthprune init                            a study file: all of it at once, by `run`
+    depthprune proxies MODEL --task okvqa      guesses at the drops, quickly
+    depthprune compare --study FOLDER          do train and validation agree?
+    depthprune merge --study FOLDER --output_file merged.json
+    depthprune select --importance_scores_file merged.json --num_active_blocks 12 14
 
 Every option may be written with dashes or with underscores. A command that was stopped goes on
 where it was when it is run again.
@@ -57,7 +69,20 @@ where it was when it is run again.
     default_parameter=Parameter(consume_multiple=True, negative=()),
     error_console=Console(stderr=True),
 )
-for command in (demo, inspect, profile, search, tasks):
+for command in (
+    demo,
+    init,
+    inspect,
+    profile,
+    proxies,
+    run,
+    search,
+    compare,
+    merge,
+    select,
+    scores,
+    tasks,
+):
     app.command(command)
 
 

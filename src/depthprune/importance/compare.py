@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.importance.order import comparable, least_important_first
+from depthprune.importance.sources import DatasetScores, SplitScores
+
+THRESHOLD = 0.9
+TOP_K = 5
+MAX_SHIFT = 2
 
 
 @dataclass(frozen=True)
@@ -21,8 +28,68 @@ class RankAgreement:
     p_value: float | None
 
 
+@dataclass(frozen=True)
+class BlockRanks:
+    """Where one block stands in the two orders.
+
+    Attributes:
+        block: its index.
+        scores: on the first and the second split.
+        ranks: 1 is the least important block; equal scores share their mean rank.
+    """
+
+    block: int
+    scores: tuple[float, float]
+    ranks: tuple[float, float]
+
+    @property
+    def shift(self) -> float:
+        """Rank on the second split minus rank on the first."""
+        return self.ranks[1] - self.ranks[0]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Blocks at one end of the two orders: in common, and on one side only; ascending."""
+
+    common: tuple[int, ...]
+    first_only: tuple[int, ...]
+    second_only: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SplitComparison:
+    """How two splits of one dataset agree about the importance of the blocks.
+
+    Attributes:
+        dataset: with underscores.
+        splits: the first (train) and the second (held out).
+        agreement: Spearman's rho and its p-value.
+        consistent: whether rho reaches the threshold; None where there is no rho.
+        top_k: how many blocks count as the least, and as the most important ones.
+        least: the `top_k` least important blocks of both.
+        most: the `top_k` most important blocks of both.
+        blocks: every block, ascending.
+        disagreeing: those whose rank differs by more than `max_shift` places, the largest first.
+        max_shift: see there.
+    """
+
+    dataset: str
+    splits: tuple[SplitScores, SplitScores]
+    agreement: RankAgreement
+    consistent: bool | None
+    top_k: int
+    least: Overlap
+    most: Overlap
+    blocks: tuple[BlockRanks, ...]
+    disagreeing: tuple[BlockRanks, ...]
+    max_shift: float
+
+
 def rank_agreement(first: Mapping[int, float], second: Mapping[int, float]) -> RankAgreement:
     """Return Spearman's rank correlation of two score sets, by block (Spearman, 1904).
+
+    Equal scores share their mean rank; rounding noise does not make scores different.
 
     Raises:
         DepthpruneError: the two cover different blocks, or fewer than three.
@@ -38,8 +105,107 @@ def rank_agreement(first: Mapping[int, float], second: Mapping[int, float]) -> R
     from scipy.stats import spearmanr
 
     blocks = sorted(first)
-    left, right = ([scores[block] for block in blocks] for scores in (first, second))
+    values = (comparable(scores) for scores in (first, second))
+    left, right = ([scores[block] for block in blocks] for scores in values)
     if len(set(left)) == 1 or len(set(right)) == 1:
         return RankAgreement(None, None)
     result = spearmanr(left, right)
     return RankAgreement(float(result.statistic), float(result.pvalue))
+
+
+def compare_splits(
+    datasets: Sequence[DatasetScores],
+    *,
+    threshold: float = THRESHOLD,
+    top_k: int = TOP_K,
+    max_shift: float = MAX_SHIFT,
+) -> list[SplitComparison]:
+    """Compare the two splits of each dataset; a dataset with one split is left out.
+
+    The orders disagree about a block whose rank differs by more than `max_shift` places.
+
+    Args:
+        datasets: with their splits.
+        threshold: the smallest rho at which two orders are called consistent.
+        top_k: how many of the least and of the most important blocks are held against each other;
+            at most as many as there are.
+        max_shift: places that a rank may differ.
+
+    Raises:
+        DepthpruneError: no dataset has two splits, the splits of one cover different blocks, or an
+            option is out of range.
+    """
+    if not -1 <= threshold <= 1:
+        raise DepthpruneError(
+            f"a rank correlation cannot be {threshold}",
+            where="--threshold",
+            mend="give a number from -1 to 1",
+        )
+    if top_k < 1:
+        raise DepthpruneError(f"{top_k} blocks cannot be compared", where="--top_k")
+    if math.isnan(max_shift) or max_shift < 0:
+        raise DepthpruneError(f"ranks cannot differ by {max_shift}", where="--max_shift")
+    found = [
+        _comparison(one.dataset, one.splits, threshold, top_k, max_shift)
+        for one in datasets
+        if len(one.splits) == 2
+    ]
+    if not found:
+        names = ", ".join(f"{one.dataset} ({one.splits[0].split})" for one in datasets)
+        raise DepthpruneError(
+            f"no dataset was measured on two splits: {names}",
+            mend="measure both: depthprune profile MODEL --split train validation",
+        )
+    return found
+
+
+def _comparison(
+    dataset: str,
+    splits: tuple[SplitScores, SplitScores],
+    threshold: float,
+    top_k: int,
+    max_shift: float,
+) -> SplitComparison:
+    first, second = (one.scores for one in splits)
+    try:
+        agreement = rank_agreement(first, second)
+    except DepthpruneError as error:
+        names = " and ".join(one.split for one in splits)
+        raise DepthpruneError(error.what, where=f"{dataset}, {names}", mend=error.mend) from error
+    top_k = min(top_k, len(first))
+    orders = [least_important_first(scores) for scores in (first, second)]
+    ranks = [_mean_ranks(scores) for scores in (first, second)]
+    blocks = tuple(
+        BlockRanks(block, (first[block], second[block]), (ranks[0][block], ranks[1][block]))
+        for block in sorted(first)
+    )
+    moved = [one for one in blocks if abs(one.shift) > max_shift]
+    rho = agreement.rho
+    return SplitComparison(
+        dataset=dataset,
+        splits=splits,
+        agreement=agreement,
+        # Rounded: the sum behind a rho of exactly 0.9 may end a digit below it.
+        consistent=None if rho is None else round(rho, 12) >= threshold,
+        top_k=top_k,
+        least=_overlap(*(set(order[:top_k]) for order in orders)),
+        most=_overlap(*(set(order[-top_k:]) for order in orders)),
+        blocks=blocks,
+        disagreeing=tuple(sorted(moved, key=lambda one: (-abs(one.shift), one.block))),
+        max_shift=max_shift,
+    )
+
+
+def _overlap(first: set[int], second: set[int]) -> Overlap:
+    common, ours, theirs = (
+        tuple(sorted(blocks)) for blocks in (first & second, first - second, second - first)
+    )
+    return Overlap(common, ours, theirs)
+
+
+def _mean_ranks(scores: Mapping[int, float]) -> dict[int, float]:
+    from scipy.stats import rankdata
+
+    values = comparable(scores)
+    ranks = rankdata([values[block] for block in scores])
+    return dict(zip(scores, map(float, ranks), strict=True))

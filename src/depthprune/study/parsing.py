@@ -49,7 +49,7 @@ def read_part(path: Path, problems: list[Problem]) -> FilePart:
         LayoutError: nothing in the file can be used.
         FileError: the file cannot be read or is not JSON.
     """
-    value = read_json(path)
+    value = read_json(path, unique_keys=path.name == filenames.IMPORTANCE)
     if path.name == filenames.IMPORTANCE:
         return _importance_part(value, path)
     if not isinstance(value, dict):
@@ -66,15 +66,15 @@ def read_comparison(path: Path) -> ImportanceComparison:
         LayoutError: it is not in the documented layout.
         FileError: the file cannot be read or is not JSON.
     """
-    value = read_json(path)
+    value = read_json(path, unique_keys=True)
     if not isinstance(value, dict) or not {"train_scores", "validation_scores"} & set(value):
         raise LayoutError("neither train_scores nor validation_scores", where=str(path))
     where = str(path)
     named = path.stem.removeprefix("importance_comparison_")
     return ImportanceComparison(
         dataset=_name(value, "dataset_name", where, underscores=True) or named.replace("-", "_"),
-        train_scores=_scores(value.get("train_scores", {}), f"{where}, train_scores"),
-        validation_scores=_scores(
+        train_scores=block_scores(value.get("train_scores", {}), f"{where}, train_scores"),
+        validation_scores=block_scores(
             value.get("validation_scores", {}), f"{where}, validation_scores"
         ),
         spearman_correlation=_number(value, "spearman_correlation", where),
@@ -115,8 +115,29 @@ def dataset_name(name: str) -> str:
     return name.replace("-", "_")
 
 
+def block_scores(value: Any, where: str) -> dict[int, float]:
+    """Return scores by block, ascending, of a JSON object `{"0": score, ...}`.
+
+    Raises:
+        LayoutError: a key is no block index or occurs twice, or a score is no finite number.
+    """
+    if not isinstance(value, dict):
+        raise LayoutError("not a JSON object of block: drop", where=where)
+    scores: dict[int, float] = {}
+    for key in value:
+        if not (key.isascii() and key.isdigit() and len(key) < 10):
+            raise LayoutError(f"{key!r} is not a block index", where=where)
+        drop = _number(value, key, where)
+        if drop is None:
+            raise LayoutError(f"block {key} has no number", where=where)
+        if int(key) in scores:
+            raise LayoutError(f"block {int(key)} is listed twice", where=where)
+        scores[int(key)] = drop
+    return dict(sorted(scores.items()))
+
+
 def _importance_part(value: Any, path: Path) -> FilePart:
-    scores = _scores(value, str(path))
+    scores = block_scores(value, str(path))
     results = tuple(RemovalResult((block,), drop) for block, drop in scores.items())
     return FilePart(path, results)
 
@@ -267,22 +288,6 @@ def _check_samples(
             raise LayoutError(
                 f"accuracy is {accuracy}, but the mean of the scores is {mean}", where=where
             )
-
-
-def _scores(value: Any, where: str) -> dict[int, float]:
-    if not isinstance(value, dict):
-        raise LayoutError("not a JSON object of block: drop", where=where)
-    scores: dict[int, float] = {}
-    for key in value:
-        if not (key.isascii() and key.isdigit() and len(key) < 10):
-            raise LayoutError(f"{key!r} is not a block index", where=where)
-        drop = _number(value, key, where)
-        if drop is None:
-            raise LayoutError(f"block {key} has no number", where=where)
-        if int(key) in scores:
-            raise LayoutError(f"block {int(key)} is listed twice", where=where)
-        scores[int(key)] = drop
-    return dict(sorted(scores.items()))
 
 
 def _number(value: Json, key: str, where: str) -> float | None:

@@ -1,0 +1,234 @@
+"""Files of importance scores: read every known layout, find one, tell how many blocks it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from depthprune.base.errors import DepthpruneError, FileError, LayoutError
+from depthprune.base.files import read_json
+from depthprune.study import filenames
+from depthprune.study.parsing import block_scores
+
+FIELDS = ("merged_scores", "train_scores", "importance_scores", "validation_scores")
+"""Where a file may keep its scores, the first that is there and not empty; else it is nothing but
+scores, `{"0": 0.65, ...}`."""
+
+BLOCK_COUNTS = ("num_blocks", "num_total_blocks")
+
+MENTIONED = 8
+"""Blocks that an error message lists at most."""
+
+
+@dataclass(frozen=True)
+class ScoreFile:
+    """Importance scores as a file holds them.
+
+    Attributes:
+        path: of the file.
+        field: one of `FIELDS`; None for a file that is nothing but scores.
+        scores: by block, ascending; higher = more important.
+        num_blocks: of the model, as far as the file says it.
+        instead_of: the file that was asked for, where this one is a substitute.
+    """
+
+    path: Path
+    field: str | None
+    scores: Mapping[int, float]
+    num_blocks: int | None = None
+    instead_of: Path | None = None
+
+
+def read_scores(path: Path) -> ScoreFile:
+    """Read a file of importance scores, in any known layout.
+
+    Raises:
+        FileError: the file is missing, no JSON, holds NaN, or has a key twice.
+        LayoutError: there are no scores in it, a key is no block, or a score is no number.
+    """
+    path = Path(path)
+    value = read_json(path, unique_keys=True)
+    where = str(path)
+    if not isinstance(value, dict):
+        raise LayoutError(
+            "not a JSON object", where=where, mend='scores are written as {"0": 0.65, "1": 0.14}'
+        )
+    field = next((name for name in FIELDS if value.get(name)), None)
+    if field is not None:
+        scores = block_scores(value[field], f"{where}, {field}")
+        return ScoreFile(path, field, scores, _stated_blocks(value, where))
+    strange = next((key for key in value if not key.isdigit()), None)
+    if strange is not None:
+        raise LayoutError(
+            f"there are no scores: none of {', '.join(FIELDS)}, and {strange!r} is not a block",
+            where=where,
+            mend="name a file that `merge`, `profile` or `scores from-removals` has written",
+        )
+    if not value:
+        raise LayoutError("there are no scores in the file", where=where)
+    return ScoreFile(path, None, block_scores(value, where))
+
+
+def find_scores(paths: Sequence[Path]) -> ScoreFile:
+    """Read the first of the files that exists, or else the one single-dataset file beside them.
+
+    When none exists, the folder of the first is searched for `layer_importance_scores.json` and
+    then, with its direct subfolders, for `importance_comparison_{dataset}.json`.
+
+    Raises:
+        FileError: there is no such file and no substitute, or several datasets could be meant.
+        LayoutError: see `read_scores`.
+    """
+    asked = [Path(path) for path in paths]
+    if not asked:
+        raise DepthpruneError("no score file was named", where="--importance_scores_file")
+    for path in asked:
+        if path.exists():
+            return _instead(path, None if path == asked[0] else asked[0])
+    substitutes = _substitutes(asked[0].parent)
+    if len(substitutes) == 1:
+        return _instead(substitutes[0], asked[0])
+    told = ", ".join(map(str, asked))
+    if substitutes:
+        raise FileError(
+            f"there is no such file, and {len(substitutes)} datasets have scores beside it: "
+            f"{', '.join(str(path.relative_to(asked[0].parent)) for path in substitutes[:4])}"
+            f"{', ...' if substitutes[4:] else ''}",
+            where=told,
+            mend=f"name one of them, or merge them: depthprune merge --comparison_dir "
+            f"{asked[0].parent} --output_file {asked[0]}",
+        )
+    raise FileError(
+        "there is no such file, and no single-dataset scores beside it "
+        f"({filenames.IMPORTANCE}, {filenames.comparison_file('*')})",
+        where=told,
+        mend="write it with `depthprune merge`, `profile` or `scores from-removals`",
+    )
+
+
+def count_blocks(found: ScoreFile, given: int | None = None) -> int:
+    """Return how many blocks the model has whose scores these are.
+
+    Known from `given`, the file itself, `provenance.json`, a summary or the full merged file beside
+    it; where none of them tells it, the largest index and one.
+
+    Raises:
+        DepthpruneError: `given` contradicts the file, or is smaller than a block in it.
+        FileError, LayoutError: a file beside it is broken.
+    """
+    largest = max(found.scores)
+    stated = found.num_blocks if found.num_blocks is not None else _blocks_beside(found.path)
+    if given is not None and stated is not None and given != stated:
+        raise DepthpruneError(
+            f"--num_blocks says {given} blocks, the score file {stated}", where=str(found.path)
+        )
+    known = given if given is not None else stated
+    if known is None:
+        return largest + 1
+    if largest >= known:
+        raise LayoutError(
+            f"block {largest} has a score, but the model has {known} blocks (0 to {known - 1})",
+            where=str(found.path),
+            mend="name the scores of this model, or its number of blocks with --num_blocks",
+        )
+    return known
+
+
+def check_complete(
+    scores: Collection[int],
+    num_blocks: int,
+    *,
+    excused: Collection[int] = (),
+    where: str | None = None,
+) -> None:
+    """Check that every block of the model has a score.
+
+    Args:
+        scores: the blocks that have one.
+        num_blocks: of the model.
+        excused: blocks that stay whatever their score; they need none.
+        where: the file concerned.
+
+    Raises:
+        DepthpruneError: with the blocks that have none.
+    """
+    missing = sorted(set(range(num_blocks)) - set(scores) - set(excused))
+    if missing:
+        raise DepthpruneError(
+            f"the scores cover only part of the {num_blocks} blocks: "
+            f"{list_blocks(missing)} {'has' if len(missing) == 1 else 'have'} none",
+            where=where,
+            mend="measure every block (`depthprune profile`); a block that cannot be measured may "
+            "be named in --protect: it then stays",
+        )
+
+
+def list_blocks(blocks: Iterable[int]) -> str:
+    """Return blocks for a message: `block 3`, or `blocks 3, 7, 9`."""
+    named = list(blocks)
+    return f"block{'s' if len(named) != 1 else ''} {', '.join(map(str, named))}"
+
+
+def check_output(path: Path) -> Path:
+    """Return a path that a score file may be written to.
+
+    Raises:
+        FileError: it is a folder, or its name is that of measured results.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileError(
+            "this is a folder",
+            where=str(path),
+            mend=f"name a file, for example {path / 'merged_importance_scores.json'}",
+        )
+    if filenames.is_result_file(path.name) or filenames.is_comparison_file(path.name):
+        raise FileError(
+            "files of this name hold measured results",
+            where=str(path),
+            mend="choose another name, for example merged_importance_scores.json",
+        )
+    return path
+
+
+def _instead(path: Path, asked: Path | None) -> ScoreFile:
+    found = read_scores(path)
+    return ScoreFile(found.path, found.field, found.scores, found.num_blocks, asked)
+
+
+def _substitutes(folder: Path) -> list[Path]:
+    single = folder / filenames.IMPORTANCE
+    if single.is_file():
+        return [single]
+    pattern = filenames.comparison_file("*")
+    return sorted([*folder.glob(pattern), *folder.glob(f"*/{pattern}")])
+
+
+def _stated_blocks(value: Mapping[str, Any], where: str) -> int | None:
+    for name in BLOCK_COUNTS:
+        stated = value.get(name)
+        if stated is None:
+            continue
+        if isinstance(stated, bool) or not isinstance(stated, int) or stated < 1:
+            raise LayoutError(f"{name} is not a number of blocks: {stated!r}", where=where)
+        return stated
+    return None
+
+
+def _blocks_beside(path: Path) -> int | None:
+    full = path.with_name(path.name.removesuffix("_simple.json") + ".json")
+    beside = [path.with_name(filenames.PROVENANCE), path.with_name(filenames.SUMMARY)]
+    if full != path:
+        beside.insert(0, full)
+    for other in beside:
+        if not other.is_file():
+            continue
+        value = read_json(other)
+        if isinstance(value, dict):
+            model = value.get("model")
+            stated = _stated_blocks(value | (model if isinstance(model, dict) else {}), str(other))
+            if stated is not None:
+                return stated
+    return None
