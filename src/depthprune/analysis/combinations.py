@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depthprune.analysis.bootstrap import Interval, bootstrap_drops, interval
+from depthprune.analysis.dataset import DatasetMeasurements
+from depthprune.analysis.table import DropTable, drop_table
 from depthprune.base.drops import settled
 from depthprune.base.removal import Removal
-from depthprune.study.records import Measurement
 
+__all__ = [
+    "Combination",
+    "DatasetMeasurements",
+    "Ranking",
+    "combine",
+    "rank",
+    "removal_draws",
+    "table_combinations",
+    "with_intervals",
+]
 
-@dataclass(frozen=True)
-class DatasetMeasurements:
-    """All measurements of one dataset split, taken on the same samples with the same settings.
-
-    Attributes:
-        dataset: the task's name.
-        task_type: e.g. `VQA`.
-        baseline: of removal `()`.
-        measurements: by removal, the baseline not included.
-        metric: what the scores are, with what it depends on.
-    """
-
-    dataset: str
-    task_type: str
-    baseline: Measurement
-    measurements: Mapping[Removal, Measurement]
-    metric: str = ""
-
-    def drop(self, removal: Removal) -> float:
-        """Return baseline accuracy minus accuracy under `removal`, a fraction."""
-        return self.baseline.accuracy - self.measurements[removal].accuracy
+AT_ONCE = 4096
+"""Combinations whose bootstrap draws are held at once: 64 MiB."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +39,10 @@ class Combination:
         drops: by dataset, only those it was measured on.
         mean: of the drops.
         std: population standard deviation of the drops.
-        accuracy: mean accuracy over these datasets.
-        num_samples: samples behind the drops, over all datasets.
-        interval: paired bootstrap interval of the mean drop; None without per-sample scores.
+        accuracy: mean accuracy over these datasets; NaN where one of them is unknown.
+        num_samples: samples behind the drops, over all datasets; 0 when unknown.
+        interval: paired bootstrap interval of the mean drop; None without per-sample scores, or
+            where it was not asked for, see `with_intervals`.
     """
 
     removal: Removal
@@ -80,17 +74,93 @@ class Ranking:
     improving: int
 
 
-def combine(datasets: Sequence[DatasetMeasurements], *, seed: int = 0) -> list[Combination]:
+def combine(
+    datasets: Sequence[DatasetMeasurements], *, seed: int = 0, intervals: bool = True
+) -> list[Combination]:
     """Return every measured removal across datasets, ordered by number removed and blocks.
 
     A dataset on which a removal was not measured does not enter its mean.
+
+    Args:
+        datasets: to be combined.
+        seed: of the bootstrap.
+        intervals: False leaves the intervals out, which take most of the time.
     """
-    draws = [_draws(dataset, seed + index) for index, dataset in enumerate(datasets)]
-    removals = {removal for dataset in datasets for removal in dataset.measurements}
+    # The combinations do not depend on how many blocks there are.
+    combinations = table_combinations(drop_table(datasets, num_blocks=0))
+    return with_intervals(combinations, datasets, seed=seed) if intervals else combinations
+
+
+def table_combinations(table: DropTable) -> list[Combination]:
+    """Return every removal of a table across its datasets, in its order, without intervals."""
+    measured = ~np.isnan(table.drops)
+    coverage = np.maximum(measured.sum(axis=1), 1)
+    drops = np.where(measured, table.drops, 0.0)
+    means = drops.sum(axis=1) / coverage
+    deviations = np.where(measured, table.drops - means[:, None], 0.0)
+    stds = np.sqrt((deviations**2).sum(axis=1) / coverage)
+    accuracies = np.where(measured, table.accuracies, 0.0).sum(axis=1) / coverage
+    samples = np.where(measured, table.num_samples, 0).sum(axis=1)
+    columns = zip(
+        table.removals,
+        table.drops,
+        means.tolist(),
+        stds.tolist(),
+        accuracies.tolist(),
+        samples.tolist(),
+        strict=True,
+    )
+    combinations = []
+    for removal, row, *numbers in columns:
+        cells = zip(table.datasets, row.tolist(), strict=True)
+        by_dataset = {name: drop for name, drop in cells if not isnan(drop)}
+        if by_dataset:
+            mean, std, accuracy, num_samples = numbers
+            combinations.append(
+                Combination(removal, by_dataset, mean, std, accuracy, num_samples, None)
+            )
+    return combinations
+
+
+def with_intervals(
+    combinations: Iterable[Combination], datasets: Sequence[DatasetMeasurements], *, seed: int = 0
+) -> list[Combination]:
+    """Return the combinations with the paired bootstrap interval of each mean drop.
+
+    A combination whose scores are unknown on one of its datasets has none. The interval of a
+    combination does not depend on which others are asked for.
+
+    Args:
+        combinations: of these datasets.
+        datasets: with per-sample scores, in the order they were combined in.
+        seed: of the draws; dataset number i draws with seed + i.
+    """
+    given = list(combinations)
     return [
-        _combination(removal, datasets, draws)
-        for removal in sorted(removals, key=lambda removal: (len(removal), removal))
+        one
+        for start in range(0, len(given), AT_ONCE)
+        for one in _with_intervals(given[start : start + AT_ONCE], datasets, seed)
     ]
+
+
+def removal_draws(
+    dataset: DatasetMeasurements, removals: Iterable[Removal], *, seed: int
+) -> dict[Removal, NDArray[np.float64]]:
+    """Return the bootstrap drops, shape (B,), of those `removals` that have per-sample scores."""
+    baseline = dataset.baseline.scores
+    if baseline is None or not len(baseline):
+        return {}
+    scored = {
+        removal: measurement.scores
+        for removal in removals
+        if (measurement := dataset.measurements.get(removal)) is not None
+        and measurement.scores is not None
+        and len(measurement.scores) == len(baseline)
+    }
+    if not scored:
+        return {}
+    drops = bootstrap_drops(baseline, np.stack(list(scored.values())), seed=seed)
+    return dict(zip(scored, drops, strict=True))
 
 
 def rank(
@@ -117,36 +187,19 @@ def rank(
     return Ranking(tuple(kept), len(given) - len(covered), len(covered) - len(kept))
 
 
-def _draws(dataset: DatasetMeasurements, seed: int) -> dict[Removal, NDArray[np.float64]]:
-    """Return bootstrap drops, shape (B,), of the removals that have per-sample scores."""
-    if dataset.baseline.scores is None or not len(dataset.baseline.scores):
-        return {}
-    scored = {
-        removal: measurement.scores
-        for removal, measurement in dataset.measurements.items()
-        if measurement.scores is not None
-    }
-    if not scored:
-        return {}
-    drops = bootstrap_drops(dataset.baseline.scores, np.stack(list(scored.values())), seed=seed)
-    return dict(zip(scored, drops, strict=True))
-
-
-def _combination(
-    removal: Removal,
-    datasets: Sequence[DatasetMeasurements],
-    draws: Sequence[Mapping[Removal, NDArray[np.float64]]],
-) -> Combination:
-    seen = [index for index, dataset in enumerate(datasets) if removal in dataset.measurements]
-    drops = {datasets[index].dataset: datasets[index].drop(removal) for index in seen}
-    measurements = [datasets[index].measurements[removal] for index in seen]
-    known = [draws[index][removal] for index in seen if removal in draws[index]]
-    return Combination(
-        removal=removal,
-        drops=drops,
-        mean=float(np.mean(list(drops.values()))),
-        std=float(np.std(list(drops.values()))),
-        accuracy=float(np.mean([measurement.accuracy for measurement in measurements])),
-        num_samples=sum(measurement.num_samples for measurement in measurements),
-        interval=interval(np.mean(known, axis=0)) if len(known) == len(seen) else None,
-    )
+def _with_intervals(
+    combinations: Sequence[Combination], datasets: Sequence[DatasetMeasurements], seed: int
+) -> list[Combination]:
+    totals: dict[Removal, NDArray[np.float64]] = {}
+    known = dict.fromkeys((one.removal for one in combinations), 0)
+    for index, dataset in enumerate(datasets):
+        measured = [one.removal for one in combinations if dataset.dataset in one.drops]
+        for removal, draws in removal_draws(dataset, measured, seed=seed + index).items():
+            totals[removal] = totals[removal] + draws if removal in totals else draws
+            known[removal] += 1
+    return [
+        replace(one, interval=interval(totals[one.removal] / one.coverage))
+        if one.coverage and known[one.removal] == one.coverage
+        else replace(one, interval=None)
+        for one in combinations
+    ]

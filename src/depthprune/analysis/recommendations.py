@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.combinations import Combination, Ranking
 
 LevelName = Literal["conservative", "balanced", "aggressive"]
+TargetKind = Literal["max_drop", "speedup", "params"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class StepwisePath:
     Attributes:
         steps: from one block on.
         missing: the number of blocks for which no superset of the last step is in the ranking,
-            although combinations of that size were measured; None when the path is complete.
+            although combinations of that size, or larger ones, were measured; None when the path
+            is complete.
     """
 
     steps: tuple[Step, ...]
@@ -51,11 +53,13 @@ class Level:
     """A recommendation for one appetite.
 
     Attributes:
-        name: conservative: the most blocks whose drop is certainly small (upper end of the interval,
-            or mean plus std where there is none, within `limit`); balanced: the most blocks before
-            the increment jumps; aggressive: the most blocks that were ranked with robust coverage.
+        name: conservative: the most blocks whose drop is certainly small (upper end of the
+            interval, or mean plus std where there is none, within `limit`); balanced: the most
+            blocks before the increment of the stepwise path jumps; aggressive: the most blocks that
+            were ranked with robust coverage. See `levels.choose_levels`.
         combination: None where nothing fulfils the condition.
-        limit: the drop that the condition allows, a fraction; None where it has none.
+        limit: the drop that the condition allows, a fraction; None where it has none. By default
+            a tenth of the mean accuracy of the unpruned model.
     """
 
     name: LevelName
@@ -69,7 +73,8 @@ class Essential:
 
     Attributes:
         combination: the block alone, with drop, interval, n and coverage.
-        share: of the mean baseline accuracy that is lost, a fraction.
+        share: of the mean baseline accuracy that is lost, a fraction. Where no baseline is known
+            it is taken as 1, which makes the share the smallest that it can be.
         worst: name of the dataset that is hit hardest, and its drop.
     """
 
@@ -96,14 +101,15 @@ class Target:
     Attributes:
         kind: `max_drop` (fraction), `speedup` (ratio above 1) or `params` (share that stays, 0..1).
         value: as asked.
-        number: blocks to be removed; None where the target cannot be met with what was measured.
-        combination: the best one of that number; None likewise.
+        number: blocks to be removed: the most that keep to a `max_drop`, the fewest that reach a
+            `speedup` or `params`; None where the target cannot be met with what was measured.
+        combination: the best one of that number that meets it; None likewise.
         reached: the drop, the estimated speed-up or the share of parameters of `combination`.
-        exact: False for speed-ups (estimated from block counts) and where the parameters per block
+        exact: False for speed-ups (estimated, see `targets`) and where the parameters per block
             are unknown.
     """
 
-    kind: Literal["max_drop", "speedup", "params"]
+    kind: TargetKind
     value: float
     number: int | None
     combination: Combination | None
@@ -118,16 +124,19 @@ class Recommendations:
     Attributes:
         num_blocks: of the unpruned stack.
         num_datasets: in the result set.
-        min_coverage: of the independent and stepwise rankings.
-        robust_coverage: of the robust rankings.
+        min_coverage: of the independent and stepwise rankings; 1 where there is one dataset.
+        robust_coverage: of the robust rankings; no more than there are datasets.
         independent: by number removed, every ranked combination, best first.
         robust: the same with `robust_coverage`.
         stepwise: the path whose blocks are removed one after the other.
         levels: conservative, balanced, aggressive.
         essential: blocks that must never go, the most damaging first.
-        adjusted: dataset-adjusted drop (two-way additive model) of every ranked combination.
+        adjusted: dataset-adjusted drop (two-way additive model) of every ranked combination; NaN
+            where the datasets have no removals in common, by which they could be compared.
         disagreements: where adjusted and plain drops name different winners.
         targets: one for each target that was asked for.
+        singles: mean drop of every block that was measured alone, by block; none is left out.
+        notes: what a reader must know about these recommendations; for people.
     """
 
     num_blocks: int
@@ -142,3 +151,5 @@ class Recommendations:
     adjusted: Mapping[tuple[int, ...], float]
     disagreements: tuple[Disagreement, ...]
     targets: tuple[Target, ...] = ()
+    singles: Mapping[int, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

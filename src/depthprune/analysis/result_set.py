@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from depthprune.analysis.combinations import DatasetMeasurements
+from depthprune.analysis.dataset import DatasetMeasurements
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from depthprune.analysis.combinations import DatasetMeasurements
+from depthprune.analysis.dataset import DatasetMeasurements
 from depthprune.base.removal import Removal
 
 
@@ -27,7 +27,7 @@ class DropTable:
         task_types: of the datasets, in their order; empty where unknown.
         baselines: accuracy of the unpruned model, float64 of shape (D,); NaN where unknown.
         drops: fractions, float64 of shape (R, D).
-        accuracies: float64 of shape (R, D).
+        accuracies: float64 of shape (R, D); NaN also where only the drop is known.
         num_samples: int64 of shape (R, D); 0 where unknown.
     """
 
@@ -103,11 +103,22 @@ def drop_table(datasets: Sequence[DatasetMeasurements], num_blocks: int) -> Drop
     drops, accuracies = np.full(shape, np.nan), np.full(shape, np.nan)
     num_samples = np.zeros(shape, dtype=np.int64)
     for column, dataset in enumerate(datasets):
-        for removal, measurement in dataset.measurements.items():
-            cell = rows[removal], column
-            drops[cell] = dataset.drop(removal)
-            accuracies[cell] = measurement.accuracy
-            num_samples[cell] = measurement.num_samples
+        count = len(dataset.measurements)
+        measured = dataset.measurements.values()
+        places = np.fromiter(map(rows.__getitem__, dataset.measurements), np.int64, count)
+        found = np.fromiter((one.accuracy for one in measured), np.float64, count)
+        stated = np.fromiter(
+            (np.nan if one.stated_drop is None else one.stated_drop for one in measured),
+            np.float64,
+            count,
+        )
+        accuracies[places, column] = found
+        drops[places, column] = np.where(
+            np.isnan(stated), dataset.baseline.accuracy - found, stated
+        )
+        num_samples[places, column] = np.fromiter(
+            (one.num_samples for one in measured), np.int64, count
+        )
     return DropTable(
         num_blocks=num_blocks,
         removals=tuple(removals),

@@ -1,0 +1,38 @@
+"""What was measured on one dataset: the baseline, and one measurement for each removal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from depthprune.base.removal import Removal
+from depthprune.study.records import Measurement
+
+
+@dataclass(frozen=True)
+class DatasetMeasurements:
+    """All measurements of one dataset split, taken on the same samples with the same settings.
+
+    Attributes:
+        dataset: the task's name.
+        task_type: e.g. `VQA`; empty when unknown.
+        baseline: of removal `()`; its accuracy is NaN where files state drops alone.
+        measurements: by removal, the baseline not included; their accuracies likewise.
+        metric: what the scores are, with what it depends on.
+    """
+
+    dataset: str
+    task_type: str
+    baseline: Measurement
+    measurements: Mapping[Removal, Measurement]
+    metric: str = ""
+
+    def drop(self, removal: Removal) -> float:
+        """Return the drop under `removal`, a fraction: as it is stated, if its file states it.
+
+        Otherwise it is baseline accuracy minus accuracy; a stated drop may be rounded less.
+        """
+        measurement = self.measurements[removal]
+        if measurement.stated_drop is not None:
+            return measurement.stated_drop
+        return self.baseline.accuracy - measurement.accuracy

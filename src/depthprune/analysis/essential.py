@@ -1,0 +1,39 @@
+"""Blocks that must never go: without one of them the model is worth little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import isnan
+from statistics import fmean
+
+from depthprune.analysis.combinations import Combination
+from depthprune.analysis.recommendations import Essential
+
+THRESHOLD = 0.5
+"""Of the accuracy of the unpruned model: a block whose loss costs more than this is essential."""
+
+
+def find_essential(
+    singles: Iterable[Combination],
+    baselines: Mapping[str, float],
+    *,
+    threshold: float = THRESHOLD,
+) -> tuple[Essential, ...]:
+    """Return the single blocks whose mean drop is more than `threshold` of the accuracy.
+
+    Drop and baseline accuracy are means over the same datasets. A baseline that is unknown counts
+    as 1, the most it can be, so that no block is called essential by mistake.
+
+    Args:
+        singles: removals of one block.
+        baselines: accuracy of the unpruned model by dataset; NaN where unknown.
+        threshold: a share of the accuracy.
+    """
+    found = []
+    for one in singles:
+        known = [1.0 if isnan(baselines[name]) else baselines[name] for name in one.drops]
+        baseline = fmean(known)
+        if baseline > 0 and one.mean > threshold * baseline:
+            worst = max(one.drops.items(), key=lambda item: (item[1], item[0]))
+            found.append(Essential(one, one.mean / baseline, worst))
+    return tuple(sorted(found, key=lambda one: (-one.combination.mean, one.combination.removal)))

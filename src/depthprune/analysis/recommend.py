@@ -1,0 +1,225 @@
+"""Which blocks to remove: every recommendation of a result set, with the evidence behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from depthprune.analysis.adjusted import adjusted_drops, find_disagreements
+from depthprune.analysis.combinations import (
+    Combination,
+    Ranking,
+    rank,
+    table_combinations,
+    with_intervals,
+)
+from depthprune.analysis.essential import THRESHOLD, find_essential
+from depthprune.analysis.levels import SHARE, choose_levels
+from depthprune.analysis.recommendations import Recommendations
+from depthprune.analysis.result_set import ResultSet
+from depthprune.analysis.stepwise import stepwise_path
+from depthprune.analysis.table import DropTable, drop_table
+from depthprune.analysis.targets import check_targets, choose_targets
+from depthprune.base.errors import AnalysisError
+from depthprune.base.removal import Removal
+
+EVERY_INTERVAL = 500
+"""Up to this many combinations each has its interval; of more, only those that are shown."""
+
+
+@dataclass(frozen=True)
+class _Options:
+    min_coverage: int
+    robust_coverage: int
+    min_drop: float | None
+    limit: float
+    essential: float
+    top: int
+    targets: Mapping[str, float | None]
+    seed: int
+
+
+def recommend(
+    results: ResultSet,
+    *,
+    min_coverage: int = 2,
+    min_drop: float | None = 0.0,
+    robust_coverage: int = 3,
+    max_drop: float | None = None,
+    speedup: float | None = None,
+    params: float | None = None,
+    conservative_limit: float | None = None,
+    essential_threshold: float = THRESHOLD,
+    top: int = 5,
+    seed: int = 0,
+    table: DropTable | None = None,
+) -> Recommendations:
+    """Return which blocks to remove, by every rule, with the evidence behind each.
+
+    Args:
+        results: what was measured.
+        min_coverage: the fewest datasets of a ranked combination; with a single dataset it is 1.
+        min_drop: the smallest mean drop that is ranked; None ranks improvements too.
+        robust_coverage: the fewest datasets of a robust combination.
+        max_drop, speedup, params: targets, see `choose_targets`.
+        conservative_limit: the drop that a conservative choice may cost, a fraction; None is a
+            tenth of the mean accuracy of the unpruned model.
+        essential_threshold: see `find_essential`.
+        top: combinations of each ranking that are shown, and have intervals even if there are more
+            than `EVERY_INTERVAL`.
+        seed: of the bootstrap.
+        table: of these results, when it is there already.
+
+    Raises:
+        AnalysisError: nothing was measured, or an option makes no sense.
+    """
+    _check(min_coverage, robust_coverage, conservative_limit, essential_threshold, top)
+    targets = {"max_drop": max_drop, "speedup": speedup, "params": params}
+    check_targets(**targets)
+    if table is None:
+        table = drop_table(results.datasets, results.num_blocks)
+    combinations = table_combinations(table)
+    if not combinations:
+        raise AnalysisError(
+            "no removal was measured, there is nothing to recommend",
+            mend="measure removals first: depthprune search, or depthprune profile",
+        )
+    num_datasets = len(results.datasets)
+    options = _Options(
+        min(min_coverage, num_datasets),
+        min(robust_coverage, num_datasets),
+        min_drop,
+        _limit(table) if conservative_limit is None else conservative_limit,
+        essential_threshold,
+        top,
+        targets,
+        seed,
+    )
+    adjusted = dict(zip(table.removals, adjusted_drops(table).tolist(), strict=True))
+    found = _decide(combinations, results, adjusted, options, with_draws=False)
+    if any(dataset.baseline.scores is not None for dataset in results.datasets):
+        # Which combinations are shown must be known before their intervals are computed.
+        shown = _shown(found, top) if len(combinations) > EVERY_INTERVAL else set(table.removals)
+        chosen = [one for one in combinations if one.removal in shown]
+        known = {one.removal: one for one in with_intervals(chosen, results.datasets, seed=seed)}
+        combinations = [known.get(one.removal, one) for one in combinations]
+        found = _decide(combinations, results, adjusted, options, with_draws=True)
+    return replace(found, notes=_notes(found, min_coverage, adjusted))
+
+
+def _decide(
+    combinations: Iterable[Combination],
+    results: ResultSet,
+    adjusted: Mapping[Removal, float],
+    options: _Options,
+    *,
+    with_draws: bool,
+) -> Recommendations:
+    by_number: dict[int, list[Combination]] = {}
+    for one in combinations:
+        by_number.setdefault(len(one.removal), []).append(one)
+    independent = _rankings(by_number, options.min_coverage, options.min_drop)
+    robust = _rankings(by_number, options.robust_coverage, options.min_drop)
+    singles = by_number.get(1, [])
+    essential = find_essential(
+        (one for one in singles if one.coverage >= options.min_coverage),
+        {dataset.dataset: dataset.baseline.accuracy for dataset in results.datasets},
+        threshold=options.essential,
+    )
+    stepwise = stepwise_path(independent, results.datasets if with_draws else (), seed=options.seed)
+    return Recommendations(
+        num_blocks=results.num_blocks,
+        num_datasets=len(results.datasets),
+        min_coverage=options.min_coverage,
+        robust_coverage=options.robust_coverage,
+        independent=independent,
+        robust=robust,
+        stepwise=stepwise,
+        levels=choose_levels(
+            robust,
+            stepwise,
+            limit=options.limit,
+            candidates=options.top,
+            essential={one.combination.removal[0] for one in essential},
+        ),
+        essential=essential,
+        adjusted={
+            one.removal: adjusted[one.removal]
+            for ranking in independent.values()
+            for one in ranking.combinations
+        },
+        disagreements=find_disagreements(independent, adjusted),
+        targets=choose_targets(independent, results, **options.targets),
+        singles={one.removal[0]: one.mean for one in singles},
+    )
+
+
+def _rankings(
+    by_number: Mapping[int, list[Combination]], min_coverage: int, min_drop: float | None
+) -> dict[int, Ranking]:
+    return {
+        number: rank(given, min_coverage=min_coverage, min_drop=min_drop)
+        for number, given in sorted(by_number.items())
+    }
+
+
+def _shown(found: Recommendations, top: int) -> set[Removal]:
+    rankings = [*found.independent.values(), *found.robust.values()]
+    shown = [one for ranking in rankings for one in ranking.combinations[:top]]
+    shown += [step.combination for step in found.stepwise.steps]
+    shown += [one.combination for one in found.essential]
+    shown += [one.adjusted for one in found.disagreements]
+    shown += [one.combination for one in found.levels if one.combination is not None]
+    shown += [one.combination for one in found.targets if one.combination is not None]
+    return {one.removal for one in shown} | {(block,) for block in found.singles}
+
+
+def _limit(table: DropTable) -> float:
+    baselines = table.baselines[~np.isnan(table.baselines)]
+    return SHARE * float(baselines.mean()) if len(baselines) else SHARE
+
+
+def _check(
+    min_coverage: int, robust_coverage: int, limit: float | None, threshold: float, top: int
+) -> None:
+    for name, count in (
+        ("min_coverage", min_coverage),
+        ("robust_coverage", robust_coverage),
+        ("top", top),
+    ):
+        if count < 1:
+            raise AnalysisError(f"{name} is {count}", mend="give a count of 1 or more")
+    for name, share in (("conservative_limit", limit), ("essential_threshold", threshold)):
+        if share is not None and not 0 <= share <= 1:
+            raise AnalysisError(f"{name} is {share}", mend="give a fraction from 0 to 1")
+
+
+def _notes(
+    found: Recommendations, min_coverage: int, adjusted: Mapping[Removal, float]
+) -> tuple[str, ...]:
+    notes = []
+    if found.num_datasets == 1 < min_coverage:
+        notes.append(
+            "Only one dataset was measured: its drops are ranked as they are, and say nothing "
+            "about other datasets."
+        )
+    if not any(ranking.combinations for ranking in found.independent.values()):
+        notes.append(
+            f"No removal was measured on {found.min_coverage} datasets or more with a drop that "
+            "is ranked: nothing can be recommended."
+        )
+    if all(np.isnan(drop) for drop in adjusted.values()):
+        notes.append(
+            "The datasets fall into groups that share no measured removal: their drops cannot be "
+            "adjusted for each other, and means over different groups are not comparable."
+        )
+    path = {block for step in found.stepwise.steps for block in step.combination.removal}
+    ends = sorted(path & {0, found.num_blocks - 1})
+    if ends:
+        notes.append(
+            f"The stepwise path removes block {' and '.join(map(str, ends))}, an end of the "
+            "stack: a selection that protects the first and the last block cannot follow it."
+        )
+    return tuple(notes)
