@@ -29,7 +29,7 @@ def generate(model: Any, processor: Any, inputs: Inputs, max_new_tokens: int) ->
     """
     tokenizer = tokenizer_of(processor)
     ends = end_tokens(model, tokenizer)
-    with _greedy(model, tokenizer, ends, max_new_tokens) as config:
+    with greedily(model, tokenizer, ends, max_new_tokens) as config:
         tokens = model.generate(**inputs, generation_config=config)
     return [
         decode(tokenizer, row, ends) for row in tokens[:, inputs["input_ids"].shape[1] :].tolist()
@@ -54,7 +54,9 @@ def end_tokens(model: Any, tokenizer: Any) -> tuple[int, ...]:
 
 
 @contextmanager
-def _greedy(model: Any, tokenizer: Any, ends: Sequence[int], max_new_tokens: int) -> Iterator[Any]:
+def greedily(
+    model: Any, tokenizer: Any, ends: Sequence[int], max_new_tokens: int
+) -> Iterator[Any]:
     """Give the model a generation configuration that is nothing but greedy.
 
     Passing one to `generate` is not enough: fields that it leaves open are filled in from the

@@ -32,7 +32,10 @@ class Row:
         add_special_tokens: whether the tokenizer still has to add its start token.
         continuations: token ids whose likelihood is asked for; each would end the row, and they
             differ in their last token only, so that one pass serves all of them.
-        options: for each continuation, the position of the option it stands for.
+        options: for each continuation or target, the position of the option, or of the request, it
+            stands for.
+        targets: token ids whose likelihood is asked for, of which the last is not read any more:
+            the row ends with the others.
     """
 
     index: int
@@ -42,6 +45,7 @@ class Row:
     add_special_tokens: bool = True
     continuations: tuple[tuple[int, ...], ...] = ()
     options: tuple[int, ...] = ()
+    targets: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)

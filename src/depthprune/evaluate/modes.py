@@ -1,4 +1,4 @@
-"""The three ways a model answers (`AnswerMode`): which rows to run, and what to make of them."""
+"""The four ways a model answers (`AnswerMode`): which rows to run, and what to make of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from depthprune.evaluate import generate, likelihood
+from depthprune.evaluate import generate, likelihood, requests
 from depthprune.evaluate.inputs import Inputs, Row, Side
 from depthprune.tasks.task import Sample, Task
 
@@ -44,6 +44,8 @@ def mode_of(model: Any, processor: Any, task: Task, read_tokens: int | None) -> 
         return Choose(model, processor, task)
     if task.answer == "read":
         return Read(model, processor, task, read_tokens)
+    if task.answer == "respond":
+        return Respond(model, processor, read_tokens)
     return Generate(model, processor, task)
 
 
@@ -116,3 +118,25 @@ class Read:
     def answer(self, sample: Sample, outcomes: Sequence[tuple[Row, Outcome]]) -> str:
         ((_, (found,)),) = outcomes
         return likelihood.reading(found)
+
+
+@dataclass(frozen=True)
+class Respond:
+    """The model responds to the requests of a sample."""
+
+    # Rows that are continued are padded anew, on the left.
+    side: ClassVar[Side] = "right"
+    # The room for what is written is taken from the prompt.
+    new_tokens: ClassVar[int] = 0
+    model: Any
+    processor: Any
+    limit: int | None
+
+    def rows(self, samples: Sequence[Sample]) -> list[Row]:
+        return requests.rows_to_respond(self.model, self.processor, samples, self.limit)
+
+    def run(self, inputs: Inputs, rows: Sequence[Row]) -> list[Outcome]:
+        return requests.respond(self.model, self.processor, inputs, rows)
+
+    def answer(self, sample: Sample, outcomes: Sequence[tuple[Row, Outcome]]) -> str:
+        return requests.responses(sample, outcomes)

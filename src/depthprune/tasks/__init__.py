@@ -2,7 +2,14 @@
 
 from depthprune.tasks.load import load_split
 from depthprune.tasks.prompt import messages, render_prompt
-from depthprune.tasks.registry import find_task, get_task, list_tasks, load_task_file, place_task
+from depthprune.tasks.registry import (
+    find_task,
+    find_tasks,
+    get_task,
+    list_tasks,
+    load_task_file,
+    place_task,
+)
 from depthprune.tasks.task import Sample, Task, TaskSplit
 
 __all__ = [
@@ -10,6 +17,7 @@ __all__ = [
     "Task",
     "TaskSplit",
     "find_task",
+    "find_tasks",
     "get_task",
     "list_tasks",
     "load_split",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from depthprune.base.errors import TaskError
 from depthprune.base.yaml_file import YamlFile, read_yaml
+from depthprune.tasks.lm_eval.catalogue import AUTO, PREFIX, harness_task
 from depthprune.tasks.python_file import object_of_python_file
 from depthprune.tasks.sources.demo import DemoSource
 from depthprune.tasks.sources.fields import Fields
@@ -97,6 +99,39 @@ class Definition(BaseModel):
         return LocalSource(folder / str(self.path), fields)
 
 
+class LmEvalDefinition(BaseModel):
+    """One entry of a task file that is a task of the lm-evaluation-harness, with options."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    lm_eval: str
+    lm_eval_path: str | None = None
+    num_fewshot: int | None = Field(default=None, ge=0)
+    metric: str = AUTO
+    max_new_tokens: int | None = Field(default=None, ge=1)
+    task_type: TaskType | None = None
+    enabled: bool = True
+    note: str = ""
+
+    def to_task(self, name: str, folder: Path) -> Task:
+        """Return the task; `lm_eval_path` is relative to `folder`, where the task file lies.
+
+        Raises:
+            TaskError: the harness has no such task, or several; or the path leaves the folder.
+            ModuleNotFoundError: the harness is not installed.
+        """
+        task = harness_task(
+            self.lm_eval.removeprefix(PREFIX),
+            task_name=name,
+            paths=[inside(folder, self.lm_eval_path)] if self.lm_eval_path else [],
+            num_fewshot=self.num_fewshot,
+            metric=self.metric,
+            max_new_tokens=self.max_new_tokens,
+        )
+        task_type = self.task_type or task.task_type
+        return replace(task, task_type=task_type, enabled=self.enabled, note=self.note)
+
+
 RESERVED = ("all", "demo")
 """What `--task` understands as several tasks."""
 
@@ -153,7 +188,11 @@ def _task_name(written: str) -> str:
 def _to_task(file: YamlFile, written: str) -> Task:
     name = _task_name(written)
     check_task_name(name, file.place((written,)))
-    definition = file.validate(Definition, (written,), thing="a task", note=f", task {written}")
+    is_harness = "lm_eval" in file.content[written]
+    model: type[Definition] | type[LmEvalDefinition] = (
+        LmEvalDefinition if is_harness else Definition
+    )
+    definition = file.validate(model, (written,), thing="a task", note=f", task {written}")
     return definition.to_task(name, file.path.parent)
 
 

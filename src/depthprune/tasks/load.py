@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict
 
 import numpy as np
 
@@ -17,9 +18,11 @@ from depthprune.tasks.prompt import render_prompt
 from depthprune.tasks.sources.fields import RowSamples
 from depthprune.tasks.task import (
     ImageSource,
+    Request,
     Sample,
     SampleSequence,
     Scorer,
+    ScoringSource,
     Source,
     Task,
     TaskSplit,
@@ -48,7 +51,8 @@ def load_split(task: Task, split: str, num_samples: int | None = None, seed: int
             a user wrote fails.
         MetricError: the task's metric is unknown or does not fit.
     """
-    check_metric(task.metric, task.metric_options, task.answer)
+    if not isinstance(task.source, ScoringSource):
+        check_metric(task.metric, task.metric_options, task.answer)
     with _asking(task.source):
         # Users write sources: they may be anything but what they should be.
         split, names = _present_splits(task, split)
@@ -72,8 +76,15 @@ def load_split(task: Task, split: str, num_samples: int | None = None, seed: int
             data.update(_sample_line(sample))
         samples[sample.id] = sample
     chosen = tuple(samples.values())
-    scorer = make_scorer(task.metric, task.metric_options, chosen, task.answer)
+    scorer = _scorer(task, chosen)
     return TaskSplit(task, split, chosen, scorer, _fingerprint(task, data.hexdigest(), scorer))
+
+
+def _scorer(task: Task, samples: Sequence[Sample]) -> Scorer:
+    if isinstance(task.source, ScoringSource):
+        with _asking(task.source):
+            return task.source.scorer(samples)
+    return make_scorer(task.metric, task.metric_options, samples, task.answer)
 
 
 def image_digest(image: ImageSource) -> str:
@@ -186,6 +197,12 @@ def _check(task: Task, sample: Sample) -> None:
             where=task.source.describe(),
             mend="splits whose answers are secret (often `test`) cannot be scored",
         )
+    if task.answer == "respond" and not sample.requests:
+        raise TaskError(
+            f"sample {sample.id} of {task.name} has no requests to respond to",
+            where=task.source.describe(),
+            mend="give the sample requests, or the task another answer mode",
+        )
     if task.answer == "choose" and not sample.choices:
         raise TaskError(
             f"sample {sample.id} of {task.name} has no options to choose from",
@@ -206,6 +223,7 @@ def _check_types(task: Task, sample: object) -> None:
         "references": _are_texts(sample.references),
         "choices": _are_texts(sample.choices),
         "images": isinstance(sample.images, tuple | list),
+        "requests": all(isinstance(request, Request) for request in sample.requests),
     }
     for name, is_right in right.items():
         if not is_right:
@@ -224,7 +242,10 @@ def _are_texts(value: object) -> bool:
 
 def _sample_line(sample: Sample) -> bytes:
     images = [image_digest(image) for image in sample.images]
-    return _line([sample.id, sample.question, sample.references, sample.choices, images])
+    parts: list[object] = [sample.id, sample.question, sample.references, sample.choices, images]
+    if sample.requests:
+        parts.append([asdict(request) for request in sample.requests])
+    return _line(parts)
 
 
 def _fingerprint(task: Task, data: str, scorer: Scorer) -> str:
@@ -240,6 +261,9 @@ def _fingerprint(task: Task, data: str, scorer: Scorer) -> str:
         "answer": task.answer,
         "max_new_tokens": task.max_new_tokens,
     }
+    identity = getattr(scorer, "identity", "")
+    if identity:
+        settings["identity"] = identity
     return hashlib.sha256(_line(settings)).hexdigest()
 
 

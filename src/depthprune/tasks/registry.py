@@ -11,6 +11,8 @@ from pathlib import Path
 from depthprune.base.errors import TaskError
 from depthprune.base.log import logger
 from depthprune.tasks.definition import check_task_name, read_definitions
+from depthprune.tasks.lm_eval.catalogue import OURS, PREFIX, harness_task, harness_tasks
+from depthprune.tasks.lm_eval.source import LmEvalSource
 from depthprune.tasks.python_file import tasks_of_python_file
 from depthprune.tasks.sources.hub import HubSource
 from depthprune.tasks.sources.local import LocalSource
@@ -25,29 +27,53 @@ def get_task(
     files: Iterable[Path | str] = (),
     *,
     download: bool = False,
+    lm_eval_path: Iterable[Path | str] = (),
 ) -> Task:
     """Return the task of this name; hyphens and underscores are the same.
 
     Args:
-        name: e.g. `demo_okvqa` or `coco-2014-vqa`.
+        name: e.g. `demo_okvqa`, `coco-2014-vqa` or `lm_eval:arc_easy`.
         data_dir: a folder with local copies of the data of hub tasks: `DIR/{task}/{split}.jsonl`,
             `.json`, `.parquet` or a folder; see docs/tasks.md.
         files: task files of the user (YAML, or Python, which is executed).
         download: whether data may be fetched from the Hugging Face hub; otherwise only what is
             in its cache is used.
+        lm_eval_path: folders with definitions of the lm-evaluation-harness; Python functions that
+            they name are executed.
 
     Raises:
         TaskError: there is no such task, its file is malformed, or `data_dir` lacks its data.
     """
-    return place_task(find_task(name, list_tasks(files)), data_dir, download=download)
+    task = find_task(name, list_tasks(files), lm_eval_path)
+    return place_task(task, data_dir, download=download)
 
 
-def find_task(name: str, known: Iterable[Task]) -> Task:
-    """Return the task of this name; case does not matter, hyphens and underscores are the same.
+def find_tasks(
+    name: str, known: Iterable[Task], lm_eval_path: Iterable[Path | str] = ()
+) -> list[Task]:
+    """Return the tasks of this name: one, or all of a group of the lm-evaluation-harness.
 
     Raises:
         TaskError: there is none; names those that are called alike.
+        ModuleNotFoundError: the harness is asked for and not installed.
     """
+    inner = _harness_name(name)
+    if inner is not None:
+        return harness_tasks(inner, [Path(path) for path in lm_eval_path])
+    return [find_task(name, known)]
+
+
+def find_task(name: str, known: Iterable[Task], lm_eval_path: Iterable[Path | str] = ()) -> Task:
+    """Return the task of this name; case does not matter, hyphens and underscores are the same.
+
+    Raises:
+        TaskError: there is none (names those that are called alike), or it is a group of the
+            lm-evaluation-harness with several tasks: see `find_tasks`.
+        ModuleNotFoundError: the harness is asked for and not installed.
+    """
+    inner = _harness_name(name)
+    if inner is not None:
+        return harness_task(inner, paths=[Path(path) for path in lm_eval_path])
     wanted = name.strip().replace("-", "_")
     tasks = {task.name: task for task in known}
     folded = {known_name.casefold(): known_name for known_name in tasks}
@@ -55,10 +81,13 @@ def find_task(name: str, known: Iterable[Task]) -> Task:
     if found is None:
         matches = difflib.get_close_matches(wanted.casefold(), folded, n=3)
         close = " or ".join(folded[match] for match in matches)
+        if wanted.startswith(OURS):
+            close = PREFIX + wanted.removeprefix(OURS)
         hint = f"did you mean {close}? " if close else ""
         raise TaskError(
             f"there is no task {name!r}",
-            mend=f"{hint}known tasks: {', '.join(tasks)}; your own come with --task-file",
+            mend=f"{hint}known tasks: {', '.join(tasks)}; your own come with --task-file, those of "
+            "the lm-evaluation-harness as lm_eval:NAME",
         )
     return tasks[found]
 
@@ -67,7 +96,8 @@ def place_task(task: Task, data_dir: Path | str | None = None, *, download: bool
     """Return a task whose data are looked for in `data_dir`, or on the hub.
 
     Args:
-        task: as it was read; a task that is not of the hub is returned as it is.
+        task: as it was read; one whose data are neither of the hub nor of the
+            lm-evaluation-harness is returned as it is.
         data_dir: see `get_task`.
         download: see `get_task`.
 
@@ -79,6 +109,8 @@ def place_task(task: Task, data_dir: Path | str | None = None, *, download: bool
     if not isinstance(task.source, HubSource):
         if data_dir is not None:
             logger.warning("%s has data of its own and does not use %s", task.name, data_dir)
+        if isinstance(task.source, LmEvalSource):
+            return replace(task, source=replace(task.source, download=download))
         return task
     if data_dir is not None:
         return replace(task, source=_local_copy(task, task.source, Path(data_dir)))
@@ -124,6 +156,13 @@ def load_task_file(path: Path | str) -> list[Task]:
     for task in tasks:
         check_task_name(task.name, str(path))
     return tasks
+
+
+def _harness_name(name: str) -> str | None:
+    """Return what follows `lm_eval:` in a name, None where that is not its beginning."""
+    prefix, colon, inner = name.strip().partition(":")
+    is_harness = prefix.casefold().replace("-", "_") + colon == PREFIX
+    return inner if is_harness else None
 
 
 def _local_copy(task: Task, source: HubSource, data_dir: Path) -> LocalSource:

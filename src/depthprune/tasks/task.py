@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,9 +19,32 @@ TaskType = Literal[
     "Language Modeling",
 ]
 
-AnswerMode = Literal["generate", "choose", "read"]
-"""How a model answers: it generates text; it chooses the likeliest of `choices`; or it reads a
-given text and is scored on the probability of its tokens."""
+AnswerMode = Literal["generate", "choose", "read", "respond"]
+"""How a model answers: it generates text; it chooses the likeliest of `choices`; it reads a given
+text and is scored on the probability of its tokens; or it responds to the sample's `requests`."""
+
+RequestKind = Literal["loglikelihood", "rolling", "generate"]
+"""What is asked of a model: how likely a continuation of a context is; how likely a whole text is,
+however long; or what it writes after a context."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing that is asked of a model about a sample, without chat template.
+
+    Attributes:
+        kind: see `RequestKind`.
+        context: what the model reads first; may be empty.
+        continuation: the text whose likelihood is asked for (not for `generate`).
+        until: texts that end what is generated; they are no part of it.
+        max_new_tokens: the longest text that is generated.
+    """
+
+    kind: RequestKind
+    context: str
+    continuation: str = ""
+    until: tuple[str, ...] = ()
+    max_new_tokens: int = 0
 
 
 class ImageSource(Protocol):
@@ -47,6 +70,7 @@ class Sample:
         references: the accepted answers; annotator answers in order for VQA; captions; for a
             text that is read, the text itself as the only entry.
         choices: the options of a multiple choice question, in order A, B, C, ...
+        requests: what is asked of the model, in place of the prompt (mode `respond`).
     """
 
     id: str
@@ -54,6 +78,7 @@ class Sample:
     images: tuple[ImageSource, ...] = ()
     references: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    requests: tuple[Request, ...] = ()
 
 
 class Scorer(Protocol):
@@ -66,7 +91,8 @@ class Scorer(Protocol):
         """Return the score of `answer`, usually 0..1 (caption metrics may exceed 1).
 
         `answer` is the generated text (mode `generate`), the letter of the chosen option (mode
-        `choose`), or the JSON text `{"nll": float, "tokens": int, "correct": int}` (mode `read`).
+        `choose`), the JSON text `{"nll": float, "tokens": int, "correct": int}` (mode `read`), or
+        a JSON list with the response to each request (mode `respond`, see `parse_responses`).
         """
         ...
 
@@ -108,6 +134,18 @@ class Source(Protocol):
 
     def describe(self) -> str:
         """Return a line that tells a user where the data lie."""
+        ...
+
+
+@runtime_checkable
+class ScoringSource(Source, Protocol):
+    """A source that scores answers by rules of its own, in place of the task's metric."""
+
+    def scorer(self, samples: Sequence[Sample]) -> Scorer:
+        """Return the scorer of these samples.
+
+        It may have an attribute `identity`: a text about whatever else can change its scores.
+        """
         ...
 
 

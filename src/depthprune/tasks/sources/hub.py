@@ -61,7 +61,7 @@ class HubSource:
     def _dataset(self) -> Any:
         datasets = _import_datasets()
         try:
-            with _network(self.download):
+            with network(self.download):
                 return datasets.load_dataset(
                     self.name, self.config, revision=self.revision, trust_remote_code=False
                 )
@@ -145,7 +145,7 @@ def _import_datasets() -> Any:
 
 
 @contextmanager
-def _network(allowed: bool) -> Iterator[None]:
+def network(allowed: bool) -> Iterator[None]:
     """Keep `datasets` from asking the hub while the body runs, unless that is allowed."""
     import datasets.config
     import huggingface_hub.constants
