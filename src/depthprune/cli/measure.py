@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from depthprune.base.errors import RemovalError
 from depthprune.base.removal import parse_removal
 from depthprune.cli.options import DataFlags, Language, ModelFlags, study_folder
 from depthprune.cli.outcome import show
+from depthprune.cli.search_flags import SearchFlags
 from depthprune.search.options import SearchOptions
 from depthprune.search.pipeline import SearchRequest, search_model
 
@@ -69,39 +71,54 @@ def search(
     model: Model,
     *,
     output: Output = None,
-    beam_width: int = 3,
-    max_blocks_to_remove: int | None = None,
     protect: Protect = (),
     min_coverage: MinCoverage = 2,
     min_drop: MinDrop = 0.0,
     json: AsJson = False,
     lang: Language = "en",
+    how: SearchFlags = SearchFlags(),  # noqa: B008 - frozen
     run: ModelFlags = ModelFlags(),  # noqa: B008 - frozen
     data: DataFlags = DataFlags(),  # noqa: B008 - frozen
 ) -> None:
-    """Search for the blocks that can go together, by beam search on each task.
+    """Search for the blocks that can go together: by beam search, on each task by itself.
 
     Step 1 removes every block alone, each later step extends the best removals by one block. What
-    `profile` measured in the same folder on the same samples is used, not measured again.
+    `profile` measured in the same folder on the same samples is used, not measured again. At the
+    end it says what the search gained over removing the blocks that cost least alone.
 
     For example:
 
         depthprune search demo
         depthprune search ./model --task okvqa text_vqa --beam-width 5
         depthprune search ./model --task okvqa --protect 0 15
-
-    Parameters
-    ----------
-    beam_width
-        Removals that are kept in each step.
-    max_blocks_to_remove
-        The largest number of blocks that are removed together; 4 when not given.
-
+        depthprune search ./model --task okvqa doc_qa --joint --task-weights okvqa=2 doc_qa=1
+        depthprune search ./model --task okvqa doc_qa --complete 5
+        depthprune search ./model --task okvqa --strategy greedy --max-drop 0.05
+        depthprune search ./model --task okvqa --strategy evolutionary --warm-start block_influence
     """
-
-    options = SearchOptions(width=beam_width, max_removed=max_blocks_to_remove)
-    outcome = search_model(_request(model, output, protect, run, data, options))
+    request = search_request(model, output=output, protect=protect, how=how, run=run, data=data)
+    outcome = search_model(request)
     show(outcome, as_json=json, min_coverage=min_coverage, min_drop=min_drop, lang=lang)
+
+
+def search_request(
+    model: str,
+    *,
+    output: Path | None,
+    protect: tuple[str, ...],
+    how: SearchFlags,
+    run: ModelFlags,
+    data: DataFlags,
+) -> SearchRequest:
+    """Return what `search` measures by these options; a study file means the same by them."""
+    request = replace(
+        _request(model, output, protect, run, data, how.options()),
+        joint=how.joint,
+        complete=how.complete,
+        warm_start=how.warm_start,
+    )
+    weights = how.weights([task.name for task in request.tasks])
+    return replace(request, task_weights=weights)
 
 
 def _request(

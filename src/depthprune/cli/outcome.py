@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from depthprune.analysis import Summary, summarise
 from depthprune.analysis.collect import dataset_measurements
 from depthprune.base.files import write_text
+from depthprune.cli.search_findings import search_findings, search_value
 from depthprune.importance import RankAgreement, rank_agreement
 from depthprune.report.language import Lang, translator
 from depthprune.report.summary import summary_parts, summary_value
@@ -64,12 +65,13 @@ def findings(
 ) -> tuple[list[RenderableType], dict[str, Any]]:
     """Return what a search found, for people and for scripts; write the comparisons of splits."""
     with Study.open(outcome.folder, read_only=True) as study:
-        keys: dict[str, list[int]] = {}
+        keys: dict[str, dict[str, int]] = {}
         for key in outcome.splits:
-            keys.setdefault(study.split(key).split, []).append(key)
+            record = study.split(key)
+            keys.setdefault(record.split, {})[record.task] = key
         summaries = {
             split: summarise(
-                dataset_measurements(study, same_split, outcome.settings),
+                dataset_measurements(study, list(same_split.values()), outcome.settings),
                 study.model.num_blocks,
                 min_coverage=min_coverage,
                 min_drop=min_drop,
@@ -77,15 +79,22 @@ def findings(
             for split, same_split in keys.items()
         }
     agreements = _compare(summaries, outcome.folder / COMPARISONS)
+    searches = {
+        split: search_findings(outcome, split, keys[split], summary, lang)
+        for split, summary in summaries.items()
+    }
+    gained = {split: parts for split, (parts, _) in searches.items()}
+    values = {split: value for split, (_, value) in searches.items()}
     return (
-        _parts(outcome, summaries, agreements if show_agreement else {}, lang),
-        _value(outcome, summaries, agreements),
+        _parts(outcome, summaries, gained, agreements if show_agreement else {}, lang),
+        _value(outcome, summaries, agreements) | {"search": search_value(outcome, values)},
     )
 
 
 def _parts(
     outcome: SearchOutcome,
     summaries: dict[str, Summary],
+    searches: dict[str, list[RenderableType]],
     agreements: dict[str, RankAgreement],
     lang: Lang,
 ) -> list[RenderableType]:
@@ -94,6 +103,8 @@ def _parts(
     for split, summary in summaries.items():
         heading = t("Split: {split}").format(split=split)
         parts += [heading, "", *summary_parts(summary, lang=lang), ""]
+        if searches[split]:
+            parts += [*searches[split], ""]
     if agreements:
         heading = t("Do train and validation order the blocks alike? (Spearman)")
         parts += [heading, agreement_table(agreements, lang=lang), ""]

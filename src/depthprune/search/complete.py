@@ -19,25 +19,20 @@ from depthprune.search.runner import RunReport, measure_missing, split_record
 from depthprune.study import Study
 from depthprune.tasks.task import TaskSplit
 
-ROUNDS = 10
-"""Of measuring and ranking again in one run; the same command goes on from there."""
-
 Tables = Sequence[Mapping[Removal, float]]
 """Drops by removal, one table for each dataset."""
 
 
 @dataclass(frozen=True)
 class Completion:
-    """How far the best combinations were measured everywhere.
+    """The best combinations are measured on every dataset.
 
     Attributes:
         best: how many of each number removed.
-        incomplete: those of them that some dataset still lacks; empty when all is done.
-        report: how much was measured.
+        report: how much was measured for it.
     """
 
     best: int
-    incomplete: tuple[Removal, ...]
     report: RunReport
 
 
@@ -58,13 +53,19 @@ def best_combinations(tables: Tables, best: int) -> list[Removal]:
     return [removal for number in sorted(by_number) for removal in by_number[number][:best]]
 
 
-def incomplete_combinations(tables: Tables, best: int) -> list[Removal]:
-    """Return those of the best combinations that some dataset lacks."""
-    return [
-        removal
-        for removal in best_combinations(tables, best)
-        if not all(removal in table for table in tables)
-    ]
+def next_for_completion(tables: Tables, best: int) -> dict[int, list[Removal]]:
+    """Return what to measure next: each incomplete one of the best, on the first that lacks it.
+
+    Returns:
+        Removals by the index of the table; nothing when all of the best are complete.
+    """
+    wanted: dict[int, list[Removal]] = {}
+    for removal in best_combinations(tables, best):
+        lacking = (index for index, table in enumerate(tables) if removal not in table)
+        index = next(lacking, None)
+        if index is not None:
+            wanted.setdefault(index, []).append(removal)
+    return wanted
 
 
 def complete(
@@ -73,21 +74,21 @@ def complete(
     evaluator: Evaluator,
     best: int,
     *,
-    rounds: int = ROUNDS,
     before: Callable[[int], None] | None = None,
 ) -> Completion:
-    """Measure the best combinations on every split, rank again, and so on until none is missing.
+    """Measure until the best combinations of each number removed are known on every split.
 
-    A mean over few datasets is often too good: once measured everywhere the combination falls back,
-    and others take its place. So this goes on until the best ones are complete, for at most
-    `rounds` rounds. No removal is tried that the study does not hold for some dataset.
+    A mean over few datasets is often too good: measured on one dataset more, the combination falls
+    back and another takes its place. So each incomplete one of the best is measured on one dataset
+    more, all are ranked again, and so on until none of the best is incomplete. What falls back on
+    the way costs no more. No removal is tried that the study does not hold for some dataset, so
+    this ends.
 
     Args:
         study: holds a search on these splits.
-        splits: of different tasks.
+        splits: of different tasks, with their baselines measured.
         evaluator: measures.
         best: combinations of each number removed.
-        rounds: after which it stops, and says what is missing.
         before: called before each round with the number of answers that it takes.
 
     Raises:
@@ -96,24 +97,16 @@ def complete(
     check_best(best)
     started = perf_counter()
     keys = [study.add_split(split_record(split)) for split in splits]
-
     measured = 0
-    for number in range(rounds + 1):
+    while True:
         tables = [study.drops(key, evaluator.settings) for key in keys]
-        missing = incomplete_combinations(tables, best)
-        if not missing or number == rounds:
-            break
+        wanted = next_for_completion(tables, best)
+        if not wanted:
+            return Completion(best, RunReport(measured, 0, perf_counter() - started))
         if before is not None:
-            before(_answers(tables, splits, missing))
-        measured += measure_missing(study, splits, evaluator, missing)
-    return Completion(best, tuple(missing), RunReport(measured, 0, perf_counter() - started))
-
-
-def _answers(tables: Tables, splits: Sequence[TaskSplit], removals: Sequence[Removal]) -> int:
-    return sum(
-        len(split.samples) * sum(removal not in table for removal in removals)
-        for table, split in zip(tables, splits, strict=True)
-    )
+            before(sum(len(splits[index].samples) * len(wanted[index]) for index in wanted))
+        for index, removals in wanted.items():
+            measured += measure_missing(study, [splits[index]], evaluator, removals)
 
 
 def check_best(best: int) -> None:

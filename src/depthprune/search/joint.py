@@ -125,6 +125,20 @@ def parse_task_weights(given: Sequence[str], tasks: Sequence[str]) -> dict[str, 
     return check_task_weights(weights, tasks)
 
 
+def check_joint(*, joint: bool) -> None:
+    """Refuse weights of tasks where each task has a search of its own.
+
+    Raises:
+        DepthpruneError: the search is not joint.
+    """
+    if not joint:
+        raise DepthpruneError(
+            "weights of tasks mean something in a joint search only",
+            where=WHERE,
+            mend="add --joint, or leave the weights out",
+        )
+
+
 def check_task_weights(weights: Mapping[str, float], tasks: Sequence[str]) -> dict[str, float]:
     """Return the weights in the order of the tasks, with a sum of 1.
 

@@ -22,7 +22,7 @@ from depthprune.search.groups import (
     search_group,
     weights_by_key,
 )
-from depthprune.search.joint import SplitGroup, check_task_weights, group_splits
+from depthprune.search.joint import SplitGroup, check_joint, check_task_weights, group_splits
 from depthprune.search.options import SearchOptions
 from depthprune.search.runner import RunReport, split_record
 from depthprune.search.space import SearchSpace
@@ -120,7 +120,7 @@ class SearchOutcome:
         weights: of each split in its joint search, by key, with a sum of 1.
         one_shot: by key of a split, the one-shot removals by number of blocks, from 2 on; those of
             a joint search are the same for all its splits.
-        completions: by name of a split, how far its best combinations were measured everywhere.
+        completions: by name of a split, that its best combinations are measured everywhere.
     """
 
     folder: Path
@@ -218,12 +218,7 @@ def check_request(request: SearchRequest) -> dict[str, float]:
         check_proxy(request.warm_start)
     if not request.task_weights:
         return {}
-    if not request.joint:
-        raise DepthpruneError(
-            "weights of tasks mean something in a joint search only",
-            where="--task-weights",
-            mend="add --joint, or leave the weights out",
-        )
+    check_joint(joint=request.joint)
     return check_task_weights(request.task_weights, [task.name for task in request.tasks])
 
 

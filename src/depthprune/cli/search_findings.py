@@ -1,0 +1,63 @@
+"""What a search found beyond its measurements: the gain over one-shot, and what is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import RenderableType
+
+from depthprune.analysis import Summary
+from depthprune.analysis.dataset_gains import gains_by_dataset, mean_gains
+from depthprune.analysis.gain import search_gains
+from depthprune.report import search as report
+from depthprune.report.gain import gain_value
+from depthprune.report.language import Lang
+from depthprune.search.pipeline import SearchOutcome
+
+
+def search_value(outcome: SearchOutcome, splits: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how it was searched as plain JSON data, with what each split's name gained."""
+    return {**asdict(outcome.search), "joint": outcome.joint, "splits": dict(splits)}
+
+
+def search_findings(
+    outcome: SearchOutcome, split: str, keys: Mapping[str, int], summary: Summary, lang: Lang
+) -> tuple[list[RenderableType], dict[str, Any]]:
+    """Return what a search of one split's name gained and completed, for people and for scripts.
+
+    Args:
+        outcome: of the search.
+        split: its name.
+        keys: of the splits of this name in the study, by dataset.
+        summary: of the measurements of these splits.
+        lang: of the texts.
+    """
+    parts: list[RenderableType] = []
+    value: dict[str, Any] = {}
+    if split in outcome.completions:
+        parts += [report.completion_note(outcome.completions[split], lang), ""]
+        value["completion"] = report.completion_value(outcome.completions[split])
+    one_shot = {dataset: outcome.one_shot.get(key, {}) for dataset, key in keys.items()}
+    if not any(one_shot.values()):
+        return parts, value
+    if not outcome.joint and len(keys) > 1:
+        limit = outcome.search.max_drop
+        gains = gains_by_dataset(summary.datasets, summary.num_blocks, one_shot, limit)
+        means = mean_gains(gains)
+        value["gains"] = report.dataset_gain_value(gains, means)
+        return [*parts, *report.dataset_gain_parts(gains, means, lang)], value
+    weights = {dataset: outcome.weights.get(key, 1.0) for dataset, key in keys.items()}
+    if outcome.joint:
+        parts += [report.joint_note(weights, lang), ""]
+        value["weights"] = weights
+    together = search_gains(
+        summary.datasets,
+        summary.num_blocks,
+        next(iter(one_shot.values())),
+        weights,
+        outcome.search.max_drop,
+    )
+    value["gains"] = gain_value(together)
+    return [*parts, *report.gain_parts(together, lang)], value

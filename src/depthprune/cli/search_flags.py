@@ -1,0 +1,87 @@
+"""The options of a search: which strategy, how far it goes, and over which tasks together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from depthprune.search.joint import check_joint, parse_task_weights
+from depthprune.search.options import SearchOptions
+
+_SEARCH = Group.create_ordered("How it is searched")
+
+Limit = Annotated[int, Parameter(group=_SEARCH)]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class SearchFlags:
+    """How it is searched."""
+
+    strategy: Annotated[
+        Literal["beam", "greedy", "exhaustive", "evolutionary"],
+        Parameter(name=("--strategy", "--method"), group=_SEARCH),
+    ] = "beam"
+    """beam, greedy (a beam of one), exhaustive (everything) or evolutionary (small changes)."""
+
+    beam_width: Annotated[int, Parameter(name=("--beam-width", "--width"), group=_SEARCH)] = (
+        SearchOptions.width
+    )
+    """Removals that a beam keeps in each step."""
+
+    max_blocks_to_remove: Annotated[int | None, Parameter(group=_SEARCH)] = None
+    """The most blocks removed together: 4 (exhaustive 2) or, with --max-drop, what that allows."""
+
+    max_drop: Annotated[float | None, Parameter(group=_SEARCH)] = None
+    """Removals that cost more are not searched further; a fraction: 0.05 is five points."""
+
+    offspring: Limit = SearchOptions.offspring
+    """New removals in each generation of the evolutionary search."""
+
+    generations: Limit = SearchOptions.generations
+    """Of the evolutionary search, for each number of removed blocks."""
+
+    exhaustive_limit: Limit = SearchOptions.exhaustive_limit
+    """The most removals of an exhaustive search; it refuses more."""
+
+    joint: Annotated[bool, Parameter(group=_SEARCH)] = False
+    """Search once, on the mean drop over all tasks; else each task has a search of its own."""
+
+    task_weights: Annotated[tuple[str, ...], Parameter(group=_SEARCH)] = ()
+    """In that mean: okvqa=2 doc_qa=1, or the numbers in the order of the tasks; equal if none."""
+
+    complete: Limit = 0
+    """Measure the best so many combinations of each number removed on every dataset in the end."""
+
+    warm_start: Annotated[str | None, Parameter(group=_SEARCH)] = None
+    """A proxy that proposes removals first: block_influence, angular_distance, taylor, ..."""
+
+    def options(self) -> SearchOptions:
+        """Return which strategy is meant, and how far it goes.
+
+        Raises:
+            DepthpruneError: `--max-drop` is no fraction.
+        """
+        return SearchOptions(
+            strategy=self.strategy,
+            width=self.beam_width,
+            max_removed=self.max_blocks_to_remove,
+            max_drop=self.max_drop,
+            offspring=self.offspring,
+            generations=self.generations,
+            exhaustive_limit=self.exhaustive_limit,
+        )
+
+    def weights(self, tasks: Sequence[str]) -> dict[str, float]:
+        """Return the weights of the tasks, by name; nothing where none are given.
+
+        Raises:
+            DepthpruneError: the search is not joint, or the weights do not fit the tasks.
+        """
+        if not self.task_weights:
+            return {}
+        check_joint(joint=self.joint)
+        return parse_task_weights(self.task_weights, tasks)

@@ -1,0 +1,124 @@
+"""What a search says beside the measurements: joint or not, gains, complete combinations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+
+from depthprune.analysis.dataset_gains import MeanGain
+from depthprune.analysis.gain import Gain
+from depthprune.report.gain import gain_note, gain_table, gain_value
+from depthprune.report.language import Lang, translator
+from depthprune.report.tables import interval_text, percent
+from depthprune.search.complete import Completion
+
+NUMBERS_WIDE = 4
+"""Numbers of removed blocks side by side in one table."""
+
+
+def joint_note(weights: Mapping[str, float], lang: Lang = "en") -> str:
+    """Return the line that says what a joint search was about.
+
+    Args:
+        weights: of the datasets, with a sum of 1.
+        lang: of the text.
+    """
+    t = translator(lang)
+    if len(set(weights.values())) < 2:
+        return t("Joint search on the mean drop over {n} datasets.").format(n=len(weights))
+    shares = ", ".join(f"{dataset} {weight:.2f}" for dataset, weight in weights.items())
+    return t(
+        "Joint search on the weighted mean drop over {n} datasets: {weights}. "
+        "The rankings above weigh all datasets alike, the gains below do not."
+    ).format(n=len(weights), weights=shares)
+
+
+def gain_parts(gains: Sequence[Gain], lang: Lang = "en") -> list[RenderableType]:
+    """Return what one search gained: of one dataset, or joint; nothing where there is no gain."""
+    t = translator(lang)
+    if not gains:
+        return []
+    heading = t("What the search gained over removing the blocks that cost least alone")
+    return [heading, gain_table(gains, lang=lang), gain_note(lang=lang)]
+
+
+def dataset_gain_parts(
+    gains: Mapping[str, Sequence[Gain]], means: Sequence[MeanGain], lang: Lang = "en"
+) -> list[RenderableType]:
+    """Return what the searches of several datasets gained, each over its own one-shot ranking."""
+    t = translator(lang)
+    if not means:
+        return []
+    parts: list[RenderableType] = [
+        t(
+            "What each dataset's own search gained over removing the blocks that cost least alone: "
+            "gain % [95% interval] (held-out gain %)"
+        )
+    ]
+    parts += (
+        _dataset_gain_table(gains, means[start : start + NUMBERS_WIDE], lang)
+        for start in range(0, len(means), NUMBERS_WIDE)
+    )
+    return [*parts, gain_note(lang=lang)]
+
+
+def completion_note(completion: Completion, lang: Lang = "en") -> str:
+    """Return the line that says which combinations compare on equal ground."""
+    t = translator(lang)
+    return t(
+        "The best {best} combinations of each number removed are measured on every dataset."
+    ).format(best=completion.best)
+
+
+def dataset_gain_value(
+    gains: Mapping[str, Sequence[Gain]], means: Sequence[MeanGain]
+) -> dict[str, Any]:
+    """Return the gains of datasets and their means as plain JSON data, as fractions."""
+    return {
+        "datasets": {dataset: gain_value(found) for dataset, found in gains.items()},
+        "mean": [
+            {
+                "num_removed": mean.number,
+                "gain": mean.gain,
+                "held_out_gain": mean.held_out,
+                "num_datasets": mean.num_datasets,
+            }
+            for mean in means
+        ],
+    }
+
+
+def completion_value(completion: Completion) -> dict[str, Any]:
+    """Return a completion as plain JSON data."""
+    return {"best": completion.best, "measured": completion.report.measured}
+
+
+def _dataset_gain_table(
+    gains: Mapping[str, Sequence[Gain]], means: Sequence[MeanGain], lang: Lang
+) -> Table:
+    t = translator(lang)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(t("dataset"), no_wrap=True)
+    for mean in means:
+        table.add_column(t("{number} removed").format(number=mean.number))
+    for dataset, found in gains.items():
+        by_number = {gain.number: gain for gain in found}
+        table.add_row(dataset, *(_cell(by_number.get(mean.number)) for mean in means))
+    table.add_section()
+    table.add_row(t("mean"), *(_with_held_out(percent(one.gain, 1), one.held_out) for one in means))
+    return table
+
+
+def _cell(gain: Gain | None) -> str:
+    if gain is None or gain.gain is None:
+        return "-"
+    known = "" if gain.interval is None else f" {interval_text(gain.interval)}"
+    return _with_held_out(percent(gain.gain, 1) + known, gain.held_out)
+
+
+def _with_held_out(text: str, held_out: float | None) -> str:
+    return text if held_out is None else f"{text} ({percent(held_out, 1)})"
