@@ -7,7 +7,6 @@ from math import isnan
 
 from depthprune.analysis.findings import SplitAgreement
 from depthprune.analysis.result_set import SplitScores
-from depthprune.base.drops import settled
 from depthprune.importance.compare import RankAgreement, rank_agreement
 
 FEWEST_BLOCKS = 3
@@ -15,7 +14,7 @@ FEWEST_BLOCKS = 3
 
 
 def order_agreement(first: Mapping[int, float], second: Mapping[int, float]) -> RankAgreement:
-    """Return Spearman's rho over the blocks that both scored; rounding noise is no order.
+    """Return Spearman's rho over the blocks that both scored, see `rank_agreement`.
 
     Undefined (None) below three common blocks, or where one side gives all the same score.
     """
@@ -27,8 +26,7 @@ def order_agreement(first: Mapping[int, float], second: Mapping[int, float]) -> 
     if len(common) < FEWEST_BLOCKS:
         return RankAgreement(None, None)
     return rank_agreement(
-        {block: settled(first[block]) for block in common},
-        {block: settled(second[block]) for block in common},
+        {block: first[block] for block in common}, {block: second[block] for block in common}
     )
 
 

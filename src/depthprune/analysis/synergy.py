@@ -52,7 +52,9 @@ def synergistic(
         top: at most so many.
         min_coverage: the fewest datasets behind each.
     """
-    return tuple(one for one in found if one.synergy < 0 and one.coverage >= min_coverage)[:top]
+    return tuple(one for one in found if settled(one.synergy) < 0 and one.coverage >= min_coverage)[
+        :top
+    ]
 
 
 def antagonistic(
@@ -67,7 +69,9 @@ def antagonistic(
     """
     # Sorted anew rather than reversed, so that equal ones keep the order of their blocks.
     ordered = sorted(found, key=lambda one: -settled(one.synergy))
-    return tuple(one for one in ordered if one.synergy > 0 and one.coverage >= min_coverage)[:top]
+    return tuple(
+        one for one in ordered if settled(one.synergy) > 0 and one.coverage >= min_coverage
+    )[:top]
 
 
 def synergies_by_number(found: Sequence[Synergy]) -> dict[int, Distribution]:
