@@ -34,6 +34,7 @@ EXTRAS = {
     "PIL": "run",
     "accelerate": "run",
     "datasets": "run",
+    "lm_eval": "lm-eval",
     "nltk": "caption",
     "pyarrow": "run",
     "pycocoevalcap": "caption",

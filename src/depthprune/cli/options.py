@@ -12,7 +12,7 @@ from depthprune.base.errors import DepthpruneError
 from depthprune.report.language import Lang
 from depthprune.search.pipeline import ModelOptions
 from depthprune.tasks.demo import MODEL_PATH
-from depthprune.tasks.registry import find_task, list_tasks, place_task
+from depthprune.tasks.registry import find_tasks, list_tasks, place_task
 from depthprune.tasks.task import Task
 
 DEMO = "demo"
@@ -76,7 +76,8 @@ class DataFlags:
     task: Annotated[
         tuple[str, ...], Parameter(name=("--task", "--tasks", "--dataset-name"), group=_DATA)
     ] = ()
-    """Tasks, e.g. okvqa text_vqa; all: every built-in one; demo: the eight embedded ones."""
+    """Tasks, e.g. okvqa text_vqa; all: every built-in one; demo: the eight embedded ones;
+    lm_eval:arc_easy: a task, group or tag of the lm-evaluation-harness."""
 
     split: Annotated[tuple[str, ...], Parameter(name=("--split", "--splits"), group=_DATA)] = (
         "train+validation",
@@ -94,6 +95,9 @@ class DataFlags:
 
     task_file: Annotated[tuple[Path, ...], Parameter(group=_DATA)] = ()
     """Your own tasks: YAML, or a Python file, which is executed."""
+
+    lm_eval_path: Annotated[tuple[Path, ...], Parameter(group=_DATA)] = ()
+    """Folders with definitions of the lm-evaluation-harness; Python they name is executed."""
 
     download: Annotated[bool, Parameter(group=_DATA)] = False
     """Allow fetching model and data from the hub; otherwise only the local cache is read."""
@@ -117,7 +121,11 @@ class DataFlags:
             "all": [t.name for t in known if t.enabled and not t.name.startswith("demo_")],
         }
         wanted = (name for given in names for name in groups.get(given, [given]))
-        chosen = {task.name: task for task in (find_task(name, known) for name in wanted)}
+        chosen = {
+            task.name: task
+            for name in wanted
+            for task in find_tasks(name, known, self.lm_eval_path)
+        }
         return tuple(
             place_task(task, self.data_dir, download=self.download) for task in chosen.values()
         )
