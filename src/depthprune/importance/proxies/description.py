@@ -50,10 +50,6 @@ class ProxyScores:
     num_samples: int = 0
     num_tokens: int = 0
 
-    def least_important(self, number: int) -> tuple[int, ...]:
-        """Return the `number` blocks with the lowest scores, lowest first."""
-        return tuple(sorted(self.scores, key=lambda block: (self.scores[block], block))[:number])
-
 
 PROXIES: Mapping[str, Proxy] = MappingProxyType(
     {
