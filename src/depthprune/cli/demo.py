@@ -1,29 +1,36 @@
-"""`depthprune demo`: the main job on the embedded model and its eight datasets."""
+"""`depthprune demo`: a study of the embedded model on its eight datasets."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.console import Console
 
-from depthprune.cli.measure import AsJson, Output, search
-from depthprune.cli.options import DEMO, DataFlags, Language, ModelFlags
+from depthprune.cli.init import STUDIES
+from depthprune.cli.measure import AsJson
+from depthprune.cli.options import Language
+from depthprune.cli.run import run_study
+from depthprune.cli.study_file import read_study_file
 from depthprune.report.language import translator
 
-DEMO_SAMPLES = 64
+DEMO_STUDY = Path(str(STUDIES.joinpath("demo.yaml")))
 
 
 def demo(
     *,
-    output: Output = Path("depthprune-demo"),
-    num_samples: int = DEMO_SAMPLES,
+    output: Annotated[
+        Path, Parameter(name=("--output", "--output-dir"), help="Folder of the study.")
+    ] = Path("depthprune-demo"),
+    num_samples: int | None = None,
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Run the main job on the embedded model: 16 blocks, eight datasets, a few minutes on a CPU.
+    """Run a study of the embedded model: 16 blocks, eight datasets, a few minutes on a CPU.
 
-    Needs no network and no GPU. The same as
-    `depthprune search demo --num-samples 64 --output depthprune-demo`.
+    Needs no network and no GPU. One beam search on the mean drop over all datasets; the same as
+    `depthprune search demo --joint --num-samples 64 --output depthprune-demo`.
 
     For example:
 
@@ -32,17 +39,16 @@ def demo(
     Parameters
     ----------
     num_samples
-        Samples of each dataset; more take longer and give narrower intervals.
+        Samples of each dataset, 64 when not given; more take longer and give narrower intervals.
 
     """
     t = translator(lang)
-    data = DataFlags(num_samples=num_samples)
+    study = read_study_file(DEMO_STUDY)
+    samples = study.data_flags(num_samples).samples
     if not json:
         opening = t(
-            "Beam search over the 16 blocks of the embedded vision-language model, on each of its "
-            "eight datasets, {samples} samples each."
+            "Beam search over the 16 blocks of the embedded vision-language model, on its eight "
+            "datasets together, {samples} samples each."
         )
-        Console(stderr=True).print(
-            opening.format(samples=data.samples or t("all")), highlight=False
-        )
-    search(DEMO, output=output, json=json, lang=lang, data=data, run=ModelFlags())
+        Console(stderr=True).print(opening.format(samples=samples or t("all")), highlight=False)
+    run_study(study, output=output, num_samples=num_samples, as_json=json, lang=lang)

@@ -81,7 +81,11 @@ def run_study(
         outcome = search_model(request)
         limits = study.search
         parts, value[stage] = findings(
-            outcome, min_coverage=limits.min_coverage, min_drop=limits.min_drop, lang=lang
+            outcome,
+            min_coverage=limits.min_coverage,
+            min_drop=limits.min_drop,
+            show_agreement=False,
+            lang=lang,
         )
         if stage == "profile":
             more, values = _across(study, outcome, lang)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from depthprune.base.errors import DepthpruneError, StudyFileError
-from depthprune.base.yaml_file import Location, YamlFile, read_yaml
+from depthprune.base.yaml_file import YamlFile, read_yaml
+from depthprune.cli.measure import search_request
 from depthprune.cli.options import DEMO, DataFlags, ModelFlags, study_folder
+from depthprune.cli.search_flags import SearchFlags
 from depthprune.importance.compare import THRESHOLD, TOP_K
 from depthprune.importance.merge import TRAIN_WEIGHT, Merged, Method, merge_scores, parse_weights
 from depthprune.importance.sources import DatasetScores
 from depthprune.report.language import Lang
-from depthprune.search.options import SearchOptions, StrategyName
+from depthprune.search.options import SearchOptions
 from depthprune.search.pipeline import SearchRequest, check_request
 
 DEPTH = 3
@@ -27,6 +29,12 @@ _Value = TypeVar("_Value")
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _each_once(blocks: list[int]) -> list[int]:
+    if len(set(blocks)) < len(blocks):
+        raise ValueError("a block is named twice")
+    return blocks
 
 
 def _with_defaults(value: Any) -> Any:
@@ -86,18 +94,20 @@ class MergeSection(_Section):
 class SearchSection(_Section):
     """The search: the options of `depthprune search`."""
 
-    strategy: StrategyName = SearchOptions.strategy
-    beam_width: int = Field(default=SearchOptions.width, ge=1)
-    max_blocks_to_remove: Annotated[int, Field(ge=1)] | None = SearchOptions.max_removed
-    max_drop: Annotated[float, Field(le=1)] | None = SearchOptions.max_drop
-    offspring: int = Field(default=SearchOptions.offspring, ge=1)
-    generations: int = Field(default=SearchOptions.generations, ge=1)
-    exhaustive_limit: int = Field(default=SearchOptions.exhaustive_limit, ge=1)
-    protect: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
-    joint: bool = False
+    strategy: Literal["beam", "greedy", "exhaustive", "evolutionary"] = SearchFlags.strategy
+    beam_width: int = Field(default=SearchFlags.beam_width, ge=1)
+    max_blocks_to_remove: Annotated[int, Field(ge=1)] | None = SearchFlags.max_blocks_to_remove
+    max_drop: Annotated[float, Field(le=1)] | None = SearchFlags.max_drop
+    offspring: int = Field(default=SearchFlags.offspring, ge=1)
+    generations: int = Field(default=SearchFlags.generations, ge=1)
+    exhaustive_limit: int = Field(default=SearchFlags.exhaustive_limit, ge=1)
+    protect: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_each_once)] = Field(
+        default_factory=list
+    )
+    joint: bool = SearchFlags.joint
     task_weights: dict[str, Weight] = Field(default_factory=dict)
-    complete: int = Field(default=0, ge=0)
-    warm_start: str | None = None
+    complete: int = Field(default=SearchFlags.complete, ge=0)
+    warm_start: str | None = SearchFlags.warm_start
     min_coverage: int = Field(default=2, ge=1)
     min_drop: float = 0.0
 
@@ -128,6 +138,17 @@ class StudyContent(_Section):
         if self.merge is not None and self.profile is None:
             raise ValueError("`merge` needs `profile`, whose scores it merges")
         return self
+
+
+FIELD_OF_OPTION = {
+    "task": ("tasks",),
+    "task_file": ("task_files",),
+    **{name: (name,) for name in StudyContent.model_fields},
+    **{name: ("model", name) for name in ModelSection.model_fields},
+    **{name: ("merge", name) for name in MergeSection.model_fields},
+    **{name: ("search", name) for name in SearchSection.model_fields},
+}
+"""Where a study file says what an option of the command line says."""
 
 
 @dataclass(frozen=True)
@@ -172,17 +193,11 @@ class StudyFile:
             download=said.download,
         )
 
-    def search_options(self) -> SearchOptions:
-        """Return which strategy is asked for, and how far it goes."""
-        return SearchOptions(
-            strategy=self.search.strategy,
-            width=self.search.beam_width,
-            max_removed=self.search.max_blocks_to_remove,
-            max_drop=self.search.max_drop,
-            offspring=self.search.offspring,
-            generations=self.search.generations,
-            exhaustive_limit=self.search.exhaustive_limit,
-        )
+    def search_flags(self) -> SearchFlags:
+        """Return the options of the search."""
+        ours = {"protect", "task_weights", "min_coverage", "min_drop"}
+        weights = tuple(_as_options(self.search.task_weights))
+        return SearchFlags(**self.search.model_dump(exclude=ours), task_weights=weights)
 
     def folder(self) -> Path:
         """Return the folder of the study."""
@@ -201,36 +216,34 @@ class StudyFile:
         Raises:
             DepthpruneError: there is no such task, or options do not fit each other.
         """
-        data = self.data_flags(num_samples)
-        common = SearchRequest(
-            model=self.model_flags().options(self.model, download=data.download),
-            tasks=self.blame(("tasks",), lambda: data.tasks(self.model)),
-            splits=data.split,
-            folder=self.folder() if output is None else output,
-            num_samples=data.samples,
-            seed=data.seed,
+        search = self._blame(
+            lambda: search_request(
+                self.model,
+                output=self.folder() if output is None else output,
+                protect=tuple(map(str, self.search.protect)),
+                how=self.search_flags(),
+                run=self.model_flags(),
+                data=self.data_flags(num_samples),
+            )
         )
         requests = {}
         if self.content.profile is not None:
-            splits = tuple(self.content.profile.splits)
-            requests["profile"] = replace(common, splits=splits, search=SearchOptions("ablation"))
-        if self.content.search is not None:
-            search = replace(
-                common,
-                search=self.search_options(),
-                protect=frozenset(self.search.protect),
-                joint=self.search.joint,
-                task_weights=_by_task_name(self.search.task_weights),
-                complete=self.search.complete,
-                warm_start=self.search.warm_start,
+            requests["profile"] = replace(
+                search,
+                splits=tuple(self.content.profile.splits),
+                search=SearchOptions("ablation"),
+                protect=frozenset(),
+                joint=False,
+                task_weights={},
+                complete=0,
+                warm_start=None,
             )
-            self.blame(("search",), lambda: check_request(search))
+        if self.content.search is not None:
+            self._blame(lambda: check_request(search))
             requests["search"] = search
         if self.content.merge is not None and self.content.merge.dataset_weights:
-            weights = _by_task_name(self.content.merge.dataset_weights)
-            names = [task.name for task in common.tasks]
-            texts = [f"{name}={weight!r}" for name, weight in weights.items()]
-            self.blame(("merge",), lambda: parse_weights(texts, names))
+            weights = _as_options(self.content.merge.dataset_weights)
+            self._blame(lambda: parse_weights(weights, [task.name for task in search.tasks]))
         return requests
 
     def merge(self, datasets: Sequence[DatasetScores]) -> Merged:
@@ -240,36 +253,32 @@ class StudyFile:
             DepthpruneError: the weights do not fit the datasets, or the datasets each other.
         """
         section = self.content.merge or MergeSection()
-        weights = _by_task_name(section.dataset_weights) or None
-        return self.blame(
-            ("merge",),
+        given = _as_options(section.dataset_weights)
+        weights = parse_weights(given, [one.dataset for one in datasets]) if given else None
+        return self._blame(
             lambda: merge_scores(
                 datasets,
                 method=section.method,
                 train_weight=section.train_val_weight,
                 dataset_weights=weights,
-            ),
+            )
         )
 
-    def blame(self, location: Location, do: Callable[[], _Value]) -> _Value:
-        """Return what `do` returns; errors about options name the fields of that name instead.
+    def _blame(self, do: Callable[[], _Value]) -> _Value:
+        """Return what `do` returns; an error about an option names the field and its line instead.
 
-        Args:
-            location: the section concerned.
-            do: what may go wrong.
-
-        Raises:
-            DepthpruneError: from `do`.
+        An error that names no place is about the tasks.
         """
         try:
             return do()
         except DepthpruneError as error:
-            where = error.where or ""
-            if where and not where.startswith("--"):
+            where = error.where or "--task"
+            if not where.startswith("--"):
                 raise
-            option = where.removeprefix("--").replace("-", "_")
-            field = (*location, option) if option and option != "task" else location
-            place = f"{self.file.place(field)}, {'.'.join(map(str, field))}"
+            field = FIELD_OF_OPTION.get(where.removeprefix("--").replace("-", "_"))
+            if field is None:
+                raise
+            place = f"{self.file.place(field)}, {'.'.join(field)}"
             raise type(error)(error.what, where=place, mend=error.mend) from error
 
     def _beside(self, path: Path) -> Path:
@@ -295,5 +304,6 @@ def read_study_file(path: Path) -> StudyFile:
     return StudyFile(file, file.validate(StudyContent, thing="a study"))
 
 
-def _by_task_name(weights: Mapping[str, float]) -> dict[str, float]:
-    return {name.replace("-", "_"): weight for name, weight in weights.items()}
+def _as_options(weights: Mapping[str, float]) -> list[str]:
+    """Return weights by name as the command line takes them; no digit is lost."""
+    return [f"{name}={weight!r}" for name, weight in weights.items()]

@@ -38,7 +38,7 @@ def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType
             tables.combination_table(summary, lang=lang),
             tables.left_out_note(summary, lang=lang),
             "",
-            t("Best combination of each dataset's own search: blocks (drop %)"),
+            t("Best combination on each dataset by itself: blocks (drop %)"),
             tables.best_table(summary, lang=lang),
         ]
     parts.append(
