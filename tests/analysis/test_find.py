@@ -22,6 +22,7 @@ from depthprune.analysis.synergy import antagonistic, synergistic
 from depthprune.analysis.table import drop_table
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
+from tests.analysis.tables import shifted
 from tests.measurements import dataset
 
 PUBLISHED = Path("/work/shared/published")
@@ -283,6 +284,13 @@ def test_published_train_and_validation_agree() -> None:
     for one in found:
         assert one.rho == pytest.approx(0.9882, abs=5e-5)
         assert one.p_value == pytest.approx(8.11e-13, rel=0.01)
+
+
+def test_a_table_made_before_serves_as_well() -> None:
+    given_results = results([dataset("one", 0.5, {(0,): 0.25, (1,): 0.125})], 2)
+    table = drop_table(given_results.datasets, 2)
+    assert find(given_results, table=table).blocks == find(given_results).blocks
+    assert find(given_results, table=shifted(table, 0, 0.5)).overall.mean == pytest.approx(0.8125)
 
 
 def test_the_table_of_the_findings_is_that_of_the_datasets() -> None:

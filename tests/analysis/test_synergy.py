@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from statistics import fmean, pstdev
 
 import pytest
@@ -78,9 +79,19 @@ def test_the_two_ends_hold_only_what_their_name_says() -> None:
 
 
 def test_rounding_noise_is_no_synergy() -> None:
-    found = synergies(table({(0,): [0.1], (1,): [0.2], (2,): [0.3], (0, 1): [0.3], (0, 2): [0.4]}))
-    assert len(found) == 2
-    assert synergistic(found) == antagonistic(found) == ()
+    below = synergies(table({(0,): [0.1], (1,): [0.2], (0, 1): [0.3]}))
+    above = synergies(table({(0,): [0.1], (1,): [0.7], (0, 1): [0.8]}))
+    assert below[0].synergy < 0 < above[0].synergy
+    assert synergistic(below) == antagonistic(above) == ()
+
+
+def test_many_equal_synergies_keep_the_order_of_their_blocks() -> None:
+    singles: Cells = {(block,): [0.125] for block in range(12)}
+    pairs = list(combinations(range(12), 2))
+    cells: Cells = {removal: [0.5 + 0.25 * (row % 2)] for row, removal in enumerate(pairs)}
+    found = synergies(table({**singles, **cells}, num_blocks=12))
+    assert [one.removal for one in found] == pairs[::2] + pairs[1::2]
+    assert [one.removal for one in antagonistic(found, top=66)] == pairs[1::2] + pairs[::2]
 
 
 def test_synergies_by_number() -> None:

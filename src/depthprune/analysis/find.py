@@ -11,11 +11,11 @@ from depthprune.analysis.positions import block_drops, positions, positions_by_n
 from depthprune.analysis.responses import dataset_responses
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.synergy import synergies, synergies_by_number
-from depthprune.analysis.table import drop_table
+from depthprune.analysis.table import DropTable, drop_table
 from depthprune.analysis.task_types import task_type_findings
 
 
-def find(results: ResultSet, *, min_common: int = 5) -> Findings:
+def find(results: ResultSet, *, min_common: int = 5, table: DropTable | None = None) -> Findings:
     """Return everything the results show beyond their rankings.
 
     Cells that were not measured count nowhere; what cannot be computed is None or left out, so that
@@ -24,11 +24,13 @@ def find(results: ResultSet, *, min_common: int = 5) -> Findings:
     Args:
         results: of one model over datasets.
         min_common: the fewest combinations that two datasets must share for a correlation.
+        table: `drop_table` of the results, where it was made already.
 
     Raises:
         DepthpruneError: `min_common` is below 2.
     """
-    table = drop_table(results.datasets, results.num_blocks)
+    if table is None:
+        table = drop_table(results.datasets, results.num_blocks)
     pairs = dataset_pairs(table, min_common=min_common)
     found_synergies = synergies(table)
     consistency = consistencies(table)
