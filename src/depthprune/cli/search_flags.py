@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+from depthprune.importance.proxies import PROXIES
 from depthprune.search.joint import check_joint, parse_task_weights
 from depthprune.search.options import SearchOptions
 
@@ -56,8 +57,13 @@ class SearchFlags:
     complete: Limit = 0
     """Measure the best so many combinations of each number removed on every dataset in the end."""
 
-    warm_start: Annotated[str | None, Parameter(group=_SEARCH)] = None
-    """A proxy that proposes removals first: block_influence, angular_distance, taylor, ..."""
+    warm_start: Annotated[
+        str | None,
+        Parameter(
+            group=_SEARCH,
+            help=f"A proxy that proposes removals to measure first: {', '.join(PROXIES)}.",
+        ),
+    ] = None
 
     def options(self) -> SearchOptions:
         """Return which strategy is meant, and how far it goes.

@@ -166,7 +166,7 @@ def search_model(request: SearchRequest) -> SearchOutcome:
             try:
                 for number, group in enumerate(groups, start=1):
                     bar.describe(f"{group_name(group)} ({number} of {len(groups)})")
-                    seeds = _seeds(request, loaded, space, group, evaluator.settings, bar)
+                    seeds = _seeds(request, loaded, record, space, group, evaluator.settings, bar)
                     strategy = request.search.build(space, seeds, request.seed)
                     bar.grow(most_work(strategy, group) - most_work(planned, group))
                     report += search_group(strategy, study, group, evaluator, bar)
@@ -225,6 +225,7 @@ def check_request(request: SearchRequest) -> dict[str, float]:
 def _seeds(
     request: SearchRequest,
     loaded: LoadedModel,
+    model: ModelRecord,
     space: SearchSpace,
     group: SplitGroup,
     settings: str,
@@ -246,6 +247,7 @@ def _seeds(
         space,
         request.search.most_removed(space),
         request.folder,
+        model,
         settings,
         part=request.model.part,
         batch_size=request.model.batch_size,

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import mul
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from depthprune.base.errors import DepthpruneError, FileError
-from depthprune.base.files import is_number, read_json, write_json
-from depthprune.base.removal import Removal, format_removal, parse_removal
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.files import is_number
+from depthprune.base.removal import Removal
+from depthprune.importance.proxies import PROXIES, ProxyScores, proxy_scores
+from depthprune.importance.proxies.files import kept_proxy, write_proxy
 from depthprune.search.joint import SplitGroup
 from depthprune.search.space import SearchSpace
+from depthprune.study import ModelRecord
+from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:
     from depthprune.blocks.models import LoadedModel
-    from depthprune.tasks.task import TaskSplit
-
-PROXIES_FOLDER = "proxies"
-"""The folder inside a study that keeps what proxies said, so that they are computed once."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a proxy says about one split.
-
-    Attributes:
-        scores: by block; higher = more important.
-        runs: the same for runs of consecutive blocks, where the proxy scores them.
-    """
-
-    scores: Mapping[int, float]
-    runs: Mapping[Removal, float]
 
 
 def proposals(
@@ -71,17 +57,17 @@ def proposals(
     return tuple(sorted(proposed, key=len))
 
 
-def mean_estimate(
-    estimates: Sequence[Estimate], weights: Sequence[float] | None = None
-) -> Estimate:
-    """Return one estimate for several tasks, for a joint search.
+def mean_scores(
+    found: Sequence[ProxyScores], weights: Sequence[float] | None = None
+) -> ProxyScores:
+    """Return what a proxy says about several tasks together, for a joint search.
 
     Blocks get their mean rank, because the scores of a proxy may be of other size on each task;
     runs get their mean score.
     """
-    if len(estimates) == 1:
-        return estimates[0]
-    shares = [1.0] * len(estimates) if weights is None else list(weights)
+    if len(found) == 1:
+        return found[0]
+    shares = [1.0] * len(found) if weights is None else list(weights)
     total = sum(shares)
 
     def mean(tables: Sequence[Mapping[Any, float]]) -> dict[Any, float]:
@@ -90,9 +76,12 @@ def mean_estimate(
             key: sum(map(mul, shares, (table[key] for table in tables))) / total for key in shared
         }
 
-    return Estimate(
-        scores=mean([_ranks(estimate.scores) for estimate in estimates]),
-        runs=mean([estimate.runs for estimate in estimates]),
+    return ProxyScores(
+        name=found[0].name,
+        scores=mean([_ranks(one.scores) for one in found]),
+        runs=mean([one.runs for one in found]),
+        num_samples=sum(one.num_samples for one in found),
+        num_tokens=sum(one.num_tokens for one in found),
     )
 
 
@@ -102,13 +91,11 @@ def check_proxy(name: str) -> None:
     Raises:
         DepthpruneError: names those that do.
     """
-    from depthprune.importance.proxies import PROXIES
-
     if name not in PROXIES:
         raise DepthpruneError(
             f"there is no proxy {name!r}",
             where="--warm-start",
-            mend=f"choose one of {', '.join(sorted(PROXIES))}",
+            mend=f"choose one of {', '.join(PROXIES)}",
         )
 
 
@@ -119,89 +106,45 @@ def seeds_of(
     space: SearchSpace,
     max_removed: int,
     folder: Path,
+    model: ModelRecord,
     settings: str,
     *,
     part: str = "text",
     batch_size: int | Literal["auto"] = "auto",
     on_batch: Callable[[float], None] | None = None,
 ) -> tuple[Removal, ...]:
-    """Return what a proxy proposes for splits that are searched together; see `estimate`."""
-    estimates = [
-        estimate(
-            name,
-            loaded,
-            split,
-            folder,
-            settings,
-            part=part,
-            batch_size=batch_size,
-            on_batch=on_batch,
-        )
-        for split in group.splits
-    ]
-    found = mean_estimate(estimates, group.weights)
-    return proposals(found.scores, found.runs, space, max_removed)
-
-
-def estimate(
-    name: str,
-    loaded: LoadedModel,
-    split: TaskSplit,
-    folder: Path,
-    settings: str,
-    *,
-    part: str = "text",
-    batch_size: int | Literal["auto"] = "auto",
-    on_batch: Callable[[float], None] | None = None,
-) -> Estimate:
-    """Return what a proxy says about a split: what the study's folder keeps, or computed now.
+    """Return what a proxy proposes for splits that are searched together.
 
     Args:
         name: of the proxy.
-        loaded: the model that the study in `folder` is about.
-        split: whose samples it reads.
-        folder: of the study.
-        settings: of the evaluator: what is kept holds for one dtype only.
+        loaded: the model.
+        group: the splits whose samples it reads.
+        space: the removals that may be considered.
+        max_removed: the largest number of blocks removed.
+        folder: of the study, which keeps what a proxy found, so that it is computed once.
+        model: what the study keeps about the model.
+        settings: of the evaluator.
         part: the stack that blocks are removed from.
         batch_size: samples at once.
         on_batch: called after every batch with the number of its samples.
+
+    Raises:
+        DepthpruneError: see `proxy_scores`; or a score is not finite.
     """
-    key = {
-        "model": loaded.fingerprint,
-        "part": part,
-        "task": split.fingerprint,
-        "settings": settings,
-    }
-    file = f"{split.split}-{split.fingerprint[:8]}.json"
-    path = folder / PROXIES_FOLDER / name / split.task.folder / file
-    kept = _read(path, key)
-    if kept is not None:
-        return kept
-    from depthprune.importance.proxies import proxy_scores
 
-    found = proxy_scores(name, loaded, split, part=part, batch_size=batch_size, on_batch=on_batch)
-    result = Estimate(dict(found.scores), dict(found.runs or {}))
-    _check(result.scores, result.runs)
-    write_json(
-        path,
-        key
-        | {"proxy": name, "scores": {str(block): score for block, score in result.scores.items()}}
-        | {"runs": {format_removal(run): score for run, score in result.runs.items()}},
-    )
-    return result
+    def scores(split: TaskSplit) -> ProxyScores:
+        kept = kept_proxy(folder, name, split, model, settings)
+        if kept is not None:
+            return kept
+        found = proxy_scores(
+            name, loaded, split, part=part, batch_size=batch_size, on_batch=on_batch
+        )
+        _check(found.scores, found.runs)
+        write_proxy(folder, found, split, model, settings)
+        return found
 
-
-def _read(path: Path, key: Mapping[str, str]) -> Estimate | None:
-    """Return what is kept for this model, task and dtype; a file that is spoiled holds nothing."""
-    try:
-        value = read_json(path)
-        if any(value[name] != wanted for name, wanted in key.items()):
-            return None
-        scores = {int(block): float(score) for block, score in value["scores"].items()}
-        runs = {parse_removal(run): float(score) for run, score in value["runs"].items()}
-    except (FileError, KeyError, TypeError, ValueError, AttributeError, DepthpruneError):
-        return None
-    return Estimate(scores, runs)
+    found = mean_scores([scores(split) for split in group.splits], group.weights)
+    return proposals(found.scores, found.runs, space, max_removed)
 
 
 def _check(scores: Mapping[int, float], runs: Mapping[Removal, float]) -> None:
