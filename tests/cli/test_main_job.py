@@ -141,7 +141,7 @@ def test_a_split_that_is_missing_is_a_warning_that_names_it(
     assert "demo_okvqa has no split test" in done.err
 
 
-def test_the_demo_is_a_search_over_all_eight_tasks(
+def test_the_demo_is_one_search_over_all_eight_tasks(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = {}
@@ -150,11 +150,12 @@ def test_the_demo_is_a_search_over_all_eight_tasks(
         seen["request"] = request
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("depthprune.cli.measure.search_model", fake_search)
+    monkeypatch.setattr("depthprune.cli.run.search_model", fake_search)
     stopped = program("demo", "--output", tmp_path / "demo")
     assert stopped.code == 130
     assert "run the same command again" in stopped.err
     assert len(seen["request"].tasks) == 8
+    assert seen["request"].joint
     assert seen["request"].folder == tmp_path / "demo"
 
 
@@ -165,7 +166,7 @@ def test_tasks_lists_the_nine_and_the_eight(program: Program) -> None:
 
 
 def test_help_teaches_by_examples(program: Program) -> None:
-    for command in ("demo", "inspect", "profile", "search", "tasks"):
+    for command in ("demo", "init", "inspect", "profile", "run", "search", "tasks"):
         helped = program(command, "--help")
         assert helped.code == 0
         assert f"depthprune {command}" in helped.out.partition("For example")[2]

@@ -88,6 +88,8 @@ class MergeSection(_Section):
     def _weights_fit_the_method(self) -> Self:
         if (self.method == "weighted_avg") != bool(self.dataset_weights):
             raise ValueError("`dataset_weights` belong to the method weighted_avg, and it to them")
+        if self.dataset_weights and not any(self.dataset_weights.values()):
+            raise ValueError("`dataset_weights` are all zero")
         return self
 
 
@@ -118,6 +120,7 @@ class StudyContent(_Section):
     model: ModelSection
     tasks: Names = Field(default_factory=list)
     task_files: Places = Field(default_factory=list)
+    lm_eval_paths: Places = Field(default_factory=list)
     data_dir: Place | None = None
     splits: Annotated[Names, Field(min_length=1)] = list(DataFlags.split)
     num_samples: int = Field(default=DataFlags.num_samples, ge=0)
@@ -143,6 +146,7 @@ class StudyContent(_Section):
 FIELD_OF_OPTION = {
     "task": ("tasks",),
     "task_file": ("task_files",),
+    "lm_eval_path": ("lm_eval_paths",),
     **{name: (name,) for name in StudyContent.model_fields},
     **{name: ("model", name) for name in ModelSection.model_fields},
     **{name: ("merge", name) for name in MergeSection.model_fields},
@@ -190,6 +194,7 @@ class StudyFile:
             seed=said.seed,
             data_dir=None if said.data_dir is None else self._beside(said.data_dir),
             task_file=tuple(self._beside(path) for path in said.task_files),
+            lm_eval_path=tuple(self._beside(path) for path in said.lm_eval_paths),
             download=said.download,
         )
 

@@ -1,0 +1,314 @@
+"""A study file does what the same options do, in one go, and says what is wrong in it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from depthprune.cli.options import DataFlags, ModelFlags
+from depthprune.cli.search_flags import SearchFlags
+from depthprune.cli.study_file import (
+    MergeSection,
+    ModelSection,
+    ProfileSection,
+    SearchSection,
+    StudyContent,
+    read_study_file,
+)
+from depthprune.search.pipeline import SearchRequest
+from depthprune.study import Study
+from tests.cli.program import Program
+
+SMALL = """
+model:
+  source: demo
+tasks: [demo_okvqa, demo_doc_qa]
+num_samples: 3
+output: study
+profile:
+merge:
+search:
+  beam_width: 1
+  max_blocks_to_remove: 2
+  protect: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+"""
+
+
+def study_file(folder: Path, text: str) -> Path:
+    path = folder / "my.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+class Asked(Exception):
+    """Stops a command at the point where it would measure."""
+
+    def __init__(self, request: SearchRequest) -> None:
+        self.request = request
+
+
+@pytest.fixture
+def requested(program: Program, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """Return a function that says what a command line would measure."""
+
+    def stop(request: SearchRequest) -> None:
+        raise Asked(request)
+
+    monkeypatch.setattr("depthprune.cli.measure.search_model", stop)
+    monkeypatch.setattr("depthprune.cli.run.search_model", stop)
+
+    def ask(*arguments: object) -> SearchRequest:
+        from depthprune.cli.app import main
+
+        with pytest.raises(Asked) as asked:
+            main([str(argument) for argument in arguments])
+        return asked.value.request
+
+    return ask
+
+
+class TestWhatItMeans:
+    @pytest.mark.parametrize(
+        ("text", "options"),
+        [
+            ("search:\n", ""),
+            (
+                "num_samples: 7\nseed: 3\nsplits: [train, validation]\nsearch: {beam_width: 5}\n",
+                "--num-samples 7 --seed 3 --split train validation --beam-width 5",
+            ),
+            (
+                "search: {strategy: evolutionary, offspring: 4, generations: 2, max_drop: 0.05,\n"
+                "  warm_start: block_influence, complete: 2, protect: [0, 15]}\n",
+                "--strategy evolutionary --offspring 4 --generations 2 --max-drop 0.05 "
+                "--warm-start block_influence --complete 2 --protect 0 15",
+            ),
+            (
+                "tasks: [demo_okvqa, demo-doc-qa]\n"
+                "search: {joint: true, task_weights: {demo_doc_qa: 0.1, demo-okvqa: 2}}\n",
+                "--task demo_okvqa demo_doc_qa --joint --task-weights demo_okvqa=2 demo_doc_qa=0.1",
+            ),
+            (
+                "tasks: okvqa\ndownload: true\nsearch: {strategy: exhaustive, "
+                "exhaustive_limit: 9, max_blocks_to_remove: 3}\n",
+                "--task okvqa --download --strategy exhaustive --exhaustive-limit 9 "
+                "--max-blocks-to-remove 3",
+            ),
+        ],
+    )
+    def test_a_search_is_that_of_the_same_options(
+        self,
+        requested,  # type: ignore[no-untyped-def]
+        tmp_path: Path,
+        text: str,
+        options: str,
+    ) -> None:
+        path = study_file(tmp_path, "model: {source: demo}\noutput: there\n" + text)
+        by_options = requested("search", "demo", "--output", tmp_path / "there", *options.split())
+        assert requested("run", path) == by_options
+
+    def test_the_model_is_that_of_the_same_options(self, requested, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        text = (
+            "model: {source: org/name, dtype: bfloat16, device: cuda:1, device_map: auto,\n"
+            "  batch_size: 4, stack: vision, trust_remote_code: true, revision: v1}\n"
+            "tasks: demo\noutput: there\nprofile: {splits: validation}\n"
+        )
+        by_options = requested(
+            *("profile", "org/name", "--output", tmp_path / "there", "--split", "validation"),
+            *("--task", "demo", "--dtype", "bfloat16", "--device", "cuda:1", "--device-map"),
+            *("auto", "--batch-size", 4, "--stack", "vision", "--trust-remote-code"),
+            *("--revision", "v1"),
+        )
+        assert requested("run", study_file(tmp_path, text)) == by_options
+
+    def test_every_option_is_a_field_with_the_same_default(self) -> None:
+        def defaults(flags: type) -> dict[str, object]:
+            return {field.name: field.default for field in fields(flags)}
+
+        def of(section: type) -> dict[str, object]:
+            said = {
+                name: field.get_default(call_default_factory=True)
+                for name, field in section.model_fields.items()
+            }
+            return {k: tuple(v) if isinstance(v, list | dict) else v for k, v in said.items()}
+
+        assert of(SearchSection).items() >= defaults(SearchFlags).items()
+        assert of(ModelSection).items() >= defaults(ModelFlags).items()
+        renamed = {"task": "tasks", "split": "splits"}
+        renamed |= {name: f"{name}s" for name in ("task_file", "lm_eval_path")}
+        data = {renamed.get(name, name): value for name, value in defaults(DataFlags).items()}
+        assert of(StudyContent).items() >= data.items()
+
+    def test_paths_are_relative_to_the_file(self, requested, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        (tmp_path / "model").mkdir()
+        (tmp_path / "tasks.yaml").write_text("mine: {task_type: VQA, path: data}\n")
+        request = requested(
+            "run",
+            study_file(
+                tmp_path, "model: {source: model}\ntask_files: tasks.yaml\ntasks: mine\nsearch:\n"
+            ),
+        )
+        assert request.model.source == str(tmp_path / "model")
+        assert [task.name for task in request.tasks] == ["mine"]
+        assert request.folder == tmp_path / "depthprune-model"
+
+    def test_output_and_samples_may_be_given_instead(self, requested, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        path = study_file(tmp_path, SMALL)
+        request = requested("run", path, "--output", tmp_path / "b", "--num-samples", 0)
+        assert request.folder == tmp_path / "b"
+        assert request.num_samples is None
+
+
+def test_a_run_goes_through_every_stage_and_does_nothing_twice(
+    program: Program, tmp_path: Path
+) -> None:
+    path = study_file(tmp_path, SMALL)
+    first = program("run", path)
+    assert first.code == 0, first.err
+    # Two tasks, two splits, the baseline and 16 blocks; then the baseline, 5 blocks and 4 pairs.
+    assert "Measured 68 removals" in first.out
+    for heading in ("Split: train", "order the blocks alike?", "method over them: average"):
+        assert heading in first.out
+    folder = tmp_path / "study"
+    merged = json.loads((folder / "merged_importance.json").read_text())
+    assert merged["datasets"] == ["demo_doc_qa", "demo_okvqa"]
+    assert len(merged["merged_scores"]) == 16
+    assert len(list((folder / "importance_comparison").rglob("*.json"))) == 2
+    summary = (folder / "summary.txt").read_text()
+    assert "Split: train\n" in summary
+    assert "Split: train+validation" in summary
+    assert "Best combinations over the datasets" in summary
+
+    again = program("run", path)
+    assert again.code == 0
+    assert "removals in" not in again.out
+    assert again.out.count("Nothing was measured anew") == 2
+    assert (folder / "summary.txt").read_text() == summary
+
+    value = json.loads(program("run", path, "--json").out)
+    assert list(value) == ["profile", "compare", "merge", "search"]
+    assert (value["profile"]["measured"], value["search"]["measured"]) == (0, 0)
+    assert value["merge"] == merged
+
+
+def test_only_what_is_asked_for_is_done(program: Program, tmp_path: Path) -> None:
+    text = SMALL.replace("merge:\n", "").partition("search:")[0]
+    path = study_file(tmp_path, text.replace("profile:", "profile: {splits: validation}"))
+    value = json.loads(program("run", path, "--json").out)
+    assert list(value) == ["profile"]
+    with Study.open(tmp_path / "study", read_only=True) as study:
+        assert {one.split for one in study.measurements()} == {"validation"}
+        assert {len(one.removal) for one in study.measurements()} == {0, 1}
+
+
+def test_the_merge_has_what_this_run_measured_not_what_another_did(
+    program: Program, tmp_path: Path
+) -> None:
+    path = study_file(tmp_path, SMALL.partition("search:")[0])
+    assert program("run", path, "--num-samples", 4).code == 0
+    value = json.loads(program("run", path, "--json").out)
+    shares = value["merge"]["per_dataset"].values()
+    assert [share["num_samples"] for share in shares] == [[3, 3], [3, 3]]
+
+
+def test_weights_of_datasets_are_used(program: Program, tmp_path: Path) -> None:
+    weights = "merge: {method: weighted_avg, dataset_weights: {demo-okvqa: 3, demo_doc_qa: 1}}"
+    text = SMALL.partition("search:")[0].replace("merge:", weights)
+    value = json.loads(program("run", study_file(tmp_path, text), "--json").out)
+    assert value["merge"]["weights"] == {"demo_doc_qa": 0.25, "demo_okvqa": 0.75}
+
+
+MODEL = "model: {source: demo}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (MODEL + "search: {beam_widht: 3}\n", ("'search.beam_widht'", "line 2", "beam_width")),
+        (MODEL + "search:\n  beam-width: 3\n", ("'search.beam-width'", "line 3", "beam_width")),
+        (MODEL + "serach:\n", ("no field 'serach'", "line 2", "did you mean search")),
+        ("model:\n  sorce: demo\nsearch:\n", ("'model.source': Field required", "line 1")),
+        ("search:\n", ("'model': Field required", "line 1")),
+        (MODEL + "num_samples: many\nsearch:\n", ("'num_samples'", "not 'many'", "line 2")),
+        (MODEL + "num_samples: true\nsearch:\n", ("'num_samples'", "integer", "line 2")),
+        (MODEL + "num_samples: -1\nsearch:\n", ("'num_samples'", "not -1", "line 2")),
+        (MODEL + "tasks: {a: 1}\nsearch:\n", ("'tasks'", "list", "line 2")),
+        (MODEL + "tasks:\n  - demo_okvqa\n  - 3\nsearch:\n", ("'tasks.1'", "not 3", "line 4")),
+        (MODEL + "tasks: demo_okvqua\nsearch:\n", ("demo_okvqua", "demo_okvqa", "line 2, tasks")),
+        (MODEL + "task_files: no.yaml\nsearch:\n", ("no such task file", "no.yaml")),
+        (MODEL + "data_dir: nowhere\ntasks: okvqa\nsearch:\n", ("no such data folder", "nowhere")),
+        ("model: {source: some/model}\nsearch:\n", ("no task is named", "line 1")),
+        (MODEL, ("nothing is to be done", "profile:")),
+        (MODEL + "merge:\nsearch:\n", ("`merge` needs `profile`",)),
+        (MODEL + "lang: de\nsearch:\n", ("'lang'", "'en' or 'zh'", "line 2")),
+        (MODEL + "search: {strategy: beem}\n", ("'search.strategy'", "not 'beem'")),
+        (MODEL + "search:\n  max_drop: .nan\n", ("'search.max_drop'", "line 3")),
+        (MODEL + "search:\n  beam_width: 0\n", ("'search.beam_width'", "not 0", "line 3")),
+        (MODEL + "search:\n  protect: [1, 1]\n", ("'search.protect'", "twice", "line 3")),
+        (
+            MODEL + "tasks: demo_okvqa\nnum_samples: 2\nsearch: {protect: [99]}\n",
+            ("block 99", "16 blocks"),
+        ),
+        (MODEL + "search:\n  warm_start: magic\n", ("'magic'", "line 3, search.warm_start")),
+        (
+            MODEL + "search:\n  task_weights: {demo_okvqa: 2}\n",
+            ("joint", "line 3, search.task_weights"),
+        ),
+        (
+            MODEL + "tasks: demo_okvqa\nsearch:\n  joint: true\n  task_weights: {okvqa: 2}\n",
+            ("okvqa has a weight", "line 5, search.task_weights"),
+        ),
+        (
+            MODEL + "profile:\nmerge: {method: weighted_avg}\n",
+            ("dataset_weights", "line 3"),
+        ),
+        (
+            MODEL + "profile:\nmerge:\n  method: weighted_avg\n  dataset_weights: {a: 1}\n",
+            ("weights are given for a", "line 5, merge.dataset_weights"),
+        ),
+        (
+            MODEL + "profile:\nmerge:\n  method: weighted_avg\n  dataset_weights: {demo_okvqa: 0}\n"
+            "tasks: demo_okvqa\n",
+            ("all zero", "line 3"),
+        ),
+        (MODEL + "profile: {splits: [a, b, c]}\n", ("'profile.splits'", "at most 2", "line 2")),
+        (MODEL + "seed: 1\nseed: 2\nsearch:\n", ("'seed' is defined twice", "lines 2 and 3")),
+        (MODEL + "search: {joint: true, joint: false}\n", ("'joint' is defined twice",)),
+        (MODEL + "3: 4\n", ("the key 3 is no text", "line 2")),
+        ("model: [\n", ("not a YAML file", "line 2")),
+        ("", ("the study file is empty", "depthprune init")),
+        ("# nothing\n", ("the study file is empty",)),
+        ("- demo\n", ("maps fields",)),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_before_anything_is_made(
+    program: Program, tmp_path: Path, text: str, words: tuple[str, ...]
+) -> None:
+    done = program("run", study_file(tmp_path, text))
+    assert done.code == 2, done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    for word in words:
+        assert word in " ".join(done.err.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["my.yaml"]
+
+
+def test_a_missing_file(program: Program, tmp_path: Path) -> None:
+    done = program("run", tmp_path / "nowhere.yaml")
+    assert done.code == 2
+    assert "cannot read the study file" in done.err
+
+
+def test_yaml_cannot_run_code(program: Program, tmp_path: Path) -> None:
+    path = study_file(tmp_path, f"a: !!python/object/apply:os.mkdir ['{tmp_path}/made']\n")
+    assert program("run", path).code == 2
+    assert not (tmp_path / "made").exists()
+
+
+def test_sections_have_the_values_that_commands_have(tmp_path: Path) -> None:
+    content = read_study_file(study_file(tmp_path, MODEL + "profile:\nmerge:\n")).content
+    assert content.profile == ProfileSection()
+    assert content.merge == MergeSection()
+    assert content.search is None
