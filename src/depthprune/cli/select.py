@@ -84,9 +84,10 @@ def select(
             logger.warning("there is no %s; using %s", found.instead_of, found.path)
         print(json_module.dumps(value, indent=1))
     else:
+        t = translator(lang)
         parts = selection_parts(found, selections, checks, lang=lang)
         if output_file is not None:
-            parts.append(translator(lang)("Selection: {path}").format(path=output_file))
+            parts.append(t("Selection: {path}").format(path=output_file))
         show(parts)
     if not all(check.met for check in checks):
         raise SystemExit(NOT_AS_EXPECTED)

@@ -62,6 +62,7 @@ def comparison_parts(
     ]
     explanation = t(
         "Consistent: rho of {threshold} or more. p-value: two-sided. n: samples of each split. "
+        "Least, most: how many of these blocks both orders have in common. "
         "Equal drops share their mean rank."
     )
     return [*parts, explanation.format(threshold=f"{threshold:g}")]
@@ -178,11 +179,12 @@ def selection_value(
 
 def _agreement_table(comparisons: Sequence[SplitComparison], t: Translate) -> Table:
     table = _table()
-    table.add_column(t("dataset"))
+    table.add_column(t("dataset"), no_wrap=True)
     for heading in ("n", "rho", t("p-value"), t("consistent")):
         table.add_column(heading, justify="right")
-    table.add_column(t("least in common"), justify="right")
-    table.add_column(t("most in common"), justify="right")
+    top_k = max(one.top_k for one in comparisons)
+    for heading in (t("least {n}"), t("most {n}")):
+        table.add_column(heading.format(n=top_k), justify="right")
     answers = {True: t("yes"), False: t("no"), None: "-"}
     for one in comparisons:
         rho, p_value = one.agreement.rho, one.agreement.p_value
@@ -200,7 +202,7 @@ def _agreement_table(comparisons: Sequence[SplitComparison], t: Translate) -> Ta
 
 def _overlap_table(comparisons: Sequence[SplitComparison], t: Translate) -> Table:
     table = _table()
-    table.add_column(t("dataset"))
+    table.add_column(t("dataset"), no_wrap=True)
     table.add_column("")
     table.add_column(t("in common"))
     table.add_column(t("first split only"))
@@ -219,7 +221,7 @@ def _overlap_table(comparisons: Sequence[SplitComparison], t: Translate) -> Tabl
 
 def _moved_table(comparisons: Sequence[SplitComparison], t: Translate) -> Table:
     table = _table()
-    table.add_column(t("dataset"))
+    table.add_column(t("dataset"), no_wrap=True)
     table.add_column(t("block"), justify="right")
     for heading in (t("first rank"), t("second rank"), t("first drop %"), t("second drop %")):
         table.add_column(heading, justify="right")
@@ -236,7 +238,7 @@ def _moved_table(comparisons: Sequence[SplitComparison], t: Translate) -> Table:
 
 def _weights_table(merged: Merged, t: Translate) -> Table:
     table = _table()
-    table.add_column(t("dataset"))
+    table.add_column(t("dataset"), no_wrap=True)
     table.add_column(t("split"))
     table.add_column("n", justify="right")
     table.add_column(t("weight"), justify="right")
@@ -387,4 +389,4 @@ def _samples(counts: Sequence[int | None]) -> str:
 
 
 def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
