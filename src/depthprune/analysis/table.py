@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -64,7 +65,7 @@ class DropTable:
         """On how many datasets each removal was measured, shape (R,)."""
         return np.asarray((~np.isnan(self.drops)).sum(axis=1), dtype=np.int64)
 
-    @property
+    @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """How many blocks each removal leaves out, shape (R,)."""
         return np.fromiter(map(len, self.removals), dtype=np.int64, count=len(self.removals))
@@ -86,7 +87,7 @@ class DropTable:
             singles[self.removals[row][0]] = self.drops[row]
         return singles
 
-    @property
+    @cached_property
     def rows_by_number(self) -> dict[int, slice]:
         """Where the removals of each number of blocks stand, by number, ascending."""
         numbers, starts, counts = np.unique(self.sizes, return_index=True, return_counts=True)
