@@ -89,8 +89,8 @@ class TestCompare:
         loose = program("compare", "--study", study, "--threshold", 0.5, "--top_k", 1, "--json")
         (one,) = json.loads(loose.out)["datasets"]
         assert (one["spearman_correlation"], one["consistent"]) == (pytest.approx(0.5), True)
-        assert one["least_important"] == {"common": [2], "first_only": [], "second_only": []}
-        assert one["most_important"] == {"common": [], "first_only": [0], "second_only": [1]}
+        assert one["least_important"] == {"common": [2], "train_only": [], "validation_only": []}
+        assert one["most_important"] == {"common": [], "train_only": [0], "validation_only": [1]}
         (strict,) = json.loads(program("compare", "--study", study, "--json").out)["datasets"]
         assert strict["consistent"] is False
 
@@ -107,6 +107,8 @@ class TestCompare:
         for split, scores in (("train", [1, 2, 3]), ("test", [1, 3, 2])):
             scores_of = {str(block): score / 10 for block, score in enumerate(scores)}
             put(f"results/tally-qa/{split}/layer_importance_scores.json", scores_of)
+        told = program("compare", "--results_dir", "results").out
+        assert "tally_qa: validation stands for its split test" in told
         value = json.loads(program("compare", "--results_dir", "results", "--json").out)
         assert value["datasets"][0]["splits"] == ["train", "test"]
 

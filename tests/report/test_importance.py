@@ -16,10 +16,9 @@ from depthprune.report.importance import (
     comparison_parts,
     comparison_value,
     merge_parts,
-    selection_parts,
-    selection_value,
 )
 from depthprune.report.language import Lang
+from depthprune.report.selection import selection_parts, selection_value
 from depthprune.report.tables import as_text
 
 NAMES = (

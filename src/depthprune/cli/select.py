@@ -16,8 +16,8 @@ from depthprune.cli.options import Language
 from depthprune.cli.scores import AsJson, block_set, show
 from depthprune.importance.score_files import check_output, count_blocks, find_scores
 from depthprune.importance.select import Selection, check_expected, make_selection
-from depthprune.report.importance import selection_parts, selection_value
 from depthprune.report.language import translator
+from depthprune.report.selection import selection_parts, selection_value
 
 NOT_AS_EXPECTED = 1
 """Exit code when `--expect` is not met; 2 is a mistake in what was asked."""

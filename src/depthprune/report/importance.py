@@ -1,4 +1,4 @@
-"""What `compare`, `merge` and `select` print: tables for people, plain values for scripts."""
+"""What `compare` and `merge` print: tables for people, plain values for scripts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
-from depthprune.base.removal import Removal
 from depthprune.importance.compare import Overlap, SplitComparison
 from depthprune.importance.merge import Merged, MergedDataset
-from depthprune.importance.score_files import ScoreFile
-from depthprune.importance.select import Check, InTheWay, Selection
 from depthprune.importance.sources import DatasetScores
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.tables import blocks, percent
@@ -54,6 +51,13 @@ def comparison_parts(
         parts.append(_moved_table(comparisons, t))
     else:
         parts.append("  " + t("none"))
+    parts += [
+        t("{dataset}: validation stands for its split {split}").format(
+            dataset=one.dataset, split=one.splits[1].split
+        )
+        for one in comparisons
+        if one.splits[1].split != "validation"
+    ]
     parts += [
         t("{dataset}: left out, it was measured on {split} only").format(
             dataset=one.dataset, split=one.splits[0].split
@@ -118,65 +122,6 @@ def merge_parts(merged: Merged, *, lang: Lang = "en") -> list[RenderableType]:
     return parts
 
 
-def selection_parts(
-    found: ScoreFile,
-    selections: Sequence[Selection],
-    checks: Sequence[Check] = (),
-    *,
-    lang: Lang = "en",
-) -> list[RenderableType]:
-    """Return what `select` shows: which blocks go and stay, and what stands in the way."""
-    t = translator(lang)
-    facts = t("Scores: {path} ({field}), {n} blocks; protected: {blocks}")
-    protected = selections[0].protected
-    parts: list[RenderableType] = [
-        facts.format(
-            path=found.path,
-            field=found.field or t("nothing but scores"),
-            n=selections[0].num_blocks,
-            blocks=blocks(protected) if protected else t("none"),
-        )
-    ]
-    table = _table()
-    table.add_column(t("active"), justify="right")
-    table.add_column(t("go"))
-    table.add_column(t("stay"))
-    for one in selections:
-        gone = blocks(one.removal) if one.removal else t("none")
-        table.add_row(str(one.num_active), gone, blocks(one.active))
-    parts.append(table)
-    parts += _selection_notes(found, selections, t)
-    for check in checks:
-        parts += _check_parts(check, t)
-    return parts
-
-
-def selection_value(
-    found: ScoreFile, selections: Sequence[Selection], checks: Sequence[Check] = ()
-) -> dict[str, Any]:
-    """Return the same as plain JSON data; `--output_file` keeps it."""
-    value: dict[str, Any] = {
-        "importance_scores_file": str(found.path),
-        "instead_of": None if found.instead_of is None else str(found.instead_of),
-        "scores_field": found.field,
-        "num_blocks": selections[0].num_blocks,
-        "protected_blocks": list(selections[0].protected),
-        "block_configs": {
-            str(one.num_active): {
-                "num_active_blocks": one.num_active,
-                "removed_block_indices": list(one.removal),
-                "active_block_indices": list(one.active),
-                "spared_by_protection": list(one.spared),
-                "tied": list(one.tied),
-            }
-            for one in selections
-        },
-    }
-    if checks:
-        value["expected"] = [_check(check) for check in checks]
-    return value
-
-
 def _agreement_table(comparisons: Sequence[SplitComparison], t: Translate) -> Table:
     table = _table()
     table.add_column(t("dataset"), no_wrap=True)
@@ -205,8 +150,8 @@ def _overlap_table(comparisons: Sequence[SplitComparison], t: Translate) -> Tabl
     table.add_column(t("dataset"), no_wrap=True)
     table.add_column("")
     table.add_column(t("in common"))
-    table.add_column(t("first split only"))
-    table.add_column(t("second split only"))
+    table.add_column(t("train only"))
+    table.add_column(t("validation only"))
     for one in comparisons:
         ends = ((t("least {n}"), one.least), (t("most {n}"), one.most))
         for place, (end, overlap) in enumerate(ends):
@@ -223,7 +168,12 @@ def _moved_table(comparisons: Sequence[SplitComparison], t: Translate) -> Table:
     table = _table()
     table.add_column(t("dataset"), no_wrap=True)
     table.add_column(t("block"), justify="right")
-    for heading in (t("first rank"), t("second rank"), t("first drop %"), t("second drop %")):
+    for heading in (
+        t("train rank"),
+        t("validation rank"),
+        t("train drop %"),
+        t("validation drop %"),
+    ):
         table.add_column(heading, justify="right")
     for one in comparisons:
         for place, moved in enumerate(one.disagreeing):
@@ -270,71 +220,6 @@ def _with_drops(ranked: Sequence[int], merged: Merged) -> str:
     return ", ".join(f"{block} ({percent(merged.scores[block])})" for block in ranked)
 
 
-def _selection_notes(
-    found: ScoreFile, selections: Sequence[Selection], t: Translate
-) -> list[RenderableType]:
-    notes: list[RenderableType] = []
-    if found.instead_of is not None:
-        note = t("Note: there is no {asked}; the scores are those of {path}.")
-        notes.append(note.format(asked=found.instead_of, path=found.path))
-    spared = max((one.spared for one in selections), key=len)
-    if spared:
-        note = t(
-            "Note: {blocks} would go by score, but stay: protected. "
-            "--protect none lets every block go."
-        )
-        notes.append(note.format(blocks=blocks(tuple(sorted(spared)))))
-    for one in selections:
-        if one.tied:
-            note = t(
-                "Note: with {n} active, a block that goes has the same score as {blocks}; "
-                "of equal scores the lower index goes."
-            )
-            notes.append(note.format(n=one.num_active, blocks=blocks(one.tied)))
-    return notes
-
-
-def _check_parts(check: Check, t: Translate) -> list[RenderableType]:
-    if check.met:
-        text = t("As expected, exactly {blocks} go with {n} active.")
-        return [
-            text.format(blocks=_blocks_or_none(check.expected, t), n=check.selection.num_active)
-        ]
-    text = t("NOT as expected: {expected} should go with {n} active, but {found} go.")
-    heading = text.format(
-        expected=_blocks_or_none(check.expected, t),
-        n=check.selection.num_active,
-        found=_blocks_or_none(check.selection.removal, t),
-    )
-    table = _table()
-    table.add_column(t("block"), justify="right")
-    table.add_column(t("score"), justify="right")
-    table.add_column(t("in the way because"))
-    for one in check.unexpected:
-        because = t("goes: {margin} below the highest score of the expected blocks")
-        table.add_row(str(one.block), _score(one), because.format(margin=_margin(one)))
-    for one in check.staying:
-        because = (
-            t("stays: protected")
-            if one.protected
-            else t("stays: {margin} above the lowest score of the blocks that should stay")
-        )
-        table.add_row(str(one.block), _score(one), because.format(margin=_margin(one)))
-    return [heading, table]
-
-
-def _score(one: InTheWay) -> str:
-    return "-" if one.score is None else f"{one.score:.6g}"
-
-
-def _margin(one: InTheWay) -> str:
-    return "-" if one.margin is None else f"{one.margin:.6g}"
-
-
-def _blocks_or_none(removal: Removal, t: Translate) -> str:
-    return blocks(removal) if removal else t("none")
-
-
 def _comparison(one: SplitComparison) -> dict[str, Any]:
     return {
         "dataset_name": one.dataset,
@@ -358,27 +243,8 @@ def _comparison(one: SplitComparison) -> dict[str, Any]:
 def _overlap(one: Overlap) -> dict[str, list[int]]:
     return {
         "common": list(one.common),
-        "first_only": list(one.first_only),
-        "second_only": list(one.second_only),
-    }
-
-
-def _check(check: Check) -> dict[str, Any]:
-    return {
-        "num_active_blocks": check.selection.num_active,
-        "expected": list(check.expected),
-        "met": check.met,
-        "goes_unexpectedly": [_in_the_way(one) for one in check.unexpected],
-        "stays_unexpectedly": [_in_the_way(one) for one in check.staying],
-    }
-
-
-def _in_the_way(one: InTheWay) -> dict[str, Any]:
-    return {
-        "block": one.block,
-        "score": one.score,
-        "margin": one.margin,
-        "protected": one.protected,
+        "train_only": list(one.first_only),
+        "validation_only": list(one.second_only),
     }
 
 

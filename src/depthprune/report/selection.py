@@ -1,0 +1,163 @@
+"""What `select` prints: tables for people, plain values for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+
+from depthprune.base.removal import Removal
+from depthprune.importance.score_files import ScoreFile
+from depthprune.importance.select import Check, InTheWay, Selection
+from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.tables import blocks
+
+
+def selection_parts(
+    found: ScoreFile,
+    selections: Sequence[Selection],
+    checks: Sequence[Check] = (),
+    *,
+    lang: Lang = "en",
+) -> list[RenderableType]:
+    """Return what `select` shows: which blocks go and stay, and what stands in the way."""
+    t = translator(lang)
+    facts = t("Scores: {path} ({field}), {n} blocks; protected: {blocks}")
+    protected = selections[0].protected
+    parts: list[RenderableType] = [
+        facts.format(
+            path=found.path,
+            field=found.field or t("nothing but scores"),
+            n=selections[0].num_blocks,
+            blocks=blocks(protected) if protected else t("none"),
+        )
+    ]
+    table = _table()
+    table.add_column(t("active"), justify="right")
+    table.add_column(t("go"))
+    table.add_column(t("stay"))
+    for one in selections:
+        gone = blocks(one.removal) if one.removal else t("none")
+        table.add_row(str(one.num_active), gone, blocks(one.active))
+    parts.append(table)
+    parts += _selection_notes(found, selections, t)
+    for check in checks:
+        parts += _check_parts(check, t)
+    return parts
+
+
+def selection_value(
+    found: ScoreFile, selections: Sequence[Selection], checks: Sequence[Check] = ()
+) -> dict[str, Any]:
+    """Return the same as plain JSON data; `--output_file` keeps it."""
+    value: dict[str, Any] = {
+        "importance_scores_file": str(found.path),
+        "instead_of": None if found.instead_of is None else str(found.instead_of),
+        "scores_field": found.field,
+        "num_blocks": selections[0].num_blocks,
+        "protected_blocks": list(selections[0].protected),
+        "block_configs": {
+            str(one.num_active): {
+                "num_active_blocks": one.num_active,
+                "removed_block_indices": list(one.removal),
+                "active_block_indices": list(one.active),
+                "spared_by_protection": list(one.spared),
+                "tied": list(one.tied),
+            }
+            for one in selections
+        },
+    }
+    if checks:
+        value["expected"] = [_check(check) for check in checks]
+    return value
+
+
+def _selection_notes(
+    found: ScoreFile, selections: Sequence[Selection], t: Translate
+) -> list[RenderableType]:
+    notes: list[RenderableType] = []
+    if found.instead_of is not None:
+        note = t("Note: there is no {asked}; the scores are those of {path}.")
+        notes.append(note.format(asked=found.instead_of, path=found.path))
+    spared = max((one.spared for one in selections), key=len)
+    if spared:
+        note = t(
+            "Note: {blocks} would go by score, but stay: protected. "
+            "--protect none lets every block go."
+        )
+        notes.append(note.format(blocks=blocks(tuple(sorted(spared)))))
+    for one in selections:
+        if one.tied:
+            note = t(
+                "Note: with {n} active, a block that goes has the same score as {blocks}; "
+                "of equal scores the lower index goes."
+            )
+            notes.append(note.format(n=one.num_active, blocks=blocks(one.tied)))
+    return notes
+
+
+def _check_parts(check: Check, t: Translate) -> list[RenderableType]:
+    if check.met:
+        text = t("As expected, exactly {blocks} go with {n} active.")
+        return [
+            text.format(blocks=_blocks_or_none(check.expected, t), n=check.selection.num_active)
+        ]
+    text = t("NOT as expected: {expected} should go with {n} active, but {found} go.")
+    heading = text.format(
+        expected=_blocks_or_none(check.expected, t),
+        n=check.selection.num_active,
+        found=_blocks_or_none(check.selection.removal, t),
+    )
+    table = _table()
+    table.add_column(t("block"), justify="right")
+    table.add_column(t("score"), justify="right")
+    table.add_column(t("in the way because"))
+    for one in check.unexpected:
+        because = t("goes: {margin} below the highest score of the expected blocks")
+        table.add_row(str(one.block), _score(one), because.format(margin=_margin(one)))
+    for one in check.staying:
+        because = (
+            t("stays: protected")
+            if one.protected
+            else t("stays: {margin} above the lowest score of the blocks that should stay")
+        )
+        table.add_row(str(one.block), _score(one), because.format(margin=_margin(one)))
+    return [heading, table]
+
+
+def _score(one: InTheWay) -> str:
+    return "-" if one.score is None else f"{one.score:.6g}"
+
+
+def _margin(one: InTheWay) -> str:
+    return "-" if one.margin is None else f"{one.margin:.6g}"
+
+
+def _blocks_or_none(removal: Removal, t: Translate) -> str:
+    return blocks(removal) if removal else t("none")
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {
+        "num_active_blocks": check.selection.num_active,
+        "expected": list(check.expected),
+        "met": check.met,
+        "goes_unexpectedly": [_in_the_way(one) for one in check.unexpected],
+        "stays_unexpectedly": [_in_the_way(one) for one in check.staying],
+    }
+
+
+def _in_the_way(one: InTheWay) -> dict[str, Any]:
+    return {
+        "block": one.block,
+        "score": one.score,
+        "margin": one.margin,
+        "protected": one.protected,
+    }
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
