@@ -36,21 +36,18 @@ def dataset_pairs(table: DropTable, *, min_common: int = 5) -> tuple[Pair, ...]:
     # A row per dataset: every step below walks along one dataset.
     drops = np.ascontiguousarray(table.drops.T)
     places = [_places(row) for row in drops]
-    names = sorted(range(len(table.datasets)), key=lambda index: table.datasets[index])
     found = []
-    for first, second in combinations(names, 2):
+    by_name = sorted(range(len(table.datasets)), key=table.datasets.__getitem__)
+    for first, second in combinations(by_name, 2):
         common = np.flatnonzero((places[first] >= 0) & (places[second] >= 0))
         left, right = drops[first, common], drops[second, common]
-        pearson = spearman = None
+        pearson, spearman = None, None
         if len(common) >= min_common:
-            left_ranks, right_ranks = (
-                average_ranks(places[first][common]),
-                average_ranks(places[second][common]),
-            )
-            if np.ptp(left_ranks) and np.ptp(right_ranks):
-                pearson = _correlation(left, right)
-                spearman = _correlation(left_ranks, right_ranks)
-        types = table.task_types[first], table.task_types[second]
+            ranks = [average_ranks(places[index][common]) for index in (first, second)]
+            if all(map(np.ptp, ranks)):
+                pearson, spearman = _correlation(left, right), _correlation(*ranks)
+        type_of_first, type_of_second = table.task_types[first], table.task_types[second]
+        known = bool(type_of_first and type_of_second)
         found.append(
             Pair(
                 first=table.datasets[first],
@@ -59,8 +56,8 @@ def dataset_pairs(table: DropTable, *, min_common: int = 5) -> tuple[Pair, ...]:
                 pearson=pearson,
                 spearman=spearman,
                 difference=float((left - right).mean()) if len(common) else None,
-                same_type=all(types) and types[0] == types[1],
-                types_known=all(types),
+                same_type=known and type_of_first == type_of_second,
+                types_known=known,
             )
         )
     return tuple(sorted(found, key=lambda one: (one.pearson is None, -settled(one.pearson or 0.0))))
