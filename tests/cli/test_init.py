@@ -52,7 +52,7 @@ def test_the_example_runs_as_it_is(program: Program, tmp_path: Path) -> None:
     assert written.code == 0, written.err
     assert f"depthprune run {path}" in written.out
     assert path.read_text(encoding="utf-8") == EXAMPLE.read_text(encoding="utf-8")
-    done = program("run", path, "--num-samples", 2)
+    done = program("run", path, "--num-samples", 1)
     assert done.code == 0, done.err
     assert (tmp_path / "my-study" / "summary.txt").is_file()
     assert (tmp_path / "my-study" / "merged_importance_simple.json").is_file()

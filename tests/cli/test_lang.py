@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from tests.cli.program import Program
 
-SMALL = ("--task", "demo_okvqa", "demo_doc_qa", "--num-samples", 2)
+SMALL = ("--task", "demo_okvqa", "demo_doc_qa", "--num-samples", 1)
 FEW = ("--protect", *range(3, 16))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from depthprune.base.errors import DepthpruneError
 from depthprune.cli.options import DataFlags, ModelFlags
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.cli.study_file import (
@@ -18,6 +19,7 @@ from depthprune.cli.study_file import (
     StudyContent,
     read_study_file,
 )
+from depthprune.importance.sources import DatasetScores, SplitScores
 from depthprune.search.pipeline import SearchRequest
 from depthprune.study import Study
 from tests.cli.program import Program
@@ -26,7 +28,7 @@ SMALL = """
 model:
   source: demo
 tasks: [demo_okvqa, demo_doc_qa]
-num_samples: 3
+num_samples: 1
 output: study
 profile:
 merge:
@@ -193,10 +195,17 @@ def test_a_run_goes_through_every_stage_and_does_nothing_twice(
     assert value["merge"] == merged
 
 
+PROFILE = """
+model: {source: demo}
+tasks: demo_okvqa
+num_samples: 1
+output: study
+profile: {splits: validation}
+"""
+
+
 def test_only_what_is_asked_for_is_done(program: Program, tmp_path: Path) -> None:
-    text = SMALL.replace("merge:\n", "").partition("search:")[0]
-    path = study_file(tmp_path, text.replace("profile:", "profile: {splits: validation}"))
-    value = json.loads(program("run", path, "--json").out)
+    value = json.loads(program("run", study_file(tmp_path, PROFILE), "--json").out)
     assert list(value) == ["profile"]
     with Study.open(tmp_path / "study", read_only=True) as study:
         assert {one.split for one in study.measurements()} == {"validation"}
@@ -206,18 +215,32 @@ def test_only_what_is_asked_for_is_done(program: Program, tmp_path: Path) -> Non
 def test_the_merge_has_what_this_run_measured_not_what_another_did(
     program: Program, tmp_path: Path
 ) -> None:
-    path = study_file(tmp_path, SMALL.partition("search:")[0])
-    assert program("run", path, "--num-samples", 4).code == 0
+    path = study_file(tmp_path, PROFILE + "merge:\n")
+    assert program("run", path, "--num-samples", 2).code == 0
     value = json.loads(program("run", path, "--json").out)
-    shares = value["merge"]["per_dataset"].values()
-    assert [share["num_samples"] for share in shares] == [[3, 3], [3, 3]]
+    assert value["merge"]["per_dataset"]["demo_okvqa"]["num_samples"] == [1]
 
 
-def test_weights_of_datasets_are_used(program: Program, tmp_path: Path) -> None:
+def test_weights_of_datasets_are_used(tmp_path: Path) -> None:
     weights = "merge: {method: weighted_avg, dataset_weights: {demo-okvqa: 3, demo_doc_qa: 1}}"
-    text = SMALL.partition("search:")[0].replace("merge:", weights)
-    value = json.loads(program("run", study_file(tmp_path, text), "--json").out)
-    assert value["merge"]["weights"] == {"demo_doc_qa": 0.25, "demo_okvqa": 0.75}
+    study = read_study_file(study_file(tmp_path, PROFILE + weights))
+    measured = [
+        DatasetScores(name, (SplitScores("validation", {0: drop, 1: 0.0}),), tmp_path)
+        for name, drop in (("demo_doc_qa", 0.4), ("demo_okvqa", 0.0))
+    ]
+    merged = study.merge(measured)
+    assert merged.weights == {"demo_doc_qa": 0.25, "demo_okvqa": 0.75}
+    assert merged.scores == {0: pytest.approx(0.1), 1: 0.0}
+
+
+def test_datasets_that_do_not_fit_each_other_are_not_merged(tmp_path: Path) -> None:
+    study = read_study_file(study_file(tmp_path, PROFILE + "merge:\n"))
+    measured = [
+        DatasetScores(name, (SplitScores("validation", scores),), tmp_path)
+        for name, scores in (("a", {0: 0.1, 1: 0.2}), ("b", {0: 0.1}))
+    ]
+    with pytest.raises(DepthpruneError, match="different blocks"):
+        study.merge(measured)
 
 
 MODEL = "model: {source: demo}\n"
