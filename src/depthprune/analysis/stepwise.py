@@ -12,6 +12,7 @@ from depthprune.analysis.bootstrap import Interval, interval
 from depthprune.analysis.combinations import Combination, Ranking, removal_draws
 from depthprune.analysis.dataset import DatasetMeasurements
 from depthprune.analysis.recommendations import Step, StepwisePath
+from depthprune.base.drops import settled
 from depthprune.base.removal import Removal
 
 Draws = NDArray[np.float64]
@@ -55,7 +56,8 @@ def stepwise_path(
             continue
         before = found[index - 1]
         incremental = combination.mean - before.mean
-        jump = incremental > max(JUMP_LEAST, JUMP_FACTOR * median(costs))
+        usual = max(JUMP_LEAST, JUMP_FACTOR * median(costs))
+        jump = settled(incremental) > settled(usual)
         paired = _paired(before, combination)
         certain = _paired_interval(before, combination, draws)
         steps.append(Step(combination, incremental, paired, certain, jump))
