@@ -332,6 +332,25 @@ def test_a_model_that_overflows_is_an_error_that_says_so(name: str) -> None:
         proxy_scores(name, loaded, split)
 
 
+def test_hidden_states_that_are_no_rows_of_tokens_are_an_error() -> None:
+    loaded, split = text_case()
+    loaded.model.model.layers[1].register_forward_hook(lambda *call: call[-1].flatten(0, 1))
+    with pytest.raises(ModelError, match="do not fit 8 rows"):
+        proxy_scores("relative_magnitude", loaded, split)
+
+
+def test_blocks_that_do_not_follow_each_other_have_no_runs() -> None:
+    loaded, split = text_case()
+    layers = loaded.model.model.layers
+
+    def run_another(_: Any, args: Any, kwargs: Any) -> None:
+        layers[1](*args, **kwargs)
+
+    layers[0].register_forward_pre_hook(run_another, with_kwargs=True)
+    with pytest.raises(ModelError, match="one after the other"):
+        proxy_scores("angular_distance", loaded, split)
+
+
 def test_a_sample_that_is_too_long_is_refused_by_name() -> None:
     loaded, split = text_case(tiny.gpt2())
     long = Sample("validation/long", "cat " * 80, references=("dog",))

@@ -42,11 +42,6 @@ def relative_magnitude(before: torch.Tensor, after: torch.Tensor) -> torch.Tenso
     return _length(after - before) / _length(after).clamp_min(_TINY)
 
 
-def angle(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """Return the angle between two hidden states divided by pi, over the last dimension."""
-    return _angle_of_units(_unit(before), _unit(after))
-
-
 def activation_scores(
     names: Sequence[str], calibration: Calibration, angular_tokens: Tokens = "last"
 ) -> dict[str, ProxyScores]:
@@ -160,7 +155,7 @@ def _angles(points: Sequence[torch.Tensor], num_blocks: int) -> Iterator[_Seen]:
         )
     for first, last in combinations(range(num_blocks + 1), 2):
         if last - first < num_blocks or num_blocks == 1:
-            values = _angle_of_units(points[first], points[last])
+            values = _angle(points[first], points[last])
             place = ("angular_distance", tuple(range(first, last)))
             yield place, values.sum(), values.numel()
 
@@ -205,7 +200,7 @@ def _length(state: torch.Tensor) -> torch.Tensor:
     return length
 
 
-def _angle_of_units(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+def _angle(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Return the angle between unit vectors divided by pi.
 
     Not by arccos, which turns a rounding error of 1e-7 next to 1 into 1e-4 (Kahan, 2006, How Futile
