@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthprune.analysis import Combination, combine, rank, summarise
+from depthprune.analysis import Combination, DatasetMeasurements, combine, rank, summarise
+from depthprune.analysis.combinations import with_intervals
+from depthprune.base.removal import Removal
+from tests.analysis.results import Cells, cells, results
 from tests.measurements import dataset
 
 
@@ -31,6 +39,67 @@ def test_a_missing_cell_is_never_read_as_zero() -> None:
     found = by_removal(combine([one, two]))
     assert found[(5,)].mean == pytest.approx(0.2)
     assert found[(5,)].coverage == 1
+
+
+def slow_combination(removal: Removal, datasets: Sequence[DatasetMeasurements]) -> Combination:
+    """Combine one removal cell by cell."""
+    seen = [one for one in datasets if removal in one.measurements]
+    drops = {one.dataset: one.drop(removal) for one in seen}
+    mean = sum(drops.values()) / len(drops)
+    return Combination(
+        removal,
+        drops,
+        mean,
+        (sum((drop - mean) ** 2 for drop in drops.values()) / len(drops)) ** 0.5,
+        sum(one.measurements[removal].accuracy for one in seen) / len(seen),
+        sum(one.measurements[removal].num_samples for one in seen),
+        None,
+    )
+
+
+@given(cells(min_datasets=1))
+def test_all_at_once_agrees_with_cell_by_cell(drawn: Cells) -> None:
+    datasets = results(drawn).datasets
+    for found in combine(datasets):
+        slow = slow_combination(found.removal, datasets)
+        assert found.drops == slow.drops
+        assert (found.mean, found.std) == pytest.approx((slow.mean, slow.std), abs=1e-9)
+        assert found.accuracy == pytest.approx(slow.accuracy, abs=1e-9)
+        assert found.num_samples == slow.num_samples
+
+
+def test_an_accuracy_that_is_unknown_somewhere_is_unknown() -> None:
+    one = dataset("okvqa", 0.9, {(4,): 0.8})
+    stated = replace(one.measurements[(4,)], accuracy=math.nan, stated_drop=0.1)
+    (found,) = combine([one, replace(one, dataset="doc_qa", measurements={(4,): stated})])
+    assert found.mean == pytest.approx(0.1)
+    assert math.isnan(found.accuracy)
+
+
+def test_intervals_are_computed_only_where_asked_for() -> None:
+    given = [dataset("okvqa", [1, 1, 0, 1], {(4,): [1, 0, 0, 1], (5,): [0, 0, 0, 1]})]
+    bare = combine(given, intervals=False)
+    assert [one.interval for one in bare] == [None, None]
+    assert with_intervals(bare, given) == combine(given)
+    assert with_intervals(bare[1:], given) == combine(given)[1:]
+
+
+def test_many_intervals_are_computed_in_parts_with_the_same_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = np.random.default_rng(0)
+    scores = {(block,): generator.random(20).tolist() for block in range(7)}
+    given = [dataset(name, generator.random(20).tolist(), scores) for name in ("a", "b")]
+    whole = combine(given)
+    monkeypatch.setattr("depthprune.analysis.combinations.AT_ONCE", 3)
+    assert combine(given) == whole
+
+
+def test_scores_of_other_samples_are_not_paired() -> None:
+    one = dataset("okvqa", [1, 1, 0, 1], {(4,): [1, 0, 0, 1]})
+    other = dataset("okvqa", [1, 1], {(5,): [1, 0]})
+    mixed = replace(one, measurements={**one.measurements, **other.measurements})
+    assert [found.interval is None for found in combine([mixed])] == [False, True]
 
 
 def test_an_interval_needs_the_scores_of_every_dataset() -> None:
