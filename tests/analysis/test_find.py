@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
-from depthprune.analysis.combinations import DatasetMeasurements
+from depthprune.analysis.collect import read_result_set
+from depthprune.analysis.dataset import DatasetMeasurements
 from depthprune.analysis.find import find
 from depthprune.analysis.findings import Findings
 from depthprune.analysis.pairs import least_alike, most_alike
@@ -25,7 +26,7 @@ from depthprune.base.removal import Removal
 from tests.analysis.tables import shifted
 from tests.measurements import dataset
 
-PUBLISHED = Path("/work/shared/published")
+PUBLISHED = Path(__file__).parent / "data" / "published"
 TYPES = {
     "coco_2014_vqa": "VQA",
     "text_vqa": "VQA",
@@ -140,37 +141,28 @@ def test_a_missing_cell_is_never_read_as_zero(
 # What the published results show, against numbers computed from the files without this package.
 
 
+Published = tuple[dict[str, dict[Removal, float]], Findings]
+
+
 def published_drops() -> dict[str, dict[Removal, float]]:
-    files = sorted(PUBLISHED.glob("exp3_beam_search_multi_dataset/*/*/exp3_accuracy*.json"))
-    if not files:
-        pytest.skip("the published results are not on this machine")
-    found = {}
-    for file in files:
-        content = json.loads(file.read_text())
-        found[content["dataset_name"]] = {
-            tuple(sorted(entry["removed_block_indices"])): entry["baseline_accuracy"]
-            - entry["accuracy"]
+    files = PUBLISHED.glob("exp3_beam_search_multi_dataset/*/*/exp3_accuracy*.json")
+    contents = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return {
+        content["dataset_name"]: {
+            tuple(entry["removed_block_indices"]): entry["accuracy_drop"]
             for entry in content["summary"]
         }
-    return found
+        for content in contents
+    }
 
 
 @pytest.fixture(scope="module")
-def published() -> tuple[dict[str, dict[Removal, float]], Findings]:
-    cells = published_drops()
-    datasets = [
-        dataset(name, 0.9, {removal: 0.9 - drop for removal, drop in drops.items()}, TYPES[name])
-        for name, drops in cells.items()
-    ]
-    return cells, find(results(datasets, 16))
+def published() -> Published:
+    return published_drops(), find(read_result_set(PUBLISHED))
 
 
-# Scores are float32: what is made from them agrees to the seventh decimal.
 def near(value: float) -> object:
-    return pytest.approx(value, abs=1e-6)
-
-
-Published = tuple[dict[str, dict[Removal, float]], Findings]
+    return pytest.approx(value, abs=1e-9)
 
 
 def test_published_block_0_is_the_most_damaging(published: Published) -> None:
@@ -267,21 +259,10 @@ def test_published_consistency_holds_every_combination_of_two_datasets(
     }
 
 
-def test_published_train_and_validation_agree() -> None:
-    files = sorted(PUBLISHED.glob("exp3_importance_comparison/*/*.json"))
-    if not files:
-        pytest.skip("the published comparisons are not on this machine")
-    scores = [
-        SplitScores(
-            content["dataset_name"],
-            {int(block): score for block, score in content["train_scores"].items()},
-            {int(block): score for block, score in content["validation_scores"].items()},
-        )
-        for content in (json.loads(file.read_text()) for file in files)
-    ]
-    found = find(results([], 16, scores)).agreements
-    assert [one.dataset for one in found] == ["coco_caption", "st_qa"]
-    for one in found:
+def test_published_train_and_validation_agree(published: Published) -> None:
+    _, found = published
+    assert [one.dataset for one in found.agreements] == ["coco_caption", "st_qa"]
+    for one in found.agreements:
         assert one.rho == pytest.approx(0.9882, abs=5e-5)
         assert one.p_value == pytest.approx(8.11e-13, rel=0.01)
 
