@@ -56,7 +56,7 @@ def dataset_gain_parts(
     parts: list[RenderableType] = [
         t(
             "What each dataset's own search gained over removing the blocks that cost least alone: "
-            "gain % [95% interval] (held-out gain %)"
+            "gain % (held-out gain %) [95% interval]"
         )
     ]
     parts += (
@@ -116,8 +116,8 @@ def _dataset_gain_table(
 def _cell(gain: Gain | None) -> str:
     if gain is None or gain.gain is None:
         return "-"
-    known = "" if gain.interval is None else f" {interval_text(gain.interval)}"
-    return _with_held_out(percent(gain.gain, 1) + known, gain.held_out)
+    text = _with_held_out(percent(gain.gain, 1), gain.held_out)
+    return text if gain.interval is None else f"{text}\n{interval_text(gain.interval)}"
 
 
 def _with_held_out(text: str, held_out: float | None) -> str:
