@@ -79,7 +79,7 @@ def tables(draw: st.DrawFn, *, min_datasets: int = 1) -> DropTable:
 def permuted_tables(draw: st.DrawFn) -> tuple[DropTable, DropTable]:
     """Draw a table, and the same one with its datasets in another order."""
     given = draw(tables())
-    return given, given.select(draw(st.permutations(range(len(given.datasets)))))
+    return given, select(given, draw(st.permutations(range(len(given.datasets)))))
 
 
 @st.composite
@@ -92,6 +92,19 @@ def relabelled_tables(draw: st.DrawFn) -> tuple[DropTable, DropTable, dict[int, 
         for removal, row in zip(given.removals, given.drops, strict=True)
     }
     return given, table(cells, num_blocks=given.num_blocks, task_types=given.task_types), names
+
+
+def select(given: DropTable, columns: Sequence[int]) -> DropTable:
+    """Return the same removals on some of the datasets, in this order."""
+    return replace(
+        given,
+        datasets=tuple(given.datasets[column] for column in columns),
+        task_types=tuple(given.task_types[column] for column in columns),
+        baselines=given.baselines[list(columns)],
+        drops=given.drops[:, list(columns)],
+        accuracies=given.accuracies[:, list(columns)],
+        num_samples=given.num_samples[:, list(columns)],
+    )
 
 
 def relabelled(removal: Removal, names: Mapping[int, int]) -> Removal:

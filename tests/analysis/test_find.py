@@ -286,6 +286,4 @@ def test_the_table_of_the_findings_is_that_of_the_datasets() -> None:
     ]
     assert found.rows_by_number == {1: slice(0, 2), 2: slice(2, 3)}
     np.testing.assert_equal(found.single_drops, [[0.5, np.nan], [0.25, 0.5], [np.nan, np.nan]])
-    assert found.select([1]).datasets == ("two",)
-    np.testing.assert_equal(found.select([1]).drops, [[np.nan], [0.5], [np.nan]])
     assert found.coverage.tolist() == [1, 2, 1]

@@ -20,6 +20,7 @@ from tests.analysis.tables import (
     permuted_tables,
     relabelled,
     relabelled_tables,
+    select,
     shifted,
     table,
     tables,
@@ -157,7 +158,7 @@ def test_the_names_of_the_blocks_change_nothing(
 def test_a_constant_is_counted_once_by_the_drop_and_once_by_every_single(
     drawn: DropTable, steps: int
 ) -> None:
-    only = drawn.select([0])
+    only = select(drawn, [0])
     expected = {one.removal: one.synergy for one in synergies(only)}
     for one in synergies(shifted(only, 0, steps * STEP)):
         change = (1 - len(one.removal)) * steps * STEP

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -36,11 +38,17 @@ def measured_distribution(values: ArrayLike) -> Distribution | None:
     return found if found.count else None
 
 
-def distributions_by_number(table: DropTable) -> dict[int, Distribution]:
-    """Return the drops of all cells by number of removed blocks, ascending."""
-    found = {
-        number: distribution(table.drops[rows]) for number, rows in table.rows_by_number.items()
-    }
+def distributions_by_number(
+    table: DropTable, columns: Sequence[int] | None = None
+) -> dict[int, Distribution]:
+    """Return the drops of all cells by number of removed blocks, ascending.
+
+    Args:
+        table: of the drops.
+        columns: the datasets, by their index; None is all.
+    """
+    drops = table.drops if columns is None else table.drops[:, columns]
+    found = {number: distribution(drops[rows]) for number, rows in table.rows_by_number.items()}
     return {number: drops for number, drops in found.items() if drops.count}
 
 

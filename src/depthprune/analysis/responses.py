@@ -39,7 +39,6 @@ def dataset_responses(table: DropTable) -> tuple[DatasetResponse, ...]:
 
 
 def _response(table: DropTable, singles: NDArray[np.float64], column: int) -> DatasetResponse:
-    own = table.select([column])
     sensitivity = measured_distribution(singles[:, column])
     specific = _scores(singles[:, column])
     others, _, _ = row_statistics(np.delete(singles, column, axis=1))
@@ -49,12 +48,12 @@ def _response(table: DropTable, singles: NDArray[np.float64], column: int) -> Da
         task_type=table.task_types[column],
         baseline=float(table.baselines[column]),
         sensitivity=sensitivity.mean if sensitivity else None,
-        drops=distribution(own.drops),
-        best={number: best[:2] for number, best in best_by_number(own).items()},
+        drops=distribution(table.drops[:, column]),
+        best={number: best[:2] for number, best in best_by_number(table, [column]).items()},
         specific_scores=specific,
         generic_agreement=order_agreement(specific, generic).rho,
         generic_scores=generic,
-        by_number=distributions_by_number(own),
+        by_number=distributions_by_number(table, [column]),
     )
 
 

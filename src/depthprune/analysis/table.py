@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from operator import attrgetter
@@ -46,19 +46,6 @@ class DropTable:
     drops: NDArray[np.float64]
     accuracies: NDArray[np.float64]
     num_samples: NDArray[np.int64]
-
-    def select(self, columns: Sequence[int]) -> DropTable:
-        """Return the same removals on some of the datasets, by their index."""
-        chosen = list(columns)
-        return replace(
-            self,
-            datasets=tuple(self.datasets[column] for column in chosen),
-            task_types=tuple(self.task_types[column] for column in chosen),
-            baselines=self.baselines[chosen],
-            drops=self.drops[:, chosen],
-            accuracies=self.accuracies[:, chosen],
-            num_samples=self.num_samples[:, chosen],
-        )
 
     @property
     def coverage(self) -> NDArray[np.int64]:

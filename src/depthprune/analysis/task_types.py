@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from depthprune.analysis.distributions import (
@@ -30,7 +32,7 @@ def task_type_findings(table: DropTable) -> tuple[TaskTypeFinding, ...]:
     columns: dict[str, list[int]] = {}
     for column, task_type in enumerate(table.task_types):
         columns.setdefault(task_type or UNKNOWN, []).append(column)
-    found = [_finding(name, table.select(those)) for name, those in columns.items()]
+    found = [_finding(name, table, those) for name, those in columns.items()]
     return tuple(
         sorted(
             (one for one in found if one.drops.count),
@@ -39,14 +41,20 @@ def task_type_findings(table: DropTable) -> tuple[TaskTypeFinding, ...]:
     )
 
 
-def best_by_number(table: DropTable) -> dict[int, tuple[Removal, float, int]]:
+def best_by_number(
+    table: DropTable, columns: Sequence[int]
+) -> dict[int, tuple[Removal, float, int]]:
     """Return, by number removed, the removal with the smallest mean drop, with drop and coverage.
 
     Only removals with the largest coverage that any removal of that number reaches are compared: a
     mean over the easiest dataset alone cannot beat one over all. Improvements count as what they
     are; equal drops are ordered by block indices.
+
+    Args:
+        table: of the drops.
+        columns: the datasets, by their index.
     """
-    means, _, coverage = row_statistics(table.drops)
+    means, _, coverage = row_statistics(table.drops[:, columns])
     best: dict[int, tuple[Removal, float, int]] = {}
     for number, rows in table.rows_by_number.items():
         largest = int(coverage[rows].max())
@@ -58,18 +66,18 @@ def best_by_number(table: DropTable) -> dict[int, tuple[Removal, float, int]]:
     return best
 
 
-def _finding(name: str, table: DropTable) -> TaskTypeFinding:
-    singles = table.single_drops
+def _finding(name: str, table: DropTable, columns: Sequence[int]) -> TaskTypeFinding:
+    singles = table.single_drops[:, columns]
     blocks = block_drops(singles)
     return TaskTypeFinding(
         task_type=name,
-        datasets=table.datasets,
-        drops=distribution(table.drops),
+        datasets=tuple(table.datasets[column] for column in columns),
+        drops=distribution(table.drops[:, columns]),
         single_drops=measured_distribution(singles),
         block_ranking=_ranking(blocks),
-        best=best_by_number(table),
+        best=best_by_number(table, columns),
         blocks=blocks,
-        by_number=distributions_by_number(table),
+        by_number=distributions_by_number(table, columns),
     )
 
 
