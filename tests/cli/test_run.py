@@ -125,6 +125,12 @@ class TestWhatItMeans:
         )
         assert requested("run", study_file(tmp_path, text)) == by_options
 
+    def test_the_demo_is_the_search_that_its_help_names(self, requested, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        by_options = requested(
+            *("search", "demo", "--joint", "--num-samples", 64, "--output", tmp_path)
+        )
+        assert requested("demo", "--output", tmp_path) == by_options
+
     def test_every_option_is_a_field_with_the_same_default(self) -> None:
         def defaults(flags: type) -> dict[str, object]:
             return {field.name: field.default for field in fields(flags)}
