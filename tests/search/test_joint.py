@@ -144,6 +144,10 @@ def test_weights_are_named_or_in_the_order_of_the_tasks(given: list[str]) -> Non
     assert parse_task_weights(given, TASKS) == pytest.approx({"okvqa": 0.75, "doc_qa": 0.25})
 
 
+def test_a_name_with_hyphens_is_taken_as_it_is_where_a_task_has_it() -> None:
+    assert parse_task_weights(["lm_eval:a-b=1"], ["lm_eval:a-b"]) == {"lm_eval:a-b": 1.0}
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -107,7 +107,7 @@ def parse_task_weights(given: Sequence[str], tasks: Sequence[str]) -> dict[str, 
                 where=WHERE,
                 mend="write okvqa=2 doc_qa=1, or the numbers alone in the order of the tasks",
             )
-        names = [name.replace("-", "_") for name, _, _ in named]
+        names = [name if name in tasks else name.replace("-", "_") for name, _, _ in named]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise DepthpruneError(
