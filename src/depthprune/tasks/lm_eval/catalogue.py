@@ -57,7 +57,7 @@ def harness_tasks(name: str, paths: Sequence[Path] = ()) -> list[Task]:
         TaskError: there is no such name (close ones are told), or no such folder.
         ModuleNotFoundError: the harness is not installed.
     """
-    index = _index(tuple(_folder(path) for path in paths))
+    index = _shipped_index() | _own_index([_folder(path) for path in paths])
     with guarded(download=False):
         members = list(_members(index, _known_name(index, name, paths), {}, ()))
     if not members:
@@ -110,12 +110,19 @@ def task_name_of(name: str) -> str:
 
 
 @functools.cache
-def _index(paths: tuple[Path, ...]) -> dict[str, Any]:
+def _shipped_index() -> dict[str, Any]:
     """Return every name of the harness: some seconds for 15,000 definitions, so once only."""
     with guarded(download=False):
         from lm_eval.tasks import TaskManager
 
-        return dict(TaskManager(include_path=list(paths)).task_index)
+        return dict(TaskManager().task_index)
+
+
+def _own_index(paths: Sequence[Path]) -> dict[str, Any]:
+    from lm_eval.tasks._index import TaskIndex
+
+    with guarded(download=False):
+        return dict(TaskIndex.build(paths))
 
 
 def _folder(path: Path) -> Path:

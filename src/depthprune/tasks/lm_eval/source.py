@@ -95,11 +95,12 @@ class LmEvalSource:
             ) from error
         except Exception as error:
             reason = " ".join(str(error).split())[:300]
+            may_download = isinstance(error, OSError) and not self.download
             raise TaskError(
                 f"{self.describe()} cannot be used: {type(error).__name__}: {reason}",
-                mend=None
-                if self.download
-                else "if its data are not on this machine, allow the download (--download)",
+                mend="if its data are not on this machine, allow the download (--download)"
+                if may_download
+                else None,
             ) from error
 
     @cached_property
