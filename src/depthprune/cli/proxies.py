@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,37 +108,46 @@ def _proxies_of(
     )
     record = model_record(loaded, find_stack(loaded.model, options.part), options.name)
     settings = ReferenceEvaluator(loaded, part=options.part).settings
-    found = []
+    place = _Place(folder, record, settings)
     # Opened first: the folder may be the study of another model.
     with _study(folder, record) as study:
-        for split, proxies_found in zip(
-            splits, _computed(splits, names, options, folder, loaded, record, settings), strict=True
-        ):
-            found.append(_beside_drops(split, proxies_found, study, settings, record.num_blocks))
-    return found
+        return [
+            _beside_drops(split, found, study, place)
+            for split, found in zip(
+                splits, _computed(splits, names, loaded, options, place), strict=True
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where scores are kept, of which model, and under which settings."""
+
+    folder: Path
+    model: ModelRecord
+    settings: str
 
 
 def _computed(
     splits: Sequence[TaskSplit],
     names: tuple[str, ...],
-    options: ModelOptions,
-    folder: Path,
     loaded: LoadedModel,
-    record: ModelRecord,
-    settings: str,
+    options: ModelOptions,
+    place: _Place,
 ) -> list[tuple[ProxyScores, ...]]:
     """Return the proxies of each split; every split's are written as soon as they are known."""
+    where = (place.model, place.settings)
     kept = [
         {
             name: scores
             for name in names
-            if (scores := kept_proxy(folder, name, split, record, settings)) is not None
+            if (scores := kept_proxy(place.folder, name, split, *where)) is not None
         }
         for split in splits
     ]
     missing = [tuple(name for name in names if name not in each) for each in kept]
     work = sum(
-        num_passes(wanted, record.num_blocks) * len(split.samples)
+        num_passes(wanted, place.model.num_blocks) * len(split.samples)
         for wanted, split in zip(missing, splits, strict=True)
         if wanted
     )
@@ -155,7 +165,7 @@ def _computed(
                     on_batch=bar.advance,
                 )
                 for name, scores in measured.items():
-                    write_proxy(folder, scores, split, record, settings)
+                    write_proxy(place.folder, scores, split, *where)
                     each[name] = scores
     return [tuple(each[name] for name in names) for each in kept]
 
@@ -164,10 +174,9 @@ def _beside_drops(
     split: TaskSplit,
     found: tuple[ProxyScores, ...],
     study: Study | None,
-    settings: str,
-    num_blocks: int,
+    place: _Place,
 ) -> SplitProxies:
-    measured = None if study is None else measured_drops(study, split, settings)
+    measured = None if study is None else measured_drops(study, split, place.settings)
     agreements = {
         scores.name: agreement_with_drops(scores.scores, measured.single)
         for scores in found
@@ -181,7 +190,7 @@ def _beside_drops(
         measured,
         agreements,
         best_runs(runs, LONGEST_RUN),
-        min(FIRST_BLOCKS, num_blocks // 2),
+        max(1, min(FIRST_BLOCKS, place.model.num_blocks // 2)),
     )
 
 
