@@ -330,6 +330,12 @@ def test_a_missing_file(program: Program, tmp_path: Path) -> None:
     assert "cannot read the study file" in done.err
 
 
+def test_a_wrong_option_is_not_blamed_on_the_file(program: Program, tmp_path: Path) -> None:
+    done = program("run", study_file(tmp_path, PROFILE), "--num-samples", -1)
+    assert done.code == 2
+    assert "where: --num-samples" in done.err
+
+
 def test_yaml_cannot_run_code(program: Program, tmp_path: Path) -> None:
     path = study_file(tmp_path, f"a: !!python/object/apply:os.mkdir ['{tmp_path}/made']\n")
     assert program("run", path).code == 2

@@ -147,12 +147,12 @@ FIELD_OF_OPTION = {
     "task": ("tasks",),
     "task_file": ("task_files",),
     "lm_eval_path": ("lm_eval_paths",),
-    **{name: (name,) for name in StudyContent.model_fields},
+    "data_dir": ("data_dir",),
     **{name: ("model", name) for name in ModelSection.model_fields},
     **{name: ("merge", name) for name in MergeSection.model_fields},
     **{name: ("search", name) for name in SearchSection.model_fields},
 }
-"""Where a study file says what an option of the command line says."""
+"""Where a study file says what an option of the command line says; `num_samples` was checked."""
 
 
 @dataclass(frozen=True)
