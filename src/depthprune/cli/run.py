@@ -91,10 +91,11 @@ def run_study(
             more, values = _across(study, outcome, lang)
             parts += more
             value |= values
+        between = ["", ""] if summary else []
         summary += parts
         write_text(outcome.folder / SUMMARY, as_text(summary))
         if not as_json:
-            print_findings([*parts, *closing(outcome, lang), ""], {}, as_json=False)
+            print_findings([*between, *parts, *closing(outcome, lang)], {}, as_json=False)
     if as_json:
         print_findings([], value, as_json=True)
 
