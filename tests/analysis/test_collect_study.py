@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from depthprune.analysis import from_study
-from depthprune.analysis.collect import read_result_set
+from depthprune.analysis.collect import dataset_measurements, read_result_set
 from depthprune.analysis.combinations import combine
 from depthprune.base.errors import AnalysisError, StudyError
 from depthprune.base.removal import Removal
@@ -156,3 +156,12 @@ def test_imported_results_keep_their_stated_drops_and_get_their_task_types(
         assert {removal: first.drop(removal) for removal in first.measurements} == {
             removal: second.drop(removal) for removal in second.measurements
         }
+
+
+def test_the_measurements_of_some_splits_are_those_with_a_baseline(study: Study) -> None:
+    measure(study)
+    measure(study, "doc_qa", removals=[(1,)])
+    keys = [stored.key for stored in study.splits()]
+    (found,) = dataset_measurements(study, keys, SETTINGS)
+    assert (found.dataset, list(found.measurements)) == ("okvqa", [(1,), (2,), (3,)])
+    assert found.measurements[(1,)].scores is not None

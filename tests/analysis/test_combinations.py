@@ -174,3 +174,9 @@ def test_one_dataset_is_ranked_by_itself() -> None:
 
 def test_single_blocks_alone_are_no_combinations() -> None:
     assert not summarise([dataset("okvqa", 0.5, {(0,): 0.1})], 4).combinations
+
+
+def test_a_baseline_with_scores_and_removals_without_have_no_interval() -> None:
+    one = dataset("okvqa", [1, 1], {})
+    (found,) = combine([replace(one, measurements=dataset("okvqa", 0.9, {(4,): 0.5}).measurements)])
+    assert found.interval is None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from depthprune.analysis.dataset import DatasetMeasurements
@@ -14,7 +15,15 @@ from depthprune.study import StoredSplit, Study
 MOST_SCORES = 2**28
 """Per-sample scores that are held in memory: 1 GiB; intervals of larger studies are left out."""
 
-_Chosen = tuple[StoredSplit, str]
+
+@dataclass(frozen=True)
+class _Variant:
+    """One split of a dataset as it was measured with one set of options."""
+
+    stored: StoredSplit
+    settings: str
+    num_measured: int
+    singles: dict[int, float]
 
 
 def study_result_set(folder: Path, split: str | None) -> ResultSet:
@@ -38,13 +47,10 @@ def study_result_set(folder: Path, split: str | None) -> ResultSet:
             )
         chosen, told = choose_splits(found, split, str(folder))
         problems += told
-        used = {dataset: found[dataset][name] for dataset, name in chosen.items()}
-        with_samples = _with_samples(study, used, problems)
-        datasets = tuple(
-            _measurements(study, *used[dataset], with_samples=with_samples)
-            for dataset in sorted(used)
-        )
-        settings = sorted({settings for _, settings in used.values()})
+        used = [found[dataset][chosen[dataset]] for dataset in sorted(chosen)]
+        with_samples = _can_hold_scores(used, problems)
+        datasets = tuple(_measurements(study, one, with_samples=with_samples) for one in used)
+        settings = sorted({one.settings for one in used})
         if len(settings) > 1:
             problems.append(
                 f"the datasets were measured under different settings: {'; '.join(settings)}"
@@ -53,50 +59,48 @@ def study_result_set(folder: Path, split: str | None) -> ResultSet:
             model=study.model.name,
             num_blocks=study.model.num_blocks,
             datasets=datasets,
-            splits=chosen,
-            comparisons=_comparisons(study, found),
+            splits={dataset: chosen[dataset] for dataset in sorted(chosen)},
+            comparisons=_comparisons(found),
             problems=tuple(problems),
             parameters=study.model.parameters,
             block_parameters=study.model.block_parameters,
         )
 
 
-def _variants(study: Study, problems: list[str]) -> dict[str, dict[str, _Chosen]]:
-    """Return for each dataset and split the one stored split and settings that are analysed."""
-    several: dict[tuple[str, str], list[_Chosen]] = {}
+def _variants(study: Study, problems: list[str]) -> dict[str, dict[str, _Variant]]:
+    """Return for each dataset and split the one set of options that is analysed."""
+    several: dict[tuple[str, str], list[_Variant]] = {}
     for stored in study.splits():
         for settings in stored.settings:
             name = stored.record.task, stored.record.split
-            if len(study.drops(stored.key, settings)) > 1:
-                several.setdefault(name, []).append((stored, settings))
+            drops = study.drops(stored.key, settings)
+            if len(drops) > 1:
+                singles = {key[0]: drop for key, drop in drops.items() if len(key) == 1}
+                several.setdefault(name, []).append(_Variant(stored, settings, len(drops), singles))
             else:
                 problems.append(
                     f"{' '.join(name)}: no removal together with its baseline ({settings}): "
                     "left out"
                 )
-    found: dict[str, dict[str, _Chosen]] = {}
+    found: dict[str, dict[str, _Variant]] = {}
     for (dataset, split), variants in several.items():
-        best = max(variants, key=lambda variant: _weight(study, variant))
+        best = max(variants, key=lambda one: _weight(study, one)) if variants[1:] else variants[0]
         found.setdefault(dataset, {})[split] = best
         if len(variants) > 1:
             problems.append(
                 f"{dataset} {split}: measured with {len(variants)} sets of options; "
-                f"the one with the most measurements is analysed ({best[1]})"
+                f"the one with the most measurements is analysed ({best.settings})"
             )
     return found
 
 
-def _weight(study: Study, variant: _Chosen) -> tuple[int, str, int]:
-    stored, settings = variant
-    measured = study.measurements(stored.key, settings, with_samples=False)
-    return len(measured), max(one.created for one in measured), stored.key
+def _weight(study: Study, variant: _Variant) -> tuple[int, str, int]:
+    measured = study.measurements(variant.stored.key, variant.settings, with_samples=False)
+    return variant.num_measured, max(one.created for one in measured), variant.stored.key
 
 
-def _with_samples(study: Study, used: Mapping[str, _Chosen], problems: list[str]) -> bool:
-    scores = sum(
-        len(study.drops(stored.key, settings)) * len(stored.record.sample_ids)
-        for stored, settings in used.values()
-    )
+def _can_hold_scores(used: Sequence[_Variant], problems: list[str]) -> bool:
+    scores = sum(one.num_measured * len(one.stored.record.sample_ids) for one in used)
     if scores > MOST_SCORES:
         problems.append(
             f"{scores:,} scores are too many to be held at once: confidence intervals are left out"
@@ -104,31 +108,22 @@ def _with_samples(study: Study, used: Mapping[str, _Chosen], problems: list[str]
     return scores <= MOST_SCORES
 
 
-def _measurements(
-    study: Study, stored: StoredSplit, settings: str, *, with_samples: bool
-) -> DatasetMeasurements:
+def _measurements(study: Study, variant: _Variant, *, with_samples: bool) -> DatasetMeasurements:
     by_removal = {
         one.removal: one
         for one in study.measurements(
-            stored.key, settings, with_samples=with_samples, with_answers=False
+            variant.stored.key, variant.settings, with_samples=with_samples, with_answers=False
         )
     }
     baseline = by_removal.pop(())
-    record = stored.record
+    record = variant.stored.record
     return DatasetMeasurements(record.task, record.task_type, baseline, by_removal, record.metric)
 
 
-def _comparisons(
-    study: Study, found: Mapping[str, Mapping[str, _Chosen]]
-) -> tuple[SplitScores, ...]:
+def _comparisons(found: Mapping[str, Mapping[str, _Variant]]) -> tuple[SplitScores, ...]:
     comparisons = []
     for dataset, variants in sorted(found.items()):
-        sides = {role(split): _singles(study, *variant) for split, variant in variants.items()}
+        sides = {role(split): variant.singles for split, variant in variants.items()}
         if sides.get("train") and sides.get("validation"):
             comparisons.append(SplitScores(dataset, sides["train"], sides["validation"]))
     return tuple(comparisons)
-
-
-def _singles(study: Study, stored: StoredSplit, settings: str) -> dict[int, float]:
-    drops = study.drops(stored.key, settings)
-    return {removal[0]: drop for removal, drop in drops.items() if len(removal) == 1}

@@ -215,11 +215,10 @@ def _notes(
             "The datasets fall into groups that share no measured removal: their drops cannot be "
             "adjusted for each other, and means over different groups are not comparable."
         )
-    path = {block for step in found.stepwise.steps for block in step.combination.removal}
-    ends = sorted(path & {0, found.num_blocks - 1})
-    if ends:
+    if found.path_ends:
+        ends = " and ".join(map(str, found.path_ends))
         notes.append(
-            f"The stepwise path removes block {' and '.join(map(str, ends))}, an end of the "
-            "stack: a selection that protects the first and the last block cannot follow it."
+            f"The stepwise path removes block {ends}, an end of the stack: a "
+            "selection that protects the first and the last block cannot follow it."
         )
     return tuple(notes)

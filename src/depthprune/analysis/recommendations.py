@@ -136,7 +136,7 @@ class Recommendations:
         disagreements: where adjusted and plain drops name different winners.
         targets: one for each target that was asked for.
         singles: mean drop of every block that was measured alone, by block; none is left out.
-        notes: what a reader must know about these recommendations; for people.
+        notes: what a reader must know about these recommendations; for people, in English.
     """
 
     num_blocks: int
@@ -153,3 +153,12 @@ class Recommendations:
     targets: tuple[Target, ...] = ()
     singles: Mapping[int, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def path_ends(self) -> tuple[int, ...]:
+        """Return which of the first and the last block the stepwise path removes.
+
+        A selection that protects both ends of the stack cannot follow the path over them.
+        """
+        path = {block for step in self.stepwise.steps for block in step.combination.removal}
+        return tuple(sorted(path & {0, self.num_blocks - 1}))
