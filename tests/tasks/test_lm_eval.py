@@ -311,6 +311,79 @@ def test_a_definition_that_fixes_no_examples_keeps_none(
     assert "num_fewshot is ignored" in caplog.text
 
 
+PYTHON_TASK = """
+from lm_eval.api.instance import Instance
+from lm_eval.api.metrics import mean
+from lm_eval.api.task import Task
+
+
+class Mine(Task):
+    VERSION = 1
+
+    def __init__(self, config=None):
+        super().__init__(config={"task": "mine"})
+
+    def download(self, *args, **kwargs):
+        self.docs = [{"q": f"what is {word} ?", "a": word} for word in ("red", "blue", "two")]
+
+    def has_training_docs(self):
+        return True
+
+    def has_validation_docs(self):
+        return True
+
+    def has_test_docs(self):
+        return False
+
+    def training_docs(self):
+        return iter(self.docs)
+
+    def validation_docs(self):
+        return iter(self.docs)
+
+    def doc_to_text(self, doc):
+        return doc["q"]
+
+    def doc_to_target(self, doc):
+        return " " + doc["a"]
+
+    def construct_requests(self, doc, ctx, **kwargs):
+        kwargs = {"metadata": kwargs["metadata"]}
+        write = (ctx, {"until": ["two"], "max_gen_toks": 2})
+        return [
+            Instance("generate_until", doc, write, 0, **kwargs),
+            Instance("loglikelihood", doc, (ctx, " " + doc["a"]), 0, **kwargs),
+        ]
+
+    def process_results(self, doc, results):
+        text, (likelihood, is_greedy) = results
+        return {"right": float(text.strip() == doc["a"] or is_greedy)}
+
+    def aggregation(self):
+        return {"right": mean}
+
+    def higher_is_better(self):
+        return {"right": True}
+"""
+
+
+def test_a_task_that_is_a_python_class_asks_what_it_likes(folder: Path) -> None:
+    (folder / "mine.py").write_text(PYTHON_TASK, encoding="utf-8")
+    write_definition(folder, "mine", "task: mine\nclass: !function mine.Mine\n")
+    split = load(folder, "mine")
+    assert [request.kind for request in split.samples[0].requests] == ["generate", "loglikelihood"]
+    assert scores(split, ["no", [-1.0, True]]) == 1.0
+    assert scores(split, ["no", [-1.0, False]]) == 0.0
+    assert source_of(split.task).splits() == ("train", "validation")
+    # It draws examples by its own rule, which may draw the document itself.
+    task = harness_task("mine", paths=[folder], num_fewshot=1)
+    assert source_of(task).splits() == ("validation",)
+    everything = contexts(load_split(task, "validation"))
+    some = contexts(load_split(task, "validation", num_samples=1, seed=2))
+    assert some.items() <= everything.items()
+    assert everything["validation/2"].count("what is") == 2
+
+
 # Fingerprints
 
 

@@ -55,7 +55,7 @@ class LmEvalScorer(Scorer):
         self._source = source
         self.metric, self.filter = _chosen(source)
         self._is_auto = source.metric == "auto"
-        self._docs = [source.doc(sample) for sample in samples]
+        self.identity = _identity(source, samples)
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -64,23 +64,6 @@ class LmEvalScorer(Scorer):
         metric = f"{self.metric},{self.filter}" if several else self.metric
         is_perplexity = _kind(self._source.task, self.metric) == "perplexity"
         return f"{'1 / ' * is_perplexity}{metric} (lm-eval)"
-
-    @property
-    def identity(self) -> str:
-        """Everything that can change a score beside the requests, as a text."""
-        import lm_eval
-
-        task = self._source.task
-        config = {k: v for k, v in vars(task.config).items() if k not in WITHOUT_MEANING}
-        docs = hashlib.sha256(json.dumps(self._docs, default=_stable, sort_keys=True).encode())
-        about = {
-            "lm_eval": lm_eval.__version__,
-            "version": task.VERSION,
-            "class": type(task).__name__,
-            "config": config,
-            "docs": docs.hexdigest(),
-        }
-        return json.dumps(about, default=_stable, sort_keys=True)
 
     def score(self, sample: Sample, answer: str) -> float:
         """Return the document's score; raises MetricError on an answer of another mode."""
@@ -184,6 +167,24 @@ def lm_eval_metrics(
                     None if error is None or len(column) < 2 else _aggregated(error, column)
                 )
     return values
+
+
+def _identity(source: LmEvalSource, samples: Sequence[Sample]) -> str:
+    """Return everything that can change a score beside the requests, as a text."""
+    import lm_eval
+
+    task = source.task
+    docs = hashlib.sha256()
+    for sample in samples:
+        docs.update(json.dumps(source.doc(sample), default=_stable, sort_keys=True).encode())
+    about = {
+        "lm_eval": lm_eval.__version__,
+        "version": task.VERSION,
+        "class": type(task).__name__,
+        "config": {k: v for k, v in vars(task.config).items() if k not in WITHOUT_MEANING},
+        "docs": docs.hexdigest(),
+    }
+    return json.dumps(about, default=_stable, sort_keys=True)
 
 
 def _aggregated(aggregate: Callable[[Any], Any], column: Sequence[Any]) -> float:
