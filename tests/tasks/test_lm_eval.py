@@ -123,9 +123,12 @@ def test_groups_within_groups_and_groups_in_circles(folder: Path) -> None:
     write_definition(folder, "outer", "group: outer\ntask: [tiny_tag, {group: tiny_group}]\n")
     write_definition(folder, "circle", "group: circle\ntask: [circle]\n")
     write_definition(folder, "hollow", "group: hollow\ntask: []\n")
+    write_definition(folder, "nameless", "group: nameless\ntask: [{num_fewshot: 2}]\n")
     assert len(harness_tasks("outer", [folder])) == 6
     with pytest.raises(TaskError, match="holds itself"):
         harness_tasks("circle", [folder])
+    with pytest.raises(TaskError, match="a member without a name"):
+        harness_tasks("nameless", [folder])
     with pytest.raises(TaskError, match="has no tasks"):
         harness_tasks("hollow", [folder])
 

@@ -201,7 +201,12 @@ def _group_members(
     shared |= overrides
     listed = config.get("task")
     for item in listed if isinstance(listed, list) else []:
-        own = {"task": item} if isinstance(item, str) else dict(item)
+        own = {"task": item} if isinstance(item, str) else item
+        if not isinstance(own, dict) or not own.keys() & {"task", "group"}:
+            raise TaskError(
+                f"the lm-eval group {group!r} has a member without a name: {item!r:.80}",
+                mend="choose its tasks by name",
+            )
         inner = own.get("group")
         if inner is not None and inner in index:
             changes = {key: value for key, value in own.items() if key != "group"}
