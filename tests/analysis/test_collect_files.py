@@ -284,7 +284,7 @@ def test_a_drop_beyond_one_is_left_out_and_the_rest_is_used(put: Put, tmp_path: 
     put("doc-qa/validation", GOOD)
     results = read_result_set(tmp_path)
     assert list(results.datasets[1].measurements) == [(1,)]
-    assert said(results, "okvqa", "no fraction from -1 to 1", "removal 2, 3; 2 in all", "left out")
+    assert said(results, "okvqa: 2 removals (2, 3)", "no fraction from -1 to 1", "left out")
 
 
 def test_captions_may_score_beyond_one(put: Put, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -143,6 +144,35 @@ def test_more_scores_than_can_be_held_are_left_out(
     assert any("32 scores are too many" in one for one in results.problems)
     monkeypatch.setattr(from_study, "MOST_SCORES", 4 * 8)
     assert read_result_set(study.folder).datasets[0].measurements[(1,)].scores is not None
+
+
+def test_removals_of_blocks_that_do_not_exist_are_left_out(study: Study) -> None:
+    """As only a damaged study holds them."""
+    measure(study)
+    study.close()
+    with sqlite3.connect(study.folder / "study.db") as connection:
+        connection.execute("UPDATE measurement SET removal = '1,99' WHERE removal = '3'")
+    connection.close()
+    results = read_result_set(study.folder)
+    assert list(results.datasets[0].measurements) == [(1,), (2,)]
+    assert any("1 removal (1-99) of blocks that do not exist" in one for one in results.problems)
+
+
+@pytest.mark.parametrize("blocks", [(90,) * 5, (900,) * 6, (0,) * 6])
+def test_parameters_that_do_not_fit_the_model_are_not_used(
+    tmp_path: Path, blocks: tuple[int, ...]
+) -> None:
+    with Study.open(tmp_path, model=replace(MODEL, block_parameters=blocks)) as odd:
+        measure(odd)
+    results = read_result_set(tmp_path)
+    assert (results.parameters, results.block_parameters) == (None, None)
+    assert any("do not fit the model" in one for one in results.problems)
+
+
+def test_parameters_may_be_unknown(tmp_path: Path) -> None:
+    with Study.open(tmp_path, model=replace(MODEL, parameters=None)) as odd:
+        measure(odd)
+    assert not any("fit" in one for one in read_result_set(tmp_path).problems)
 
 
 def test_imported_results_keep_their_stated_drops_and_get_their_task_types(

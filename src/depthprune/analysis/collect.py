@@ -39,7 +39,7 @@ def read_result_set(path: Path, split: str | None = None) -> ResultSet:
         path = path.parent
     is_study = (path / DATABASE_NAME).is_file()
     results = study_result_set(path, split) if is_study else file_result_set(path, split)
-    datasets, problems = check_numbers(_with_task_types(results.datasets))
+    datasets, problems = check_numbers(_with_task_types(results.datasets), results.num_blocks)
     problems = [*results.problems, *problems]
     if not datasets:
         raise AnalysisError(

@@ -10,7 +10,7 @@ from depthprune.analysis.dataset import DatasetMeasurements
 from depthprune.analysis.result_set import ResultSet, SplitScores
 from depthprune.analysis.splits import choose_splits, role
 from depthprune.base.errors import AnalysisError
-from depthprune.study import StoredSplit, Study
+from depthprune.study import ModelRecord, StoredSplit, Study
 
 MOST_SCORES = 2**28
 """Per-sample scores that are held in memory: 1 GiB; intervals of larger studies are left out."""
@@ -55,6 +55,7 @@ def study_result_set(folder: Path, split: str | None) -> ResultSet:
             problems.append(
                 f"the datasets were measured under different settings: {'; '.join(settings)}"
             )
+        parameters, block_parameters = _parameters(study.model, problems)
         return ResultSet(
             model=study.model.name,
             num_blocks=study.model.num_blocks,
@@ -62,8 +63,8 @@ def study_result_set(folder: Path, split: str | None) -> ResultSet:
             splits={dataset: chosen[dataset] for dataset in sorted(chosen)},
             comparisons=_comparisons(found),
             problems=tuple(problems),
-            parameters=study.model.parameters,
-            block_parameters=study.model.block_parameters,
+            parameters=parameters,
+            block_parameters=block_parameters,
         )
 
 
@@ -97,6 +98,19 @@ def _variants(study: Study, problems: list[str]) -> dict[str, dict[str, _Variant
 def _weight(study: Study, variant: _Variant) -> tuple[int, str, int]:
     measured = study.measurements(variant.stored.key, variant.settings, with_samples=False)
     return variant.num_measured, max(one.created for one in measured), variant.stored.key
+
+
+def _parameters(
+    model: ModelRecord, problems: list[str]
+) -> tuple[int | None, tuple[int, ...] | None]:
+    """Return the parameters of the model and of its blocks, where they fit each other."""
+    blocks = model.block_parameters
+    if blocks is None or model.parameters is None:
+        return model.parameters, blocks
+    if len(blocks) == model.num_blocks and 0 < sum(blocks) <= model.parameters:
+        return model.parameters, blocks
+    problems.append("the parameters of the blocks do not fit the model: blocks are counted instead")
+    return None, None
 
 
 def _can_hold_scores(used: Sequence[_Variant], problems: list[str]) -> bool:

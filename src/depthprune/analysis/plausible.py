@@ -17,14 +17,15 @@ NAMED = 3
 
 
 def check_numbers(
-    datasets: Iterable[DatasetMeasurements],
+    datasets: Iterable[DatasetMeasurements], num_blocks: int
 ) -> tuple[list[DatasetMeasurements], list[str]]:
     """Return the datasets without impossible numbers, and what was left out.
 
     A drop is impossible if it is not finite, or beyond -1..1; on captions, whose scores may exceed
     1, beyond the accuracy of the unpruned model where that is more than 1. A dataset whose
     accuracies are more than its metric can give (per cent, most likely) is left out whole; so is
-    one without any removal.
+    one without any removal. Removals of blocks that the model does not have (a damaged study) are
+    left out too.
     """
     kept, problems = [], []
     for dataset in datasets:
@@ -36,6 +37,12 @@ def check_numbers(
                 "the dataset is left out; divide its numbers by 100"
             )
             continue
+        outside = [removal for removal in dataset.measurements if removal[-1] >= num_blocks]
+        if outside:
+            dataset = _without(dataset, outside)
+            problems.append(
+                f"{dataset.dataset}: {_told(outside)} of blocks that do not exist: left out"
+            )
         limit = max(1.0, baseline) if captions and not isnan(baseline) else 1.0
         wrong = [
             removal
@@ -44,7 +51,10 @@ def check_numbers(
         ]
         if wrong:
             dataset = _without(dataset, wrong)
-            problems.append(f"{dataset.dataset}: {_told(wrong)}: left out")
+            problems.append(
+                f"{dataset.dataset}: {_told(wrong)} with drops that are no fraction from -1 to 1: "
+                "left out"
+            )
         if dataset.measurements:
             kept.append(dataset)
         else:
@@ -64,4 +74,4 @@ def _without(dataset: DatasetMeasurements, wrong: list[Removal]) -> DatasetMeasu
 
 def _told(wrong: list[Removal]) -> str:
     named = ", ".join(map(format_removal, wrong[:NAMED])) + (", ..." if wrong[NAMED:] else "")
-    return f"the drop is no fraction from -1 to 1 (removal {named}; {len(wrong)} in all)"
+    return f"{len(wrong)} removal{'s' if wrong[1:] else ''} ({named})"
