@@ -1,0 +1,50 @@
+"""Tensors as they lie in files: name, type, shape, and their bytes in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import Protocol
+
+DTYPE_BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "I16": 16, "U16": 16,
+    "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "I64": 64, "U64": 64, "F64": 64,
+    "C64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
+}  # fmt: skip
+"""Bits of one element by the names that safetensors uses."""
+
+PIECE = 4 * 1024**2
+"""Bytes that are copied at once."""
+
+
+class StoredTensor(Protocol):
+    """A tensor of a checkpoint file, whatever the format; nothing is decoded.
+
+    Attributes:
+        name: its key in the checkpoint.
+        dtype: as safetensors names it, a key of `DTYPE_BITS`.
+        shape: of the tensor.
+        file: where it lies.
+        storage: identifies the bytes it is made of; tensors that share all of them (tied weights)
+            have the same value.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path
+    storage: str
+
+    def pieces(self, size: int = PIECE) -> Iterator[bytes]:
+        """Yield the tensor's bytes in row-major order, little-endian, at most `size` at once.
+
+        Raises:
+            FileError: the file ends early or cannot be read; names it.
+        """
+        ...
+
+
+def num_bytes(dtype: str, shape: tuple[int, ...]) -> int:
+    """Return how many bytes a tensor takes in a safetensors file."""
+    return (prod(shape) * DTYPE_BITS[dtype] + 7) // 8
