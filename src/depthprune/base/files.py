@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,19 @@ from depthprune.base.errors import FileError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` so that a reader sees the old file or the new one, never a part.
+    """Write `text` as UTF-8, as `write_bytes` does.
 
-    Temporary file in the same folder, fsync, rename; missing parent folders are made.
+    Raises:
+        FileError: see `write_bytes`.
+    """
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write `content` so that a reader sees the old file or the new one, never a part.
+
+    Content in pieces is never held as a whole. Temporary file in the same folder, fsync, rename;
+    missing parent folders are made.
 
     Raises:
         FileError: the folder cannot be written, or the disk is full; nothing is left behind.
@@ -24,8 +35,8 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines((content,) if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes the file private; a result is as readable as any file the user makes.

@@ -1,0 +1,113 @@
+"""Figures of an analysis, each one readable by itself. Their texts are in English only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from types import MappingProxyType
+
+from matplotlib.figure import Figure
+
+from depthprune.analysis.whole import Analysis
+from depthprune.base.errors import FileError
+from depthprune.base.files import write_bytes
+from depthprune.report.figures.combinations import combination_vs_individual, consistency_analysis
+from depthprune.report.figures.datasets import dataset_pairwise_comparison, dataset_responses
+from depthprune.report.figures.distributions import drop_distributions
+from depthprune.report.figures.positions import block_position_analysis
+from depthprune.report.figures.rankings import rankings_by_num_removed
+from depthprune.report.figures.splits import (
+    train_validation_correlation,
+    train_validation_heatmaps,
+    train_validation_scatter,
+)
+from depthprune.report.figures.style import Draw, style
+from depthprune.report.figures.task_types import task_type_comparison, task_type_detailed_comparison
+
+FIGURES: Mapping[str, Draw] = MappingProxyType(
+    {
+        "rankings_by_num_removed": rankings_by_num_removed,
+        "task_type_comparison": task_type_comparison,
+        "block_position_analysis": block_position_analysis,
+        "combination_vs_individual": combination_vs_individual,
+        "consistency_analysis": consistency_analysis,
+        "dataset_responses": dataset_responses,
+        "drop_distributions": drop_distributions,
+        "dataset_pairwise_comparison": dataset_pairwise_comparison,
+        "task_type_detailed_comparison": task_type_detailed_comparison,
+    }
+)
+"""What every analysis shows, by file name."""
+
+SPLIT_FIGURES: Mapping[str, Draw] = MappingProxyType(
+    {
+        "train_validation_correlation": train_validation_correlation,
+        "train_validation_scatter": train_validation_scatter,
+        "train_validation_heatmaps": train_validation_heatmaps,
+    }
+)
+"""What is shown besides where training and validation splits were both measured."""
+
+FORMATS = ("png", "svg", "pdf")
+
+# A date would make every file of the same analysis a different one.
+METADATA: Mapping[str, dict[str, str | None]] = MappingProxyType(
+    {
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    }
+)
+
+
+def write_figures(
+    analysis: Analysis,
+    folder: Path,
+    formats: Sequence[str] = ("png",),
+    dpi: int = 300,
+) -> list[Path]:
+    """Write every figure as `{folder}/{name}.{format}` and return the paths.
+
+    Each file is written whole or not at all; the same analysis gives the same bytes.
+
+    Args:
+        analysis: to be drawn.
+        folder: is made if it is missing.
+        formats: of `FORMATS`.
+        dpi: dots per inch of PNGs, and of clouds of points in the others.
+
+    Raises:
+        FileError: an unknown format, or the folder cannot be written.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise FileError(
+            f"figures cannot be written as {', '.join(unknown)}",
+            mend=f"choose from {', '.join(FORMATS)}",
+        )
+    figures = {**FIGURES, **(SPLIT_FIGURES if analysis.findings.agreements else {})}
+    written = []
+    for name, draw in figures.items():
+        figure = draw(analysis)
+        for kind in dict.fromkeys(formats):
+            path = Path(folder) / f"{name}.{kind}"
+            write_bytes(path, figure_bytes(figure, kind, dpi))
+            written.append(path)
+    return written
+
+
+def figure_bytes(figure: Figure, kind: str = "png", dpi: int = 300) -> bytes:
+    """Return a figure as the content of a PNG, SVG or PDF file, always the same for the same one.
+
+    Args:
+        figure: from one of `FIGURES`.
+        kind: of `FORMATS`.
+        dpi: dots per inch.
+    """
+    with style(), BytesIO() as content:
+        figure.savefig(content, format=kind, dpi=dpi, metadata=METADATA[kind])
+        return content.getvalue()
+
+
+__all__ = ["FIGURES", "FORMATS", "SPLIT_FIGURES", "figure_bytes", "write_figures"]

@@ -1,0 +1,299 @@
+"""Figures: combinations against their blocks one by one, and how far datasets agree about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from depthprune.analysis.findings import Consistency, Distribution, Findings, Synergy
+from depthprune.analysis.synergy import antagonistic, synergistic
+from depthprune.analysis.whole import Analysis
+from depthprune.report.figures.marks import (
+    MOST_POINTS,
+    Bar,
+    draw_bars,
+    draw_boxes,
+    evenly,
+    few_ticks,
+    jitter,
+    number_ticks,
+    upper_limit,
+)
+from depthprune.report.figures.style import (
+    BLACK,
+    BLUE,
+    DROP_AXIS,
+    GREEN,
+    SKY,
+    VERMILION,
+    name_panel,
+    new_figure,
+    ordered_colours,
+    say,
+    styled,
+)
+from depthprune.report.figures.words import count_of, points, scope, shown_of, spread
+from depthprune.report.names import removal_label
+
+TOP = 10
+MOST_NUMBERS = 8
+NO_SYNERGY = "no combination of two blocks or more was measured together with each of its blocks"
+NO_COVERAGE = "no removal was measured on two datasets or more"
+
+
+@styled
+def combination_vs_individual(analysis: Analysis) -> Figure:
+    """Draw the drop of each combination against the summed drops of its blocks."""
+    found = analysis.findings.synergies
+    shown = evenly(found, MOST_POINTS)
+    caption = (
+        "Synergy = drop of a combination minus the sum of the drops of its blocks alone, both as "
+        "means over the datasets that measured all of them. Below the diagonal (blue bars): the "
+        "blocks cost less together than one by one. Error bars: ± population std over these "
+        "datasets. Boxes: middle half, line = median, diamond = mean, whiskers from the least to "
+        f"the greatest. {shown_of(len(shown), len(found), 'points, evenly chosen')}\n"
+        f"{scope(analysis)}"
+    )
+    figure = new_figure(
+        13.0, 8.2, "Do blocks cost more together than one by one? (synergy)", caption
+    )
+    grid = figure.add_gridspec(2, 2, height_ratios=(1.5, 1), width_ratios=(1, 1))
+    scatter = figure.add_subplot(grid[0, 0])
+    extremes = figure.add_subplot(grid[:, 1])
+    boxes = figure.add_subplot(grid[1, 0])
+    name_panel(scatter, "Each combination: drop measured against drop expected", 5.0)
+    name_panel(
+        extremes,
+        f"Strongest synergies (up to {TOP} of either sign), and on how many sets",
+        5.0,
+    )
+    name_panel(boxes, "Synergy by number of removed blocks", 5.0)
+    if not found:
+        for panel in (scatter, extremes, boxes):
+            say(panel, NO_SYNERGY)
+        return figure
+    _draw_expected(scatter, shown)
+    _draw_extremes(extremes, found)
+    _draw_synergy_boxes(boxes, analysis.findings.synergies_by_number)
+    return figure
+
+
+@styled
+def consistency_analysis(analysis: Analysis) -> Figure:
+    """Draw how far the datasets agree about each combination, against its coverage."""
+    found = analysis.findings.consistency
+    shown = evenly(found, MOST_POINTS)
+    least = _least_coverage(analysis)
+    caption = (
+        "Coefficient of variation = population std over datasets / |mean drop|: small where the "
+        "datasets agree; large where the mean is near zero. Values of two or three datasets are "
+        "rough. Points stand beside their coverage so that they do not hide each other; black "
+        "lines: medians. Bars: mean drop ± population std, with coefficient of variation and "
+        f"coverage. {shown_of(len(shown), len(found), 'points, evenly chosen')}\n{scope(analysis)}"
+    )
+    figure = new_figure(
+        13.0, 7.6, "How far the datasets agree about each removal (consistency)", caption
+    )
+    grid = figure.add_gridspec(2, 2, width_ratios=(1, 1))
+    variation = figure.add_subplot(grid[0, 0])
+    spreads = figure.add_subplot(grid[1, 0])
+    steady = figure.add_subplot(grid[:, 1])
+    name_panel(variation, "Disagreement by coverage", 5.0)
+    name_panel(spreads, "Spread over datasets against mean drop", 5.0)
+    name_panel(
+        steady, f"The {TOP} most consistent removals measured on {least} datasets or more", 5.0
+    )
+    if not found:
+        for panel in (variation, spreads, steady):
+            say(panel, NO_COVERAGE)
+        return figure
+    _draw_variation(variation, shown, analysis.findings)
+    _draw_spreads(figure, spreads, shown)
+    _draw_steady(steady, [one for one in found if one.coverage >= least][:TOP], analysis)
+    return figure
+
+
+def _draw_expected(panel: Axes, found: Sequence[Synergy]) -> None:
+    numbers = sorted({len(one.removal) for one in found})
+    groups = _number_groups(numbers)
+    for (first, last), colour in zip(groups, ordered_colours(len(groups)), strict=True):
+        those = [one for one in found if first <= len(one.removal) <= last]
+        label = f"{first}" if first == last else f"{first}-{last}"
+        panel.scatter(
+            [100 * one.expected for one in those],
+            [100 * one.actual for one in those],
+            s=26 if len(found) < 500 else 8,
+            color=colour,
+            alpha=0.75,
+            linewidths=0,
+            label=f"{label} (n = {len(those):,})",
+            rasterized=len(found) > 1000,
+        )
+    ends = [100 * value for one in found for value in (one.expected, one.actual)]
+    panel.axline(
+        (min(ends), min(ends)),
+        slope=1,
+        color=BLACK,
+        linewidth=1.0,
+        linestyle="--",
+        label="together = one by one",
+    )
+    panel.set_xlabel("sum of single-block drops (percentage points)")
+    panel.set_ylabel("measured drop (percentage points)")
+    panel.grid()
+    few_ticks(panel, "x", 6)
+    few_ticks(panel, "y", 6)
+    panel.legend(
+        title="blocks removed",
+        title_fontsize=8,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        borderaxespad=0.0,
+    )
+
+
+def _draw_extremes(panel: Axes, found: Sequence[Synergy]) -> None:
+    chosen = [*synergistic(found, top=TOP), *reversed(antagonistic(found, top=TOP))]
+    if not chosen:
+        say(panel, "every combination costs exactly the sum of its blocks")
+        return
+    draw_bars(
+        panel,
+        [
+            Bar(
+                removal_label(one.removal),
+                one.synergy,
+                (one.std, one.std) if one.coverage > 1 else None,
+                BLUE if one.synergy < 0 else VERMILION,
+                f"{points(one.synergy)} ({count_of(one.coverage, 'set')})",
+            )
+            for one in chosen
+        ],
+    )
+    panel.set_xlabel("synergy (percentage points)\nless than one by one ← 0 → more")
+    panel.set_ylabel("blocks removed")
+
+
+def _draw_synergy_boxes(panel: Axes, by_number: Mapping[int, Distribution]) -> None:
+    numbers = spread(sorted(by_number), MOST_NUMBERS)
+    drawn = [by_number[number] for number in numbers]
+    limit = upper_limit(np.concatenate([one.values for one in drawn]))
+    draw_boxes(panel, list(range(len(drawn))), drawn, ordered_colours(len(drawn)), limit=limit)
+    panel.set_xticks(
+        range(len(drawn)),
+        [f"{number}\nn = {by_number[number].count:,}" for number in numbers],
+    )
+    panel.set_xlim(-0.6, len(drawn) - 0.4)
+    panel.axhline(0, color=BLACK, linewidth=0.8)
+    panel.set_xlabel("number of removed blocks")
+    panel.set_ylabel("synergy\n(percentage points)")
+    panel.grid(axis="y")
+    few_ticks(panel, "y", 5)
+
+
+def _draw_variation(panel: Axes, found: Sequence[Consistency], findings: Findings) -> None:
+    defined = [
+        (one.coverage, one.variation, len(one.removal))
+        for one in found
+        if one.variation is not None
+    ]
+    if not defined:
+        say(panel, "every mean drop is zero: no coefficient of variation is defined")
+        return
+    by_coverage = findings.variation_by_coverage
+    limit = upper_limit([variation for _, variation, _ in defined])
+    coverages = sorted(by_coverage)
+    dots = np.array([(coverage, variation) for coverage, variation, _ in defined], dtype=float)
+    panel.scatter(
+        dots[:, 0] + 0.6 * jitter(len(dots)),
+        dots[:, 1],
+        s=18 if len(dots) < 500 else 6,
+        color=SKY,
+        alpha=0.7,
+        linewidths=0,
+        rasterized=len(dots) > 1000,
+        label=f"removal (n = {sum(one.count for one in by_coverage.values()):,})",
+    )
+    panel.hlines(
+        [by_coverage[coverage].median for coverage in coverages],
+        [coverage - 0.38 for coverage in coverages],
+        [coverage + 0.38 for coverage in coverages],
+        color=BLACK,
+        linewidth=2,
+        label="median",
+    )
+    panel.set_ylim(0, limit)
+    if limit is not None:
+        beyond = sum(variation > limit for _, variation, _ in defined)
+        panel.plot([], [], " ", label=f"{beyond:,} above the axis")
+    number_ticks(panel, list(range(coverages[0], coverages[-1] + 1)), 4.5)
+    panel.set_xlabel("coverage (datasets that measured the removal)")
+    panel.set_ylabel("coefficient of variation")
+    panel.grid(axis="y")
+    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
+
+
+def _draw_spreads(figure: Figure, panel: Axes, found: Sequence[Consistency]) -> None:
+    drawn = panel.scatter(
+        [100 * one.mean for one in found],
+        [100 * one.std for one in found],
+        c=[one.coverage for one in found],
+        cmap="viridis_r",
+        s=22 if len(found) < 500 else 7,
+        alpha=0.8,
+        linewidths=0,
+        rasterized=len(found) > 1000,
+    )
+    limit = upper_limit([one.mean for one in found])
+    beyond = [] if limit is None else [one for one in found if one.mean > limit]
+    if limit is not None:
+        panel.set_xlim(None, 100 * limit)
+    bar = figure.colorbar(drawn, ax=panel, aspect=18, pad=0.015)
+    bar.set_label("coverage (datasets)", fontsize=8)
+    bar.ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    panel.axvline(0, color=BLACK, linewidth=0.8)
+    note = f"; {count_of(len(beyond), 'removal')} right of the axis" if beyond else ""
+    panel.set_xlabel(f"mean {DROP_AXIS}{note}")
+    panel.set_ylabel("std over datasets\n(percentage points)")
+    panel.grid()
+    few_ticks(panel, "x", 6)
+    few_ticks(panel, "y", 5)
+
+
+def _draw_steady(panel: Axes, chosen: Sequence[Consistency], analysis: Analysis) -> None:
+    if not chosen:
+        say(panel, NO_COVERAGE)
+        return
+    total = len(analysis.table.datasets)
+    draw_bars(
+        panel,
+        [
+            Bar(
+                removal_label(one.removal),
+                one.mean,
+                (one.std, one.std),
+                GREEN,
+                f"{'undefined' if one.variation is None else format(one.variation, '.2f')} "
+                f"({one.coverage}/{total} sets)",
+            )
+            for one in chosen
+        ],
+    )
+    panel.set_ylim(max(TOP, len(chosen)) - 0.4, -0.6)
+    panel.set_xlabel(f"mean {DROP_AXIS}")
+    panel.set_ylabel("blocks removed")
+
+
+def _least_coverage(analysis: Analysis) -> int:
+    most = max((one.coverage for one in analysis.findings.consistency), default=2)
+    return max(2, min(analysis.recommendations.robust_coverage, most))
+
+
+def _number_groups(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return numbers of removed blocks in at most eight runs, for a legend that can be read."""
+    parts = np.array_split(np.asarray(numbers), min(len(numbers), MOST_NUMBERS))
+    return [(int(part[0]), int(part[-1])) for part in parts if len(part)]

@@ -1,0 +1,326 @@
+"""Figures: how each dataset responds to removals, and how alike datasets are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from depthprune.analysis.distributions import measured_distribution
+from depthprune.analysis.findings import DatasetResponse, Pair, PairGroup
+from depthprune.analysis.pairs import least_alike, most_alike
+from depthprune.analysis.whole import Analysis
+from depthprune.report.figures.marks import (
+    Bar,
+    draw_bars,
+    draw_boxes,
+    draw_heatmap,
+    few_ticks,
+    frame_columns,
+    frame_rows,
+    jitter,
+    name_rows,
+    thinned,
+    upper_limit,
+    write_beyond,
+)
+from depthprune.report.figures.style import (
+    BLACK,
+    BLUE,
+    CATEGORIES,
+    DROP_AXIS,
+    GREEN,
+    GREY,
+    HATCH,
+    SKY,
+    SMALL_SIZE,
+    UNMEASURED,
+    VERMILION,
+    name_panel,
+    new_figure,
+    say,
+    styled,
+)
+from depthprune.report.figures.words import count_of, points, scope, shown_of
+from depthprune.report.names import short_names
+
+MOST_DATASETS = 50
+MOST_VALUES = 2000
+"""Values that the outline of a violin is computed from."""
+
+FEWEST_VALUES = 5
+"""Values that have an outline; fewer are drawn as points alone."""
+
+ROW = 0.36
+
+
+@styled
+def dataset_responses(analysis: Analysis) -> Figure:
+    """Draw a violin of the drops of each dataset, its sensitivity, and how usual its order is."""
+    every = analysis.findings.responses
+    shown = every[:MOST_DATASETS]
+    types = sorted({one.task_type for one in shown if one.task_type})
+    colours = dict(zip(types, CATEGORIES, strict=False))
+    caption = (
+        "Violins: outlines of all drops of a dataset, dots are drops (removals), white line = "
+        f"median, n = removals; fewer than {FEWEST_VALUES} have no outline; → greatest drop beyond "
+        "the axis. Sensitivity: mean single-block drop ± population std over blocks. Agreement: "
+        "Spearman's rho between a dataset's own single-block drops and the mean of all others; "
+        "1 = the same order of blocks, hatched: cannot be computed. "
+        f"{shown_of(len(shown), len(every), 'datasets, the most sensitive')}\n{scope(analysis)}"
+    )
+    rows = max(3, len(shown))
+    figure = new_figure(
+        13.0,
+        3.0 + ROW * 1.25 * rows,
+        "How each dataset responds to the removal of blocks, the most sensitive first",
+        caption,
+    )
+    violins, sensitivity, agreement = figure.subplots(1, 3, width_ratios=(2.1, 1, 0.9))
+    name_panel(violins, "All measured drops", 6)
+    name_panel(sensitivity, "Sensitivity: mean single-block drop", 2.4)
+    name_panel(agreement, "Does it order blocks as the others do?", 2.4)
+    if not shown:
+        for panel in (violins, sensitivity, agreement):
+            say(panel, "no drop was measured")
+        return figure
+    _draw_violins(violins, shown, colours)
+    _draw_sensitivity(sensitivity, shown, colours)
+    _draw_agreement(agreement, shown, colours)
+    if colours:
+        handles = [Patch(color=colour, label=name) for name, colour in _named(types, colours)]
+        if len(types) > len(colours):
+            handles.append(Patch(color=GREY, label="other task types"))
+        figure.legend(handles=handles, loc="outside upper left", ncols=min(4, len(handles)))
+    return figure
+
+
+@styled
+def dataset_pairwise_comparison(analysis: Analysis) -> Figure:
+    """Draw how alike every two datasets respond, the extremes, and the same against other types."""
+    findings = analysis.findings
+    names = [one.dataset for one in findings.responses][:MOST_DATASETS]
+    types = dict(zip(analysis.table.datasets, analysis.table.task_types, strict=True))
+    names.sort(key=lambda name: (types[name], name))
+    total = len(findings.responses)
+    caption = (
+        "Pearson's correlation of the drops over the removals that both datasets measured; "
+        "1 = alike, 0 = unrelated; hatched: too few in common, or all the same. Datasets are "
+        "ordered by task type. Bars: blue Pearson, orange diamond Spearman, n = removals in "
+        "common. Boxes: middle half of the pairs, line = median, diamond = mean, dots are pairs. "
+        f"{shown_of(len(names), total, 'datasets, the most sensitive')}\n{scope(analysis)}"
+    )
+    size = max(4.2, 0.42 * len(names) if len(names) <= 16 else 6.6 + 0.06 * len(names))
+    figure = new_figure(
+        size + 8.6, size + 2.6, "Which datasets respond alike to the removal of blocks", caption
+    )
+    grid = figure.add_gridspec(2, 2, width_ratios=(size + 1.6, 6.2), height_ratios=(1.7, 1))
+    heat = figure.add_subplot(grid[:, 0])
+    extremes = figure.add_subplot(grid[0, 1])
+    groups = figure.add_subplot(grid[1, 1])
+    name_panel(heat, "Correlation of drops of every two datasets", size)
+    name_panel(extremes, "Most and least alike pairs", 4.5)
+    name_panel(groups, "Pairs of the same task type against different ones", 4.5)
+    if len(names) < 2:
+        for panel in (heat, extremes, groups):
+            say(panel, "fewer than two datasets were measured: nothing to compare")
+        return figure
+    _draw_correlations(figure, heat, names, findings.pairs)
+    _draw_extreme_pairs(extremes, findings.pairs)
+    _draw_pair_groups(groups, findings.pair_groups)
+    return figure
+
+
+def _named(types: Sequence[str], colours: dict[str, str]) -> list[tuple[str, str]]:
+    given = [name for name in types if name in colours]
+    return list(zip(short_names(given, 26), (colours[name] for name in given), strict=True))
+
+
+def _draw_violins(
+    panel: Axes, responses: Sequence[DatasetResponse], colours: dict[str, str]
+) -> None:
+    limit = upper_limit(np.concatenate([one.drops.values for one in responses]))
+    for place, one in enumerate(responses):
+        values = 100 * thinned(one.drops.values, MOST_VALUES)
+        colour = colours.get(one.task_type, GREY)
+        if len(values) >= FEWEST_VALUES and np.ptp(values) > 0:
+            factor = _bandwidth(one)
+            parts = panel.violinplot(
+                [values],
+                positions=[place],
+                widths=0.85,
+                orientation="horizontal",
+                showextrema=False,
+                bw_method=factor,
+            )
+            for body in parts["bodies"]:
+                body.set_facecolor(colour)
+                body.set_edgecolor(colour)
+                body.set_alpha(0.45)
+        dots = 100 * thinned(one.drops.values, 200)
+        panel.plot(dots, place + 0.3 * jitter(len(dots)), ".", color="#333333", markersize=3)
+        median = 100 * one.drops.median
+        panel.plot([median, median], [place - 0.3, place + 0.3], color=BLACK, linewidth=3.4)
+        panel.plot([median, median], [place - 0.28, place + 0.28], color="white", linewidth=1.6)
+        if limit is not None and one.drops.maximum > limit:
+            write_beyond(panel, place, 100 * one.drops.maximum, vertical=False)
+    if limit is not None:
+        panel.set_xlim(None, 100 * limit)
+    labels = short_names([one.dataset for one in responses], 22)
+    counts = [f"n = {one.drops.count:,}" for one in responses]
+    name_rows(panel, [f"{name}  {count}" for name, count in zip(labels, counts, strict=True)])
+    panel.axvline(0, color=BLACK, linewidth=0.8)
+    panel.grid(axis="x")
+    panel.set_xlabel(DROP_AXIS)
+    few_ticks(panel, "x", 7)
+
+
+def _bandwidth(one: DatasetResponse) -> float:
+    """Return the kernel's width in standard deviations (Silverman, Density Estimation, 1986).
+
+    With the quartiles beside the standard deviation, which one huge drop would stretch.
+    """
+    lower, upper = one.drops.quartiles
+    spread = min(one.drops.std, (upper - lower) / 1.34) or one.drops.std
+    return float(0.9 * spread / one.drops.std * one.drops.count**-0.2)
+
+
+def _draw_sensitivity(
+    panel: Axes, responses: Sequence[DatasetResponse], colours: dict[str, str]
+) -> None:
+    bars = []
+    for one in responses:
+        singles = measured_distribution(list(one.specific_scores.values()))
+        spread = None if singles is None or singles.count < 2 else (singles.std, singles.std)
+        note = "no single block" if singles is None else f"{points(one.sensitivity or 0.0)}"
+        count = "" if singles is None else f" (n = {singles.count})"
+        colour = colours.get(one.task_type, GREY)
+        bars.append(Bar("", one.sensitivity, spread, colour, note + count))
+    draw_bars(panel, bars)
+    panel.set_yticks([])
+    panel.set_xlabel("mean drop\n(percentage points)")
+    few_ticks(panel, "x", 4)
+
+
+def _draw_agreement(
+    panel: Axes, responses: Sequence[DatasetResponse], colours: dict[str, str]
+) -> None:
+    for place, one in enumerate(responses):
+        if one.generic_agreement is None:
+            panel.axhspan(place - 0.35, place + 0.35, facecolor=UNMEASURED, hatch=HATCH, zorder=0)
+            continue
+        rho = one.generic_agreement
+        colour = colours.get(one.task_type, GREY)
+        panel.plot([0, rho], [place, place], color=colour, linewidth=2)
+        panel.plot(rho, place, "o", color=colour, markersize=6)
+        panel.text(
+            1.03,
+            place,
+            f"{rho:.2f}",
+            transform=panel.get_yaxis_transform(),
+            va="center",
+            fontsize=SMALL_SIZE,
+        )
+    name_rows(panel, [""] * len(responses))
+    panel.set_yticks([])
+    panel.set_xlim(min(-0.1, *(one.generic_agreement or 0.0 for one in responses)) - 0.05, 1.06)
+    panel.axvline(0, color=BLACK, linewidth=0.8)
+    panel.grid(axis="x")
+    panel.set_xlabel("Spearman's rho with\nthe mean of all others")
+    few_ticks(panel, "x", 4)
+
+
+def correlation_matrix(names: Sequence[str], pairs: Sequence[Pair]) -> NDArray[np.float64]:
+    """Return Pearson's correlations as a symmetric matrix, NaN where undefined, 1 on the diagonal.
+
+    Args:
+        names: of the datasets, in the order of rows and columns.
+        pairs: of datasets; others are ignored.
+    """
+    place = {name: index for index, name in enumerate(names)}
+    matrix = np.full((len(names), len(names)), np.nan)
+    np.fill_diagonal(matrix, 1.0)
+    for pair in pairs:
+        if pair.pearson is not None and pair.first in place and pair.second in place:
+            first, second = place[pair.first], place[pair.second]
+            matrix[first, second] = matrix[second, first] = pair.pearson
+    return matrix
+
+
+def _draw_correlations(
+    figure: Figure, panel: Axes, names: Sequence[str], pairs: Sequence[Pair]
+) -> None:
+    matrix = correlation_matrix(names, pairs)
+    draw_heatmap(
+        figure,
+        [panel],
+        [matrix],
+        label="Pearson's correlation",
+        limit=1.0,
+        decimals=2 if len(names) <= 16 else None,
+    )
+    panel.set_aspect("equal")
+    labels = short_names(names, 20)
+    frame_rows(panel, labels)
+    frame_columns(panel, labels, turned=True)
+
+
+def _draw_extreme_pairs(panel: Axes, pairs: Sequence[Pair]) -> None:
+    most = most_alike(pairs)
+    least = [pair for pair in reversed(least_alike(pairs)) if pair not in most]
+    chosen = [*most, *least]
+    if not chosen:
+        say(panel, "no two datasets share enough removals for a correlation")
+        return
+    labels = [
+        "\n".join(short_names([pair.first, pair.second], 22)).replace("\n", " -\n")
+        for pair in chosen
+    ]
+    for place, pair in enumerate(chosen):
+        panel.barh(place, pair.pearson or 0.0, height=0.6, color=BLUE if place < len(most) else SKY)
+        if pair.spearman is not None:
+            panel.plot(pair.spearman, place, "D", color="#E69F00", markeredgecolor=BLACK, zorder=3)
+        panel.text(
+            1.02,
+            place,
+            f"{pair.pearson:.2f} (n = {pair.common:,})",
+            transform=panel.get_yaxis_transform(),
+            va="center",
+            fontsize=SMALL_SIZE,
+        )
+    name_rows(panel, labels)
+    if least:
+        panel.axhline(len(most) - 0.5, color=GREY, linestyle=":")
+    panel.tick_params(axis="y", labelsize=SMALL_SIZE - 1)
+    panel.axvline(0, color=BLACK, linewidth=0.8)
+    panel.set_xlim(None, 1.04)
+    panel.set_xlabel("correlation of drops")
+    panel.grid(axis="x")
+    few_ticks(panel, "x")
+
+
+def _draw_pair_groups(panel: Axes, groups: Sequence[PairGroup]) -> None:
+    drawn = [(group, group.pearson) for group in groups if group.pearson is not None]
+    if not drawn:
+        say(panel, "no pair of datasets with known task types has a correlation")
+        return
+    draw_boxes(
+        panel,
+        list(range(len(drawn))),
+        [pearson for _, pearson in drawn],
+        [GREEN if group.same_type else VERMILION for group, _ in drawn],
+        vertical=False,
+        scale=1.0,
+    )
+    labels = [
+        f"{'same' if group.same_type else 'different'} type\n{count_of(pearson.count, 'pair')}"
+        for group, pearson in drawn
+    ]
+    name_rows(panel, labels)
+    panel.set_xlabel("Pearson's correlation of drops")
+    panel.grid(axis="x")
+    few_ticks(panel, "x")

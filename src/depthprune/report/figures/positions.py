@@ -1,0 +1,194 @@
+"""Figure: where in the stack blocks can go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from depthprune.analysis.findings import Findings, Position, PositionByNumber
+from depthprune.analysis.whole import Analysis
+from depthprune.report.figures.marks import (
+    block_ticks,
+    draw_boxes,
+    few_ticks,
+    upper_limit,
+    write_beyond,
+)
+from depthprune.report.figures.style import (
+    BLACK,
+    BLUE,
+    DROP_AXIS,
+    GREEN,
+    GREY,
+    HATCH,
+    ORANGE,
+    UNMEASURED,
+    name_panel,
+    new_figure,
+    say,
+    styled,
+)
+from depthprune.report.figures.words import scope, shown_of, span, spread
+
+COLOURS = {"early": BLUE, "middle": ORANGE, "late": GREEN, "mixed": GREY}
+MOST_NUMBERS = 6
+NO_SINGLES = "no block was removed alone"
+
+
+@styled
+def block_position_analysis(analysis: Analysis) -> Figure:
+    """Draw what each block costs, each third of the stack, and combinations within a third."""
+    findings = analysis.findings
+    numbers = sorted({one.number for one in findings.positions_by_number})
+    shown = spread(numbers, MOST_NUMBERS)
+    coverage = span(one.coverage for one in findings.blocks)
+    caption = (
+        f"Top: mean over datasets ({coverage} of them per block), error bars ± population std "
+        "over datasets; hatched: not measured; ↑ beyond the axis. Bottom left: every "
+        "single-block drop; box = middle half, line = median, diamond = mean, whiskers from the "
+        "least to the greatest. Bottom right: mean over combinations, error bars ± population std "
+        "over combinations, n above = combinations; mixed: blocks from several thirds. "
+        f"{shown_of(len(shown), len(numbers), 'numbers of removed blocks')}\n{scope(analysis)}"
+    )
+    figure = new_figure(
+        12.0, 8.4, "Where in the stack blocks can go: early, middle and late", caption
+    )
+    grid = figure.add_gridspec(2, 2, height_ratios=(1.15, 1), width_ratios=(1, 1.35))
+    blocks = figure.add_subplot(grid[0, :])
+    parts = figure.add_subplot(grid[1, 0])
+    numbered = figure.add_subplot(grid[1, 1])
+    name_panel(blocks, "What each block costs when it is removed alone", 10)
+    name_panel(parts, "Single blocks of each third of the stack", 4.5)
+    name_panel(numbered, "Combinations whose blocks all lie in one third", 5.5)
+    _draw_blocks(blocks, findings, analysis.table.num_blocks)
+    _draw_parts(parts, findings.positions)
+    _draw_by_number(numbered, findings.positions_by_number, shown)
+    return figure
+
+
+def _draw_blocks(panel: Axes, findings: Findings, num_blocks: int) -> None:
+    if not findings.blocks:
+        say(panel, NO_SINGLES)
+        return
+    limit = upper_limit([one.mean + one.std for one in findings.blocks])
+    measured = {one.block for one in findings.blocks}
+    for part in findings.positions:
+        if not part.blocks:
+            continue
+        those = [one for one in findings.blocks if one.block in part.blocks]
+        panel.bar(
+            [one.block for one in those],
+            [100 * one.mean for one in those],
+            width=0.75,
+            color=COLOURS[part.name],
+            yerr=[100 * one.std if one.coverage > 1 else np.nan for one in those],
+            error_kw={"ecolor": "#555555", "elinewidth": 1.0, "capsize": 2},
+            label=_part_label(part),
+        )
+    for block in range(num_blocks):
+        if block not in measured:
+            panel.axvspan(block - 0.5, block + 0.5, facecolor=UNMEASURED, hatch=HATCH, zorder=0)
+    if limit is not None:
+        panel.set_ylim(None, 100 * limit)
+        _write_tall(panel, {one.block: one.mean for one in findings.blocks if one.mean > limit})
+    panel.axhline(0, color=BLACK, linewidth=0.8)
+    panel.set_xlim(-0.7, num_blocks - 0.3)
+    panel.set_xticks(block_ticks(num_blocks, 10.5))
+    panel.set_xlabel("block removed")
+    panel.set_ylabel(f"mean {DROP_AXIS}".replace(" (", "\n("))
+    panel.grid(axis="y")
+    few_ticks(panel, "y", 6)
+    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
+
+
+def _write_tall(panel: Axes, drops: dict[int, float]) -> None:
+    """Write the values of bars beyond the axis, as many as find room beside each other."""
+    start, stop = panel.get_xlim()
+    room = (stop - start) * 0.045
+    written: float | None = None
+    for block, drop in sorted(drops.items()):
+        if written is None or block - written >= room:
+            write_beyond(panel, block, 100 * drop)
+            written = block
+
+
+def _part_label(part: Position) -> str:
+    return f"{part.name} ({part.blocks[0]}-{part.blocks[-1]})"
+
+
+def _draw_parts(panel: Axes, parts: Sequence[Position]) -> None:
+    measured = [(part, part.cells) for part in parts if part.cells is not None]
+    if not measured:
+        say(panel, NO_SINGLES)
+        return
+    limit = upper_limit(np.concatenate([cells.values for _, cells in measured]))
+    draw_boxes(
+        panel,
+        list(range(len(measured))),
+        [cells for _, cells in measured],
+        [COLOURS[part.name] for part, _ in measured],
+        limit=limit,
+    )
+    labels = [f"{_part_label(part)}\nn = {cells.count:,}" for part, cells in measured]
+    panel.set_xticks(range(len(measured)), labels)
+    panel.set_xlim(-0.6, len(measured) - 0.4)
+    panel.axhline(0, color=BLACK, linewidth=0.8)
+    panel.set_ylabel(DROP_AXIS)
+    panel.grid(axis="y")
+    few_ticks(panel, "y", 6)
+
+
+def _draw_by_number(panel: Axes, found: Sequence[PositionByNumber], numbers: Sequence[int]) -> None:
+    several = [one for one in found if one.number in numbers]
+    if not several:
+        say(panel, "no removal was measured")
+        return
+    names = [name for name in COLOURS if any(one.name == name for one in several)]
+    width = 0.8 / len(names)
+    limit = upper_limit([one.drops.mean + one.drops.std for one in several])
+    if limit is not None:
+        panel.set_ylim(None, 100 * limit)
+    for place, name in enumerate(names):
+        those = [one for one in several if one.name == name]
+        across = [
+            numbers.index(one.number) + (place - (len(names) - 1) / 2) * width for one in those
+        ]
+        panel.bar(
+            across,
+            [100 * one.drops.mean for one in those],
+            width=width * 0.92,
+            color=COLOURS[name],
+            yerr=[100 * one.drops.std if one.drops.count > 1 else np.nan for one in those],
+            error_kw={"ecolor": "#555555", "elinewidth": 1.0, "capsize": 2},
+            label=name,
+        )
+        for x, one in zip(across, those, strict=True):
+            _write_count(panel, x, one, turned=len(numbers) * len(names) > 12)
+    for left, _ in pairwise(range(len(numbers))):
+        panel.axvline(left + 0.5, color="#DDDDDD", linewidth=0.6)
+    panel.axhline(0, color=BLACK, linewidth=0.8)
+    panel.set_xticks(range(len(numbers)), [str(number) for number in numbers])
+    panel.set_xlim(-0.6, len(numbers) - 0.4)
+    panel.set_xlabel("number of removed blocks")
+    panel.set_ylabel(f"mean {DROP_AXIS}")
+    panel.grid(axis="y")
+    few_ticks(panel, "y", 6)
+    panel.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+
+
+def _write_count(panel: Axes, x: float, one: PositionByNumber, *, turned: bool) -> None:
+    panel.text(
+        x,
+        1.0,
+        f"{one.drops.count:,}",
+        transform=panel.get_xaxis_transform(),
+        ha="center",
+        va="top",
+        rotation=90 if turned else 0,
+        fontsize=6.5,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
+    )

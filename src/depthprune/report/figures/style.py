@@ -1,0 +1,162 @@
+"""How all figures look: colours that colour-blind readers tell apart, sizes, titles, captions."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+
+from depthprune.analysis.whole import Analysis
+
+Draw = Callable[[Analysis], Figure]
+"""A figure of an analysis, in English."""
+
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#999999"
+CATEGORIES = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK)
+"""For things without an order; Okabe and Ito, Color Universal Design, 2008."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""One per category: colour is never the only difference."""
+
+DIVERGING = "RdBu_r"
+"""Centred at a drop of zero: red costs accuracy, blue gains some."""
+
+SEQUENTIAL = "viridis"
+"""For ordered things: number removed, coverage."""
+
+UNMEASURED = "#E6E6E6"
+HATCH = "////"
+INTERVAL, DEVIATION = "#222222", "#888888"
+DROP_AXIS = "accuracy drop (percentage points)"
+
+TITLE_SIZE, PANEL_SIZE, TEXT_SIZE, SMALL_SIZE = 13.0, 9.5, 9.0, 8.0
+EM = 0.62
+"""Width of a letter of DejaVu Sans in font sizes, on the safe side."""
+
+STYLE = {
+    "font.size": TEXT_SIZE,
+    "axes.titlesize": PANEL_SIZE,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8.0,
+    "axes.labelsize": TEXT_SIZE,
+    "xtick.labelsize": SMALL_SIZE,
+    "ytick.labelsize": SMALL_SIZE,
+    "legend.fontsize": SMALL_SIZE,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": False,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "hatch.linewidth": 0.5,
+    "hatch.color": "#AAAAAA",
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
+    "figure.constrained_layout.hspace": 0.06,
+    "figure.constrained_layout.wspace": 0.04,
+    # A dataset may be called `a$b$`: names are no formulas.
+    "text.parse_math": False,
+    # The same analysis gives the same file.
+    "svg.hashsalt": "depthprune",
+    "pdf.fonttype": 42,
+}
+
+FALLBACK_FONTS = ("Noto Sans CJK SC", "Noto Sans SC", "WenQuanYi Micro Hei", "Microsoft YaHei")
+"""For names of datasets in other scripts; the first that is installed is used."""
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw as depthprune does, whatever the user's own settings are; they come back on leaving."""
+    installed = set(fontManager.get_font_names())
+    fallback = [name for name in FALLBACK_FONTS if name in installed][:1]
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE | {"font.family": ["DejaVu Sans", *fallback]})
+        yield
+
+
+def styled(draw: Draw) -> Draw:
+    """Return a drawing function that draws in the common style."""
+
+    @wraps(draw)
+    def drawn(analysis: Analysis) -> Figure:
+        with style():
+            return draw(analysis)
+
+    return drawn
+
+
+def new_figure(width: float, height: float, title: str, caption: str) -> Figure:
+    """Return an empty figure of this size in inches, without any global state behind it.
+
+    Args:
+        width, height: in inches.
+        title: what is seen.
+        caption: how to read it; below the panels.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    left = 0.1 / width
+    figure.suptitle(
+        fitted(title, width - 0.4, TITLE_SIZE * 1.1),
+        x=left,
+        ha="left",
+        fontsize=TITLE_SIZE,
+        fontweight="bold",
+    )
+    figure.supxlabel(
+        fitted(caption, width - 0.2, SMALL_SIZE),
+        x=left,
+        ha="left",
+        fontsize=SMALL_SIZE,
+        color="#444444",
+        linespacing=1.3,
+    )
+    return figure
+
+
+def fitted(text: str, width: float, size: float = TEXT_SIZE) -> str:
+    """Return `text` in lines of at most `width` inches at this font size in points."""
+    letters = max(12, int(width * 72 / (size * EM)))
+    return "\n".join(textwrap.fill(line, letters) for line in text.split("\n"))
+
+
+def name_panel(axes: Axes, title: str, width: float) -> None:
+    """Title a panel that is about `width` inches wide."""
+    axes.set_title(fitted(title, width, PANEL_SIZE))
+
+
+def say(axes: Axes, text: str) -> None:
+    """Leave a panel empty but for a sentence that says why."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_facecolor("#F7F7F7")
+    axes.text(
+        0.5,
+        0.5,
+        textwrap.fill(text, 34),
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color="#555555",
+        fontsize=SMALL_SIZE,
+    )
+
+
+def ordered_colours(count: int) -> list[tuple[float, float, float, float]]:
+    """Return colours for `count` ordered things, dark to light, none too pale for white paper."""
+    shades = matplotlib.colormaps[SEQUENTIAL](np.linspace(0.0, 0.85, max(count, 1)))
+    return [(float(r), float(g), float(b), float(a)) for r, g, b, a in shades]

@@ -1,0 +1,232 @@
+"""Figures: how task types differ, at a glance and block by block."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from depthprune.analysis.findings import TaskTypeFinding
+from depthprune.analysis.whole import Analysis
+from depthprune.report.figures.marks import (
+    Bar,
+    block_columns,
+    draw_bars,
+    draw_boxes,
+    draw_heatmap,
+    few_ticks,
+    frame_rows,
+    name_rows,
+    number_ticks,
+    upper_limit,
+)
+from depthprune.report.figures.style import (
+    BLACK,
+    BLUE,
+    CATEGORIES,
+    DROP_AXIS,
+    MARKERS,
+    SKY,
+    SMALL_SIZE,
+    name_panel,
+    new_figure,
+    say,
+    styled,
+)
+from depthprune.report.figures.words import count_of, points, scope, shown_of, spread, with_std
+from depthprune.report.names import removal_label, short_names
+
+MOST_TYPES = 14
+MOST_NUMBERS = 6
+NO_SINGLES = "no block was removed alone"
+
+
+@styled
+def task_type_comparison(analysis: Analysis) -> Figure:
+    """Draw the mean single-block drop of each task type, and its drop by number removed."""
+    every = analysis.findings.by_task_type
+    types = every[:MOST_TYPES]
+    lines = min(len(types), len(CATEGORIES))
+    caption = (
+        "Left: mean over all single blocks and datasets of the type; every dataset measured "
+        "(nearly) the same ones, so task types can be compared. Right: mean over every measured "
+        "removal of that size; searches measure different ones on different datasets. Error bars: "
+        "± population std of these drops. n: drops (removal on dataset). "
+        f"{shown_of(len(types), len(every), 'task types, the most sensitive')} "
+        f"{shown_of(lines, len(types), 'of these in the right panel')}\n{scope(analysis)}"
+    )
+    figure = new_figure(
+        12.0,
+        max(4.6, 2.2 + 0.42 * len(types)),
+        "How sensitive each task type is to the removal of blocks",
+        caption,
+    )
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1))
+    name_panel(left, "One block removed, most sensitive task type first", 4.5)
+    name_panel(right, "By number of removed blocks", 4.5)
+    if not types:
+        say(left, "no drop was measured")
+        say(right, "no drop was measured")
+        return figure
+    _draw_means(left, types)
+    _draw_by_number(right, types[:lines])
+    return figure
+
+
+@styled
+def task_type_detailed_comparison(analysis: Analysis) -> Figure:
+    """Draw block by block what each task type loses, and the best removals of each."""
+    every = analysis.findings.by_task_type
+    types = every[:MOST_TYPES]
+    num_blocks = analysis.table.num_blocks
+    numbers = sorted({number for one in types for number in one.best})
+    shown = spread(numbers, MOST_NUMBERS)
+    caption = (
+        "Drops are means over the datasets of a task type; hatched: not measured. Below: boxes "
+        "hold the middle half of the single-block drops, line = median, diamond = mean, whiskers "
+        "reach from the least to the greatest; dots are drops. Best removals: among those measured "
+        "on the most datasets of the type (in brackets). "
+        f"{shown_of(len(types), len(every), 'task types, the most sensitive')} "
+        f"{shown_of(len(shown), len(numbers), 'numbers of removed blocks')}\n{scope(analysis)}"
+    )
+    rows = max(1, len(types))
+    height = 2.2 + rows * (0.34 + 0.5)
+    figure = new_figure(
+        13.5, max(6.0, height + 0.8), "What each task type loses, block by block", caption
+    )
+    grid = figure.add_gridspec(2, 2, height_ratios=(0.36 * rows + 0.6, 0.5 * rows + 0.6))
+    heat = figure.add_subplot(grid[0, :])
+    boxes = figure.add_subplot(grid[1, 0])
+    best = figure.add_subplot(grid[1, 1])
+    name_panel(heat, "Mean drop when one block is removed", 10)
+    name_panel(boxes, "Spread of the single-block drops", 5)
+    name_panel(best, "Best removal of each size for each task type: blocks, mean drop", 6)
+    if not types:
+        for panel in (heat, boxes, best):
+            say(panel, "no drop was measured")
+        return figure
+    labels = short_names([one.task_type for one in types], 22)
+    _draw_blocks(figure, heat, types, labels, num_blocks)
+    _draw_spread(boxes, types, labels)
+    _draw_best(best, types, labels, shown)
+    return figure
+
+
+def _draw_means(panel: Axes, types: tuple[TaskTypeFinding, ...]) -> None:
+    bars = []
+    for one, label in zip(types, short_names([one.task_type for one in types], 22), strict=True):
+        sets = count_of(len(one.datasets), "dataset")
+        singles = one.single_drops
+        if singles is None:
+            bars.append(Bar(f"{label}\n{sets}", None, None, BLUE, "not measured"))
+        else:
+            error = (singles.std, singles.std) if singles.count > 1 else None
+            bars.append(Bar(f"{label}\n{sets}", singles.mean, error, BLUE, with_std(singles)))
+    draw_bars(panel, bars)
+    panel.set_xlabel(f"mean {DROP_AXIS}")
+
+
+def _draw_by_number(panel: Axes, types: tuple[TaskTypeFinding, ...]) -> None:
+    numbers = sorted({number for one in types for number in one.by_number})
+    labels = short_names([one.task_type for one in types], 22)
+    for place, (one, label) in enumerate(zip(types, labels, strict=True)):
+        given = sorted(one.by_number.items())
+        # Side by side, so that error bars at the same number do not hide each other.
+        offset = (place - (len(types) - 1) / 2) * 0.08
+        panel.errorbar(
+            [number + offset for number, _ in given],
+            [100 * drops.mean for _, drops in given],
+            yerr=[100 * drops.std for _, drops in given],
+            color=CATEGORIES[place],
+            marker=MARKERS[place],
+            markersize=5,
+            linewidth=1.4,
+            elinewidth=0.8,
+            capsize=2,
+            label=f"{label} (n = {one.drops.count:,})",
+        )
+    panel.axhline(0, color=BLACK, linewidth=0.8)
+    number_ticks(panel, numbers, 4.0)
+    panel.set_xlabel("number of removed blocks")
+    panel.set_ylabel(f"mean {DROP_AXIS}")
+    panel.grid(axis="y")
+    few_ticks(panel, "y", 7)
+    panel.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+
+
+def _draw_blocks(
+    figure: Figure,
+    panel: Axes,
+    types: tuple[TaskTypeFinding, ...],
+    labels: list[str],
+    num_blocks: int,
+) -> None:
+    if not any(one.blocks for one in types):
+        say(panel, NO_SINGLES)
+        return
+    matrix = np.full((len(types), num_blocks), np.nan)
+    for row, one in enumerate(types):
+        for found in one.blocks:
+            matrix[row, found.block] = 100 * found.mean
+    draw_heatmap(
+        figure, [panel], [matrix], label=DROP_AXIS, decimals=1 if num_blocks <= 28 else None
+    )
+    sets = [count_of(len(one.datasets), "set") for one in types]
+    frame_rows(panel, [f"{label} ({count})" for label, count in zip(labels, sets, strict=True)])
+    block_columns(panel, num_blocks, 9.5)
+
+
+def _draw_spread(panel: Axes, types: tuple[TaskTypeFinding, ...], labels: list[str]) -> None:
+    measured = [
+        (place, one.single_drops) for place, one in enumerate(types) if one.single_drops is not None
+    ]
+    if not measured:
+        say(panel, NO_SINGLES)
+        return
+    limit = upper_limit(np.concatenate([drops.values for _, drops in measured]))
+    places = [place for place, _ in measured]
+    drops = [one for _, one in measured]
+    draw_boxes(panel, places, drops, [SKY] * len(drops), vertical=False, limit=limit)
+    counts = dict(measured)
+    name_rows(
+        panel,
+        [
+            f"{label}\nn = {counts[place].count:,}" if place in counts else f"{label}\nnot measured"
+            for place, label in enumerate(labels)
+        ],
+    )
+    panel.axvline(0, color=BLACK, linewidth=0.8)
+    panel.grid(axis="x")
+    panel.set_xlabel(DROP_AXIS)
+    few_ticks(panel, "x")
+
+
+def _draw_best(
+    panel: Axes, types: tuple[TaskTypeFinding, ...], labels: list[str], numbers: list[int]
+) -> None:
+    for row, one in enumerate(types):
+        for column, number in enumerate(numbers):
+            if number not in one.best:
+                text, colour = "not measured", "#888888"
+            else:
+                removal, drop, coverage = one.best[number]
+                sets = f"{coverage}/{len(one.datasets)}"
+                text = f"{removal_label(removal, 15, 1)}\n{points(drop)} ({sets})"
+                colour = BLACK
+            panel.text(
+                column + 0.5,
+                row,
+                text,
+                ha="center",
+                va="center",
+                fontsize=SMALL_SIZE - (0.5 if len(numbers) <= 4 else 1.5),
+                color=colour,
+            )
+        panel.axhline(row + 0.5, color="#DDDDDD", linewidth=0.6)
+    name_rows(panel, labels)
+    panel.set_xlim(0, max(1, len(numbers)))
+    panel.set_xticks([place + 0.5 for place in range(len(numbers))], [str(n) for n in numbers])
+    panel.set_xlabel("number of removed blocks")
+    panel.tick_params(length=0)
+    for spine in panel.spines.values():
+        spine.set_visible(False)
