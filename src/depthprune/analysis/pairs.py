@@ -124,8 +124,14 @@ def _places(drops: NDArray[np.float64]) -> NDArray[np.int64]:
 def _correlation(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
     """Return the product-moment correlation (Pearson, 1895) of values that are not constant."""
     left, right = left - left.mean(), right - right.mean()
-    scale = np.sqrt((left @ left) * (right @ right))
-    return float(np.clip(left @ right / scale, -1.0, 1.0))
+    scale = np.sqrt(_product(left, left) * _product(right, right))
+    return float(np.clip(_product(left, right) / scale, -1.0, 1.0))
+
+
+def _product(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+    # Not `left @ right`: its threads wait for each other, thousands of times for all pairs, and
+    # each time for long where another program works on the same cores.
+    return float(np.einsum("i,i", left, right))
 
 
 def _group(same_type: bool, pairs: Sequence[Pair]) -> PairGroup:
