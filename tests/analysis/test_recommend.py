@@ -136,6 +136,8 @@ def test_a_table_that_is_there_already_is_used() -> None:
         {"conservative_limit": float("nan")},
         {"essential_threshold": 2.0},
         {"max_drop": 5.0},
+        {"min_drop": float("nan")},
+        {"min_drop": -2.0},
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, float]) -> None:

@@ -76,6 +76,11 @@ def recommend(
         AnalysisError: nothing was measured, or an option makes no sense.
     """
     _check(min_coverage, robust_coverage, conservative_limit, essential_threshold, top)
+    if min_drop is not None and not -1 <= min_drop <= 1:  # NaN is refused too
+        raise AnalysisError(
+            f"a smallest drop of {min_drop} makes no sense",
+            mend="give a fraction from -1 to 1; -1 ranks improvements too",
+        )
     targets = {"max_drop": max_drop, "speedup": speedup, "params": params}
     check_targets(**targets)
     if table is None:
