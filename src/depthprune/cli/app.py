@@ -15,6 +15,7 @@ from rich.markup import escape
 from depthprune import __version__
 from depthprune.base.errors import DepthpruneError, MissingDependencyError
 from depthprune.base.log import configure_logging
+from depthprune.cli.analyze import analyze
 from depthprune.cli.compare import compare
 from depthprune.cli.demo import demo
 from depthprune.cli.init import init
@@ -22,6 +23,7 @@ from depthprune.cli.inspect import inspect
 from depthprune.cli.measure import profile, search
 from depthprune.cli.merge import merge
 from depthprune.cli.proxies import proxies
+from depthprune.cli.recommend import recommend
 from depthprune.cli.run import run
 from depthprune.cli.scores import scores
 from depthprune.cli.select import select
@@ -34,7 +36,9 @@ EXTRAS = {
     "PIL": "run",
     "accelerate": "run",
     "datasets": "run",
+    "jinja2": "report",
     "lm_eval": "lm-eval",
+    "matplotlib": "report",
     "nltk": "caption",
     "pyarrow": "run",
     "pycocoevalcap": "caption",
@@ -57,6 +61,8 @@ For example:
     depthprune search MODEL --task okvqa       pairs, triples, quads
     depthprune init                            a study file: all of it at once, by `run`
     depthprune proxies MODEL --task okvqa      guesses at the drops, quickly
+    depthprune recommend FOLDER                which blocks to remove, and why
+    depthprune analyze FOLDER                  reports, figures, files for what follows
     depthprune compare --study FOLDER          do train and validation agree?
     depthprune merge --study FOLDER --output_file merged.json
     depthprune select --importance_scores_file merged.json --num_active_blocks 12 14
@@ -78,6 +84,8 @@ for command in (
     proxies,
     run,
     search,
+    analyze,
+    recommend,
     compare,
     merge,
     select,

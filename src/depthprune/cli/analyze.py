@@ -1,0 +1,140 @@
+"""`depthprune analyze`: from what was measured to documents, figures and a page."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from rich.console import RenderableType
+
+from depthprune.analysis.whole import Analysis
+from depthprune.base.files import check_can_make
+from depthprune.cli.options import Language
+from depthprune.cli.recommend import RankingFlags, show_wrapped
+from depthprune.cli.scores import AsJson, show
+from depthprune.report.documents import (
+    SCORES,
+    recommendations_value,
+    select_command,
+    write_documents,
+)
+from depthprune.report.documents.inputs import problem_lines, scope_line
+from depthprune.report.documents.pictures import FIGURES, Pictures, write_pictures
+from depthprune.report.language import Lang, translator
+from depthprune.report.recommendations import (
+    essential_parts,
+    level_lines,
+    notes,
+    stepwise_parts,
+    target_lines,
+)
+from depthprune.study.store import DATABASE_NAME
+
+FOLDER = "analysis"
+"""Where the documents go inside a study."""
+
+EXTRA = "report"
+"""The extra that brings what figures and page need."""
+
+
+def analyze(
+    path: Path,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "--output-dir"))] = None,
+    ranking: RankingFlags = RankingFlags(),  # noqa: B008 - frozen
+    formats: tuple[Literal["png", "svg", "pdf"], ...] = ("png",),
+    skip: Annotated[
+        tuple[Literal["figures", "html", "latex"], ...], Parameter(show_default=False)
+    ] = (),
+    json: AsJson = False,
+    lang: Language = "en",
+) -> None:
+    """Turn what was measured into findings: recommendations, reports, figures and a page.
+
+    Reads a study or a folder of documented result files, prints the short answer, and writes
+    quick_summary.md, text reports, JSON files for other commands, the figures, report.html and
+    tables for LaTeX. Nothing is measured; the input is not changed.
+
+    For example:
+
+        depthprune analyze depthprune-model
+        depthprune analyze exp3_beam_search_multi_dataset --output analysis
+        depthprune analyze depthprune-model --max-drop 0.05 --lang zh
+        depthprune analyze depthprune-model --formats png svg --skip html
+
+    Parameters
+    ----------
+    path
+        Folder of a study, or a folder of documented result files.
+    output
+        Gets the documents; `analysis` in the study, or depthprune-analysis-NAME here for a folder
+        of files, when not given.
+    formats
+        Of the figures.
+    skip
+        What is not wanted.
+
+    """
+    folder = output_folder(output, path)
+    results = ranking.read(path)
+    check_can_make(folder)  # before the work, not after it
+    analysis = ranking.analyse(results)
+    files = write_documents(analysis, folder, lang=lang)
+    pictures = write_pictures(analysis, folder, formats=formats, skip=skip, lang=lang)
+    files += pictures.files
+    if json:
+        value = recommendations_value(analysis)
+        value |= {"output": str(folder), "files": list(map(str, files))}
+        value |= {"not_written": {kind: f"needs {name}" for kind, name in pictures.missing.items()}}
+        print(json_module.dumps(value, indent=1))
+        return
+    show_wrapped(_answer(analysis, lang))
+    show(_places(analysis, folder, files, pictures, lang))
+
+
+def output_folder(given: Path | None, path: Path) -> Path:
+    """Return where the documents go: as asked, in the study, or a folder of their own here."""
+    if given is not None:
+        return given
+    if path.name == DATABASE_NAME and path.is_file():
+        return path.parent / FOLDER
+    if (path / DATABASE_NAME).is_file():
+        return path / FOLDER
+    return Path(f"depthprune-analysis-{path.resolve().name.removesuffix('.json')}")
+
+
+def _answer(analysis: Analysis, lang: Lang) -> list[RenderableType]:
+    t = translator(lang)
+    found = analysis.recommendations
+    parts: list[RenderableType] = [
+        scope_line(analysis, lang=lang),
+        *problem_lines(analysis.results, lang=lang),
+        *notes(found, lang=lang),
+    ]
+    if found.targets:
+        parts += ["", t("Targets"), *target_lines(found, lang=lang)]
+    parts += ["", t("For three appetites"), *level_lines(found, lang=lang)]
+    parts += ["", t("Stepwise: each step removes one more block than the step before")]
+    parts += stepwise_parts(found, lang=lang)
+    parts += ["", t("Blocks that must never go"), *essential_parts(found, lang=lang), ""]
+    return parts
+
+
+def _places(
+    analysis: Analysis, folder: Path, files: list[Path], pictures: Pictures, lang: Lang
+) -> list[RenderableType]:
+    t = translator(lang)
+    lines: list[RenderableType] = [t("Files: {folder} ({n})").format(folder=folder, n=len(files))]
+    lines += [f"  {path.name}" for path in files if path.parent == folder]
+    figures = [path for path in files if path.parent != folder]
+    if figures:
+        lines.append("  " + t("{folder}/ ({n} figures)").format(folder=FIGURES, n=len(figures)))
+    for kind, package in pictures.missing.items():
+        note = t("Not written: {kind}. It needs {package}: pip install 'depthprune[{extra}]'")
+        lines.append(note.format(kind=kind, package=package, extra=EXTRA))
+    if analysis.recommendations.stepwise.steps:
+        lines += ["", t("Next:"), f"  {select_command(analysis, str(folder / SCORES))}"]
+    return lines

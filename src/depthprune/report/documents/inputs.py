@@ -1,0 +1,91 @@
+"""What an analysis was made from: the model, its datasets, and what was wrong in the files."""
+
+from __future__ import annotations
+
+from math import isnan
+
+from rich.table import Table
+
+from depthprune.analysis.result_set import ResultSet
+from depthprune.analysis.whole import Analysis
+from depthprune.report.language import Lang, translator
+from depthprune.report.recommendations import compact_table, samples_text
+from depthprune.report.tables import percent
+
+PROBLEMS_SHOWN = 20
+"""Problems that a terminal shows; the text reports list all of them."""
+
+
+def samples_by_dataset(analysis: Analysis) -> list[int]:
+    """Return the samples of each dataset, in the order of the table; 0 where unknown.
+
+    The most that any of its measurements tells.
+    """
+    known = analysis.table.num_samples.max(axis=0, initial=0).tolist()
+    stated = (one.baseline.num_samples for one in analysis.results.datasets)
+    return [max(int(found), told) for found, told in zip(known, stated, strict=True)]
+
+
+def scope_line(analysis: Analysis, *, lang: Lang = "en") -> str:
+    """Return what was analysed, in one line."""
+    t = translator(lang)
+    table = analysis.table
+    text = t(
+        "Model: {model}, {blocks} blocks; {datasets} datasets, {removals} removals, {cells} drops "
+        "measured ({share} % of all)"
+    )
+    cells = int(table.coverage.sum())
+    return text.format(
+        model=analysis.results.model,
+        blocks=table.num_blocks,
+        datasets=len(table.datasets),
+        removals=f"{len(table.removals):,}",
+        cells=f"{cells:,}",
+        share=percent(cells / max(table.drops.size, 1), 0),
+    )
+
+
+def problem_lines(
+    results: ResultSet, *, shown: int | None = PROBLEMS_SHOWN, lang: Lang = "en"
+) -> list[str]:
+    """Return what was wrong in the input; the messages themselves are in English.
+
+    Args:
+        results: that were read.
+        shown: the most problems listed; None lists all.
+        lang: of the other lines.
+    """
+    t = translator(lang)
+    if not results.problems:
+        return []
+    listed = results.problems if shown is None else results.problems[:shown]
+    lines = [t("About the input ({n}):").format(n=len(results.problems))]
+    lines += [f"  - {problem}" for problem in listed]
+    more = len(results.problems) - len(listed)
+    if more:
+        lines.append("  " + t("... and {n} more").format(n=more))
+    return lines
+
+
+def input_table(analysis: Analysis, *, lang: Lang = "en") -> Table:
+    """Return the datasets: split, task type, samples, baseline accuracy, removals measured."""
+    t = translator(lang)
+    table = compact_table()
+    table.add_column(t("dataset"))
+    table.add_column(t("split"))
+    table.add_column(t("task type"))
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column(t("baseline %"), justify="right", no_wrap=True)
+    table.add_column(t("removals"), justify="right", no_wrap=True)
+    samples = samples_by_dataset(analysis)
+    for dataset, num_samples in zip(analysis.results.datasets, samples, strict=True):
+        baseline = dataset.baseline.accuracy
+        table.add_row(
+            dataset.dataset,
+            analysis.results.splits[dataset.dataset],
+            dataset.task_type or "-",
+            samples_text(num_samples),
+            "-" if isnan(baseline) else percent(baseline),
+            str(len(dataset.measurements)),
+        )
+    return table

@@ -1,0 +1,117 @@
+"""`quick_summary.md`: the answer on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from shlex import quote
+
+from depthprune.analysis.combinations import Combination
+from depthprune.analysis.whole import Analysis
+from depthprune.report.documents.inputs import scope_line
+from depthprune.report.documents.recommended import SCORES
+from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.recommendations import (
+    adjusted_lines,
+    coverage_text,
+    essential_parts,
+    level_lines,
+    notes,
+    samples_text,
+    std_text,
+    target_lines,
+)
+from depthprune.report.tables import blocks, interval_text, percent
+
+MOST_ROWS = 12
+"""Numbers of removed blocks that a table of one screen shows."""
+
+
+def quick_summary(analysis: Analysis, *, lang: Lang = "en") -> str:
+    """Return the short answer as Markdown: what to remove, what it costs, how to go on."""
+    t = translator(lang)
+    found = analysis.recommendations
+    path = [step.combination for step in found.stepwise.steps]
+    best = [one.combinations[0] for one in found.independent.values() if one.combinations]
+    lines = [f"# {t('Which blocks can go')}", "", _plain(scope_line(analysis, lang=lang)), ""]
+    lines += [_item(one) for one in notes(found, lang=lang)]
+    if found.targets:
+        lines += ["", f"## {t('Targets')}", ""]
+        lines += [_item(one) for one in target_lines(found, lang=lang)]
+    lines += ["", f"## {t('For three appetites')}", ""]
+    chosen = level_lines(found, lang=lang)
+    lines += [_item(one) for one in chosen[::2]]
+    lines += ["", f"## {t('One block after the other')}", "", *_table(analysis, path, t)]
+    jumps = {len(step.combination.removal) for step in found.stepwise.steps if step.jump}
+    if jumps:
+        told = t("The cost jumps at {numbers} removed.")
+        lines += ["", told.format(numbers=", ".join(map(str, sorted(jumps))))]
+    lines += ["", f"## {t('Best for each number removed')}", "", *_table(analysis, best, t)]
+    lines += ["", f"## {t('Blocks that must never go')}", ""]
+    lines += [_item(one) for one in essential_parts(found, lang=lang)]
+    if found.disagreements:
+        lines += ["", f"## {t('Adjusted for the datasets')}", ""]
+        lines += [_item(one) for one in adjusted_lines(found, lang=lang)]
+    if path:
+        lines += ["", f"## {t('Next')}", "", "```bash", select_command(analysis), "```"]
+    return "\n".join(_collapsed(lines)) + "\n"
+
+
+def select_command(analysis: Analysis, scores: str = SCORES) -> str:
+    """Return the command that selects exactly the steps of the path from the score file."""
+    found = analysis.recommendations
+    removed = (len(step.combination.removal) for step in found.stepwise.steps)
+    active = " ".join(str(found.num_blocks - number) for number in removed)
+    protect = " --protect none" if found.path_ends else ""
+    return (
+        f"depthprune select --importance_scores_file {quote(scores)} "
+        f"--num_active_blocks {active}{protect}"
+    )
+
+
+def _table(analysis: Analysis, ones: Sequence[Combination], t: Translate) -> list[str]:
+    found = analysis.recommendations
+    if not ones:
+        return [t("None is ranked.")]
+    headings = [
+        t("removed"),
+        "num_active_blocks",
+        t("blocks"),
+        t("drop %"),
+        t("std"),
+        t("95% interval"),
+        t("coverage"),
+        "n",
+    ]
+    rows = [
+        [
+            str(len(one.removal)),
+            str(found.num_blocks - len(one.removal)),
+            blocks(one.removal),
+            percent(one.mean),
+            std_text(one),
+            interval_text(one.interval),
+            coverage_text(one, found.num_datasets),
+            samples_text(one.num_samples),
+        ]
+        for one in ones[:MOST_ROWS]
+    ]
+    lines = [" | ".join(cells) for cells in (headings, ["--:", "--:", "---", *["--:"] * 5], *rows)]
+    table = [f"| {line} |" for line in lines]
+    more = len(ones) - MOST_ROWS
+    if more > 0:
+        table += ["", t("... and {n} more").format(n=more)]
+    return table
+
+
+def _item(line: str) -> str:
+    return f"- {_plain(line)}"
+
+
+def _plain(text: str) -> str:
+    """Return a line whose names (of models, of datasets) are not taken for Markdown."""
+    return "".join(f"\\{letter}" if letter in "\\`*_<>[]#" else letter for letter in text)
+
+
+def _collapsed(lines: Sequence[str]) -> list[str]:
+    """Return the lines without empty ones that follow each other."""
+    return [line for before, line in zip(("", *lines), lines, strict=False) if line or before]

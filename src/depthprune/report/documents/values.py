@@ -1,0 +1,55 @@
+"""Findings as plain JSON data: drops are fractions, what is unknown is null."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+from depthprune.analysis.bootstrap import Interval
+from depthprune.analysis.combinations import Combination
+from depthprune.analysis.findings import Distribution
+from depthprune.analysis.recommendations import Recommendations
+
+
+def number(value: float | None) -> float | None:
+    """Return a number that JSON has: NaN and infinity become null."""
+    return float(value) if value is not None and isfinite(value) else None
+
+
+def interval_value(interval: Interval | None) -> list[float] | None:
+    """Return low and high end of an interval."""
+    return None if interval is None else [interval.low, interval.high]
+
+
+def combination_value(one: Combination, found: Recommendations) -> dict[str, Any]:
+    """Return a combination with everything that is known of it but its drops by dataset."""
+    return {
+        "removed_blocks": list(one.removal),
+        "num_removed": len(one.removal),
+        "num_active_blocks": found.num_blocks - len(one.removal),
+        "avg_accuracy_drop": number(one.mean),
+        "std_accuracy_drop": number(one.std),
+        "confidence_interval": interval_value(one.interval),
+        "avg_accuracy": number(one.accuracy),
+        "adjusted_accuracy_drop": number(found.adjusted.get(one.removal)),
+        "num_datasets_tested": one.coverage,
+        "num_datasets": found.num_datasets,
+        "num_samples": one.num_samples or None,
+    }
+
+
+def distribution_value(drops: Distribution | None) -> dict[str, Any] | None:
+    """Return a distribution in numbers; null where nothing was measured."""
+    if drops is None:
+        return None
+    lower, upper = drops.quartiles
+    return {
+        "count": drops.count,
+        "mean": number(drops.mean),
+        "std": number(drops.std),
+        "min": number(drops.minimum),
+        "quartile_1": number(lower),
+        "median": number(drops.median),
+        "quartile_3": number(upper),
+        "max": number(drops.maximum),
+    }

@@ -1,0 +1,460 @@
+"""Which blocks to remove, as tables for the terminal and for text files. Only formatting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import isnan
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+
+from depthprune.analysis.combinations import Combination, Ranking
+from depthprune.analysis.levels import upper_end
+from depthprune.analysis.recommendations import Level, Recommendations, Step, Target
+from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.tables import blocks, interval_text, percent
+
+STARS = 4
+"""One for each full quarter of the datasets that measured a combination."""
+
+SHOWN = 5
+"""Combinations of each number removed that the rankings show."""
+
+ROBUST_SHOWN = 2
+
+
+def coverage_stars(coverage: int, num_datasets: int) -> str:
+    """Return one star for each full quarter of the datasets: 2 of 8 are `★☆☆☆`."""
+    full = STARS * coverage // max(num_datasets, 1)
+    return "★" * full + "☆" * (STARS - full)
+
+
+def coverage_text(one: Combination, num_datasets: int) -> str:
+    """Return on how many datasets a combination was measured, as `2/8 ★☆☆☆`."""
+    return f"{one.coverage}/{num_datasets} {coverage_stars(one.coverage, num_datasets)}"
+
+
+def samples_text(number: int) -> str:
+    """Return a number of samples, or `-` where the results do not tell it."""
+    return str(number) if number else "-"
+
+
+def std_text(one: Combination) -> str:
+    """Return the standard deviation over the datasets in points, `-` for a single dataset."""
+    return percent(one.std) if one.coverage > 1 else "-"
+
+
+def evidence(one: Combination, num_datasets: int, *, lang: Lang = "en") -> str:
+    """Return a drop and what stands behind it in one line: interval, std, coverage, n."""
+    t = translator(lang)
+    parts = [t("drop {drop} points").format(drop=percent(one.mean))]
+    if one.interval is not None:
+        parts.append(t("95% interval {interval}").format(interval=interval_text(one.interval)))
+    if one.coverage > 1:
+        parts.append(t("std {std}").format(std=percent(one.std)))
+    sets = t("{coverage} of {total} datasets {stars}")
+    stars = coverage_stars(one.coverage, num_datasets)
+    parts.append(sets.format(coverage=one.coverage, total=num_datasets, stars=stars))
+    parts.append(_samples(one, t))
+    return t(", ").join(parts)
+
+
+def recommendation_parts(
+    found: Recommendations, *, shown: int = SHOWN, lang: Lang = "en"
+) -> list[RenderableType]:
+    """Return every recommendation with its evidence, in reading order.
+
+    Args:
+        found: what is recommended.
+        shown: combinations of each number removed.
+        lang: of the text.
+    """
+    t = translator(lang)
+    parts: list[RenderableType] = [*notes(found, lang=lang)]
+    parts += [
+        "",
+        t("Independent best: for each number removed, the smallest mean drops"),
+        ranking_table(found, found.independent, shown=shown, lang=lang),
+        left_out(found.independent, found.min_coverage, t),
+        "",
+        t("Stepwise: each step removes one more block than the step before"),
+        *stepwise_parts(found, lang=lang),
+        "",
+        t("Robust: the best of those measured on {coverage} datasets or more").format(
+            coverage=found.robust_coverage
+        ),
+        ranking_table(found, found.robust, shown=ROBUST_SHOWN, lang=lang),
+        left_out(found.robust, found.robust_coverage, t),
+        "",
+        t("For three appetites"),
+        *level_lines(found, lang=lang),
+        "",
+        t("Blocks that must never go"),
+        *essential_parts(found, lang=lang),
+        "",
+        t("Adjusted for the datasets"),
+        *adjusted_lines(found, lang=lang),
+    ]
+    if found.targets:
+        parts += ["", t("Targets"), *target_lines(found, lang=lang)]
+    return [*parts, "", reading_note(lang=lang)]
+
+
+def ranking_table(
+    found: Recommendations, rankings: Mapping[int, Ranking], *, shown: int, lang: Lang = "en"
+) -> Table:
+    """Return the first combinations of each ranking, with the adjusted drop beside the plain."""
+    t = translator(lang)
+    listed = {number: ranking.combinations[:shown] for number, ranking in rankings.items()}
+    intervals = _any_interval(one for ones in listed.values() for one in ones)
+    table = compact_table()
+    table.add_column(t("removed"), justify="right", no_wrap=True)
+    table.add_column(t("active"), justify="right", no_wrap=True)
+    table.add_column(t("blocks"))
+    table.add_column(t("drop %"), justify="right", no_wrap=True)
+    if intervals:
+        table.add_column(t("95% interval"), justify="right", no_wrap=True)
+    table.add_column(t("std"), justify="right", no_wrap=True)
+    table.add_column(t("sets"), justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column(t("adjusted %"), justify="right", no_wrap=True)
+    for number, ones in sorted(listed.items()):
+        if not ones:
+            active = str(found.num_blocks - number)
+            table.add_row(str(number), active, t("none ranked"), end_section=True)
+        for place, one in enumerate(ones):
+            first = place == 0
+            table.add_row(
+                str(number) if first else "",
+                str(found.num_blocks - number) if first else "",
+                blocks(one.removal),
+                percent(one.mean),
+                *((interval_text(one.interval),) if intervals else ()),
+                std_text(one),
+                coverage_text(one, found.num_datasets),
+                samples_text(one.num_samples),
+                _adjusted(found, one),
+                end_section=place == len(ones) - 1,
+            )
+    return table
+
+
+def left_out(rankings: Mapping[int, Ranking], min_coverage: int, t: Translate) -> str:
+    """Return the line that counts what the rankings leave out, and why."""
+    text = t(
+        "Left out: {low} measured on fewer than {coverage} datasets, {improving} whose mean drop "
+        "is below the limit (negative = better than the unpruned model)."
+    )
+    return text.format(
+        low=sum(ranking.low_coverage for ranking in rankings.values()),
+        coverage=min_coverage,
+        improving=sum(ranking.improving for ranking in rankings.values()),
+    )
+
+
+def stepwise_parts(found: Recommendations, *, lang: Lang = "en") -> list[RenderableType]:
+    """Return the stepwise path with cumulative and incremental drops, and where it jumps."""
+    t = translator(lang)
+    path = found.stepwise
+    parts: list[RenderableType] = []
+    if path.steps:
+        parts.append(_step_table(found, lang))
+    if path.missing is not None:
+        missing = t(
+            "No superset of the last step with {number} blocks was measured on enough datasets: "
+            "the path ends here. Measure some: depthprune search --complete."
+        )
+        if not path.steps:
+            missing = t("No single block is ranked: there is no path.")
+        parts.append(missing.format(number=path.missing))
+    jumps = [step for step in path.steps if step.jump]
+    for step in jumps:
+        jump = t(
+            "Jump (!): the step to {number} blocks costs {increment} points more, more than three "
+            "times the median of the steps before it."
+        )
+        increment = percent(step.incremental or 0.0)
+        parts.append(jump.format(number=len(step.combination.removal), increment=increment))
+    if path.steps[1:]:
+        if not jumps:
+            parts.append(t("No step jumps."))
+        parts.append(
+            t(
+                "Step %: this mean drop minus the one before, each over its own datasets. "
+                "Paired %: over the datasets that measured both."
+            )
+        )
+    return parts
+
+
+def level_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+    """Return the conservative, the balanced and the aggressive choice, each with its reason."""
+    t = translator(lang)
+    names = {
+        "conservative": t("conservative"),
+        "balanced": t("balanced"),
+        "aggressive": t("aggressive"),
+    }
+    lines = []
+    for level in found.levels:
+        one = level.combination
+        if one is None:
+            choice = t("nothing fulfils the condition")
+        else:
+            removed = t("remove {number}: blocks {blocks}; {active} stay; {evidence}")
+            choice = removed.format(
+                number=len(one.removal),
+                blocks=blocks(one.removal),
+                active=found.num_blocks - len(one.removal),
+                evidence=evidence(one, found.num_datasets, lang=lang),
+            )
+        lines.append(t("{name}: {text}").format(name=names[level.name], text=choice))
+        lines.append("  " + level_reason(found, level, lang=lang))
+    return lines
+
+
+def level_reason(found: Recommendations, level: Level, *, lang: Lang = "en") -> str:
+    """Return why a level is the choice that it is, in one sentence."""
+    t = translator(lang)
+    if level.name == "conservative":
+        reason = t(
+            "Why: the most blocks whose drop, carefully estimated, is within {limit} points: "
+            "{bound}; measured on {coverage} datasets or more."
+        )
+        return reason.format(
+            limit=percent(level.limit or 0.0),
+            bound=_bound(level.combination, t),
+            coverage=found.robust_coverage,
+        )
+    if level.name == "balanced":
+        jump = next((step for step in found.stepwise.steps if step.jump), None)
+        if jump is not None:
+            reason = t(
+                "Why: the last step of the stepwise path before its cost jumps (by {increment} "
+                "points at {number} blocks)."
+            )
+            increment = percent(jump.incremental or 0.0)
+            return reason.format(increment=increment, number=len(jump.combination.removal))
+        return t("Why: the most blocks of the stepwise path, whose cost never jumps.")
+    return t(
+        "Why: the most blocks that were ranked with {coverage} datasets or more, none of which "
+        "must stay."
+    ).format(coverage=found.robust_coverage)
+
+
+def essential_parts(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+    """Return the blocks that must stay, with the evidence."""
+    t = translator(lang)
+    if not found.singles:
+        return [t("Unknown: no block was measured alone.")]
+    if not found.essential:
+        return [t("None: no block alone costs more than half of the accuracy.")]
+    line = t(
+        "Block {block}: {evidence}; {share} % of the accuracy is lost; "
+        "hit hardest is {dataset} ({drop} points)"
+    )
+    return [
+        line.format(
+            block=blocks(one.combination.removal),
+            evidence=evidence(one.combination, found.num_datasets, lang=lang),
+            share=percent(one.share, 0),
+            dataset=one.worst[0],
+            drop=percent(one.worst[1]),
+        )
+        for one in found.essential
+    ]
+
+
+def adjusted_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+    """Return a warning wherever plain means and adjusted drops name different winners."""
+    t = translator(lang)
+    if not found.disagreements:
+        if not found.adjusted or all(isnan(drop) for drop in found.adjusted.values()):
+            return [t("The drops cannot be adjusted for the datasets.")]
+        return [t("Plain means and drops adjusted for the datasets name the same winners.")]
+    warning = t(
+        "Warning, {number} removed: the plain mean favours {plain} ({plain_sets}, n = {plain_n}: "
+        "{plain_drop} points, adjusted {plain_adjusted}), but over equal datasets {other} costs "
+        "less ({other_sets}, n = {other_n}: {other_drop} points, adjusted {other_adjusted})."
+    )
+    return [
+        warning.format(
+            number=one.number,
+            plain=blocks(one.plain.removal),
+            plain_sets=coverage_text(one.plain, found.num_datasets),
+            plain_n=samples_text(one.plain.num_samples),
+            plain_drop=percent(one.plain.mean),
+            plain_adjusted=percent(one.plain_adjusted_drop),
+            other=blocks(one.adjusted.removal),
+            other_sets=coverage_text(one.adjusted, found.num_datasets),
+            other_n=samples_text(one.adjusted.num_samples),
+            other_drop=percent(one.adjusted.mean),
+            other_adjusted=percent(one.adjusted_adjusted_drop),
+        )
+        for one in found.disagreements
+    ]
+
+
+def target_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+    """Return what meets each target that was asked for."""
+    t = translator(lang)
+    lines = []
+    for target in found.targets:
+        asked = _asked(target, t)
+        one = target.combination
+        if one is None:
+            lines.append(t("{target}: not to be met with what was measured").format(target=asked))
+            continue
+        met = t("{target}: remove {number}: blocks {blocks}; {active} stay; {evidence}{reached}")
+        lines.append(
+            met.format(
+                target=asked,
+                number=len(one.removal),
+                blocks=blocks(one.removal),
+                active=found.num_blocks - len(one.removal),
+                evidence=evidence(one, found.num_datasets, lang=lang),
+                reached=_reached(target, t),
+            )
+        )
+    return lines
+
+
+def notes(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+    """Return what a reader must know before the tables."""
+    t = translator(lang)
+    lines = []
+    if found.num_datasets == 1:
+        lines.append(
+            t(
+                "Note: only one dataset was measured: its drops are ranked as they are, and say "
+                "nothing about other datasets."
+            )
+        )
+    if not any(ranking.combinations for ranking in found.independent.values()):
+        nothing = t(
+            "Note: no removal was measured on {coverage} datasets or more with a drop that is "
+            "ranked: nothing can be recommended. --min-coverage and --min-drop change the limits."
+        )
+        lines.append(nothing.format(coverage=found.min_coverage))
+    elif all(isnan(drop) for drop in found.adjusted.values()):
+        lines.append(
+            t(
+                "Note: the datasets fall into groups that share no measured removal; means over "
+                "different groups are not comparable."
+            )
+        )
+    if found.path_ends:
+        ends = t(
+            "Note: the stepwise path removes block {blocks}, an end of the stack: `select` follows "
+            "it with --protect none only."
+        )
+        lines.append(ends.format(blocks=blocks(found.path_ends)))
+    return lines
+
+
+def reading_note(*, lang: Lang = "en") -> str:
+    """Return how the tables are to be read."""
+    t = translator(lang)
+    return t(
+        "Drop: accuracy of the unpruned model minus accuracy, in percentage points, mean over the "
+        "datasets; negative = better. Std: population, over datasets. Interval: 95%, paired "
+        "bootstrap over samples, where scores per sample are known. Sets: datasets measured of "
+        "all, one star for each full quarter. n: samples, - = unknown. Adjusted: expected over all "
+        "datasets (effect of the removal + effect of the dataset)."
+    )
+
+
+def compact_table() -> Table:
+    """Return an empty table with as little space between its columns as can be read."""
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def _step_table(found: Recommendations, lang: Lang) -> Table:
+    t = translator(lang)
+    steps = found.stepwise.steps
+    intervals = _any_interval(step.combination for step in steps)
+    table = compact_table()
+    table.add_column(t("removed"), justify="right", no_wrap=True)
+    table.add_column(t("active"), justify="right", no_wrap=True)
+    table.add_column(t("blocks"))
+    table.add_column(t("drop %"), justify="right", no_wrap=True)
+    if intervals:
+        table.add_column(t("95% interval"), justify="right", no_wrap=True)
+    table.add_column(t("std"), justify="right", no_wrap=True)
+    table.add_column(t("sets"), justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column(t("step %"), justify="right", no_wrap=True)
+    table.add_column(t("paired %"), justify="right", no_wrap=True)
+    for step in steps:
+        one = step.combination
+        table.add_row(
+            str(len(one.removal)),
+            str(found.num_blocks - len(one.removal)),
+            blocks(one.removal),
+            percent(one.mean),
+            *((interval_text(one.interval),) if intervals else ()),
+            std_text(one),
+            coverage_text(one, found.num_datasets),
+            samples_text(one.num_samples),
+            _increment(step),
+            _paired(step),
+        )
+    return table
+
+
+def _increment(step: Step) -> str:
+    if step.incremental is None:
+        return "-"
+    return percent(step.incremental) + (" !" if step.jump else "")
+
+
+def _paired(step: Step) -> str:
+    if step.paired is None:
+        return "-"
+    interval = "" if step.interval is None else f"\n{interval_text(step.interval)}"
+    return percent(step.paired) + interval
+
+
+def _any_interval(combinations: Iterable[Combination]) -> bool:
+    return any(one.interval is not None for one in combinations)
+
+
+def _adjusted(found: Recommendations, one: Combination) -> str:
+    drop = found.adjusted.get(one.removal, float("nan"))
+    return "-" if isnan(drop) else percent(drop)
+
+
+def _samples(one: Combination, t: Translate) -> str:
+    return f"n = {one.num_samples}" if one.num_samples else t("n unknown")
+
+
+def _bound(one: Combination | None, t: Translate) -> str:
+    if one is None:
+        return t("there is none")
+    upper = percent(upper_end(one))
+    if one.interval is not None:
+        return t("its interval ends at {upper}").format(upper=upper)
+    return t("its mean plus std is {upper}").format(upper=upper)
+
+
+def _asked(target: Target, t: Translate) -> str:
+    if target.kind == "max_drop":
+        return t("drop of at most {value} points").format(value=percent(target.value))
+    if target.kind == "speedup":
+        return t("{value:g} times as fast").format(value=target.value)
+    return t("at most {value} % of the parameters").format(value=percent(target.value, 1))
+
+
+def _reached(target: Target, t: Translate) -> str:
+    if target.reached is None or target.kind == "max_drop":
+        return ""
+    if target.kind == "speedup":
+        return t(
+            "; about {reached:.2f} times as fast (estimated from the share that stays)"
+        ).format(reached=target.reached)
+    if target.exact:
+        share = t("; {reached} % of the parameters stay")
+    else:
+        share = t("; {reached} % of the blocks stay (parameters unknown)")
+    return share.format(reached=percent(target.reached, 1))
