@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from math import isnan
 
 from rich import box
@@ -106,37 +107,15 @@ def ranking_table(
 ) -> Table:
     """Return the first combinations of each ranking, with the adjusted drop beside the plain."""
     t = translator(lang)
-    listed = {number: ranking.combinations[:shown] for number, ranking in rankings.items()}
-    intervals = _any_interval(one for ones in listed.values() for one in ones)
-    table = compact_table()
-    table.add_column(t("removed"), justify="right", no_wrap=True)
-    table.add_column(t("active"), justify="right", no_wrap=True)
-    table.add_column(t("blocks"))
-    table.add_column(t("drop %"), justify="right", no_wrap=True)
-    if intervals:
-        table.add_column(t("95% interval"), justify="right", no_wrap=True)
-    table.add_column(t("std"), justify="right", no_wrap=True)
-    table.add_column(t("sets"), justify="right", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    table.add_column(t("adjusted %"), justify="right", no_wrap=True)
-    for number, ones in sorted(listed.items()):
+    listed = {number: ranking.combinations[:shown] for number, ranking in sorted(rankings.items())}
+    table, row = _combination_table(found, (one for ones in listed.values() for one in ones), t)
+    for number, ones in listed.items():
         if not ones:
             active = str(found.num_blocks - number)
             table.add_row(str(number), active, t("none ranked"), end_section=True)
         for place, one in enumerate(ones):
-            first = place == 0
-            table.add_row(
-                str(number) if first else "",
-                str(found.num_blocks - number) if first else "",
-                blocks(one.removal),
-                percent(one.mean),
-                *((interval_text(one.interval),) if intervals else ()),
-                std_text(one),
-                coverage_text(one, found.num_datasets),
-                samples_text(one.num_samples),
-                _adjusted(found, one),
-                end_section=place == len(ones) - 1,
-            )
+            counts = (str(number), str(found.num_blocks - number)) if place == 0 else ("", "")
+            table.add_row(*counts, *row(one), end_section=place == len(ones) - 1)
     return table
 
 
@@ -159,7 +138,7 @@ def stepwise_parts(found: Recommendations, *, lang: Lang = "en") -> list[Rendera
     path = found.stepwise
     parts: list[RenderableType] = []
     if path.steps:
-        parts.append(_step_table(found, lang))
+        parts.append(_path_table(found, t))
     if path.missing is not None:
         missing = t(
             "No superset of the last step with {number} blocks was measured on enough datasets: "
@@ -179,12 +158,14 @@ def stepwise_parts(found: Recommendations, *, lang: Lang = "en") -> list[Rendera
     if path.steps[1:]:
         if not jumps:
             parts.append(t("No step jumps."))
-        parts.append(
+        parts += [
+            t("What each step adds, in percentage points"),
+            _step_table(path.steps, t),
             t(
-                "Step %: this mean drop minus the one before, each over its own datasets. "
-                "Paired %: over the datasets that measured both."
-            )
-        )
+                "Increment: this mean drop minus the one before, each over its own datasets. "
+                "Paired: over the sets that measured both."
+            ),
+        ]
     return parts
 
 
@@ -228,15 +209,18 @@ def level_reason(found: Recommendations, level: Level, *, lang: Lang = "en") -> 
             coverage=found.robust_coverage,
         )
     if level.name == "balanced":
-        jump = next((step for step in found.stepwise.steps if step.jump), None)
-        if jump is not None:
-            reason = t(
-                "Why: the last step of the stepwise path before its cost jumps (by {increment} "
-                "points at {number} blocks)."
-            )
-            increment = percent(jump.incremental or 0.0)
-            return reason.format(increment=increment, number=len(jump.combination.removal))
-        return t("Why: the most blocks of the stepwise path, whose cost never jumps.")
+        after = 0 if level.combination is None else len(level.combination.removal)
+        steps = found.stepwise.steps[after:]
+        if not steps:
+            return t("Why: the most blocks of the stepwise path, whose cost never jumps.")
+        if not steps[0].jump:
+            return t("Why: the last step of the stepwise path before a block goes that must stay.")
+        reason = t(
+            "Why: the last step of the stepwise path before its cost jumps (by {increment} "
+            "points at {number} blocks)."
+        )
+        increment = percent(steps[0].incremental or 0.0)
+        return reason.format(increment=increment, number=len(steps[0].combination.removal))
     return t(
         "Why: the most blocks that were ranked with {coverage} datasets or more, none of which "
         "must stay."
@@ -360,8 +344,8 @@ def reading_note(*, lang: Lang = "en") -> str:
         "Drop: accuracy of the unpruned model minus accuracy, in percentage points, mean over the "
         "datasets; negative = better. Std: population, over datasets. Interval: 95%, paired "
         "bootstrap over samples, where scores per sample are known. Sets: datasets measured of "
-        "all, one star for each full quarter. n: samples, - = unknown. Adjusted: expected over all "
-        "datasets (effect of the removal + effect of the dataset)."
+        "all, one star for each full quarter. n: samples, - = unknown. Adj.: adjusted, expected "
+        "over all datasets (effect of the removal + effect of the dataset)."
     )
 
 
@@ -370,54 +354,63 @@ def compact_table() -> Table:
     return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
-def _step_table(found: Recommendations, lang: Lang) -> Table:
-    t = translator(lang)
-    steps = found.stepwise.steps
-    intervals = _any_interval(step.combination for step in steps)
+def _path_table(found: Recommendations, t: Translate) -> Table:
+    path = [step.combination for step in found.stepwise.steps]
+    table, row = _combination_table(found, path, t)
+    for one in path:
+        number = len(one.removal)
+        table.add_row(str(number), str(found.num_blocks - number), *row(one))
+    return table
+
+
+def _step_table(steps: Sequence[Step], t: Translate) -> Table:
+    intervals = any(step.interval is not None for step in steps)
+    table = compact_table()
+    table.add_column(t("step"), justify="right", no_wrap=True)
+    table.add_column(t("adds block"), justify="right")
+    table.add_column(t("increment"), justify="right", no_wrap=True)
+    table.add_column(t("paired"), justify="right", no_wrap=True)
+    if intervals:
+        table.add_column(t("95% interval"), justify="right", no_wrap=True)
+    table.add_column(t("on sets"), justify="right", no_wrap=True)
+    for before, step in pairwise(steps):
+        one, known = step.combination, before.combination
+        table.add_row(
+            f"{len(known.removal)} → {len(one.removal)}",
+            blocks(tuple(sorted(set(one.removal) - set(known.removal)))),
+            percent(step.incremental or 0.0) + (" !" if step.jump else "  "),
+            "-" if step.paired is None else percent(step.paired),
+            *((interval_text(step.interval),) if intervals else ()),
+            str(len(one.drops.keys() & known.drops.keys())),
+        )
+    return table
+
+
+def _combination_table(
+    found: Recommendations, ones: Iterable[Combination], t: Translate
+) -> tuple[Table, Callable[[Combination], list[str]]]:
+    """Return an empty table of combinations, and what makes the cells of one, counts left out."""
+    intervals = any(one.interval is not None for one in ones)
     table = compact_table()
     table.add_column(t("removed"), justify="right", no_wrap=True)
     table.add_column(t("active"), justify="right", no_wrap=True)
-    table.add_column(t("blocks"))
-    table.add_column(t("drop %"), justify="right", no_wrap=True)
-    if intervals:
-        table.add_column(t("95% interval"), justify="right", no_wrap=True)
-    table.add_column(t("std"), justify="right", no_wrap=True)
-    table.add_column(t("sets"), justify="right", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    table.add_column(t("step %"), justify="right", no_wrap=True)
-    table.add_column(t("paired %"), justify="right", no_wrap=True)
-    for step in steps:
-        one = step.combination
-        table.add_row(
-            str(len(one.removal)),
-            str(found.num_blocks - len(one.removal)),
+    table.add_column(t("blocks"), min_width=10)
+    names = (t("drop"), *((t("95% interval"),) if intervals else ()), t("std"), t("sets"))
+    for name in (*names, "n", t("adj.")):
+        table.add_column(name, justify="right", no_wrap=True)
+
+    def row(one: Combination) -> list[str]:
+        return [
             blocks(one.removal),
             percent(one.mean),
             *((interval_text(one.interval),) if intervals else ()),
             std_text(one),
             coverage_text(one, found.num_datasets),
             samples_text(one.num_samples),
-            _increment(step),
-            _paired(step),
-        )
-    return table
+            _adjusted(found, one),
+        ]
 
-
-def _increment(step: Step) -> str:
-    if step.incremental is None:
-        return "-"
-    return percent(step.incremental) + (" !" if step.jump else "")
-
-
-def _paired(step: Step) -> str:
-    if step.paired is None:
-        return "-"
-    interval = "" if step.interval is None else f"\n{interval_text(step.interval)}"
-    return percent(step.paired) + interval
-
-
-def _any_interval(combinations: Iterable[Combination]) -> bool:
-    return any(one.interval is not None for one in combinations)
+    return table, row
 
 
 def _adjusted(found: Recommendations, one: Combination) -> str:
