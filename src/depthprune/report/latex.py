@@ -20,7 +20,7 @@ LONGEST_TABLE = 36
 """Rows that fit on a page; a longer table is a `longtable`, which breaks across pages."""
 
 NAME_LETTERS = 24
-LINE_LETTERS = 68
+LINE_LETTERS = 80
 """Letters that fit across a page of text beside the first columns, in small print."""
 
 HEADER = """\

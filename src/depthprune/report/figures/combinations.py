@@ -15,6 +15,7 @@ from depthprune.analysis.whole import Analysis
 from depthprune.report.figures.marks import (
     MOST_POINTS,
     Bar,
+    cut_axis,
     draw_bars,
     draw_boxes,
     evenly,
@@ -61,14 +62,14 @@ def combination_vs_individual(analysis: Analysis) -> Figure:
     figure = new_figure(
         13.0, 8.2, "Do blocks cost more together than one by one? (synergy)", caption
     )
-    grid = figure.add_gridspec(2, 2, height_ratios=(1.5, 1), width_ratios=(1, 1))
+    grid = figure.add_gridspec(2, 2, height_ratios=(1.5, 1), width_ratios=(1.25, 1))
     scatter = figure.add_subplot(grid[0, 0])
     extremes = figure.add_subplot(grid[:, 1])
     boxes = figure.add_subplot(grid[1, 0])
     name_panel(scatter, "Each combination: drop measured against drop expected", 5.0)
     name_panel(
         extremes,
-        f"Strongest synergies (up to {TOP} of either sign), and on how many sets",
+        f"Strongest synergies (up to {TOP} of either sign)",
         5.0,
     )
     name_panel(boxes, "Synergy by number of removed blocks", 5.0)
@@ -102,12 +103,10 @@ def consistency_analysis(analysis: Analysis) -> Figure:
     variation = figure.add_subplot(grid[0, 0])
     spreads = figure.add_subplot(grid[1, 0])
     steady = figure.add_subplot(grid[:, 1])
-    name_panel(variation, "Disagreement by coverage", 5.0)
     name_panel(spreads, "Spread over datasets against mean drop", 5.0)
-    name_panel(
-        steady, f"The {TOP} most consistent removals measured on {least} datasets or more", 5.0
-    )
+    name_panel(steady, f"The {TOP} most consistent of {least} datasets or more", 5.0)
     if not found:
+        name_panel(variation, "Disagreement by coverage", 5.0)
         for panel in (variation, spreads, steady):
             say(panel, NO_COVERAGE)
         return figure
@@ -185,29 +184,27 @@ def _draw_synergy_boxes(panel: Axes, by_number: Mapping[int, Distribution]) -> N
     draw_boxes(panel, list(range(len(drawn))), drawn, ordered_colours(len(drawn)), limit=limit)
     panel.set_xticks(
         range(len(drawn)),
-        [f"{number}\nn = {by_number[number].count:,}" for number in numbers],
+        [f"{number}\n({by_number[number].count:,})" for number in numbers],
     )
     panel.set_xlim(-0.6, len(drawn) - 0.4)
     panel.axhline(0, color=BLACK, linewidth=0.8)
-    panel.set_xlabel("number of removed blocks")
+    panel.set_xlabel("number of removed blocks (n combinations)")
     panel.set_ylabel("synergy\n(percentage points)")
     panel.grid(axis="y")
     few_ticks(panel, "y", 5)
 
 
 def _draw_variation(panel: Axes, found: Sequence[Consistency], findings: Findings) -> None:
-    defined = [
-        (one.coverage, one.variation, len(one.removal))
-        for one in found
-        if one.variation is not None
-    ]
+    defined = [(one.coverage, one.variation) for one in found if one.variation is not None]
+    title = "Disagreement by coverage"
     if not defined:
+        panel.set_title(title)
         say(panel, "every mean drop is zero: no coefficient of variation is defined")
         return
     by_coverage = findings.variation_by_coverage
-    limit = upper_limit([variation for _, variation, _ in defined])
+    limit = upper_limit([variation for _, variation in defined])
     coverages = sorted(by_coverage)
-    dots = np.array([(coverage, variation) for coverage, variation, _ in defined], dtype=float)
+    dots = np.array([(coverage, variation) for coverage, variation in defined], dtype=float)
     panel.scatter(
         dots[:, 0] + 0.6 * jitter(len(dots)),
         dots[:, 1],
@@ -216,7 +213,6 @@ def _draw_variation(panel: Axes, found: Sequence[Consistency], findings: Finding
         alpha=0.7,
         linewidths=0,
         rasterized=len(dots) > 1000,
-        label=f"removal (n = {sum(one.count for one in by_coverage.values()):,})",
     )
     panel.hlines(
         [by_coverage[coverage].median for coverage in coverages],
@@ -224,17 +220,16 @@ def _draw_variation(panel: Axes, found: Sequence[Consistency], findings: Finding
         [coverage + 0.38 for coverage in coverages],
         color=BLACK,
         linewidth=2,
-        label="median",
     )
     panel.set_ylim(0, limit)
-    if limit is not None:
-        beyond = sum(variation > limit for _, variation, _ in defined)
-        panel.plot([], [], " ", label=f"{beyond:,} above the axis")
+    beyond = 0 if limit is None else sum(variation > limit for _, variation in defined)
+    title += f": n = {sum(one.count for one in by_coverage.values()):,} removals"
+    title += f", of them {beyond:,} above the axis" if beyond else ""
+    name_panel(panel, title, 5.5)
     number_ticks(panel, list(range(coverages[0], coverages[-1] + 1)), 4.5)
     panel.set_xlabel("coverage (datasets that measured the removal)")
     panel.set_ylabel("coefficient of variation")
     panel.grid(axis="y")
-    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
 
 
 def _draw_spreads(figure: Figure, panel: Axes, found: Sequence[Consistency]) -> None:
@@ -250,8 +245,8 @@ def _draw_spreads(figure: Figure, panel: Axes, found: Sequence[Consistency]) -> 
     )
     limit = upper_limit([one.mean for one in found])
     beyond = [] if limit is None else [one for one in found if one.mean > limit]
-    if limit is not None:
-        panel.set_xlim(None, 100 * limit)
+    lowest = min(one.mean for one in found)
+    cut_axis(panel, "x", 100 * lowest, None if limit is None else 100 * limit)
     bar = figure.colorbar(drawn, ax=panel, aspect=18, pad=0.015)
     bar.set_label("coverage (datasets)", fontsize=8)
     bar.ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))

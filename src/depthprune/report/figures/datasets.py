@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from depthprune.analysis.pairs import least_alike, most_alike
 from depthprune.analysis.whole import Analysis
 from depthprune.report.figures.marks import (
     Bar,
+    cut_axis,
     draw_bars,
     draw_boxes,
     draw_heatmap,
@@ -57,6 +60,9 @@ FEWEST_VALUES = 5
 
 ROW = 0.36
 
+KEYS_PER_LINE = 4
+"""Entries of the legend beside each other."""
+
 
 @styled
 def dataset_responses(analysis: Analysis) -> Figure:
@@ -80,7 +86,13 @@ def dataset_responses(analysis: Analysis) -> Figure:
         "How each dataset responds to the removal of blocks, the most sensitive first",
         caption,
     )
-    violins, sensitivity, agreement = figure.subplots(1, 3, width_ratios=(2.1, 1, 0.9))
+    keys = -(-min(len(types), len(CATEGORIES) + 1) // KEYS_PER_LINE)
+    grid = figure.add_gridspec(
+        2, 3, width_ratios=(2.1, 1, 0.9), height_ratios=(0.22 * keys + 0.25, ROW * 1.25 * rows)
+    )
+    violins, sensitivity, agreement = (figure.add_subplot(grid[1, place]) for place in range(3))
+    legend = figure.add_subplot(grid[0, :])
+    legend.set_axis_off()
     name_panel(violins, "All measured drops", 6)
     name_panel(sensitivity, "Sensitivity: mean single-block drop", 2.4)
     name_panel(agreement, "Does it order blocks as the others do?", 2.4)
@@ -95,7 +107,15 @@ def dataset_responses(analysis: Analysis) -> Figure:
         handles = [Patch(color=colour, label=name) for name, colour in _named(types, colours)]
         if len(types) > len(colours):
             handles.append(Patch(color=GREY, label="other task types"))
-        figure.legend(handles=handles, loc="outside upper left", ncols=min(4, len(handles)))
+        legend.legend(
+            handles=handles,
+            loc="center left",
+            ncols=min(KEYS_PER_LINE, len(handles)),
+            title="task type",
+            title_fontsize=SMALL_SIZE,
+            alignment="left",
+            borderaxespad=0.0,
+        )
     return figure
 
 
@@ -114,9 +134,9 @@ def dataset_pairwise_comparison(analysis: Analysis) -> Figure:
         "common. Boxes: middle half of the pairs, line = median, diamond = mean, dots are pairs. "
         f"{shown_of(len(names), total, 'datasets, the most sensitive')}\n{scope(analysis)}"
     )
-    size = max(4.2, 0.42 * len(names) if len(names) <= 16 else 6.6 + 0.06 * len(names))
+    size = max(5.0, 0.42 * len(names) if len(names) <= 16 else 6.6 + 0.06 * len(names))
     figure = new_figure(
-        size + 8.6, size + 2.6, "Which datasets respond alike to the removal of blocks", caption
+        size + 8.6, size + 3.0, "Which datasets respond alike to the removal of blocks", caption
     )
     grid = figure.add_gridspec(2, 2, width_ratios=(size + 1.6, 6.2), height_ratios=(1.7, 1))
     heat = figure.add_subplot(grid[:, 0])
@@ -129,7 +149,7 @@ def dataset_pairwise_comparison(analysis: Analysis) -> Figure:
         for panel in (heat, extremes, groups):
             say(panel, "fewer than two datasets were measured: nothing to compare")
         return figure
-    _draw_correlations(figure, heat, names, findings.pairs)
+    _draw_correlations(figure, heat, names, findings.pairs, size)
     _draw_extreme_pairs(extremes, findings.pairs)
     _draw_pair_groups(groups, findings.pair_groups)
     return figure
@@ -157,7 +177,7 @@ def _draw_violins(
                 showextrema=False,
                 bw_method=factor,
             )
-            for body in parts["bodies"]:
+            for body in cast("list[PolyCollection]", parts["bodies"]):
                 body.set_facecolor(colour)
                 body.set_edgecolor(colour)
                 body.set_alpha(0.45)
@@ -168,8 +188,8 @@ def _draw_violins(
         panel.plot([median, median], [place - 0.28, place + 0.28], color="white", linewidth=1.6)
         if limit is not None and one.drops.maximum > limit:
             write_beyond(panel, place, 100 * one.drops.maximum, vertical=False)
-    if limit is not None:
-        panel.set_xlim(None, 100 * limit)
+    lowest = min(one.drops.minimum for one in responses)
+    cut_axis(panel, "x", 100 * lowest, None if limit is None else 100 * limit)
     labels = short_names([one.dataset for one in responses], 22)
     counts = [f"n = {one.drops.count:,}" for one in responses]
     name_rows(panel, [f"{name}  {count}" for name, count in zip(labels, counts, strict=True)])
@@ -252,7 +272,7 @@ def correlation_matrix(names: Sequence[str], pairs: Sequence[Pair]) -> NDArray[n
 
 
 def _draw_correlations(
-    figure: Figure, panel: Axes, names: Sequence[str], pairs: Sequence[Pair]
+    figure: Figure, panel: Axes, names: Sequence[str], pairs: Sequence[Pair], size: float
 ) -> None:
     matrix = correlation_matrix(names, pairs)
     draw_heatmap(
@@ -260,10 +280,10 @@ def _draw_correlations(
         [panel],
         [matrix],
         label="Pearson's correlation",
+        length=0.9 * size,
         limit=1.0,
         decimals=2 if len(names) <= 16 else None,
     )
-    panel.set_aspect("equal")
     labels = short_names(names, 20)
     frame_rows(panel, labels)
     frame_columns(panel, labels, turned=True)

@@ -91,7 +91,7 @@ def _draw_histogram(panel: Axes, overall: Distribution, limit: float | None) -> 
     panel.set_ylabel("number of drops")
     panel.grid(axis="y")
     few_ticks(panel, "x", 12)
-    few_ticks(panel, "y", 5)
+    few_ticks(panel, "y", 5, whole=True)
     panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
 
 

@@ -111,10 +111,21 @@ def name_rows(axes: Axes, labels: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def few_ticks(axes: Axes, which: str, count: int = 5) -> None:
+def few_ticks(axes: Axes, which: str, count: int = 5, *, whole: bool = False) -> None:
     """Put at most `count` steps on an axis (`x` or `y`), so that their labels keep apart."""
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(MaxNLocator(count))
+    axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 5, 10], integer=whole))
+
+
+def cut_axis(axes: Axes, which: str, lowest: float, limit: float | None) -> None:
+    """End an axis (`x` or `y`) at `limit`, with little room below the lowest value; None: do not.
+
+    What lies beyond must be written by the caller.
+    """
+    if limit is not None:
+        low = min(lowest, 0.0)
+        low = low - 0.05 * (limit - low) if low < 0 else 0.0
+        (axes.set_xlim if which == "x" else axes.set_ylim)(low, limit)
 
 
 def number_ticks(axes: Axes, numbers: Sequence[int], width: float) -> None:
@@ -137,7 +148,9 @@ def upper_limit(values: ArrayLike) -> float | None:
     if len(known) < 4:
         return None
     limit = 1.5 * float(np.quantile(known, 0.9))
-    return limit if 0 < 1.6 * limit < known.max() else None
+    lowest, highest = float(known.min()), float(known.max())
+    stretched = highest - limit > 0.35 * (highest - min(lowest, 0.0))
+    return limit if limit > 0 and stretched else None
 
 
 def draw_boxes(
@@ -205,28 +218,30 @@ def draw_boxes(
         if limit is not None and one.maximum > limit:
             write_beyond(axes, place, scale * one.maximum, vertical=vertical)
     if limit is not None:
-        (axes.set_ylim if vertical else axes.set_xlim)(None, scale * limit)
+        lowest = scale * min(one.minimum for one in drops)
+        cut_axis(axes, "y" if vertical else "x", lowest, scale * limit)
 
 
 def write_beyond(axes: Axes, place: float, value: float, *, vertical: bool = True) -> None:
     """Write a value that lies beyond the end of the axis, at that end."""
     text = f"{value:.0f}" if value >= 10 else f"{value:.1f}"
     axes.text(
-        place if vertical else 0.995,
-        0.995 if vertical else place,
+        place if vertical else 1.0,
+        1.0 if vertical else place,
         f"↑{text}" if vertical else f"→{text}",
         transform=axes.get_xaxis_transform() if vertical else axes.get_yaxis_transform(),
         ha="center" if vertical else "right",
         va="top" if vertical else "center",
         fontsize=SMALL_SIZE - 1,
         zorder=5,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
     )
 
 
 def jitter(count: int) -> NDArray[np.float64]:
     """Return offsets within ±0.5 that spread `count` points evenly; always the same ones."""
-    return np.mod(np.arange(count) * GOLDEN, 1.0) - 0.5
+    places: NDArray[np.float64] = np.arange(count) * GOLDEN
+    return places - np.floor(places) - 0.5
 
 
 def thinned(values: NDArray[Number], count: int) -> NDArray[Number]:
@@ -249,6 +264,7 @@ def draw_heatmap(
     matrices: Sequence[NDArray[np.float64]],
     *,
     label: str,
+    length: float,
     limit: float | None = None,
     decimals: int | None = 1,
 ) -> None:
@@ -259,6 +275,7 @@ def draw_heatmap(
         axes: one for each matrix.
         matrices: in the unit of the label, NaN where nothing was measured.
         label: of the bar of colours.
+        length: of that bar, about, in inches.
         limit: where the colours end; None chooses it from the values, so that a few huge ones
             do not pale all others.
         decimals: of the numbers in the cells; None for no numbers.
@@ -268,18 +285,29 @@ def draw_heatmap(
     chosen = limit or _colour_limit(sizes)
     norm = Normalize(-chosen, chosen)
     colours = matplotlib.colormaps[DIVERGING]
-    beyond = bool(len(sizes)) and float(sizes.max()) > chosen
+    above = bool(np.any(known > chosen))
+    below = bool(np.any(known < -chosen))
     mesh: QuadMesh | None = None
     for panel, matrix in zip(axes, matrices, strict=True):
         mesh = _draw_cells(panel, matrix, norm, colours)
         if decimals is not None:
             _write_cells(panel, matrix, norm, colours, decimals)
     assert mesh is not None
-    text = f"{label}\ncolours end at ±{chosen:.3g}" if beyond else label
+    text = f"{label}\ncolours end at ±{chosen:.3g}" if above or below else label
     bar = figure.colorbar(
-        mesh, ax=list(axes), extend="both" if beyond else "neither", aspect=25, pad=0.015
+        mesh,
+        ax=list(axes),
+        extend=("neither", "max", "min", "both")[above + 2 * below],
+        extendfrac=0.12 / length,
+        aspect=length / 0.17,
+        pad=0.015,
     )
     bar.set_label(text, fontsize=SMALL_SIZE)
+
+
+def cell_decimals(columns: int) -> int | None:
+    """Return the decimals of drops in the cells of a wide heat map; None where none would fit."""
+    return 1 if columns <= 28 else None
 
 
 def frame_columns(axes: Axes, labels: Sequence[str], *, turned: bool) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from depthprune.analysis.findings import Findings, Position, PositionByNumber
+from depthprune.analysis.bootstrap import Interval
+from depthprune.analysis.findings import BlockDrop, Findings, Position, PositionByNumber
 from depthprune.analysis.whole import Analysis
 from depthprune.report.figures.marks import (
     block_ticks,
+    cut_axis,
     draw_boxes,
     few_ticks,
     upper_limit,
@@ -25,6 +27,7 @@ from depthprune.report.figures.style import (
     GREEN,
     GREY,
     HATCH,
+    INTERVAL,
     ORANGE,
     UNMEASURED,
     name_panel,
@@ -46,8 +49,14 @@ def block_position_analysis(analysis: Analysis) -> Figure:
     numbers = sorted({one.number for one in findings.positions_by_number})
     shown = spread(numbers, MOST_NUMBERS)
     coverage = span(one.coverage for one in findings.blocks)
+    intervals = known_intervals(analysis)
+    bars = (
+        "95% paired bootstrap interval where scores per sample are known (black), else "
+        if intervals
+        else ""
+    )
     caption = (
-        f"Top: mean over datasets ({coverage} of them per block), error bars ± population std "
+        f"Top: mean over datasets (n = {coverage} per block), error bars: {bars}± population std "
         "over datasets; hatched: not measured; ↑ beyond the axis. Bottom left: every "
         "single-block drop; box = middle half, line = median, diamond = mean, whiskers from the "
         "least to the greatest. Bottom right: mean over combinations, error bars ± population std "
@@ -64,13 +73,25 @@ def block_position_analysis(analysis: Analysis) -> Figure:
     name_panel(blocks, "What each block costs when it is removed alone", 10)
     name_panel(parts, "Single blocks of each third of the stack", 4.5)
     name_panel(numbered, "Combinations whose blocks all lie in one third", 5.5)
-    _draw_blocks(blocks, findings, analysis.table.num_blocks)
+    _draw_blocks(blocks, findings, analysis.table.num_blocks, intervals)
     _draw_parts(parts, findings.positions)
     _draw_by_number(numbered, findings.positions_by_number, shown)
     return figure
 
 
-def _draw_blocks(panel: Axes, findings: Findings, num_blocks: int) -> None:
+def known_intervals(analysis: Analysis) -> dict[int, Interval]:
+    """Return the intervals of single-block drops that the ranking of single blocks knows."""
+    singles = analysis.recommendations.independent.get(1)
+    return {
+        one.removal[0]: one.interval
+        for one in (singles.combinations if singles else ())
+        if one.interval is not None
+    }
+
+
+def _draw_blocks(
+    panel: Axes, findings: Findings, num_blocks: int, intervals: Mapping[int, Interval]
+) -> None:
     if not findings.blocks:
         say(panel, NO_SINGLES)
         return
@@ -85,15 +106,16 @@ def _draw_blocks(panel: Axes, findings: Findings, num_blocks: int) -> None:
             [100 * one.mean for one in those],
             width=0.75,
             color=COLOURS[part.name],
-            yerr=[100 * one.std if one.coverage > 1 else np.nan for one in those],
-            error_kw={"ecolor": "#555555", "elinewidth": 1.0, "capsize": 2},
             label=_part_label(part),
         )
+    for one in findings.blocks:
+        _draw_error(panel, one, intervals.get(one.block))
     for block in range(num_blocks):
         if block not in measured:
             panel.axvspan(block - 0.5, block + 0.5, facecolor=UNMEASURED, hatch=HATCH, zorder=0)
     if limit is not None:
-        panel.set_ylim(None, 100 * limit)
+        lowest = min(one.mean - one.std for one in findings.blocks)
+        cut_axis(panel, "y", 100 * lowest, 100 * limit)
         _write_tall(panel, {one.block: one.mean for one in findings.blocks if one.mean > limit})
     panel.axhline(0, color=BLACK, linewidth=0.8)
     panel.set_xlim(-0.7, num_blocks - 0.3)
@@ -103,6 +125,23 @@ def _draw_blocks(panel: Axes, findings: Findings, num_blocks: int) -> None:
     panel.grid(axis="y")
     few_ticks(panel, "y", 6)
     panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
+
+
+def _draw_error(panel: Axes, one: BlockDrop, interval: Interval | None) -> None:
+    if interval is None and one.coverage < 2:
+        return
+    low, high = (one.mean - one.std, one.mean + one.std)
+    if interval is not None:
+        low, high = interval.low, interval.high
+    panel.errorbar(
+        one.block,
+        100 * one.mean,
+        yerr=[[100 * max(one.mean - low, 0.0)], [100 * max(high - one.mean, 0.0)]],
+        fmt="none",
+        ecolor="#777777" if interval is None else INTERVAL,
+        elinewidth=1.0,
+        capsize=2,
+    )
 
 
 def _write_tall(panel: Axes, drops: dict[int, float]) -> None:
@@ -150,8 +189,8 @@ def _draw_by_number(panel: Axes, found: Sequence[PositionByNumber], numbers: Seq
     names = [name for name in COLOURS if any(one.name == name for one in several)]
     width = 0.8 / len(names)
     limit = upper_limit([one.drops.mean + one.drops.std for one in several])
-    if limit is not None:
-        panel.set_ylim(None, 100 * limit)
+    lowest = min(one.drops.mean - one.drops.std for one in several)
+    cut_axis(panel, "y", 100 * lowest, None if limit is None else 100 * limit)
     for place, name in enumerate(names):
         those = [one for one in several if one.name == name]
         across = [
@@ -167,7 +206,7 @@ def _draw_by_number(panel: Axes, found: Sequence[PositionByNumber], numbers: Seq
             label=name,
         )
         for x, one in zip(across, those, strict=True):
-            _write_count(panel, x, one, turned=len(numbers) * len(names) > 12)
+            _write_count(panel, x, one, turned=len(numbers) * len(names) > 20)
     for left, _ in pairwise(range(len(numbers))):
         panel.axvline(left + 0.5, color="#DDDDDD", linewidth=0.6)
     panel.axhline(0, color=BLACK, linewidth=0.8)
@@ -183,7 +222,7 @@ def _draw_by_number(panel: Axes, found: Sequence[PositionByNumber], numbers: Seq
 def _write_count(panel: Axes, x: float, one: PositionByNumber, *, turned: bool) -> None:
     panel.text(
         x,
-        1.0,
+        0.99,
         f"{one.drops.count:,}",
         transform=panel.get_xaxis_transform(),
         ha="center",

@@ -76,7 +76,7 @@ def _draw_ranking(panel: Axes, number: int, ranking: Ranking, analysis: Analysis
         least = recommendations.min_coverage
         left_out.append(f"{ranking.low_coverage:,} on fewer than {count_of(least, 'dataset')}")
     if ranking.improving:
-        left_out.append(f"{ranking.improving:,} with a drop below the limit (better than all)")
+        left_out.append(f"{ranking.improving:,} with a drop below the ranked range")
     if left_out:
         title += f"\nleft out: {'; '.join(left_out)}"
     panel.set_title(title)

@@ -14,6 +14,7 @@ from depthprune.analysis.whole import Analysis
 from depthprune.importance.compare import THRESHOLD as CONSISTENT
 from depthprune.report.figures.marks import (
     block_columns,
+    cell_decimals,
     draw_heatmap,
     few_ticks,
     frame_rows,
@@ -50,7 +51,7 @@ def train_validation_correlation(analysis: Analysis) -> Figure:
     shown = every[:MOST_DATASETS]
     caption = (
         "Spearman's rank correlation of the single-block drops of the two splits, n = blocks "
-        f"measured on both. From {CONSISTENT} on the training split counts as ordering the blocks as "
+        f"measured on both. From {CONSISTENT} on the training split counts as ordering them as "
         "the validation split does. p: chance of such a rho if the orders were unrelated. Hatched: "
         f"undefined (fewer than 3 blocks, or all the same drop). {_scope(analysis)} "
         f"{shown_of(len(shown), len(every), 'datasets')}"
@@ -138,7 +139,12 @@ def train_validation_heatmaps(analysis: Analysis) -> Figure:
         score_matrix([one.validation_scores for one in shown], num_blocks),
     ]
     draw_heatmap(
-        figure, panels, matrices, label=DROP_AXIS, decimals=1 if num_blocks <= 28 else None
+        figure,
+        panels,
+        matrices,
+        label=DROP_AXIS,
+        length=0.7 * rows + 0.6,
+        decimals=cell_decimals(num_blocks),
     )
     for panel in panels:
         frame_rows(panel, short_names([one.dataset for one in shown], 22))

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -42,7 +43,7 @@ TITLE_SIZE, PANEL_SIZE, TEXT_SIZE, SMALL_SIZE = 13.0, 9.5, 9.0, 8.0
 EM = 0.62
 """Width of a letter of DejaVu Sans in font sizes, on the safe side."""
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": TEXT_SIZE,
     "axes.titlesize": PANEL_SIZE,
     "axes.titlelocation": "left",
@@ -60,9 +61,9 @@ STYLE = {
     "grid.linewidth": 0.6,
     "hatch.linewidth": 0.5,
     "hatch.color": "#AAAAAA",
-    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.h_pad": 0.1,
     "figure.constrained_layout.w_pad": 0.08,
-    "figure.constrained_layout.hspace": 0.06,
+    "figure.constrained_layout.hspace": 0.01,
     "figure.constrained_layout.wspace": 0.04,
     # A dataset may be called `a$b$`: names are no formulas.
     "text.parse_math": False,

@@ -11,6 +11,7 @@ from depthprune.analysis.whole import Analysis
 from depthprune.report.figures.marks import (
     Bar,
     block_columns,
+    cell_decimals,
     draw_bars,
     draw_boxes,
     draw_heatmap,
@@ -37,7 +38,8 @@ from depthprune.report.figures.words import count_of, points, scope, shown_of, s
 from depthprune.report.names import removal_label, short_names
 
 MOST_TYPES = 14
-MOST_NUMBERS = 6
+MOST_NUMBERS = 5
+MOST_ERROR_BARS = 36
 NO_SINGLES = "no block was removed alone"
 
 
@@ -50,10 +52,11 @@ def task_type_comparison(analysis: Analysis) -> Figure:
     caption = (
         "Left: mean over all single blocks and datasets of the type; every dataset measured "
         "(nearly) the same ones, so task types can be compared. Right: mean over every measured "
-        "removal of that size; searches measure different ones on different datasets. Error bars: "
-        "± population std of these drops. n: drops (removal on dataset). "
+        "removal of that size; searches measure different ones on different datasets. Error bars "
+        "(left out at the right where they would hide the lines): ± population std of these "
+        "drops. n: drops (removal on dataset). "
         f"{shown_of(len(types), len(every), 'task types, the most sensitive')} "
-        f"{shown_of(lines, len(types), 'of these in the right panel')}\n{scope(analysis)}"
+        f"{shown_of(lines, len(types), 'task types in the right panel')}\n{scope(analysis)}"
     )
     figure = new_figure(
         12.0,
@@ -129,6 +132,7 @@ def _draw_means(panel: Axes, types: tuple[TaskTypeFinding, ...]) -> None:
 def _draw_by_number(panel: Axes, types: tuple[TaskTypeFinding, ...]) -> None:
     numbers = sorted({number for one in types for number in one.by_number})
     labels = short_names([one.task_type for one in types], 22)
+    crowded = len(numbers) * len(types) > MOST_ERROR_BARS
     for place, (one, label) in enumerate(zip(types, labels, strict=True)):
         given = sorted(one.by_number.items())
         # Side by side, so that error bars at the same number do not hide each other.
@@ -136,7 +140,7 @@ def _draw_by_number(panel: Axes, types: tuple[TaskTypeFinding, ...]) -> None:
         panel.errorbar(
             [number + offset for number, _ in given],
             [100 * drops.mean for _, drops in given],
-            yerr=[100 * drops.std for _, drops in given],
+            yerr=None if crowded else [100 * drops.std for _, drops in given],
             color=CATEGORIES[place],
             marker=MARKERS[place],
             markersize=5,
@@ -169,7 +173,12 @@ def _draw_blocks(
         for found in one.blocks:
             matrix[row, found.block] = 100 * found.mean
     draw_heatmap(
-        figure, [panel], [matrix], label=DROP_AXIS, decimals=1 if num_blocks <= 28 else None
+        figure,
+        [panel],
+        [matrix],
+        label=DROP_AXIS,
+        length=0.36 * len(types) + 0.2,
+        decimals=cell_decimals(num_blocks),
     )
     sets = [count_of(len(one.datasets), "set") for one in types]
     frame_rows(panel, [f"{label} ({count})" for label, count in zip(labels, sets, strict=True)])
@@ -211,7 +220,7 @@ def _draw_best(
             else:
                 removal, drop, coverage = one.best[number]
                 sets = f"{coverage}/{len(one.datasets)}"
-                text = f"{removal_label(removal, 15, 1)}\n{points(drop)} ({sets})"
+                text = f"{removal_label(removal, 16, 1)}\n{points(drop)} ({sets})"
                 colour = BLACK
             panel.text(
                 column + 0.5,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.findings import Distribution
 from depthprune.analysis.whole import Analysis
@@ -73,11 +75,11 @@ def whiskers(combinations: Iterable[Combination]) -> str:
 def scope(analysis: Analysis) -> str:
     """Return what a figure is about: model, blocks, datasets, removals, cells, samples."""
     table = analysis.table
-    counts = {one.baseline.num_samples for one in analysis.results.datasets}
+    counts = set(table.num_samples[~np.isnan(table.drops)].tolist())
     samples = (
         "number of samples unknown"
         if not counts or 0 in counts
-        else f"{span(counts)} samples per dataset"
+        else f"{span(counts)} samples per drop"
     )
     cells = f"{int(table.coverage.sum()):,} of {table.drops.size:,}"
     (model,) = short_names([analysis.results.model], 48)

@@ -1,0 +1,485 @@
+"""Every figure is written for whatever was measured, can be read, and shows the findings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from depthprune.analysis.find import find
+from depthprune.analysis.recommend import recommend
+from depthprune.analysis.result_set import ResultSet, SplitScores
+from depthprune.analysis.table import drop_table
+from depthprune.analysis.whole import Analysis
+from depthprune.base.errors import FileError
+from depthprune.base.removal import Removal
+from depthprune.report.figures import FIGURES, FORMATS, SPLIT_FIGURES, figure_bytes, write_figures
+from depthprune.report.figures.marks import thinned, upper_limit
+from depthprune.report.figures.words import spread
+from depthprune.report.names import removal_label, short_names
+from tests.measurements import dataset
+
+NAMES = (
+    "rankings_by_num_removed",
+    "task_type_comparison",
+    "block_position_analysis",
+    "combination_vs_individual",
+    "consistency_analysis",
+    "dataset_responses",
+    "drop_distributions",
+    "dataset_pairwise_comparison",
+    "task_type_detailed_comparison",
+)
+TYPES = ("VQA", "Captioning", "Multiple Choice", "Document QA", "Scene Text QA", "Exact Match", "")
+LONG_NAME = "a_collection_of_benchmarks_about_{}_and_their_questions_part_{}"
+DPI = 60
+
+
+def analysis_of(results: ResultSet) -> Analysis:
+    table = drop_table(results.datasets, results.num_blocks)
+    return Analysis(results, table, find(results), recommend(results))
+
+
+def synthetic(
+    num_blocks: int, num_datasets: int, *, missing: float, largest: int, count: int
+) -> ResultSet:
+    """Return results in which block 0 costs by far the most, with holes, long and odd names."""
+    generator = np.random.default_rng(0)
+    cost = np.abs(generator.normal(0.02, 0.03, num_blocks))
+    cost[0] = 0.6
+    removals: set[Removal] = {(block,) for block in range(num_blocks)}
+    for number in range(2, largest + 1):
+        for _ in range(count):
+            drawn = generator.choice(num_blocks, number, replace=False)
+            removals.add(tuple(sorted(int(block) for block in drawn)))
+    sets = []
+    for index in range(num_datasets):
+        baseline = float(generator.uniform(0.5, 0.9))
+        scores = {
+            removal: baseline - float(cost[list(removal)].sum() + generator.normal(0, 0.01))
+            for removal in sorted(removals)
+            if generator.random() >= missing
+        }
+        name = LONG_NAME.format("streets", index) if index % 2 else f"set_{index}$x_{{1}}$"
+        task_type = "A type of tasks with a long name" if index == 7 else TYPES[index % 7]
+        sets.append(dataset(name, baseline, scores, task_type))
+    blocks = range(num_blocks)
+    return ResultSet(
+        model="A-Model-72B-Instruct",
+        num_blocks=num_blocks,
+        datasets=tuple(sets),
+        splits={one.dataset: "validation" for one in sets},
+        comparisons=tuple(
+            SplitScores(
+                one.dataset,
+                {block: float(cost[block]) for block in blocks if block % 7},
+                {block: float(cost[block] + generator.normal(0, 0.01)) for block in blocks},
+            )
+            for one in sets
+        ),
+    )
+
+
+def one_dataset() -> ResultSet:
+    generator = np.random.default_rng(1)
+    answered = (generator.random(64) < 0.8).astype(float)
+    removals = [(block,) for block in range(6)] + list(combinations(range(3), 2))
+    scores = {
+        removal: np.where(generator.random(64) < 0.1 * (1 + sum(removal)), 0.0, answered)
+        for removal in removals
+    }
+    only = dataset("okvqa", answered.tolist(), {key: row.tolist() for key, row in scores.items()})
+    return ResultSet("tiny", 6, (only,), {"okvqa": "validation"})
+
+
+def one_combination() -> ResultSet:
+    only = dataset("okvqa", 0.8, {(2, 3): 0.7}, task_type="")
+    same = SplitScores("okvqa", {0: 0.1, 1: 0.1, 2: 0.1}, {0: 0.1, 1: 0.1, 2: 0.1})
+    return ResultSet("tiny", 4, (only,), {"okvqa": "validation"}, (same,))
+
+
+CASES: dict[str, Callable[[], ResultSet]] = {
+    "16 blocks, 8 datasets": lambda: synthetic(16, 8, missing=0.0, largest=4, count=8),
+    "80 blocks, 20 datasets, holes": lambda: synthetic(80, 20, missing=0.6, largest=9, count=6),
+    "2 datasets, same type": lambda: replace(
+        synthetic(5, 8, missing=0.1, largest=2, count=3),
+        datasets=synthetic(5, 8, missing=0.1, largest=2, count=3).datasets[::7],
+        comparisons=(),
+    ),
+    "one dataset": one_dataset,
+    "one combination": one_combination,
+}
+MANY = "32 blocks, 50 datasets"
+CASES_OF_MANY = ("dataset_responses", "dataset_pairwise_comparison", "train_validation_correlation")
+
+
+@cache
+def analysis(case: str) -> Analysis:
+    if case == MANY:
+        return analysis_of(synthetic(32, 50, missing=0.3, largest=2, count=5))
+    return analysis_of(CASES[case]())
+
+
+@cache
+def figure(case: str, name: str) -> Figure:
+    drawn = {**FIGURES, **SPLIT_FIGURES}[name](analysis(case))
+    drawn.set_dpi(DPI)
+    drawn.canvas.draw()
+    # The layout is settled now.
+    drawn.set_layout_engine("none")
+    return drawn
+
+
+def panel(drawn: Figure, title: str) -> Axes:
+    """Return the panel whose title begins so."""
+    return next(axes for axes in drawn.axes if axes.get_title(loc="left").startswith(title))
+
+
+def drawn_texts(drawn: Figure) -> list[tuple[str, Bbox]]:
+    """Return every text that is really drawn, with its box in pixels."""
+    seen: list[Text] = []
+    original = Text.draw
+
+    def draw(self: Text, renderer: object) -> None:
+        seen.append(self)
+        original(self, renderer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "draw", draw)
+        drawn.draw_without_rendering()
+    return [
+        (text.get_text(), text.get_window_extent())
+        for text in seen
+        if text.get_visible() and text.get_text().strip()
+    ]
+
+
+@cache
+def texts_of(case: str, name: str) -> list[tuple[str, Bbox]]:
+    return drawn_texts(figure(case, name))
+
+
+def bars(axes: Axes) -> list[Rectangle]:
+    drawn = [one for one in axes.containers if isinstance(one, BarContainer)]
+    return [bar for container in drawn for bar in container.patches]
+
+
+def first_error_bar(axes: Axes) -> list[float]:
+    """Return where the first horizontal error bar of a panel begins and ends."""
+    container = next(one for one in axes.containers if isinstance(one, ErrorbarContainer))
+    (segment, *_) = container.lines[2][0].get_segments()
+    return [float(end) for end in segment[:, 0]]
+
+
+EVERY = [
+    *((case, name) for case in CASES for name in (*NAMES, *SPLIT_FIGURES)),
+    *((MANY, name) for name in CASES_OF_MANY),
+]
+
+
+def test_the_figures_have_the_documented_names() -> None:
+    assert tuple(FIGURES) == NAMES
+
+
+@pytest.mark.parametrize(("case", "name"), EVERY)
+def test_no_text_of_a_figure_is_cut(case: str, name: str) -> None:
+    drawn = figure(case, name)
+    width, height = drawn.get_size_inches() * DPI
+    outside = [
+        text
+        for text, box in texts_of(case, name)
+        if box.x0 < -1 or box.y0 < -1 or box.x1 > width + 1 or box.y1 > height + 1
+    ]
+    assert outside == []
+
+
+@pytest.mark.parametrize(("case", "name"), EVERY)
+def test_no_text_of_a_figure_lies_on_another(case: str, name: str) -> None:
+    texts = texts_of(case, name)
+    boxes = np.array([box.extents for _, box in texts])
+    # A pixel of each side is room for accents that none of these letters has.
+    left, bottom, right, top = boxes[:, 0] + 1, boxes[:, 1] + 1, boxes[:, 2] - 1, boxes[:, 3] - 1
+    across = (left[:, None] < right[None, :]) & (left[None, :] < right[:, None])
+    along = (bottom[:, None] < top[None, :]) & (bottom[None, :] < top[:, None])
+    pairs = np.argwhere(np.triu(across & along, k=1))
+    assert [(texts[first][0], texts[second][0]) for first, second in pairs] == []
+
+
+@pytest.mark.parametrize(("case", "name"), EVERY)
+def test_a_figure_says_what_it_is_about(case: str, name: str) -> None:
+    drawn = figure(case, name)
+    caption = drawn.get_supxlabel()
+    assert drawn.get_suptitle()
+    assert analysis(case).results.model in caption
+    assert f"{analysis(case).table.num_blocks} blocks" in " ".join(caption.split())
+
+
+def test_overlapping_texts_would_be_found() -> None:
+    drawn = Figure(dpi=DPI)
+    drawn.text(0.5, 0.5, "one")
+    drawn.text(0.51, 0.5, "another")
+    first, second = (box for _, box in drawn_texts(drawn))
+    assert first.x1 > second.x0
+
+
+def test_rankings_draw_the_ranked_mean_drops() -> None:
+    found = analysis("16 blocks, 8 datasets").recommendations.independent
+    drawn = figure("16 blocks, 8 datasets", "rankings_by_num_removed")
+    for number, ranking in found.items():
+        title = "1 block removed" if number == 1 else f"{number} blocks removed"
+        widths = [bar.get_width() for bar in bars(panel(drawn, title))]
+        assert widths == pytest.approx([100 * one.mean for one in ranking.combinations[:5]])
+
+
+def test_rankings_say_how_many_combinations_are_left_out() -> None:
+    case = "80 blocks, 20 datasets, holes"
+    ranking = analysis(case).recommendations.independent[1]
+    title = panel(figure(case, "rankings_by_num_removed"), "1 block removed").get_title(loc="left")
+    assert ranking.improving > 0
+    assert f"{ranking.improving} with a drop below the ranked range" in title
+
+
+def test_error_bars_are_the_intervals_where_these_are_known() -> None:
+    best = analysis("one dataset").recommendations.independent[1].combinations[0]
+    drawn = figure("one dataset", "rankings_by_num_removed")
+    drawn_ends = first_error_bar(panel(drawn, "1 block removed"))
+    assert best.interval is not None
+    ends = [100 * min(best.interval.low, best.mean), 100 * best.interval.high]
+    assert drawn_ends == pytest.approx(ends)
+    assert "95% paired bootstrap interval" in drawn.get_supxlabel()
+
+
+def test_error_bars_are_the_std_over_datasets_elsewhere() -> None:
+    case = "16 blocks, 8 datasets"
+    best = analysis(case).recommendations.independent[1].combinations[0]
+    drawn = figure(case, "rankings_by_num_removed")
+    drawn_ends = first_error_bar(panel(drawn, "1 block removed"))
+    ends = [100 * (best.mean - best.std), 100 * (best.mean + best.std)]
+    assert drawn_ends == pytest.approx(ends)
+
+
+def test_blocks_are_drawn_with_their_mean_drops() -> None:
+    case = "80 blocks, 20 datasets, holes"
+    axes = panel(figure(case, "block_position_analysis"), "What each block costs")
+    drawn = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in bars(axes)}
+    expected = {one.block: 100 * one.mean for one in analysis(case).findings.blocks}
+    assert drawn == pytest.approx(expected)
+
+
+def test_a_bar_beyond_the_axis_has_its_value_written() -> None:
+    case = "16 blocks, 8 datasets"
+    axes = panel(figure(case, "block_position_analysis"), "What each block costs")
+    drop = analysis(case).findings.blocks[0].mean
+    assert axes.get_ylim()[1] < 100 * drop
+    assert f"↑{100 * drop:.0f}" in [text.get_text() for text in axes.texts]
+
+
+def test_task_types_are_drawn_with_their_mean_single_drops() -> None:
+    case = "16 blocks, 8 datasets"
+    axes = panel(figure(case, "task_type_comparison"), "One block removed")
+    expected = [
+        100 * one.single_drops.mean
+        for one in analysis(case).findings.by_task_type
+        if one.single_drops
+    ]
+    assert [bar.get_width() for bar in bars(axes)] == pytest.approx(expected)
+
+
+def test_extreme_synergies_are_drawn_as_found() -> None:
+    case = "16 blocks, 8 datasets"
+    axes = panel(figure(case, "combination_vs_individual"), "Strongest synergies")
+    widths = [bar.get_width() for bar in bars(axes)]
+    assert widths == sorted(widths)
+    assert widths[0] == pytest.approx(100 * analysis(case).findings.synergies[0].synergy)
+    assert widths[-1] == pytest.approx(100 * analysis(case).findings.synergies[-1].synergy)
+
+
+def test_datasets_are_drawn_with_their_sensitivity() -> None:
+    axes = panel(figure(MANY, "dataset_responses"), "Sensitivity")
+    expected = [100 * (one.sensitivity or 0.0) for one in analysis(MANY).findings.responses]
+    assert [bar.get_width() for bar in bars(axes)] == pytest.approx(expected)
+
+
+def test_consistent_removals_have_robust_coverage() -> None:
+    case = "80 blocks, 20 datasets, holes"
+    axes = panel(figure(case, "consistency_analysis"), "The 10 most consistent")
+    expected = [one.mean for one in analysis(case).findings.consistency if one.coverage >= 3][:10]
+    assert [bar.get_width() / 100 for bar in bars(axes)] == pytest.approx(expected)
+
+
+def test_a_cell_that_was_not_measured_is_no_zero() -> None:
+    case = "80 blocks, 20 datasets, holes"
+    axes = panel(figure(case, "task_type_detailed_comparison"), "Mean drop")
+    (mesh,) = (one for one in axes.collections if isinstance(one, QuadMesh))
+    cells = np.ma.asarray(mesh.get_array())
+    rows = analysis(case).findings.by_task_type
+    measured = [[any(b.block == i for b in row.blocks) for i in range(80)] for row in rows]
+    assert (~np.ma.getmaskarray(cells) == np.array(measured)).all()
+    assert not np.all(measured)
+    assert any(patch.get_hatch() for patch in axes.patches)
+
+
+def test_correlations_are_symmetric_and_as_found() -> None:
+    case = "16 blocks, 8 datasets"
+    axes = panel(figure(case, "dataset_pairwise_comparison"), "Correlation")
+    (mesh,) = (one for one in axes.collections if isinstance(one, QuadMesh))
+    cells = np.ma.asarray(mesh.get_array())
+    found = sorted(pair.pearson for pair in analysis(case).findings.pairs if pair.pearson)
+    assert (cells == cells.T).all()
+    assert sorted(cells[np.triu_indices(8, k=1)].tolist()) == pytest.approx(found)
+
+
+def test_rho_of_the_splits_is_drawn_with_the_line_of_consistency() -> None:
+    case = "16 blocks, 8 datasets"
+    (axes,) = figure(case, "train_validation_correlation").axes
+    expected = [one.rho for one in analysis(case).findings.agreements]
+    assert [bar.get_width() for bar in bars(axes)] == pytest.approx(expected)
+    assert [0.9, 0.9] in [list(line.get_xdata()) for line in axes.lines]
+
+
+def test_an_undefined_rho_is_hatched() -> None:
+    (axes,) = figure("one combination", "train_validation_correlation").axes
+    assert bars(axes) == []
+    assert any(patch.get_hatch() for patch in axes.patches)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("combination_vs_individual", "no combination of two blocks or more"),
+        ("consistency_analysis", "no removal was measured on two datasets"),
+        ("dataset_pairwise_comparison", "fewer than two datasets were measured"),
+        ("block_position_analysis", "no block was removed alone"),
+        ("task_type_detailed_comparison", "no block was removed alone"),
+    ],
+)
+def test_an_empty_panel_says_why(name: str, text: str) -> None:
+    drawn = figure("one combination", name)
+    said = [" ".join(one.get_text().split()) for axes in drawn.axes for one in axes.texts]
+    assert any(text in one for one in said)
+
+
+@pytest.mark.parametrize("name", [*FIGURES, *SPLIT_FIGURES])
+def test_without_any_measurement_every_panel_says_so(name: str) -> None:
+    some = analysis("one combination")
+    results = ResultSet("tiny", 4, (), {})
+    ranked = replace(some.recommendations, independent={}, robust={}, num_datasets=0)
+    nothing = Analysis(results, drop_table((), 4), find(results), ranked)
+    drawn = {**FIGURES, **SPLIT_FIGURES}[name](nothing)
+    assert any(axes.texts for axes in drawn.axes)
+
+
+def test_every_figure_is_written(tmp_path: Path) -> None:
+    written = write_figures(analysis("one combination"), tmp_path / "new", dpi=20)
+    assert [path.name for path in written] == [f"{name}.png" for name in (*NAMES, *SPLIT_FIGURES)]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(
+        path.name for path in written
+    )
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+
+
+@pytest.fixture
+def one_figure(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Leave one figure, which is soon drawn."""
+    name = "rankings_by_num_removed"
+    monkeypatch.setattr("depthprune.report.figures.FIGURES", {name: FIGURES[name]})
+    return name
+
+
+def test_files_are_written_in_every_format_asked_for(tmp_path: Path, one_figure: str) -> None:
+    alone = analysis("2 datasets, same type")
+    written = write_figures(alone, tmp_path, formats=("png", "svg", "pdf"), dpi=20)
+    assert [path.name for path in written] == [f"{one_figure}.{kind}" for kind in FORMATS]
+    begins = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
+    assert all(path.read_bytes().startswith(begins[path.suffix]) for path in written)
+
+
+def test_figures_of_the_splits_are_left_out_where_no_splits_were_compared(
+    tmp_path: Path, one_figure: str
+) -> None:
+    written = write_figures(analysis("2 datasets, same type"), tmp_path, dpi=20)
+    assert [path.name for path in written] == [f"{one_figure}.png"]
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_the_same_analysis_gives_the_same_file(kind: str) -> None:
+    draw = FIGURES["rankings_by_num_removed"]
+    first, second = (
+        figure_bytes(draw(analysis("one combination")), kind, dpi=30) for _ in range(2)
+    )
+    assert first == second
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="png, svg, pdf"):
+        write_figures(analysis("one combination"), tmp_path, formats=("gif",))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(FileError, match="cannot write"):
+        write_figures(analysis("one combination"), tmp_path / "file", dpi=20)
+
+
+def test_drawing_leaves_the_users_settings_alone() -> None:
+    with matplotlib.rc_context({"font.size": 31.0}):
+        before = dict(matplotlib.rcParams)
+        drawn = FIGURES["drop_distributions"](analysis("one combination"))
+        assert dict(matplotlib.rcParams) == before
+        assert drawn.axes[0].xaxis.label.get_fontsize() < 12
+
+
+def test_drawing_needs_no_display() -> None:
+    code = "import depthprune.report.figures, sys\nassert 'matplotlib.pyplot' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_short_names_stay_different() -> None:
+    names = [f"{'a' * 20}{index}{'z' * 20}" for index in range(3)]
+    shortened = short_names(names, 15)
+    assert len(set(shortened)) == 3
+    assert all(len(name) <= 18 for name in shortened)
+    assert short_names(["okvqa"]) == ["okvqa"]
+
+
+@pytest.mark.parametrize(
+    ("removal", "label"),
+    [
+        ((), ""),
+        ((4,), "4"),
+        ((2, 3), "2, 3"),
+        ((2, 3, 4, 9), "2-4, 9"),
+        (tuple(range(0, 40, 2)), "0, 2, 4, 6, 8, 10, 12,\n14, 16, 18, 20,… (20)"),
+    ],
+)
+def test_blocks_of_a_removal_are_named_in_little_room(removal: Removal, label: str) -> None:
+    assert removal_label(removal) == label
+
+
+def test_an_axis_is_cut_only_where_few_values_would_stretch_it() -> None:
+    assert upper_limit([0.1] * 20 + [3.0]) == pytest.approx(0.15)
+    assert upper_limit([0.1, 0.2, 0.3, 0.4]) is None
+    assert upper_limit([0.1, 3.0]) is None
+    assert upper_limit([]) is None
+
+
+def test_few_of_many_are_chosen_evenly_with_both_ends() -> None:
+    assert spread(list(range(1, 13)), 4) == [1, 5, 8, 12]
+    assert thinned(np.arange(100.0), 4).tolist() == [0.0, 33.0, 66.0, 99.0]
