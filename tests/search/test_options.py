@@ -57,6 +57,8 @@ def test_a_proposal_reaches_the_search() -> None:
     [
         (SearchOptions(), 4),
         (SearchOptions("exhaustive"), 2),
+        (SearchOptions("exhaustive", max_drop=0.1), 2),
+        (SearchOptions("exhaustive", max_drop=0.1, max_removed=3), 3),
         (SearchOptions(max_drop=0.1), 11),
         (SearchOptions(max_drop=0.1, max_removed=3), 3),
     ],
@@ -83,6 +85,14 @@ def test_numbers_that_a_largest_drop_ruled_out_are_not_compared() -> None:
     # 0, 1, 2, 3 cost 4 * 0.06: the first number of which nothing is within the drop.
     assert max(map(len, drops)) == 4
     assert sorted(strategy.one_shot(drops)) == [2, 3]
+
+
+def test_a_drop_that_not_even_the_baseline_keeps_to_ends_after_the_single_blocks() -> None:
+    strategy = SearchOptions("greedy", max_drop=-0.5).build(SPACE)
+    assert isinstance(strategy, Compared)
+    drops: dict[Removal, float] = {(): 0.0}
+    assert len(follow(strategy, steep, drops)) == 12
+    assert strategy.one_shot(drops) == {}
 
 
 def test_what_another_search_measured_changes_nothing_that_is_compared() -> None:

@@ -34,7 +34,7 @@ class SearchFlags:
     """Removals that a beam keeps in each step."""
 
     max_blocks_to_remove: Annotated[int | None, Parameter(group=_SEARCH)] = None
-    """The most blocks removed together: 4 (exhaustive 2) or, with --max-drop, what that allows."""
+    """The most blocks removed together: 4 or, with --max-drop, what that allows; exhaustive: 2."""
 
     max_drop: Annotated[float | None, Parameter(group=_SEARCH)] = None
     """Removals that cost more are not searched further; a fraction: 0.05 is five points."""
@@ -46,7 +46,7 @@ class SearchFlags:
     """Of the evolutionary search, for each number of removed blocks."""
 
     exhaustive_limit: Limit = SearchOptions.exhaustive_limit
-    """The most removals of an exhaustive search; it refuses more."""
+    """The most removals of an exhaustive search, inadmissible ones included; it refuses more."""
 
     joint: Annotated[bool, Parameter(group=_SEARCH)] = False
     """Search once, on the mean drop over all tasks; else each task has a search of its own."""

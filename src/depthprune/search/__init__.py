@@ -7,17 +7,16 @@
 | `greedy_search` | greedy.py | the same for the one best removal |
 | `ExhaustiveSearch` | exhaustive.py | every removal of up to so many blocks |
 | `EvolutionarySearch` | evolutionary.py | small changes of the best removals of each size |
-| `OneShot` | one_shot.py | the blocks together that cost least alone |
-| `Chain` | chain.py | what its strategies ask for, one after the other |
+| `Compared` | comparison.py | what a search asks for, then the one-shot removals |
 """
 
 from depthprune.search.ablation import Ablation
 from depthprune.search.beam import BeamSearch, BeamStep
-from depthprune.search.chain import Chain
+from depthprune.search.comparison import Compared
 from depthprune.search.evolutionary import EvolutionarySearch
 from depthprune.search.exhaustive import ExhaustiveSearch
 from depthprune.search.greedy import greedy_search
-from depthprune.search.one_shot import OneShot, one_shot_removals
+from depthprune.search.one_shot import one_shot_removals
 from depthprune.search.runner import RunReport, run
 from depthprune.search.space import SearchSpace
 from depthprune.search.strategy import Strategy
@@ -26,10 +25,9 @@ __all__ = [
     "Ablation",
     "BeamSearch",
     "BeamStep",
-    "Chain",
+    "Compared",
     "EvolutionarySearch",
     "ExhaustiveSearch",
-    "OneShot",
     "RunReport",
     "SearchSpace",
     "Strategy",

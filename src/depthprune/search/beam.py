@@ -51,7 +51,11 @@ class BeamSearch:
 
     def __post_init__(self) -> None:
         if self.width < 1:
-            raise RemovalError(f"a beam of width {self.width} keeps nothing", mend="use 1 or more")
+            raise RemovalError(
+                f"a beam of width {self.width} keeps nothing",
+                where="--beam-width",
+                mend="use 1 or more",
+            )
         self.space.check_limits(self.max_removed, self.max_drop)
         self.space.proposals(self.seeds, self.max_removed)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from depthprune.base.drops import settled
 from depthprune.base.removal import Removal
@@ -40,32 +39,3 @@ def one_shot_removals(
             taken = larger
             removals[len(taken)] = taken
     return {number: removal for number, removal in removals.items() if number > 1}
-
-
-@dataclass(frozen=True)
-class OneShot:
-    """Ask for every single block, then for the least important ones together.
-
-    Attributes:
-        space: the removals that may be considered.
-        max_removed: the largest number of blocks removed.
-    """
-
-    space: SearchSpace
-    max_removed: int = 4
-
-    def __post_init__(self) -> None:
-        self.space.check_limits(self.max_removed, None)
-
-    def ask(self, drops: Mapping[Removal, float]) -> Sequence[Removal]:
-        """Return the single blocks that are not measured yet, then the one-shot removals."""
-        singles = [single for single in self.space.extend(()) if single not in drops]
-        if singles:
-            return singles
-        together = one_shot_removals(drops, self.space, self.max_removed)
-        return [removal for removal in together.values() if removal not in drops]
-
-    def most_evaluations(self) -> int:
-        """Return an upper bound on the removals this search measures."""
-        sizes = min(self.max_removed, self.space.most_removed)
-        return len(self.space.extend(())) + max(0, sizes - 1)

@@ -25,7 +25,8 @@ USUAL_MOST = 4
 """Blocks removed together at most, where nothing else is said."""
 
 USUAL_MOST_EXHAUSTIVE = 2
-"""The same for the search that measures everything: pairs."""
+"""The same for the search that measures everything: pairs, whatever drop is allowed. A drop that
+allows all sizes would make its space too large for any model."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class SearchOptions:
     Attributes:
         strategy: see `StrategyName`.
         width: of the beam: removals kept in each step.
-        max_removed: the largest number of blocks removed together. None takes 4 (2 for the
-            exhaustive search), and with `max_drop` as many as the drop allows.
+        max_removed: the largest number of blocks removed together. None takes 4 and,
+            with `max_drop`, as many as the drop allows; the exhaustive search always takes 2.
         max_drop: the largest drop (a fraction) of a removal that is searched further; None: any.
         offspring: new removals in each generation of the evolutionary search.
         generations: of the evolutionary search.
@@ -66,10 +67,11 @@ class SearchOptions:
         """Return the largest number of blocks that may be removed together."""
         if self.max_removed is not None:
             return self.max_removed
+        if self.strategy == "exhaustive":
+            return min(USUAL_MOST_EXHAUSTIVE, space.most_removed)
         if self.max_drop is not None:
             return space.most_removed
-        usual = USUAL_MOST_EXHAUSTIVE if self.strategy == "exhaustive" else USUAL_MOST
-        return min(usual, space.most_removed)
+        return min(USUAL_MOST, space.most_removed)
 
     def build(self, space: SearchSpace, seeds: Sequence[Removal] = (), seed: int = 0) -> Strategy:
         """Return the strategy; it ends with the one-shot removals, which it must beat.

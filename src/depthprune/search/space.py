@@ -36,11 +36,17 @@ class SearchSpace:
                 f"a stack of {self.num_blocks} block(s) has nothing to remove",
                 mend="searching takes a model of two blocks or more",
             )
-        for block in sorted(self.protect):
-            check_removal((block,), self.num_blocks)
+        strange = [block for block in sorted(self.protect) if not 0 <= block < self.num_blocks]
+        if strange:
+            raise RemovalError(
+                f"block {strange[0]} cannot be protected: the model has {self.num_blocks} blocks",
+                where="--protect",
+                mend=f"name blocks from 0 to {self.num_blocks - 1}",
+            )
         if len(self.protect) >= self.num_blocks:
             raise RemovalError(
                 f"all {self.num_blocks} blocks are protected: nothing can be removed",
+                where="--protect",
                 mend="protect fewer blocks",
             )
 
@@ -60,11 +66,6 @@ class SearchSpace:
     def free(self) -> tuple[int, ...]:
         """The blocks that are not protected, ascending."""
         return tuple(block for block in range(self.num_blocks) if block not in self.protect)
-
-    @property
-    def unlimited(self) -> bool:
-        """Whether the architecture sets no limits."""
-        return self.admissible is everything_is_admissible
 
     @property
     def most_removed(self) -> int:
@@ -108,11 +109,13 @@ class SearchSpace:
         if not 1 <= max_removed <= most:
             raise RemovalError(
                 f"{max_removed} blocks cannot be removed from {self.num_blocks}",
+                where="--max-blocks-to-remove",
                 mend=f"choose between 1 and {most}",
             )
         if max_drop is not None and math.isnan(max_drop):
             raise RemovalError(
                 "the largest drop allowed is not a number",
+                where="--max-drop",
                 mend="give a fraction, such as 0.05 for five points, or no limit",
             )
 
