@@ -46,7 +46,7 @@ def response_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType
             )
         )
     table = compact_table()
-    table.add_column(t("dataset"))
+    table.add_column(t("dataset"), overflow="fold")
     table.add_column(t("task type"))
     names = (t("baseline %"), t("per block %"), "n", t("drops"), t("mean %"), t("std"))
     for name in (*names, t("median"), t("max")):
@@ -114,7 +114,7 @@ def specific_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType
     if not found:
         return [t("No dataset shares single blocks with another one.")]
     table = compact_table()
-    table.add_column(t("dataset"))
+    table.add_column(t("dataset"), overflow="fold")
     table.add_column("rho", justify="right", no_wrap=True)
     table.add_column(t("blocks"), justify="right", no_wrap=True)
     table.add_column(t("least important here"))
@@ -153,7 +153,7 @@ def agreement_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableTyp
         "{consistent} of {n} datasets order the blocks alike on both (rho of 0.9 or more)."
     )
     table = compact_table()
-    table.add_column(t("dataset"))
+    table.add_column(t("dataset"), overflow="fold")
     for name in ("rho", t("p-value"), t("blocks")):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column(t("least, train"))
@@ -178,7 +178,7 @@ def _best_table(
     t: Translate,
 ) -> Table:
     table = compact_table()
-    table.add_column(t("dataset"))
+    table.add_column(t("dataset"), overflow="fold")
     table.add_column("n", justify="right", no_wrap=True)
     for number in numbers:
         table.add_column(t("{number} removed").format(number=number))
@@ -195,7 +195,7 @@ def _best_table(
 
 def _pair_table(pairs: Sequence[Pair], t: Translate) -> Table:
     table = compact_table()
-    table.add_column(t("datasets"))
+    table.add_column(t("datasets"), overflow="fold")
     names = ("Pearson", "Spearman", t("difference %"), t("common"))
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)

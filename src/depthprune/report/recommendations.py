@@ -82,7 +82,7 @@ def recommendation_parts(
         t("Stepwise: each step removes one more block than the step before"),
         *stepwise_parts(found, lang=lang),
         "",
-        t("Robust: the best of those measured on {coverage} datasets or more").format(
+        t("Robust: the best of those with a coverage of at least {coverage} datasets").format(
             coverage=found.robust_coverage
         ),
         ranking_table(found, found.robust, shown=ROBUST_SHOWN, lang=lang),
@@ -183,11 +183,11 @@ def level_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
         if one is None:
             choice = t("nothing fulfils the condition")
         else:
-            removed = t("remove {number}: blocks {blocks}; {active} stay; {evidence}")
+            removed = t("remove {number} of {total} blocks ({blocks}); {evidence}")
             choice = removed.format(
                 number=len(one.removal),
                 blocks=blocks(one.removal),
-                active=found.num_blocks - len(one.removal),
+                total=found.num_blocks,
                 evidence=evidence(one, found.num_datasets, lang=lang),
             )
         lines.append(t("{name}: {text}").format(name=names[level.name], text=choice))
@@ -201,7 +201,7 @@ def level_reason(found: Recommendations, level: Level, *, lang: Lang = "en") -> 
     if level.name == "conservative":
         reason = t(
             "Why: the most blocks whose drop, carefully estimated, is within {limit} points: "
-            "{bound}; measured on {coverage} datasets or more."
+            "{bound}; coverage at least {coverage}."
         )
         return reason.format(
             limit=percent(level.limit or 0.0),
@@ -222,8 +222,8 @@ def level_reason(found: Recommendations, level: Level, *, lang: Lang = "en") -> 
         increment = percent(steps[0].incremental or 0.0)
         return reason.format(increment=increment, number=len(steps[0].combination.removal))
     return t(
-        "Why: the most blocks that were ranked with {coverage} datasets or more, none of which "
-        "must stay."
+        "Why: the most blocks that were ranked with a coverage of at least {coverage}, none of "
+        "which must stay."
     ).format(coverage=found.robust_coverage)
 
 
@@ -290,13 +290,13 @@ def target_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
         if one is None:
             lines.append(t("{target}: not to be met with what was measured").format(target=asked))
             continue
-        met = t("{target}: remove {number}: blocks {blocks}; {active} stay; {evidence}{reached}")
+        met = t("{target}: remove {number} of {total} blocks ({blocks}); {evidence}{reached}")
         lines.append(
             met.format(
                 target=asked,
                 number=len(one.removal),
                 blocks=blocks(one.removal),
-                active=found.num_blocks - len(one.removal),
+                total=found.num_blocks,
                 evidence=evidence(one, found.num_datasets, lang=lang),
                 reached=_reached(target, t),
             )
@@ -428,7 +428,9 @@ def _bound(one: Combination | None, t: Translate) -> str:
     upper = percent(upper_end(one))
     if one.interval is not None:
         return t("its interval ends at {upper}").format(upper=upper)
-    return t("its mean plus std is {upper}").format(upper=upper)
+    if one.coverage > 1:
+        return t("its mean plus std is {upper}").format(upper=upper)
+    return t("its drop on the one dataset is {upper}").format(upper=upper)
 
 
 def _asked(target: Target, t: Translate) -> str:

@@ -31,8 +31,8 @@ def scope_line(analysis: Analysis, *, lang: Lang = "en") -> str:
     t = translator(lang)
     table = analysis.table
     text = t(
-        "Model: {model}, {blocks} blocks; {datasets} datasets, {removals} removals, {cells} drops "
-        "measured ({share} % of all)"
+        "Model: {model}, {blocks} blocks; datasets: {datasets}, removals: {removals}, drops "
+        "measured: {cells} ({share} % of all)"
     )
     cells = int(table.coverage.sum())
     return text.format(
@@ -71,7 +71,7 @@ def input_table(analysis: Analysis, *, lang: Lang = "en") -> Table:
     """Return the datasets: split, task type, samples, baseline accuracy, removals measured."""
     t = translator(lang)
     table = compact_table()
-    table.add_column(t("dataset"))
+    table.add_column(t("dataset"), overflow="fold")
     table.add_column(t("split"))
     table.add_column(t("task type"))
     table.add_column("n", justify="right", no_wrap=True)
