@@ -1,0 +1,292 @@
+"""The head of the page: the answer first, then what a reader must know before relying on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from depthprune.analysis.combinations import Combination
+from depthprune.analysis.recommendations import Level, Target
+from depthprune.analysis.whole import Analysis
+from depthprune.report.html.text import (
+    NOTHING,
+    Column,
+    TextTable,
+    block_list,
+    count,
+    points,
+    spread_text,
+    stars,
+)
+from depthprune.report.language import Translate
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A recommendation on a card.
+
+    Attributes:
+        name: careful, balanced, bold, or a target.
+        blocks: to be removed, as text; what stands in the way where there are none.
+        removal: the same as numbers, for the what-if strip; empty where there is none.
+        drop, facts: what it costs, and how sure that is; empty likewise.
+        reason: why these.
+    """
+
+    name: str
+    blocks: str
+    removal: str
+    drop: str
+    facts: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the head of the page says."""
+
+    model: str
+    scope: str
+    lead: str
+    choices: Sequence[Choice]
+    never: Sequence[str]
+    table: TextTable
+    warnings: Sequence[str]
+
+
+def answer(analysis: Analysis, t: Translate) -> Answer:
+    """Return the head of the page."""
+    results, found = analysis.results, analysis.recommendations
+    targets = [_target(analysis, one, t) for one in found.targets]
+    scope = t(
+        "{blocks} blocks · {datasets} datasets · {removals} removals measured · split: {split}"
+    )
+    return Answer(
+        model=results.model,
+        scope=scope.format(
+            blocks=found.num_blocks,
+            datasets=found.num_datasets,
+            removals=f"{len(analysis.table.removals):,}",
+            split=", ".join(sorted(set(results.splits.values()))),
+        ),
+        lead=_lead(analysis, t),
+        choices=[*targets, *(_level(analysis, one, t) for one in found.levels)],
+        never=list(_never(analysis, t)),
+        table=_by_number(analysis, t),
+        warnings=[*_warnings(analysis, t), *found.notes],
+    )
+
+
+def _lead(analysis: Analysis, t: Translate) -> str:
+    found = analysis.recommendations
+    chosen = [one.combination for one in found.targets if one.combination is not None]
+    chosen += [one.combination for one in found.levels if one.combination is not None]
+    chosen += [r.combinations[0] for r in found.independent.values() if r.combinations]
+    if not chosen:
+        return t("Nothing that was measured can be recommended.")
+    one = chosen[0]
+    if len(one.removal) == 1:
+        text = t("Block {blocks} can go: accuracy drops by {drop} points.")
+    else:
+        text = t("Blocks {blocks} can go together: accuracy drops by {drop} points.")
+    return text.format(blocks=block_list(one.removal), drop=points(one.mean))
+
+
+def _level(analysis: Analysis, level: Level, t: Translate) -> Choice:
+    found = analysis.recommendations
+    names = {
+        "conservative": t("Conservative"),
+        "balanced": t("Balanced"),
+        "aggressive": t("Aggressive"),
+    }
+    reasons = {
+        "conservative": t(
+            "The most blocks whose drop surely stays within {limit} points: the upper end of the "
+            "interval, or mean plus std where there is none."
+        ),
+        "balanced": t("The most blocks before the cost of one more block jumps."),
+        "aggressive": t(
+            "The most blocks of any combination measured on {robust} datasets or more."
+        ),
+    }
+    reason = reasons[level.name].format(limit=points(level.limit), robust=found.robust_coverage)
+    return _choice(analysis, names[level.name], level.combination, reason, t)
+
+
+def _target(analysis: Analysis, target: Target, t: Translate) -> Choice:
+    names = {
+        "max_drop": t("Drop of at most {value} points"),
+        "speedup": t("{value} times as fast"),
+        "params": t("{value} % of the parameters"),
+    }
+    value = f"{target.value:g}" if target.kind == "speedup" else points(target.value)
+    reasons = {
+        "max_drop": t("The most blocks whose best combination keeps to it."),
+        "speedup": t("The fewest blocks that reach it; estimated from the parameters that stay."),
+        "params": t("The fewest blocks that reach it."),
+    }
+    name = names[target.kind].format(value=value)
+    return _choice(analysis, name, target.combination, reasons[target.kind], t)
+
+
+def _choice(
+    analysis: Analysis, name: str, one: Combination | None, reason: str, t: Translate
+) -> Choice:
+    if one is None:
+        return Choice(name, t("none that was measured"), "", "", "", reason)
+    return Choice(
+        name=name,
+        blocks=block_list(one.removal),
+        removal=",".join(map(str, one.removal)),
+        drop=t("{drop} points").format(drop=points(one.mean)),
+        facts=_facts(analysis, one, t),
+        reason=reason,
+    )
+
+
+def _facts(analysis: Analysis, one: Combination, t: Translate) -> str:
+    found = analysis.recommendations
+    sure = t("95% interval {spread}") if one.interval is not None else t("{spread} std")
+    return " · ".join(
+        [
+            sure.format(spread=spread_text(one)),
+            t("{coverage} of {total} datasets").format(
+                coverage=one.coverage, total=found.num_datasets
+            ),
+            f"n = {count(one.num_samples)}",
+        ]
+    )
+
+
+def _never(analysis: Analysis, t: Translate) -> Iterator[str]:
+    for one in analysis.recommendations.essential:
+        text = t(
+            "Block {block} must never go: alone it costs {drop} points, {share} % of the accuracy; "
+            "worst on {worst} ({worst_drop}). {facts}."
+        )
+        yield text.format(
+            block=one.combination.removal[0],
+            drop=points(one.combination.mean),
+            share=points(one.share, 0),
+            worst=one.worst[0],
+            worst_drop=points(one.worst[1]),
+            facts=_facts(analysis, one.combination, t),
+        )
+
+
+def _by_number(analysis: Analysis, t: Translate) -> TextTable:
+    found = analysis.recommendations
+    rows = []
+    for number in sorted(found.independent):
+        named, active = _named(analysis, number, t), found.num_blocks - number
+        if not named:
+            nothing = [NOTHING] * 6
+            rows.append([str(number), NOTHING, t("none ranked"), *nothing, str(active)])
+        for place, (rules, one) in enumerate(named):
+            rows.append(
+                [
+                    str(number) if place == 0 else "",
+                    " · ".join(rules),
+                    block_list(one.removal),
+                    points(one.mean),
+                    spread_text(one),
+                    f"{_stars(analysis, one)} {one.coverage}/{found.num_datasets}",
+                    count(one.num_samples),
+                    points(found.adjusted.get(one.removal)),
+                    points(one.accuracy),
+                    str(active) if place == 0 else "",
+                ]
+            )
+    return TextTable(
+        title=t("Recommended for each number of blocks"),
+        columns=[
+            Column(t("removed")),
+            Column(t("rule"), number=False),
+            Column(t("blocks"), number=False),
+            Column(t("drop (points)")),
+            Column(t("95% interval or ± std")),
+            Column(t("datasets")),
+            Column("n"),
+            Column(t("adjusted drop")),
+            Column(t("accuracy %")),
+            Column(t("active")),
+        ],
+        rows=rows,
+        note=t(
+            "Drop: baseline accuracy minus accuracy, mean over the datasets that measured it, in "
+            "percentage points. Best: smallest mean drop among combinations measured on {least} "
+            "datasets or more. Robust: the same for {robust} or more. Step by step: contains the "
+            "step before. Stars: ★★★ every dataset, ★★ {robust} or more, ★ {least} or more. "
+            "Adjusted drop: the mean over all datasets that the two-way additive model expects. "
+            "Accuracies over different datasets are not comparable."
+        ).format(least=found.min_coverage, robust=found.robust_coverage),
+    )
+
+
+def _named(analysis: Analysis, number: int, t: Translate) -> list[tuple[list[str], Combination]]:
+    """Return the combinations recommended for a number of blocks, with the rules that do so."""
+    found = analysis.recommendations
+    candidates = [
+        (t("best"), found.independent[number].combinations[:1]),
+        (t("robust"), found.robust[number].combinations[:1] if number in found.robust else ()),
+        (
+            t("step by step"),
+            [s.combination for s in found.stepwise.steps if len(s.combination.removal) == number],
+        ),
+    ]
+    rules: dict[tuple[int, ...], tuple[list[str], Combination]] = {}
+    for rule, combinations in candidates:
+        for one in combinations:
+            rules.setdefault(one.removal, ([], one))[0].append(rule)
+    return list(rules.values())
+
+
+def _warnings(analysis: Analysis, t: Translate) -> Iterator[str]:
+    found = analysis.recommendations
+    for number, ranking in sorted(found.independent.items()):
+        best = ranking.combinations[:1]
+        if best and best[0].coverage < found.robust_coverage:
+            text = t(
+                "Removing {number}: the best, {blocks}, was measured on {coverage} of {total} "
+                "datasets only; nothing is known about the others."
+            )
+            yield text.format(
+                number=number,
+                blocks=block_list(best[0].removal),
+                coverage=best[0].coverage,
+                total=found.num_datasets,
+            )
+    for one in found.disagreements:
+        text = t(
+            "Removing {number}: plain means prefer {plain}, means adjusted for the datasets prefer "
+            "{adjusted} (adjusted drops {plain_drop} and {adjusted_drop} points)."
+        )
+        yield text.format(
+            number=one.number,
+            plain=block_list(one.plain.removal),
+            adjusted=block_list(one.adjusted.removal),
+            plain_drop=points(one.plain_adjusted_drop),
+            adjusted_drop=points(one.adjusted_adjusted_drop),
+        )
+    for step in found.stepwise.steps:
+        if step.jump:
+            text = t("Step by step: the step to {blocks} is out of proportion, {more} points more.")
+            yield text.format(
+                blocks=block_list(step.combination.removal), more=points(step.incremental)
+            )
+    if found.stepwise.missing is not None:
+        text = t("Step by step: no combination of {number} blocks contains the step before.")
+        yield text.format(number=found.stepwise.missing)
+    low = sum(ranking.low_coverage for ranking in found.independent.values())
+    improving = sum(ranking.improving for ranking in found.independent.values())
+    if low or improving:
+        text = t(
+            "Not ranked: {low} combinations measured on fewer than {least} datasets, {improving} "
+            "with a negative mean drop (better than the unpruned model)."
+        )
+        yield text.format(low=low, least=found.min_coverage, improving=improving)
+
+
+def _stars(analysis: Analysis, one: Combination) -> str:
+    found = analysis.recommendations
+    return stars(one.coverage, found.num_datasets, found.min_coverage, found.robust_coverage)

@@ -1,0 +1,93 @@
+// The table of combinations: sorted by any column, filtered by number removed.
+const FIRST_ROWS = 50;
+const TABLE_COLUMNS = [
+  { key: "removal", name: WORDS.blocks, text: (one) => one.removal.join(", ") },
+  { key: "number", name: WORDS.removed, text: (one) => String(one.removal.length) },
+  { key: "mean", name: WORDS.drop, text: (one) => points(one.mean) },
+  { key: "std", name: WORDS.std, text: (one) => points(one.std) },
+  { key: "low", name: WORDS.interval, text: intervalText, needed: COMBINATIONS.some((one) => one.low !== null) },
+  { key: "coverage", name: WORDS.coverage, text: (one) => `${stars(one.coverage)} ${one.coverage}/${DATASETS.length}` },
+  { key: "samples", name: "n", text: (one) => counted(one.samples) },
+  { key: "adjusted", name: WORDS.adjusted, text: (one) => points(one.adjusted) },
+  { key: "accuracy", name: WORDS.accuracy, text: (one) => points(one.accuracy) },
+].filter((column) => column.needed !== false);
+const order = { key: "mean", ascending: true };
+let everyRow = false;
+
+const keyOf = (one, key) => (key === "number" ? one.removal.length : key === "samples" ? one.samples || null : one[key]);
+
+function compare(first, second, key) {
+  if (key !== "removal") return first - second;
+  for (let place = 0; place < Math.min(first.length, second.length); place += 1) {
+    if (first[place] !== second[place]) return first[place] - second[place];
+  }
+  return first.length - second.length;
+}
+
+// What is unknown stands last, whichever way one sorts.
+function sorted(rows) {
+  const sign = order.ascending ? 1 : -1;
+  return [...rows].sort((a, b) => {
+    const [first, second] = [keyOf(a, order.key), keyOf(b, order.key)];
+    if (first === null || second === null) return (first === null) - (second === null) || a.index - b.index;
+    return sign * compare(first, second, order.key) || a.index - b.index;
+  });
+}
+
+function showTable() {
+  const number = byId("number").value;
+  const chosen = COMBINATIONS.filter((one) =>
+    (!number || one.removal.length === Number(number)) && (one.ranked || byId("unranked").checked));
+  const rows = sorted(chosen);
+  const shown = everyRow ? rows : rows.slice(0, FIRST_ROWS);
+  byId("combination-table").querySelector("tbody").replaceChildren(...shown.map(tableRow));
+  for (const heading of byId("combination-table").querySelectorAll("th")) {
+    const own = heading.dataset.key === order.key;
+    if (own) heading.setAttribute("aria-sort", order.ascending ? "ascending" : "descending");
+    else heading.removeAttribute("aria-sort");
+  }
+  byId("shown").textContent = format(WORDS.shown, { shown: counted(shown.length) === NOTHING ? 0 : counted(shown.length), total: counted(DATA.total) });
+  byId("more").hidden = shown.length === rows.length;
+}
+
+function tableRow(one) {
+  const cells = TABLE_COLUMNS.map((column, place) => {
+    if (place > 0) return element("td", { class: "num" }, column.text(one));
+    const button = element("button", { type: "button", class: "link", "aria-describedby": "tip" }, column.text(one));
+    return element("td", {}, button);
+  });
+  return element("tr", { class: one.ranked ? null : "unranked", "data-index": one.index }, ...cells);
+}
+
+function buildTable() {
+  const headings = TABLE_COLUMNS.map((column, place) => {
+    const button = element("button", { type: "button" }, column.name);
+    button.addEventListener("click", () => {
+      order.ascending = order.key === column.key ? !order.ascending : true;
+      order.key = column.key;
+      showTable();
+    });
+    return element("th", { scope: "col", class: place ? "num" : null, "data-key": column.key }, button);
+  });
+  const box = byId("combination-table");
+  box.append(element("table", {}, element("thead", {}, element("tr", {}, ...headings)), element("tbody")));
+  for (const number of Object.keys(DATA.totals)) byId("number").append(element("option", { value: number }, number));
+  byId("number").addEventListener("change", showTable);
+  byId("unranked").addEventListener("change", showTable);
+  byId("more").addEventListener("click", () => {
+    everyRow = true;
+    showTable();
+  });
+  const row = (node) => node.closest("tbody tr");
+  const find = (node) => (row(node) ? COMBINATIONS[row(node).dataset.index] : null);
+  tipped(box, find, (node) => row(node).firstChild.firstChild);
+  box.addEventListener("click", (event) => {
+    if (event.target.closest("tbody button")) tryRemoval(find(event.target).removal);
+  });
+  if (COMBINATIONS.length < DATA.total) {
+    byId("truncated").textContent = format(WORDS.truncated, { total: counted(DATA.total), held: counted(COMBINATIONS.length) });
+  }
+  // Where nothing is ranked, an empty table would say nothing.
+  byId("unranked").checked = !COMBINATIONS.some((one) => one.ranked);
+  showTable();
+}
