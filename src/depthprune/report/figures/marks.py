@@ -240,7 +240,7 @@ def write_beyond(axes: Axes, place: float, value: float, *, vertical: bool = Tru
 
 def jitter(count: int) -> NDArray[np.float64]:
     """Return offsets within ±0.5 that spread `count` points evenly; always the same ones."""
-    places: NDArray[np.float64] = np.arange(count) * GOLDEN
+    places = np.asarray(np.arange(count) * GOLDEN, dtype=np.float64)
     return places - np.floor(places) - 0.5
 
 

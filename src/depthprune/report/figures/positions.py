@@ -95,7 +95,8 @@ def _draw_blocks(
     if not findings.blocks:
         say(panel, NO_SINGLES)
         return
-    limit = upper_limit([one.mean + one.std for one in findings.blocks])
+    ends = {one.block: _error_ends(one, intervals.get(one.block)) for one in findings.blocks}
+    limit = upper_limit([high for _, high in ends.values()])
     measured = {one.block for one in findings.blocks}
     for part in findings.positions:
         if not part.blocks:
@@ -114,8 +115,7 @@ def _draw_blocks(
         if block not in measured:
             panel.axvspan(block - 0.5, block + 0.5, facecolor=UNMEASURED, hatch=HATCH, zorder=0)
     if limit is not None:
-        lowest = min(one.mean - one.std for one in findings.blocks)
-        cut_axis(panel, "y", 100 * lowest, 100 * limit)
+        cut_axis(panel, "y", 100 * min(low for low, _ in ends.values()), 100 * limit)
         _write_tall(panel, {one.block: one.mean for one in findings.blocks if one.mean > limit})
     panel.axhline(0, color=BLACK, linewidth=0.8)
     panel.set_xlim(-0.7, num_blocks - 0.3)
@@ -130,18 +130,22 @@ def _draw_blocks(
 def _draw_error(panel: Axes, one: BlockDrop, interval: Interval | None) -> None:
     if interval is None and one.coverage < 2:
         return
-    low, high = (one.mean - one.std, one.mean + one.std)
-    if interval is not None:
-        low, high = interval.low, interval.high
+    low, high = _error_ends(one, interval)
     panel.errorbar(
         one.block,
         100 * one.mean,
-        yerr=[[100 * max(one.mean - low, 0.0)], [100 * max(high - one.mean, 0.0)]],
+        yerr=[[100 * (one.mean - low)], [100 * (high - one.mean)]],
         fmt="none",
         ecolor="#777777" if interval is None else INTERVAL,
         elinewidth=1.0,
         capsize=2,
     )
+
+
+def _error_ends(one: BlockDrop, interval: Interval | None) -> tuple[float, float]:
+    if interval is not None:
+        return min(interval.low, one.mean), max(interval.high, one.mean)
+    return one.mean - one.std, one.mean + one.std
 
 
 def _write_tall(panel: Axes, drops: dict[int, float]) -> None:

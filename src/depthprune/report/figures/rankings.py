@@ -13,6 +13,7 @@ from depthprune.report.figures.style import (
     DROP_AXIS,
     SKY,
     SMALL_SIZE,
+    name_panel,
     new_figure,
     say,
     styled,
@@ -79,7 +80,7 @@ def _draw_ranking(panel: Axes, number: int, ranking: Ranking, analysis: Analysis
         left_out.append(f"{ranking.improving:,} with a drop below the ranked range")
     if left_out:
         title += f"\nleft out: {'; '.join(left_out)}"
-    panel.set_title(title)
+    name_panel(panel, title, 4.7)
     if not ranked:
         # The axis is shared: its ticks must stay for the other panels.
         panel.text(

@@ -24,7 +24,6 @@ from depthprune.report.figures.marks import (
 from depthprune.report.figures.style import (
     BLACK,
     BLUE,
-    DROP_AXIS,
     HATCH,
     SKY,
     SMALL_SIZE,
@@ -142,7 +141,7 @@ def train_validation_heatmaps(analysis: Analysis) -> Figure:
         figure,
         panels,
         matrices,
-        label=DROP_AXIS,
+        label="drop (percentage points)",
         length=0.7 * rows + 0.6,
         decimals=cell_decimals(num_blocks),
     )

@@ -176,7 +176,7 @@ def _draw_blocks(
         figure,
         [panel],
         [matrix],
-        label=DROP_AXIS,
+        label="drop (percentage points)",
         length=0.36 * len(types) + 0.2,
         decimals=cell_decimals(num_blocks),
     )
