@@ -20,7 +20,7 @@ from depthprune.report.html.page import embedded_json
 from depthprune.report.html.text import points, rho, signed, stars
 from tests.analysis.results import cells
 from tests.measurements import dataset
-from tests.report.analyses import CELLS, analysed, large, result_set, results_of, small
+from tests.report.page_analyses import CELLS, analysed, large, result_set, results_of, small
 
 COLUMNS = [
     "removal",

@@ -1,0 +1,49 @@
+"""Analyses that the documents are tested on: published results, and small ones made by hand."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from depthprune.analysis.analyse import analyse
+from depthprune.analysis.collect import read_result_set
+from depthprune.analysis.whole import Analysis
+from tests.analysis.results import PUBLISHED, Cells, result_set, results
+from tests.measurements import dataset
+
+BEAM = PUBLISHED / "exp3_beam_search_multi_dataset"
+
+
+@cache
+def published() -> Analysis:
+    """Return the analysis of the published results: 16 blocks, eight datasets."""
+    return analyse(read_result_set(BEAM), max_drop=0.05, speedup=1.2, params=0.85)
+
+
+@cache
+def both_splits() -> Analysis:
+    """Return the same with the comparisons of training against validation."""
+    return analyse(read_result_set(PUBLISHED))
+
+
+def made(cells: Cells, *, num_blocks: int = 6, **options: Any) -> Analysis:
+    """Return the analysis of drops written down by hand, one entry per dataset."""
+    return analyse(results(cells, num_blocks=num_blocks), **options)
+
+
+def with_samples() -> Analysis:
+    """Return an analysis of two datasets whose scores per sample are known."""
+    answers = {(0,): [0, 0, 0, 0], (1,): [1, 1, 0, 1], (2,): [1, 0, 1, 1], (1, 2): [1, 0, 0, 1]}
+    datasets = [dataset(name, [1, 1, 1, 1], answers) for name in ("first", "second")]
+    return analyse(result_set(datasets, num_blocks=4))
+
+
+def one_dataset() -> Analysis:
+    """Return an analysis of a single dataset of unknown type, without numbers of samples."""
+    return made({(0,): [0.7], (1,): [0.01], (2,): [0.02], (1, 2): [0.05], (1, 3): [-0.01]})
+
+
+def many_blocks() -> Analysis:
+    """Return an analysis of 80 blocks of which up to 30 go."""
+    cells = {tuple(range(1, 1 + number)): [0.001 * number] * 3 for number in range(1, 31)}
+    return made({(0,): [0.8, 0.8, 0.8]} | cells, num_blocks=80)
