@@ -1,4 +1,4 @@
-"""Find the block stack of a model, and run the model without some of its blocks."""
+"""Find the block stack of a model, run the model without some of its blocks, cut them out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
         check_admissible,
         inadmissible_reason,
     )
+    from depthprune.blocks.cut.execute import CutResult, execute_cut
+    from depthprune.blocks.cut.plan import CutPlan, plan_cut
     from depthprune.blocks.finding import find_stack
     from depthprune.blocks.fingerprint import model_fingerprint
     from depthprune.blocks.inspect import Inspection, LayerFieldSummary, StackSummary, inspect_model
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Admissibility": "admissible",
+    "CutPlan": "cut.plan",
+    "CutResult": "cut.execute",
     "Inspection": "inspect",
     "LayerFieldSummary": "inspect",
     "LoadedModel": "models",
@@ -30,6 +34,7 @@ _HOMES = {
     "StackSummary": "inspect",
     "admissibility": "admissible",
     "check_admissible": "admissible",
+    "execute_cut": "cut.execute",
     "find_stack": "finding",
     "find_stacks": "probing",
     "inadmissible_reason": "admissible",
@@ -37,6 +42,7 @@ _HOMES = {
     "find_layer_fields": "layer_fields",
     "load_model": "models",
     "model_fingerprint": "fingerprint",
+    "plan_cut": "cut.plan",
     "shorten_config": "layer_fields",
     "shorten_dict": "layer_fields",
     "skip": "skipping",
@@ -44,6 +50,8 @@ _HOMES = {
 
 __all__ = [
     "Admissibility",
+    "CutPlan",
+    "CutResult",
     "Inspection",
     "LayerFieldSummary",
     "LoadedModel",
@@ -51,6 +59,7 @@ __all__ = [
     "StackSummary",
     "admissibility",
     "check_admissible",
+    "execute_cut",
     "find_layer_fields",
     "find_stack",
     "find_stacks",
@@ -58,6 +67,7 @@ __all__ = [
     "inspect_model",
     "load_model",
     "model_fingerprint",
+    "plan_cut",
     "shorten_config",
     "shorten_dict",
     "skip",

@@ -38,7 +38,7 @@ def checkpoint_folder(
         raise ModelError(
             "a model is a folder, this is a file", where=str(path), mend="name its folder"
         )
-    if _is_path(str(source)):
+    if is_path(str(source)):
         raise ModelError("there is no such model", where=str(path), mend="check the path")
     return _hub_folder(str(source), revision, download)
 
@@ -84,7 +84,7 @@ def _indexed_file(folder: Path, index: str, name: str) -> Path:
     return folder / name
 
 
-def _is_path(source: str) -> bool:
+def is_path(source: str) -> bool:
     """Return whether a name can only be a path: hub names are `name` or `owner/name`."""
     return source.startswith((".", "/", "~", "\\")) or source.count("/") > 1 or "\\" in source
 

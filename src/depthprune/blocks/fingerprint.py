@@ -70,7 +70,8 @@ def _add_file(digest: _Hash, path: Path) -> None:
     digest.update(struct.pack("<Q", size))
     with path.open("rb") as file:
         if size <= WHOLE_FILE_BYTES:
-            digest.update(file.read())
+            for piece in iter(lambda: file.read(2**20), b""):
+                digest.update(piece)
             return
         offsets = {index * (size - BLOCK_BYTES) // (NUM_BLOCKS - 1) for index in range(NUM_BLOCKS)}
         if path.suffix == ".safetensors":

@@ -19,22 +19,32 @@ PIECE = 4 * 1024**2
 
 
 class StoredTensor(Protocol):
-    """A tensor of a checkpoint file, whatever the format; nothing is decoded.
+    """A tensor of a checkpoint file, whatever the format; nothing is decoded."""
 
-    Attributes:
-        name: its key in the checkpoint.
-        dtype: as safetensors names it, a key of `DTYPE_BITS`.
-        shape: of the tensor.
-        file: where it lies.
-        storage: identifies the bytes it is made of; tensors that share all of them (tied weights)
-            have the same value.
-    """
+    @property
+    def name(self) -> str:
+        """Its key in the checkpoint."""
+        ...
 
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    file: Path
-    storage: str
+    @property
+    def dtype(self) -> str:
+        """Its number type as safetensors names it, a key of `DTYPE_BITS`."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        ...
+
+    @property
+    def file(self) -> Path:
+        """Where it lies."""
+        ...
+
+    @property
+    def storage(self) -> str:
+        """What identifies its bytes; tensors that share all of them (tied weights) agree in it."""
+        ...
 
     def pieces(self, size: int = PIECE) -> Iterator[bytes]:
         """Yield the tensor's bytes in row-major order, little-endian, at most `size` at once.

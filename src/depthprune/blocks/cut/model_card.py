@@ -1,0 +1,158 @@
+"""The model card of a smaller checkpoint: what was removed, what it costs, how to load it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from depthprune.base.removal import format_removal
+from depthprune.blocks.cut.plan import CutPlan
+
+
+@dataclass(frozen=True)
+class MeasuredDrop:
+    """What the removal costs on a dataset.
+
+    Attributes:
+        dataset: its name.
+        split: of the data that was measured on.
+        baseline: accuracy of the whole model, a fraction.
+        accuracy: without the blocks.
+        num_samples: that were measured.
+    """
+
+    dataset: str
+    split: str
+    baseline: float
+    accuracy: float
+    num_samples: int
+
+    @property
+    def drop(self) -> float:
+        """Accuracy of the whole model minus that without the blocks."""
+        return self.baseline - self.accuracy
+
+
+_LOADERS = {
+    "ForConditionalGeneration": "AutoModelForImageTextToText",
+    "ForCausalLM": "AutoModelForCausalLM",
+    "LMHeadModel": "AutoModelForCausalLM",
+    "ForMaskedLM": "AutoModelForMaskedLM",
+    "ForImageClassification": "AutoModelForImageClassification",
+    "ForSequenceClassification": "AutoModelForSequenceClassification",
+}
+
+
+def model_card(plan: CutPlan, drops: Sequence[MeasuredDrop], command: str | None) -> str:
+    """Return the text of README.md (Markdown with the hub's front matter)."""
+    saved = 1 - plan.bytes_after / plan.bytes_before if plan.bytes_before else 0.0
+    removed = format_removal(plan.removal, ", ")
+    parts = [
+        _front_matter(plan),
+        f"# {_title(plan)}",
+        f"{plan.name} without {_count(plan.removal)} {removed} of its {plan.num_blocks} transformer"
+        f" blocks ({_part(plan)}, counted from 0): {len(plan.kept)} blocks are left, "
+        f"{_size(plan.bytes_after)} instead of {_size(plan.bytes_before)} ({saved:.1%} less). All "
+        "other weights are those of the source, byte by byte; nothing was trained.",
+        _changes(plan),
+        _drops(drops),
+        _loading(plan),
+        _reproducing(plan, command),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _front_matter(plan: CutPlan) -> str:
+    # The hub wants a name that it knows; a folder's name may be anybody's.
+    base = [f"base_model: {plan.name}"] if plan.name.count("/") == 1 else []
+    return "\n".join(["---", *base, *_inherited(plan), "tags:", "- depthprune", "- pruned", "---"])
+
+
+def _inherited(plan: CutPlan) -> list[str]:
+    """Return the licence, language and kind that the card of the source states, on single lines."""
+    card = plan.source / "README.md"
+    try:
+        text = card.read_text(encoding="utf-8")[:20000] if card.is_file() else ""
+    except (OSError, UnicodeDecodeError):
+        return []
+    match = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    names = "license|license_name|license_link|pipeline_tag|library_name"
+    return re.findall(rf"^(?:{names}): [^\n]+$", match[1], re.MULTILINE) if match else []
+
+
+def _title(plan: CutPlan) -> str:
+    return f"{plan.name.rpartition('/')[2]} with {len(plan.kept)} of {plan.num_blocks} blocks"
+
+
+def _changes(plan: CutPlan) -> str:
+    if not plan.fields:
+        return ""
+    rows = [
+        f"| `{change.path}` | {_value(change.before)} | {_value(change.after)} |"
+        for change in plan.fields
+    ]
+    notes = "".join(f"\n\nNote: {note}." for note in plan.notes)
+    head = "What changed in `config.json`:\n\n| field | before | after |\n|---|---|---|\n"
+    return head + "\n".join(rows) + notes
+
+
+def _drops(drops: Sequence[MeasuredDrop]) -> str:
+    if not drops:
+        return "What the removal costs was not measured."
+    head = "## What the removal costs\n\nDrop: accuracy of the whole model minus accuracy without"
+    head += " the blocks, in percentage points; measured by skipping the blocks.\n\n"
+    head += "| dataset | split | whole % | without % | drop % | n |\n|---|---|--:|--:|--:|--:|\n"
+    rows = [
+        f"| {one.dataset} | {one.split} | {100 * one.baseline:.2f} | {100 * one.accuracy:.2f} | "
+        f"{100 * one.drop:.2f} | {one.num_samples} |"
+        for one in drops
+    ]
+    return head + "\n".join(rows)
+
+
+def _loading(plan: CutPlan) -> str:
+    architecture = next(iter(plan.config.get("architectures") or ()), "")
+    loader = next(
+        (name for ending, name in _LOADERS.items() if str(architecture).endswith(ending)),
+        "AutoModel",
+    )
+    if loader == "AutoModelForImageTextToText" and "vision_config" not in plan.config:
+        loader = "AutoModelForSeq2SeqLM"
+    remote = ", trust_remote_code=True" if plan.config.get("auto_map") else ""
+    return (
+        "## How to load it\n\nLike the source; depthprune is not needed.\n\n```python\n"
+        f"from transformers import {loader}\n\n"
+        f'model = {loader}.from_pretrained("THIS_FOLDER"{remote})\n```'
+    )
+
+
+def _reproducing(plan: CutPlan, command: str | None) -> str:
+    made = command or (
+        f"depthprune cut {plan.name} --remove {format_removal(plan.removal, ',')} --output DIR"
+    )
+    return (
+        f"## How to make it again\n\n```bash\n{made}\n```\n\n"
+        "`depthprune.json` has the fingerprint of the source and the original index of every block."
+    )
+
+
+def _count(removal: Sequence[int]) -> str:
+    return "block" if len(removal) == 1 else "blocks"
+
+
+def _part(plan: CutPlan) -> str:
+    return "of the language model" if plan.part == "text" else f"of the part {plan.part!r}"
+
+
+def _size(num_bytes: int) -> str:
+    for unit, size in (("GB", 10**9), ("MB", 10**6)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.2f} {unit}"
+    return f"{num_bytes / 1000:.1f} kB"
+
+
+def _value(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False).replace("|", "\\|")
+    return f"`{text}`" if len(text) <= 160 else f"`{text[:150]} ...`"

@@ -1,0 +1,122 @@
+"""Architectures that are plain enough to be cut by a table, without building their skeletons.
+
+For these the configuration says block by block all that there is to say, the keys of the checkpoint
+are counted in one place, and every removal is admissible. `tests/blocks/cut/test_plain.py` compares
+each row with what probing finds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from depthprune.blocks.cut.keys import Numbering
+from depthprune.blocks.layer_rules import Section
+
+
+@dataclass(frozen=True)
+class PlainType:
+    """One row of the table.
+
+    Attributes:
+        lists: how checkpoints call the list of blocks, a regular expression.
+        count: the field that counts them.
+        written: per-layer fields that the class derives when they are missing, from what may not be
+            true of the smaller model: only a config.json that has them is plain.
+    """
+
+    lists: str = r"(model\.)?layers"
+    count: str = "num_hidden_layers"
+    written: tuple[str, ...] = ()
+
+
+_DECODER = PlainType()
+_KINDS = PlainType(written=("layer_types",))
+
+PLAIN_TYPES: dict[str, PlainType] = {
+    "llama": _DECODER,
+    "mistral": _DECODER,
+    "mixtral": _DECODER,
+    "phi3": _DECODER,
+    "olmo": _DECODER,
+    "olmo2": _DECODER,
+    "granite": _DECODER,
+    "gemma": _DECODER,
+    "starcoder2": _DECODER,
+    "stablelm": _DECODER,
+    "qwen2": _KINDS,
+    "qwen3": _KINDS,
+    "gemma2": _KINDS,
+    "gemma3_text": _KINDS,
+    "gpt2": PlainType(r"(transformer\.)?h", "n_layer"),
+    "gpt_neox": PlainType(r"(gpt_neox\.)?layers"),
+    "opt": PlainType(r"((model\.)?decoder\.)?layers"),
+}
+"""Language models by `model_type`."""
+
+_LANGUAGE_MODEL = r"(model\.)?language_model\.(model\.)?layers"
+
+PLAIN_WRAPPERS: dict[str, str] = {
+    "llava": _LANGUAGE_MODEL,
+    "gemma3": _LANGUAGE_MODEL,
+}
+"""Models around one of them in `text_config`, by `model_type`, and how the list is called there."""
+
+
+@dataclass(frozen=True)
+class PlainStack:
+    """Where the blocks of a plain checkpoint are counted: in its configuration and in its keys."""
+
+    config_path: str
+    num_blocks: int
+    numberings: tuple[Numbering, ...]
+
+
+def find_plain(config: Section, keys: Iterable[str]) -> PlainStack | None:
+    """Return the stack of the language model of a plain checkpoint, None when it is not plain.
+
+    Args:
+        config: the content of config.json.
+        keys: of the checkpoint.
+    """
+    found = _plain_type(config)
+    if found is None:
+        return None
+    kind, section, prefix = found
+    num_blocks = section.get(kind.count)
+    if type(num_blocks) is not int or num_blocks < 1:
+        return None
+    if any(not _says_all(section.get(name), num_blocks) for name in kind.written):
+        return None
+    paths = {path for key in keys if (path := _list_path(kind.lists, key))}
+    if len(paths) != 1:
+        return None
+    count = f"{prefix}.{kind.count}" if prefix else kind.count
+    return PlainStack(count, num_blocks, (Numbering(paths.pop()),))
+
+
+def _plain_type(config: Section) -> tuple[PlainType, Section, str] | None:
+    """Return the row, the section that it describes and the name of that section."""
+    model_type = config.get("model_type")
+    if config.get("auto_map") or not isinstance(model_type, str):
+        return None
+    if model_type in PLAIN_TYPES:
+        return PLAIN_TYPES[model_type], config, ""
+    text = config.get("text_config")
+    lists = PLAIN_WRAPPERS.get(model_type)
+    if lists is None or not isinstance(text, dict):
+        return None
+    inner = PLAIN_TYPES.get(str(text.get("model_type")))
+    if inner is None:
+        return None
+    return PlainType(lists, inner.count, inner.written), text, "text_config"
+
+
+def _says_all(value: object, num_blocks: int) -> bool:
+    return isinstance(value, list) and len(value) == num_blocks
+
+
+def _list_path(lists: str, key: str) -> str | None:
+    match = re.match(rf"({lists}\.)\d+\.", key)
+    return match[1] if match else None

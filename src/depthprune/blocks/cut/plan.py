@@ -1,0 +1,298 @@
+"""Plan the smaller checkpoint: what stays, what goes, what changes; nothing is written.
+
+Two ways lead to a plan. Ordinary language models are looked up in a table (`plain`): only
+config.json and the headers of the weight files are read, and torch is not needed. For all others,
+and for other parts than the language model, skeletons are built (`probe`), in a process of its own.
+Both give the same plan: `tests/blocks/cut/test_plain.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from depthprune.base.errors import FileError, ModelError, RemovalError
+from depthprune.base.files import read_json
+from depthprune.base.removal import Removal, active_blocks, check_removal, make_removal
+from depthprune.blocks.cut.configuration import (
+    QUANTIZATION_FILES,
+    BlockNames,
+    FieldChange,
+    block_lists,
+    field_changes,
+    is_quantized,
+    rename_blocks,
+    rename_in_quantization,
+)
+from depthprune.blocks.cut.find_source import source_folder
+from depthprune.blocks.cut.keys import KeyChanges, Numbering, change_keys
+from depthprune.blocks.cut.plain import find_plain
+from depthprune.blocks.cut.probe import ProbedStack, ProbeRequest, probe_apart
+from depthprune.blocks.cut.shards import (
+    BlockSlices,
+    Shard,
+    TargetTensor,
+    make_index,
+    make_shards,
+    parse_size,
+)
+from depthprune.blocks.cut.source_files import SmallFiles, find_small_files, read_tensors
+from depthprune.blocks.cut.stored import StoredTensor, num_bytes
+from depthprune.blocks.layer_fields import CountField, shorten_dict
+from depthprune.blocks.layer_rules import Section
+
+DEFAULT_SHARD_SIZE = "5GB"
+
+
+@dataclass(frozen=True)
+class CutPlan:
+    """All that `execute_cut` will do.
+
+    Attributes:
+        source: the folder of the whole checkpoint.
+        name: of the whole model: the hub name, or the name of its folder.
+        part: the stack that was asked for.
+        way: `table` for a plain architecture, `probed` for one whose skeleton was built.
+        config_path: the count of blocks in the configuration.
+        num_blocks: of the whole model.
+        removal: the blocks that go.
+        numberings: where the keys count the blocks.
+        config: the new content of config.json.
+        fields: what changes in it.
+        documents: new content of other JSON files, by name.
+        shards: the weight files to write.
+        dropped: keys of the tensors that go.
+        files: what is copied beside the weights, and what is left out.
+        quantized: whether the weights are quantised.
+        notes: what a user should know.
+        bytes_before: of the whole model's tensors.
+    """
+
+    source: Path
+    name: str
+    part: str
+    way: Literal["table", "probed"]
+    config_path: str
+    num_blocks: int
+    removal: Removal
+    numberings: tuple[Numbering, ...]
+    config: Section
+    fields: tuple[FieldChange, ...]
+    documents: Mapping[str, Any]
+    shards: tuple[Shard, ...]
+    dropped: tuple[str, ...]
+    files: SmallFiles
+    quantized: bool
+    notes: tuple[str, ...]
+    bytes_before: int
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The blocks that stay, by their indices in the whole model."""
+        return active_blocks(self.removal, self.num_blocks)
+
+    @property
+    def num_tensors(self) -> int:
+        """How many tensors stay."""
+        return sum(len(shard.tensors) for shard in self.shards)
+
+    @property
+    def bytes_after(self) -> int:
+        """Bytes of the tensors that stay."""
+        return sum(tensor.num_bytes for shard in self.shards for tensor in shard.tensors)
+
+    @property
+    def disk_needed(self) -> int:
+        """Bytes of all files that will be written, with some room for the documents."""
+        small = sum(file.num_bytes for file in self.files.copied)
+        return sum(shard.num_bytes for shard in self.shards) + small + 2**20
+
+    @property
+    def index(self) -> dict[str, Any] | None:
+        """The content of the index; None when a single file needs none."""
+        return make_index(self.shards) if len(self.shards) > 1 else None
+
+
+def plan_cut(
+    source: str | Path,
+    removal: Iterable[int],
+    *,
+    part: str = "text",
+    max_shard_size: str | int = DEFAULT_SHARD_SIZE,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    download: bool = False,
+    probed: bool = False,
+) -> CutPlan:
+    """Return how to write the checkpoint `source` without the blocks `removal`.
+
+    Args:
+        source: a checkpoint folder, or the name of a model on the hub.
+        removal: blocks of the stack, counted from 0; at least one.
+        part: the stack, see `find_stack`.
+        max_shard_size: bytes of tensors in one file, as a number or as `5GB`.
+        trust_remote_code: whether code that comes with the checkpoint may run (not for plain
+            architectures, which need none).
+        revision: of the model on the hub.
+        download: whether the network may be asked for what the local cache lacks.
+        probed: build the skeleton even of a plain architecture.
+
+    Raises:
+        ModelError: there is no such checkpoint, it is damaged, its configuration and its weights do
+            not belong together, or it is quantised in a way that cannot be shortened.
+        StackError: it has no such stack.
+        RemovalError: no block, all blocks, or one that does not exist.
+        InadmissibleRemovalError: the architecture cannot express the removal.
+        FileError: a file cannot be read.
+    """
+    folder = source_folder(source, revision=revision, download=download)
+    limit = parse_size(max_shard_size)
+    gone = make_removal(removal)
+    if not gone:
+        raise RemovalError("no block is to go", mend="name at least one block, as in 4,13")
+    config = _read_config(folder)
+    tensors = read_tensors(folder)
+    way: Literal["table", "probed"] = "table"
+    found = None if probed or part != "text" else _from_table(config, tensors, gone)
+    if found is None:
+        way = "probed"
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        found = probe_apart(
+            ProbeRequest(str(folder), config, shapes, part, gone, trust_remote_code)
+        )
+    changes = change_keys(tensors, found.numberings, found.num_blocks, gone)
+    quantized = is_quantized(config)
+    new_config, documents = _rename_quantization(folder, found, tensors, gone)
+    new_config, notes = _without_extra_blocks(new_config, found, changes)
+    return CutPlan(
+        source=folder,
+        name=_name(source, folder),
+        part=part,
+        way=way,
+        config_path=found.config_path,
+        num_blocks=found.num_blocks,
+        removal=gone,
+        numberings=found.numberings,
+        config=new_config,
+        fields=field_changes(config, new_config),
+        documents=documents,
+        shards=make_shards(_target_tensors(tensors, changes, found, gone), limit),
+        dropped=(*changes.dropped, *changes.extra),
+        files=find_small_files(folder),
+        quantized=quantized,
+        notes=notes,
+        bytes_before=sum(num_bytes(one.dtype, one.shape) for one in tensors.values()),
+    )
+
+
+def _read_config(folder: Path) -> Section:
+    try:
+        config = read_json(folder / "config.json")
+    except FileError as error:
+        raise ModelError(
+            f"config.json is broken: {error.what}", where=error.where, mend="download it again"
+        ) from error
+    if not isinstance(config, dict):
+        raise ModelError("config.json is not a JSON object", where=str(folder / "config.json"))
+    return config
+
+
+def _from_table(
+    config: Section, tensors: Mapping[str, StoredTensor], removal: Removal
+) -> ProbedStack | None:
+    plain = find_plain(config, tensors)
+    if plain is None:
+        return None
+    check_removal(removal, plain.num_blocks)
+    path = plain.numberings[0].prefix.rstrip(".")
+    return ProbedStack(
+        path=path,
+        config_path=plain.config_path,
+        num_blocks=plain.num_blocks,
+        containers=(path,),
+        numberings=plain.numberings,
+        slices={},
+        config=shorten_dict(config, plain.config_path, removal),
+    )
+
+
+def _target_tensors(
+    tensors: Mapping[str, StoredTensor], changes: KeyChanges, found: ProbedStack, removal: Removal
+) -> list[TargetTensor]:
+    kept = active_blocks(removal, found.num_blocks)
+    return [
+        TargetTensor(
+            new_key,
+            tensors[key],
+            BlockSlices(found.slices[key], found.num_blocks, kept) if key in found.slices else None,
+        )
+        for key, new_key in changes.new_names.items()
+    ]
+
+
+def _rename_quantization(
+    folder: Path, found: ProbedStack, tensors: Mapping[str, StoredTensor], removal: Removal
+) -> tuple[Section, dict[str, Any]]:
+    """Return configuration and quantisation files in which the blocks have their new names."""
+    modules = frozenset(name.rpartition(".")[0] for name in tensors)
+    lists = block_lists(found.numberings, found.containers)
+    outside = frozenset(
+        module for module in modules if not any(module.startswith(f"{path}.") for path in lists)
+    )
+    names = BlockNames(lists, outside, found.num_blocks, removal)
+    documents = {
+        name: rename_blocks(_read_document(folder / name), names, name)
+        for name in QUANTIZATION_FILES
+        if (folder / name).is_file()
+    }
+    return rename_in_quantization(found.config, names), documents
+
+
+def _read_document(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except FileError as error:
+        raise ModelError(f"{path.name} is broken: {error.what}", where=error.where) from error
+
+
+_EXTRA_COUNTS = ("num_nextn_predict_layers", "num_mtp_layers", "mtp_num_layers")
+
+
+def _without_extra_blocks(
+    config: Section, found: ProbedStack, changes: KeyChanges
+) -> tuple[Section, tuple[str, ...]]:
+    """Drop the heads that predict further tokens, which are numbered as blocks beyond the last.
+
+    They were trained on the last block's output and no model of transformers uses them.
+    """
+    if not changes.extra:
+        return config, ()
+    numbers = {number for key in changes.extra for number in _numbers(key, found.numberings)}
+    count = CountField.parse(found.config_path)
+    section = count.chain(config)[-1]
+    field = next((name for name in _EXTRA_COUNTS if section.get(name)), None)
+    expected = section[field] if field else 0
+    if field is None or len(numbers) != expected:
+        raise ModelError(
+            f"config.json counts {found.num_blocks} blocks, but the weights have "
+            f"{found.num_blocks + len(numbers)}",
+            where=changes.extra[0],
+            mend="check that config.json and the weights belong together",
+        )
+    section[field] = 0
+    note = (
+        f"the {len(numbers)} extra blocks that predict further tokens ({field}) are left out: "
+        "they were trained on the whole model"
+    )
+    return config, (note,)
+
+
+def _numbers(key: str, numberings: Iterable[Numbering]) -> set[int]:
+    return {block for one in numberings if (block := one.block(key)) is not None}
+
+
+def _name(source: str | Path, folder: Path) -> str:
+    path = Path(source).expanduser()
+    return folder.resolve().name if path.is_dir() else str(source)

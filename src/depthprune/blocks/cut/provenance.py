@@ -1,0 +1,43 @@
+"""Where a smaller checkpoint comes from: the content of its `depthprune.json`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from depthprune import __version__
+from depthprune.blocks.cut.plan import CutPlan
+
+PROVENANCE_NAME = "depthprune.json"
+
+
+def provenance(plan: CutPlan, fingerprint: str, command: str | None) -> dict[str, Any]:
+    """Return what made the checkpoint, out of what, and which blocks of it are left.
+
+    Args:
+        plan: of the cut.
+        fingerprint: of the whole checkpoint, see `model_fingerprint`.
+        command: that was run.
+    """
+    return {
+        "depthprune": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "source": {
+            "name": plan.name,
+            "fingerprint": fingerprint,
+            "num_blocks": plan.num_blocks,
+            "tensor_bytes": plan.bytes_before,
+        },
+        "part": plan.part,
+        "count": plan.config_path,
+        "removed": list(plan.removal),
+        "original_indices": list(plan.kept),
+        "num_blocks": len(plan.kept),
+        "tensor_bytes": plan.bytes_after,
+        "changed_fields": [
+            {"field": change.path, "before": change.before, "after": change.after}
+            for change in plan.fields
+        ],
+        "notes": list(plan.notes),
+    }

@@ -1,0 +1,149 @@
+"""Safetensors files as bytes: where each tensor lies, and the header of a new file.
+
+The format: 8 bytes with the length of the header (little-endian), the header (JSON), the tensors
+without gaps. https://huggingface.co/docs/safetensors
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from depthprune.base.errors import FileError, ModelError
+from depthprune.blocks.cut.stored import DTYPE_BITS, PIECE, num_bytes
+
+LONGEST_HEADER = 100 * 10**6
+"""Bytes of a header that the safetensors library reads at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileTensor:
+    """A tensor that lies in a file as one range of bytes.
+
+    Attributes:
+        name: its key in the checkpoint.
+        dtype: a key of `DTYPE_BITS`.
+        shape: of the tensor.
+        file: where it lies.
+        start: of the range, in bytes from the start of the file.
+        length: of the range.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path
+    start: int
+    length: int
+
+    @property
+    def storage(self) -> str:
+        """What identifies its bytes."""
+        return f"{self.file}:{self.start}:{self.length}"
+
+    def pieces(self, size: int = PIECE) -> Iterator[bytes]:
+        """Yield the bytes, at most `size` at once; raises FileError when the file ends early."""
+        left = self.length
+        try:
+            with self.file.open("rb", buffering=0) as file:
+                file.seek(self.start)
+                while left:
+                    piece = file.read(min(size, left))
+                    if not piece:
+                        raise FileError("the file ends in the middle of a tensor", where=self.place)
+                    left -= len(piece)
+                    yield piece
+        except OSError as error:
+            raise FileError(f"cannot read: {error.strerror or error}", where=self.place) from error
+
+    @property
+    def place(self) -> str:
+        """File and name, for messages."""
+        return f"{self.file}, {self.name}"
+
+
+def read_safetensors(path: Path) -> dict[str, FileTensor]:
+    """Return the tensors of a safetensors file by name, in the order of their bytes.
+
+    Only the header is read.
+
+    Raises:
+        ModelError: the file is truncated or damaged; names it.
+        FileError: it cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(8)
+            if len(start) < 8:
+                raise _damaged(path, f"it has {size} bytes, too few for a header")
+            (length,) = struct.unpack("<Q", start)
+            if length > LONGEST_HEADER:
+                raise _damaged(path, "its header is no safetensors header")
+            if 8 + length > size:
+                raise _damaged(path, f"it is truncated: {size} bytes end within its header")
+            header = file.read(length)
+    except OSError as error:
+        raise FileError(f"cannot read: {error.strerror or error}", where=str(path)) from error
+    try:
+        entries = json.loads(header)
+        tensors = [
+            _tensor(path, name, entry, 8 + length)
+            for name, entry in entries.items()
+            if name != "__metadata__"
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _damaged(path, f"bad header ({error})") from error
+    tensors.sort(key=lambda tensor: (tensor.start, tensor.length))
+    end = 8 + length
+    for tensor in tensors:
+        if tensor.start != end:
+            raise _damaged(path, f"{tensor.name} does not begin where the tensor before it ends")
+        end = tensor.start + tensor.length
+    if end > size:
+        raise _damaged(path, f"it is truncated: {size} bytes, where its header promises {end}")
+    if end < size:
+        raise _damaged(path, f"it has {size} bytes, where its header promises {end}")
+    return {tensor.name: tensor for tensor in tensors}
+
+
+def make_header(tensors: Iterable[tuple[str, str, tuple[int, ...]]]) -> bytes:
+    """Return the first bytes of a file that holds tensors (name, dtype, shape) in this order.
+
+    As the safetensors library writes it: metadata first, padded with spaces to 8 bytes.
+    """
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for name, dtype, shape in tensors:
+        end = offset + num_bytes(dtype, shape)
+        entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, end]}
+        offset = end
+    header = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header
+
+
+def _tensor(path: Path, name: str, entry: dict[str, Any], data: int) -> FileTensor:
+    dtype, shape = entry["dtype"], tuple(entry["shape"])
+    first, end = entry["data_offsets"]
+    if dtype not in DTYPE_BITS:
+        raise ModelError(
+            f"{name} is of the number type {dtype!r}, which is not known",
+            where=str(path),
+            mend="a newer depthprune may know it",
+        )
+    if not all(type(size) is int and size >= 0 for size in (*shape, first, end)):
+        raise ValueError(f"{name} has no proper shape or place")
+    if end - first != num_bytes(dtype, shape):
+        raise ValueError(f"{name} takes {end - first} bytes, its shape {num_bytes(dtype, shape)}")
+    return FileTensor(name, dtype, shape, path, data + first, end - first)
+
+
+def _damaged(path: Path, why: str) -> ModelError:
+    return ModelError(
+        f"{path.name} is damaged: {why}", where=str(path), mend="download the checkpoint again"
+    )
