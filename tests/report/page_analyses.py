@@ -1,49 +1,86 @@
-"""Analyses that the documents are tested on: published results, and small ones made by hand."""
+"""Analyses made by hand, for tests of the interactive page."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from depthprune.analysis.analyse import analyse
-from depthprune.analysis.collect import read_result_set
+from depthprune.analysis.dataset import DatasetMeasurements
+from depthprune.analysis.find import find
+from depthprune.analysis.recommend import recommend
+from depthprune.analysis.result_set import ResultSet
+from depthprune.analysis.table import drop_table
 from depthprune.analysis.whole import Analysis
-from tests.analysis.results import PUBLISHED, Cells, result_set, results
-from tests.measurements import dataset
+from depthprune.base.removal import Removal
+from tests.analysis.results import result_set
+from tests.measurements import measurement
 
-BEAM = PUBLISHED / "exp3_beam_search_multi_dataset"
+Cells = Mapping[Removal, Sequence[float | None]]
 
-
-@cache
-def published() -> Analysis:
-    """Return the analysis of the published results: 16 blocks, eight datasets."""
-    return analyse(read_result_set(BEAM), max_drop=0.05, speedup=1.2, params=0.85)
-
-
-@cache
-def both_splits() -> Analysis:
-    """Return the same with the comparisons of training against validation."""
-    return analyse(read_result_set(PUBLISHED))
-
-
-def made(cells: Cells, *, num_blocks: int = 6, **options: Any) -> Analysis:
-    """Return the analysis of drops written down by hand, one entry per dataset."""
-    return analyse(results(cells, num_blocks=num_blocks), **options)
+CELLS: Cells = {
+    (0,): [0.60, 0.70, 0.50],
+    (1,): [0.02, 0.04, 0.03],
+    (2,): [0.05, 0.01, 0.06],
+    (3,): [0.10, 0.12, None],
+    (4,): [-0.01, 0.02, 0.02],
+    (1, 2): [0.06, 0.05, 0.10],
+    (1, 4): [0.01, 0.05, None],
+    (2, 4): [0.03, None, None],  # one dataset only: never ranked
+    (2, 3): [0.20, 0.18, None],
+    (1, 2, 4): [0.08, 0.09, 0.11],
+}
+"""Six blocks, three datasets; block 5 was never measured."""
 
 
-def with_samples() -> Analysis:
-    """Return an analysis of two datasets whose scores per sample are known."""
-    answers = {(0,): [0, 0, 0, 0], (1,): [1, 1, 0, 1], (2,): [1, 0, 1, 1], (1, 2): [1, 0, 0, 1]}
-    datasets = [dataset(name, [1, 1, 1, 1], answers) for name in ("first", "second")]
-    return analyse(result_set(datasets, num_blocks=4))
+def analysed(results: ResultSet) -> Analysis:
+    """Return everything about a result set."""
+    table = drop_table(results.datasets, results.num_blocks)
+    return Analysis(results, table, find(results, table=table), recommend(results, table=table))
 
 
-def one_dataset() -> Analysis:
-    """Return an analysis of a single dataset of unknown type, without numbers of samples."""
-    return made({(0,): [0.7], (1,): [0.01], (2,): [0.02], (1, 2): [0.05], (1, 3): [-0.01]})
+def results_of(
+    cells: Cells, *, names: Sequence[str] = (), num_blocks: int = 6, model: str = "tiny"
+) -> ResultSet:
+    """Return results with these drops, one entry per dataset; None is a cell not measured."""
+    width = len(next(iter(cells.values())))
+    datasets = []
+    for column, name in enumerate(names or [f"set_{place}" for place in range(width)]):
+        measured = {
+            removal: replace(
+                measurement(removal, 0.9 - drop, name), stated_drop=drop, num_samples=500
+            )
+            for removal, row in cells.items()
+            if (drop := row[column]) is not None
+        }
+        unpruned = replace(measurement((), 0.9, name), accuracy=0.9, num_samples=500)
+        task_type = ("VQA", "Captioning")[column % 2]
+        datasets.append(DatasetMeasurements(name, task_type, unpruned, measured))
+    return replace(result_set(datasets, num_blocks=num_blocks), model=model)
 
 
-def many_blocks() -> Analysis:
-    """Return an analysis of 80 blocks of which up to 30 go."""
-    cells = {tuple(range(1, 1 + number)): [0.001 * number] * 3 for number in range(1, 31)}
-    return made({(0,): [0.8, 0.8, 0.8]} | cells, num_blocks=80)
+def small() -> Analysis:
+    """Return the analysis of `CELLS`."""
+    return analysed(results_of(CELLS))
+
+
+def large(num_blocks: int = 80, num_datasets: int = 50, combinations: int = 900) -> Analysis:
+    """Return an analysis of many blocks and datasets, with holes."""
+    cells: dict[Removal, list[float | None]] = {
+        (block,): [
+            None if (block + column) % 19 == 0 else (block * 7 + column) % 23 / 200
+            for column in range(num_datasets)
+        ]
+        for block in range(num_blocks)
+    }
+    for number in range(combinations):
+        row = number // 9
+        blocks = {number * 3 % num_blocks, row % num_blocks, (row + 40) % num_blocks}
+        cells.setdefault(
+            tuple(sorted(blocks)),
+            [
+                None if (number + column) % 3 == 0 else (number * 5 + column) % 31 / 100
+                for column in range(num_datasets)
+            ],
+        )
+    names = [f"benchmark_with_a_long_name_{column}" for column in range(num_datasets)]
+    return analysed(results_of(cells, names=names, num_blocks=num_blocks, model="large"))

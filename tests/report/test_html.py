@@ -18,9 +18,9 @@ from depthprune.report.html import render_report, write_report
 from depthprune.report.html.data import equal_shares, page_data, shown_combinations
 from depthprune.report.html.page import embedded_json
 from depthprune.report.html.text import points, rho, signed, stars
-from tests.analysis.results import cells
+from tests.analysis.results import cells, result_set
 from tests.measurements import dataset
-from tests.report.page_analyses import CELLS, analysed, large, result_set, results_of, small
+from tests.report.page_analyses import CELLS, analysed, large, results_of, small
 
 COLUMNS = [
     "removal",
