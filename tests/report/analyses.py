@@ -33,8 +33,9 @@ def made(cells: Cells, *, num_blocks: int = 6, **options: Any) -> Analysis:
 
 def with_samples() -> Analysis:
     """Return an analysis of two datasets whose scores per sample are known."""
-    answers = {(0,): [0, 0, 0, 0], (1,): [1, 1, 0, 1], (2,): [1, 0, 1, 1], (1, 2): [1, 0, 0, 1]}
-    datasets = [dataset(name, [1, 1, 1, 1], answers) for name in ("first", "second")]
+    wrong = {(0,): 40, (1,): 1, (2,): 2, (1, 2): 8, (3,): 0}
+    answers = {removal: [0] * number + [1] * (40 - number) for removal, number in wrong.items()}
+    datasets = [dataset(name, [1] * 40, answers) for name in ("first", "second")]
     return analyse(result_set(datasets, num_blocks=4))
 
 

@@ -20,8 +20,8 @@ from depthprune.report.documents import (
     select_command,
     write_documents,
 )
-from depthprune.report.documents.inputs import problem_lines, scope_line
 from depthprune.report.documents.pictures import FIGURES, Pictures, write_pictures
+from depthprune.report.inputs import problem_lines, scope_line
 from depthprune.report.language import Lang, translator
 from depthprune.report.recommendations import (
     essential_parts,

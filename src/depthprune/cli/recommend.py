@@ -20,7 +20,7 @@ from depthprune.cli.options import Language
 from depthprune.cli.scores import AsJson, show
 from depthprune.importance.score_files import check_output
 from depthprune.report.documents import recommendations_value
-from depthprune.report.documents.inputs import problem_lines, scope_line
+from depthprune.report.inputs import problem_lines, scope_line
 from depthprune.report.language import translator
 from depthprune.report.recommendations import recommendation_parts
 

@@ -10,8 +10,7 @@ from rich.table import Table
 
 from depthprune.analysis.findings import DatasetResponse, Distribution, Pair
 from depthprune.analysis.whole import Analysis
-from depthprune.report.documents.inputs import samples_by_dataset
-from depthprune.report.documents.pairwise import ends
+from depthprune.report.inputs import samples_by_dataset
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.recommendations import compact_table, samples_text
 from depthprune.report.tables import percent
@@ -23,6 +22,9 @@ CONSISTENT = 0.9
 """From this Spearman's rho on, two orders of blocks are called consistent."""
 
 NUMBERS_WIDE = 4
+
+ENDS = 5
+"""Pairs that are listed as the most and the least alike."""
 
 
 def response_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
@@ -169,6 +171,13 @@ def agreement_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableTyp
             _least({block: one.validation_scores[block] for block in common}),
         )
     return [sentence.format(consistent=consistent, n=len(found)), table]
+
+
+def ends(pairs: Sequence[Pair], count: int = ENDS) -> tuple[list[Pair], list[Pair]]:
+    """Return the most and the least alike pairs, the extreme ones first; none is in both."""
+    defined = [one for one in pairs if one.pearson is not None]
+    alike = defined[:count]
+    return alike, defined[len(alike) :][-count:][::-1]
 
 
 def _best_table(

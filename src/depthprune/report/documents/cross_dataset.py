@@ -11,8 +11,8 @@ from depthprune.analysis.combinations import Combination, table_combinations
 from depthprune.analysis.table import DropTable
 from depthprune.analysis.whole import Analysis
 from depthprune.base.removal import format_removal
-from depthprune.report.documents.inputs import samples_by_dataset
 from depthprune.report.documents.values import combination_value, distribution_value, number
+from depthprune.report.inputs import samples_by_dataset
 
 BEST = 10
 """Combinations of each number removed that are listed as the best ones."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from depthprune.analysis.findings import Pair
 from depthprune.analysis.whole import Analysis
+from depthprune.report.dataset_findings import ends
 from depthprune.report.documents.values import distribution_value, number
-
-ENDS = 5
-"""Pairs that are listed as the most and the least alike."""
 
 
 def pairwise_value(analysis: Analysis) -> dict[str, Any]:
@@ -32,13 +29,6 @@ def pairwise_value(analysis: Analysis) -> dict[str, Any]:
             for group in found.pair_groups
         },
     }
-
-
-def ends(pairs: Sequence[Pair], number: int = ENDS) -> tuple[list[Pair], list[Pair]]:
-    """Return the most and the least alike pairs, the extreme ones first; none is in both."""
-    defined = [one for one in pairs if one.pearson is not None]
-    alike = defined[:number]
-    return alike, defined[len(alike) :][-number:][::-1]
 
 
 def _pair(one: Pair) -> dict[str, Any]:

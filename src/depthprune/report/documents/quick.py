@@ -7,8 +7,8 @@ from shlex import quote
 
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.whole import Analysis
-from depthprune.report.documents.inputs import scope_line
 from depthprune.report.documents.recommended import SCORES
+from depthprune.report.inputs import scope_line
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.recommendations import (
     adjusted_lines,

@@ -6,8 +6,8 @@ from rich.console import RenderableType
 
 from depthprune.analysis.whole import Analysis
 from depthprune.report.dataset_findings import pair_parts, response_parts, specific_best_parts
-from depthprune.report.documents.inputs import input_table, problem_lines, scope_line
 from depthprune.report.findings import distribution_parts, finding_parts
+from depthprune.report.inputs import input_table, problem_lines, scope_line
 from depthprune.report.language import Lang, translator
 from depthprune.report.recommendations import (
     ranking_table,

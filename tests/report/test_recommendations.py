@@ -1,0 +1,229 @@
+"""Specification of what people read about recommendations."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+from depthprune.analysis.whole import Analysis
+from depthprune.report.language import Lang
+from depthprune.report.recommendations import (
+    adjusted_lines,
+    coverage_stars,
+    essential_parts,
+    level_lines,
+    recommendation_parts,
+    stepwise_parts,
+    target_lines,
+)
+from depthprune.report.tables import as_text
+from tests.analysis.results import PUBLISHED
+from tests.report.analyses import made, many_blocks, one_dataset, published, with_samples
+
+EXPECTED: Mapping[str, Any] = json.loads((PUBLISHED / "expected.json").read_text())
+
+
+def text(analysis: Analysis, lang: Lang = "en", width: int = 100) -> str:
+    return as_text(recommendation_parts(analysis.recommendations, lang=lang), width)
+
+
+def flat(analysis: Analysis) -> str:
+    """Return the text with its line breaks as spaces."""
+    return " ".join(text(analysis).split())
+
+
+def rows(part: str) -> list[list[str]]:
+    """Return the cells of the lines of a table."""
+    return [re.split(r" {2,}", line.strip()) for line in part.splitlines()]
+
+
+def section(whole: str, start: str, end: str) -> str:
+    return whole[whole.index(start) : whole.index(end)]
+
+
+@pytest.mark.parametrize(
+    ("coverage", "total", "stars"),
+    [
+        (8, 8, "★★★★"),
+        (7, 8, "★★★☆"),
+        (2, 8, "★☆☆☆"),
+        (1, 8, "☆☆☆☆"),
+        (1, 1, "★★★★"),
+        (2, 3, "★★☆☆"),
+    ],
+)
+def test_one_star_for_each_full_quarter_of_the_datasets(
+    coverage: int, total: int, stars: str
+) -> None:
+    assert coverage_stars(coverage, total) == stars
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["1", "15", "4", "3.09", "3.15", "8/8 ★★★★", "8000", "3.09"],
+        ["2", "14", "4, 13", "5.41", "4.43", "7/8 ★★★☆", "7000"],
+        ["3", "13", "4, 10, 13", "7.53", "8.73", "2/8 ★☆☆☆", "2000"],
+        ["4", "12", "2, 4, 10, 13", "18.36", "18.90", "2/8 ★☆☆☆", "2000"],
+    ],
+)
+def test_the_published_path_has_its_drops_std_and_coverage(row: list[str]) -> None:
+    shown = rows(section(text(published()), "Stepwise:", "Robust:"))
+    assert row in [cells[: len(row)] for cells in shown]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["1 → 2", "13", "2.32"],
+        ["2 → 3", "10", "2.12"],
+        ["3 → 4", "2", "10.83 !", "10.83", "2"],
+    ],
+)
+def test_the_published_increments_are_shown_and_the_jump_is_marked(row: list[str]) -> None:
+    shown = rows(section(text(published()), "What each step adds", "Robust:"))
+    assert row in [cells[: len(row)] for cells in shown]
+
+
+@pytest.mark.parametrize("number", EXPECTED["independent"])
+def test_the_independent_best_five_of_each_number_are_shown(number: str) -> None:
+    shown = section(text(published()), "Independent best", "Stepwise:")
+    blocks = re.findall(r"^ (?: +\d +\d+|) +((?:\d+, )*\d+) +\d+\.\d\d +\d", shown, re.MULTILINE)
+    expected = [", ".join(map(str, removal)) for removal in EXPECTED["independent"][number]]
+    start = 5 * (int(number) - 1)
+    assert blocks[start : start + 5] == expected
+
+
+def test_the_robust_best_and_what_is_left_out() -> None:
+    shown = section(text(published()), "Robust:", "For three appetites")
+    for blocks in ("2, 12", "2, 4, 7", "3, 4, 13, 14"):
+        assert blocks in shown
+    assert "13 measured on fewer than 3 datasets" in " ".join(shown.split())
+
+
+def test_each_level_has_a_reason() -> None:
+    lines = level_lines(published().recommendations)
+    assert [line.split(":")[0].strip() for line in lines] == [
+        "conservative",
+        "Why",
+        "balanced",
+        "Why",
+        "aggressive",
+        "Why",
+    ]
+    assert "within 7.57 points: its mean plus std is 7.09" in lines[1]
+    assert "jumps (by 10.83 points at 4 blocks)" in lines[3]
+
+
+def test_block_0_must_stay_with_the_evidence() -> None:
+    (line,) = essential_parts(published().recommendations)
+    assert line.startswith("Block 0: drop 62.70 points, std 14.00, 8 of 8 datasets ★★★★, n = 8000")
+    assert "okvqa (83.36 points)" in line
+
+
+def test_without_single_blocks_nothing_is_known_of_what_must_stay() -> None:
+    (line,) = essential_parts(made({(1, 2): [0.1, 0.1]}).recommendations)
+    assert line.startswith("Unknown")
+
+
+def test_a_harmless_stack_has_no_block_that_must_stay() -> None:
+    (line,) = essential_parts(made({(1,): [0.1, 0.1]}).recommendations)
+    assert line.startswith("None")
+
+
+def test_a_warning_stands_where_adjusted_drops_name_another_winner() -> None:
+    (line,) = adjusted_lines(published().recommendations)
+    assert line.startswith("Warning, 2 removed: the plain mean favours 2, 10 (2/8 ★☆☆☆, n = 2000")
+    assert "12, 14 costs less" in line
+
+
+def test_agreement_of_plain_and_adjusted_drops_is_said() -> None:
+    (line,) = adjusted_lines(made({(1,): [0.1, 0.1]}).recommendations)
+    assert "same winners" in line
+
+
+def test_datasets_without_common_removals_cannot_be_adjusted() -> None:
+    cells = {(1,): [0.1, None], (2,): [None, 0.2]}
+    found = made(cells, min_coverage=1).recommendations
+    assert adjusted_lines(found) == ["The drops cannot be adjusted for the datasets."]
+    assert "groups that share no measured removal" in text(made(cells, min_coverage=1))
+
+
+def test_targets_say_what_reaches_them() -> None:
+    drop, speed, size = target_lines(published().recommendations)
+    assert drop.startswith("drop of at most 5.00 points: remove 2 of 16 blocks (2, 10)")
+    assert "about 1.23 times as fast" in speed
+    assert "81.2 % of the blocks stay (parameters unknown)" in size
+
+
+def test_a_target_that_nothing_reaches() -> None:
+    (line,) = target_lines(made({(1,): [0.1, 0.1]}, max_drop=0.01).recommendations)
+    assert line == "drop of at most 1.00 points: not to be met with what was measured"
+
+
+def test_it_is_said_when_no_superset_was_measured() -> None:
+    found = made({(1,): [0.1, 0.1], (2, 3): [0.2, 0.2]}).recommendations
+    assert "No superset of the last step with 2 blocks" in as_text(stepwise_parts(found))
+
+
+def test_there_is_no_path_without_single_blocks() -> None:
+    found = made({(2, 3): [0.2, 0.2]}).recommendations
+    assert "there is no path" in as_text(stepwise_parts(found))
+
+
+def test_levels_that_nothing_fulfils_say_so() -> None:
+    lines = level_lines(made({(2, 3): [0.6, 0.6]}).recommendations)
+    assert "nothing fulfils the condition" in lines[0]
+
+
+def test_the_balanced_choice_may_end_before_a_block_that_must_stay() -> None:
+    found = made({(1,): [0.1, 0.1], (0,): [0.7, 0.7], (0, 1): [0.11, 0.11]}).recommendations
+    assert "before a block goes that must stay" in level_lines(found)[3]
+
+
+def test_intervals_are_shown_where_scores_per_sample_are_known() -> None:
+    shown = text(with_samples())
+    assert "95% interval" in shown
+    assert re.search(r"\[-?\d+\.\d, -?\d+\.\d\]", shown)
+    assert "its interval ends at" in shown
+    assert "95% interval" not in section(text(published()), "Independent", "Left out")
+
+
+def test_a_single_dataset_has_no_std_and_is_warned_of() -> None:
+    shown = text(one_dataset())
+    assert "only one dataset was measured" in shown
+    assert ["1", "5", "1", "1.00", "-", "1/1 ★★★★", "-", "1.00"] in rows(shown)
+    assert "n unknown" in shown
+
+
+def test_a_path_over_an_end_of_the_stack_names_the_option() -> None:
+    assert "--protect none" in flat(made({(0,): [0.1, 0.1]}))
+
+
+def test_nothing_ranked_is_said_and_no_error() -> None:
+    shown = flat(made({(1,): [0.1, None], (1, 2): [-0.1, -0.1]}))
+    assert "nothing can be recommended" in shown
+    assert "none ranked" in shown
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("analysis", [published, with_samples, one_dataset, many_blocks])
+def test_it_fits_and_nothing_is_cut_off(
+    analysis: Callable[[], Analysis], width: int, lang: Lang
+) -> None:
+    shown = text(analysis(), lang, width)
+    assert max(map(cell_len, shown.splitlines())) <= width
+    assert "…" not in shown
+
+
+def test_chinese_is_chinese() -> None:
+    shown = text(published(), "zh")
+    assert "独立最优" in shown
+    assert "绝不能移除的块" in shown
+    assert not re.search(r"\b(points|blocks|datasets|removed|Warning)\b", shown)
