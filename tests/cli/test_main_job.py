@@ -146,11 +146,11 @@ def test_the_demo_is_one_search_over_all_eight_tasks(
 ) -> None:
     seen = {}
 
-    def fake_search(request):  # type: ignore[no-untyped-def]
-        seen["request"] = request
+    def stop(requests):  # type: ignore[no-untyped-def]
+        (seen["request"],) = requests
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("depthprune.cli.run.search_model", fake_search)
+    monkeypatch.setattr("depthprune.cli.run.get_ready", stop)
     stopped = program("demo", "--output", tmp_path / "demo")
     assert stopped.code == 130
     assert "run the same command again" in stopped.err

@@ -13,7 +13,8 @@ from depthprune.blocks import find_stack, load_model
 from depthprune.importance.proxies import PROXIES, ProxyScores
 from depthprune.importance.proxies.agreement import agreement_with_drops, best_runs
 from depthprune.importance.proxies.files import kept_proxy, proxy_file, write_proxy
-from depthprune.search.pipeline import load_splits, model_record
+from depthprune.search.model import model_record
+from depthprune.search.pipeline import load_splits
 from depthprune.study import ModelRecord, Study
 from depthprune.tasks import get_task, load_split
 from depthprune.tasks.demo import MODEL_PATH

@@ -60,7 +60,7 @@ def requested(program: Program, monkeypatch: pytest.MonkeyPatch):  # type: ignor
         raise Asked(request)
 
     monkeypatch.setattr("depthprune.cli.measure.search_model", stop)
-    monkeypatch.setattr("depthprune.cli.run.search_model", stop)
+    monkeypatch.setattr("depthprune.cli.run.get_ready", lambda requests: stop(requests[0]))
 
     def ask(*arguments: object) -> SearchRequest:
         from depthprune.cli.app import main
@@ -201,6 +201,25 @@ def test_a_run_goes_through_every_stage_and_does_nothing_twice(
     assert value["merge"] == merged
 
 
+def test_the_model_is_loaded_once_for_all_stages(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from depthprune import blocks
+
+    loaded = []
+    load = blocks.load_model
+
+    def counted(source: str, **options: object) -> object:
+        loaded.append(source)
+        return load(source, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("depthprune.blocks.load_model", counted)
+    text = SMALL.replace("[demo_okvqa, demo_doc_qa]", "demo_okvqa").replace("merge:\n", "")
+    done = program("run", study_file(tmp_path, text))
+    assert done.code == 0, done.err
+    assert len(loaded) == 1
+
+
 PROFILE = """
 model: {source: demo}
 tasks: demo_okvqa
@@ -278,7 +297,17 @@ MODEL = "model: {source: demo}\n"
         (MODEL + "search:\n  protect: [1, 1]\n", ("'search.protect'", "twice", "line 3")),
         (
             MODEL + "tasks: demo_okvqa\nnum_samples: 2\nsearch: {protect: [99]}\n",
-            ("block 99", "16 blocks"),
+            ("block 99", "16 blocks", "line 4, search.protect"),
+        ),
+        (
+            MODEL + "tasks: demo_okvqa\nnum_samples: 2\nprofile:\n"
+            "search:\n  max_blocks_to_remove: 16\n",
+            ("16 blocks cannot be removed", "line 6, search.max_blocks_to_remove"),
+        ),
+        (
+            MODEL + "tasks: demo_okvqa\nnum_samples: 2\nprofile:\n"
+            "search: {strategy: exhaustive, exhaustive_limit: 9}\n",
+            ("136 removals", "line 5, search.exhaustive_limit"),
         ),
         (MODEL + "search:\n  warm_start: magic\n", ("'magic'", "line 3, search.warm_start")),
         (

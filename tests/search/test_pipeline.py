@@ -19,8 +19,9 @@ from depthprune.search.groups import (
     weights_by_key,
 )
 from depthprune.search.joint import SplitGroup, group_splits
+from depthprune.search.model import ModelOptions
 from depthprune.search.options import SearchOptions
-from depthprune.search.pipeline import ModelOptions, SearchRequest, check_request
+from depthprune.search.pipeline import SearchRequest, check_request
 from depthprune.tasks.task import TaskSplit
 from tests.search.fakes import FakeEvaluator, make_split, open_study
 from tests.search.landscapes import rugged

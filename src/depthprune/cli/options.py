@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.report.language import Lang
-from depthprune.search.pipeline import ModelOptions
+from depthprune.search.model import ModelOptions
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.registry import find_tasks, list_tasks, place_task
 from depthprune.tasks.task import Task

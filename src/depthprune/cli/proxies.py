@@ -27,7 +27,8 @@ from depthprune.importance.proxies.description import check_names
 from depthprune.importance.proxies.files import PROXIES_FOLDER, kept_proxy, write_proxy
 from depthprune.report.language import translator
 from depthprune.report.proxies import SplitProxies, proxies_parts, proxies_value
-from depthprune.search.pipeline import ModelOptions, load_splits, model_record
+from depthprune.search.model import ModelOptions, model_record
+from depthprune.search.pipeline import load_splits
 from depthprune.study import ModelRecord, Study
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.task import TaskSplit

@@ -19,7 +19,7 @@ from depthprune.importance.sources import DatasetScores, SplitScores
 from depthprune.report.importance import comparison_parts, comparison_value, merge_parts
 from depthprune.report.language import Lang
 from depthprune.report.tables import as_text
-from depthprune.search.pipeline import SearchOutcome, search_model
+from depthprune.search.pipeline import SearchOutcome, get_ready, run_search
 from depthprune.study import Study
 
 MERGED = "merged_importance.json"
@@ -77,9 +77,12 @@ def run_study(
     lang = lang or study.content.lang
     summary: list[RenderableType] = []
     value: dict[str, Any] = {}
-    for stage, request in study.requests(output, num_samples).items():
-        outcome = search_model(request)
-        limits = study.search
+    requests = study.requests(output, num_samples)
+    # All stages: a search that cannot be is refused before hours of profiling, not after them.
+    ready = study.blame(lambda: get_ready(list(requests.values())))
+    limits = study.search
+    for stage, one in zip(requests, ready, strict=True):
+        outcome = run_search(one)
         parts, value[stage] = findings(
             outcome,
             min_coverage=limits.min_coverage,

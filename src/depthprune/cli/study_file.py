@@ -221,7 +221,7 @@ class StudyFile:
         Raises:
             DepthpruneError: there is no such task, or options do not fit each other.
         """
-        search = self._blame(
+        search = self._about_tasks(
             lambda: search_request(
                 self.model,
                 output=self.folder() if output is None else output,
@@ -244,11 +244,11 @@ class StudyFile:
                 warm_start=None,
             )
         if self.content.search is not None:
-            self._blame(lambda: check_request(search))
+            self._about_tasks(lambda: check_request(search))
             requests["search"] = search
         if self.content.merge is not None and self.content.merge.dataset_weights:
             weights = _as_options(self.content.merge.dataset_weights)
-            self._blame(lambda: parse_weights(weights, [task.name for task in search.tasks]))
+            self._about_tasks(lambda: parse_weights(weights, [task.name for task in search.tasks]))
         return requests
 
     def merge(self, datasets: Sequence[DatasetScores]) -> Merged:
@@ -260,7 +260,7 @@ class StudyFile:
         section = self.content.merge or MergeSection()
         given = _as_options(section.dataset_weights)
         weights = parse_weights(given, [one.dataset for one in datasets]) if given else None
-        return self._blame(
+        return self._about_tasks(
             lambda: merge_scores(
                 datasets,
                 method=section.method,
@@ -269,22 +269,33 @@ class StudyFile:
             )
         )
 
-    def _blame(self, do: Callable[[], _Value]) -> _Value:
+    def blame(self, do: Callable[[], _Value]) -> _Value:
         """Return what `do` returns; an error about an option names the field and its line instead.
 
-        An error that names no place is about the tasks.
+        An error about anything else stays as it is.
         """
         try:
             return do()
         except DepthpruneError as error:
-            where = error.where or "--task"
-            if not where.startswith("--"):
-                raise
+            where = error.where or ""
             field = FIELD_OF_OPTION.get(where.removeprefix("--").replace("-", "_"))
-            if field is None:
+            if field is None or not where.startswith("--"):
                 raise
             place = f"{self.file.place(field)}, {'.'.join(field)}"
             raise type(error)(error.what, where=place, mend=error.mend) from error
+
+    def _about_tasks(self, do: Callable[[], _Value]) -> _Value:
+        """Do the same for what is about the tasks wherever an error names no place."""
+
+        def named() -> _Value:
+            try:
+                return do()
+            except DepthpruneError as error:
+                if error.where:
+                    raise
+                raise type(error)(error.what, where="--task", mend=error.mend) from error
+
+        return self.blame(named)
 
     def _beside(self, path: Path) -> Path:
         """Return a path that is relative to the folder of the file."""

@@ -1,12 +1,11 @@
-"""The main job: load tasks and model, open the study, search on every split, write the files."""
+"""The main job: get tasks and model ready, search on every split, write the files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 from depthprune.base.errors import DepthpruneError, MissingSplitError, TaskError
 from depthprune.base.files import check_can_make
@@ -23,51 +22,18 @@ from depthprune.search.groups import (
     weights_by_key,
 )
 from depthprune.search.joint import SplitGroup, check_joint, check_task_weights, group_splits
+from depthprune.search.model import ModelOptions, OpenModel, open_model
 from depthprune.search.options import SearchOptions
 from depthprune.search.runner import RunReport, split_record
 from depthprune.search.space import SearchSpace
 from depthprune.search.warm_start import check_proxy, seeds_of
-from depthprune.study import ModelRecord, Study
+from depthprune.study import Study
 from depthprune.study.views import check_views, write_views
 from depthprune.tasks.load import load_split
 from depthprune.tasks.task import Task, TaskSplit
 
-if TYPE_CHECKING:
-    from depthprune.blocks.models import LoadedModel
-    from depthprune.blocks.stack import Stack
-    from depthprune.evaluate.evaluator import Evaluator
-
 RESULTS = "results"
 """The folder inside a study that holds the documented result files."""
-
-
-@dataclass(frozen=True)
-class ModelOptions:
-    """Which model, and how it is run.
-
-    Attributes:
-        source: a folder in Hugging Face format, or a hub name.
-        name: what the study calls the model; None takes the last part of the source.
-        part: the stack to prune, see `blocks.find_stack`.
-        dtype: `auto`, `float32`, `bfloat16` or `float16`.
-        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
-        device_map: given to transformers, to spread a model over several devices.
-        batch_size: samples at once; halved when memory runs out.
-        trust_remote_code: whether code that comes with the checkpoint may run.
-        revision: of a hub model.
-        download: whether the hub may be asked for what the local cache lacks.
-    """
-
-    source: str
-    name: str | None = None
-    part: str = "text"
-    dtype: str = "auto"
-    device: str = "auto"
-    device_map: str | None = None
-    batch_size: int | Literal["auto"] = "auto"
-    trust_remote_code: bool = False
-    revision: str | None = None
-    download: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,27 +102,76 @@ class SearchOutcome:
     completions: Mapping[str, Completion] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ReadySearch:
+    """A search whose model and data are loaded, and whose limits fit the model.
+
+    Attributes:
+        request: what is asked for.
+        splits: of its tasks.
+        groups: what is searched by itself.
+        model: which several searches may share.
+        space: the removals that it may consider.
+    """
+
+    request: SearchRequest
+    splits: tuple[TaskSplit, ...]
+    groups: tuple[SplitGroup, ...]
+    model: OpenModel
+    space: SearchSpace
+
+
+def get_ready(requests: Sequence[SearchRequest]) -> list[ReadySearch]:
+    """Load what some searches of one model need, the model once; refuse what none can do.
+
+    What can be wrong with folders, data, blocks and limits of any of them is found here, before the
+    first measurement of the first of them.
+
+    Raises:
+        DepthpruneError: with what is wrong.
+    """
+    loaded = []
+    for request in requests:
+        weights = check_request(request)
+        check_can_make(request.folder)
+        splits = load_splits(request.tasks, request.splits, request.num_samples, request.seed)
+        groups = group_splits(splits, joint=request.joint, task_weights=weights)
+        loaded.append((request, tuple(splits), tuple(groups)))
+    model = open_model(requests[0].model)
+    ready = []
+    for request, of_splits, of_groups in loaded:
+        space = model.space(request.protect)
+        request.search.build(space, seed=request.seed)
+        ready.append(ReadySearch(request, of_splits, of_groups, model, space))
+    return ready
+
+
 def search_model(request: SearchRequest) -> SearchOutcome:
     """Measure all that the strategy asks for, on every split; run again to go on.
 
-    What can be wrong with folder, data and blocks is found before the first measurement. The
-    result files are written also when the search is interrupted.
+    What can be wrong with folder, data and blocks is found before the first measurement.
 
     Raises:
         DepthpruneError: with what is wrong; measurements that were finished are kept.
     """
-    weights = check_request(request)
-    check_can_make(request.folder)
-    splits = load_splits(request.tasks, request.splits, request.num_samples, request.seed)
-    groups = group_splits(splits, joint=request.joint, task_weights=weights)
-    loaded, stack = _load(request.model)
-    record = model_record(loaded, stack, request.model.name)
-    space = SearchSpace(stack.num_blocks, request.protect, _admissible_in(stack))
+    (ready,) = get_ready([request])
+    return run_search(ready)
+
+
+def run_search(ready: ReadySearch) -> SearchOutcome:
+    """Measure all that the strategy asks for, on every split; run again to go on.
+
+    The result files are written also when the search is interrupted.
+
+    Raises:
+        DepthpruneError: with what is wrong; measurements that were finished are kept.
+    """
+    request, model, space, groups = ready.request, ready.model, ready.space, ready.groups
     planned = request.search.build(space, seed=request.seed)
     with progress("measuring", sum(most_work(planned, group) for group in groups)) as bar:
-        evaluator = _evaluator(loaded, request.model, bar)
-        with Study.open(request.folder, model=record) as study:
-            keys = tuple(study.add_split(split_record(split)) for split in splits)
+        evaluator = model.evaluator(bar)
+        with Study.open(request.folder, model=model.record) as study:
+            keys = tuple(study.add_split(split_record(split)) for split in ready.splits)
             check_views(
                 study, request.folder / RESULTS, [(key, evaluator.settings) for key in keys]
             )
@@ -166,13 +181,15 @@ def search_model(request: SearchRequest) -> SearchOutcome:
             try:
                 for number, group in enumerate(groups, start=1):
                     bar.describe(f"{group_name(group)} ({number} of {len(groups)})")
-                    seeds = _seeds(request, loaded, record, space, group, evaluator.settings, bar)
+                    seeds = _seeds(ready, group, evaluator.settings, bar)
                     strategy = request.search.build(space, seeds, request.seed)
                     bar.grow(most_work(strategy, group) - most_work(planned, group))
                     report += search_group(strategy, study, group, evaluator, bar)
                     one_shot |= one_shot_by_key(strategy, study, group, evaluator.settings)
                 if request.complete:
-                    completions = complete_groups(request.complete, study, splits, evaluator, bar)
+                    completions = complete_groups(
+                        request.complete, study, ready.splits, evaluator, bar
+                    )
                     report = sum((one.report for one in completions.values()), start=report)
             except BaseException:
                 # What stopped the search is what the user must hear of, not that files failed too.
@@ -187,7 +204,7 @@ def search_model(request: SearchRequest) -> SearchOutcome:
         splits=keys,
         report=report,
         files=tuple(files),
-        inadmissible=_inadmissible(stack),
+        inadmissible=model.inadmissible(),
         search=request.search,
         joint=request.joint,
         weights=shares,
@@ -223,15 +240,10 @@ def check_request(request: SearchRequest) -> dict[str, float]:
 
 
 def _seeds(
-    request: SearchRequest,
-    loaded: LoadedModel,
-    model: ModelRecord,
-    space: SearchSpace,
-    group: SplitGroup,
-    settings: str,
-    bar: Progress,
+    ready: ReadySearch, group: SplitGroup, settings: str, bar: Progress
 ) -> tuple[Removal, ...]:
     """Return what the proxy that was asked for proposes for these splits."""
+    request, model = ready.request, ready.model
     if request.warm_start is None:
         return ()
 
@@ -242,12 +254,12 @@ def _seeds(
 
     return seeds_of(
         request.warm_start,
-        loaded,
+        model.loaded,
         group,
-        space,
-        request.search.most_removed(space),
+        ready.space,
+        request.search.most_removed(ready.space),
         request.folder,
-        model,
+        model.record,
         settings,
         part=request.model.part,
         batch_size=request.model.batch_size,
@@ -294,55 +306,3 @@ def load_splits(
     for absent in missing:
         logger.warning("%s; going on without it", absent.what)
     return list(loaded.values())
-
-
-def model_record(loaded: LoadedModel, stack: Stack, name: str | None = None) -> ModelRecord:
-    """Return what a study keeps about its model."""
-    blocks = loaded.model.get_submodule(stack.path)
-    return ModelRecord(
-        name=name or loaded.name,
-        fingerprint=loaded.fingerprint,
-        architecture=type(loaded.model).__name__,
-        num_blocks=stack.num_blocks,
-        stack=stack.path,
-        parameters=sum(tensor.numel() for tensor in loaded.model.parameters()),
-        block_parameters=tuple(
-            sum(tensor.numel() for tensor in block.parameters()) for block in blocks.children()
-        ),
-    )
-
-
-def _load(options: ModelOptions) -> tuple[LoadedModel, Stack]:
-    from depthprune.blocks import find_stack, load_model
-
-    loaded = load_model(
-        options.source,
-        dtype=options.dtype,
-        device=options.device,
-        device_map=options.device_map,
-        trust_remote_code=options.trust_remote_code,
-        revision=options.revision,
-        download=options.download,
-    )
-    return loaded, find_stack(loaded.model, options.part)
-
-
-def _evaluator(loaded: LoadedModel, options: ModelOptions, bar: Progress) -> Evaluator:
-    from depthprune.evaluate.reference import ReferenceEvaluator
-
-    return ReferenceEvaluator(
-        loaded, part=options.part, batch_size=options.batch_size, on_batch=bar.advance
-    )
-
-
-def _admissible_in(stack: Stack) -> Callable[[tuple[int, ...]], bool]:
-    from depthprune.blocks import inadmissible_reason
-
-    return lambda removal: inadmissible_reason(stack, removal) is None
-
-
-def _inadmissible(stack: Stack) -> dict[int, str]:
-    from depthprune.blocks import admissibility
-
-    reasons = admissibility(stack).reasons
-    return {block: reason for block, reason in enumerate(reasons) if reason is not None}
