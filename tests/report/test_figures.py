@@ -21,7 +21,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from depthprune.analysis.combinations import Ranking
 from depthprune.analysis.find import find
+from depthprune.analysis.findings import SplitAgreement
 from depthprune.analysis.recommend import recommend
 from depthprune.analysis.result_set import ResultSet, SplitScores
 from depthprune.analysis.table import drop_table
@@ -87,7 +89,7 @@ def synthetic(
         comparisons=tuple(
             SplitScores(
                 one.dataset,
-                {block: float(cost[block]) for block in blocks if block % 7},
+                {block: float(cost[block]) for block in blocks if block % 7 != 3},
                 {block: float(cost[block] + generator.normal(0, 0.01)) for block in blocks},
             )
             for one in sets
@@ -254,6 +256,20 @@ def test_rankings_say_how_many_combinations_are_left_out() -> None:
     assert f"{ranking.improving} with a drop below the ranked range" in title
 
 
+def test_a_number_of_which_none_is_ranked_says_so() -> None:
+    case = "2 datasets, same type"
+    given = analysis(case)
+    none = Ranking((), low_coverage=2, improving=0)
+    independent = {**given.recommendations.independent, 2: none}
+    drawn = FIGURES["rankings_by_num_removed"](
+        replace(given, recommendations=replace(given.recommendations, independent=independent))
+    )
+    axes = panel(drawn, "2 blocks removed, 3 active: none ranked")
+    assert [text.get_text() for text in axes.texts] == [
+        "every combination of this size was left out"
+    ]
+
+
 def test_error_bars_are_the_intervals_where_these_are_known() -> None:
     best = analysis("one dataset").recommendations.independent[1].combinations[0]
     drawn = figure("one dataset", "rankings_by_num_removed")
@@ -350,6 +366,33 @@ def test_rho_of_the_splits_is_drawn_with_the_line_of_consistency() -> None:
     expected = [one.rho for one in analysis(case).findings.agreements]
     assert [bar.get_width() for bar in bars(axes)] == pytest.approx(expected)
     assert [0.9, 0.9] in [list(line.get_xdata()) for line in axes.lines]
+
+
+def test_blocks_beyond_the_axes_of_the_splits_are_named() -> None:
+    axes = figure("16 blocks, 8 datasets", "train_validation_scatter").axes[0]
+    (text,) = (one.get_text() for one in axes.texts)
+    assert "block 0: 60.0, " in text
+
+
+def test_splits_without_a_common_block_are_said() -> None:
+    given = analysis("one combination")
+    apart = SplitAgreement("okvqa", {0: 0.1}, {1: 0.1}, None, None)
+    drawn = SPLIT_FIGURES["train_validation_scatter"](
+        replace(given, findings=replace(given.findings, agreements=(apart,)))
+    )
+    (said,) = (" ".join(one.get_text().split()) for one in drawn.axes[0].texts)
+    assert said == "no block was measured on both splits"
+
+
+def test_counts_are_of_everything_where_only_some_points_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = "80 blocks, 20 datasets, holes"
+    monkeypatch.setattr("depthprune.report.figures.combinations.MOST_POINTS", 10)
+    drawn = FIGURES["consistency_analysis"](analysis(case))
+    found = analysis(case).findings.consistency
+    assert f"Shown: 10 of {len(found)} points" in " ".join(drawn.get_supxlabel().split())
+    assert f"n = {len(found)} removals" in panel(drawn, "Disagreement").get_title(loc="left")
 
 
 def test_an_undefined_rho_is_hatched() -> None:

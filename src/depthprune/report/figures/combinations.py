@@ -77,7 +77,7 @@ def combination_vs_individual(analysis: Analysis) -> Figure:
         for panel in (scatter, extremes, boxes):
             say(panel, NO_SYNERGY)
         return figure
-    _draw_expected(scatter, shown)
+    _draw_expected(scatter, shown, analysis.findings.synergies_by_number)
     _draw_extremes(extremes, found)
     _draw_synergy_boxes(boxes, analysis.findings.synergies_by_number)
     return figure
@@ -110,18 +110,21 @@ def consistency_analysis(analysis: Analysis) -> Figure:
         for panel in (variation, spreads, steady):
             say(panel, NO_COVERAGE)
         return figure
-    _draw_variation(variation, shown, analysis.findings)
-    _draw_spreads(figure, spreads, shown)
+    _draw_variation(variation, found, analysis.findings)
+    _draw_spreads(figure, spreads, found, shown)
     _draw_steady(steady, [one for one in found if one.coverage >= least][:TOP], analysis)
     return figure
 
 
-def _draw_expected(panel: Axes, found: Sequence[Synergy]) -> None:
+def _draw_expected(
+    panel: Axes, found: Sequence[Synergy], by_number: Mapping[int, Distribution]
+) -> None:
     numbers = sorted({len(one.removal) for one in found})
     groups = _number_groups(numbers)
     for (first, last), colour in zip(groups, ordered_colours(len(groups)), strict=True):
         those = [one for one in found if first <= len(one.removal) <= last]
         label = f"{first}" if first == last else f"{first}-{last}"
+        count = sum(one.count for number, one in by_number.items() if first <= number <= last)
         panel.scatter(
             [100 * one.expected for one in those],
             [100 * one.actual for one in those],
@@ -129,7 +132,7 @@ def _draw_expected(panel: Axes, found: Sequence[Synergy]) -> None:
             color=colour,
             alpha=0.75,
             linewidths=0,
-            label=f"{label} (n = {len(those):,})",
+            label=f"{label} (n = {count:,})",
             rasterized=len(found) > 1000,
         )
     ends = [100 * value for one in found for value in (one.expected, one.actual)]
@@ -204,7 +207,7 @@ def _draw_variation(panel: Axes, found: Sequence[Consistency], findings: Finding
     by_coverage = findings.variation_by_coverage
     limit = upper_limit([variation for _, variation in defined])
     coverages = sorted(by_coverage)
-    dots = np.array([(coverage, variation) for coverage, variation in defined], dtype=float)
+    dots = np.array(evenly(defined, MOST_POINTS), dtype=float)
     panel.scatter(
         dots[:, 0] + 0.6 * jitter(len(dots)),
         dots[:, 1],
@@ -232,13 +235,15 @@ def _draw_variation(panel: Axes, found: Sequence[Consistency], findings: Finding
     panel.grid(axis="y")
 
 
-def _draw_spreads(figure: Figure, panel: Axes, found: Sequence[Consistency]) -> None:
+def _draw_spreads(
+    figure: Figure, panel: Axes, found: Sequence[Consistency], shown: Sequence[Consistency]
+) -> None:
     drawn = panel.scatter(
-        [100 * one.mean for one in found],
-        [100 * one.std for one in found],
-        c=[one.coverage for one in found],
+        [100 * one.mean for one in shown],
+        [100 * one.std for one in shown],
+        c=[one.coverage for one in shown],
         cmap="viridis_r",
-        s=22 if len(found) < 500 else 7,
+        s=22 if len(shown) < 500 else 7,
         alpha=0.8,
         linewidths=0,
         rasterized=len(found) > 1000,

@@ -10,7 +10,13 @@ from matplotlib.figure import Figure
 
 from depthprune.analysis.findings import Distribution
 from depthprune.analysis.whole import Analysis
-from depthprune.report.figures.marks import draw_boxes, few_ticks, upper_limit
+from depthprune.report.figures.marks import (
+    MOST_POINTS,
+    draw_boxes,
+    few_ticks,
+    thinned,
+    upper_limit,
+)
 from depthprune.report.figures.style import (
     BLACK,
     DROP_AXIS,
@@ -121,9 +127,10 @@ def _draw_cumulative(
 ) -> None:
     for number, colour in zip(numbers, ordered_colours(len(numbers)), strict=True):
         drops = by_number[number]
+        values, shares = thinned(drops.values, MOST_POINTS), thinned(drops.shares, MOST_POINTS)
         panel.step(
-            100 * np.concatenate([drops.values[:1], drops.values]),
-            100 * np.concatenate([[0.0], drops.shares]),
+            100 * np.concatenate([values[:1], values]),
+            100 * np.concatenate([[0.0], shares]),
             where="post",
             color=colour,
             linewidth=1.6,
