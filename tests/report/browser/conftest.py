@@ -17,8 +17,9 @@ from tests.report.page_analyses import CELLS, analysed, large, results_of, small
 
 @pytest.fixture(scope="session")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Start Debian's Chromium; where there is none the tests skip, but not in CI."""
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    """Start Chromium; where there is none the tests skip, but not in CI."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    chromedriver = shutil.which("chromedriver")
     try:
         from selenium import webdriver
         from selenium.webdriver.chrome.service import Service
