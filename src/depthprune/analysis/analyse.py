@@ -7,7 +7,6 @@ from depthprune.analysis.recommend import recommend
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.table import drop_table
 from depthprune.analysis.whole import Analysis
-from depthprune.base.errors import AnalysisError
 
 
 def analyse(
@@ -32,11 +31,6 @@ def analyse(
     Raises:
         AnalysisError: nothing was measured, or an option makes no sense.
     """
-    if min_drop is not None and not -1 <= min_drop <= 1:  # NaN is refused too
-        raise AnalysisError(
-            f"a smallest drop of {min_drop} makes no sense",
-            mend="give a fraction from -1 to 1; -1 ranks improvements too",
-        )
     table = drop_table(results.datasets, results.num_blocks)
     recommendations = recommend(
         results,
