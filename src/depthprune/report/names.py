@@ -10,6 +10,9 @@ from depthprune.base.removal import Removal
 
 ELLIPSIS = "…"
 
+LONG_RUN = 5
+"""Neighbouring blocks from which on only the first and the last are named."""
+
 
 def short_names(names: Sequence[str], letters: int = 24) -> list[str]:
     """Return names of at most about `letters` letters that stay different from each other.
@@ -31,9 +34,12 @@ def short_names(names: Sequence[str], letters: int = 24) -> list[str]:
 
 
 def removal_label(removal: Removal, letters: int = 24, lines: int = 2) -> str:
-    """Return the blocks of a removal for an axis: runs as `3-7`, what does not fit as `…`."""
+    """Return the blocks of a removal for an axis: long runs as `3 to 9`, the rest as `…`.
+
+    Not `3-9`: file names write the two blocks 3 and 9 so.
+    """
     parts = [
-        (f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)))
+        (f"{run[0]} to {run[-1]}" if len(run) >= LONG_RUN else ", ".join(map(str, run)))
         for run in _runs(removal)
     ]
     wrapped = textwrap.wrap(", ".join(parts), letters)
