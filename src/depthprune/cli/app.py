@@ -15,19 +15,6 @@ from rich.markup import escape
 from depthprune import __version__
 from depthprune.base.errors import DepthpruneError, MissingDependencyError
 from depthprune.base.log import configure_logging
-from depthprune.cli.analyze import analyze
-from depthprune.cli.compare import compare
-from depthprune.cli.demo import demo
-from depthprune.cli.init import init
-from depthprune.cli.inspect import inspect
-from depthprune.cli.measure import profile, search
-from depthprune.cli.merge import merge
-from depthprune.cli.proxies import proxies
-from depthprune.cli.recommend import recommend
-from depthprune.cli.run import run
-from depthprune.cli.scores import scores
-from depthprune.cli.select import select
-from depthprune.cli.tasks import tasks
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -63,6 +50,7 @@ For example:
     depthprune proxies MODEL --task okvqa      guesses at the drops, quickly
     depthprune recommend FOLDER                which blocks to remove, and why
     depthprune analyze FOLDER                  reports, figures, files for what follows
+    depthprune cut MODEL --remove 4,13 --output DIR      the smaller checkpoint
     depthprune compare --study FOLDER          do train and validation agree?
     depthprune merge --study FOLDER --output_file merged.json
     depthprune select --importance_scores_file merged.json --num_active_blocks 12 14
@@ -76,23 +64,25 @@ where it was when it is run again.
     default_parameter=Parameter(consume_multiple=True, negative=()),
     error_console=Console(stderr=True),
 )
+# Each is imported when it is run: `cut` copies gigabytes in less memory than numpy takes.
 for command in (
-    demo,
-    init,
-    inspect,
-    profile,
-    proxies,
-    run,
-    search,
-    analyze,
-    recommend,
-    compare,
-    merge,
-    select,
-    scores,
-    tasks,
+    "demo:demo",
+    "init:init",
+    "inspect:inspect",
+    "measure:profile",
+    "proxies:proxies",
+    "run:run",
+    "measure:search",
+    "analyze:analyze",
+    "recommend:recommend",
+    "cut:cut",
+    "compare:compare",
+    "merge:merge",
+    "select:select",
+    "scores:scores",
+    "tasks:tasks",
 ):
-    app.command(command)
+    app.command(f"depthprune.cli.{command}")
 
 
 @app.meta.default
@@ -150,6 +140,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # What a cluster sends before it kills: stop as after Ctrl-C, with files written.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given or given[0].startswith("-"):
+        app.resolved_commands()  # the list of commands says what each does
     try:
         sys.exit(app.meta(arguments, exit_on_error=False))
     except CycloptsError:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def execute_cut(
     on_bytes: OnBytes | None = None,
     drops: tuple[MeasuredDrop, ...] = (),
     command: str | None = None,
+    extra_files: Mapping[str, str] | None = None,
 ) -> CutResult:
     """Write what `plan` says to the folder `output`: all of it, or nothing.
 
@@ -53,6 +55,7 @@ def execute_cut(
         on_bytes: is told how many bytes of weights more were written.
         drops: what the removal was measured to cost, for the model card.
         command: by which the model can be made again.
+        extra_files: texts to be written beside, by name, see `also`.
 
     Raises:
         FileError: the output may not be written, or there is no room; the source has changed or
@@ -73,7 +76,9 @@ def execute_cut(
             _write_text(folder / name, _as_json(value), mode)
         record = provenance(plan, fingerprint, command)
         _write_text(folder / PROVENANCE_NAME, _as_json(record), mode)
-        _write_text(folder / "README.md", model_card(plan, drops, command), mode)
+        texts = {"README.md": model_card(plan, drops, command), **(extra_files or {})}
+        for name, text in texts.items():
+            _write_text(folder / name, text, mode)
         folder.chmod(_mode(plan.source))
         written = model_fingerprint(folder)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

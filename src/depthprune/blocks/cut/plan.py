@@ -119,6 +119,7 @@ def plan_cut(
     source: str | Path,
     removal: Iterable[int],
     *,
+    name: str | None = None,
     part: str = "text",
     max_shard_size: str | int = DEFAULT_SHARD_SIZE,
     trust_remote_code: bool = False,
@@ -131,6 +132,7 @@ def plan_cut(
     Args:
         source: a checkpoint folder, or the name of a model on the hub.
         removal: blocks of the stack, counted from 0; at least one.
+        name: what the model is called in the model card; its hub name or folder if not given.
         part: the stack, see `find_stack`.
         max_shard_size: bytes of tensors in one file, as a number or as `5GB`.
         trust_remote_code: whether code that comes with the checkpoint may run (not for plain
@@ -168,7 +170,7 @@ def plan_cut(
     new_config, notes = _without_extra_blocks(new_config, found, changes)
     return CutPlan(
         source=folder,
-        name=_name(source, folder),
+        name=name or _name(source, folder),
         part=part,
         way=way,
         config_path=found.config_path,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from depthprune.base.errors import FileError, ModelError
 from depthprune.base.files import read_json
@@ -14,6 +15,11 @@ from depthprune.blocks.cut.configuration import QUANTIZATION_FILES
 from depthprune.blocks.cut.safetensors_files import read_safetensors
 from depthprune.blocks.cut.shards import INDEX_NAME
 from depthprune.blocks.cut.stored import StoredTensor
+
+Reason = Literal[
+    "hidden", "broken link", "link out of the folder", "no file", "weights", "too large"
+]
+"""Why a file is left out; weights: in another format, or of the state of training."""
 
 _WEIGHT_SUFFIXES = (
     ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf", ".ggml", ".onnx",
@@ -43,7 +49,7 @@ class SmallFiles:
     """
 
     copied: tuple[SmallFile, ...]
-    left_out: tuple[tuple[str, str], ...]
+    left_out: tuple[tuple[str, Reason], ...]
 
 
 def read_tensors(folder: Path) -> dict[str, StoredTensor]:
@@ -92,7 +98,8 @@ def find_small_files(folder: Path) -> SmallFiles:
 
     Links are followed to files of the folder, or of the hub's cache that it lies in, alone.
     """
-    copied, left_out = [], []
+    copied: list[SmallFile] = []
+    left_out: list[tuple[str, Reason]] = []
     used = {path.name for path in weight_files(folder)}
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
@@ -118,19 +125,19 @@ def _files(folder: Path) -> Iterator[Path]:
             yield here / name
 
 
-def _reason_to_leave_out(path: Path, folder: Path) -> str | None:
+def _reason_to_leave_out(path: Path, folder: Path) -> Reason | None:
     if path.name.startswith("."):
         return "hidden"
     if not path.exists():
-        return "a link to nothing"
+        return "broken link"
     if path.is_symlink() and not _is_inside(path, folder):
-        return "a link that leads out of the folder"
+        return "link out of the folder"
     if not path.is_file():
         return "no file"
     if path.suffix.lower() in _WEIGHT_SUFFIXES:
-        return "weights in another format, or of the whole model"
+        return "weights"
     if path.stat().st_size > _MOST_BYTES:
-        return "too large for what belongs to a checkpoint"
+        return "too large"
     return None
 
 

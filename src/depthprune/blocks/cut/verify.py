@@ -1,0 +1,156 @@
+"""Load the whole model and the smaller one, and compare skipping with cutting."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from depthprune.base.errors import ModelError
+from depthprune.base.removal import Removal
+
+if TYPE_CHECKING:
+    import torch
+
+    from depthprune.blocks.models import LoadedModel
+
+TOLERANCE = 1e-4
+"""Largest difference of logits, for logits up to 1; above, in proportion to the largest."""
+
+_TEXTS = ("What is in the picture?", "The quick brown fox jumps over", "1 + 1 =")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How the whole model with skipped blocks and the smaller one compare.
+
+    Attributes:
+        difference: the largest of any logit, over all inputs.
+        largest: the largest absolute logit.
+        num_inputs: how many inputs were compared.
+        images: whether pictures were among them.
+    """
+
+    difference: float
+    largest: float
+    num_inputs: int
+    images: bool
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the difference is within `TOLERANCE`."""
+        return self.difference <= TOLERANCE * max(1.0, self.largest)
+
+
+def verify_cut(
+    source: str | Path,
+    output: Path,
+    removal: Removal,
+    *,
+    part: str = "text",
+    trust_remote_code: bool = False,
+    quantized: bool = False,
+    revision: str | None = None,
+) -> Verification:
+    """Return how the logits of both models compare in float32, on the same few inputs.
+
+    The models are loaded one after the other. A quantised one is loaded as it is.
+
+    Args:
+        source: the whole checkpoint.
+        output: the smaller one.
+        removal: the blocks that were cut out.
+        part: their stack.
+        trust_remote_code: whether code that comes with the checkpoints may run.
+        quantized: whether the weights are quantised.
+        revision: of the whole model on the hub.
+
+    Raises:
+        ModelError: a model cannot be loaded, lacks weights, or gives logits of another shape.
+    """
+    import torch
+
+    from depthprune.blocks.finding import find_stack
+    from depthprune.blocks.models import load_model
+    from depthprune.blocks.skipping import skip
+
+    options: dict[str, Any] = {
+        "dtype": "auto" if quantized else "float32",
+        "device": "auto" if quantized else "cpu",
+        "trust_remote_code": trust_remote_code,
+    }
+    whole = load_model(source, revision=revision, **options)
+    inputs = _inputs(whole)
+    with skip(whole.model, removal, find_stack(whole.model, part)):
+        expected = [_logits(whole, one) for one in inputs]
+    del whole
+    gc.collect()
+    smaller = load_model(output, **options)
+    difference = largest = 0.0
+    for one, logits in zip(inputs, expected, strict=True):
+        found = _logits(smaller, one)
+        if found.shape != logits.shape or not torch.isfinite(found).all():
+            raise ModelError(
+                f"the smaller model gives logits {tuple(found.shape)}, where skipping gives "
+                f"{tuple(logits.shape)}",
+                where=str(output),
+            )
+        difference = max(difference, float((found - logits).abs().max()))
+        largest = max(largest, float(logits.abs().max()))
+    images = any("pixel_values" in one for one in inputs)
+    return Verification(difference, largest, len(inputs), images)
+
+
+def _logits(loaded: LoadedModel, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    import torch
+
+    model = loaded.model
+    with torch.no_grad():
+        output = model(**{name: value.to(model.device) for name, value in inputs.items()})
+    logits: torch.Tensor = output.logits.float().cpu()
+    return logits
+
+
+def _inputs(loaded: LoadedModel) -> list[dict[str, torch.Tensor]]:
+    """Return a few inputs of the kind that the model takes."""
+    if loaded.kind == "image":
+        return [{"pixel_values": _pictures(loaded.processor)}]
+    inputs = []
+    for text in _TEXTS:
+        ids = dict(loaded.tokenizer(text, return_tensors="pt"))
+        kept = {name: ids[name] for name in ("input_ids", "attention_mask") if name in ids}
+        if loaded.kind == "seq2seq":
+            kept["decoder_input_ids"] = kept["input_ids"]
+        inputs.append(kept)
+    if loaded.kind == "image-text":
+        inputs.append(_question_about_a_picture(loaded.processor))
+    return inputs
+
+
+def _question_about_a_picture(processor: Any) -> dict[str, torch.Tensor]:
+    from PIL import Image
+
+    picture = Image.effect_noise((96, 96), 80).convert("RGB")
+    content = [{"type": "image", "image": picture}, {"type": "text", "text": _TEXTS[0]}]
+    try:
+        return dict(
+            processor.apply_chat_template(
+                [{"role": "user", "content": content}],
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=True,
+                return_tensors="pt",
+            )
+        )
+    except Exception:  # without a chat template, or with one of another kind
+        mark = getattr(processor, "image_token", "<image>")
+        return dict(processor(images=picture, text=f"{mark}{_TEXTS[0]}", return_tensors="pt"))
+
+
+def _pictures(processor: Any) -> torch.Tensor:
+    from PIL import Image
+
+    picture = Image.effect_noise((96, 96), 80).convert("RGB")
+    pixels: torch.Tensor = processor(images=picture, return_tensors="pt")["pixel_values"]
+    return pixels

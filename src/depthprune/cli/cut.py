@@ -1,0 +1,381 @@
+"""`depthprune cut`: write the checkpoint without some blocks.
+
+Copies gigabytes in a few megabytes of memory: what loads numpy, torch or the studies is imported
+only where it is needed.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Group, Parameter
+from rich.console import Console
+
+from depthprune.base.errors import DepthpruneError, LayoutError, RemovalError
+from depthprune.base.files import check_can_make, read_json
+from depthprune.base.progress import progress
+from depthprune.base.removal import Removal, format_removal, make_removal, parse_removal
+from depthprune.blocks.cut.also import FILE_NAMES, Tool, also_for
+from depthprune.report.cut import closing_parts, closing_value, plan_parts, plan_value
+from depthprune.report.language import Lang, translator
+
+if TYPE_CHECKING:
+    from depthprune.blocks.cut.model_card import MeasuredDrop
+    from depthprune.blocks.cut.plan import CutPlan
+
+_WHICH = Group.create_ordered("Which blocks go (one of these)")
+_DEMO = "demo"
+
+NOT_VERIFIED = 1
+"""Exit code when --verify finds a difference; 2 is a mistake in what was asked."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class WhichFlags:
+    """Which blocks go."""
+
+    remove: Annotated[tuple[str, ...], Parameter(group=_WHICH)] = ()
+    """The blocks, as 4,13 or 4 13."""
+
+    num_active_blocks: Annotated[int | None, Parameter(group=_WHICH)] = None
+    """How many stay, by --importance_scores_file: those with the lowest scores go."""
+
+    importance_scores_file: Annotated[tuple[Path, ...], Parameter(group=_WHICH)] = ()
+    """The scores, see `depthprune select`; of several files the first that exists."""
+
+    protect: Annotated[tuple[str, ...], Parameter(group=_WHICH)] = ()
+    """Blocks that stay whatever their score; the first and the last when not given; or none."""
+
+    recommendation: Annotated[Path | None, Parameter(group=_WHICH)] = None
+    """A file with block_configs that `depthprune analyze` or `select --output_file` wrote."""
+
+    removed: Annotated[int | None, Parameter(group=_WHICH)] = None
+    """How many blocks go, where --recommendation holds several."""
+
+    def removal(self) -> tuple[Removal, int | None]:
+        """Return the blocks that go, and of how many, where the source says it.
+
+        Raises:
+            DepthpruneError: none or several ways to choose are given, or one is incomplete.
+        """
+        scores = bool(self.importance_scores_file) or self.num_active_blocks is not None
+        given = [
+            option
+            for option, is_given in (
+                ("--remove", bool(self.remove)),
+                ("--num_active_blocks with --importance_scores_file", scores),
+                ("--recommendation", self.recommendation is not None),
+            )
+            if is_given
+        ]
+        if len(given) != 1:
+            raise DepthpruneError(
+                f"one way to say which blocks go is needed, given: {' and '.join(given) or 'none'}",
+                where="--remove, --num_active_blocks, --recommendation",
+                mend="for example --remove 4,13",
+            )
+        if self.protect and not scores:
+            raise DepthpruneError(
+                f"--protect says nothing beside {given[0]}",
+                where="--protect",
+                mend="it belongs to --importance_scores_file",
+            )
+        if self.removed is not None and self.recommendation is None:
+            raise DepthpruneError(
+                f"--removed says nothing beside {given[0]}",
+                where="--removed",
+                mend="it belongs to --recommendation",
+            )
+        if self.remove:
+            return _blocks(self.remove, "--remove"), None
+        if self.recommendation is not None:
+            return read_recommendation(self.recommendation, self.removed)
+        return self._by_scores()
+
+    def _by_scores(self) -> tuple[Removal, int]:
+        from depthprune.importance.score_files import count_blocks, find_scores
+        from depthprune.importance.select import select_blocks
+
+        if not self.importance_scores_file or self.num_active_blocks is None:
+            raise DepthpruneError(
+                "scores and the number of blocks that stay belong together",
+                where="--num_active_blocks, --importance_scores_file",
+                mend="give both",
+            )
+        found = find_scores(self.importance_scores_file)
+        total = count_blocks(found, None)
+        protected = _blocks(self.protect, "--protect") if self.protect else None
+        return select_blocks(
+            found.scores, self.num_active_blocks, protected, num_blocks=total
+        ), total
+
+
+def cut(
+    model: Annotated[
+        str, Parameter(name=("--model", "--model-path"), help="Folder, hub name, or demo.")
+    ],
+    *,
+    which: WhichFlags | None = None,
+    output: Annotated[Path | None, Parameter(name=("--output", "--output-dir"))] = None,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    max_shard_size: str = "5GB",
+    stack: str = "text",
+    study: Path | None = None,
+    also: tuple[Tool, ...] = (),
+    verify: bool = False,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    download: bool = False,
+    json: Annotated[
+        bool, Parameter(name="--json", help="Print one JSON object on stdout, for scripts.")
+    ] = False,
+    lang: Annotated[
+        Lang, Parameter(name="--lang", help="Language of what is printed: en or zh (Chinese).")
+    ] = "en",
+) -> None:
+    """Write the checkpoint without some blocks; it loads wherever the whole one does.
+
+    Bytes are copied, nothing is computed: as fast as copying files, in a few megabytes of memory.
+    The folder is whole or absent, also after a kill. Exit code 1: --verify finds a difference.
+
+    For example:
+
+        depthprune cut demo --remove 4,13 --output demo-14
+        depthprune cut ./Qwen2.5-VL-3B-Instruct --remove 4,13 --output smaller --verify
+        depthprune cut MODEL --num_active_blocks 14 --importance_scores_file F --output DIR
+        depthprune cut MODEL --recommendation block_configs.json --removed 2 --output DIR
+        depthprune cut MODEL --remove 4,13 --dry_run
+
+    Parameters
+    ----------
+    output
+        The folder to write; not needed with --dry_run.
+    dry_run
+        Show what stays, what goes and what changes; write nothing.
+    overwrite
+        Replace a checkpoint that is there, once the new one is whole.
+    max_shard_size
+        Weights in one file at most: 5GB, 500MB, 2GiB.
+    stack
+        The stack to cut: text, vision, encoder, decoder.
+    study
+        Folder of a study of this model: the measured drops go into the model card.
+    also
+        Write the same removal for other tools: mergekit (YAML), llama.cpp (--prune-layers).
+    verify
+        Load both models and compare skipping with cutting; needs memory for the whole model.
+    trust_remote_code
+        Run code that comes with the checkpoint. Only for checkpoints you trust.
+    revision
+        Branch, tag or commit of a hub model.
+    download
+        Allow fetching the model from the hub; otherwise only the local cache is read.
+
+    """
+    from depthprune.blocks.cut.plan import plan_cut
+
+    t = translator(lang)
+    removal, expected = (which or WhichFlags()).removal()
+    if output is None and not dry_run:
+        raise DepthpruneError(
+            "it is not said where to write",
+            where="--output",
+            mend="give --output DIR, or --dry_run",
+        )
+    source = _source(model)
+    plan = plan_cut(
+        source,
+        removal,
+        name=model if model == _DEMO else None,
+        part=stack,
+        max_shard_size=max_shard_size,
+        trust_remote_code=trust_remote_code,
+        revision=revision,
+        download=download,
+    )
+    if expected is not None and expected != plan.num_blocks:
+        raise RemovalError(
+            f"the blocks were chosen out of {expected}, but the model has {plan.num_blocks}",
+            where=plan.config_path,
+            mend="use the scores or the recommendation of this model",
+        )
+    drops = () if study is None else _measured_drops(study, plan)
+    others = {
+        FILE_NAMES[tool]: also_for(
+            tool, _absolute(source), plan.num_blocks, plan.removal, _dtype(plan)
+        )
+        for tool in also
+    }
+    result = verified = None
+    parts: list[Any] = plan_parts(plan, lang=lang)
+    if study is not None and not drops:
+        parts.append(t("Note: the study has not measured this removal; the model card says so."))
+    if dry_run:
+        parts += [text.rstrip() for text in others.values()]
+        if output is not None:
+            check_can_make(output)
+    else:
+        from depthprune.blocks.cut.execute import execute_cut
+
+        assert output is not None
+        with progress(f"writing {output.name}", plan.bytes_after) as bar:
+            result = execute_cut(
+                plan,
+                output,
+                overwrite=overwrite,
+                on_bytes=bar.advance,
+                drops=drops,
+                command=_command(model, plan, output, max_shard_size),
+                extra_files=others,
+            )
+        if verify:
+            from depthprune.blocks.cut.verify import verify_cut
+
+            verified = verify_cut(
+                plan.source,
+                output,
+                plan.removal,
+                part=stack,
+                trust_remote_code=trust_remote_code,
+                quantized=plan.quantized,
+            )
+        parts += [
+            t("For {tool}: {path}").format(tool=tool, path=output / FILE_NAMES[tool])
+            for tool in also
+        ]
+    if json:
+        value = plan_value(plan) | closing_value(output, result, verified)
+        print(json_module.dumps(value | ({"also": others} if others else {}), indent=1))
+    else:
+        _show([*parts, *closing_parts(result, verified, lang=lang)])
+    if verified is not None and not verified.agrees:
+        raise SystemExit(NOT_VERIFIED)
+
+
+def read_recommendation(path: Path, removed: int | None) -> tuple[Removal, int | None]:
+    """Return the blocks that a file with `block_configs` says to remove, and of how many.
+
+    Raises:
+        FileError: it cannot be read, or is not JSON.
+        LayoutError: it has no block_configs, none with so many blocks, or a broken one.
+        DepthpruneError: it has several, and it is not said which.
+    """
+    content = read_json(path)
+    configs = content.get("block_configs") if isinstance(content, dict) else None
+    if not isinstance(configs, dict) or not configs:
+        raise LayoutError(
+            "there are no block_configs",
+            where=str(path),
+            mend="give a file that `depthprune analyze` or `select --output_file` wrote",
+        )
+    found = {}
+    for key, entry in configs.items():
+        blocks = entry.get("removed_block_indices") if isinstance(entry, dict) else None
+        if not isinstance(blocks, list):
+            raise LayoutError(
+                f"block_configs[{key!r}] has no list removed_block_indices", where=str(path)
+            )
+        removal = make_removal(blocks)
+        found[len(removal)] = (removal, _total(key, len(removal)))
+    if removed is None and len(found) == 1:
+        return next(iter(found.values()))
+    if removed in found:
+        return found[removed]
+    sizes = ", ".join(map(str, sorted(found)))
+    raise DepthpruneError(
+        f"no recommendation removes {removed} blocks"
+        if removed is not None
+        else "it is not said how many blocks go",
+        where=f"--removed; {path}",
+        mend=f"there are recommendations for {sizes}",
+    )
+
+
+def _total(num_active: str, num_removed: int) -> int | None:
+    return int(num_active) + num_removed if num_active.isdecimal() else None
+
+
+def _measured_drops(folder: Path, plan: CutPlan) -> tuple[MeasuredDrop, ...]:
+    """Return what a study, which is only read, has measured of exactly this removal.
+
+    Raises:
+        StudyError: it cannot be read, or is about another model.
+    """
+    from depthprune.base.errors import StudyError
+    from depthprune.blocks.cut.model_card import MeasuredDrop
+    from depthprune.blocks.fingerprint import model_fingerprint
+    from depthprune.study import Study
+
+    with Study.open(folder, read_only=True) as study:
+        if study.model.fingerprint != model_fingerprint(plan.source):
+            raise StudyError(
+                f"the study is about another model ({study.model.name})",
+                where=str(folder),
+                mend="give the study of the model that is cut, or none",
+            )
+        drops = []
+        for stored in study.splits():
+            for settings in stored.settings:
+                baseline = study.measurement(stored.key, settings, ())
+                one = study.measurement(stored.key, settings, plan.removal)
+                if baseline is not None and one is not None:
+                    record = stored.record
+                    drops.append(
+                        MeasuredDrop(
+                            record.task,
+                            record.split,
+                            baseline.accuracy,
+                            one.accuracy,
+                            one.num_samples,
+                        )
+                    )
+    return tuple(drops)
+
+
+def _source(model: str) -> str:
+    if model != _DEMO:
+        return model
+    from depthprune.tasks.demo import MODEL_PATH
+
+    return str(MODEL_PATH)
+
+
+def _absolute(source: str) -> str:
+    """Return how other tools find the model: a hub name, or the whole path of a folder."""
+    path = Path(source).expanduser()
+    return str(path.resolve()) if path.is_dir() else source
+
+
+def _dtype(plan: CutPlan) -> str | None:
+    dtype = plan.config.get("dtype") or plan.config.get("torch_dtype")
+    return dtype if isinstance(dtype, str) else None
+
+
+def _command(model: str, plan: CutPlan, output: Path, max_shard_size: str) -> str:
+    words = ["depthprune cut", model, "--remove", format_removal(plan.removal, ",")]
+    words += ["--stack", plan.part] if plan.part != "text" else []
+    words += ["--max_shard_size", max_shard_size] if max_shard_size != "5GB" else []
+    return " ".join([*words, "--output", output.name])
+
+
+def _blocks(given: Sequence[str], option: str) -> Removal:
+    text = " ".join(given)
+    if "-" in text:
+        raise RemovalError(
+            f"{text!r} could be two blocks or all from one to the other",
+            where=option,
+            mend="write every block, as 4 13 or 4,13",
+        )
+    return parse_removal(text)
+
+
+def _show(parts: Sequence[Any]) -> None:
+    console = Console(markup=False)
+    for part in parts:
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str))

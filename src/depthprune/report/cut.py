@@ -1,0 +1,156 @@
+"""What `depthprune cut` shows: the plan, and what was written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+
+from depthprune.base.removal import format_removal
+from depthprune.report.language import Lang, Translate, translator
+
+if TYPE_CHECKING:
+    from depthprune.blocks.cut.execute import CutResult
+    from depthprune.blocks.cut.plan import CutPlan
+    from depthprune.blocks.cut.source_files import Reason
+    from depthprune.blocks.cut.verify import Verification
+
+_MOST_FILES = 12
+
+
+def plan_parts(plan: CutPlan, *, lang: Lang = "en") -> list[RenderableType]:
+    """Return what stays, what goes, which fields change, and what is copied."""
+    t = translator(lang)
+    saved = 1 - plan.bytes_after / plan.bytes_before if plan.bytes_before else 0.0
+    facts = t("{name}: {n} blocks ({path}); removed: {blocks}; {kept} blocks stay")
+    weights = t(
+        "Weights: {before} -> {after} ({saved} less), {n} tensors in {files} file(s); "
+        "disk needed: {disk}"
+    )
+    parts: list[RenderableType] = [
+        facts.format(
+            name=plan.name,
+            n=plan.num_blocks,
+            path=plan.config_path,
+            blocks=format_removal(plan.removal, ", "),
+            kept=len(plan.kept),
+        ),
+        weights.format(
+            before=size(plan.bytes_before),
+            after=size(plan.bytes_after),
+            saved=f"{saved:.1%}",
+            n=plan.num_tensors,
+            files=len(plan.shards),
+            disk=size(plan.disk_needed),
+        ),
+    ]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in (t("config.json"), t("before"), t("after")):
+        table.add_column(heading)
+    for change in plan.fields:
+        table.add_row(change.path, _short(change.before), _short(change.after))
+    parts.append(table)
+    copied = [file.path for file in plan.files.copied]
+    if copied:
+        parts.append(t("Copied: {files}").format(files=_listed(copied)))
+    if plan.files.left_out:
+        reasons = _reasons(t)
+        left = [f"{name} ({reasons[reason]})" for name, reason in plan.files.left_out]
+        parts.append(t("Left out: {files}").format(files=_listed(left)))
+    parts += [t("Note: {text}").format(text=note) for note in plan.notes]
+    return parts
+
+
+def closing_parts(
+    result: CutResult | None, verified: Verification | None, *, lang: Lang = "en"
+) -> list[str]:
+    """Return what was written and how it was verified."""
+    t = translator(lang)
+    if result is None:
+        return [t("Nothing was written: this is the plan (--dry-run).")]
+    written = t("Written: {path} ({size})")
+    lines = [written.format(path=result.output, size=size(result.num_bytes))]
+    if verified is not None:
+        text = (
+            t("Verified: skipping and cutting agree; logits differ by {difference} at most.")
+            if verified.agrees
+            else t("NOT verified: the logits of skipping and cutting differ by {difference}.")
+        )
+        inputs = t("{n} inputs, with a picture") if verified.images else t("{n} inputs")
+        difference = f"{verified.difference:.2g}"
+        lines.append(
+            f"{text.format(difference=difference)} ({inputs.format(n=verified.num_inputs)})"
+        )
+    return lines
+
+
+def plan_value(plan: CutPlan) -> dict[str, Any]:
+    """Return the plan as plain JSON data."""
+    return {
+        "model": plan.name,
+        "source": str(plan.source),
+        "part": plan.part,
+        "count": plan.config_path,
+        "way": plan.way,
+        "num_blocks": plan.num_blocks,
+        "removed": list(plan.removal),
+        "kept": list(plan.kept),
+        "changed_fields": [asdict(change) for change in plan.fields],
+        "num_tensors": plan.num_tensors,
+        "dropped_tensors": len(plan.dropped),
+        "shards": [{"name": one.name, "bytes": one.num_bytes} for one in plan.shards],
+        "bytes_before": plan.bytes_before,
+        "bytes_after": plan.bytes_after,
+        "disk_needed": plan.disk_needed,
+        "copied": [file.path for file in plan.files.copied],
+        "left_out": [{"file": name, "reason": why} for name, why in plan.files.left_out],
+        "quantized": plan.quantized,
+        "notes": list(plan.notes),
+    }
+
+
+def closing_value(
+    output: Path | None, result: CutResult | None, verified: Verification | None
+) -> dict[str, Any]:
+    """Return what was written as plain JSON data."""
+    return {
+        "output": None if output is None else str(output),
+        "written": result is not None,
+        "bytes": None if result is None else result.num_bytes,
+        "fingerprint": None if result is None else result.fingerprint,
+        "verified": None if verified is None else asdict(verified) | {"agrees": verified.agrees},
+    }
+
+
+def size(num_bytes: int) -> str:
+    """Return a number of bytes as people read it, in powers of 1000."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6)):
+        if num_bytes >= factor:
+            return f"{num_bytes / factor:.2f} {unit}"
+    return f"{num_bytes / 1000:.1f} kB"
+
+
+def _reasons(t: Translate) -> dict[Reason, str]:
+    return {
+        "hidden": t("hidden"),
+        "broken link": t("broken link"),
+        "link out of the folder": t("link out of the folder"),
+        "no file": t("no file"),
+        "weights": t("weights in another format, or state of training"),
+        "too large": t("too large for what belongs to a checkpoint"),
+    }
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:56]} ..."
+
+
+def _listed(names: list[str]) -> str:
+    more = f" ... (+{len(names) - _MOST_FILES})" if len(names) > _MOST_FILES else ""
+    return ", ".join(names[:_MOST_FILES]) + more
