@@ -17,7 +17,7 @@ from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.report.html import render_report, write_report
 from depthprune.report.html.data import equal_shares, page_data, shown_combinations
 from depthprune.report.html.page import embedded_json
-from depthprune.report.html.text import points, rho, signed, stars
+from depthprune.report.html.text import block_list, points, rho, signed, stars
 from tests.analysis.results import cells, result_set
 from tests.measurements import dataset
 from tests.report.page_analyses import CELLS, analysed, large, results_of, small
@@ -251,6 +251,21 @@ def test_numbers_have_a_minus_sign_and_no_signed_zero() -> None:
     assert points(None) == points(float("nan")) == "–"
     assert (signed(0.01), signed(-0.01), signed(0.0)) == ("+1.00", "−1.00", "0.00")
     assert (rho(-0.5), rho(-0.0001), rho(None)) == ("−0.500", "0.000", "–")
+
+
+def test_in_a_long_list_runs_are_drawn_together() -> None:
+    assert block_list((1, 2, 3)) == "1, 2, 3"
+    assert block_list((1, 2, 3, 5, 6, 8, 20, 21, 22, 23)) == "1–3, 5, 6, 8, 20–23"
+
+
+def test_many_blocks_are_counted_in_the_answer() -> None:
+    blocks = range(1, 11)
+    cells = {(0,): [0.5] * 3, tuple(blocks): [0.01] * 3} | {
+        (block,): [0.01] * 3 for block in blocks
+    }
+    text = Page(render_report(analysed(results_of(cells, num_blocks=12)))).text
+    assert "10 of 12 blocks can go together: accuracy drops by 1.00 points." in text
+    assert "1–10" in text
 
 
 def test_stars_grow_with_coverage() -> None:

@@ -101,7 +101,11 @@ def test_clicking_blocks_gives_the_numbers_of_the_measured_combination(
     assert window.attribute("#strip [data-block='4']", "aria-pressed") == "true"
     result = window.text("#result")
     assert "9.33 points" in result and "measured" in result
-    assert "± 1.25 std" in result and "3 of 3 datasets" in result and "n = 1,500" in result
+    assert (
+        "± 1.25 std" in result
+        and "3 of 3 datasets" in result
+        and "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}1,500" in result
+    )
     assert window.texts("#result .bars .value") == ["11.00", "9.00", "8.00"]
     window.click("#strip [data-block='4']")
     assert "7.00 points" in window.text("#result")  # of blocks 1 and 2
@@ -215,8 +219,9 @@ def test_dots_lead_to_what_if_by_keyboard(window: Window, pages: Pages) -> None:
 
 def test_the_front_has_a_mark_for_every_combination_and_units(window: Window, pages: Pages) -> None:
     window.open(pages["small"])
-    above = len([text for text in window.texts("#front-plot text") if text.startswith("▲")])
-    assert len(window.texts("#front-plot .dot")) + above == len(CELLS)
+    (above,) = window.texts("#front-plot .outside")
+    assert above == "▲ 1 above"  # block 0, which would flatten all others
+    assert len(window.texts("#front-plot .dot")) + 1 == len(CELLS)
     assert "accuracy drop (percentage points)" in window.texts("#front-plot text")
     window.click("[data-axis=accuracy]")
     assert "mean accuracy (%)" in window.texts("#front-plot text")

@@ -9,6 +9,7 @@ from depthprune.analysis.combinations import Combination
 from depthprune.analysis.recommendations import Level, Target
 from depthprune.analysis.whole import Analysis
 from depthprune.report.html.text import (
+    LONG,
     NOTHING,
     Column,
     TextTable,
@@ -85,6 +86,9 @@ def _lead(analysis: Analysis, t: Translate) -> str:
     if not chosen:
         return t("Nothing that was measured can be recommended.")
     one = chosen[0]
+    if len(one.removal) > LONG:
+        text = t("{number} of {total} blocks can go together: accuracy drops by {drop} points.")
+        return text.format(number=len(one.removal), total=found.num_blocks, drop=points(one.mean))
     if len(one.removal) == 1:
         text = t("Block {blocks} can go: accuracy drops by {drop} points.")
     else:
@@ -147,15 +151,13 @@ def _choice(
 def _facts(analysis: Analysis, one: Combination, t: Translate) -> str:
     found = analysis.recommendations
     sure = t("95% interval {spread}") if one.interval is not None else t("{spread} std")
-    return " · ".join(
-        [
-            sure.format(spread=spread_text(one)),
-            t("{coverage} of {total} datasets").format(
-                coverage=one.coverage, total=found.num_datasets
-            ),
-            f"n = {count(one.num_samples)}",
-        ]
-    )
+    facts = [
+        sure.format(spread=spread_text(one)),
+        t("{coverage} of {total} datasets").format(coverage=one.coverage, total=found.num_datasets),
+    ]
+    if one.num_samples:
+        facts.append(f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{count(one.num_samples)}")
+    return " · ".join(facts)
 
 
 def _never(analysis: Analysis, t: Translate) -> Iterator[str]:

@@ -12,6 +12,9 @@ from depthprune.report.tables import percent
 
 NOTHING = "–"
 
+LONG = 8
+"""Blocks that are listed one by one; of more, runs are drawn together."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -65,8 +68,18 @@ def rho(value: float | None) -> str:
 
 
 def block_list(blocks: Sequence[int]) -> str:
-    """Return blocks as a list."""
-    return ", ".join(map(str, blocks))
+    """Return blocks as a list; in a long one runs stand as `3–7`. The script does the same."""
+    if len(blocks) <= LONG:
+        return ", ".join(map(str, blocks))
+    runs: list[list[int]] = []
+    for block in blocks:
+        if runs and block == runs[-1][-1] + 1:
+            runs[-1].append(block)
+        else:
+            runs.append([block])
+    return ", ".join(
+        f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs
+    )
 
 
 def spread_text(one: Combination) -> str:

@@ -97,6 +97,7 @@ def script_words(t: Translate) -> dict[str, str]:
         "perBlock": t("What the estimate is made of"),
         "notMeasured": t("not measured"),
         "more": t("and {n} more"),
+        "removedBlocks": t("removed: {blocks}"),
         "removedAxis": t("blocks removed"),
         "dropAxis": t("accuracy drop (percentage points)"),
         "accuracyAxis": t("mean accuracy (%)"),

@@ -49,6 +49,18 @@ function signed(millionths) {
   return millionths > 0 && /[1-9]/.test(text) ? "+" + text : text;
 }
 
+// In a long list runs stand as 3–7.
+function blockList(blocks) {
+  if (blocks.length <= 8) return blocks.join(", ");
+  const runs = [];
+  for (const block of blocks) {
+    const last = runs[runs.length - 1];
+    if (last && block === last[last.length - 1] + 1) last.push(block);
+    else runs.push([block]);
+  }
+  return runs.map((run) => (run.length > 2 ? run[0] + "–" + run[run.length - 1] : run.join(", "))).join(", ");
+}
+
 const counted = (number) => (number ? number.toLocaleString("en-US") : NOTHING);
 
 function stars(coverage) {
@@ -76,7 +88,7 @@ function facts(one) {
   return [
     sureness(one),
     stars(one.coverage) + " " + format(WORDS.of, { coverage: one.coverage, total: DATASETS.length }),
-    one.samples ? "n = " + counted(one.samples) : null,
+    one.samples ? "n\u00a0=\u00a0" + counted(one.samples) : null,
     one.accuracy === null ? null : format(WORDS.baselineFor, { accuracy: points(one.accuracy) }),
     one.ranked ? null : WORDS.notRanked,
   ].filter(Boolean).join(" · ");

@@ -28,7 +28,7 @@ function limits(dots, lines, unpruned) {
   const values = dots.map(valueOf).sort((a, b) => a - b);
   const ends = lines.flat().flatMap((one) => [valueOf(one), ...(whiskerOf(one) || [])]);
   if (unpruned !== null) ends.push(unpruned);
-  const at = (share) => values[Math.min(values.length - 1, Math.floor(share * values.length))];
+  const at = (share) => values[Math.floor(share * (values.length - 1))];
   // Single blocks that ruin the model would flatten the rest; they are counted at the edge.
   let [low, high] = axis === "drop" ? [values[0], at(0.92)] : [at(0.08), values[values.length - 1]];
   low = Math.min(low, ...ends);
@@ -96,9 +96,7 @@ function drawFront() {
     });
   }
   if (unpruned !== null) {
-    svg.append(
-      drawn("rect", { class: "unpruned", x: x(0) - 5, y: y(unpruned) - 5, width: 10, height: 10 }),
-      drawn("text", { x: Math.max(x(0), edge.left + 30), y: y(unpruned) - 12, "text-anchor": "middle" }, WORDS.unpruned));
+    svg.append(drawn("rect", { class: "unpruned", x: x(0) - 5, y: y(unpruned) - 5, width: 10, height: 10 }));
   }
   const named = new Set(series.flat());
   const size = (one) => 2.6 + (3 * one.coverage) / DATASETS.length;
@@ -106,11 +104,14 @@ function drawFront() {
     if (named.has(spot.one)) continue;
     svg.append(dotOf(spot.one, "circle", spot.one.ranked ? "dot" : "dot hollow", { cx: spot.x, cy: spot.y, r: size(spot.one) }));
   }
+  // How many dots lie beyond the edge: in words where there is room, else one arrow for the row.
   for (const [side, counts] of Object.entries(outside)) {
+    const [words, arrow, top] = side === "above"
+      ? [WORDS.outside, "▲", 12] : [WORDS.outsideBelow, "▼", height - edge.bottom - 5];
+    if (counts.size && slot <= 90) svg.append(drawn("text", { x: edge.left - 8, y: top, "text-anchor": "end" }, arrow));
     for (const [number, count] of counts) {
-      const text = format(side === "above" ? WORDS.outside : WORDS.outsideBelow, { n: count });
-      const arrow = side === "above" ? "▲ " : "▼ ";
-      svg.append(drawn("text", { x: x(number), y: side === "above" ? 12 : height - edge.bottom - 5, "text-anchor": "middle" }, slot > 70 ? arrow + text : arrow + count));
+      const text = slot > 90 ? `${arrow} ${format(words, { n: count })}` : String(count);
+      svg.append(drawn("text", { class: "outside", x: x(number), y: top, "text-anchor": "middle" }, text));
     }
   }
   drawLine(svg, robust.filter((one) => !best.includes(one)), robust, "robust", x, y, slot);
@@ -127,7 +128,7 @@ function drawFront() {
 }
 
 function dotOf(one, shape, kind, place) {
-  const label = one.removal.join(", ") + ": " + format(WORDS.points, { drop: points(one.mean) }) + ", " + facts(one);
+  const label = blockList(one.removal) + ": " + format(WORDS.points, { drop: points(one.mean) }) + ", " + facts(one);
   return drawn(shape, { ...place, class: kind, tabindex: "-1", role: "button", "aria-label": label, "data-index": one.index });
 }
 
@@ -155,7 +156,10 @@ function buildFront() {
     drawn("path", { class: "line " + kind, d: "M0 7H26" }),
     kind === "best" ? drawn("circle", { class: "dot best", cx: 13, cy: 7, r: 5.5 }) : drawn("path", { class: "dot robust", d: "M13 1l6 6l-6 6l-6-6z" }));
   const differs = Object.entries(DATA.robust).some(([number, index]) => DATA.best[number] !== index);
+  const square = drawn("svg", { width: 12, height: 12, viewBox: "0 0 12 12", "aria-hidden": "true" },
+    drawn("rect", { class: "unpruned", x: 1, y: 1, width: 10, height: 10 }));
   byId("front-legend").append(
+    element("span", {}, square, WORDS.unpruned),
     element("span", {}, mark("best"), WORDS.best),
     ...(differs ? [element("span", {}, mark("robust"), format(WORDS.robust, { n: DATA.robustCoverage }))] : []),
     element("span", {}, WORDS.bars),

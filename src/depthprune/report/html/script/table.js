@@ -1,7 +1,7 @@
 // The table of combinations: sorted by any column, filtered by number removed.
 const FIRST_ROWS = 50;
 const TABLE_COLUMNS = [
-  { key: "removal", name: WORDS.blocks, text: (one) => one.removal.join(", ") },
+  { key: "removal", name: WORDS.blocks, text: (one) => blockList(one.removal) },
   { key: "number", name: WORDS.removed, text: (one) => String(one.removal.length) },
   { key: "mean", name: WORDS.drop, text: (one) => points(one.mean) },
   { key: "std", name: WORDS.std, text: (one) => points(one.std) },

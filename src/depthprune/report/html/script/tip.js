@@ -4,7 +4,7 @@ const LINES_IN_TIP = 12;
 
 function showTip(anchor, one) {
   TIP.replaceChildren(
-    element("strong", {}, one.removal.join(", ") + ": " + format(WORDS.points, { drop: points(one.mean) })),
+    element("strong", {}, blockList(one.removal) + ": " + format(WORDS.points, { drop: points(one.mean) })),
     element("p", { class: "facts" }, facts(one)),
     datasetBars(one, LINES_IN_TIP),
   );

@@ -113,7 +113,7 @@ function verdict(kind, drop, removal) {
   return element("p", { class: "verdict" },
     element("strong", {}, format(WORDS.points, { drop })),
     element("span", { class: "badge " + kind }, WORDS[kind]),
-    element("span", { class: "scope" }, WORDS.removed + ": " + removal.join(", ")));
+    element("span", { class: "scope" }, format(WORDS.removedBlocks, { blocks: blockList(removal) })));
 }
 
 function measuredParts(one) {
