@@ -14,7 +14,12 @@ DROPS = {0: 0.5, 1: 0.25, 2: 0.0}
 
 
 def measure(
-    folder: Path, task: str, split: str, drops: dict[int, float], ids: tuple[str, ...] = ("a", "b")
+    folder: Path,
+    task: str,
+    split: str,
+    drops: dict[int, float],
+    ids: tuple[str, ...] = ("a", "b"),
+    settings: str = SETTINGS,
 ) -> None:
     """Add a baseline of 1 and single-block accuracies of 1 - drop to a study, on two samples."""
     model = replace(MODEL, num_blocks=3, block_parameters=None)
@@ -25,4 +30,4 @@ def measure(
         key = study.add_split(record)
         for removal, drop in {(): 0.0, **{(block,): drop for block, drop in drops.items()}}.items():
             scores = np.full(len(ids), 1 - drop, dtype=np.float32)
-            study.add(key, SETTINGS, removal, scores, ids, 0.1)
+            study.add(key, settings, removal, scores, ids, 0.1)

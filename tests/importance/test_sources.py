@@ -128,6 +128,33 @@ def test_of_two_runs_the_fuller_one_is_taken_and_told(
     assert "measured 2 times" in caplog.text
 
 
+def test_runs_under_two_settings_are_not_mixed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    halved = {block: drop / 2 for block, drop in DROPS.items()}
+    more = ("a", "b", "c")
+    measure(tmp_path, "okvqa", "train", DROPS)
+    measure(tmp_path, "okvqa", "validation", DROPS)
+    # More samples, but of one of the two splits only.
+    measure(tmp_path, "okvqa", "train", halved, ids=more, settings="greedy dtype=bfloat16")
+    with caplog.at_level(logging.WARNING, "depthprune"):
+        (one,) = from_study(tmp_path)
+    assert [split.scores for split in one.splits] == [DROPS, DROPS]
+    assert "train was measured 2 times" in caplog.text
+    assert "other settings" not in caplog.text
+
+
+def test_a_split_measured_under_other_settings_only_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    measure(tmp_path, "okvqa", "train", DROPS)
+    measure(tmp_path, "okvqa", "validation", DROPS)
+    measure(tmp_path, "doc_qa", "train", DROPS, settings="greedy dtype=bfloat16")
+    with caplog.at_level(logging.WARNING, "depthprune"):
+        from_study(tmp_path)
+    assert "doc_qa train (greedy dtype=bfloat16)" in caplog.text
+
+
 def test_a_study_without_single_blocks_is_refused(tmp_path: Path) -> None:
     measure(tmp_path, "okvqa", "train", {})
     with pytest.raises(LayoutError, match="no drop of a single block"):

@@ -119,21 +119,14 @@ def from_study(folder: Path) -> list[DatasetScores]:
     """Read the single-block drops that a study holds.
 
     A split that was measured several times (other samples, prompt or dtype) counts once: the run
-    with the most blocks, of these the one with the most samples; a warning says so.
+    under the settings under which the study holds most, of these the one with the most blocks, then
+    the most samples; a warning says so, and also where settings differ between the splits used.
 
     Raises:
         StudyError: there is no study, or no drop of a single block in it.
     """
     with Study.open(folder, read_only=True) as study:
-        runs: dict[tuple[str, str], list[SplitScores]] = {}
-        for stored in study.splits():
-            for settings in stored.settings:
-                drops = study.drops(stored.key, settings)
-                scores = {gone[0]: drop for gone, drop in drops.items() if len(gone) == 1}
-                if scores:
-                    count = len(stored.record.sample_ids) or None
-                    run = SplitScores(stored.record.split, scores, count)
-                    runs.setdefault((stored.record.task, stored.record.split), []).append(run)
+        runs = _runs(study)
         num_blocks = study.model.num_blocks
     if not runs:
         raise LayoutError(
@@ -141,19 +134,71 @@ def from_study(folder: Path) -> list[DatasetScores]:
             where=str(folder),
             mend="measure them with `depthprune profile`",
         )
-    splits: dict[str, dict[str, SplitScores]] = {}
+    usual = _usual_settings([run for measured in runs.values() for run in measured])
+    used: dict[tuple[str, str], _Run] = {}
     for (task, split), measured in sorted(runs.items()):
-        best = max(measured, key=lambda run: (len(run.scores), run.num_samples or 0))
+        best = max(measured, key=lambda run: (run.settings == usual, *run.size))
+        used[task, split] = best
         if len(measured) > 1:
             logger.warning(
-                "%s %s was measured %d times; the run with %d blocks on %s samples is used",
-                *(task, split, len(measured), len(best.scores), best.num_samples or "unknown"),
+                "%s %s was measured %d times; the run with %d blocks on %s samples (%s) is used",
+                *(task, split, len(measured), len(best.split.scores)),
+                *(best.split.num_samples or "unknown", best.settings),
             )
-        splits.setdefault(task, {})[split] = best
-    return [
-        DatasetScores(task, _choose(task, found), Path(folder), num_blocks)
-        for task, found in splits.items()
+    splits: dict[str, dict[str, SplitScores]] = {}
+    for (task, split), run in used.items():
+        splits.setdefault(task, {})[split] = run.split
+    found = [
+        DatasetScores(task, _choose(task, named), Path(folder), num_blocks)
+        for task, named in splits.items()
     ]
+    chosen = [(one.dataset, split.split) for one in found for split in one.splits]
+    _warn_of_other_settings({name: used[name].settings for name in chosen}, usual)
+    return found
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What one split was measured with, and what came out."""
+
+    settings: str
+    split: SplitScores
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return len(self.split.scores), self.split.num_samples or 0
+
+
+def _runs(study: Study) -> dict[tuple[str, str], list[_Run]]:
+    """Return every run that holds drops of single blocks, by task and split."""
+    runs: dict[tuple[str, str], list[_Run]] = {}
+    for stored in study.splits():
+        for settings in stored.settings:
+            drops = study.drops(stored.key, settings)
+            scores = {gone[0]: drop for gone, drop in drops.items() if len(gone) == 1}
+            if scores:
+                count = len(stored.record.sample_ids) or None
+                run = _Run(settings, SplitScores(stored.record.split, scores, count))
+                runs.setdefault((stored.record.task, stored.record.split), []).append(run)
+    return runs
+
+
+def _usual_settings(runs: list[_Run]) -> str:
+    """Return the settings under which the most blocks were measured, then on the most samples."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for run in runs:
+        blocks, samples = sizes.get(run.settings, (0, 0))
+        sizes[run.settings] = (blocks + run.size[0], samples + run.size[1])
+    return max(sorted(sizes), key=lambda settings: sizes[settings])
+
+
+def _warn_of_other_settings(settings: Mapping[tuple[str, str], str], usual: str) -> None:
+    """Tell which splits were measured under settings that differ from the others'."""
+    others = [f"{' '.join(name)} ({used})" for name, used in settings.items() if used != usual]
+    if others:
+        logger.warning(
+            "measured under other settings than the rest (%s): %s", usual, ", ".join(others)
+        )
 
 
 def from_score_files(train: Path, validation: Path, dataset: str) -> list[DatasetScores]:
