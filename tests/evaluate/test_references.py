@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from depthprune.evaluate.references import (
     reference_loss,
     rows_with_reference,
 )
-from depthprune.tasks.task import Sample, TaskSplit
+from depthprune.tasks.task import Request, Sample, TaskSplit
 from tests.evaluate import tiny
 
 
@@ -83,11 +82,56 @@ def test_a_letter_beyond_the_options_is_no_answer() -> None:
         rows(tiny.split_of([sample], answer="choose"))
 
 
-def test_tasks_that_answer_in_another_way_are_refused() -> None:
-    split = tiny.split_of(tiny.text_samples())
-    task = replace(split.task, answer="respond")  # type: ignore[arg-type]
-    with pytest.raises(TaskError, match=r"tiny_task has no reference answers[\s\S]*respond"):
-        rows_with_reference(tiny.word_tokenizer(), task, split.samples, None)
+def responding(*asked: Request, references: tuple[str, ...] = ("",)) -> TaskSplit:
+    sample = Sample("validation/7", "", references=references, requests=asked)
+    return tiny.split_of([sample], answer="respond")
+
+
+def options(*texts: str) -> list[Request]:
+    return [Request("loglikelihood", "a cat ?", f" {text}") for text in texts]
+
+
+def test_of_requests_that_compete_the_right_one_is_told() -> None:
+    split = responding(*options("red", "blue dog"), references=("1", "0"))
+    (row,) = rows(split)
+    assert told(split) == ["blue dog"]
+    assert row.text == "a cat ? blue dog"
+    assert tiny.word_tokenizer().decode(row.tokens) == "<s> a cat ? blue dog"
+
+
+def test_the_only_request_for_a_likelihood_is_its_own_reference() -> None:
+    assert told(responding(*options("blue dog"), references=("3",))) == ["blue dog"]
+
+
+def test_what_is_generated_on_request_is_told_after_a_blank() -> None:
+    asked = Request("generate", "a cat ?", until=("dog",), max_new_tokens=4)
+    assert rows(responding(asked, references=("two fish",)))[0].text == "a cat ? two fish"
+    spaced = Request("generate", "a cat ? ", max_new_tokens=4)
+    assert rows(responding(spaced, references=("two fish",)))[0].text == "a cat ? two fish"
+
+
+def test_a_whole_text_is_told_after_the_start_and_cut_at_its_end() -> None:
+    split = responding(Request("rolling", "", "a red cat ?"))
+    (row,) = rows(split, tiny.word_tokenizer(start=False), limit=3)
+    assert tiny.word_tokenizer().decode(row.tokens) == "<s> a red"
+    assert row.continuations == (row.tokens[1:],)
+
+
+def test_a_long_context_of_a_request_loses_its_beginning() -> None:
+    (row,) = rows(responding(*options("red dog")), limit=4)
+    assert tiny.word_tokenizer().decode(row.tokens) == "cat ? red dog"
+    assert row.continuations == (row.tokens[-2:],)
+
+
+@pytest.mark.parametrize("reference", ["", "2", "-1", "red"])
+def test_requests_of_which_none_is_known_to_be_right_are_refused(reference: str) -> None:
+    with pytest.raises(TaskError, match=r"no reference answer[\s\S]*validation/7"):
+        rows(responding(*options("red", "blue"), references=(reference,)))
+
+
+def test_an_answer_as_long_as_the_model_reads_is_refused() -> None:
+    with pytest.raises(TaskError, match=r"cannot be told an answer of 2[\s\S]*validation/7"):
+        rows(responding(*options("red dog")), limit=2)
 
 
 def test_the_loss_is_that_of_the_references_alone_whatever_the_padding() -> None:

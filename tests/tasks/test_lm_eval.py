@@ -254,6 +254,32 @@ def test_requests_are_what_the_harness_would_ask(shared: Path) -> None:
     assert choice.references == ("0",)
 
 
+@pytest.mark.parametrize(
+    ("text", "target", "right"),
+    [
+        ("{{question}}", "{{choices[gold]}}", "the option"),
+        ("{{question}}", "{{[gold, 1]}}", "the first of several"),
+        ("{{gold}}", "is it", "the context"),
+    ],
+    ids=["text", "several", "contexts"],
+)
+def test_the_reference_is_the_place_of_the_right_request(
+    text: str, target: str, right: str, folder: Path
+) -> None:
+    old = 'doc_to_text: "{{question}} answer :"'
+    new = f'doc_to_text: "{text}"'
+    variant(folder, "other", new, of=harness.CHOICE, old=old)
+    path = folder / "other.yaml"
+    changed = path.read_text(encoding="utf-8").replace('{{gold}}"\nmetric', f'{target}"\nmetric')
+    assert target in changed
+    path.write_text(changed, encoding="utf-8")
+    split = load(folder, "other")
+    source = source_of(split.task)
+    golds = [str(source.doc(sample)["gold"]) for sample in split.samples]
+    assert [sample.references[0] for sample in split.samples] == golds, right
+    assert len(set(golds)) == 3
+
+
 def test_what_a_definition_leaves_open_is_as_in_the_harness(folder: Path) -> None:
     old = '{until: ["cat", ". ?"], max_gen_toks: 8, do_sample: false}'
     variant(folder, "open", "{}", of=harness.WRITTEN, old=old)

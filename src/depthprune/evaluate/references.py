@@ -7,10 +7,11 @@ Rows are padded on the right, as for likelihoods.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import TaskError
-from depthprune.evaluate.inputs import Inputs, Row, lengths, prompt_of
+from depthprune.evaluate.inputs import Inputs, Row, lengths, prompt_of, tokenizer_of
 from depthprune.evaluate.likelihood import (
     LETTERS,
     logits_between,
@@ -18,7 +19,8 @@ from depthprune.evaluate.likelihood import (
     rows_of_texts,
     rows_to_read,
 )
-from depthprune.tasks.task import Sample, Task
+from depthprune.evaluate.requests import encode_pair
+from depthprune.tasks.task import Request, Sample, Task
 
 if TYPE_CHECKING:
     import torch
@@ -31,19 +33,21 @@ def rows_with_reference(
 
     The reference is the first that is not empty; of a task that chooses among options, the right
     option as the model would answer it (letter or text); of one that reads texts, the text itself,
-    without prompt, cut after `limit` tokens.
+    without prompt, cut after `limit` tokens. Of a task that responds to requests, the context and
+    the right continuation: the only one, or where several compete, that whose place the reference
+    is; what is too long loses its beginning, as when it is measured, a whole text its end.
 
     Raises:
-        TaskError: a sample has no reference, or its task answers in a way that has none.
+        TaskError: a sample has no reference, or one that leaves no room for its question.
     """
     if task.answer == "read":
         return rows_to_read(processor, task, samples, limit)
-    if task.answer not in ("generate", "choose"):
-        raise TaskError(
-            f"{task.name} has no reference answers that a model could be told",
-            where=f"answer mode {task.answer}",
-            mend="use a task whose answers are generated, chosen or read",
-        )
+    if task.answer == "respond":
+        tokenizer = tokenizer_of(processor)
+        return [
+            _row_of_requests(tokenizer, index, task, sample, limit)
+            for index, sample in enumerate(samples)
+        ]
     rows = []
     for index, sample in enumerate(samples):
         prompt = prompt_of(processor, task, sample)
@@ -81,6 +85,39 @@ def reference_loss(model: Any, inputs: Inputs, rows: Sequence[Row]) -> torch.Ten
     return torch.stack(losses).sum()
 
 
+def _row_of_requests(
+    tokenizer: Any, index: int, task: Task, sample: Sample, limit: int | None
+) -> Row:
+    request = _right_request(task, sample)
+    context, target = encode_pair(tokenizer, request.context, request.continuation)
+    if limit is not None and request.kind == "rolling":
+        target = target[: limit - len(context)]
+    if not context or not target or (limit is not None and len(target) >= limit):
+        raise TaskError(
+            f"the model, which reads {limit} tokens at most, cannot be told an answer of "
+            f"{len(target)} tokens to a question of {len(context)}",
+            where=f"sample {sample.id} of {task.name}",
+            mend="leave the sample out, or choose a model that reads more",
+        )
+    tokens = (context + target)[-limit:] if limit is not None else context + target
+    text = request.context + request.continuation
+    return Row(index, sample, text, tokens, continuations=(target,))
+
+
+def _right_request(task: Task, sample: Sample) -> Request:
+    """Return what is asked with the right answer as its continuation."""
+    first = sample.requests[0]
+    if first.kind == "generate":
+        space = "" if first.context[-1:].isspace() else " "
+        return replace(first, continuation=space + _reference(task, sample))
+    if len(sample.requests) == 1:
+        return first
+    place = sample.references[0] if sample.references else ""
+    if place.isdecimal() and int(place) < len(sample.requests):
+        return sample.requests[int(place)]
+    raise _no_reference(task, sample)
+
+
 def _reference(task: Task, sample: Sample) -> str:
     if task.answer == "choose":
         options = options_of(task, sample)
@@ -91,7 +128,11 @@ def _reference(task: Task, sample: Sample) -> str:
         for reference in sample.references:
             if reference.strip():
                 return reference.strip()
-    raise TaskError(
+    raise _no_reference(task, sample)
+
+
+def _no_reference(task: Task, sample: Sample) -> TaskError:
+    return TaskError(
         "the sample has no reference answer that could be told to the model",
         where=f"sample {sample.id} of {task.name}",
         mend="mend the data, or leave the sample out",

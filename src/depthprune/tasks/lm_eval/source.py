@@ -221,14 +221,27 @@ class LmEvalSamples:
                 _request(self._source, instance)
                 for instance in sorted(instances, key=lambda instance: int(instance.idx))
             )
-            target = task.doc_to_target(doc)
-        references = target if isinstance(target, list) else [target]
+            references = _references(task, doc)
         return Sample(
             id=name,
             question=requests[0].context,
-            references=tuple(map(str, references)) or ("",),
+            references=references or ("",),
             requests=requests,
         )
+
+
+def _references(task: Any, doc: Any) -> tuple[str, ...]:
+    """Return the accepted answers; where options compete, the places of the right ones."""
+    chooses = task.OUTPUT_TYPE == "multiple_choice"
+    # As in `ConfigurableTask.process_results`: here the options are contexts of one continuation.
+    is_place = chooses and getattr(task, "multiple_input", False)
+    target = task.doc_to_text(doc) if is_place else task.doc_to_target(doc)
+    targets = target if isinstance(target, list) else [target]
+    options = task.doc_to_choice(doc) if chooses and task.config.doc_to_choice is not None else ()
+    return tuple(
+        str(options.index(one) if isinstance(one, str) and one in options else one)
+        for one in targets
+    )
 
 
 def _request(source: LmEvalSource, instance: Any) -> Request:
