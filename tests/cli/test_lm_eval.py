@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -34,6 +35,21 @@ def test_a_profile_of_two_tasks_prints_nothing_but_results(
         "lm-eval-tiny-choice",
         "lm-eval-tiny-texts",
     ]
+
+
+def test_proxies_are_told_the_right_continuations(
+    program: Program, folder: Path, tmp_path: Path
+) -> None:
+    options = ("--lm-eval-path", folder, "--num-samples", 2, "--output", tmp_path / "s")
+    asked = ("--task", "lm_eval:tiny_choice", "lm_eval:tiny_written", "lm_eval:tiny_texts")
+    done = program("proxies", "demo", *asked, *options)
+    assert done.code == 0, done.err
+    assert "lm_eval_tiny_texts" in done.out
+    (command,) = (line for line in done.out.splitlines() if line.startswith("To measure"))
+    assert program(*shlex.split(command.partition("depthprune ")[2])).code == 0
+    again = program("proxies", "demo", *asked, *options)
+    assert "To measure the drops" not in again.out
+    assert "rho" in again.out
 
 
 @pytest.mark.parametrize(

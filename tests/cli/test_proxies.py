@@ -57,13 +57,14 @@ def study_in(folder: Path, split: TaskSplit, record: ModelRecord) -> Path:
 
 
 def test_it_prints_scores_and_says_how_to_get_the_drops(program: Program, tmp_path: Path) -> None:
-    done = program("proxies", "demo", *RUN, "--output", tmp_path / "new")
+    done = program("proxies", "demo", *RUN, "--dtype", "float32", "--output", tmp_path / "new")
     assert done.code == 0, done.err
     for name in PROXIES:
         assert name.split("_")[0] in done.out
         assert (tmp_path / "new" / "proxies" / "demo-tally-qa" / SPLIT / f"{name}.json").exists()
     assert "No drops of single blocks are measured" in done.out
-    assert f"depthprune profile demo --task {TASK} --output" in " ".join(done.out.split())
+    command = f"depthprune profile demo --task {TASK} --num-samples 4 --dtype float32 --output"
+    assert command in " ".join(done.out.split())
     assert "angular distance" in done.out
     assert not (tmp_path / "new" / "study.db").exists()
 

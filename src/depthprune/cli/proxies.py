@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json as json_module
+import shlex
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from rich.console import Console
 from depthprune.base.files import check_can_make
 from depthprune.base.progress import progress
 from depthprune.cli.measure import AsJson, Model, Output
-from depthprune.cli.options import DataFlags, Language, ModelFlags, study_folder
+from depthprune.cli.options import DEMO, DataFlags, Language, ModelFlags, study_folder
 from depthprune.importance.proxies import PROXIES, ProxyScores, measure_proxies, num_passes
 from depthprune.importance.proxies.agreement import (
     FIRST_BLOCKS,
@@ -81,14 +82,30 @@ def proxies(
         return
     t = translator(lang)
     parts = proxies_parts(found, lang=lang)
-    unmeasured = list(dict.fromkeys(one.task for one in found if one.measured is None))
-    if unmeasured:
-        command = f"depthprune profile {model} --task {' '.join(unmeasured)} --output {folder}"
+    if any(one.measured is None for one in found):
+        command = _profile_command(model, run, data, folder)
         parts.append(t("To measure the drops: {command}").format(command=command))
     parts.append(t("Scores: {folder}").format(folder=folder / PROXIES_FOLDER))
     console = Console(markup=False)
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+
+
+def _profile_command(model: str, run: ModelFlags, data: DataFlags, folder: Path) -> str:
+    """Return the command that measures the drops of what was asked for; what is there is kept.
+
+    With the names that the user gave: in a study, tasks of the lm-evaluation-harness have others.
+    """
+    words = ["depthprune", "profile", model, "--task", *(data.task or (DEMO,))]
+    for flags in (data, run):
+        for each in fields(flags):
+            value = getattr(flags, each.name)
+            if each.name == "task" or value == each.default:
+                continue
+            words.append("--" + each.name.replace("_", "-"))
+            if value is not True:
+                words += map(str, value if isinstance(value, tuple) else (value,))
+    return shlex.join([*words, "--output", str(folder)])
 
 
 def _proxies_of(
