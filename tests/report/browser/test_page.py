@@ -271,3 +271,12 @@ def test_closed_findings_are_opened_for_printing(window: Window, pages: Pages) -
     assert window.run(closed) == 0
     window.run("window.dispatchEvent(new Event('afterprint'))")
     assert window.run(closed) == before
+
+
+def test_on_paper_it_is_light_and_no_table_is_cut(window: Window, pages: Pages) -> None:
+    window.resize(720)  # A4 between its margins
+    window.prefer(scheme="dark", media="print")
+    window.open(pages["small"])
+    window.run("window.dispatchEvent(new Event('beforeprint'))")
+    assert window.run("return getComputedStyle(document.body).color") == "rgb(27, 35, 48)"
+    assert window.run("return document.documentElement.scrollWidth") <= 720

@@ -66,11 +66,14 @@ class Window:
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
         )
 
-    def prefer(self, scheme: str, motion: str = "reduce") -> None:
+    def prefer(self, scheme: str, motion: str = "reduce", media: str = "screen") -> None:
         features = {"prefers-color-scheme": scheme, "prefers-reduced-motion": motion}
         self._command(
             "Emulation.setEmulatedMedia",
-            {"features": [{"name": name, "value": value} for name, value in features.items()]},
+            {
+                "media": media,
+                "features": [{"name": name, "value": value} for name, value in features.items()],
+            },
         )
 
     def run(self, script: str, *arguments: Any) -> Any:

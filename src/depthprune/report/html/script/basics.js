@@ -94,6 +94,11 @@ function facts(one) {
   ].filter(Boolean).join(" · ");
 }
 
+// Names may break after each underscore.
+function breakable(name) {
+  return name.split(/(?<=_)/).flatMap((part, place) => (place ? [element("wbr"), part] : [part]));
+}
+
 // Bars to the right cost accuracy, bars to the left gain some; all share one scale.
 function datasetBars(one, most = Infinity) {
   const rows = DATASETS.map((dataset, place) => ({ name: dataset.name, drop: one.drops[place] }));
@@ -103,7 +108,7 @@ function datasetBars(one, most = Infinity) {
   for (const row of measured.slice(0, most)) {
     const bar = element("span", { class: row.drop < 0 ? "track gain" : "track", "aria-hidden": "true" },
       element("b", { share: (100 * Math.abs(row.drop)) / scale }));
-    list.append(element("li", {}, element("span", {}, row.name), bar,
+    list.append(element("li", {}, element("span", {}, ...breakable(row.name)), bar,
       element("span", { class: "value" }, points(row.drop))));
   }
   if (measured.length > most) {

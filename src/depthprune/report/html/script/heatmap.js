@@ -37,11 +37,6 @@ function buildHeatmap() {
     element("span", { class: "swatch none", "aria-hidden": "true" }), element("span", {}, WORDS.notMeasured));
 }
 
-// Names may break after each underscore.
-function breakable(name) {
-  return name.split(/(?<=_)/).flatMap((part, place) => (place ? [element("wbr"), part] : [part]));
-}
-
 function heatRow(name, row, scale) {
   return element("tr", {}, element("th", { scope: "row", title: name }, ...breakable(name)), ...row.map((drop, block) => {
     const text = drop === null ? WORDS.notMeasured : format(WORDS.points, { drop: points(drop) });
