@@ -66,10 +66,10 @@ def test_one_star_for_each_full_quarter_of_the_datasets(
 @pytest.mark.parametrize(
     "row",
     [
-        ["1", "15", "4", "3.09", "3.15", "8/8 ★★★★", "8000", "3.09"],
-        ["2", "14", "4, 13", "5.41", "4.43", "7/8 ★★★☆", "7000"],
-        ["3", "13", "4, 10, 13", "7.53", "8.73", "2/8 ★☆☆☆", "2000"],
-        ["4", "12", "2, 4, 10, 13", "18.36", "18.90", "2/8 ★☆☆☆", "2000"],
+        ["1", "15", "4", "3.09", "3.15", "72.62", "8/8 ★★★★", "8000", "3.09"],
+        ["2", "14", "4, 13", "5.41", "4.43", "78.59", "7/8 ★★★☆", "7000"],
+        ["3", "13", "4, 10, 13", "7.53", "8.73", "81.46", "2/8 ★☆☆☆", "2000"],
+        ["4", "12", "2, 4, 10, 13", "18.36", "18.90", "70.62", "2/8 ★☆☆☆", "2000"],
     ],
 )
 def test_the_published_path_has_its_drops_std_and_coverage(row: list[str]) -> None:
@@ -197,7 +197,7 @@ def test_intervals_are_shown_where_scores_per_sample_are_known() -> None:
 def test_a_single_dataset_has_no_std_and_is_warned_of() -> None:
     shown = text(one_dataset())
     assert "only one dataset was measured" in shown
-    assert ["1", "5", "1", "1.00", "-", "1/1 ★★★★", "-", "1.00"] in rows(shown)
+    assert ["1", "5", "1", "1.00", "-", "89.00", "1/1 ★★★★", "-", "1.00"] in rows(shown)
     assert "n unknown" in shown
 
 

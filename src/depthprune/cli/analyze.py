@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from depthprune.analysis.whole import Analysis
 from depthprune.base.files import check_can_make
 from depthprune.cli.options import Language
-from depthprune.cli.recommend import RankingFlags, show_wrapped
+from depthprune.cli.recommend import RankingFlags, is_wide, show_wrapped
 from depthprune.cli.scores import AsJson, show
 from depthprune.report.documents import (
     SCORES,
@@ -118,7 +118,7 @@ def _answer(analysis: Analysis, lang: Lang) -> list[RenderableType]:
         parts += ["", t("Targets"), *target_lines(found, lang=lang)]
     parts += ["", t("For three appetites"), *level_lines(found, lang=lang)]
     parts += ["", t("Stepwise: each step removes one more block than the step before")]
-    parts += stepwise_parts(found, lang=lang)
+    parts += stepwise_parts(found, wide=is_wide(), lang=lang)
     parts += ["", t("Blocks that must never go"), *essential_parts(found, lang=lang), ""]
     return parts
 

@@ -27,6 +27,9 @@ from depthprune.report.recommendations import recommendation_parts
 _RANKED = Group.create_ordered("What is ranked")
 _TARGETS = Group.create_ordered("Targets instead of a number of blocks")
 
+WIDE = 90
+"""Columns that tables with accuracies beside intervals need."""
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -114,11 +117,16 @@ def recommend(
     parts: list[RenderableType] = [
         scope_line(analysis, lang=lang),
         *problem_lines(analysis.results, lang=lang),
-        *recommendation_parts(analysis.recommendations, lang=lang),
+        *recommendation_parts(analysis.recommendations, wide=is_wide(), lang=lang),
     ]
     show_wrapped(parts)
     if output_file is not None:
         show([t("Recommendations: {path}").format(path=output_file)])
+
+
+def is_wide() -> bool:
+    """Return whether the terminal has room for more than the tables need."""
+    return Console().width >= WIDE
 
 
 def show_wrapped(parts: Sequence[RenderableType]) -> None:

@@ -46,6 +46,11 @@ def std_text(one: Combination) -> str:
     return percent(one.std) if one.coverage > 1 else "-"
 
 
+def accuracy_text(one: Combination) -> str:
+    """Return the mean accuracy over the datasets of a combination in per cent, `-` if unknown."""
+    return "-" if isnan(one.accuracy) else percent(one.accuracy)
+
+
 def evidence(one: Combination, num_datasets: int, *, lang: Lang = "en") -> str:
     """Return a drop and what stands behind it in one line: interval, std, coverage, n."""
     t = translator(lang)
@@ -62,13 +67,14 @@ def evidence(one: Combination, num_datasets: int, *, lang: Lang = "en") -> str:
 
 
 def recommendation_parts(
-    found: Recommendations, *, shown: int = SHOWN, lang: Lang = "en"
+    found: Recommendations, *, shown: int = SHOWN, wide: bool = False, lang: Lang = "en"
 ) -> list[RenderableType]:
     """Return every recommendation with its evidence, in reading order.
 
     Args:
         found: what is recommended.
         shown: combinations of each number removed.
+        wide: more than 80 columns are there, so that accuracies fit beside intervals.
         lang: of the text.
     """
     t = translator(lang)
@@ -76,16 +82,16 @@ def recommendation_parts(
     parts += [
         "",
         t("Independent best: for each number removed, the smallest mean drops"),
-        ranking_table(found, found.independent, shown=shown, lang=lang),
+        ranking_table(found, found.independent, shown=shown, wide=wide, lang=lang),
         left_out(found.independent, found.min_coverage, t),
         "",
         t("Stepwise: each step removes one more block than the step before"),
-        *stepwise_parts(found, lang=lang),
+        *stepwise_parts(found, wide=wide, lang=lang),
         "",
         t("Robust: the best of those with a coverage of at least {coverage} datasets").format(
             coverage=found.robust_coverage
         ),
-        ranking_table(found, found.robust, shown=ROBUST_SHOWN, lang=lang),
+        ranking_table(found, found.robust, shown=ROBUST_SHOWN, wide=wide, lang=lang),
         left_out(found.robust, found.robust_coverage, t),
         "",
         t("For three appetites"),
@@ -103,12 +109,18 @@ def recommendation_parts(
 
 
 def ranking_table(
-    found: Recommendations, rankings: Mapping[int, Ranking], *, shown: int, lang: Lang = "en"
+    found: Recommendations,
+    rankings: Mapping[int, Ranking],
+    *,
+    shown: int,
+    wide: bool = False,
+    lang: Lang = "en",
 ) -> Table:
     """Return the first combinations of each ranking, with the adjusted drop beside the plain."""
     t = translator(lang)
     listed = {number: ranking.combinations[:shown] for number, ranking in sorted(rankings.items())}
-    table, row = _combination_table(found, (one for ones in listed.values() for one in ones), t)
+    every = [one for ones in listed.values() for one in ones]
+    table, row = _combination_table(found, every, t, wide=wide)
     for number, ones in listed.items():
         if not ones:
             active = str(found.num_blocks - number)
@@ -132,13 +144,15 @@ def left_out(rankings: Mapping[int, Ranking], min_coverage: int, t: Translate) -
     )
 
 
-def stepwise_parts(found: Recommendations, *, lang: Lang = "en") -> list[RenderableType]:
+def stepwise_parts(
+    found: Recommendations, *, wide: bool = False, lang: Lang = "en"
+) -> list[RenderableType]:
     """Return the stepwise path with cumulative and incremental drops, and where it jumps."""
     t = translator(lang)
     path = found.stepwise
     parts: list[RenderableType] = []
     if path.steps:
-        parts.append(_path_table(found, t))
+        parts.append(_path_table(found, t, wide=wide))
     if path.missing is not None:
         missing = t(
             "No superset of the last step with {number} blocks was measured on enough datasets: "
@@ -343,7 +357,7 @@ def reading_note(*, lang: Lang = "en") -> str:
     return t(
         "Drop: accuracy of the unpruned model minus accuracy, in percentage points, mean over the "
         "datasets; negative = better. Std: population, over datasets. Interval: 95%, paired "
-        "bootstrap over samples, where scores per sample are known. Sets: datasets measured of "
+        "bootstrap over samples, where scores per sample are known. Acc.: mean accuracy. Sets: datasets measured of "
         "all, one star for each full quarter. n: samples, - = unknown. Adj.: adjusted, expected "
         "over all datasets (effect of the removal + effect of the dataset)."
     )
@@ -354,9 +368,9 @@ def compact_table() -> Table:
     return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
-def _path_table(found: Recommendations, t: Translate) -> Table:
+def _path_table(found: Recommendations, t: Translate, *, wide: bool) -> Table:
     path = [step.combination for step in found.stepwise.steps]
-    table, row = _combination_table(found, path, t)
+    table, row = _combination_table(found, path, t, wide=wide)
     for one in path:
         number = len(one.removal)
         table.add_row(str(number), str(found.num_blocks - number), *row(one))
@@ -387,7 +401,7 @@ def _step_table(steps: Sequence[Step], t: Translate) -> Table:
 
 
 def _combination_table(
-    found: Recommendations, ones: Iterable[Combination], t: Translate
+    found: Recommendations, ones: Sequence[Combination], t: Translate, *, wide: bool
 ) -> tuple[Table, Callable[[Combination], list[str]]]:
     """Return an empty table of combinations, and what makes the cells of one, counts left out."""
     intervals = any(one.interval is not None for one in ones)
@@ -395,8 +409,10 @@ def _combination_table(
     table.add_column(t("removed"), justify="right", no_wrap=True)
     table.add_column(t("active"), justify="right", no_wrap=True)
     table.add_column(t("blocks"), min_width=10)
-    names = (t("drop"), *((t("95% interval"),) if intervals else ()), t("std"), t("sets"))
-    for name in (*names, "n", t("adj.")):
+    accuracies = wide or not intervals
+    names = (t("drop"), *((t("95% interval"),) if intervals else ()), t("std"))
+    more = (t("acc. %"),) if accuracies else ()
+    for name in (*names, *more, t("sets"), "n", t("adj.")):
         table.add_column(name, justify="right", no_wrap=True)
 
     def row(one: Combination) -> list[str]:
@@ -405,6 +421,7 @@ def _combination_table(
             percent(one.mean),
             *((interval_text(one.interval),) if intervals else ()),
             std_text(one),
+            *((accuracy_text(one),) if accuracies else ()),
             coverage_text(one, found.num_datasets),
             samples_text(one.num_samples),
             _adjusted(found, one),

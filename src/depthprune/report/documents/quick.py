@@ -11,6 +11,7 @@ from depthprune.report.documents.recommended import SCORES
 from depthprune.report.inputs import scope_line
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.recommendations import (
+    accuracy_text,
     adjusted_lines,
     coverage_text,
     essential_parts,
@@ -78,6 +79,7 @@ def _table(analysis: Analysis, ones: Sequence[Combination], t: Translate) -> lis
         t("blocks"),
         t("drop %"),
         t("std"),
+        t("acc. %"),
         t("95% interval"),
         t("coverage"),
         "n",
@@ -89,13 +91,14 @@ def _table(analysis: Analysis, ones: Sequence[Combination], t: Translate) -> lis
             blocks(one.removal),
             percent(one.mean),
             std_text(one),
+            accuracy_text(one),
             interval_text(one.interval),
             coverage_text(one, found.num_datasets),
             samples_text(one.num_samples),
         ]
         for one in ones[:MOST_ROWS]
     ]
-    lines = [" | ".join(cells) for cells in (headings, ["--:", "--:", "---", *["--:"] * 5], *rows)]
+    lines = [" | ".join(cells) for cells in (headings, ["--:", "--:", "---", *["--:"] * 6], *rows)]
     table = [f"| {line} |" for line in lines]
     more = len(ones) - MOST_ROWS
     if more > 0:

@@ -29,7 +29,7 @@ def comprehensive_report(analysis: Analysis, *, lang: Lang = "en") -> str:
         *_input_parts(analysis, lang),
         "",
         f"== {t('Recommendations')} ==",
-        *recommendation_parts(analysis.recommendations, lang=lang),
+        *recommendation_parts(analysis.recommendations, wide=True, lang=lang),
         *finding_parts(analysis, lang=lang),
     ]
     return as_text(parts)
@@ -45,7 +45,7 @@ def cross_dataset_report(analysis: Analysis, *, lang: Lang = "en") -> str:
         *_input_parts(analysis, lang),
         "",
         f"== {t('Best combinations over the datasets')} ==",
-        ranking_table(found, found.independent, shown=BEST, lang=lang),
+        ranking_table(found, found.independent, shown=BEST, wide=True, lang=lang),
         reading_note(lang=lang),
         "",
         f"== {t('Best removal on each dataset by itself: blocks (drop %)')} ==",
