@@ -357,3 +357,15 @@ def plain_text(model: Any, tokenizer: Any, request: Request) -> str:
     for stop in request.until:
         text = text.split(stop)[0]
     return text
+
+
+def test_a_stop_text_counts_also_when_it_is_written_in_other_tokens_than_its_own() -> None:
+    words = ["dog", "d", "o", "g", "cat"]
+    tokenizer = SimpleNamespace(
+        encode=lambda text, **_: [words.index(text)],
+        decode=lambda tokens: "".join(words[token] for token in tokens),
+    )
+    stopping = StopAtTexts(tokenizer, ["dog"], 1)
+    assert stopping(torch.tensor([[9, 4, 1, 2]]), None).tolist() == [False]
+    assert stopping(torch.tensor([[9, 4, 1, 2, 3]]), None).tolist() == [True]
+    assert stopping.ends == [4]
