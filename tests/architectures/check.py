@@ -1,4 +1,4 @@
-"""Check one architecture: skipped blocks against a model that is built without them."""
+"""Check one architecture: skipping blocks, building without them and cutting them out agree."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from depthprune.base.errors import DepthpruneError, StackError
 from depthprune.base.removal import Removal, active_blocks
 from depthprune.blocks import find_stack, inadmissible_reason, shorten_config, skip
 from depthprune.blocks.stack import Stack
+from tests.architectures.cutting import NotStored, cut_and_load, load_whole
 from tests.architectures.inputs import MEDIA, make_inputs
 from tests.architectures.tiny_configs import FIRST_SPECIAL_TOKEN, VOCABULARY, tiny_config
 
@@ -31,6 +32,10 @@ TOLERANCE = 1e-4
 REMOVAL = (1, 3)
 OTHER_REMOVALS = ((1,), (3,), (2, 3), (0,), (2,), (4,), (5,))
 NEW_TOKENS = 6
+
+
+Tokens = torch.Tensor | None
+"""Generated tokens, or None when a model does not generate in this way."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ def check_architecture(role: str, model_type: str, part: str = "text") -> Outcom
         if not removal:
             return outcome("refused", note=note, **facts)
         facts |= {"removal": removal}
-        notes = [note, *compare(model, stack, removal, inputs, before, role)]
+        notes = [note, *compare(model, stack, removal, inputs, before, role, part)]
     except NotReached as error:
         return outcome("unavailable", note=str(error), **facts)
     except Exception as error:
@@ -166,8 +171,9 @@ def compare(
     inputs: dict[str, Any],
     before: torch.Tensor,
     role: str,
+    part: str,
 ) -> list[str]:
-    """Raise CheckFailed when skipping and building differ; return remarks."""
+    """Raise CheckFailed when skipping, building and cutting differ; return remarks."""
     built = build_shorter(model, stack, removal)
     generates = role in {"causal", "vlm", "s2s"} and model.can_generate()
     whole = generate_both_ways(model, inputs) if generates else None
@@ -185,7 +191,39 @@ def compare(
     changed = snapshot_difference(snapshot, take_snapshot(model))
     if changed:
         raise CheckFailed(f"the model has changed after skipping: {changed}")
-    return notes
+    return notes + compare_cut(model, removal, part, inputs, skipped, generated)
+
+
+def compare_cut(
+    model: nn.Module,
+    removal: Removal,
+    part: str,
+    inputs: dict[str, Any],
+    skipped: torch.Tensor,
+    generated: tuple[Tokens, Tokens] | None,
+) -> list[str]:
+    """Raise CheckFailed when the cut checkpoint is not what skipping shows; return remarks."""
+    try:
+        cut = cut_and_load(model, removal, part)
+    except NotStored as error:
+        return [f"not cut: transformers does not store the unpruned tiny model ({error})"[:200]]
+    except DepthpruneError as error:
+        raise CheckFailed(f"cutting is refused: {error.what}") from error
+    except ValueError as error:
+        raise CheckFailed(str(error)) from error
+    logits = run(cut, inputs)
+    difference = (logits - skipped).abs().max().item() if logits.shape == skipped.shape else 9.0
+    if difference > TOLERANCE:
+        again = (run(load_whole(model), inputs) - run(model, inputs)).abs().max().item()
+        if again > TOLERANCE:
+            return ["not cut: the unpruned tiny model is another one after it was stored"]
+        raise CheckFailed(f"logits of the cut checkpoint differ by {difference:.2g}")
+    if generated is not None:
+        of_cut = generate_both_ways(cut, inputs)
+        for way, ours, theirs in zip(("with", "without"), generated, of_cut, strict=True):
+            if ours is not None and not _same(ours, theirs):
+                raise CheckFailed(f"generation {way} cache differs in the cut checkpoint")
+    return []
 
 
 def compare_logits(skipped: torch.Tensor, expected: torch.Tensor, before: torch.Tensor) -> None:
@@ -197,10 +235,6 @@ def compare_logits(skipped: torch.Tensor, expected: torch.Tensor, before: torch.
         raise CheckFailed(f"logits differ from the built model's by {difference:.2g}")
     if skipped.shape == before.shape and (skipped - before).abs().max().item() < 1e-3:
         raise NotReached("the inputs at hand do not reach these blocks")
-
-
-Tokens = torch.Tensor | None
-"""Generated tokens, or None when a model does not generate in this way."""
 
 
 def generate_both_ways(model: nn.Module, inputs: dict[str, Any]) -> tuple[Tokens, Tokens]:

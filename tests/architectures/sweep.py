@@ -70,10 +70,10 @@ def _send(sender: Connection, job: Job) -> None:
 def main() -> None:
     """Print what became of the architectures named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("roles", nargs="*", default=list(CLASSES), choices=[*CLASSES, []])
+    parser.add_argument("roles", nargs="*", help=f"of {list(CLASSES)}, all if not given")
     parser.add_argument("--only", nargs="*", help="model types")
     options = parser.parse_args()
-    jobs = [job for job in all_jobs(options.roles) if not options.only or job[1] in options.only]
+    jobs = [job for job in all_jobs(options.roles or CLASSES) if not options.only or job[1] in options.only]
     for outcome in sweep(jobs):
         sys.stdout.write(f"{outcome}\n")
 
