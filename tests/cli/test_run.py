@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.cli.demo import DEMO_STUDY
+from depthprune.cli.init import EXAMPLE
 from depthprune.cli.options import DataFlags, ModelFlags
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.cli.study_file import (
@@ -130,6 +133,15 @@ class TestWhatItMeans:
             *("search", "demo", "--joint", "--num-samples", 64, "--output", tmp_path)
         )
         assert requested("demo", "--output", tmp_path) == by_options
+
+    def test_the_demo_ranks_its_best_also_where_that_beats_the_whole_model(self) -> None:
+        assert read_study_file(DEMO_STUDY).search.min_drop == -1
+        assert SearchSection().min_drop == 0
+
+    def test_the_example_names_the_strategies_that_there_are(self) -> None:
+        (line,) = (line for line in EXAMPLE.read_text().splitlines() if "strategy:" in line)
+        named = set(line.partition("#")[2].replace(" (default)", "").strip().split(", "))
+        assert named == set(get_args(SearchSection.model_fields["strategy"].annotation))
 
     def test_every_option_is_a_field_with_the_same_default(self) -> None:
         def defaults(flags: type) -> dict[str, object]:

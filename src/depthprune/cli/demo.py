@@ -30,7 +30,7 @@ def demo(
     """Run a study of the embedded model: 16 blocks, eight datasets, a few minutes on a CPU.
 
     Needs no network and no GPU. One beam search on the mean drop over all datasets; the same as
-    `depthprune search demo --joint --num-samples 64 --output depthprune-demo`.
+    `depthprune search demo --joint --num-samples 64 --min-drop -1 --output depthprune-demo`.
 
     For example:
 
