@@ -17,7 +17,7 @@ from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.report.html import render_report, write_report
 from depthprune.report.html.data import equal_shares, page_data, shown_combinations
 from depthprune.report.html.page import embedded_json
-from depthprune.report.html.text import block_list, points, rho, signed, stars
+from depthprune.report.html.text import block_list, points, rho, signed
 from tests.analysis.results import cells, result_set
 from tests.measurements import dataset
 from tests.report.page_analyses import CELLS, analysed, large, results_of, small
@@ -266,7 +266,3 @@ def test_many_blocks_are_counted_in_the_answer() -> None:
     text = Page(render_report(analysed(results_of(cells, num_blocks=12)))).text
     assert "10 of 12 blocks can go together: accuracy drops by 1.00 points." in text
     assert "1–10" in text
-
-
-def test_stars_grow_with_coverage() -> None:
-    assert [stars(coverage, 8, 2, 3) for coverage in (1, 2, 3, 8)] == ["☆", "★", "★★", "★★★"]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from itertools import combinations
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from depthprune.analysis.combinations import table_combinations
 from depthprune.analysis.what_if import estimate, estimator
 from depthprune.report.html.text import points
+from depthprune.report.recommendations import coverage_stars
 from tests.report.browser.window import Window
-from tests.report.page_analyses import CELLS, small
+from tests.report.page_analyses import CELLS, large, small
 
 Pages = dict[str, Path]
 NAMES = ("small", "large", "evil", "one dataset, no pairs", "nothing ranked", "chinese")
@@ -140,6 +142,26 @@ def test_every_other_removal_is_estimated_as_in_python(window: Window, pages: Pa
     assert compared > 15
 
 
+def test_estimates_agree_with_python_on_many_blocks_too(window: Window, pages: Pages) -> None:
+    analysis = large()
+    known = estimator(analysis.recommendations.singles, analysis.findings.synergies)
+    window.open(pages["large"])
+    draw, measured, with_pairs = Random(0), set(analysis.table.removals), 0
+    for number in [*range(2, 9)] * 15:
+        blocks = draw.sample(range(80), number)
+        # Half of them contain a pair that was measured.
+        blocks += draw.choice([[], list(draw.choice(list(known.synergies)))])
+        removal = tuple(sorted(set(blocks)))
+        if removal in measured:
+            continue
+        shown, expected = window.remove(removal), estimate(known, removal)
+        assert expected is not None and shown["kind"] == "estimate"
+        assert float(shown["drop"]) == pytest.approx(expected.drop * 1e6, abs=1e-3)
+        assert bool(shown["error"]) == (expected.error is not None)
+        with_pairs += expected.pairs > 0
+    assert with_pairs > 30
+
+
 def test_an_estimate_says_so_with_its_error_and_where_that_is_from(
     window: Window, pages: Pages
 ) -> None:
@@ -173,6 +195,12 @@ def test_the_strip_is_used_with_arrow_keys_and_space(window: Window, pages: Page
     window.press(LEFT, ENTER)
     assert "3.00 points" in window.text("#result")  # of blocks 1 and 4
     assert window.run("return document.querySelectorAll('#strip [tabindex=\"0\"]').length") == 1
+
+
+def test_coverage_is_shown_by_stars_as_in_the_terminal(window: Window, pages: Pages) -> None:
+    window.open(pages["small"])
+    shown = set(window.texts(f"{ROWS} td:nth-child(5)"))
+    assert shown == {f"{coverage_stars(coverage, 3)} {coverage}/3" for coverage in (2, 3)}
 
 
 def test_headings_sort_with_the_keyboard(window: Window, pages: Pages) -> None:
@@ -223,7 +251,11 @@ def test_the_front_has_a_mark_for_every_combination_and_units(window: Window, pa
     assert above == "▲ 1 above"  # block 0, which would flatten all others
     assert len(window.texts("#front-plot .dot")) + 1 == len(CELLS)
     assert "accuracy drop (percentage points)" in window.texts("#front-plot text")
+    assert len(window.texts("#front-plot .line")) == 2  # best and robust
     window.click("[data-axis=accuracy]")
+    # Accuracies over different datasets are not comparable.
+    assert window.texts("#front-plot .line, #front-plot .whisker") == []
+    assert "not comparable" in window.text("#front-note")
     assert "mean accuracy (%)" in window.texts("#front-plot text")
 
 

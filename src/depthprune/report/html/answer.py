@@ -17,9 +17,9 @@ from depthprune.report.html.text import (
     count,
     points,
     spread_text,
-    stars,
 )
-from depthprune.report.language import Translate
+from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.recommendations import coverage_stars, notes
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,18 @@ class Answer:
     model: str
     scope: str
     lead: str
+    evidence: str
     choices: Sequence[Choice]
     never: Sequence[str]
     table: TextTable
     warnings: Sequence[str]
 
 
-def answer(analysis: Analysis, t: Translate) -> Answer:
+def answer(analysis: Analysis, lang: Lang) -> Answer:
     """Return the head of the page."""
+    t = translator(lang)
     results, found = analysis.results, analysis.recommendations
+    lead, evidence = _lead(analysis, t)
     targets = [_target(analysis, one, t) for one in found.targets]
     scope = t(
         "{blocks} blocks · {datasets} datasets · {removals} removals measured · split: {split}"
@@ -70,30 +73,36 @@ def answer(analysis: Analysis, t: Translate) -> Answer:
             removals=f"{len(analysis.table.removals):,}",
             split=", ".join(sorted(set(results.splits.values()))),
         ),
-        lead=_lead(analysis, t),
+        lead=lead,
+        evidence=evidence,
         choices=[*targets, *(_level(analysis, one, t) for one in found.levels)],
         never=list(_never(analysis, t)),
         table=_by_number(analysis, t),
-        warnings=[*_warnings(analysis, t), *found.notes],
+        warnings=[*_warnings(analysis, t), *notes(found, lang=lang)],
     )
 
 
-def _lead(analysis: Analysis, t: Translate) -> str:
+def _lead(analysis: Analysis, t: Translate) -> tuple[str, str]:
     found = analysis.recommendations
     chosen = [one.combination for one in found.targets if one.combination is not None]
     chosen += [one.combination for one in found.levels if one.combination is not None]
     chosen += [r.combinations[0] for r in found.independent.values() if r.combinations]
     if not chosen:
-        return t("Nothing that was measured can be recommended.")
+        return t("Nothing that was measured can be recommended."), ""
     one = chosen[0]
     if len(one.removal) > LONG:
         text = t("{number} of {total} blocks can go together: accuracy drops by {drop} points.")
-        return text.format(number=len(one.removal), total=found.num_blocks, drop=points(one.mean))
-    if len(one.removal) == 1:
+    elif len(one.removal) == 1:
         text = t("Block {blocks} can go: accuracy drops by {drop} points.")
     else:
         text = t("Blocks {blocks} can go together: accuracy drops by {drop} points.")
-    return text.format(blocks=block_list(one.removal), drop=points(one.mean))
+    lead = text.format(
+        number=len(one.removal),
+        total=found.num_blocks,
+        blocks=block_list(one.removal),
+        drop=points(one.mean),
+    )
+    return lead, _facts(analysis, one, t)
 
 
 def _level(analysis: Analysis, level: Level, t: Translate) -> Choice:
@@ -192,7 +201,8 @@ def _by_number(analysis: Analysis, t: Translate) -> TextTable:
                     block_list(one.removal),
                     points(one.mean),
                     spread_text(one),
-                    f"{_stars(analysis, one)} {one.coverage}/{found.num_datasets}",
+                    f"{coverage_stars(one.coverage, found.num_datasets)} "
+                    f"{one.coverage}/{found.num_datasets}",
                     count(one.num_samples),
                     points(found.adjusted.get(one.removal)),
                     points(one.accuracy),
@@ -218,7 +228,7 @@ def _by_number(analysis: Analysis, t: Translate) -> TextTable:
             "Drop: baseline accuracy minus accuracy, mean over the datasets that measured it, in "
             "percentage points. Best: smallest mean drop among combinations measured on {least} "
             "datasets or more. Robust: the same for {robust} or more. Step by step: contains the "
-            "step before. Stars: ★★★ every dataset, ★★ {robust} or more, ★ {least} or more. "
+            "step before. Stars: one for each full quarter of the datasets. "
             "Adjusted drop: the mean over all datasets that the two-way additive model expects. "
             "Accuracies over different datasets are not comparable."
         ).format(least=found.min_coverage, robust=found.robust_coverage),
@@ -287,8 +297,3 @@ def _warnings(analysis: Analysis, t: Translate) -> Iterator[str]:
             "with a negative mean drop (better than the unpruned model)."
         )
         yield text.format(low=low, least=found.min_coverage, improving=improving)
-
-
-def _stars(analysis: Analysis, one: Combination) -> str:
-    found = analysis.recommendations
-    return stars(one.coverage, found.num_datasets, found.min_coverage, found.robust_coverage)

@@ -49,7 +49,6 @@ def page_data(analysis: Analysis, *, most: int = MOST) -> dict[str, Any]:
             for one in analysis.results.datasets
         ],
         "order": _most_sensitive_first(analysis),
-        "minCoverage": found.min_coverage,
         "robustCoverage": found.robust_coverage,
         "total": len(table.removals),
         "totals": {str(n): rows.stop - rows.start for n, rows in table.rows_by_number.items()},

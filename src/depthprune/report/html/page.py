@@ -57,7 +57,7 @@ def render_report(analysis: Analysis, *, lang: Lang = "en") -> str:
         script=script,
         data=embedded_json(data),
         words=page_words(t),
-        answer=answer(analysis, t),
+        answer=answer(analysis, lang),
         sections=sections(analysis, t),
     )
     return page

@@ -89,15 +89,6 @@ def spread_text(one: Combination) -> str:
     return f"± {points(one.std)}" if one.coverage > 1 else NOTHING
 
 
-def stars(coverage: int, num_datasets: int, min_coverage: int, robust_coverage: int) -> str:
-    """Return coverage as one to three stars; a hollow one below the least that is ranked."""
-    if coverage >= num_datasets:
-        return "★★★"
-    if coverage >= robust_coverage:
-        return "★★"
-    return "★" if coverage >= min_coverage else "☆"
-
-
 def known_type(name: str, t: Translate) -> str:
     """Return a task type, or that it is unknown."""
     return name if name and name != "Unknown" else t("unknown type")

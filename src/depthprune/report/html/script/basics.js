@@ -63,10 +63,10 @@ function blockList(blocks) {
 
 const counted = (number) => (number ? number.toLocaleString("en-US") : NOTHING);
 
+// One star for each full quarter of the datasets.
 function stars(coverage) {
-  if (coverage >= DATASETS.length) return "★★★";
-  if (coverage >= DATA.robustCoverage) return "★★";
-  return coverage >= DATA.minCoverage ? "★" : "☆";
+  const full = Math.floor((4 * coverage) / DATASETS.length);
+  return "★".repeat(full) + "☆".repeat(4 - full);
 }
 
 // Mean accuracy of the unpruned model; null where no dataset states it.

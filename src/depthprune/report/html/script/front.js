@@ -10,8 +10,9 @@ function whiskerOf(one) {
   if (one.low !== null) {
     return axis === "drop" ? [one.low, one.high] : [one.accuracy + one.mean - one.high, one.accuracy + one.mean - one.low];
   }
-  if (one.std === null) return null;
-  return [valueOf(one) - one.std, valueOf(one) + one.std];
+  // The std is that of the drops; it says nothing about accuracies.
+  if (one.std === null || axis === "accuracy") return null;
+  return [one.mean - one.std, one.mean + one.std];
 }
 
 // Round steps of which about `wanted` fit between the ends.
@@ -135,7 +136,8 @@ function dotOf(one, shape, kind, place) {
 function drawLine(svg, marked, joined, name, x, y, slot) {
   const aside = name === "robust" ? Math.min(9, slot * 0.2) : 0;
   const spot = (one) => [x(one.removal.length) + (marked.includes(one) ? aside : 0), y(valueOf(one))];
-  if (joined.length > 1 && marked.length) {
+  // Accuracies over different datasets are not comparable: no line joins them.
+  if (axis === "drop" && joined.length > 1 && marked.length) {
     svg.append(drawn("path", { class: "line " + name, d: "M" + joined.map((one) => spot(one).join(" ")).join("L") }));
   }
   for (const one of marked) {
