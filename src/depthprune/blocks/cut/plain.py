@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from depthprune.blocks.cut.keys import Numbering
 from depthprune.blocks.layer_rules import Section
@@ -24,15 +24,19 @@ class PlainType:
         count: the field that counts them.
         written: per-layer fields that the class derives when they are missing, from what may not be
             true of the smaller model: only a config.json that has them is plain.
+        unless: a field that says by being false or missing that all blocks are of one kind, so that
+            nothing need be written.
     """
 
     lists: str = r"(model\.)?layers"
     count: str = "num_hidden_layers"
     written: tuple[str, ...] = ()
+    unless: str = ""
 
 
 _DECODER = PlainType()
 _KINDS = PlainType(written=("layer_types",))
+_WINDOWS = PlainType(written=("layer_types",), unless="use_sliding_window")
 
 PLAIN_TYPES: dict[str, PlainType] = {
     "llama": _DECODER,
@@ -45,8 +49,8 @@ PLAIN_TYPES: dict[str, PlainType] = {
     "gemma": _DECODER,
     "starcoder2": _DECODER,
     "stablelm": _DECODER,
-    "qwen2": _KINDS,
-    "qwen3": _KINDS,
+    "qwen2": _WINDOWS,
+    "qwen3": _WINDOWS,
     "gemma2": _KINDS,
     "gemma3_text": _KINDS,
     "gpt2": PlainType(r"(transformer\.)?h", "n_layer"),
@@ -87,7 +91,7 @@ def find_plain(config: Section, keys: Iterable[str]) -> PlainStack | None:
     num_blocks = section.get(kind.count)
     if type(num_blocks) is not int or num_blocks < 1:
         return None
-    if any(not _says_all(section.get(name), num_blocks) for name in kind.written):
+    if not _says_all(section, kind, num_blocks):
         return None
     paths = {path for key in keys if (path := _list_path(kind.lists, key))}
     if len(paths) != 1:
@@ -110,11 +114,18 @@ def _plain_type(config: Section) -> tuple[PlainType, Section, str] | None:
     inner = PLAIN_TYPES.get(str(text.get("model_type")))
     if inner is None:
         return None
-    return PlainType(lists, inner.count, inner.written), text, "text_config"
+    return replace(inner, lists=lists), text, "text_config"
 
 
-def _says_all(value: object, num_blocks: int) -> bool:
-    return isinstance(value, list) and len(value) == num_blocks
+def _says_all(section: Section, kind: PlainType, num_blocks: int) -> bool:
+    """Return whether the section has the lists that its class would otherwise derive."""
+    for name in kind.written:
+        value = section.get(name)
+        if isinstance(value, list) and len(value) == num_blocks:
+            continue
+        if value is not None or not kind.unless or section.get(kind.unless):
+            return False
+    return True
 
 
 def _list_path(lists: str, key: str) -> str | None:

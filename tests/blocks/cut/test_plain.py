@@ -1,0 +1,87 @@
+"""What the table says of plain architectures is what probing finds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from transformers import AutoConfig
+
+from depthprune.blocks import CutPlan, plan_cut
+from depthprune.blocks.cut.plain import PLAIN_TYPES, PLAIN_WRAPPERS
+from depthprune.blocks.layer_fields import LAYER_FIELDS
+from tests.architectures.tiny_configs import tiny_config
+
+REMOVALS = ((1, 3), (0,), (5,), (0, 1, 2, 3, 4), (1, 2, 3, 4, 5))
+LAYER_FIELD_NAMES = {field.name for field in LAYER_FIELDS}
+
+
+@pytest.fixture(scope="module", params=sorted(PLAIN_TYPES))
+def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save a tiny model of every row of the table."""
+    model_type = "gemma3" if request.param == "gemma3_text" else request.param
+    config = tiny_config(model_type, "causal").get_text_config()
+    name = transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[request.param]
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp(request.param)
+    getattr(transformers, name)(config).save_pretrained(folder)
+    return folder
+
+
+def loaded_config(plan: CutPlan, tmp_path: Path) -> dict[str, Any]:
+    """Return what transformers makes of the new config.json."""
+    (tmp_path / "config.json").write_text(json.dumps(plan.config), encoding="utf-8")
+    return AutoConfig.from_pretrained(tmp_path).to_dict()
+
+
+def assert_same(table: CutPlan, probed: CutPlan, tmp_path: Path) -> None:
+    """Compare all but the way, and configurations by what they mean."""
+    assert (table.way, probed.way) == ("table", "probed")
+    assert table.config_path == probed.config_path
+    assert table.numberings == probed.numberings
+    assert table.shards == probed.shards
+    assert table.dropped == probed.dropped
+    assert loaded_config(table, tmp_path) == loaded_config(probed, tmp_path)
+
+
+@pytest.mark.parametrize("removal", REMOVALS, ids=str)
+def test_table_and_probing_give_the_same_plan(
+    checkpoint: Path, removal: tuple[int, ...], tmp_path: Path
+) -> None:
+    table = plan_cut(checkpoint, removal)
+    assert_same(table, plan_cut(checkpoint, removal, probed=True), tmp_path)
+
+
+def test_a_configuration_that_leaves_fields_to_its_class_gives_the_same_plan(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    path = checkpoint / "config.json"
+    whole = path.read_text(encoding="utf-8")
+    raw = json.loads(whole)
+    per_layer = [name for name in raw if name in LAYER_FIELD_NAMES and isinstance(raw[name], list)]
+    for name in per_layer:
+        del raw[name]
+    path.write_text(json.dumps(raw), encoding="utf-8")
+    try:
+        plan = plan_cut(checkpoint, (1, 3))
+        probed = plan_cut(checkpoint, (1, 3), probed=True)
+    finally:
+        path.write_text(whole, encoding="utf-8")
+    assert loaded_config(plan, tmp_path) == loaded_config(probed, tmp_path)
+
+
+@pytest.mark.parametrize("model_type", sorted(PLAIN_WRAPPERS))
+def test_the_language_model_inside_another_model(model_type: str, tmp_path: Path) -> None:
+    name = transformers.models.auto.modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[
+        model_type
+    ]
+    torch.manual_seed(0)
+    model = getattr(transformers, name)(tiny_config(model_type, "vlm"))
+    model.save_pretrained(tmp_path / "whole")
+    for removal in ((1, 3), (0,)):
+        table = plan_cut(tmp_path / "whole", removal)
+        assert_same(table, plan_cut(tmp_path / "whole", removal, probed=True), tmp_path)
