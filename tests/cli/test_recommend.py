@@ -138,6 +138,19 @@ def test_a_file_of_another_block_count_is_left_out_and_said(program: Program, fo
     assert "datasets: 2" in done.out
 
 
+@pytest.mark.parametrize("name", ["evil\x1b[31m", "two\nlines", "half\ud800"])
+def test_a_name_that_would_command_the_terminal_is_left_out(
+    program: Program, folder: Path, name: str
+) -> None:
+    path = folder / "st-qa" / "train+validation" / SUMMARY
+    change(path, '"st_qa"', json.dumps(name))
+    (path.parent / "layer_importance_scores.json").unlink()
+    done = program("recommend", folder)
+    assert done.code == 0, done.err
+    assert "dataset_name is not a name" in done.out
+    assert name not in done.out
+
+
 def test_a_dataset_twice_counts_once_and_is_said(program: Program, folder: Path) -> None:
     shutil.copytree(folder / "okvqa", folder / "zz" / "okvqa")
     done = program("recommend", folder)

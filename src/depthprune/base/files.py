@@ -14,12 +14,12 @@ from depthprune.base.errors import FileError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, as `write_bytes` does.
+    """Write `text` as UTF-8, as `write_bytes` does; half a surrogate pair becomes an escape.
 
     Raises:
         FileError: see `write_bytes`.
     """
-    write_bytes(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes | Iterable[bytes]) -> None:

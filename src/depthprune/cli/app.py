@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
@@ -136,6 +137,10 @@ def start(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal cannot show is no reason to stop.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # Threads that spin while they wait made small models 2 to 6 times slower on shared cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # What a cluster sends before it kills: stop as after Ctrl-C, with files written.

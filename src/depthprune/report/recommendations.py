@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from math import isnan
 
@@ -357,9 +357,9 @@ def reading_note(*, lang: Lang = "en") -> str:
     return t(
         "Drop: accuracy of the unpruned model minus accuracy, in percentage points, mean over the "
         "datasets; negative = better. Std: population, over datasets. Interval: 95%, paired "
-        "bootstrap over samples, where scores per sample are known. Acc.: mean accuracy. Sets: datasets measured of "
-        "all, one star for each full quarter. n: samples, - = unknown. Adj.: adjusted, expected "
-        "over all datasets (effect of the removal + effect of the dataset)."
+        "bootstrap over samples, where scores per sample are known. Acc.: mean accuracy. Sets: "
+        "datasets measured of all, one star for each full quarter. n: samples, - = unknown. Adj.: "
+        "adjusted, expected over all datasets (effect of the removal + effect of the dataset)."
     )
 
 

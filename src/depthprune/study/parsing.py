@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+from unicodedata import category
 
 from depthprune.base.errors import DepthpruneError, LayoutError
 from depthprune.base.files import is_number, read_json
@@ -312,7 +313,12 @@ def _name(value: Json, key: str, where: str, *, underscores: bool = False) -> st
     found = value.get(key)
     if found is None:
         return None
-    # A name becomes a folder's name when it is written again: it must not lead out of one.
-    if not isinstance(found, str) or found in ("", ".", "..") or "/" in found or "\\" in found:
+    # A name becomes a folder's name when it is written again: it must not lead out of one. It is
+    # printed, too: it must not command a terminal.
+    if (
+        not isinstance(found, str)
+        or found in ("", ".", "..")
+        or any(letter in "/\\" or category(letter) in ("Cc", "Cs") for letter in found)
+    ):
         raise LayoutError(f"{key} is not a name: {found!r}", where=where)
     return dataset_name(found) if underscores else found

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from depthprune.analysis.whole import Analysis
-from depthprune.base.files import make_folder, write_bytes, write_json
+from depthprune.base.files import make_folder, write_bytes, write_json, write_text
 from depthprune.report.documents.cross_dataset import cross_dataset_pieces
 from depthprune.report.documents.pairwise import pairwise_value
 from depthprune.report.documents.quick import quick_summary, select_command
@@ -55,7 +55,7 @@ def write_documents(analysis: Analysis, folder: Path, *, lang: Lang = "en") -> l
         (COMPREHENSIVE_REPORT, comprehensive_report(analysis, lang=lang)),
         (CROSS_DATASET_REPORT, cross_dataset_report(analysis, lang=lang)),
     ):
-        write_bytes(folder / name, text.encode("utf-8", "backslashreplace"))
+        write_text(folder / name, text)
     names = (
         QUICK_SUMMARY,
         COMPREHENSIVE_REPORT,
