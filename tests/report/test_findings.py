@@ -45,7 +45,9 @@ def test_positions_are_thirds_of_the_stack() -> None:
     shown = section(published(), "Position in the stack")
     for part, blocks in (("early", "0-4"), ("middle", "5-10"), ("late", "11-15")):
         assert re.search(rf"{part} +{blocks} ", shown)
-    assert "cost most in the part early, least in the part late" in shown
+    told = " ".join(shown.split())
+    assert "cost most in the part early (mean 16.93 points, 5 blocks)" in told
+    assert "least in the part late (5.76 points, 5 blocks)" in told
 
 
 def test_synergies_show_both_ends_with_their_coverage() -> None:

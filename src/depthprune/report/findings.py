@@ -106,14 +106,23 @@ def position_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType
     """Return what blocks cost early, in the middle and late in the stack."""
     t = translator(lang)
     names = {"early": t("early"), "middle": t("middle"), "late": t("late"), "mixed": t("mixed")}
-    known = [one for one in analysis.findings.positions if one.drops is not None]
+    known = {one.name: one.drops for one in analysis.findings.positions if one.drops is not None}
     if not known:
         return [t("No block was measured alone.")]
-    dearest = max(known, key=lambda one: one.drops.mean if one.drops else 0.0)
-    cheapest = min(known, key=lambda one: one.drops.mean if one.drops else 0.0)
-    sentence = t("Blocks cost most in the part {most}, least in the part {least}.")
+    most, least = (choose(known, key=lambda name: known[name].mean) for choose in (max, min))
+    sentence = t(
+        "Blocks cost most in the part {most} (mean {most_drop} points, {most_n} blocks), least in "
+        "the part {least} ({least_drop} points, {least_n} blocks)."
+    )
     parts: list[RenderableType] = [
-        sentence.format(most=names[dearest.name], least=names[cheapest.name])
+        sentence.format(
+            most=names[most],
+            most_drop=percent(known[most].mean),
+            most_n=known[most].count,
+            least=names[least],
+            least_drop=percent(known[least].mean),
+            least_n=known[least].count,
+        )
     ]
     table = compact_table()
     table.add_column(t("part"))
