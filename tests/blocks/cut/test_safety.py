@@ -139,7 +139,7 @@ def refused(source: Path, output: Path, message: str, **options: Any) -> None:
     with pytest.raises(FileError, match=message):
         execute_cut(plan, output, **options)
     assert state(root) == before
-    assert not [path for path in root.rglob("*depthprune-*")]
+    assert not list(root.rglob("*depthprune-*"))
 
 
 def test_the_output_may_not_be_the_source(source: Path) -> None:

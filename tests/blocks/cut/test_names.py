@@ -1,0 +1,175 @@
+"""What names blocks: keys of tensors, and lists of layers that are not quantised."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from depthprune.base.errors import ModelError
+from depthprune.blocks import CutPlan, plan_cut
+from depthprune.blocks.cut.configuration import BlockNames, is_quantized, rename_blocks
+from depthprune.blocks.cut.keys import Numbering, change_keys
+from tests.blocks import tiny
+from tests.blocks.cut.cutting import saved
+
+LAYERS = Numbering("model.layers.")
+
+
+def test_keys_of_blocks_are_renumbered_and_others_stay() -> None:
+    keys = ["embed", "model.layers.0.a", "model.layers.1.a", "model.layers.2.a", "layers.0.a"]
+    changes = change_keys(keys, (LAYERS,), 3, (1,))
+    assert changes.new_names == {
+        "embed": "embed",
+        "model.layers.0.a": "model.layers.0.a",
+        "model.layers.2.a": "model.layers.1.a",
+        "layers.0.a": "layers.0.a",
+    }
+    assert changes.dropped == ("model.layers.1.a",)
+
+
+def test_parts_that_are_counted_by_themselves_follow_their_blocks() -> None:
+    keys = ["model.layers.0.a", "model.layers.1.a", "model.layers.2.a", "extra.0.b", "extra.1.b"]
+    changes = change_keys(keys, (LAYERS, Numbering("extra.", 1)), 3, (1,))
+    assert changes.new_names == {
+        "model.layers.0.a": "model.layers.0.a",
+        "model.layers.2.a": "model.layers.1.a",
+        "extra.1.b": "extra.0.b",
+    }
+
+
+def test_blocks_beyond_the_last_are_told() -> None:
+    keys = ["model.layers.0.a", "model.layers.1.a", "model.layers.2.a"]
+    assert change_keys(keys, (LAYERS,), 2, (0,)).extra == ("model.layers.2.a",)
+
+
+NAMES = BlockNames(
+    lists=("model.language_model.layers", "language_model.layers"),
+    modules=frozenset({"lm_head", "model.vision.layers.3.mlp", "model.vision.layers.3"}),
+    num_blocks=6,
+    removal=(1, 3),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lm_head", "lm_head"),
+        ("re:.*lm_head", "re:.*lm_head"),
+        ("model.language_model.layers.0", "model.language_model.layers.0"),
+        ("model.language_model.layers.2.mlp.gate", "model.language_model.layers.1.mlp.gate"),
+        ("language_model.layers.5.mlp", "language_model.layers.3.mlp"),
+        ("model.language_model.layers.3.mlp", None),
+        ("model.language_model.layers.4.experts.4.up", "model.language_model.layers.2.experts.4.up"),
+        (r"re:^model\.language_model\.layers\.4\.mlp$", r"re:^model\.language_model\.layers\.2\.mlp$"),
+        (r"-:model\.language_model\.layers\.3\.self_attn.*", None),
+        (r"+:model.language_model.layers.5.mlp.*", r"+:model.language_model.layers.3.mlp.*"),
+        ("re:.*language_model.layers.5.mlp", "re:.*language_model.layers.3.mlp"),
+        ("model.vision.layers.3.mlp", "model.vision.layers.3.mlp"),
+        ("model.vision.layers.3", "model.vision.layers.3"),
+        ("model.language_model.layers.*.mlp.gate", "model.language_model.layers.*.mlp.gate"),
+        ("w8a8", "w8a8"),
+    ],
+)  # fmt: skip
+def test_names_of_modules_follow_their_blocks(name: str, expected: str | None) -> None:
+    assert NAMES.rename(name, "ignore") == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        r"re:model\.language_model\.layers\.[0-3]\..*",
+        r"re:.*layers\.(0|1)\.mlp",
+        r"re:.*layers\.1\d?\.mlp",
+        "*layers.1*",
+        "layers.3.mlp",
+    ],
+)
+def test_patterns_that_could_mean_several_blocks_are_refused(name: str) -> None:
+    with pytest.raises(ModelError, match="cannot be renumbered"):
+        NAMES.rename(name, "ignore")
+
+
+def test_keys_and_lists_are_renamed_wherever_they_stand() -> None:
+    value = {
+        "bits": 4,
+        "dynamic": {"-:model.language_model.layers.3.mlp": {}, "lm_head": {"bits": 8}},
+        "groups": [{"targets": ["Linear", "model.language_model.layers.2.mlp"]}],
+    }
+    assert rename_blocks(value, NAMES, "quantization_config") == {
+        "bits": 4,
+        "dynamic": {"lm_head": {"bits": 8}},
+        "groups": [{"targets": ["Linear", "model.language_model.layers.1.mlp"]}],
+    }
+
+
+def test_a_list_with_a_number_for_every_block_is_refused() -> None:
+    with pytest.raises(ModelError, match="an entry for every block"):
+        rename_blocks({"bits": [4, 4, 4, 4, 8, 8]}, NAMES, "quantization_config")
+
+
+def test_quantisation_inside_the_text_configuration_is_seen() -> None:
+    assert is_quantized({"text_config": {"quantization_config": {"bits": 4}}})
+    assert not is_quantized({"text_config": {"quantization_config": None}})
+
+
+def plan_with(folder: Path, config: dict[str, Any], removal: tuple[int, ...] = (1,)) -> CutPlan:
+    """Plan a cut of a tiny Llama whose config.json says more."""
+    source = saved(tiny.llama(), folder)
+    path = source / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | config))
+    return plan_cut(source, removal)
+
+
+def test_exclusion_lists_in_the_configuration_are_renumbered(tmp_path: Path) -> None:
+    quantization = {
+        "quant_method": "fp8",
+        "modules_to_not_convert": ["model.layers.2.mlp", "lm_head"],
+    }
+    plan = plan_with(tmp_path, {"quantization_config": quantization})
+    assert plan.config["quantization_config"]["modules_to_not_convert"] == [
+        "model.layers.1.mlp",
+        "lm_head",
+    ]
+    assert plan.quantized
+    changed = [change.path for change in plan.fields]
+    assert changed == ["num_hidden_layers", "quantization_config.modules_to_not_convert"]
+
+
+def test_quantisation_files_beside_are_renumbered(tmp_path: Path) -> None:
+    source = saved(tiny.llama(), tmp_path)
+    (source / "quantize_config.json").write_text('{"dynamic": {"-:model.layers.5.mlp": {}}}')
+    assert plan_cut(source, (1,)).documents == {
+        "quantize_config.json": {"dynamic": {"-:model.layers.4.mlp": {}}}
+    }
+
+
+def with_extra_block(folder: Path, index: int) -> Path:
+    """Save a tiny Llama whose weights hold one more block."""
+    source = saved(tiny.llama(), folder)
+    path = source / "model.safetensors"
+    save_file(
+        load_file(path) | {f"model.layers.{index}.eh_proj.weight": torch.ones(2)},
+        path,
+        metadata={"format": "pt"},
+    )
+    return source
+
+
+def test_heads_that_predict_further_tokens_are_left_out_and_that_is_said(tmp_path: Path) -> None:
+    source = with_extra_block(tmp_path, 6)
+    path = source / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"num_nextn_predict_layers": 1}))
+    plan = plan_cut(source, (1,))
+    assert "model.layers.6.eh_proj.weight" in plan.dropped
+    assert plan.config["num_nextn_predict_layers"] == 0
+    assert "left out" in plan.notes[0]
+
+
+def test_other_blocks_beyond_the_last_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="counts 6 blocks, but the weights have 7"):
+        plan_cut(with_extra_block(tmp_path, 6), (1,))
