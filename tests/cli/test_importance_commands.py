@@ -356,6 +356,8 @@ class TestSelect:
         ("value", "arguments", "message"),
         [
             ({"0": 1, "2": 1}, ("--num_active_blocks", 2), "block 1 has none"),
+            ({"0": 1, "2": 1}, ("--num_active_blocks", 2), "where: f.json"),
+            ('{"0": NaN}', ("--num_active_blocks", 1), "write a finite number"),
             ({"0": 1, "1": 1}, ("--num_active_blocks", 2, "--num_blocks", 4), "blocks 2, 3 have"),
             ({"0": 1, "1": 1}, ("--num_active_blocks", 3), "3 of 2 blocks cannot stay"),
             ({"0": 1, "1": 1}, ("--num_active_blocks", 1), "blocks 0, 1 are protected"),
@@ -408,6 +410,7 @@ class TestFromRemovals:
             ((), "no block is named"),
             ((4, "--output_file", "layer_importance_scores.json"), "measured results"),
             ((1, "--num_blocks", 8, "--study", "s"), "not both"),
+            ((4, "--num_blocks", 0), "a model of 0 blocks has nothing to remove"),
         ],
     )
     def test_bad_input_ends_with_2(

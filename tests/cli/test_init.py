@@ -69,6 +69,14 @@ def test_a_file_is_not_overwritten_unless_asked(program: Program, tmp_path: Path
     assert read_study_file(path).content.model.source == "demo"
 
 
+def test_a_folder_is_no_place_for_a_file_of_that_name(program: Program, tmp_path: Path) -> None:
+    for flags in ([], ["--overwrite"]):
+        refused = program("init", tmp_path, *flags)
+        assert refused.code == 2
+        assert f"{tmp_path / 'study.yaml'}" in refused.err
+    assert not any(tmp_path.iterdir())
+
+
 def test_without_a_name_it_is_study_yaml(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

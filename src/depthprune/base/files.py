@@ -115,7 +115,11 @@ def read_json(path: Path, *, unique_keys: bool = False) -> Any:
     except RecursionError as error:
         raise FileError("nested too deeply to be a result file", where=str(path)) from error
     except ValueError as error:
-        raise FileError(str(error), where=str(path), mend="replace the value by null") from error
+        raise FileError(
+            str(error),
+            where=str(path),
+            mend="write a finite number, or leave out what is not known",
+        ) from error
 
 
 def is_number(value: object) -> bool:

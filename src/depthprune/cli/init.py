@@ -35,6 +35,12 @@ def init(
         Replace a file that is there.
 
     """
+    if study_file.is_dir():
+        raise FileError(
+            "this is a folder",
+            where=str(study_file),
+            mend=f"name a file, for example {study_file / 'study.yaml'}",
+        )
     if study_file.exists() and not overwrite:
         raise FileError(
             "there is a file already",

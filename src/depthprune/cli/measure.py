@@ -8,9 +8,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from depthprune.base.errors import RemovalError
-from depthprune.base.removal import parse_removal
-from depthprune.cli.options import DataFlags, Language, ModelFlags, study_folder
+from depthprune.cli.options import (
+    DataFlags,
+    Language,
+    ModelFlags,
+    block_set,
+    check_ranking,
+    study_folder,
+)
 from depthprune.cli.outcome import show
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.search.options import SearchOptions
@@ -96,6 +101,7 @@ def search(
         depthprune search ./model --task okvqa --strategy greedy --max-drop 0.05
         depthprune search ./model --task okvqa --strategy evolutionary --warm-start block_influence
     """
+    check_ranking(min_coverage, min_drop)
     request = search_request(model, output=output, protect=protect, how=how, run=run, data=data)
     outcome = search_model(request)
     show(outcome, as_json=json, min_coverage=min_coverage, min_drop=min_drop, lang=lang)
@@ -137,17 +143,5 @@ def _request(
         search=search,
         num_samples=data.samples,
         seed=data.seed,
-        protect=_blocks(protect),
+        protect=frozenset(block_set(protect, "--protect")),
     )
-
-
-def _blocks(given: tuple[str, ...]) -> frozenset[int]:
-    """Return blocks that were written as `0 15` or `0,15`."""
-    text = " ".join(given)
-    if "-" in text:
-        raise RemovalError(
-            f"{text!r} could be two blocks or all from one to the other",
-            where="--protect",
-            mend="write every block, as 0 15 or 0,15",
-        )
-    return frozenset(parse_removal(text))

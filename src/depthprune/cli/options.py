@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from depthprune.base.errors import DepthpruneError
+from depthprune.base.errors import DepthpruneError, RemovalError
+from depthprune.base.removal import Removal, parse_removal
 from depthprune.report.language import Lang
 from depthprune.search.model import ModelOptions
 from depthprune.tasks.demo import MODEL_PATH
@@ -153,3 +156,39 @@ def study_folder(output: Path | None, model: str) -> Path:
         return output
     place = Path(model).expanduser()
     return Path(f"depthprune-{(place.resolve() if place.exists() else place).name}")
+
+
+def block_set(given: Sequence[str], option: str) -> Removal:
+    """Return blocks that were written as `0 15` or `0,15`.
+
+    Raises:
+        RemovalError: no block indices, or a range, which could mean two things.
+    """
+    text = " ".join(given)
+    if "-" in text:
+        raise RemovalError(
+            f"{text!r} could be two blocks or all from one to the other",
+            where=option,
+            mend="write every block, as 0 15 or 0,15",
+        )
+    return parse_removal(text)
+
+
+def check_ranking(min_coverage: int, min_drop: float) -> None:
+    """Refuse limits of a ranking that mean nothing.
+
+    Raises:
+        DepthpruneError: fewer than one dataset, or a drop that is not a finite number.
+    """
+    if min_coverage < 1:
+        raise DepthpruneError(
+            f"a combination cannot be measured on {min_coverage} datasets at least",
+            where="--min-coverage",
+            mend="give 1 or more",
+        )
+    if not isfinite(min_drop):
+        raise DepthpruneError(
+            f"a mean drop of {min_drop} is no limit",
+            where="--min-drop",
+            mend="give a fraction: 0.01 is one percentage point, -1 ranks improvements too",
+        )

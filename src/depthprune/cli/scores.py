@@ -13,7 +13,6 @@ from cyclopts import App, Group, Parameter
 from rich.console import Console, RenderableType
 
 from depthprune.base.errors import DepthpruneError, RemovalError
-from depthprune.base.removal import Removal, parse_removal
 from depthprune.cli.options import Language
 from depthprune.importance.from_removals import write_scores_from_removals
 from depthprune.importance.score_files import check_output
@@ -116,6 +115,12 @@ def from_removals(
     if study is not None:
         with Study.open(study, read_only=True) as opened:
             num_blocks = opened.model.num_blocks
+    if num_blocks is not None and num_blocks < 2:
+        raise DepthpruneError(
+            f"a model of {num_blocks} blocks has nothing to remove",
+            where="--num_blocks",
+            mend="give the number of blocks of the whole model",
+        )
     total = NUM_BLOCKS if num_blocks is None else num_blocks
     named = _indices(order)
     try:
@@ -148,22 +153,6 @@ def show(parts: Sequence[RenderableType]) -> None:
     console = Console(markup=False)
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
-
-
-def block_set(given: Sequence[str], option: str) -> Removal:
-    """Return blocks that were written as `0 15` or `0,15`.
-
-    Raises:
-        RemovalError: no block indices, or a range, which could mean two things.
-    """
-    text = " ".join(given)
-    if "-" in text:
-        raise RemovalError(
-            f"{text!r} could be two blocks or all from one to the other",
-            where=option,
-            mend="write every block, as 0 15 or 0,15",
-        )
-    return parse_removal(text)
 
 
 def _indices(given: Sequence[str]) -> list[int]:

@@ -12,8 +12,8 @@ from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import write_json
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal, check_removal
-from depthprune.cli.options import Language
-from depthprune.cli.scores import AsJson, block_set, show
+from depthprune.cli.options import Language, block_set
+from depthprune.cli.scores import AsJson, show
 from depthprune.importance.score_files import check_output, count_blocks, find_scores
 from depthprune.importance.select import Selection, check_expected, make_selection
 from depthprune.report.language import translator
@@ -70,7 +70,7 @@ def select(
     protected = block_set(protect, "--protect") if protect else None
     expected = check_removal(block_set(expect, "--expect"), total) if expect else None
     selections = [
-        make_selection(found.scores, number, protected, num_blocks=total)
+        make_selection(found.scores, number, protected, num_blocks=total, where=str(found.path))
         for number in _counts(num_active_blocks, expected, total)
     ]
     checks = []

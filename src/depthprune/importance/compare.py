@@ -142,9 +142,13 @@ def compare_splits(
             mend="give a number from -1 to 1",
         )
     if top_k < 1:
-        raise DepthpruneError(f"{top_k} blocks cannot be compared", where="--top_k")
+        raise DepthpruneError(
+            f"{top_k} blocks cannot be compared", where="--top_k", mend="give 1 or more"
+        )
     if math.isnan(max_shift) or max_shift < 0:
-        raise DepthpruneError(f"ranks cannot differ by {max_shift}", where="--max_shift")
+        raise DepthpruneError(
+            f"ranks cannot differ by {max_shift}", where="--max_shift", mend="give 0 or more"
+        )
     found = [
         _comparison(one.dataset, one.splits, threshold, top_k, max_shift)
         for one in datasets

@@ -116,8 +116,12 @@ def make_selection(
     protect: Collection[int] | None = None,
     *,
     num_blocks: int | None = None,
+    where: str | None = None,
 ) -> Selection:
-    """Return what `select_blocks` selects, with what decided it; the same arguments."""
+    """Return what `select_blocks` selects, with what decided it.
+
+    The same arguments; `where` names the file of the scores in messages about them.
+    """
     if not scores:
         raise DepthpruneError("there are no scores to select by")
     total = max(scores) + 1 if num_blocks is None else num_blocks
@@ -128,7 +132,7 @@ def make_selection(
             where="--protect",
             mend=f"name blocks from 0 to {total - 1}",
         )
-    check_complete(scores, total, excused=() if protect is None else protected)
+    check_complete(scores, total, excused=() if protect is None else protected, where=where)
     _check_count(num_active, total, protected)
     order = least_important_first(scores)
     number = total - num_active
