@@ -32,10 +32,11 @@ CELLS: Cells = {
 """Six blocks, three datasets; block 5 was never measured."""
 
 
-def analysed(results: ResultSet) -> Analysis:
-    """Return everything about a result set."""
+def analysed(results: ResultSet, **options: float) -> Analysis:
+    """Return everything about a result set; the options are those of `recommend`."""
     table = drop_table(results.datasets, results.num_blocks)
-    return Analysis(results, table, find(results, table=table), recommend(results, table=table))
+    recommended = recommend(results, table=table, **options)  # type: ignore[arg-type]
+    return Analysis(results, table, find(results, table=table), recommended)
 
 
 def results_of(

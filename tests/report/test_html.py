@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from depthprune.analysis.result_set import SplitScores
 from depthprune.analysis.what_if import estimate, estimator
 from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.report.html import render_report, write_report
@@ -266,3 +268,48 @@ def test_many_blocks_are_counted_in_the_answer() -> None:
     text = Page(render_report(analysed(results_of(cells, num_blocks=12)))).text
     assert "10 of 12 blocks can go together: accuracy drops by 1.00 points." in text
     assert "1–10" in text
+
+
+def test_a_target_that_was_asked_for_is_the_answer() -> None:
+    page = Page(render_report(analysed(results_of(CELLS), max_drop=0.05, speedup=1.4, params=0.9)))
+    assert "Blocks 1, 4 can go together: accuracy drops by 3.00 points." in page.text
+    assert "Drop of at most 5.00 points" in page.text
+    assert "1.4 times as fast" in page.text
+    assert "90.00 % of the parameters" in page.text
+
+
+def test_a_target_that_cannot_be_met_is_said() -> None:
+    page = Page(render_report(analysed(results_of(CELLS), speedup=9.0)))
+    assert re.search(r"9 times as fast\s*none that was measured", page.text)
+
+
+def test_where_adjusted_and_plain_means_disagree_it_is_said() -> None:
+    # The hard dataset never saw the pair that looks best.
+    cells = {
+        (0,): [0.01, 0.01, 0.30],
+        (1,): [0.02, 0.02, 0.31],
+        (2,): [0.03, 0.03, 0.32],
+        (0, 1): [0.05, 0.05, None],
+        (1, 2): [0.02, 0.02, 0.31],
+    }
+    text = Page(render_report(analysed(results_of(cells)))).text
+    assert "plain means prefer 0, 1, means adjusted for the datasets prefer 1, 2" in text
+
+
+def test_a_step_out_of_proportion_is_warned_of() -> None:
+    cells = {(1,): [0.01] * 3, (2,): [0.01] * 3, (1, 2): [0.02] * 3, (1, 2, 3): [0.5] * 3}
+    text = Page(render_report(analysed(results_of(cells)))).text
+    assert "the step to 1, 2, 3 is out of proportion, 48.00 points more" in text
+
+
+def test_problems_and_the_agreement_of_splits_are_shown_where_there_are_any() -> None:
+    scores = {0: 0.5, 1: 0.1, 2: 0.2, 3: 0.3}
+    results = replace(
+        results_of(CELLS),
+        problems=("a.json, line 3: broken <b>",),
+        comparisons=(SplitScores("set_0", train=scores, validation=scores),),
+    )
+    page = Page(render_report(analysed(results)))
+    assert "a.json, line 3: broken <b>" in page.text
+    assert "Training against validation" in page.text and "1.000" in page.text
+    assert "Training against validation" not in Page(render_report(small())).text

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.recommendations import Level, Target
 from depthprune.analysis.whole import Analysis
+from depthprune.report.evidence import coverage_stars
 from depthprune.report.html.text import (
     LONG,
     NOTHING,
@@ -19,7 +20,7 @@ from depthprune.report.html.text import (
     spread_text,
 )
 from depthprune.report.language import Lang, Translate, translator
-from depthprune.report.recommendations import coverage_stars, notes
+from depthprune.report.recommendations import notes
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,8 @@ def _level(analysis: Analysis, level: Level, t: Translate) -> Choice:
     }
     reasons = {
         "conservative": t(
-            "The most blocks whose drop surely stays within {limit} points: the upper end of the "
-            "interval, or mean plus std where there is none."
+            "The most blocks whose drop keeps to {limit} points even at the upper end of its "
+            "interval (mean plus std where there is none)."
         ),
         "balanced": t("The most blocks before the cost of one more block jumps."),
         "aggressive": t(
