@@ -11,10 +11,10 @@ import pytest
 from rich.cells import cell_len
 
 from depthprune.analysis.whole import Analysis
+from depthprune.report.evidence import coverage_stars
 from depthprune.report.language import Lang
 from depthprune.report.recommendations import (
     adjusted_lines,
-    coverage_stars,
     essential_parts,
     level_lines,
     recommendation_parts,

@@ -10,9 +10,9 @@ from rich.table import Table
 
 from depthprune.analysis.findings import DatasetResponse, Distribution, Pair
 from depthprune.analysis.whole import Analysis
+from depthprune.report.evidence import compact_table, samples_text
 from depthprune.report.inputs import samples_by_dataset
 from depthprune.report.language import Lang, Translate, translator
-from depthprune.report.recommendations import compact_table, samples_text
 from depthprune.report.tables import percent
 
 FEW = 3

@@ -18,8 +18,8 @@ from depthprune.report.dataset_findings import (
     response_parts,
     specific_parts,
 )
+from depthprune.report.evidence import compact_table, samples_text
 from depthprune.report.language import Lang, Translate, translator
-from depthprune.report.recommendations import compact_table, samples_text
 from depthprune.report.tables import blocks, percent
 
 ENDS = 10

@@ -8,8 +8,8 @@ from rich.table import Table
 
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.whole import Analysis
+from depthprune.report.evidence import compact_table, samples_text
 from depthprune.report.language import Lang, translator
-from depthprune.report.recommendations import compact_table, samples_text
 from depthprune.report.tables import percent
 
 PROBLEMS_SHOWN = 20

@@ -1,69 +1,25 @@
-"""Which blocks to remove, as tables for the terminal and for text files. Only formatting."""
+"""Which blocks to remove, for the terminal and for text files. Only formatting."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping
 from math import isnan
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 
 from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.levels import upper_end
-from depthprune.analysis.recommendations import Level, Recommendations, Step, Target
+from depthprune.analysis.recommendations import Level, Recommendations, Target
+from depthprune.report.evidence import coverage_text, evidence, samples_text
 from depthprune.report.language import Lang, Translate, translator
-from depthprune.report.tables import blocks, interval_text, percent
-
-STARS = 4
-"""One for each full quarter of the datasets that measured a combination."""
+from depthprune.report.recommendation_tables import path_table, ranking_table, step_table
+from depthprune.report.tables import blocks, percent
 
 SHOWN = 5
 """Combinations of each number removed that the rankings show."""
 
+
 ROBUST_SHOWN = 2
-
-
-def coverage_stars(coverage: int, num_datasets: int) -> str:
-    """Return one star for each full quarter of the datasets: 2 of 8 are `★☆☆☆`."""
-    full = STARS * coverage // max(num_datasets, 1)
-    return "★" * full + "☆" * (STARS - full)
-
-
-def coverage_text(one: Combination, num_datasets: int) -> str:
-    """Return on how many datasets a combination was measured, as `2/8 ★☆☆☆`."""
-    return f"{one.coverage}/{num_datasets} {coverage_stars(one.coverage, num_datasets)}"
-
-
-def samples_text(number: int) -> str:
-    """Return a number of samples, or `-` where the results do not tell it."""
-    return str(number) if number else "-"
-
-
-def std_text(one: Combination) -> str:
-    """Return the standard deviation over the datasets in points, `-` for a single dataset."""
-    return percent(one.std) if one.coverage > 1 else "-"
-
-
-def accuracy_text(one: Combination) -> str:
-    """Return the mean accuracy over the datasets of a combination in per cent, `-` if unknown."""
-    return "-" if isnan(one.accuracy) else percent(one.accuracy)
-
-
-def evidence(one: Combination, num_datasets: int, *, lang: Lang = "en") -> str:
-    """Return a drop and what stands behind it in one line: interval, std, coverage, n."""
-    t = translator(lang)
-    parts = [t("drop {drop} points").format(drop=percent(one.mean))]
-    if one.interval is not None:
-        parts.append(t("95% interval {interval}").format(interval=interval_text(one.interval)))
-    if one.coverage > 1:
-        parts.append(t("std {std}").format(std=percent(one.std)))
-    sets = t("{coverage} of {total} datasets {stars}")
-    stars = coverage_stars(one.coverage, num_datasets)
-    parts.append(sets.format(coverage=one.coverage, total=num_datasets, stars=stars))
-    parts.append(_samples(one, t))
-    return t(", ").join(parts)
 
 
 def recommendation_parts(
@@ -108,29 +64,6 @@ def recommendation_parts(
     return [*parts, "", reading_note(lang=lang)]
 
 
-def ranking_table(
-    found: Recommendations,
-    rankings: Mapping[int, Ranking],
-    *,
-    shown: int,
-    wide: bool = False,
-    lang: Lang = "en",
-) -> Table:
-    """Return the first combinations of each ranking, with the adjusted drop beside the plain."""
-    t = translator(lang)
-    listed = {number: ranking.combinations[:shown] for number, ranking in sorted(rankings.items())}
-    every = [one for ones in listed.values() for one in ones]
-    table, row = _combination_table(found, every, t, wide=wide)
-    for number, ones in listed.items():
-        if not ones:
-            active = str(found.num_blocks - number)
-            table.add_row(str(number), active, t("none ranked"), end_section=True)
-        for place, one in enumerate(ones):
-            counts = (str(number), str(found.num_blocks - number)) if place == 0 else ("", "")
-            table.add_row(*counts, *row(one), end_section=place == len(ones) - 1)
-    return table
-
-
 def left_out(rankings: Mapping[int, Ranking], min_coverage: int, t: Translate) -> str:
     """Return the line that counts what the rankings leave out, and why."""
     text = t(
@@ -152,7 +85,7 @@ def stepwise_parts(
     path = found.stepwise
     parts: list[RenderableType] = []
     if path.steps:
-        parts.append(_path_table(found, t, wide=wide))
+        parts.append(path_table(found, t, wide=wide))
     if path.missing is not None:
         missing = t(
             "No superset of the last step with {number} blocks was measured on enough datasets: "
@@ -174,7 +107,7 @@ def stepwise_parts(
             parts.append(t("No step jumps."))
         parts += [
             t("What each step adds, in percentage points"),
-            _step_table(path.steps, t),
+            step_table(path.steps, t),
             t(
                 "Increment: this mean drop minus the one before, each over its own datasets. "
                 "Paired: over the sets that measured both."
@@ -361,82 +294,6 @@ def reading_note(*, lang: Lang = "en") -> str:
         "datasets measured of all, one star for each full quarter. n: samples, - = unknown. Adj.: "
         "adjusted, expected over all datasets (effect of the removal + effect of the dataset)."
     )
-
-
-def compact_table() -> Table:
-    """Return an empty table with as little space between its columns as can be read."""
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-
-
-def _path_table(found: Recommendations, t: Translate, *, wide: bool) -> Table:
-    path = [step.combination for step in found.stepwise.steps]
-    table, row = _combination_table(found, path, t, wide=wide)
-    for one in path:
-        number = len(one.removal)
-        table.add_row(str(number), str(found.num_blocks - number), *row(one))
-    return table
-
-
-def _step_table(steps: Sequence[Step], t: Translate) -> Table:
-    intervals = any(step.interval is not None for step in steps)
-    table = compact_table()
-    table.add_column(t("step"), justify="right", no_wrap=True)
-    table.add_column(t("adds block"), justify="right")
-    table.add_column(t("increment"), justify="right", no_wrap=True)
-    table.add_column(t("paired"), justify="right", no_wrap=True)
-    if intervals:
-        table.add_column(t("95% interval"), justify="right", no_wrap=True)
-    table.add_column(t("on sets"), justify="right", no_wrap=True)
-    for before, step in pairwise(steps):
-        one, known = step.combination, before.combination
-        table.add_row(
-            f"{len(known.removal)} → {len(one.removal)}",
-            blocks(tuple(sorted(set(one.removal) - set(known.removal)))),
-            percent(step.incremental or 0.0) + (" !" if step.jump else "  "),
-            "-" if step.paired is None else percent(step.paired),
-            *((interval_text(step.interval),) if intervals else ()),
-            str(len(one.drops.keys() & known.drops.keys())),
-        )
-    return table
-
-
-def _combination_table(
-    found: Recommendations, ones: Sequence[Combination], t: Translate, *, wide: bool
-) -> tuple[Table, Callable[[Combination], list[str]]]:
-    """Return an empty table of combinations, and what makes the cells of one, counts left out."""
-    intervals = any(one.interval is not None for one in ones)
-    table = compact_table()
-    table.add_column(t("removed"), justify="right", no_wrap=True)
-    table.add_column(t("active"), justify="right", no_wrap=True)
-    table.add_column(t("blocks"), min_width=10)
-    accuracies = wide or not intervals
-    names = (t("drop"), *((t("95% interval"),) if intervals else ()), t("std"))
-    more = (t("acc. %"),) if accuracies else ()
-    for name in (*names, *more, t("sets"), "n", t("adj.")):
-        table.add_column(name, justify="right", no_wrap=True)
-
-    def row(one: Combination) -> list[str]:
-        return [
-            blocks(one.removal),
-            percent(one.mean),
-            *((interval_text(one.interval),) if intervals else ()),
-            std_text(one),
-            *((accuracy_text(one),) if accuracies else ()),
-            coverage_text(one, found.num_datasets),
-            samples_text(one.num_samples),
-            _adjusted(found, one),
-        ]
-
-    return table, row
-
-
-def _adjusted(found: Recommendations, one: Combination) -> str:
-    drop = found.adjusted.get(one.removal, float("nan"))
-    return "-" if isnan(drop) else percent(drop)
-
-
-def _samples(one: Combination, t: Translate) -> str:
-    return f"n = {one.num_samples}" if one.num_samples else t("n unknown")
 
 
 def _bound(one: Combination | None, t: Translate) -> str:

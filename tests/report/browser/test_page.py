@@ -10,8 +10,8 @@ import pytest
 
 from depthprune.analysis.combinations import table_combinations
 from depthprune.analysis.what_if import estimate, estimator
+from depthprune.report.evidence import coverage_stars
 from depthprune.report.html.text import points
-from depthprune.report.recommendations import coverage_stars
 from tests.report.browser.window import Window
 from tests.report.page_analyses import CELLS, large, small
 

@@ -8,17 +8,14 @@ from shlex import quote
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.whole import Analysis
 from depthprune.report.documents.recommended import SCORES
+from depthprune.report.evidence import accuracy_text, coverage_text, samples_text, std_text
 from depthprune.report.inputs import scope_line
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.recommendations import (
-    accuracy_text,
     adjusted_lines,
-    coverage_text,
     essential_parts,
     level_lines,
     notes,
-    samples_text,
-    std_text,
     target_lines,
 )
 from depthprune.report.tables import blocks, interval_text, percent

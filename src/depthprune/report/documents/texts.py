@@ -9,8 +9,8 @@ from depthprune.report.dataset_findings import pair_parts, response_parts, speci
 from depthprune.report.findings import distribution_parts, finding_parts
 from depthprune.report.inputs import input_table, problem_lines, scope_line
 from depthprune.report.language import Lang, translator
+from depthprune.report.recommendation_tables import ranking_table
 from depthprune.report.recommendations import (
-    ranking_table,
     reading_note,
     recommendation_parts,
 )
