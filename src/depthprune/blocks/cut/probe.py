@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import re
 import subprocess
@@ -341,7 +342,7 @@ def _written_config(
     wanted = _comparable(rebuild_config(config, after))
 
     def differing(candidate: Section) -> Section:
-        found = _comparable(rebuild_config(config, copy.deepcopy(candidate)))
+        found = _comparable(rebuild_config(config, _numbers_from_json(candidate)))
         return {
             name: value
             for name, value in wanted.items()
@@ -350,12 +351,12 @@ def _written_config(
 
     written = _changed(copy.deepcopy(raw), before, after, config)
     if not differing(written):
-        return written
+        return _storable(written)
     explicit = written | {
         name: after.get(name, value) for name, value in differing(written).items()
     }
     if not differing(explicit):
-        return explicit
+        return _storable(explicit)
     whole = {**raw, **after}
     left = differing(whole)
     if left:
@@ -364,7 +365,38 @@ def _written_config(
             where="config.json",
             mend="save the model with this version of transformers, then cut it",
         )
-    return whole
+    return _storable(whole)
+
+
+_NO_JSON_NUMBER = "__float__"
+"""The only key of what transformers writes for a number that JSON lacks."""
+
+
+def _numbers_from_json(value: Any) -> Any:
+    """Return a copy of a configuration with `{"__float__": "Infinity"}` as the number it means."""
+    if isinstance(value, dict):
+        if value.keys() == {_NO_JSON_NUMBER}:
+            return float(value[_NO_JSON_NUMBER])
+        return {name: _numbers_from_json(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_numbers_from_json(entry) for entry in value]
+    return value
+
+
+def _storable(section: Section) -> Section:
+    """Return a copy of a configuration that JSON can hold, see `_numbers_from_json`."""
+    return {name: _numbers_to_json(value) for name, value in section.items()}
+
+
+def _numbers_to_json(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        names = {math.inf: "Infinity", -math.inf: "-Infinity"}
+        return {_NO_JSON_NUMBER: names.get(value, "NaN")}
+    if isinstance(value, dict):
+        return _storable(value)
+    if isinstance(value, list | tuple):
+        return [_numbers_to_json(entry) for entry in value]
+    return value
 
 
 def _changed(raw: Section, before: Section, after: Section, config: Any) -> Section:
