@@ -89,7 +89,7 @@ def stepwise_parts(
     if path.missing is not None:
         missing = t(
             "No superset of the last step with {number} blocks was measured on enough datasets: "
-            "the path ends here. Measure some: depthprune search --complete."
+            "the path ends here. Measure some: depthprune search --complete 3."
         )
         if not path.steps:
             missing = t("No single block is ranked: there is no path.")
