@@ -72,6 +72,19 @@ def test_a_size_of_which_all_cost_too_much_is_left_out() -> None:
     assert search_gains([measured], 16, ONE_SHOT, max_drop=0.2) == []
 
 
+def test_datasets_are_drawn_independently_of_each_other() -> None:
+    scores: dict[Removal, list[float]] = {(1, 2): [0, 1] * 32, (0, 3): [1, 1] * 32}
+    twins = [dataset(name, [1.0] * 64, scores) for name in ("okvqa", "doc_qa")]
+
+    def width(datasets: list[DatasetMeasurements]) -> float:
+        found = one(search_gains(datasets, 16, ONE_SHOT)).interval
+        assert found is not None
+        return found.high - found.low
+
+    # The same draws for both would leave the interval of the mean as wide as that of one.
+    assert width(twins) < 0.85 * width(twins[:1])
+
+
 def test_nothing_measured_gains_nothing() -> None:
     assert search_gains([], 16, ONE_SHOT) == []
     assert search_gains([], 16, ONE_SHOT, {}) == []

@@ -152,6 +152,13 @@ def test_scores_in_the_way_come_with_their_margin() -> None:
     assert not stays.protected
 
 
+def test_blocks_that_stay_against_expectation_are_told_the_highest_score_first() -> None:
+    scores = {0: 0.9, 1: 0.1, 2: 0.2, 3: 0.5, 4: 0.6, 5: 0.9}
+    check = check_expected(scores, make_selection(scores, 4), [3, 4])
+    assert [one.block for one in check.staying] == [4, 3]
+    assert [one.block for one in check.unexpected] == [1, 2]
+
+
 def test_a_protected_block_that_was_expected_to_go_is_told() -> None:
     (stays,) = check_expected(SCORES, make_selection(SCORES, 4), [4]).staying
     assert (stays.block, stays.protected, stays.margin) == (4, True, None)
