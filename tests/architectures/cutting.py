@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -24,27 +23,21 @@ def cut_and_load(model: nn.Module, removal: Removal, part: str) -> nn.Module:
         whole, smaller = Path(place, "whole"), Path(place, "smaller")
         model.save_pretrained(whole)
         execute_cut(plan_cut(whole, removal, part=part), smaller)
-        loaded, report = type(model).from_pretrained(
-            smaller, dtype=torch.float32, local_files_only=True, output_loading_info=True
-        )
+        return _load_strictly(model, smaller)
+
+
+def load_again(model: nn.Module) -> nn.Module:
+    """Save a model and load it; raises what that raises, ValueError when the keys do not match."""
+    with tempfile.TemporaryDirectory() as place:
+        model.save_pretrained(place)
+        return _load_strictly(model, Path(place))
+
+
+def _load_strictly(model: nn.Module, folder: Path) -> nn.Module:
+    loaded, report = type(model).from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+    )
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[kind]:
-            raise ValueError(f"the cut checkpoint has {kind}: {sorted(report[kind])[:3]}")
+            raise ValueError(f"the checkpoint has {kind}: {sorted(report[kind])[:3]}")
     return loaded.eval()
-
-
-def stored_as_it_is(
-    model: nn.Module, run: Callable[[nn.Module], torch.Tensor], tolerance: float
-) -> bool:
-    """Return whether transformers itself gets a whole model back that it has saved."""
-    try:
-        with tempfile.TemporaryDirectory() as place:
-            model.save_pretrained(place)
-            loaded, report = type(model).from_pretrained(
-                place, dtype=torch.float32, local_files_only=True, output_loading_info=True
-            )
-        again = run(loaded.eval())
-    except Exception:
-        return False
-    odd = report["missing_keys"] or report["unexpected_keys"] or report["mismatched_keys"]
-    return not odd and (again - run(model)).abs().max().item() <= tolerance

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import transformers
 
 from depthprune.base.removal import format_removal
-from tests.architectures.check import REMOVAL, Outcome
+from tests.architectures.check import NOT_CUT, REMOVAL, Outcome
 
 OUT_OF_SCOPE = ("spread over stages", "no stack of transformer blocks")
 
@@ -49,6 +49,7 @@ class Tally:
     out_of_scope: int
     run: int
     passed: int
+    not_cut: int
     passed_otherwise: int
     refused: int
     failed: int
@@ -79,6 +80,7 @@ def tally(outcomes: Sequence[Outcome], goal: Goal) -> Tally:
         out_of_scope=len(beyond),
         run=len(ours) - unavailable - len(beyond),
         passed=len(passed),
+        not_cut=sum(NOT_CUT in outcome.note for outcome in passed),
         passed_otherwise=sum(outcome.removal != REMOVAL for outcome in passed),
         refused=len(refused) - len(beyond),
         failed=sum(outcome.status == "fail" for outcome in ours),
@@ -94,9 +96,10 @@ def is_out_of_scope(outcome: Outcome) -> bool:
 def class_table(outcomes: Sequence[Outcome]) -> str:
     """Return the counts of every class as a table."""
     lines = [
-        "| class | stacks | do not run | out of scope | run | pass | of these, another removal "
+        "| class | stacks | do not run | out of scope | run | pass | of these, not cut "
+        "| of these, another removal "
         "| refused | fail | share | goal |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for goal in GOALS:
         row = tally(outcomes, goal)
@@ -107,6 +110,7 @@ def class_table(outcomes: Sequence[Outcome]) -> str:
             row.out_of_scope,
             row.run,
             row.passed,
+            row.not_cut,
             row.passed_otherwise,
             row.refused,
             row.failed,
@@ -132,7 +136,9 @@ Every architecture that transformers has in these classes is built with tiny ran
 - the logits under `skip` equal those of a model that is built from the shortened configuration and
   strictly loaded with the weights that stay, to 1e-4;
 - greedy generation under `skip`, with and without cache, equals that of the built model;
-- afterwards the model is as before: logits, modules, attributes and configurations.
+- afterwards the model is as before: logits, modules, attributes and configurations;
+- the checkpoint that `cut` makes of the saved model loads in plain transformers without missing,
+  unexpected or mismatched keys, and has the logits (to 1e-4) and greedy tokens of `skip`.
 
 Where an architecture cannot express this removal, the first one that it can express is tested.
 
@@ -143,7 +149,8 @@ row; the others with text alone, because no picture of random pixels fits their 
 *Refused* means that depthprune raises an error with the reason; searches keep away from such
 removals. *Do not run*: the tiny model does not run even unpruned, or random inputs do not reach
 the blocks. *Out of scope*: stacks spread
-over stages of different width; one stage can be named, see `find_stack`.
+over stages of different width; one stage can be named, see `find_stack`. *Not cut*: transformers
+does not load even the unpruned tiny model from what it has saved of it.
 
 ## Refusals and failures
 

@@ -73,7 +73,11 @@ def main() -> None:
     parser.add_argument("roles", nargs="*", help=f"of {list(CLASSES)}, all if not given")
     parser.add_argument("--only", nargs="*", help="model types")
     options = parser.parse_args()
-    jobs = [job for job in all_jobs(options.roles or CLASSES) if not options.only or job[1] in options.only]
+    jobs = [
+        job
+        for job in all_jobs(options.roles or CLASSES)
+        if not options.only or job[1] in options.only
+    ]
     for outcome in sweep(jobs):
         sys.stdout.write(f"{outcome}\n")
 

@@ -1,4 +1,4 @@
-"""Skipping blocks equals building without them, over the architectures of transformers."""
+"""Skipping blocks, building without them and cutting them out agree, over all of transformers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "architectures.md"
 
 VARIED = [
     *[("causal", name, "text") for name in ("llama", "qwen2", "qwen3", "gemma2", "gemma3_text")],
-    *[("causal", name, "text") for name in ("mixtral", "olmoe", "gpt2", "gpt_neox", "falcon")],
+    *[
+        ("causal", name, "text")
+        for name in ("mixtral", "olmoe", "qwen3_moe", "gpt2", "gpt_neox", "falcon")
+    ],
     *[("causal", name, "text") for name in ("opt", "phi3")],
-    *[("vlm", name, "text") for name in ("llava", "qwen2_5_vl")],
+    *[("vlm", name, "text") for name in ("llava", "qwen2_5_vl", "gemma3")],
     ("mlm", "bert", "text"),
     ("vit", "vit", "text"),
     ("s2s", "t5", "decoder"),
@@ -25,7 +28,7 @@ VARIED = [
 
 
 @pytest.mark.parametrize(("role", "model_type", "part"), VARIED, ids=lambda value: value)
-def test_skipping_equals_building(role: str, model_type: str, part: str) -> None:
+def test_skipping_equals_building_and_cutting(role: str, model_type: str, part: str) -> None:
     outcome = check_architecture(role, model_type, part)
     assert (outcome.status, outcome.note) == ("pass", "")
     assert outcome.images == (role in {"vlm", "vit"})
