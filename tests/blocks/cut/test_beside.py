@@ -1,0 +1,302 @@
+"""What lies beside the weights, the same removal for other tools, and where a source is found."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from depthprune.base.errors import (
+    DepthpruneError,
+    InadmissibleRemovalError,
+    ModelError,
+    StackError,
+)
+from depthprune.blocks import execute_cut, plan_cut
+from depthprune.blocks.cut import probe
+from depthprune.blocks.cut.also import also_for, kept_runs
+from depthprune.blocks.cut.configuration import ABSENT, FieldChange, field_changes
+from depthprune.blocks.cut.model_card import model_card
+from depthprune.blocks.cut.verify import verify_cut
+from tests.blocks import tiny
+from tests.blocks.cut.cutting import cut, saved
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return saved(tiny.llama(), tmp_path / "whole")
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def reasons(source: Path) -> dict[str, str]:
+    return dict(plan_cut(source, (1,)).files.left_out)
+
+
+def test_small_files_are_copied_with_their_folders(source: Path, tmp_path: Path) -> None:
+    (source / "additional_chat_templates").mkdir()
+    (source / "additional_chat_templates" / "rag.jinja").write_text("x")
+    (source / "modeling_mine.py").write_text("raise SystemExit('executed')")
+    (source / "LICENSE").write_text("mine")
+    cut(source, (1,), tmp_path / "out")
+    assert {"additional_chat_templates/rag.jinja", "modeling_mine.py", "LICENSE"} <= files(
+        tmp_path / "out"
+    )
+
+
+def test_weights_in_other_formats_and_hidden_files_are_left_out(
+    source: Path, tmp_path: Path
+) -> None:
+    for name in (
+        "pytorch_model.bin",
+        "tf_model.h5",
+        "model-q4.gguf",
+        "optimizer.pt",
+        ".gitattributes",
+    ):
+        (source / name).write_bytes(b"x")
+    (source / ".git").mkdir()
+    (source / ".git" / "config").write_text("x")
+    assert reasons(source) == {
+        ".gitattributes": "hidden",
+        "model-q4.gguf": "weights",
+        "optimizer.pt": "weights",
+        "pytorch_model.bin": "weights",
+        "tf_model.h5": "weights",
+    }
+    cut(source, (1,), tmp_path / "out")
+    assert files(tmp_path / "out") == files(source) - set(reasons(source)) - {".git/config"} | {
+        "README.md",
+        "depthprune.json",
+    }
+
+
+def test_links_that_lead_out_of_the_folder_are_not_followed(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "folder").mkdir()
+    (source / "notes.txt").symlink_to(tmp_path / "secret")
+    (source / "more").symlink_to(tmp_path / "folder")
+    (source / "gone.txt").symlink_to(tmp_path / "nowhere")
+    (source / "copy.json").symlink_to("config.json")
+    os.mkfifo(source / "pipe")
+    assert reasons(source) == {
+        "gone.txt": "broken link",
+        "more": "link out of the folder",
+        "notes.txt": "link out of the folder",
+        "pipe": "no file",
+    }
+    cut(source, (1,), tmp_path / "out")
+    assert not (tmp_path / "out" / "copy.json").is_symlink()
+    assert (tmp_path / "out" / "copy.json").is_file()
+
+
+def in_cache(source: Path, cache: Path, name: str = "owner/model") -> Path:
+    """Lay a checkpoint out as the hub's cache does: links to blobs."""
+    repository = cache / f"models--{name.replace('/', '--')}"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    for path in source.iterdir():
+        blob = repository / "blobs" / f"blob-{path.name}"
+        path.rename(blob)
+        (snapshot / path.name).symlink_to(Path("..") / ".." / "blobs" / blob.name)
+    return snapshot
+
+
+def test_links_of_the_hubs_cache_become_files(source: Path, tmp_path: Path) -> None:
+    (source / "tokenizer.json").write_text("{}")
+    snapshot = in_cache(source, tmp_path / "cache")
+    cut(snapshot, (1,), tmp_path / "out")
+    assert "tokenizer.json" in files(tmp_path / "out")
+    assert not any(path.is_symlink() for path in (tmp_path / "out").iterdir())
+
+
+def test_a_model_of_the_hub_is_found_in_the_cache(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants
+
+    snapshot = in_cache(source, tmp_path / "cache")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    plan = plan_cut("owner/model", (1,))
+    assert plan.source.resolve() == snapshot.resolve()
+    assert plan.name == "owner/model"
+    assert "base_model: owner/model" in model_card(plan, (), None)
+
+
+@pytest.mark.parametrize("name", ["owner/no-such-model", "./no-such-folder", "a/b/c"])
+def test_a_model_that_is_not_there(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match="there is no"):
+        plan_cut(name, (1,))
+
+
+def test_the_licence_of_the_source_is_kept(source: Path) -> None:
+    (source / "README.md").write_text(
+        "---\nlicense: apache-2.0\ntags:\n- x\npipeline_tag: text-generation\n---\nWhole."
+    )
+    card = model_card(plan_cut(source, (1,)), (), None)
+    front = card.split("---\n")[1].splitlines()
+    assert front == [
+        "license: apache-2.0", "pipeline_tag: text-generation", "tags:", "- depthprune", "- pruned",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "loader"),
+    [(tiny.llama, "AutoModelForCausalLM"), (tiny.llava, "AutoModelForImageTextToText"),
+     (tiny.t5, "AutoModelForSeq2SeqLM"), (tiny.bert, "AutoModelForMaskedLM"),
+     (tiny.vit, "AutoModelForImageClassification")],
+)  # fmt: skip
+def test_the_card_names_the_class_to_load_with(make: Any, loader: str, tmp_path: Path) -> None:
+    plan = plan_cut(saved(make(), tmp_path), (1,))
+    assert f"model = {loader}.from_pretrained" in model_card(plan, (), None)
+
+
+def test_changed_fields_are_listed_by_path() -> None:
+    before = {"a": 1, "text": {"n": 3, "kinds": ["x", "y"]}, "gone": 1}
+    after = {"a": 1, "text": {"n": 2, "kinds": ["x"]}, "new": 2}
+    assert field_changes(before, after) == (
+        FieldChange("text.n", 3, 2),
+        FieldChange("text.kinds", ["x", "y"], ["x"]),
+        FieldChange("gone", 1, ABSENT),
+        FieldChange("new", ABSENT, 2),
+    )
+
+
+def test_kinds_of_layers_that_the_class_derives_are_written_out(tmp_path: Path) -> None:
+    source = saved(tiny.qwen2(), tmp_path)
+    path = source / "config.json"
+    raw = json.loads(path.read_text())
+    kinds = raw.pop("layer_types")
+    path.write_text(json.dumps(raw))
+    plan = plan_cut(source, (0,))
+    assert plan.config["layer_types"] == kinds[1:]
+    assert plan.way == "probed"
+
+
+# --- other tools ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("removal", "runs"),
+    [
+        ((1, 3), [(0, 1), (2, 3), (4, 6)]),
+        ((0,), [(1, 6)]),
+        ((5,), [(0, 5)]),
+        ((2, 3), [(0, 2), (4, 6)]),
+    ],
+)
+def test_runs_of_blocks_that_stay(removal: tuple[int, ...], runs: list[tuple[int, int]]) -> None:
+    assert kept_runs(6, removal) == tuple(range(*run) for run in runs)
+
+
+def test_an_unknown_tool() -> None:
+    with pytest.raises(DepthpruneError, match="nothing is known"):
+        also_for("other", "model", 6, (1,), None)  # type: ignore[arg-type]
+
+
+# --- the process that probes ---------------------------------------------------------------------
+
+
+def test_probing_in_another_process_finds_the_same(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = plan_cut(source, (1, 3), probed=True)
+    monkeypatch.delitem(sys.modules, "torch")
+    apart = plan_cut(source, (1, 3), probed=True)
+    assert apart == here
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "error"),
+    [
+        (tiny.llama, {"part": "vision"}, StackError),
+        (tiny.swin, {"part": "depths[1]"}, InadmissibleRemovalError),
+    ],
+)
+def test_errors_of_the_other_process_are_told(
+    make: Any, options: dict[str, Any], error: type[DepthpruneError], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    source = saved(make(), tmp_path)
+    with pytest.raises(error) as here:
+        plan_cut(source, (1,), **options)
+    monkeypatch.delitem(sys.modules, "torch")
+    with pytest.raises(error) as apart:
+        plan_cut(source, (1,), **options)
+    assert str(apart.value) == str(here.value)
+
+
+def test_another_process_that_dies_is_told(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_arguments: Any, **_options: Any) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.CompletedProcess([], 1, b"", b"Traceback\nModuleNotFoundError: no torch")
+
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(probe.subprocess, "run", die)
+    with pytest.raises(ModelError, match="could not be examined: ModuleNotFoundError"):
+        plan_cut(source, (1,), probed=True)
+
+
+def test_code_of_the_checkpoint_does_not_run_unless_asked(source: Path, tmp_path: Path) -> None:
+    path = source / "config.json"
+    auto = {"auto_map": {"AutoModelForCausalLM": "mine.Mine", "AutoConfig": "mine.Config"}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | auto | {"model_type": "mine"}))
+    (source / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(ModelError, match="trust"):
+        plan_cut(source, (1,))
+    assert not (tmp_path / "ran").exists()
+
+
+# --- verifying -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [tiny.t5, tiny.vit, tiny.bert], ids=lambda make: make.__name__)
+def test_other_kinds_of_models_are_verified(make: Any, tmp_path: Path) -> None:
+    source = saved(make(), tmp_path / "whole")
+    if make is tiny.vit:
+        from transformers import ViTImageProcessor
+
+        ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(source)
+    else:
+        tokenizer(source)
+    part = "decoder" if make is tiny.t5 else "text"
+    plan = plan_cut(source, (1,), part=part)
+    execute_cut(plan, tmp_path / "out")
+    found = verify_cut(source, tmp_path / "out", (1,), part=part)
+    assert found.agrees
+    assert found.images == (make is tiny.vit)
+
+
+def test_a_wrong_checkpoint_is_not_verified(source: Path, tmp_path: Path) -> None:
+    tokenizer(source)
+    cut(source, (2,), tmp_path / "out")
+    assert not verify_cut(source, tmp_path / "out", (1,)).agrees
+
+
+def tokenizer(folder: Path) -> None:
+    """Save a tokenizer of single characters."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = ["<pad>", "<s>", "</s>", "<unk>", *"abcdefghijklmnopqrstuvwxyz?=+1"]
+    made = Tokenizer(
+        models.WordLevel({text: i for i, text in enumerate(letters)}, unk_token="<unk>")
+    )
+    made.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(folder)
