@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -32,13 +33,29 @@ class _Range:
     length: int
 
 
-def write_shard(shard: Shard, path: Path, on_bytes: OnBytes) -> None:
-    """Write a safetensors file; it is on the disk when this returns.
+def write_shards(shards: Iterable[Shard], folder: Path, on_bytes: OnBytes) -> None:
+    """Write safetensors files; they are on the disk when this returns.
 
     Raises:
         FileError: the source ends early or cannot be read.
-        OSError: the file cannot be written, for example because the disk is full.
+        OSError: a file cannot be written, for example because the disk is full.
     """
+    # While one goes to the disk, the next is copied.
+    with ThreadPoolExecutor(max_workers=1) as disk:
+        synced = []
+        for shard in shards:
+            _write_shard(shard, folder / shard.name, on_bytes)
+            synced.append(disk.submit(_sync, folder / shard.name))
+        for one in synced:
+            one.result()
+
+
+def _sync(path: Path) -> None:
+    with path.open("r+b", buffering=0) as file:
+        os.fsync(file.fileno())
+
+
+def _write_shard(shard: Shard, path: Path, on_bytes: OnBytes) -> None:
     with path.open("xb", buffering=0) as out:
         _write(out, shard.header)
         for piece in _pieces(shard.tensors):
@@ -46,7 +63,6 @@ def write_shard(shard: Shard, path: Path, on_bytes: OnBytes) -> None:
                 _copy_range(piece, out, on_bytes)
             else:
                 _write_tensor(piece, out, on_bytes)
-        os.fsync(out.fileno())
 
 
 def _pieces(tensors: Iterable[TargetTensor]) -> Iterator[_Range | TargetTensor]:

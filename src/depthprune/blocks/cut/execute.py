@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import FileError
-from depthprune.blocks.cut.copying import OnBytes, write_shard
+from depthprune.blocks.cut.copying import OnBytes, write_shards
 from depthprune.blocks.cut.folder import check_disk, check_output, new_folder
 from depthprune.blocks.cut.model_card import MeasuredDrop, model_card
 from depthprune.blocks.cut.plan import CutPlan
@@ -67,8 +67,8 @@ def execute_cut(
     mode = _mode(plan.source / "config.json")
     weights_mode = _mode(plan.shards[0].tensors[0].source.file)
     with new_folder(output, overwrite=overwrite) as folder:
+        write_shards(plan.shards, folder, on_bytes or _ignore)
         for shard in plan.shards:
-            write_shard(shard, folder / shard.name, on_bytes or _ignore)
             (folder / shard.name).chmod(weights_mode)
         for file in plan.files.copied:
             _copy_file(plan.source / file.path, folder / file.path)
