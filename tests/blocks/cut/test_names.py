@@ -173,3 +173,9 @@ def test_heads_that_predict_further_tokens_are_left_out_and_that_is_said(tmp_pat
 def test_other_blocks_beyond_the_last_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="counts 6 blocks, but the weights have 7"):
         plan_cut(with_extra_block(tmp_path, 6), (1,))
+
+
+def test_a_list_that_may_belong_to_the_blocks_is_told(tmp_path: Path) -> None:
+    plan = plan_with(tmp_path, {"my_scales": [1.0] * 6, "my_sizes": [1, 2]})
+    assert [note.split()[0] for note in plan.notes] == ["my_scales"]
+    assert plan.config["my_scales"] == [1.0] * 6

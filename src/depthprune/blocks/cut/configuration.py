@@ -172,19 +172,18 @@ def is_quantized(config: Section) -> bool:
     )
 
 
-def unknown_lists(config: Section, num_blocks: int, known: Iterable[str]) -> tuple[str, ...]:
-    """Return the paths of lists with one entry per block that no rule knows; they stay as they are.
+def unknown_lists(before: Section, after: Section, num_blocks: int) -> tuple[str, ...]:
+    """Return the fields with one entry per block that no rule has shortened; they stay as they are.
 
     Args:
-        config: the section that counts the blocks.
+        before: the section that counts the blocks, in the whole model.
+        after: the same in the smaller one.
         num_blocks: of the whole model.
-        known: names of the fields that follow the blocks.
     """
-    names = set(known)
     return tuple(
         name
-        for name, value in config.items()
-        if isinstance(value, list) and len(value) == num_blocks > 2 and name not in names
+        for name, value in before.items()
+        if isinstance(value, list) and len(value) == num_blocks > 2 and after.get(name) == value
     )
 
 

@@ -57,15 +57,6 @@ class KeyChanges:
     extra: tuple[str, ...]
 
 
-def block_of(key: str, numberings: Iterable[Numbering]) -> int | None:
-    """Return the block of a key, None when it belongs to none."""
-    for numbering in numberings:
-        block = numbering.block(key)
-        if block is not None:
-            return block
-    return None
-
-
 def change_keys(
     keys: Iterable[str], numberings: Sequence[Numbering], num_blocks: int, removal: Removal
 ) -> KeyChanges:

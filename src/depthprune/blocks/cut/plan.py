@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from depthprune.base.errors import FileError, ModelError, RemovalError
+from depthprune.base.errors import FileError, ModelError, RemovalError, StackError
 from depthprune.base.files import read_json
 from depthprune.base.removal import Removal, active_blocks, check_removal, make_removal
 from depthprune.blocks.cut.configuration import (
@@ -25,6 +25,7 @@ from depthprune.blocks.cut.configuration import (
     is_quantized,
     rename_blocks,
     rename_in_quantization,
+    unknown_lists,
 )
 from depthprune.blocks.cut.find_source import source_folder
 from depthprune.blocks.cut.keys import KeyChanges, Numbering, change_keys
@@ -168,6 +169,7 @@ def plan_cut(
     quantized = is_quantized(config)
     new_config, documents = _rename_quantization(folder, found, tensors, gone)
     new_config, notes = _without_extra_blocks(new_config, found, changes)
+    notes += _unknown_lists(config, new_config, found)
     return CutPlan(
         source=folder,
         name=name or _name(source, folder),
@@ -289,6 +291,20 @@ def _without_extra_blocks(
         "they were trained on the whole model"
     )
     return config, (note,)
+
+
+def _unknown_lists(before: Section, after: Section, found: ProbedStack) -> tuple[str, ...]:
+    """Say which fields may mean something for every block, and were left as they are."""
+    count = CountField.parse(found.config_path)
+    try:
+        sections = count.chain(before)[-1], count.chain(after)[-1]
+    except StackError:  # written in another order of sections than the class has
+        return ()
+    return tuple(
+        f"{name} in config.json has as many entries as there were blocks; it is not known whether "
+        "they belong to the blocks, and was left as it is"
+        for name in unknown_lists(*sections, found.num_blocks)
+    )
 
 
 def _numbers(key: str, numberings: Iterable[Numbering]) -> set[int]:
