@@ -84,7 +84,12 @@ class BlockNames:
         if self._is_elsewhere(plain[start:].removesuffix("$")):
             return text
         last_names = {path.rpartition(".")[2] for path in self.lists}
-        if any(re.search(rf"(^|[.*]){name}[.\[(]", plain) for name in last_names) or "(" in plain:
+        any_list = re.search(r"[*?|\[]", plain) and re.search(r"(^|[.*])\d+($|[.*$])", plain)
+        if (
+            any_list
+            or "(" in plain
+            or any(re.search(rf"(^|[.*]){name}[.\[(]", plain) for name in last_names)
+        ):
             raise ModelError(
                 f"{text!r} may mean blocks of the stack that is cut, and cannot be renumbered",
                 where=where,
@@ -139,6 +144,8 @@ def rename_blocks(value: Any, names: BlockNames, where: str) -> Any:
             per block.
     """
     if isinstance(value, dict):
+        if value and all(re.fullmatch(r"\d+", str(key)) for key in value):
+            raise _unknown_numbers(where)
         renamed = {}
         for key, entry in value.items():
             place = f"{where}.{key}"
@@ -153,6 +160,8 @@ def rename_blocks(value: Any, names: BlockNames, where: str) -> Any:
                 where="config.json",
                 mend="cut the model before it is quantised",
             )
+        if re.search(r"layers|blocks", where.rpartition(".")[2]) and int in map(type, value):
+            raise _unknown_numbers(where)
         kept = [
             names.rename(entry, where)
             if isinstance(entry, str)
@@ -161,6 +170,14 @@ def rename_blocks(value: Any, names: BlockNames, where: str) -> Any:
         ]
         return [entry for entry in kept if entry is not None]
     return value
+
+
+def _unknown_numbers(where: str) -> ModelError:
+    return ModelError(
+        f"{where} has numbers that may mean blocks, and it is not known how they follow them",
+        where="config.json",
+        mend="cut the model before it is quantised",
+    )
 
 
 def is_quantized(config: Section) -> bool:
