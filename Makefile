@@ -17,17 +17,18 @@ help:
 demo: $(INSTALLED)
 	$(BIN)/depthprune demo
 
+# Each worker computes on one thread: more would wait for each other.
 test: lint
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --cov --cov-report=term --cov-fail-under=90
 
 lint: $(INSTALLED)
-	$(BIN)/ruff check src tests training
-	$(BIN)/ruff format --check src tests training
+	$(BIN)/ruff check src tests training benchmarks
+	$(BIN)/ruff format --check src tests training benchmarks
 	$(BIN)/mypy
 
 format: $(INSTALLED)
-	$(BIN)/ruff check --fix src tests training
-	$(BIN)/ruff format src tests training
+	$(BIN)/ruff check --fix src tests training benchmarks
+	$(BIN)/ruff format src tests training benchmarks
 
 test-architectures: $(INSTALLED)
 	$(BIN)/python -m pytest -m architectures tests/architectures -s
