@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers
 from transformers import AutoConfig
+from transformers.models.auto import modeling_auto
 
 from depthprune.blocks import CutPlan, plan_cut
 from depthprune.blocks.cut.plain import PLAIN_TYPES, PLAIN_WRAPPERS
@@ -20,12 +21,15 @@ REMOVALS = ((1, 3), (0,), (5,), (0, 1, 2, 3, 4), (1, 2, 3, 4, 5))
 LAYER_FIELD_NAMES = {field.name for field in LAYER_FIELDS}
 
 
-@pytest.fixture(scope="module", params=sorted(PLAIN_TYPES))
+LANGUAGE_MODELS = sorted(set(PLAIN_TYPES) & set(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
+
+
+@pytest.fixture(scope="module", params=LANGUAGE_MODELS)
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Save a tiny model of every row of the table."""
     model_type = "gemma3" if request.param == "gemma3_text" else request.param
     config = tiny_config(model_type, "causal").get_text_config()
-    name = transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[request.param]
+    name = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[request.param]
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp(request.param)
     getattr(transformers, name)(config).save_pretrained(folder)
@@ -76,12 +80,30 @@ def test_a_configuration_that_leaves_fields_to_its_class_gives_the_same_plan(
 
 @pytest.mark.parametrize("model_type", sorted(PLAIN_WRAPPERS))
 def test_the_language_model_inside_another_model(model_type: str, tmp_path: Path) -> None:
-    name = transformers.models.auto.modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[
-        model_type
-    ]
+    name = modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[model_type]
     torch.manual_seed(0)
     model = getattr(transformers, name)(tiny_config(model_type, "vlm"))
     model.save_pretrained(tmp_path / "whole")
     for removal in ((1, 3), (0,)):
         table = plan_cut(tmp_path / "whole", removal)
         assert_same(table, plan_cut(tmp_path / "whole", removal, probed=True), tmp_path)
+
+
+@pytest.mark.parametrize("model_type", ["qwen2_vl", "qwen2_5_vl"])
+@pytest.mark.parametrize("sliding", [False, True])
+def test_older_files_with_the_fields_of_the_text_model_at_the_top(
+    model_type: str, sliding: bool, tmp_path: Path
+) -> None:
+    source = tmp_path / "whole"
+    name = modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[model_type]
+    getattr(transformers, name)(tiny_config(model_type, "vlm")).save_pretrained(source)
+    path = source / "config.json"
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    text = raw.pop("text_config")
+    del text["model_type"], text["layer_types"]
+    flat = raw | text | {"use_sliding_window": sliding, "max_window_layers": 2, "sliding_window": 4}
+    path.write_text(json.dumps(flat), encoding="utf-8")
+    plan, probed = plan_cut(source, (1, 3)), plan_cut(source, (1, 3), probed=True)
+    assert plan.way == ("probed" if sliding else "table")
+    assert plan.shards == probed.shards
+    assert loaded_config(plan, tmp_path) == loaded_config(probed, tmp_path)

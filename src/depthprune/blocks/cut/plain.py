@@ -53,6 +53,11 @@ PLAIN_TYPES: dict[str, PlainType] = {
     "qwen3": _WINDOWS,
     "gemma2": _KINDS,
     "gemma3_text": _KINDS,
+    "qwen2_vl_text": _WINDOWS,
+    "qwen2_5_vl_text": _WINDOWS,
+    # Older files of these have the text model's fields at the top, and no `text_config`.
+    "qwen2_vl": _WINDOWS,
+    "qwen2_5_vl": _WINDOWS,
     "gpt2": PlainType(r"(transformer\.)?h", "n_layer"),
     "gpt_neox": PlainType(r"(gpt_neox\.)?layers"),
     "opt": PlainType(r"((model\.)?decoder\.)?layers"),
@@ -61,9 +66,14 @@ PLAIN_TYPES: dict[str, PlainType] = {
 
 _LANGUAGE_MODEL = r"(model\.)?language_model\.(model\.)?layers"
 
+# Beside `visual.blocks`; older checkpoints call it as a language model alone does.
+_BESIDE_VISUAL = r"(model\.)?(language_model\.)?layers"
+
 PLAIN_WRAPPERS: dict[str, str] = {
     "llava": _LANGUAGE_MODEL,
     "gemma3": _LANGUAGE_MODEL,
+    "qwen2_vl": _BESIDE_VISUAL,
+    "qwen2_5_vl": _BESIDE_VISUAL,
 }
 """Models around one of them in `text_config`, by `model_type`, and how the list is called there."""
 
@@ -105,16 +115,13 @@ def _plain_type(config: Section) -> tuple[PlainType, Section, str] | None:
     model_type = config.get("model_type")
     if config.get("auto_map") or not isinstance(model_type, str):
         return None
-    if model_type in PLAIN_TYPES:
-        return PLAIN_TYPES[model_type], config, ""
     text = config.get("text_config")
     lists = PLAIN_WRAPPERS.get(model_type)
-    if lists is None or not isinstance(text, dict):
-        return None
-    inner = PLAIN_TYPES.get(str(text.get("model_type")))
-    if inner is None:
-        return None
-    return replace(inner, lists=lists), text, "text_config"
+    if lists is not None and isinstance(text, dict):
+        inner = PLAIN_TYPES.get(str(text.get("model_type")))
+        return None if inner is None else (replace(inner, lists=lists), text, "text_config")
+    row = PLAIN_TYPES.get(model_type)
+    return None if row is None else (row, config, "")
 
 
 def _says_all(section: Section, kind: PlainType, num_blocks: int) -> bool:

@@ -98,9 +98,21 @@ def _changed(raw: Section, before: Section, after: Section, config: Any) -> Sect
             raw.pop(name, None)
         elif isinstance(old, dict) and isinstance(new, dict) and isinstance(raw.get(name), dict):
             _changed(raw[name], old, new, getattr(config, name, None))
+        elif (
+            isinstance(old, dict)
+            and isinstance(new, dict)
+            and name not in raw
+            and _lies_outside(raw, old, new)
+        ):
+            _changed(raw, old, new, getattr(config, name, None))
         elif old != new or name not in before:
             raw[name] = new
     return raw
+
+
+def _lies_outside(raw: Section, old: Section, new: Section) -> bool:
+    """Return whether the fields of an inner section stand in the outer one, as in older files."""
+    return any(old[name] != new.get(name) and type(raw.get(name)) is int for name in old)
 
 
 def _comparable(config: PreTrainedConfig) -> Section:
