@@ -54,9 +54,7 @@ def end_tokens(model: Any, tokenizer: Any) -> tuple[int, ...]:
 
 
 @contextmanager
-def greedily(
-    model: Any, tokenizer: Any, ends: Sequence[int], max_new_tokens: int
-) -> Iterator[Any]:
+def greedily(model: Any, tokenizer: Any, ends: Sequence[int], max_new_tokens: int) -> Iterator[Any]:
     """Give the model a generation configuration that is nothing but greedy.
 
     Passing one to `generate` is not enough: fields that it leaves open are filled in from the
