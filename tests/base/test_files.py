@@ -116,3 +116,11 @@ def test_numbers_are_finite_and_not_booleans() -> None:
     assert is_number(1)
     assert is_number(0.5)
     assert not any(map(is_number, (True, None, "1", float("nan"), float("inf"))))
+
+
+def test_infinity_is_read_where_it_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"limits": [0.0, Infinity]}')
+    assert read_json(path, infinity=True) == {"limits": [0.0, float("inf")]}
+    with pytest.raises(FileError, match="not a JSON number"):
+        read_json(path)

@@ -72,12 +72,13 @@ def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
         write_text(path, encoded.decode("utf-8"))
 
 
-def read_json(path: Path, *, unique_keys: bool = False) -> Any:
+def read_json(path: Path, *, unique_keys: bool = False, infinity: bool = False) -> Any:
     """Read a JSON file; bare `NaN` and `Infinity` are refused, they are not JSON.
 
     Args:
         path: of the file.
         unique_keys: refuse an object that has a key twice; otherwise its last value counts.
+        infinity: take `NaN` and `Infinity` all the same, as some programs write them.
 
     Raises:
         FileError: the file is missing, unreadable or not JSON (names line and column), or has a
@@ -103,7 +104,7 @@ def read_json(path: Path, *, unique_keys: bool = False) -> Any:
     try:
         return json.loads(
             text,
-            parse_constant=_refuse_constant,
+            parse_constant=None if infinity else _refuse_constant,
             object_pairs_hook=unique if unique_keys else None,
         )
     except json.JSONDecodeError as error:

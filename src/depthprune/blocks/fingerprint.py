@@ -47,7 +47,7 @@ def model_fingerprint(source: str | Path, *, revision: str | None = None) -> str
 
     folder = checkpoint_folder(source, revision=revision)
     try:
-        config = read_json(folder / "config.json")
+        config = read_json(folder / "config.json", infinity=True)
     except FileError as error:
         raise ModelError("config.json cannot be read", where=error.where) from error
     digest = hashlib.sha256(json.dumps(_stable(config), sort_keys=True).encode())

@@ -121,7 +121,8 @@ def load_config(source: str | Path, **options: Any) -> PreTrainedConfig:
     download = not options.get("local_files_only", True)
     folder = checkpoint_folder(source, revision=options.get("revision"), download=download)
     try:
-        content = read_json(folder / "config.json")
+        # The limits of Mamba's time steps are written so.
+        content = read_json(folder / "config.json", infinity=True)
     except FileError as error:
         raise ModelError(
             f"config.json is broken: {error.what}", where=error.where, mend="download it again"

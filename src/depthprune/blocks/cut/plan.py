@@ -193,7 +193,8 @@ def plan_cut(
 
 def _read_config(folder: Path) -> Section:
     try:
-        config = read_json(folder / "config.json")
+        # The limits of Mamba's time steps are written so.
+        config = read_json(folder / "config.json", infinity=True)
     except FileError as error:
         raise ModelError(
             f"config.json is broken: {error.what}", where=error.where, mend="download it again"
