@@ -300,3 +300,30 @@ def tokenizer(folder: Path) -> None:
     PreTrainedTokenizerFast(
         tokenizer_object=made, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
     ).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("has_weights", [False, True])
+def test_what_the_cache_lacks_is_fetched_when_allowed(
+    has_weights: bool, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fetch(name: str, *, revision: str | None, local_files_only: bool) -> str:
+        asked.append(local_files_only)
+        if not local_files_only and not (source / "model.safetensors").exists():
+            (tmp_path / "weights").rename(source / "model.safetensors")
+        return str(source)
+
+    if not has_weights:
+        (source / "model.safetensors").rename(tmp_path / "weights")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    assert plan_cut("owner/model", (1,), download=True).source == source
+    assert asked == ([True] if has_weights else [True, False])
+
+
+def test_a_cut_of_a_cut_says_so(source: Path, tmp_path: Path) -> None:
+    cut(source, (1,), tmp_path / "first")
+    cut(tmp_path / "first", (1,), tmp_path / "second")
+    record = json.loads((tmp_path / "second" / "depthprune.json").read_text())
+    assert record["source"]["made_by_depthprune"]["removed"] == [1]
+    assert record["original_indices"] == [0, 2, 3, 4]

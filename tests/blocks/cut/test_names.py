@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from depthprune.base.errors import ModelError
-from depthprune.blocks import CutPlan, plan_cut
+from depthprune.blocks import CutPlan, execute_cut, plan_cut
 from depthprune.blocks.cut.configuration import BlockNames, is_quantized, rename_blocks
 from depthprune.blocks.cut.keys import Numbering, change_keys
 from tests.blocks import tiny
@@ -179,3 +179,13 @@ def test_a_list_that_may_belong_to_the_blocks_is_told(tmp_path: Path) -> None:
     plan = plan_with(tmp_path, {"my_scales": [1.0] * 6, "my_sizes": [1, 2]})
     assert [note.split()[0] for note in plan.notes] == ["my_scales"]
     assert plan.config["my_scales"] == [1.0] * 6
+
+
+@pytest.mark.parametrize("probed", [False, True])
+def test_numbers_that_json_lacks_stay_as_they_are(probed: bool, tmp_path: Path) -> None:
+    source = saved(tiny.llama(), tmp_path / "whole")
+    path = source / "config.json"
+    path.write_text(path.read_text().replace("{", '{"time_step_limit": [0.0, Infinity],', 1))
+    execute_cut(plan_cut(source, (1,), probed=probed), tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert written["time_step_limit"][1] in (float("inf"), {"__float__": "Infinity"})

@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from depthprune import __version__
+from depthprune.base.errors import FileError
+from depthprune.base.files import read_json
 from depthprune.blocks.cut.plan import CutPlan
 
 PROVENANCE_NAME = "depthprune.json"
 
 
 def provenance(plan: CutPlan, fingerprint: str, command: str | None) -> dict[str, Any]:
-    """Return what made the checkpoint, out of what, and which blocks of it are left.
+    """Return what made the checkpoint, out of what, and which blocks of the source are left.
 
     Args:
         plan: of the cut.
@@ -28,6 +30,7 @@ def provenance(plan: CutPlan, fingerprint: str, command: str | None) -> dict[str
             "fingerprint": fingerprint,
             "num_blocks": plan.num_blocks,
             "tensor_bytes": plan.bytes_before,
+            "made_by_depthprune": _earlier(plan),
         },
         "part": plan.part,
         "count": plan.config_path,
@@ -41,3 +44,12 @@ def provenance(plan: CutPlan, fingerprint: str, command: str | None) -> dict[str
         ],
         "notes": list(plan.notes),
     }
+
+
+def _earlier(plan: CutPlan) -> Any:
+    """Return the record of a source that was cut itself; its indices are of its own source."""
+    path = plan.source / PROVENANCE_NAME
+    try:
+        return read_json(path) if path.is_file() else None
+    except FileError:  # it is not what the checkpoint is loaded from
+        return None
