@@ -243,6 +243,12 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(program: Program, tmp_path:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_dry_run_says_what_would_be_refused(program: Program) -> None:
+    done = program("cut", "demo", "--remove", "4", "--output", MODEL_PATH / "x", "--dry-run")
+    assert done.code == 2
+    assert "inside the source" in done.err
+
+
 def test_the_plan_in_chinese(program: Program) -> None:
     done = program("cut", "demo", "--remove", "4,13", "--dry-run", "--lang", "zh")
     assert "移除：4, 13" in done.out

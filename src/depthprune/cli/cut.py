@@ -178,6 +178,7 @@ def cut(
         Allow fetching the model from the hub; otherwise only the local cache is read.
 
     """
+    from depthprune.blocks.cut.folder import check_disk, check_output
     from depthprune.blocks.cut.plan import plan_cut
 
     t = translator(lang)
@@ -219,7 +220,9 @@ def cut(
     if dry_run:
         parts += [text.rstrip() for text in others.values()]
         if output is not None:
+            check_output(plan.source, output, overwrite=overwrite)
             check_can_make(output)
+            check_disk(output, plan.disk_needed)
     else:
         from depthprune.blocks.cut.execute import execute_cut
 

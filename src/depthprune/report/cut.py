@@ -16,6 +16,7 @@ from depthprune.report.language import Lang, Translate, translator
 
 if TYPE_CHECKING:
     from depthprune.blocks.cut.execute import CutResult
+    from depthprune.blocks.cut.notes import Note
     from depthprune.blocks.cut.plan import CutPlan
     from depthprune.blocks.cut.source_files import Reason
     from depthprune.blocks.cut.verify import Verification
@@ -62,7 +63,7 @@ def plan_parts(plan: CutPlan, *, lang: Lang = "en") -> list[RenderableType]:
         reasons = _reasons(t)
         left = [f"{name} ({reasons[reason]})" for name, reason in plan.files.left_out]
         parts.append(t("Left out: {files}").format(files=_listed(left)))
-    parts += [t("Note: {text}").format(text=note) for note in plan.notes]
+    parts += [_note(note, t) for note in plan.notes]
     return parts
 
 
@@ -110,7 +111,7 @@ def plan_value(plan: CutPlan) -> dict[str, Any]:
         "copied": [file.path for file in plan.files.copied],
         "left_out": [{"file": name, "reason": why} for name, why in plan.files.left_out],
         "quantized": plan.quantized,
-        "notes": list(plan.notes),
+        "notes": [str(note) for note in plan.notes],
     }
 
 
@@ -133,6 +134,20 @@ def size(num_bytes: int) -> str:
         if num_bytes >= factor:
             return f"{num_bytes / factor:.2f} {unit}"
     return f"{num_bytes / 1000:.1f} kB"
+
+
+def _note(note: Note, t: Translate) -> str:
+    if note.kind == "extra blocks":
+        text = t(
+            "Note: the extra blocks that predict further tokens ({field}) are left out: they were "
+            "trained on the whole model."
+        )
+    else:
+        text = t(
+            "Note: {field} has as many entries as there were blocks; it is not known whether they "
+            "belong to the blocks, and it was left as it is."
+        )
+    return text.format(field=note.field)
 
 
 def _reasons(t: Translate) -> dict[Reason, str]:

@@ -14,6 +14,9 @@ from depthprune.base.errors import ModelError
 from depthprune.blocks import CutPlan, execute_cut, plan_cut
 from depthprune.blocks.cut.configuration import BlockNames, is_quantized, rename_blocks
 from depthprune.blocks.cut.keys import Numbering, change_keys
+from depthprune.blocks.cut.model_card import model_card
+from depthprune.blocks.cut.notes import Note
+from depthprune.report.cut import plan_parts
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import saved
 
@@ -167,7 +170,8 @@ def test_heads_that_predict_further_tokens_are_left_out_and_that_is_said(tmp_pat
     plan = plan_cut(source, (1,))
     assert "model.layers.6.eh_proj.weight" in plan.dropped
     assert plan.config["num_nextn_predict_layers"] == 0
-    assert "left out" in plan.notes[0]
+    assert "left out" in str(plan.notes[0])
+    assert "num_nextn_predict_layers" in model_card(plan, (), None)
 
 
 def test_other_blocks_beyond_the_last_are_refused(tmp_path: Path) -> None:
@@ -177,7 +181,7 @@ def test_other_blocks_beyond_the_last_are_refused(tmp_path: Path) -> None:
 
 def test_a_list_that_may_belong_to_the_blocks_is_told(tmp_path: Path) -> None:
     plan = plan_with(tmp_path, {"my_scales": [1.0] * 6, "my_sizes": [1, 2]})
-    assert [note.split()[0] for note in plan.notes] == ["my_scales"]
+    assert plan.notes == (Note("unknown list", "my_scales"),)
     assert plan.config["my_scales"] == [1.0] * 6
 
 
@@ -189,3 +193,23 @@ def test_numbers_that_json_lacks_stay_as_they_are(probed: bool, tmp_path: Path) 
     execute_cut(plan_cut(source, (1,), probed=probed), tmp_path / "out")
     written = json.loads((tmp_path / "out" / "config.json").read_text())
     assert written["time_step_limit"][1] in (float("inf"), {"__float__": "Infinity"})
+
+
+@pytest.mark.parametrize(("lang", "word"), [("en", "left out"), ("zh", "额外块")])
+def test_notes_are_shown(lang: Any, word: str, tmp_path: Path) -> None:
+    source = with_extra_block(tmp_path, 6)
+    path = source / "config.json"
+    extra = {"num_nextn_predict_layers": 1, "my_scales": [1.0] * 6}
+    path.write_text(json.dumps(json.loads(path.read_text()) | extra))
+    parts = [
+        part for part in plan_parts(plan_cut(source, (1,)), lang=lang) if isinstance(part, str)
+    ]
+    assert word in parts[-2]
+    assert "my_scales" in parts[-1]
+
+
+def test_an_adapter_beside_the_weights_is_refused(tmp_path: Path) -> None:
+    source = saved(tiny.llama(), tmp_path)
+    (source / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="adapter"):
+        plan_cut(source, (1,))

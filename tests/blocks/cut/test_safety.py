@@ -239,7 +239,7 @@ def test_an_interruption_leaves_nothing(source: Path, tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        execute_cut(plan_cut(source, (1,)), tmp_path / "out", on_bytes=interrupt)
+        execute_cut(plan_cut(source, (1,)), tmp_path / "new" / "er" / "out", on_bytes=interrupt)
     assert [path.name for path in tmp_path.iterdir()] == ["whole"]
 
 

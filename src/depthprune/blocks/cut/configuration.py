@@ -189,21 +189,6 @@ def is_quantized(config: Section) -> bool:
     )
 
 
-def unknown_lists(before: Section, after: Section, num_blocks: int) -> tuple[str, ...]:
-    """Return the fields with one entry per block that no rule has shortened; they stay as they are.
-
-    Args:
-        before: the section that counts the blocks, in the whole model.
-        after: the same in the smaller one.
-        num_blocks: of the whole model.
-    """
-    return tuple(
-        name
-        for name, value in before.items()
-        if isinstance(value, list) and len(value) == num_blocks > 2 and after.get(name) == value
-    )
-
-
 def block_lists(numberings: Sequence[Numbering], containers: Iterable[str]) -> tuple[str, ...]:
     """Return all paths by which the lists of blocks may be named, the longest first.
 

@@ -83,11 +83,13 @@ def new_folder(output: Path, *, overwrite: bool) -> Iterator[Path]:
         FileError: the folder cannot be made or renamed, or the output has appeared meanwhile.
     """
     output = output.absolute()
+    missing = [parent for parent in output.parents if not parent.exists()]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         clear_leftovers(output)
         place, lock = _make(output)
     except OSError as error:
+        _remove_empty(missing)
         raise _cannot_write(output, error) from error
     try:
         try:
@@ -100,6 +102,14 @@ def new_folder(output: Path, *, overwrite: bool) -> Iterator[Path]:
     finally:
         shutil.rmtree(place, ignore_errors=True)
         os.close(lock)
+        _remove_empty(missing)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders as far as they are empty, the innermost first."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def clear_leftovers(output: Path) -> tuple[Path, ...]:

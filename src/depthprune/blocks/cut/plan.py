@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from depthprune.base.errors import FileError, ModelError, RemovalError, StackError
+from depthprune.base.errors import FileError, ModelError, RemovalError
 from depthprune.base.files import read_json
 from depthprune.base.removal import Removal, active_blocks, check_removal, make_removal
 from depthprune.blocks.cut.configuration import (
@@ -25,10 +25,10 @@ from depthprune.blocks.cut.configuration import (
     is_quantized,
     rename_blocks,
     rename_in_quantization,
-    unknown_lists,
 )
 from depthprune.blocks.cut.find_source import source_folder
 from depthprune.blocks.cut.keys import KeyChanges, Numbering, change_keys
+from depthprune.blocks.cut.notes import Note, unknown_lists, without_extra_blocks
 from depthprune.blocks.cut.plain import find_plain
 from depthprune.blocks.cut.probe import ProbedStack, ProbeRequest, probe_apart
 from depthprune.blocks.cut.shards import (
@@ -41,7 +41,7 @@ from depthprune.blocks.cut.shards import (
 )
 from depthprune.blocks.cut.source_files import SmallFiles, find_small_files, read_tensors
 from depthprune.blocks.cut.stored import StoredTensor, num_bytes
-from depthprune.blocks.layer_fields import CountField, shorten_dict
+from depthprune.blocks.layer_fields import shorten_dict
 from depthprune.blocks.layer_rules import Section
 
 DEFAULT_SHARD_SIZE = "5GB"
@@ -86,7 +86,7 @@ class CutPlan:
     dropped: tuple[str, ...]
     files: SmallFiles
     quantized: bool
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     bytes_before: int
 
     @property
@@ -156,6 +156,7 @@ def plan_cut(
     if not gone:
         raise RemovalError("no block is to go", mend="name at least one block, as in 4,13")
     config = _read_config(folder)
+    _refuse_adapter(folder)
     tensors = read_tensors(folder)
     way: Literal["table", "probed"] = "table"
     found = None if probed or part != "text" else _from_table(config, tensors, gone)
@@ -168,8 +169,8 @@ def plan_cut(
     changes = change_keys(tensors, found.numberings, found.num_blocks, gone)
     quantized = is_quantized(config)
     new_config, documents = _rename_quantization(folder, found, tensors, gone)
-    new_config, notes = _without_extra_blocks(new_config, found, changes)
-    notes += _unknown_lists(config, new_config, found)
+    new_config, notes = without_extra_blocks(new_config, found, changes)
+    notes += unknown_lists(config, new_config, found)
     return CutPlan(
         source=folder,
         name=name or _name(source, folder),
@@ -202,6 +203,16 @@ def _read_config(folder: Path) -> Section:
     if not isinstance(config, dict):
         raise ModelError("config.json is not a JSON object", where=str(folder / "config.json"))
     return config
+
+
+def _refuse_adapter(folder: Path) -> None:
+    # transformers would add it to the smaller model, whose blocks it does not fit.
+    if (folder / "adapter_config.json").is_file():
+        raise ModelError(
+            "the checkpoint has an adapter (PEFT) beside its weights",
+            where=str(folder / "adapter_config.json"),
+            mend="merge the adapter into the weights first (`merge_and_unload`), or move it away",
+        )
 
 
 def _from_table(
@@ -260,56 +271,6 @@ def _read_document(path: Path) -> Any:
         return read_json(path)
     except FileError as error:
         raise ModelError(f"{path.name} is broken: {error.what}", where=error.where) from error
-
-
-_EXTRA_COUNTS = ("num_nextn_predict_layers", "num_mtp_layers", "mtp_num_layers")
-
-
-def _without_extra_blocks(
-    config: Section, found: ProbedStack, changes: KeyChanges
-) -> tuple[Section, tuple[str, ...]]:
-    """Drop the heads that predict further tokens, which are numbered as blocks beyond the last.
-
-    They were trained on the last block's output and no model of transformers uses them.
-    """
-    if not changes.extra:
-        return config, ()
-    numbers = {number for key in changes.extra for number in _numbers(key, found.numberings)}
-    count = CountField.parse(found.config_path)
-    section = count.chain(config)[-1]
-    field = next((name for name in _EXTRA_COUNTS if section.get(name)), None)
-    expected = section[field] if field else 0
-    if field is None or len(numbers) != expected:
-        raise ModelError(
-            f"config.json counts {found.num_blocks} blocks, but the weights have "
-            f"{found.num_blocks + len(numbers)}",
-            where=changes.extra[0],
-            mend="check that config.json and the weights belong together",
-        )
-    section[field] = 0
-    note = (
-        f"the {len(numbers)} extra blocks that predict further tokens ({field}) are left out: "
-        "they were trained on the whole model"
-    )
-    return config, (note,)
-
-
-def _unknown_lists(before: Section, after: Section, found: ProbedStack) -> tuple[str, ...]:
-    """Say which fields may mean something for every block, and were left as they are."""
-    count = CountField.parse(found.config_path)
-    try:
-        sections = count.chain(before)[-1], count.chain(after)[-1]
-    except StackError:  # written in another order of sections than the class has
-        return ()
-    return tuple(
-        f"{name} in config.json has as many entries as there were blocks; it is not known whether "
-        "they belong to the blocks, and was left as it is"
-        for name in unknown_lists(*sections, found.num_blocks)
-    )
-
-
-def _numbers(key: str, numberings: Iterable[Numbering]) -> set[int]:
-    return {block for one in numberings if (block := one.block(key)) is not None}
 
 
 def _name(source: str | Path, folder: Path) -> str:

@@ -42,7 +42,7 @@ def provenance(plan: CutPlan, fingerprint: str, command: str | None) -> dict[str
             {"field": change.path, "before": change.before, "after": change.after}
             for change in plan.fields
         ],
-        "notes": list(plan.notes),
+        "notes": [str(note) for note in plan.notes],
     }
 
 
