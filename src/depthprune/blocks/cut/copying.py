@@ -147,7 +147,7 @@ def _write_tensor(tensor: TargetTensor, out: BinaryIO, on_bytes: OnBytes) -> Non
 
 
 def _sliced(tensor: StoredTensor, slices: BlockSlices) -> Iterator[bytes]:
-    """Yield the bytes of the slices that stay, row by row of what lies before the axis."""
+    """Yield the bytes of the slices that stay; a row holds the slices of all blocks once."""
     bits = DTYPE_BITS[tensor.dtype]
     if bits % 8:
         raise ModelError(
@@ -157,18 +157,16 @@ def _sliced(tensor: StoredTensor, slices: BlockSlices) -> Iterator[bytes]:
     row = prod(tensor.shape[slices.axis :]) * bits // 8
     width = row // slices.num_blocks
     runs = _merged([range(block * width, (block + 1) * width) for block in slices.kept])
-    rest = b""
+    position = 0
     for piece in tensor.pieces():
-        rest += piece
-        whole = len(rest) // row
-        if whole:
-            view = memoryview(rest)
-            yield b"".join(
-                view[start + run.start : start + run.stop]
-                for start in range(0, whole * row, row)
-                for run in runs
-            )
-            rest = rest[whole * row :]
+        view, end = memoryview(piece), position + len(piece)
+        yield b"".join(
+            view[max(row_start + run.start - position, 0) : row_start + run.stop - position]
+            for row_start in range(position // row * row, end, row)
+            for run in runs
+            if row_start + run.stop > position
+        )
+        position = end
 
 
 def _merged(ranges: list[range]) -> list[range]:
