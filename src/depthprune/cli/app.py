@@ -51,6 +51,7 @@ For example:
     depthprune proxies MODEL --task okvqa      guesses at the drops, quickly
     depthprune recommend FOLDER                which blocks to remove, and why
     depthprune analyze FOLDER                  reports, figures, files for what follows
+    depthprune sweep MODEL --task okvqa --num_active_blocks 12 14 16   what they cost and gain
     depthprune cut MODEL --remove 4,13 --output DIR      the smaller checkpoint
     depthprune compare --study FOLDER          do train and validation agree?
     depthprune merge --study FOLDER --output_file merged.json
@@ -74,6 +75,7 @@ for command in (
     "proxies:proxies",
     "run:run",
     "measure:search",
+    "sweep:sweep",
     "analyze:analyze",
     "recommend:recommend",
     "cut:cut",

@@ -1,0 +1,278 @@
+"""`depthprune sweep`: what models of fewer blocks score, and how long they take."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import isfinite
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+from rich.console import RenderableType
+
+from depthprune.analysis.sweep import SweepPoint, compare_points, sweep_point
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.files import write_bytes, write_json, write_text
+from depthprune.base.removal import Removal
+from depthprune.cli.measure import AsJson, Model, Output
+from depthprune.cli.options import DataFlags, Language, ModelFlags, study_folder
+from depthprune.cli.recommend import show_wrapped
+from depthprune.cli.sweep_blocks import BlockFlags, read_source
+from depthprune.evaluate.latency import LatencyOptions
+from depthprune.report.documents.sweep import (
+    known_latency,
+    sweep_file_name,
+    sweep_file_value,
+    sweep_summary_value,
+)
+from depthprune.report.language import translator
+from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
+from depthprune.report.tables import as_text
+from depthprune.search.model import open_model
+from depthprune.search.sweep import (
+    PRESETS,
+    Failure,
+    Measured,
+    SweepReport,
+    SweepRequest,
+    load_sweep_splits,
+    run_sweep,
+)
+from depthprune.study import ModelRecord
+
+SWEEP = "sweep"
+"""The folder inside a study for the files of its sweep."""
+
+SUMMARY = "sweep_summary"
+FIGURE = "pareto_accuracy_latency.png"
+DPI = 200
+
+_TIMES = Group.create_ordered("How times are measured")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class TimeFlags:
+    """How times are measured, and on what kind of machine."""
+
+    latency_samples: Annotated[int, Parameter(group=_TIMES)] = LatencyOptions.samples
+    """Samples of each task that are timed, one at a time."""
+
+    warmup: Annotated[int, Parameter(group=_TIMES)] = LatencyOptions.warmup
+    """Rounds before anything counts."""
+
+    latency_tokens: Annotated[int, Parameter(group=_TIMES)] = LatencyOptions.new_tokens
+    """New tokens that every timed answer has, whatever it says."""
+
+    remeasure_latency: Annotated[bool, Parameter(group=_TIMES)] = False
+    """Measure times that are known already."""
+
+    profile: Annotated[Literal["h100", "a100", "cpu"] | None, Parameter(group=_TIMES)] = None
+    """Device, batch size and memory of a kind of machine; what is given explicitly wins."""
+
+    max_memory: Annotated[float | None, Parameter(group=_TIMES)] = None
+    """GiB of each GPU that may be used; batches that need more are halved."""
+
+    def memory(self) -> float | None:
+        """Return the GiB of each GPU that may be used; None for all.
+
+        Raises:
+            DepthpruneError: it is no amount.
+        """
+        if self.max_memory is None:
+            return None if self.profile is None else PRESETS[self.profile].max_memory
+        if not (isfinite(self.max_memory) and self.max_memory > 0):
+            raise DepthpruneError(
+                f"{self.max_memory} GiB is no amount of memory",
+                where="--max-memory",
+                mend="give a positive number",
+            )
+        return self.max_memory
+
+    def run(self, given: ModelFlags) -> ModelFlags:
+        """Return how the model is run: as given, and where nothing is given as the profile says."""
+        if self.profile is None:
+            return given
+        preset = PRESETS[self.profile]
+        is_placed = given.device != "auto" or given.device_map is not None
+        return replace(
+            given,
+            device=given.device if is_placed else preset.device,
+            batch_size=preset.batch_size if given.batch_size is None else given.batch_size,
+        )
+
+
+def sweep(
+    model: Model,
+    *,
+    output: Output = None,
+    json: AsJson = False,
+    lang: Language = "en",
+    blocks: BlockFlags = BlockFlags(),  # noqa: B008 - frozen
+    times: TimeFlags = TimeFlags(),
+    run: ModelFlags = ModelFlags(),  # noqa: B008 - frozen
+    data: DataFlags = DataFlags(),  # noqa: B008 - frozen
+) -> None:
+    """Measure models of fewer blocks: accuracy with intervals, and the time of every stage.
+
+    Accuracies go into the study and are never measured twice. For each task and number of active
+    blocks it writes sweep/TASK_blocksN.json into the study's folder, beside them a table and a
+    figure of accuracy against latency. Run it again to go on after an interruption. Exit code 2:
+    something could not be measured; the rest is kept.
+
+    For example:
+
+        depthprune sweep ./model --task okvqa text_vqa --num_active_blocks 12 14 16
+        depthprune sweep ./model --task okvqa --num_active_blocks 12 16 \\
+            --importance_scores_file merged.json
+        depthprune sweep ./model --task okvqa --block_configs block_configs_for_core_exp.json
+        depthprune sweep ./model --task okvqa --num_active_blocks 14 16 --profile h100
+
+    """
+    folder = study_folder(output, model)
+    request = _request(model, folder, run, data, times)
+    source = read_source(blocks, folder)
+    splits, missing = load_sweep_splits(request)
+    opened = open_model(request.model)
+    record = opened.record
+    configurations = source.configurations(record)
+    found = _Found(folder / SWEEP, record, source.recommended(record), source.name)
+    report = SweepReport(failures=tuple(missing))
+    try:
+        report += run_sweep(
+            request,
+            opened,
+            splits,
+            configurations,
+            known=partial(known_latency, folder / SWEEP),
+            on_task=found.add,
+        )
+    except BaseException:
+        # What stopped it is what the user must hear of, not that a file failed too.
+        with suppress(DepthpruneError):
+            found.write(report.failures)
+        raise
+    found.write(report.failures)
+    if json:
+        print(json_module.dumps(found.value(report.failures) | _done(report), indent=1))
+    else:
+        t = translator(lang)
+        parts: list[RenderableType] = [
+            t("Blocks from: {source}").format(source=source.name),
+            "",
+            *sweep_parts(found.points, lang=lang),
+            "",
+            *failure_lines(report.failures, lang=lang),
+            *report_lines(report, lang=lang),
+            t("Files:   {place}").format(place=folder / SWEEP),
+            t("Table:   {place}").format(place=folder / SWEEP / f"{SUMMARY}.txt"),
+            t("Figure:  {place}").format(place=folder / SWEEP / FIGURE),
+        ]
+        show_wrapped(parts)
+    if report.failures:
+        raise _unfinished(report.failures)
+
+
+@dataclass
+class _Found:
+    """What was found so far, and the folder that it is written into task by task."""
+
+    folder: Path
+    model: ModelRecord
+    recommended: Mapping[int, Removal]
+    source: str
+    points: list[SweepPoint] = field(default_factory=list)
+
+    def add(self, measured: Sequence[Measured]) -> None:
+        """Take the configurations of one task, and write their files."""
+        points = compare_points(
+            [
+                sweep_point(
+                    one.split,
+                    self.model,
+                    one.baseline,
+                    one.measurement,
+                    one.latency,
+                    self._recommended(one.configuration.num_active),
+                )
+                for one in measured
+            ]
+        )
+        for point, one in zip(points, measured, strict=True):
+            write_json(
+                self.folder / sweep_file_name(point.split.task, point.num_active),
+                sweep_file_value(point, one, self.model, self.source),
+            )
+        self.points += points
+
+    def write(self, failures: Sequence[Failure]) -> None:
+        """Write the table and the figure of all tasks."""
+        if not self.points:
+            return
+        from depthprune.report.figures import figure_bytes
+        from depthprune.report.figures.pareto import pareto_accuracy_latency
+
+        write_json(self.folder / f"{SUMMARY}.json", self.value(failures))
+        parts = [*sweep_parts(self.points), *failure_lines(failures)]
+        write_text(self.folder / f"{SUMMARY}.txt", as_text(parts))
+        figure = pareto_accuracy_latency(self.points)
+        write_bytes(self.folder / FIGURE, figure_bytes(figure, dpi=DPI))
+
+    def value(self, failures: Sequence[Failure]) -> dict[str, Any]:
+        """Return the table as plain JSON data."""
+        told = {
+            one.task + ("" if one.num_active is None else f" blocks{one.num_active}"): str(
+                one.error
+            )
+            for one in failures
+        }
+        return sweep_summary_value(self.points, told, self.source)
+
+    def _recommended(self, num_active: int) -> Removal | None:
+        return () if num_active == self.model.num_blocks else self.recommended.get(num_active)
+
+
+def _request(
+    model: str, folder: Path, run: ModelFlags, data: DataFlags, times: TimeFlags
+) -> SweepRequest:
+    if len(data.split) != 1:
+        raise DepthpruneError(
+            f"a sweep is on one split, not on {len(data.split)}",
+            where="--split",
+            mend="name one; train+validation is one of both together",
+        )
+    return SweepRequest(
+        model=times.run(run).options(model, download=data.download),
+        tasks=data.tasks(model),
+        split=data.split[0],
+        folder=folder,
+        num_samples=data.samples,
+        seed=data.seed,
+        latency=LatencyOptions(times.latency_samples, times.warmup, times.latency_tokens),
+        remeasure_latency=times.remeasure_latency,
+        max_memory=times.memory(),
+    )
+
+
+def _done(report: SweepReport) -> dict[str, Any]:
+    return {
+        "measured": report.measured,
+        "reused": report.reused,
+        "timed": report.timed,
+        "kept": report.kept,
+    }
+
+
+def _unfinished(failures: Sequence[Failure]) -> DepthpruneError:
+    first = failures[0]
+    others = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
+    return DepthpruneError(
+        f"not everything could be measured: {first.task}: {first.error.what}{others}; what was "
+        "measured is kept",
+        where=first.error.where,
+        mend=first.error.mend,
+    )

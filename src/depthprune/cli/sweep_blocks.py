@@ -1,0 +1,179 @@
+"""Which blocks a sweep leaves out, and which ones are recommended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from depthprune.analysis.analyse import analyse
+from depthprune.analysis.collect import read_result_set
+from depthprune.base.errors import AnalysisError, DepthpruneError, LayoutError, StudyError
+from depthprune.base.files import read_json
+from depthprune.base.log import logger
+from depthprune.base.removal import Removal
+from depthprune.cli.options import block_set
+from depthprune.importance.score_files import ScoreFile, find_scores
+from depthprune.report.documents.recommended import block_configs_value
+from depthprune.search.configurations import (
+    Configuration,
+    choose_configurations,
+    configurations_from_scores,
+    read_configurations,
+)
+from depthprune.study import ModelRecord
+from depthprune.study.store import DATABASE_NAME
+
+_BLOCKS = Group.create_ordered("Which blocks stay")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class BlockFlags:
+    """Which blocks stay; without any file, as the study itself recommends."""
+
+    num_active_blocks: Annotated[tuple[int, ...], Parameter(group=_BLOCKS)] = ()
+    """How many blocks stay, as 12 14 16; all blocks are the unpruned model."""
+
+    importance_scores_file: Annotated[tuple[Path, ...], Parameter(group=_BLOCKS)] = ()
+    """The lowest scores go; of several files the first that exists, else the scores beside it."""
+
+    recommendation: Annotated[Path | None, Parameter(group=_BLOCKS)] = None
+    """What `recommend --output_file` or `analyze` wrote."""
+
+    block_configs: Annotated[Path | None, Parameter(group=_BLOCKS)] = None
+    """Blocks by number of active blocks, as `select --output_file` writes them."""
+
+    protect: Annotated[tuple[str, ...], Parameter(group=_BLOCKS)] = ()
+    """With scores: blocks that stay whatever theirs; the first and the last when not given."""
+
+    min_drop: Annotated[float, Parameter(group=_BLOCKS)] = 0.0
+    """Of what the study recommends, as in `recommend`; -1 ranks improvements too."""
+
+
+@dataclass(frozen=True)
+class BlockSource:
+    """What says which blocks go, with the files read as far as no model is needed.
+
+    Attributes:
+        flags: what was asked for.
+        folder: of the study.
+        scores: importance scores, where they decide.
+        protected: with them; None: the first and the last.
+    """
+
+    flags: BlockFlags
+    folder: Path
+    scores: ScoreFile | None = None
+    protected: Removal | None = None
+
+    @property
+    def name(self) -> str:
+        """What the blocks are from, for people and files."""
+        if self.scores is not None:
+            return str(self.scores.path)
+        file = self.flags.recommendation or self.flags.block_configs
+        return str(file if file is not None else self.folder / DATABASE_NAME)
+
+    def configurations(self, model: ModelRecord) -> list[Configuration]:
+        """Return the blocks that go for each number that is asked for.
+
+        Raises:
+            DepthpruneError: what was given does not fit the model, or holds no answer.
+        """
+        counts = self.flags.num_active_blocks
+        if self.scores is not None:
+            return configurations_from_scores(self.scores, counts, self.protected, model)
+        file = self.flags.recommendation or self.flags.block_configs
+        if file is not None:
+            known = read_configurations(file, model.num_blocks)
+            return choose_configurations(known, counts, model.num_blocks, str(file))
+        if counts and set(counts) == {model.num_blocks}:
+            return [Configuration(model.num_blocks, ())]
+        known = study_recommendation(self.folder, model, self.flags.min_drop)
+        return choose_configurations(known, counts, model.num_blocks, self.name)
+
+    def recommended(self, model: ModelRecord) -> Mapping[int, Removal]:
+        """Return the removals that are recommended, by number of active blocks; all that is known.
+
+        By the file given as recommendation, else by what the study has measured so far.
+        """
+        if self.flags.recommendation is not None:
+            return read_configurations(self.flags.recommendation, model.num_blocks)
+        try:
+            return study_recommendation(self.folder, model, self.flags.min_drop)
+        except DepthpruneError:
+            # A sweep may be the first thing that is done in a folder.
+            return {}
+
+
+def read_source(flags: BlockFlags, folder: Path) -> BlockSource:
+    """Return what says which blocks go, before any model is loaded.
+
+    Raises:
+        DepthpruneError: several things say it, or a file cannot be read.
+    """
+    given = {
+        "--importance_scores_file": bool(flags.importance_scores_file),
+        "--recommendation": flags.recommendation is not None,
+        "--block_configs": flags.block_configs is not None,
+    }
+    named = [name for name, is_given in given.items() if is_given]
+    if len(named) > 1:
+        raise DepthpruneError(
+            "several files say which blocks stay", where=", ".join(named), mend="give one of them"
+        )
+    if flags.protect and not flags.importance_scores_file:
+        raise DepthpruneError(
+            "blocks are protected from a choice by scores, and there are no scores",
+            where="--protect",
+            mend="leave it out, or give --importance_scores_file",
+        )
+    file = flags.recommendation or flags.block_configs
+    if file is not None:
+        read_json(file)
+    if not flags.importance_scores_file:
+        return BlockSource(flags, folder)
+    found = find_scores(flags.importance_scores_file)
+    if found.instead_of is not None:
+        logger.warning(
+            "there is no %s; taking the scores of a single dataset, %s",
+            found.instead_of,
+            found.path,
+        )
+    protected = block_set(flags.protect, "--protect") if flags.protect else None
+    return BlockSource(flags, folder, found, protected)
+
+
+def study_recommendation(folder: Path, model: ModelRecord, min_drop: float) -> dict[int, Removal]:
+    """Return the removals that a study recommends, by number of active blocks.
+
+    Those of block_configs_for_core_exp.json: the stepwise path, and what follows where it ends.
+
+    Raises:
+        DepthpruneError: there is no study, it is of another model, or nothing can be recommended.
+    """
+    try:
+        results = read_result_set(folder)
+        value = block_configs_value(analyse(results, min_drop=min_drop))
+    except (StudyError, AnalysisError, LayoutError) as error:
+        raise DepthpruneError(
+            f"nothing says which blocks stay, and the study recommends nothing: {error.what}",
+            where=str(folder),
+            mend="measure with `depthprune search` first, or give --importance_scores_file, "
+            "--recommendation or --block_configs",
+        ) from error
+    if results.num_blocks != model.num_blocks:
+        raise DepthpruneError(
+            f"the study is of a model of {results.num_blocks} blocks, this one has "
+            f"{model.num_blocks}",
+            where=str(folder),
+            mend="name the study of this model (--output)",
+        )
+    return {
+        int(count): tuple(entry["removed_block_indices"])
+        for count, entry in value["block_configs"].items()
+    }

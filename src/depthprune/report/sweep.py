@@ -1,0 +1,172 @@
+"""What `sweep` prints: accuracy and times of each configuration, task by task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+
+from depthprune.analysis.sweep import SweepPoint, Times, mean_points
+from depthprune.base.removal import format_removal
+from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.tables import blocks, interval_text, percent
+from depthprune.search.sweep import Failure, SweepReport
+
+MIB = 1024**2
+
+
+def sweep_parts(points: Sequence[SweepPoint], *, lang: Lang = "en") -> list[RenderableType]:
+    """Return the tables of a sweep: one for each task, and the means over several."""
+    t = translator(lang)
+    parts: list[RenderableType] = []
+    tasks = list(dict.fromkeys(one.split.task for one in points))
+    for task in tasks:
+        of_task = [one for one in points if one.split.task == task]
+        heading = t("{task}: accuracy over {n} samples, times over {timed}, one at a time")
+        first = of_task[0]
+        parts.append(heading.format(task=task, n=first.num_samples, timed=first.times.total.count))
+        parts += [_accuracy_table(of_task, t, lang), _stage_table(of_task, t)]
+    if len(tasks) > 1:
+        parts += [t("Mean over {n} tasks").format(n=len(tasks)), _mean_table(points, t)]
+    if points:
+        parts += _notes(points, t)
+    return parts
+
+
+def report_lines(report: SweepReport, *, lang: Lang = "en") -> list[str]:
+    """Return how much was measured now, and how much was there already."""
+    t = translator(lang)
+    if not report.measured and not report.timed:
+        text = t("Nothing was measured anew: {reused} accuracies and {kept} latencies were there.")
+        return [text.format(reused=report.reused, kept=report.kept)]
+    text = t(
+        "Measured {measured} accuracies ({reused} were there) and {timed} latencies ({kept} were "
+        "there)."
+    )
+    return [
+        text.format(
+            measured=report.measured, reused=report.reused, timed=report.timed, kept=report.kept
+        )
+    ]
+
+
+def failure_lines(failures: Sequence[Failure], *, lang: Lang = "en") -> list[str]:
+    """Return what could not be measured, and why."""
+    t = translator(lang)
+    lines = []
+    for one in failures:
+        if one.num_active is None:
+            text = t("Not measured: {task}: {what}")
+            lines.append(text.format(task=one.task, what=one.error.what))
+        else:
+            text = t("Not measured: {task} with {n} active blocks: {what}")
+            lines.append(text.format(task=one.task, n=one.num_active, what=one.error.what))
+    return lines
+
+
+def _accuracy_table(points: Sequence[SweepPoint], t: Translate, lang: Lang) -> Table:
+    table = _table()
+    table.add_column(t("active"), justify="right")
+    table.add_column(t("blocks removed"))
+    table.add_column(t("accuracy %"), justify="right")
+    table.add_column(t("drop %"), justify="right")
+    table.add_column(t("95% interval"), justify="right", no_wrap=True)
+    table.add_column(t("total ms"), justify="right")
+    table.add_column(t("speed-up"), justify="right")
+    for one in points:
+        table.add_row(
+            str(one.num_active),
+            blocks(one.removal, lang=lang) + _mark(one),
+            percent(one.accuracy),
+            percent(one.drop),
+            interval_text(one.drop_interval),
+            _mean(one.times.total),
+            _ratio(one.speedup),
+        )
+    return table
+
+
+def _stage_table(points: Sequence[SweepPoint], t: Translate) -> Table:
+    table = _table()
+    for heading in (t("active"), t("vision"), t("prefill"), t("ms/token"), t("total ms")):
+        table.add_column(heading, justify="right")
+    for heading in ("std", "P50", "P95", "P99", t("tokens/s")):
+        table.add_column(heading, justify="right")
+    for one in points:
+        total = one.times.total
+        table.add_row(
+            str(one.num_active),
+            _mean(one.times.vision),
+            _mean(one.times.prefill),
+            _mean(one.times.decode),
+            *(f"{value:.1f}" for value in (total.mean, total.std, total.p50, total.p95, total.p99)),
+            "-" if one.tokens_per_second is None else f"{one.tokens_per_second:.1f}",
+        )
+    return table
+
+
+def _mean_table(points: Sequence[SweepPoint], t: Translate) -> Table:
+    table = _table()
+    for heading in (t("active"), t("accuracy %"), t("total ms"), t("speed-up"), t("dominated")):
+        table.add_column(heading, justify="right")
+    means = mean_points(points)
+    whole = points[0].num_blocks
+    unpruned = next((total for active, total, _, _ in means if active == whole), None)
+    for active, total, accuracy, dominated in means:
+        table.add_row(
+            str(active),
+            percent(accuracy),
+            f"{total:.1f}",
+            _ratio(None if unpruned is None else unpruned / total),
+            t("yes") if dominated else "",
+        )
+    return table
+
+
+def _notes(points: Sequence[SweepPoint], t: Translate) -> list[str]:
+    lines = [
+        t(
+            "Times are means in milliseconds. Prefill is without vision; skipped blocks are still "
+            "in memory."
+        )
+    ]
+    other = {one.num_active: one for one in points if _is_other(one)}
+    for number, one in sorted(other.items(), reverse=True):
+        text = t("* not the blocks that are recommended for {n} active: {blocks}")
+        lines.append(text.format(n=number, blocks=format_removal(one.recommended or (), ", ")))
+    unknown = sorted({one.num_active for one in points if one.removal and one.recommended is None})
+    if unknown:
+        text = t("No blocks are recommended in the study for {numbers} active.")
+        lines.append(text.format(numbers=", ".join(map(str, unknown))))
+    elif not other and any(one.removal for one in points):
+        lines.append(t("The blocks removed are the recommended ones."))
+    peaks = [one for one in points if one.peak_memory is not None]
+    if peaks:
+        most = max(one.peak_memory or 0 for one in peaks)
+        lines.append(t("Peak memory: {mib:.0f} MiB.").format(mib=most / MIB))
+    if all(one.speedup is None for one in points):
+        text = t("There is no speed-up without the unpruned model: add {n} to --num_active_blocks.")
+        lines.append(text.format(n=points[0].num_blocks))
+    return lines
+
+
+def _is_other(one: SweepPoint) -> bool:
+    return one.recommended is not None and one.recommended != one.removal
+
+
+def _mark(one: SweepPoint) -> str:
+    return " *" if _is_other(one) else ""
+
+
+def _mean(times: Times | None) -> str:
+    return "-" if times is None else f"{times.mean:.1f}"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}x"
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))

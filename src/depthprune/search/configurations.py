@@ -1,0 +1,246 @@
+"""Which blocks stay for each number of active blocks: by scores, or as a file lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from depthprune.base.errors import DepthpruneError, LayoutError, RemovalError
+from depthprune.base.files import read_json
+from depthprune.base.removal import Removal, check_removal, make_removal
+from depthprune.importance.score_files import ScoreFile, count_blocks
+from depthprune.importance.select import make_selection
+from depthprune.study import ModelRecord, filenames
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A model of fewer blocks.
+
+    Attributes:
+        num_active: how many blocks stay.
+        removal: those that go.
+    """
+
+    num_active: int
+    removal: Removal
+
+
+def check_counts(counts: Sequence[int], num_blocks: int) -> tuple[int, ...]:
+    """Return the numbers of active blocks, each once.
+
+    Raises:
+        DepthpruneError: there is none, or the model cannot have so many.
+    """
+    if not counts:
+        raise DepthpruneError(
+            "it is not said how many blocks stay",
+            where="--num_active_blocks",
+            mend="give one or more numbers, as --num_active_blocks 12 14 16",
+        )
+    for count in counts:
+        if not 1 <= count <= num_blocks:
+            raise DepthpruneError(
+                f"{count} blocks cannot stay: the model has {num_blocks}",
+                where="--num_active_blocks",
+                mend=f"give numbers from 1 to {num_blocks}; {num_blocks} is the unpruned model",
+            )
+    return tuple(dict.fromkeys(counts))
+
+
+def configurations_from_scores(
+    found: ScoreFile, counts: Sequence[int], protect: Collection[int] | None, model: ModelRecord
+) -> list[Configuration]:
+    """Return the configurations in which the blocks with the lowest scores go.
+
+    Args:
+        found: the scores, of this model.
+        counts: how many blocks stay.
+        protect: blocks that stay whatever their score; None: the first and the last.
+        model: that is pruned.
+
+    Raises:
+        DepthpruneError: the scores are of another model, or so many blocks cannot stay.
+    """
+    _check_same_model(found, model)
+    configurations = []
+    for count in check_counts(counts, model.num_blocks):
+        if count == model.num_blocks:
+            configurations.append(Configuration(count, ()))
+            continue
+        one = make_selection(
+            found.scores, count, protect, num_blocks=model.num_blocks, where=str(found.path)
+        )
+        configurations.append(Configuration(count, one.removal))
+    return configurations
+
+
+def choose_configurations(
+    known: Mapping[int, Removal], counts: Sequence[int], num_blocks: int, where: str
+) -> list[Configuration]:
+    """Return the configurations of some numbers of active blocks, out of known ones.
+
+    Args:
+        known: removals by number of active blocks; the unpruned model need not be among them.
+        counts: how many blocks stay; all that are known when empty.
+        num_blocks: of the model.
+        where: what the configurations are from, for messages.
+
+    Raises:
+        DepthpruneError: there is none for a number.
+        RemovalError: a block does not exist.
+    """
+    for removal in known.values():
+        try:
+            check_removal(removal, num_blocks)
+        except RemovalError as error:
+            raise RemovalError(error.what, where=where, mend=error.mend) from error
+    wanted = check_counts(counts or sorted(known), num_blocks)
+    whole = {num_blocks: ()} | dict(known)
+    missing = [count for count in wanted if count not in whole]
+    if missing:
+        raise DepthpruneError(
+            f"there is no configuration of {missing[0]} active blocks",
+            where=where,
+            mend=f"there are those of {', '.join(map(str, sorted(whole)))}; or choose by scores "
+            "(--importance_scores_file)",
+        )
+    return [Configuration(count, whole[count]) for count in wanted]
+
+
+def read_configurations(path: Path, num_blocks: int) -> dict[int, Removal]:
+    """Read which blocks go, by number of active blocks.
+
+    Layouts: what `select --output_file` and `analyze` write (`block_configs`), that mapping alone,
+    and `pruning_recommendations.json` (its stepwise path, and where that ends the best of each
+    number). An entry names `removed_block_indices`, `active_block_indices` or both.
+
+    Args:
+        path: of the file.
+        num_blocks: of the model.
+
+    Raises:
+        FileError: the file is missing or no JSON, or has a key twice.
+        LayoutError: no configuration is in it, one contradicts itself or its number of blocks, or
+            the file is of a model with another number of blocks.
+        RemovalError: a block does not exist, or is named twice.
+    """
+    value = read_json(path, unique_keys=True)
+    if not isinstance(value, dict):
+        raise LayoutError("not a JSON object", where=str(path), mend=_EXAMPLE)
+    stated = value.get("num_blocks")
+    if stated is not None and stated != num_blocks:
+        raise LayoutError(
+            f"the file is of a model of {stated} blocks, this one has {num_blocks}",
+            where=str(path),
+            mend="name a file that was written for this model",
+        )
+    if "stepwise" in value and "block_configs" not in value:
+        return _recommended(value, path, num_blocks)
+    entries = value.get("block_configs", value)
+    if not isinstance(entries, dict) or not entries or not all(map(str.isdigit, entries)):
+        raise LayoutError("there are no block_configs", where=str(path), mend=_EXAMPLE)
+    return {
+        int(count): _entry(int(count), entry, num_blocks, f"{path}, {count}")
+        for count, entry in entries.items()
+    }
+
+
+_EXAMPLE = 'write {"block_configs": {"14": {"removed_block_indices": [4, 13]}}}'
+
+
+def _entry(count: int, entry: Any, num_blocks: int, where: str) -> Removal:
+    named = entry if isinstance(entry, dict) else {}
+    removed = _blocks(named.get("removed_block_indices"), num_blocks, where)
+    active = _blocks(named.get("active_block_indices"), num_blocks, where)
+    if removed is None and active is None:
+        raise LayoutError(
+            "neither removed_block_indices nor active_block_indices", where=where, mend=_EXAMPLE
+        )
+    if active is not None:
+        rest = tuple(sorted(set(range(num_blocks)) - set(active)))
+        if removed is not None and removed != rest:
+            raise LayoutError(
+                "removed_block_indices and active_block_indices contradict each other",
+                where=where,
+                mend="give one of them",
+            )
+        removed = rest
+    assert removed is not None
+    if num_blocks - len(removed) != count:
+        raise LayoutError(
+            f"the entry of {count} active blocks leaves {num_blocks - len(removed)}",
+            where=where,
+            mend=f"remove {num_blocks - count} of the {num_blocks} blocks",
+        )
+    return removed
+
+
+def _blocks(given: Any, num_blocks: int, where: str) -> Removal | None:
+    if given is None:
+        return None
+    if not isinstance(given, list):
+        raise LayoutError("blocks are not a list", where=where, mend=_EXAMPLE)
+    try:
+        blocks = make_removal(given)
+    except RemovalError as error:
+        raise RemovalError(error.what, where=where, mend=error.mend) from error
+    if blocks and blocks[-1] >= num_blocks:
+        raise RemovalError(
+            f"block {blocks[-1]} does not exist: the model has {num_blocks} blocks",
+            where=where,
+            mend=f"name blocks from 0 to {num_blocks - 1}",
+        )
+    return blocks
+
+
+def _recommended(value: Mapping[str, Any], path: Path, num_blocks: int) -> dict[int, Removal]:
+    best: list[Any] = []
+    try:
+        best = [one["best"] for one in value.get("independent_best", {}).values()]
+        removed = [one["removed_blocks"] for one in [*best, *value["stepwise"]["steps"]] if one]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise LayoutError(
+            "not the layout of pruning_recommendations.json",
+            where=str(path),
+            mend="write it with `depthprune analyze` or `recommend --output_file`",
+        ) from error
+    found = (_blocks(blocks, num_blocks, str(path)) or () for blocks in removed)
+    # The steps come last: they win over the best of their number.
+    return {num_blocks - len(removal): removal for removal in found}
+
+
+def _check_same_model(found: ScoreFile, model: ModelRecord) -> None:
+    stated = count_blocks(found)
+    # Without a word about it, the largest block that has a score is all that is known.
+    if stated > model.num_blocks or (stated != model.num_blocks and _is_stated(found)):
+        raise DepthpruneError(
+            f"the scores are of a model of {stated} blocks, this one has {model.num_blocks}",
+            where=str(found.path),
+            mend="name the scores of this model",
+        )
+    for path in (found.path, found.path.with_name(filenames.PROVENANCE)):
+        fingerprint = _fingerprint(path) if path.is_file() else None
+        if fingerprint not in (None, model.fingerprint):
+            raise DepthpruneError(
+                "the scores were measured on another model (its fingerprint differs)",
+                where=str(path),
+                mend=f"name scores of {model.name}, or write the blocks down and give them by "
+                "--block_configs",
+            )
+
+
+def _is_stated(found: ScoreFile) -> bool:
+    return found.num_blocks is not None or count_blocks(found) != max(found.scores) + 1
+
+
+def _fingerprint(path: Path) -> str | None:
+    value = read_json(path)
+    about = value.get("model") if isinstance(value, dict) else None
+    fingerprint = about.get("fingerprint") if isinstance(about, dict) else None
+    # What was imported has a fingerprint of its files, not of weights.
+    if not isinstance(fingerprint, str) or fingerprint.startswith("imported:"):
+        return None
+    return fingerprint
