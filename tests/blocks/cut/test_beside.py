@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoModelForCausalLM
 
 from depthprune.base.errors import (
     DepthpruneError,
@@ -259,6 +260,35 @@ def test_code_of_the_checkpoint_does_not_run_unless_asked(source: Path, tmp_path
     with pytest.raises(ModelError, match="trust"):
         plan_cut(source, (1,))
     assert not (tmp_path / "ran").exists()
+
+
+MINE = """
+from transformers import LlamaConfig, LlamaForCausalLM
+class MineConfig(LlamaConfig):
+    model_type = "mine"
+class Mine(LlamaForCausalLM):
+    config_class = MineConfig
+"""
+
+
+def test_a_checkpoint_with_code_of_its_own_is_cut_when_it_is_trusted(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules")
+    )
+    path = source / "config.json"
+    auto = {"auto_map": {"AutoModelForCausalLM": "mine.Mine", "AutoConfig": "mine.MineConfig"}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | auto | {"model_type": "mine"}))
+    (source / "mine.py").write_text(MINE)
+    plan = plan_cut(source, (1, 3), trust_remote_code=True)
+    assert plan.numberings[0].prefix == "model.layers."
+    execute_cut(plan, tmp_path / "out")
+    assert (tmp_path / "out" / "mine.py").read_text() == MINE
+    assert "trust_remote_code=True" in (tmp_path / "out" / "README.md").read_text()
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out", trust_remote_code=True)
+    assert type(loaded).__name__ == "Mine"
+    assert len(loaded.model.layers) == 4
 
 
 # --- verifying -----------------------------------------------------------------------------------
