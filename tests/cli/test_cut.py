@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+import depthprune
 from depthprune.study import ModelRecord, SplitRecord, Study
 from depthprune.tasks.demo import MODEL_PATH
 from tests.cli.program import Program
@@ -270,6 +271,8 @@ def test_the_record_says_what_was_made_of_what(program: Program, tmp_path: Path)
     program("cut", "demo", "--remove", "4,13", "--output", tmp_path / "out")
     told = record(tmp_path / "out")
     assert told["source"]["fingerprint"] == model_fingerprint(MODEL_PATH)
+    assert told["fingerprint"] == model_fingerprint(tmp_path / "out")
+    assert told["versions"]["depthprune"] == depthprune.__version__
     assert told["removed"] == [4, 13]
     assert told["original_indices"] == [block for block in range(16) if block not in REMOVED]
     assert told["command"] == "depthprune cut demo --remove 4,13 --output out"

@@ -74,13 +74,13 @@ def execute_cut(
             _copy_file(plan.source / file.path, folder / file.path)
         for name, value in _documents(plan).items():
             _write_text(folder / name, _as_json(value), mode)
-        record = provenance(plan, fingerprint, command)
+        written = model_fingerprint(folder)
+        record = provenance(plan, fingerprint, written, command)
         _write_text(folder / PROVENANCE_NAME, _as_json(record), mode)
         texts = {"README.md": model_card(plan, drops, command), **(extra_files or {})}
         for name, text in texts.items():
             _write_text(folder / name, text, mode)
         folder.chmod(_mode(plan.source))
-        written = model_fingerprint(folder)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return CutResult(output, size, written)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,21 +14,28 @@ from depthprune.blocks.cut.plan import CutPlan
 PROVENANCE_NAME = "depthprune.json"
 
 
-def provenance(plan: CutPlan, fingerprint: str, command: str | None) -> dict[str, Any]:
+def provenance(
+    plan: CutPlan, source_fingerprint: str, fingerprint: str, command: str | None
+) -> dict[str, Any]:
     """Return what made the checkpoint, out of what, and which blocks of the source are left.
 
     Args:
         plan: of the cut.
-        fingerprint: of the whole checkpoint, see `model_fingerprint`.
+        source_fingerprint: of the whole checkpoint, see `model_fingerprint`.
+        fingerprint: of the smaller one.
         command: that was run.
     """
     return {
-        "depthprune": __version__,
+        "versions": {
+            "depthprune": __version__,
+            "python": platform.python_version(),
+            "transformers of the source": plan.config.get("transformers_version"),
+        },
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "source": {
             "name": plan.name,
-            "fingerprint": fingerprint,
+            "fingerprint": source_fingerprint,
             "num_blocks": plan.num_blocks,
             "tensor_bytes": plan.bytes_before,
             "made_by_depthprune": _earlier(plan),
@@ -36,6 +44,7 @@ def provenance(plan: CutPlan, fingerprint: str, command: str | None) -> dict[str
         "count": plan.config_path,
         "removed": list(plan.removal),
         "original_indices": list(plan.kept),
+        "fingerprint": fingerprint,
         "num_blocks": len(plan.kept),
         "tensor_bytes": plan.bytes_after,
         "changed_fields": [

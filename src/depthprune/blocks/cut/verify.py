@@ -44,27 +44,25 @@ class Verification:
 
 
 def verify_cut(
-    source: str | Path,
+    source: Path,
     output: Path,
     removal: Removal,
     *,
     part: str = "text",
     trust_remote_code: bool = False,
     quantized: bool = False,
-    revision: str | None = None,
 ) -> Verification:
     """Return how the logits of both models compare in float32, on the same few inputs.
 
     The models are loaded one after the other. A quantised one is loaded as it is.
 
     Args:
-        source: the whole checkpoint.
+        source: the folder of the whole checkpoint.
         output: the smaller one.
         removal: the blocks that were cut out.
         part: their stack.
         trust_remote_code: whether code that comes with the checkpoints may run.
         quantized: whether the weights are quantised.
-        revision: of the whole model on the hub.
 
     Raises:
         ModelError: a model cannot be loaded, lacks weights, or gives logits of another shape.
@@ -80,7 +78,7 @@ def verify_cut(
         "device": "auto" if quantized else "cpu",
         "trust_remote_code": trust_remote_code,
     }
-    whole = load_model(source, revision=revision, **options)
+    whole = load_model(source, **options)
     inputs = _inputs(whole)
     with skip(whole.model, removal, find_stack(whole.model, part)):
         expected = [_logits(whole, one) for one in inputs]
