@@ -41,6 +41,14 @@ def test_a_missing_cell_is_never_read_as_zero() -> None:
     assert found[(5,)].coverage == 1
 
 
+def test_the_samples_of_a_mean_are_unknown_where_those_of_one_dataset_are() -> None:
+    told = dataset("okvqa", [1, 1], {(4,): [1, 0], (5,): [1, 0]})
+    untold = dataset("doc_qa", 0.8, {(4,): 0.5})
+    found = by_removal(combine([told, untold]))
+    assert found[(4,)].num_samples == 0
+    assert found[(5,)].num_samples == 2
+
+
 def slow_combination(removal: Removal, datasets: Sequence[DatasetMeasurements]) -> Combination:
     """Combine one removal cell by cell."""
     seen = [one for one in datasets if removal in one.measurements]

@@ -16,6 +16,7 @@ from depthprune.analysis.distributions import (
     measured_distribution,
     row_statistics,
     settled_array,
+    share_at_most,
 )
 from depthprune.analysis.table import DropTable
 from depthprune.base.drops import settled
@@ -43,6 +44,13 @@ def test_quartiles_are_interpolated() -> None:
 
 def test_shares_count_what_is_at_most_as_large() -> None:
     assert distribution([2.0, 1.0, 1.0, 3.0]).shares.tolist() == [0.5, 0.5, 0.75, 1.0]
+
+
+def test_a_share_counts_drops_that_are_the_limit_but_for_rounding_noise() -> None:
+    drop = 0.9 - 0.88
+    assert drop > 0.02
+    assert share_at_most(distribution([drop, 0.03]), 0.02) == 0.5
+    assert math.isnan(share_at_most(distribution([NAN]), 0.02))
 
 
 def test_nothing_measured_has_no_numbers() -> None:

@@ -34,6 +34,12 @@ def test_an_unknown_accuracy_counts_as_the_most_it_can_be() -> None:
     assert found.share == pytest.approx(0.55)
 
 
+def test_exactly_half_is_not_more_than_half_whatever_the_rounding() -> None:
+    half = 0.9 - 0.9 * 0.5 + 1e-16 * 2
+    assert half > 0.5 * 0.9
+    assert find_essential([combination((0,), half)], {"set0": 0.9}) == ()
+
+
 def test_the_threshold_can_be_chosen() -> None:
     assert find_essential([combination((0,), 0.1, 0.1)], BASELINES, threshold=0.1)
 

@@ -75,3 +75,18 @@ def test_no_level_removes_an_essential_block() -> None:
 
 def test_without_anything_ranked_there_is_no_recommendation() -> None:
     assert set(chosen().values()) == {None}
+
+
+def test_a_cheaper_combination_on_fewer_datasets_is_named() -> None:
+    bold = combination((1, 2), 0.1, 0.1, 0.1)
+    cheap, better_known = combination((3, 4), 0.05, 0.05), combination((5, 6), 0.01, 0.01, 0.01)
+    essential = combination((0, 4), 0.01, 0.01)
+    robust, every = rankings(bold), rankings(essential, cheap, bold)
+    (_, _, aggressive) = choose_levels(
+        robust, stepwise_path(robust), limit=0.05, essential=[0], independent=every
+    )
+    assert aggressive.combination == bold
+    assert aggressive.cheaper == cheap
+    for others in (rankings(bold), rankings(better_known, bold)):
+        (_, _, alone) = choose_levels(robust, stepwise_path(robust), limit=0.05, independent=others)
+        assert alone.cheaper is None

@@ -14,6 +14,7 @@ from depthprune.analysis.findings import Pair
 from depthprune.analysis.pairs import (
     average_ranks,
     dataset_pairs,
+    extreme_pairs,
     least_alike,
     most_alike,
     pair_groups,
@@ -100,6 +101,17 @@ def test_the_most_alike_come_first_and_undefined_ones_last() -> None:
 def test_equally_alike_pairs_are_ordered_by_name_at_both_ends() -> None:
     found = dataset_pairs(columns([0.0, 0.1], [0.0, 0.1], [0.0, 0.1]), min_common=2)
     assert least_alike(found) == most_alike(found) == found
+
+
+def test_the_ends_hold_no_pair_twice_and_keep_the_order_of_equal_ones() -> None:
+    given = [
+        Pair(first, "z", 5, rho, rho, 0.0, False)
+        for first, rho in [("a", 0.9), ("b", 0.8), ("c", 0.5), ("d", 0.5), ("e", None)]
+    ]
+    most, least = extreme_pairs(given, top=2)
+    assert [one.first for one in most] == ["a", "b"]
+    assert [one.first for one in least] == ["c", "d"]
+    assert extreme_pairs(given[:1]) == ((given[0],), ())
 
 
 def test_same_type_means_the_same_known_type() -> None:

@@ -110,6 +110,16 @@ def test_the_interval_of_an_increment_is_paired_over_samples() -> None:
     assert step.interval.high - step.interval.low < 0.12
 
 
+def test_the_samples_of_an_increment_are_those_of_the_common_datasets() -> None:
+    one = dataset("a", [1, 1], {(1,): [1, 1], (1, 2): [1, 0]})
+    other = dataset("b", [1, 1, 1], {(1,): [1, 1, 0]})
+    untold = dataset("c", 0.9, {(1,): 0.8, (1, 2): 0.7})
+    for datasets, samples in (([one, other], 2), ([one, other, untold], 0)):
+        path = stepwise_path(rankings(*combine(datasets)), datasets, intervals=False)
+        assert [step.num_samples for step in path.steps] == [0, samples]
+        assert path.steps[1].interval is None
+
+
 def test_the_interval_of_an_increment_needs_the_scores_of_every_common_dataset() -> None:
     scored = dataset("set0", [1.0, 1.0], {(1,): [1.0, 0.0], (1, 2): [0.0, 0.0]})
     bare = dataset("set1", 0.9, {(1,): 0.8, (1, 2): 0.7})

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthprune.analysis.findings import Synergy
-from depthprune.analysis.synergy import antagonistic, synergies, synergies_by_number, synergistic
+from depthprune.analysis.synergy import (
+    antagonistic,
+    synergies,
+    synergies_by_number,
+    synergistic,
+    trusted_coverage,
+)
 from depthprune.analysis.table import DropTable
 from depthprune.base.drops import settled
 from tests.analysis.tables import (
@@ -59,6 +65,17 @@ def test_without_single_blocks_there_is_no_synergy() -> None:
 def test_the_most_negative_comes_first_and_ties_go_by_blocks() -> None:
     cells = {**SINGLES, (0, 1): [0.4, None], (0, 2): [0.5, None], (0, 1, 2): [0.1, None]}
     assert [one.removal for one in synergies(table(cells))] == [(0, 1, 2), (0, 1), (0, 2)]
+
+
+def test_its_samples_are_those_of_the_datasets_behind_it() -> None:
+    (found,) = synergies(table({**SINGLES, (0, 2): [0.5, 0.9]}))
+    assert (found.coverage, found.num_samples) == (1, 100)
+
+
+def test_one_dataset_is_trusted_only_where_nothing_is_known_of_more() -> None:
+    assert trusted_coverage([entry((0, 1), -0.2, 1), entry((0, 2), -0.1, 2)]) == 2
+    assert trusted_coverage([entry((0, 1), -0.2, 1)]) == 1
+    assert trusted_coverage([]) == 1
 
 
 def entry(removal: tuple[int, ...], synergy: float, coverage: int = 2) -> Synergy:

@@ -7,7 +7,7 @@ from math import isnan
 
 from depthprune.analysis.findings import SplitAgreement
 from depthprune.analysis.result_set import SplitScores
-from depthprune.importance.compare import RankAgreement, rank_agreement
+from depthprune.importance.compare import THRESHOLD, RankAgreement, rank_agreement
 
 FEWEST_BLOCKS = 3
 """Below which two orders of blocks are not compared."""
@@ -28,6 +28,12 @@ def order_agreement(first: Mapping[int, float], second: Mapping[int, float]) -> 
     return rank_agreement(
         {block: first[block] for block in common}, {block: second[block] for block in common}
     )
+
+
+def is_consistent(rho: float) -> bool:
+    """Return whether two splits order the blocks alike: rho of at least 0.9."""
+    # Rounded: the sum behind a rho of exactly 0.9 may end a digit below it.
+    return round(rho, 12) >= THRESHOLD
 
 
 def split_agreements(comparisons: Sequence[SplitScores]) -> tuple[SplitAgreement, ...]:

@@ -40,7 +40,7 @@ class Combination:
         mean: of the drops.
         std: population standard deviation of the drops.
         accuracy: mean accuracy over these datasets; NaN where one of them is unknown.
-        num_samples: samples behind the drops, over all datasets; 0 when unknown.
+        num_samples: samples behind the drops, over all its datasets; 0 when one is unknown.
         interval: paired bootstrap interval of the mean drop; None without per-sample scores, or
             where it was not asked for, see `with_intervals`.
     """
@@ -100,14 +100,13 @@ def table_combinations(table: DropTable) -> list[Combination]:
     deviations = np.where(measured, table.drops - means[:, None], 0.0)
     stds = np.sqrt((deviations**2).sum(axis=1) / coverage)
     accuracies = np.where(measured, table.accuracies, 0.0).sum(axis=1) / coverage
-    samples = np.where(measured, table.num_samples, 0).sum(axis=1)
     columns = zip(
         table.removals,
         table.drops,
         means.tolist(),
         stds.tolist(),
         accuracies.tolist(),
-        samples.tolist(),
+        table.total_samples.tolist(),
         strict=True,
     )
     combinations = []

@@ -52,6 +52,14 @@ def distributions_by_number(
     return {number: drops for number, drops in found.items() if drops.count}
 
 
+def share_at_most(drops: Distribution, limit: float) -> float:
+    """Return the share of the drops that are at most `limit`; of none it is NaN."""
+    if not drops.count:
+        return float("nan")
+    below = np.searchsorted(settled_array(drops.values), limit, side="right")
+    return float(below) / drops.count
+
+
 def row_statistics(
     values: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:

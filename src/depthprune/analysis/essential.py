@@ -8,6 +8,7 @@ from statistics import fmean
 
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.recommendations import Essential
+from depthprune.base.drops import settled
 
 THRESHOLD = 0.5
 """Of the accuracy of the unpruned model: a block whose loss costs more than this is essential."""
@@ -33,7 +34,9 @@ def find_essential(
     for one in singles:
         known = [1.0 if isnan(baselines[name]) else baselines[name] for name in one.drops]
         baseline = fmean(known)
-        if baseline > 0 and one.mean > threshold * baseline:
+        if baseline > 0 and settled(one.mean) > settled(threshold * baseline):
             worst = max(one.drops.items(), key=lambda item: (item[1], item[0]))
             found.append(Essential(one, one.mean / baseline, worst))
-    return tuple(sorted(found, key=lambda one: (-one.combination.mean, one.combination.removal)))
+    return tuple(
+        sorted(found, key=lambda one: (-settled(one.combination.mean), one.combination.removal))
+    )

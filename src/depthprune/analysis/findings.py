@@ -136,6 +136,7 @@ class Synergy:
         synergy: actual minus expected; negative = better together than expected.
         coverage: datasets behind it.
         std: population standard deviation of the synergy over these datasets.
+        num_samples: of the combination on these datasets; 0 when one is unknown.
     """
 
     removal: Removal
@@ -144,6 +145,7 @@ class Synergy:
     synergy: float
     coverage: int
     std: float = float("nan")
+    num_samples: int = 0
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ def choose_levels(
     limit: float,
     candidates: int = 5,
     essential: Collection[int] = (),
+    independent: Mapping[int, Ranking] | None = None,
 ) -> tuple[Level, ...]:
     """Return the conservative, the balanced and the aggressive recommendation.
 
@@ -34,6 +35,7 @@ def choose_levels(
         limit: the largest drop of a conservative choice, a fraction.
         candidates: of each number removed that are considered, best first.
         essential: blocks that must stay.
+        independent: rankings with less coverage, for what is cheaper on fewer datasets.
     """
     spared = {
         number: [one for one in ranking.combinations if _spares(one, essential)]
@@ -50,10 +52,12 @@ def choose_levels(
     )
     balanced = [step.combination for step in before_jump]
     boldest = (ranked[0] for ranked in spared.values() if ranked)
+    conservative, aggressive = next(careful, None), next(boldest, None)
+    rivals = independent or {}
     return (
-        Level("conservative", next(careful, None), limit),
+        Level("conservative", conservative, limit, _cheaper(conservative, rivals, essential)),
         Level("balanced", balanced[-1] if balanced else None, None),
-        Level("aggressive", next(boldest, None), None),
+        Level("aggressive", aggressive, None, _cheaper(aggressive, rivals, essential)),
     )
 
 
@@ -66,6 +70,18 @@ def upper_end(combination: Combination) -> float:
     if combination.interval is not None:
         return combination.interval.high
     return combination.mean + combination.std
+
+
+def _cheaper(
+    chosen: Combination | None, rankings: Mapping[int, Ranking], essential: Collection[int]
+) -> Combination | None:
+    """Return the best combination of as many blocks, if that is another one on fewer datasets."""
+    if chosen is None or len(chosen.removal) not in rankings:
+        return None
+    ranked = rankings[len(chosen.removal)].combinations
+    best = next((one for one in ranked if _spares(one, essential)), chosen)
+    is_cheaper = settled(best.mean) < settled(chosen.mean) and best.coverage < chosen.coverage
+    return best if is_cheaper else None
 
 
 def _spares(combination: Combination, essential: Collection[int]) -> bool:

@@ -85,6 +85,17 @@ def least_alike(pairs: Sequence[Pair], top: int = 5) -> tuple[Pair, ...]:
     return tuple(sorted(defined, key=lambda pair: settled(pair.pearson or 0.0)))[:top]
 
 
+def extreme_pairs(pairs: Sequence[Pair], top: int = 5) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    """Return the most and the least alike pairs, the extreme ones first; none is in both.
+
+    Args:
+        pairs: as `dataset_pairs` returns them.
+        top: at most so many of either.
+    """
+    most = most_alike(pairs, top)
+    return most, least_alike(pairs[len(most) :], top)
+
+
 def pair_groups(pairs: Iterable[Pair]) -> tuple[PairGroup, ...]:
     """Return the pairs of the same task type and those of different ones in numbers.
 

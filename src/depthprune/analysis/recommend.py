@@ -128,12 +128,13 @@ def _decide(
     independent = _rankings(by_number, options.min_coverage, options.min_drop)
     robust = _rankings(by_number, options.robust_coverage, options.min_drop)
     singles = by_number.get(1, [])
+    judged = [one for one in singles if one.coverage >= options.min_coverage]
     essential = find_essential(
-        (one for one in singles if one.coverage >= options.min_coverage),
+        judged,
         {dataset.dataset: dataset.baseline.accuracy for dataset in results.datasets},
         threshold=options.essential,
     )
-    stepwise = stepwise_path(independent, results.datasets if with_draws else (), seed=options.seed)
+    stepwise = stepwise_path(independent, results.datasets, seed=options.seed, intervals=with_draws)
     return Recommendations(
         num_blocks=results.num_blocks,
         num_datasets=len(results.datasets),
@@ -148,6 +149,7 @@ def _decide(
             limit=options.limit,
             candidates=options.top,
             essential={one.combination.removal[0] for one in essential},
+            independent=independent,
         ),
         essential=essential,
         adjusted={
@@ -158,6 +160,7 @@ def _decide(
         disagreements=find_disagreements(independent, adjusted),
         targets=choose_targets(independent, results, **options.targets),
         singles={one.removal[0]: one.mean for one in singles},
+        num_judged=len(judged),
     )
 
 

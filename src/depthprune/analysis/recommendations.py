@@ -24,6 +24,7 @@ class Step:
         paired: the same over the datasets that measured both steps; None if there is none.
         interval: paired bootstrap interval of `paired`; None without per-sample scores.
         jump: whether the increment is out of proportion, see `stepwise_path`.
+        num_samples: behind `paired`; 0 when unknown on one of its datasets, and for the first step.
     """
 
     combination: Combination
@@ -31,6 +32,7 @@ class Step:
     paired: float | None
     interval: Interval | None
     jump: bool
+    num_samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,14 @@ class Level:
         combination: None where nothing fulfils the condition.
         limit: the drop that the condition allows, a fraction; None where it has none. By default
             a tenth of the mean accuracy of the unpruned model.
+        cheaper: the ranked combination of as many blocks with a smaller mean drop, measured on
+            fewer datasets: why it is not chosen must be said. None where there is none.
     """
 
     name: LevelName
     combination: Combination | None
     limit: float | None
+    cheaper: Combination | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,7 @@ class Recommendations:
         disagreements: where adjusted and plain drops name different winners.
         targets: one for each target that was asked for.
         singles: mean drop of every block that was measured alone, by block; none is left out.
+        num_judged: single blocks with enough coverage to tell whether they must stay.
         notes: what a reader must know about these recommendations; for people, in English.
     """
 
@@ -152,7 +158,13 @@ class Recommendations:
     disagreements: tuple[Disagreement, ...]
     targets: tuple[Target, ...] = ()
     singles: Mapping[int, float] = field(default_factory=dict)
+    num_judged: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def essential_blocks(self) -> frozenset[int]:
+        """Return the blocks that must never go."""
+        return frozenset(one.combination.removal[0] for one in self.essential)
 
     @property
     def path_ends(self) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ def scores_realising(recommendations: Recommendations) -> dict[int, float]:
     order: list[int] = []
     for step in recommendations.stepwise.steps:
         order += [block for block in step.combination.removal if block not in order]
-    essential = {one.combination.removal[0] for one in recommendations.essential}
+    essential = recommendations.essential_blocks
     singles = recommendations.singles
 
     def place(block: int) -> tuple[bool, bool, float, int]:

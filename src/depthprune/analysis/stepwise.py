@@ -29,6 +29,7 @@ def stepwise_path(
     datasets: Sequence[DatasetMeasurements] = (),
     *,
     seed: int = 0,
+    intervals: bool = True,
 ) -> StepwisePath:
     """Return the path that begins with the best single block and adds the best block each time.
 
@@ -38,15 +39,17 @@ def stepwise_path(
 
     Args:
         independent: the rankings by number removed.
-        datasets: for the intervals of the increments, in the order they were combined in.
+        datasets: for the intervals and the n of the increments, in the order they were combined in.
         seed: of the bootstrap.
+        intervals: False leaves the intervals out.
     """
     found, missing = _walk(independent)
     removals = [one.removal for one in found]
     draws = {
         dataset.dataset: removal_draws(dataset, removals, seed=seed + index)
-        for index, dataset in enumerate(datasets)
+        for index, dataset in enumerate(datasets if intervals else ())
     }
+    by_name = {dataset.dataset: dataset for dataset in datasets}
     steps: list[Step] = []
     costs: list[float] = []
     for index, combination in enumerate(found):
@@ -60,7 +63,8 @@ def stepwise_path(
         jump = settled(incremental) > settled(usual)
         paired = _paired(before, combination)
         certain = _paired_interval(before, combination, draws)
-        steps.append(Step(combination, incremental, paired, certain, jump))
+        samples = _paired_samples(before, combination, by_name)
+        steps.append(Step(combination, incremental, paired, certain, jump, samples))
         costs.append(incremental)
     return StepwisePath(tuple(steps), missing)
 
@@ -86,6 +90,18 @@ def _paired(before: Combination, after: Combination) -> float | None:
     if not common:
         return None
     return fmean(after.drops[name] - before.drops[name] for name in common)
+
+
+def _paired_samples(
+    before: Combination, after: Combination, datasets: Mapping[str, DatasetMeasurements]
+) -> int:
+    counts = [
+        min(datasets[name].measurements[one.removal].num_samples for one in (before, after))
+        if name in datasets
+        else 0
+        for name in _common(before, after)
+    ]
+    return sum(counts) if all(counts) else 0
 
 
 def _paired_interval(

@@ -8,7 +8,7 @@ import numpy as np
 
 from depthprune.analysis.distributions import distribution, row_statistics, settled_array
 from depthprune.analysis.findings import Distribution, Synergy
-from depthprune.analysis.table import DropTable
+from depthprune.analysis.table import DropTable, samples_within
 from depthprune.base.drops import settled
 
 
@@ -29,10 +29,11 @@ def synergies(table: DropTable) -> tuple[Synergy, ...]:
     actual, _, _ = row_statistics(np.where(np.isnan(sums), np.nan, drops))
     expected, _, _ = row_statistics(sums)
     synergy, std, coverage = row_statistics(drops - sums)
+    samples = samples_within(table.num_samples[several], ~np.isnan(sums))
     order = np.argsort(settled_array(synergy), kind="stable")
     order = order[coverage[order] > 0]
     statistics = zip(
-        *(array[order].tolist() for array in (actual, expected, synergy, coverage, std)),
+        *(array[order].tolist() for array in (actual, expected, synergy, coverage, std, samples)),
         strict=True,
     )
     rows = np.flatnonzero(several)[order].tolist()
@@ -40,6 +41,14 @@ def synergies(table: DropTable) -> tuple[Synergy, ...]:
         Synergy(table.removals[row], *numbers)
         for row, numbers in zip(rows, statistics, strict=True)
     )
+
+
+def trusted_coverage(found: Sequence[Synergy]) -> int:
+    """Return the fewest datasets of a synergy that is shown: 2, or 1 where there is no other.
+
+    The extremes of many comparisons on one dataset each are mostly chance.
+    """
+    return 2 if any(one.coverage >= 2 for one in found) else 1
 
 
 def synergistic(

@@ -52,6 +52,11 @@ class DropTable:
         """On how many datasets each removal was measured, shape (R,)."""
         return np.asarray((~np.isnan(self.drops)).sum(axis=1), dtype=np.int64)
 
+    @property
+    def total_samples(self) -> NDArray[np.int64]:
+        """Samples behind each removal over its datasets, shape (R,); 0 where one is unknown."""
+        return samples_within(self.num_samples, ~np.isnan(self.drops))
+
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """How many blocks each removal leaves out, shape (R,)."""
@@ -84,6 +89,19 @@ class DropTable:
                 numbers.tolist(), starts.tolist(), counts.tolist(), strict=True
             )
         }
+
+
+def samples_within(num_samples: NDArray[np.int64], counted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the samples of the cells that count in each row; 0 where one of them is unknown.
+
+    A sum that leaves out the unknown ones would claim to be the n of a mean that is over more.
+
+    Args:
+        num_samples: shape (R, D); 0 where unknown.
+        counted: which cells count, shape (R, D).
+    """
+    known = ~(counted & (num_samples == 0)).any(axis=1)
+    return np.asarray(np.where(counted, num_samples, 0).sum(axis=1) * known, dtype=np.int64)
 
 
 def drop_table(datasets: Sequence[DatasetMeasurements], num_blocks: int) -> DropTable:
