@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -32,7 +33,7 @@ def test_task_types_are_compared_by_their_single_blocks() -> None:
     shown = section(published(), "Task types")
     assert "Most sensitive: Scene Text QA (10.16 points per block, 16 drops)" in shown
     assert "least: Document QA (8.00 points" in shown
-    assert re.search(r"VQA +3 +63 +9\.01 +14\.23 +-4\.35 +5\.83 +83\.36 +9\.87", shown)
+    assert re.search(r"VQA +3 +3000 +63 +9\.01 +14\.23 +-4\.35 +5\.83 +83\.36 +9\.87", shown)
 
 
 def test_task_types_rank_the_blocks_and_recommend_removals() -> None:
@@ -57,9 +58,37 @@ def test_synergies_show_both_ends_with_their_coverage() -> None:
     assert re.search(r"2, 4, 10, 13 +1\.71 +19\.74 +18\.36 +16\.65 +2 +2000", worst)
 
 
+def test_synergies_on_one_dataset_are_counted_and_not_shown() -> None:
+    shown = section(published(), "Synergy")
+    assert "Left out: 2 whose synergy is known on one dataset only" in shown
+    assert not re.search(r"^ (3, 14|2, 4) ", shown, re.MULTILINE)
+
+
+def test_synergies_on_one_dataset_are_shown_where_there_is_no_other() -> None:
+    shown = section(one_dataset(), "Synergy")
+    assert "Each synergy is known on one dataset only" in shown
+    assert re.search(r"1, 2 +2\.00 +- +5\.00", shown)
+
+
+def test_mean_drops_of_zero_have_no_variation() -> None:
+    shown = section(made({(1,): [0.0, 0.0]}), "Consistency")
+    assert "Every mean drop is 0" in shown
+
+
+def test_a_rho_of_0_9_but_for_rounding_counts_as_consistent() -> None:
+    analysis = both_splits()
+    one = replace(analysis.findings.agreements[0], rho=0.9 - 1e-16)
+    assert one.rho is not None
+    assert one.rho < 0.9
+    findings = replace(analysis.findings, agreements=(one,))
+    shown = section(replace(analysis, findings=findings), "Training against validation")
+    assert "1 of 1 datasets order the blocks alike" in shown
+
+
 def test_consistency_shows_both_ends_and_coverage() -> None:
     shown = section(published(), "Consistency")
-    assert re.search(r"Most consistent:\s+blocks.*\s+─+\s+0 +0\.22 +62\.70 +14\.00 +8", shown)
+    assert re.search(r"Most consistent:\s+blocks.*\s+─+\s+0 \* +0\.22 +62\.70 +14\.00 +8", shown)
+    assert "*: consistently bad" in shown
     assert re.search(r"Least consistent:\s+blocks.*\s+─+\s+2, 12 +1\.33", shown)
     assert re.search(r"\n +8 +16 +0\.73", shown)
 
@@ -82,7 +111,7 @@ def test_pairs_show_the_five_most_and_least_alike() -> None:
 
 def test_distributions_are_a_table_by_number_removed() -> None:
     shown = section(published(), "Distribution")
-    assert "Half of all 174 measured drops are below 5.64 points" in shown
+    assert "Half of all 174 measured drops are at most 5.64 points" in shown
     assert re.search(r"all +174 +8\.62 +13\.55", shown)
     assert re.search(r"all +174 +14 +18 +23 +45 +76 +93", shown)
 

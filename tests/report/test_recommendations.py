@@ -120,6 +120,38 @@ def test_each_level_has_a_reason() -> None:
     assert "jumps (by 10.83 points at 4 blocks)" in lines[3]
 
 
+def test_a_level_names_what_is_cheaper_on_fewer_datasets() -> None:
+    reason = level_lines(published().recommendations)[5]
+    assert "Cheaper, but measured on fewer datasets: 2, 4, 13, 14 (5.05 points; 2/8" in reason
+    alone = level_lines(made({(1,): [0.1, 0.1]}).recommendations)
+    assert not any("Cheaper" in line for line in alone)
+
+
+def test_without_a_path_the_balanced_choice_has_none_to_tell_of() -> None:
+    lines = level_lines(made({(2, 3): [0.2, 0.2]}).recommendations)
+    assert lines[3].strip() == "Why: there is no stepwise path."
+
+
+def test_what_is_measured_on_too_few_datasets_is_not_called_harmless() -> None:
+    (line,) = essential_parts(made({(0,): [0.8, None], (1, 2): [0.1, 0.1]}).recommendations)
+    assert line == "Unknown: no block was measured alone on 2 datasets or more."
+    cells = {(0,): [0.8, None], (1,): [0.1, 0.1]}
+    (line,) = essential_parts(made(cells, num_blocks=6).recommendations)
+    assert line.startswith("None of the 1 blocks that were measured alone on 2 datasets or more")
+
+
+def test_a_superset_that_improves_is_not_called_unmeasured() -> None:
+    found = made({(1,): [0.1, 0.1], (1, 2): [-0.2, -0.2]}).recommendations
+    told = " ".join(as_text(stepwise_parts(found)).split())
+    assert "No superset of the last step with 2 blocks is ranked" in told
+    assert "its mean drop not below the limit" in told
+
+
+def test_increments_have_their_n() -> None:
+    steps = [row for row in rows(text(published())) if " → " in row[0]]
+    assert [row[-2:] for row in steps] == [["7", "7000"], ["2", "2000"], ["2", "2000"]]
+
+
 def test_block_0_must_stay_with_the_evidence() -> None:
     (line,) = essential_parts(published().recommendations)
     assert line.startswith("Block 0: drop 62.70 points, std 14.00, 8 of 8 datasets ★★★★, n = 8000")

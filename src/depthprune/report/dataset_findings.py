@@ -8,8 +8,11 @@ from math import isnan
 from rich.console import RenderableType
 from rich.table import Table
 
+from depthprune.analysis.agreement import is_consistent
 from depthprune.analysis.findings import DatasetResponse, Distribution, Pair
+from depthprune.analysis.pairs import extreme_pairs
 from depthprune.analysis.whole import Analysis
+from depthprune.base.drops import settled
 from depthprune.report.evidence import compact_table, samples_text
 from depthprune.report.inputs import samples_by_dataset
 from depthprune.report.language import Lang, Translate, translator
@@ -18,13 +21,7 @@ from depthprune.report.tables import percent
 FEW = 3
 """Blocks that are named of an order."""
 
-CONSISTENT = 0.9
-"""From this Spearman's rho on, two orders of blocks are called consistent."""
-
 NUMBERS_WIDE = 4
-
-ENDS = 5
-"""Pairs that are listed as the most and the least alike."""
 
 
 def response_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
@@ -83,7 +80,7 @@ def pair_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
     """Return the most and the least alike datasets, and whether the task type matters."""
     t = translator(lang)
     pairs = analysis.findings.pairs
-    alike, unlike = ends(pairs)
+    alike, unlike = extreme_pairs(pairs)
     if not alike:
         return [t("No two datasets share enough measured combinations to be compared.")]
     parts: list[RenderableType] = [t("Most alike:"), _pair_table(alike, t)]
@@ -150,7 +147,7 @@ def agreement_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableTyp
     found = analysis.findings.agreements
     if not found:
         return [t("No dataset was measured on its training and on its validation split.")]
-    consistent = sum(one.rho is not None and one.rho >= CONSISTENT for one in found)
+    consistent = sum(one.rho is not None and is_consistent(one.rho) for one in found)
     sentence = t(
         "{consistent} of {n} datasets order the blocks alike on both (rho of 0.9 or more)."
     )
@@ -171,13 +168,6 @@ def agreement_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableTyp
             _least({block: one.validation_scores[block] for block in common}),
         )
     return [sentence.format(consistent=consistent, n=len(found)), table]
-
-
-def ends(pairs: Sequence[Pair], count: int = ENDS) -> tuple[list[Pair], list[Pair]]:
-    """Return the most and the least alike pairs, the extreme ones first; none is in both."""
-    defined = [one for one in pairs if one.pearson is not None]
-    alike = defined[:count]
-    return alike, defined[len(alike) :][-count:][::-1]
 
 
 def _best_table(
@@ -227,11 +217,11 @@ def _points(value: float, drops: Distribution) -> str:
 
 
 def _least(scores: Mapping[int, float]) -> str:
-    ordered = sorted(scores, key=lambda block: (scores[block], block))
+    ordered = sorted(scores, key=lambda block: (settled(scores[block]), block))
     return ", ".join(map(str, ordered[:FEW]))
 
 
 def _differs_most(one: DatasetResponse) -> str:
     here, others = one.specific_scores, one.generic_scores
-    block = max(others, key=lambda known: (abs(here[known] - others[known]), -known))
+    block = max(others, key=lambda known: (settled(abs(here[known] - others[known])), -known))
     return f"{block} ({percent(here[block], 1)} / {percent(others[block], 1)})"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from rich.console import RenderableType
 from rich.table import Table
 
+from depthprune.analysis.distributions import share_at_most
 from depthprune.analysis.findings import Consistency, Distribution, Synergy, TaskTypeFinding
+from depthprune.analysis.synergy import antagonistic, synergistic, trusted_coverage
 from depthprune.analysis.table import DropTable
 from depthprune.analysis.task_types import UNKNOWN
 from depthprune.analysis.whole import Analysis
@@ -19,6 +21,7 @@ from depthprune.report.dataset_findings import (
     specific_parts,
 )
 from depthprune.report.evidence import compact_table, samples_text
+from depthprune.report.inputs import samples_by_dataset
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.tables import blocks, percent
 
@@ -85,12 +88,23 @@ def task_type_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableTyp
     table = compact_table()
     table.add_column(t("task type"))
     table.add_column(t("sets"), justify="right")
+    table.add_column("n", justify="right", no_wrap=True)
     _add_distribution(table, t)
     table.add_column(t("per block %"), justify="right")
+    samples = dict(zip(analysis.table.datasets, samples_by_dataset(analysis), strict=True))
     for one in found:
+        counts = [samples[name] for name in one.datasets]
+        total = samples_text(sum(counts) if all(counts) else 0)
         single = "-" if one.single_drops is None else percent(one.single_drops.mean)
-        table.add_row(_type(one, t), str(len(one.datasets)), *distribution_row(one.drops), single)
-    parts += [table, t("Over all measured drops; per block: mean over single-block drops only.")]
+        sets = str(len(one.datasets))
+        table.add_row(_type(one, t), sets, total, *distribution_row(one.drops), single)
+    parts += [
+        table,
+        t(
+            "Over all measured drops (count); n: samples of its datasets; per block: mean over "
+            "single-block drops only."
+        ),
+    ]
     if any(one.blocks for one in found):
         parts += [t("Blocks by task type (drop %, sets):"), _block_table(found, t)]
     parts.append(t("Best removal of each task type (drop %, sets):"))
@@ -143,7 +157,10 @@ def position_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType
             name = names[found.name]
             table.add_row(str(found.number), name, *distribution_row(found.drops))
         parts += [
-            t("Combinations whose blocks all lie in one part (count: combinations):"),
+            t(
+                "Combinations by the part that their blocks lie in (mixed: more than one part; "
+                "count: combinations, on one dataset or more):"
+            ),
             table,
         ]
     return parts
@@ -155,43 +172,55 @@ def synergy_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]
     found = analysis.findings.synergies
     if not found:
         return [t("No combination was measured together with its single blocks.")]
-    better = [one for one in found if one.synergy < 0]
+    least = trusted_coverage(found)
+    covered = [one for one in found if one.coverage >= least]
+    better = synergistic(covered, top=len(covered))
     sentence = t(
         "{better} of {n} combinations cost less than the sum of their blocks alone (synergy "
         "below 0), the others as much or more. Many are compared: the ends look more extreme than "
         "they are."
     )
-    parts: list[RenderableType] = [sentence.format(better=len(better), n=len(found))]
-    samples = samples_by_removal(analysis.table)
+    parts: list[RenderableType] = [sentence.format(better=len(better), n=len(covered))]
+    left_out = len(found) - len(covered)
+    if left_out:
+        told = t(
+            "Left out: {n} whose synergy is known on one dataset only, which is mostly chance."
+        )
+        parts.append(told.format(n=left_out))
+    elif least == 1:
+        parts.append(t("Each synergy is known on one dataset only, which is mostly chance."))
     if better:
-        parts += [
-            t("Most synergistic:"),
-            _synergy_table(better[:ENDS], samples, t),
-        ]
-    worse = [one for one in found if one.synergy > 0][-ENDS:][::-1]
+        parts += [t("Most synergistic:"), _synergy_table(better[:ENDS], t)]
+    worse = antagonistic(covered, top=ENDS)
     if worse:
-        parts += [t("Most antagonistic:"), _synergy_table(worse, samples, t)]
+        parts += [t("Most antagonistic:"), _synergy_table(worse, t)]
     return parts
 
 
 def consistency_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
     """Return which combinations the datasets agree about, and how agreement goes with coverage."""
     t = translator(lang)
-    found = [one for one in analysis.findings.consistency if one.variation is not None]
-    if not found:
+    covered = analysis.findings.consistency
+    if not covered:
         return [t("No combination was measured on two datasets or more.")]
+    found = [one for one in covered if one.variation is not None]
+    if not found:
+        return [t("Every mean drop is 0: no variation is defined.")]
     samples = samples_by_removal(analysis.table)
+    essential = analysis.recommendations.essential_blocks
     parts: list[RenderableType] = [
         t(
             "Variation: std over the datasets divided by the mean drop without its sign; small = "
             "the datasets agree. Two datasets agree more easily than eight: look at the sets."
         ),
         t("Most consistent:"),
-        _consistency_table(found[:ENDS], samples, t),
+        _consistency_table(found[:ENDS], samples, essential, t),
     ]
-    if len(found) > ENDS:
-        rest = found[ENDS:][-ENDS:][::-1]
-        parts += [t("Least consistent:"), _consistency_table(rest, samples, t)]
+    rest = found[ENDS:][-ENDS:][::-1]
+    if rest:
+        parts += [t("Least consistent:"), _consistency_table(rest, samples, essential, t)]
+    if any(set(one.removal) & essential for one in (*found[:ENDS], *rest)):
+        parts.append(t("*: consistently bad, it removes a block that must never go."))
     table = compact_table()
     table.add_column(t("sets"), justify="right")
     table.add_column(t("combinations"), justify="right")
@@ -210,7 +239,7 @@ def distribution_parts(analysis: Analysis, lang: Lang = "en") -> list[Renderable
     overall = analysis.findings.overall
     by_number = {str(number): drops for number, drops in analysis.findings.by_number.items()}
     rows = {t("all"): overall, **by_number}
-    sentence = t("Half of all {n} measured drops are below {median} points.")
+    sentence = t("Half of all {n} measured drops are at most {median} points.")
     parts: list[RenderableType] = [
         sentence.format(n=f"{overall.count:,}", median=percent(overall.median))
     ]
@@ -229,14 +258,14 @@ def distribution_parts(analysis: Analysis, lang: Lang = "en") -> list[Renderable
     for limit in LIMITS:
         table.add_column(f"≤ {percent(limit, 0)}", justify="right", no_wrap=True)
     for name, drops in rows.items():
-        shares = (float((drops.values <= limit).mean()) for limit in LIMITS)
+        shares = (share_at_most(drops, limit) for limit in LIMITS)
         table.add_row(name, str(drops.count), *(percent(share, 0) for share in shares))
     return [*parts, table]
 
 
 def samples_by_removal(table: DropTable) -> dict[Removal, int]:
-    """Return the samples behind each removal, over all datasets; 0 where unknown."""
-    return dict(zip(table.removals, table.num_samples.sum(axis=1).tolist(), strict=True))
+    """Return the samples behind each removal over its datasets; 0 where one is unknown."""
+    return dict(zip(table.removals, table.total_samples.tolist(), strict=True))
 
 
 def distribution_row(drops: Distribution) -> tuple[str, ...]:
@@ -285,7 +314,7 @@ def _best_table(found: Sequence[TaskTypeFinding], numbers: Sequence[int], t: Tra
     return table
 
 
-def _synergy_table(found: Sequence[Synergy], samples: dict[Removal, int], t: Translate) -> Table:
+def _synergy_table(found: Sequence[Synergy], t: Translate) -> Table:
     table = compact_table()
     table.add_column(t("blocks"))
     for name in (t("synergy %"), t("std"), t("drop %"), t("sum of singles %"), t("sets"), "n"):
@@ -298,13 +327,16 @@ def _synergy_table(found: Sequence[Synergy], samples: dict[Removal, int], t: Tra
             percent(one.actual),
             percent(one.expected),
             str(one.coverage),
-            samples_text(samples[one.removal]),
+            samples_text(one.num_samples),
         )
     return table
 
 
 def _consistency_table(
-    found: Sequence[Consistency], samples: dict[Removal, int], t: Translate
+    found: Sequence[Consistency],
+    samples: dict[Removal, int],
+    essential: Collection[int],
+    t: Translate,
 ) -> Table:
     table = compact_table()
     table.add_column(t("blocks"))
@@ -312,7 +344,7 @@ def _consistency_table(
         table.add_column(name, justify="right", no_wrap=True)
     for one in found:
         table.add_row(
-            blocks(one.removal),
+            blocks(one.removal) + (" *" if set(one.removal) & set(essential) else ""),
             f"{one.variation:.2f}",
             percent(one.mean),
             percent(one.std),

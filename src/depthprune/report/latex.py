@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
 
+from depthprune.analysis.agreement import is_consistent
 from depthprune.analysis.findings import SplitAgreement
 from depthprune.analysis.whole import Analysis
 from depthprune.base.files import write_text
@@ -54,12 +55,6 @@ def escape(text: str) -> str:
     """Return a text that LaTeX prints as it stands; line breaks become spaces."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(printable.split()).translate(SPECIAL)
-
-
-def is_consistent(rho: float) -> bool:
-    """Return whether two splits order the blocks alike: rho of at least 0.9."""
-    # Rounded: the sum behind a rho of exactly 0.9 may end a digit below it.
-    return round(rho, 12) >= THRESHOLD
 
 
 def consistency_table(agreements: Sequence[SplitAgreement]) -> str:

@@ -65,6 +65,7 @@ def step_table(steps: Sequence[Step], t: Translate) -> Table:
     if intervals:
         table.add_column(t("95% interval"), justify="right", no_wrap=True)
     table.add_column(t("on sets"), justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
     for before, step in pairwise(steps):
         one, known = step.combination, before.combination
         table.add_row(
@@ -74,6 +75,7 @@ def step_table(steps: Sequence[Step], t: Translate) -> Table:
             "-" if step.paired is None else percent(step.paired),
             *((interval_text(step.interval),) if intervals else ()),
             str(len(one.drops.keys() & known.drops.keys())),
+            samples_text(step.num_samples),
         )
     return table
 

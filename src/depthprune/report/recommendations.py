@@ -88,8 +88,9 @@ def stepwise_parts(
         parts.append(path_table(found, t, wide=wide))
     if path.missing is not None:
         missing = t(
-            "No superset of the last step with {number} blocks was measured on enough datasets: "
-            "the path ends here. Measure some: depthprune search --complete 3."
+            "No superset of the last step with {number} blocks is ranked (measured on enough "
+            "datasets, its mean drop not below the limit): the path ends here. Measure more: "
+            "depthprune search --complete 3."
         )
         if not path.steps:
             missing = t("No single block is ranked: there is no path.")
@@ -147,15 +148,18 @@ def level_reason(found: Recommendations, level: Level, *, lang: Lang = "en") -> 
     t = translator(lang)
     if level.name == "conservative":
         reason = t(
-            "Why: the most blocks whose drop, carefully estimated, is within {limit} points: "
-            "{bound}; coverage at least {coverage}."
+            "Why: the most blocks of which one of the best has its drop, carefully estimated, "
+            "within {limit} points: {bound}; coverage at least {coverage}."
         )
-        return reason.format(
+        told = reason.format(
             limit=percent(level.limit or 0.0),
             bound=_bound(level.combination, t),
             coverage=found.robust_coverage,
         )
+        return told + _cheaper(found, level, t)
     if level.name == "balanced":
+        if not found.stepwise.steps:
+            return t("Why: there is no stepwise path.")
         after = 0 if level.combination is None else len(level.combination.removal)
         steps = found.stepwise.steps[after:]
         if not steps:
@@ -168,19 +172,26 @@ def level_reason(found: Recommendations, level: Level, *, lang: Lang = "en") -> 
         )
         increment = percent(steps[0].incremental or 0.0)
         return reason.format(increment=increment, number=len(steps[0].combination.removal))
-    return t(
+    told = t(
         "Why: the most blocks that were ranked with a coverage of at least {coverage}, none of "
         "which must stay."
     ).format(coverage=found.robust_coverage)
+    return told + _cheaper(found, level, t)
 
 
 def essential_parts(found: Recommendations, *, lang: Lang = "en") -> list[str]:
     """Return the blocks that must stay, with the evidence."""
     t = translator(lang)
-    if not found.singles:
-        return [t("Unknown: no block was measured alone.")]
+    if not found.num_judged:
+        unknown = t("Unknown: no block was measured alone on {coverage} datasets or more.")
+        return [unknown.format(coverage=found.min_coverage)]
     if not found.essential:
-        return [t("None: no block alone costs more than half of the accuracy.")]
+        return [
+            t(
+                "None of the {judged} blocks that were measured alone on {coverage} datasets or "
+                "more (of {total}) costs more than half of the accuracy."
+            ).format(judged=found.num_judged, coverage=found.min_coverage, total=found.num_blocks)
+        ]
     line = t(
         "Block {block}: {evidence}; {share} % of the accuracy is lost; "
         "hit hardest is {dataset} ({drop} points)"
@@ -293,6 +304,22 @@ def reading_note(*, lang: Lang = "en") -> str:
         "bootstrap over samples, where scores per sample are known. Acc.: mean accuracy. Sets: "
         "datasets measured of all, one star for each full quarter. n: samples, - = unknown. Adj.: "
         "adjusted, expected over all datasets (effect of the removal + effect of the dataset)."
+    )
+
+
+def _cheaper(found: Recommendations, level: Level, t: Translate) -> str:
+    """Return that another combination of as many blocks is cheaper, but on fewer datasets."""
+    one = level.cheaper
+    if one is None:
+        return ""
+    text = t(
+        " Cheaper, but measured on fewer datasets: {blocks} ({drop} points; {sets}, n = {samples})."
+    )
+    return text.format(
+        blocks=blocks(one.removal),
+        drop=percent(one.mean),
+        sets=coverage_text(one, found.num_datasets),
+        samples=samples_text(one.num_samples),
     )
 
 

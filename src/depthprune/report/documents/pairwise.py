@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from depthprune.analysis.findings import Pair
+from depthprune.analysis.pairs import extreme_pairs
 from depthprune.analysis.whole import Analysis
-from depthprune.report.dataset_findings import ends
 from depthprune.report.documents.values import distribution_value, number
 
 
 def pairwise_value(analysis: Analysis) -> dict[str, Any]:
     """Return correlations and mean differences of all pairs of datasets as plain JSON data."""
     found = analysis.findings
-    alike, unlike = ends(found.pairs)
+    alike, unlike = extreme_pairs(found.pairs)
     return {
         "num_pairs": len(found.pairs),
         "pairs": [_pair(one) for one in found.pairs],

@@ -34,6 +34,7 @@ def recommendations_value(analysis: Analysis) -> dict[str, Any]:
                     "incremental_drop": number(step.incremental),
                     "paired_incremental_drop": number(step.paired),
                     "paired_confidence_interval": interval_value(step.interval),
+                    "paired_num_samples": step.num_samples or None,
                     "jump": step.jump,
                 }
                 for step in found.stepwise.steps
@@ -80,7 +81,7 @@ def block_configs_value(analysis: Analysis) -> dict[str, Any]:
     these fallbacks removes a block that must stay.
     """
     found = analysis.recommendations
-    essential = {one.combination.removal[0] for one in found.essential}
+    essential = found.essential_blocks
     stepwise = {len(step.combination.removal): step.combination for step in found.stepwise.steps}
     robust = _first(found.robust)
     independent = _first(found.independent)

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from depthprune.analysis.findings import Consistency, Distribution, Findings, Synergy
-from depthprune.analysis.synergy import antagonistic, synergistic
+from depthprune.analysis.synergy import antagonistic, synergistic, trusted_coverage
 from depthprune.analysis.whole import Analysis
+from depthprune.report.evidence import samples_text
 from depthprune.report.figures.marks import (
     MOST_POINTS,
     Bar,
@@ -69,7 +70,8 @@ def combination_vs_individual(analysis: Analysis) -> Figure:
     name_panel(scatter, "Each combination: drop measured against drop expected", 5.0)
     name_panel(
         extremes,
-        f"Strongest synergies (up to {TOP} of either sign)",
+        f"Strongest synergies on {count_of(trusted_coverage(found), 'dataset')} or more "
+        f"(up to {TOP} of either sign)",
         5.0,
     )
     name_panel(boxes, "Synergy by number of removed blocks", 5.0)
@@ -94,7 +96,8 @@ def consistency_analysis(analysis: Analysis) -> Figure:
         "datasets agree; large where the mean is near zero. Values of two or three datasets are "
         "rough. Points stand beside their coverage so that they do not hide each other; black "
         "lines: medians. Bars: mean drop ± population std, with coefficient of variation and "
-        f"coverage. {shown_of(len(shown), len(found), 'points, evenly chosen')}\n{scope(analysis)}"
+        "coverage; red: consistently bad, it removes a block that must never go. "
+        f"{shown_of(len(shown), len(found), 'points, evenly chosen')}\n{scope(analysis)}"
     )
     figure = new_figure(
         13.0, 7.6, "How far the datasets agree about each removal (consistency)", caption
@@ -159,7 +162,11 @@ def _draw_expected(
 
 
 def _draw_extremes(panel: Axes, found: Sequence[Synergy]) -> None:
-    chosen = [*synergistic(found, top=TOP), *reversed(antagonistic(found, top=TOP))]
+    least = trusted_coverage(found)
+    chosen = [
+        *synergistic(found, top=TOP, min_coverage=least),
+        *reversed(antagonistic(found, top=TOP, min_coverage=least)),
+    ]
     if not chosen:
         say(panel, "every combination costs exactly the sum of its blocks")
         return
@@ -171,7 +178,8 @@ def _draw_extremes(panel: Axes, found: Sequence[Synergy]) -> None:
                 one.synergy,
                 (one.std, one.std) if one.coverage > 1 else None,
                 BLUE if one.synergy < 0 else VERMILION,
-                f"{points(one.synergy)} ({count_of(one.coverage, 'set')})",
+                f"{points(one.synergy)} ({count_of(one.coverage, 'set')}, "
+                f"n = {samples_text(one.num_samples)})",
             )
             for one in chosen
         ],
@@ -269,6 +277,7 @@ def _draw_steady(panel: Axes, chosen: Sequence[Consistency], analysis: Analysis)
         say(panel, NO_COVERAGE)
         return
     total = len(analysis.table.datasets)
+    essential = analysis.recommendations.essential_blocks
     draw_bars(
         panel,
         [
@@ -276,7 +285,7 @@ def _draw_steady(panel: Axes, chosen: Sequence[Consistency], analysis: Analysis)
                 removal_label(one.removal),
                 one.mean,
                 (one.std, one.std),
-                GREEN,
+                VERMILION if set(one.removal) & essential else GREEN,
                 f"{'undefined' if one.variation is None else format(one.variation, '.2f')} "
                 f"({one.coverage}/{total} sets)",
             )

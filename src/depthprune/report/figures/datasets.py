@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from depthprune.analysis.distributions import measured_distribution
 from depthprune.analysis.findings import DatasetResponse, Pair, PairGroup
-from depthprune.analysis.pairs import least_alike, most_alike
+from depthprune.analysis.pairs import extreme_pairs
 from depthprune.analysis.whole import Analysis
 from depthprune.report.figures.marks import (
     Bar,
@@ -290,9 +290,8 @@ def _draw_correlations(
 
 
 def _draw_extreme_pairs(panel: Axes, pairs: Sequence[Pair]) -> None:
-    most = most_alike(pairs)
-    least = [pair for pair in reversed(least_alike(pairs)) if pair not in most]
-    chosen = [*most, *least]
+    most, least = extreme_pairs(pairs)
+    chosen = [*most, *reversed(least)]
     if not chosen:
         say(panel, "no two datasets share enough removals for a correlation")
         return

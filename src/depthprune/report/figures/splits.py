@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from depthprune.analysis.agreement import is_consistent
 from depthprune.analysis.findings import SplitAgreement
 from depthprune.analysis.whole import Analysis
 from depthprune.importance.compare import THRESHOLD as CONSISTENT
@@ -35,7 +36,6 @@ from depthprune.report.figures.style import (
     styled,
 )
 from depthprune.report.figures.words import count_of, shown_of
-from depthprune.report.latex import is_consistent
 from depthprune.report.names import short_names
 
 MOST_DATASETS = 50

@@ -20,7 +20,7 @@ from depthprune.report.html.text import (
     spread_text,
 )
 from depthprune.report.language import Lang, Translate, translator
-from depthprune.report.recommendations import notes
+from depthprune.report.recommendations import level_reason, notes
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def answer(analysis: Analysis, lang: Lang) -> Answer:
         ),
         lead=lead,
         evidence=evidence,
-        choices=[*targets, *(_level(analysis, one, t) for one in found.levels)],
+        choices=[*targets, *(_level(analysis, one, lang) for one in found.levels)],
         never=list(_never(analysis, t)),
         table=_by_number(analysis, t),
         warnings=[*_warnings(analysis, t), *notes(found, lang=lang)],
@@ -106,24 +106,15 @@ def _lead(analysis: Analysis, t: Translate) -> tuple[str, str]:
     return lead, _facts(analysis, one, t)
 
 
-def _level(analysis: Analysis, level: Level, t: Translate) -> Choice:
+def _level(analysis: Analysis, level: Level, lang: Lang) -> Choice:
+    t = translator(lang)
     found = analysis.recommendations
     names = {
         "conservative": t("Conservative"),
         "balanced": t("Balanced"),
         "aggressive": t("Aggressive"),
     }
-    reasons = {
-        "conservative": t(
-            "The most blocks whose drop keeps to {limit} points even at the upper end of its "
-            "interval (mean plus std where there is none)."
-        ),
-        "balanced": t("The most blocks before the cost of one more block jumps."),
-        "aggressive": t(
-            "The most blocks of any combination measured on {robust} datasets or more."
-        ),
-    }
-    reason = reasons[level.name].format(limit=points(level.limit), robust=found.robust_coverage)
+    reason = level_reason(found, level, lang=lang)
     return _choice(analysis, names[level.name], level.combination, reason, t)
 
 

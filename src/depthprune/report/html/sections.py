@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from depthprune.analysis.findings import Distribution, Pair, PairGroup, Synergy
-from depthprune.analysis.synergy import antagonistic, synergistic
+from depthprune.analysis.synergy import antagonistic, synergistic, trusted_coverage
 from depthprune.analysis.whole import Analysis
 from depthprune.report.html.text import (
     NOTHING,
     Column,
     TextTable,
     block_list,
+    count,
     known_type,
     points,
     rho,
@@ -152,14 +153,13 @@ def _positions(analysis: Analysis, t: Translate) -> Iterator[TextTable]:
 
 def _synergies(analysis: Analysis, t: Translate) -> Iterator[TextTable]:
     found = analysis.findings.synergies
-    covered = [one for one in found if one.coverage >= 2]
-    # A synergy on one dataset may be chance; it is shown only where there is nothing better.
-    least = 2 if covered else 1
+    least = trusted_coverage(found)
+    covered = [one for one in found if one.coverage >= least]
     note = t(
         "Synergy: drop of the combination minus the sum of its blocks alone, over the same "
         "datasets, in points. Shown: combinations with {least} such datasets or more, {shown} of "
         "{total}."
-    ).format(least=least, shown=len(covered) if covered else len(found), total=len(found))
+    ).format(least=least, shown=len(covered), total=len(found))
     yield _synergy_table(
         t("Better together: they cost less than one by one"),
         synergistic(found, top=TOP, min_coverage=least),
@@ -184,6 +184,7 @@ def _synergy_table(title: str, found: Sequence[Synergy], note: str, t: Translate
             Column(t("together")),
             Column(t("sum alone")),
             Column(t("datasets")),
+            Column("n"),
         ],
         [
             [
@@ -193,6 +194,7 @@ def _synergy_table(title: str, found: Sequence[Synergy], note: str, t: Translate
                 points(one.actual),
                 points(one.expected),
                 str(one.coverage),
+                count(one.num_samples) if one.num_samples else NOTHING,
             ]
             for one in found
         ],
