@@ -12,6 +12,7 @@ import transformers
 from transformers import AutoConfig
 from transformers.models.auto import modeling_auto
 
+from depthprune.base.errors import ModelError
 from depthprune.blocks import CutPlan, plan_cut
 from depthprune.blocks.cut.plain import PLAIN_TYPES, PLAIN_WRAPPERS
 from depthprune.blocks.layer_fields import LAYER_FIELDS
@@ -107,3 +108,29 @@ def test_older_files_with_the_fields_of_the_text_model_at_the_top(
     assert plan.way == ("probed" if sliding else "table")
     assert plan.shards == probed.shards
     assert loaded_config(plan, tmp_path) == loaded_config(probed, tmp_path)
+
+
+def test_fields_by_their_other_names_are_written_by_those_of_the_class(tmp_path: Path) -> None:
+    source = tmp_path / "whole"
+    config = transformers.GPT2Config(n_layer=6, n_embd=32, n_head=4, vocab_size=64)
+    transformers.GPT2LMHeadModel(config).save_pretrained(source)
+    path = source / "config.json"
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    raw["num_hidden_layers"] = raw.pop("n_layer")
+    path.write_text(json.dumps(raw), encoding="utf-8")
+    plan = plan_cut(source, (1, 3))
+    assert plan.way == "probed"
+    assert "num_hidden_layers" not in plan.config
+    assert loaded_config(plan, tmp_path)["n_layer"] == 4
+
+
+def test_a_configuration_that_relies_on_the_sizes_of_its_class(tmp_path: Path) -> None:
+    source = tmp_path / "whole"
+    config = tiny_config("llava", "vlm")
+    transformers.LlavaForConditionalGeneration(config).save_pretrained(source)
+    path = source / "config.json"
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    del raw["vision_config"]["num_hidden_layers"]
+    path.write_text(json.dumps(raw), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"counts \d+ blocks, but the weights have 2"):
+        plan_cut(source, (0,), part="vision")
