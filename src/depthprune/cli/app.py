@@ -53,6 +53,7 @@ For example:
     depthprune analyze FOLDER                  reports, figures, files for what follows
     depthprune sweep MODEL --task okvqa --num_active_blocks 12 14 16   what they cost and gain
     depthprune cut MODEL --remove 4,13 --output DIR      the smaller checkpoint
+    depthprune evaluate MODEL                  perplexity, zero-shot accuracy, speed, memory
     depthprune compare --study FOLDER          do train and validation agree?
     depthprune merge --study FOLDER --output_file merged.json
     depthprune select --importance_scores_file merged.json --num_active_blocks 12 14
@@ -79,6 +80,7 @@ for command in (
     "analyze:analyze",
     "recommend:recommend",
     "cut:cut",
+    "evaluate:evaluate",
     "compare:compare",
     "merge:merge",
     "select:select",

@@ -1,0 +1,1 @@
+"""The evaluation of one model: perplexity, zero-shot accuracy, speed, memory, parameters."""

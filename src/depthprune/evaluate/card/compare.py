@@ -1,0 +1,264 @@
+"""Several evaluations side by side: differences and ratios to the first, the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+from pathlib import Path
+from typing import Any, Literal
+
+from depthprune.base.errors import DepthpruneError, LayoutError
+from depthprune.base.files import is_number, read_json
+
+Kind = Literal["count", "ppl", "accuracy", "rate", "time", "bytes"]
+"""What a value is; perplexities and accuracies compare by difference, all else by ratio."""
+
+DIFFERING: tuple[Kind, ...] = ("ppl", "accuracy")
+
+MEBIBYTE = 2**20
+"""What the old files call MB."""
+
+Key = tuple[str, str]
+"""Section and name of a value, e.g. `("ppl", "wikitext2")`."""
+
+
+@dataclass(frozen=True)
+class EvaluationFile:
+    """What a file of an evaluation says, whichever tool wrote it.
+
+    Attributes:
+        path: of the file.
+        name: of the model.
+        removed: blocks that were skipped.
+        values: what was measured.
+        conditions: of values that mean something under equal conditions only: windows of a text,
+            number of documents, length of what was generated.
+    """
+
+    path: Path
+    name: str
+    removed: tuple[int, ...]
+    values: Mapping[Key, float]
+    conditions: Mapping[Key, str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One value of every file.
+
+    Attributes:
+        key: which.
+        kind: what it is.
+        values: of every file, None where it was not measured.
+        changes: to the first file: a difference or a ratio by the kind, None where one lacks.
+        is_alike: whether all were measured under the same conditions, as far as files tell.
+    """
+
+    key: Key
+    kind: Kind
+    values: tuple[float | None, ...]
+    changes: tuple[float | None, ...]
+    is_alike: bool = True
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Evaluations side by side.
+
+    Attributes:
+        files: the baseline first.
+        rows: what at least one of them measured.
+        common_tasks: the zero-shot tasks that all measured, over which the average goes.
+    """
+
+    files: tuple[EvaluationFile, ...]
+    rows: tuple[Row, ...]
+    common_tasks: tuple[str, ...]
+
+
+def read_evaluation(path: Path) -> EvaluationFile:
+    """Read a file that `depthprune evaluate` wrote, or one in a schema of the old scripts.
+
+    Raises:
+        FileError: it is missing, no JSON, or holds NaN.
+        LayoutError: it is no evaluation.
+    """
+    content = read_json(path)
+    if isinstance(content, dict) and "schema_version" in content:
+        return _read_card(path, content)
+    metrics = content.get("metrics") if isinstance(content, dict) else None
+    if isinstance(metrics, dict):
+        return _read_old(path, content, metrics)
+    raise LayoutError(
+        "this is no evaluation: neither schema_version nor metrics are there",
+        where=str(path),
+        mend="give files that `depthprune evaluate` wrote",
+    )
+
+
+def compare_evaluations(files: Sequence[EvaluationFile]) -> Comparison:
+    """Set evaluations beside the first of them.
+
+    Raises:
+        DepthpruneError: there are fewer than two.
+    """
+    if len(files) < 2:
+        raise DepthpruneError(
+            "there is nothing to compare: only one file was given",
+            where="--compare",
+            mend="give the baseline's file first, then others: --compare base.json,cut.json",
+        )
+    measured = [{key[1] for key in file.values if key[0] == "accuracy"} for file in files]
+    keys = dict.fromkeys(key for file in files for key in file.values)
+    common = tuple(
+        name
+        for section, name in keys
+        if section == "accuracy" and all(name in names for names in measured)
+    )
+    rows = [
+        _row(key, [file.values.get(key) for file in files], _is_alike(key, files))
+        for key in sorted(keys, key=lambda key: SECTIONS.index(key[0]))
+    ]
+    if common:
+        means = [fsum(file.values["accuracy", name] for name in common) for file in files]
+        average = _row(("average", ""), [total / len(common) for total in means], alike=True)
+        last = max(place for place, row in enumerate(rows) if row.key[0] == "accuracy")
+        rows.insert(last + 1, average)
+    return Comparison(tuple(files), tuple(rows), common)
+
+
+SECTIONS: tuple[str, ...] = (
+    "parameters",
+    "active_blocks",
+    "ppl",
+    "ppl_quick",
+    "accuracy",
+    "average",
+    "tokens_per_second",
+    "ms_per_token",
+    "weights_bytes",
+    "peak_bytes",
+)
+
+_KINDS: Mapping[str, Kind] = {
+    "parameters": "count",
+    "active_blocks": "count",
+    "ppl": "ppl",
+    "ppl_quick": "ppl",
+    "accuracy": "accuracy",
+    "average": "accuracy",
+    "tokens_per_second": "rate",
+    "ms_per_token": "time",
+    "weights_bytes": "bytes",
+    "peak_bytes": "bytes",
+}
+
+
+def _row(key: Key, values: Sequence[float | None], alike: bool) -> Row:
+    kind = _KINDS[key[0]]
+    base = values[0]
+
+    def change(value: float | None) -> float | None:
+        if value is None or base is None:
+            return None
+        if kind in DIFFERING:
+            return value - base
+        return value / base if base else None
+
+    return Row(key, kind, tuple(values), tuple(map(change, values)), alike)
+
+
+def _is_alike(key: Key, files: Sequence[EvaluationFile]) -> bool:
+    told = {file.conditions[key] for file in files if key in file.conditions}
+    return len(told) <= 1
+
+
+class _Found:
+    """Collects the numbers of a file; what is missing or no number is left out."""
+
+    def __init__(self) -> None:
+        self.values: dict[Key, float] = {}
+        self.conditions: dict[Key, str] = {}
+
+    def add(self, section: str, name: str, value: Any, condition: str | None = None) -> None:
+        if is_number(value):
+            self.values[section, name] = float(value)
+            if condition is not None:
+                self.conditions[section, name] = condition
+
+
+def _read_card(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
+    found = _Found()
+    info = _object(content, "model_info")
+    found.add("parameters", "", info.get("parameters"))
+    found.add("active_blocks", "", info.get("num_active_blocks"))
+    for name, entry in _objects(content, "ppl"):
+        for section, which in (("ppl", "standard"), ("ppl_quick", "quick")):
+            one = _object(entry, which)
+            read = f"{one.get('window')}/{one.get('stride')} of {entry.get('text_sha256')}"
+            found.add(section, name, one.get("ppl"), read)
+    for name, entry in _objects(_object(content, "zeroshot"), "tasks"):
+        answered = f"{entry.get('metric')} of {entry.get('n')}"
+        found.add("accuracy", name, entry.get("accuracy"), answered)
+    for name, entry in _objects(content, "speed"):
+        batch = name.removeprefix("batch_size_")
+        length = f"{entry.get('prompt_tokens')}+{entry.get('new_tokens')}"
+        found.add("tokens_per_second", batch, entry.get("tokens_per_second"), length)
+        found.add("ms_per_token", batch, entry.get("ms_per_token"), length)
+    for name, entry in _objects(content, "memory"):
+        batch, peak = name.removeprefix("batch_size_"), entry.get("peak_bytes")
+        found.add("weights_bytes", "", entry.get("weights_bytes"))
+        if is_number(peak) and is_number(entry.get("skipped_bytes")):
+            # What a model without the skipped blocks would take.
+            peak -= entry["skipped_bytes"]
+        found.add("peak_bytes", batch, peak, str(entry.get("peak_of")))
+    removed = info.get("removed")
+    return EvaluationFile(
+        path,
+        str(info.get("name") or path.stem),
+        tuple(removed) if isinstance(removed, list) else (),
+        found.values,
+        found.conditions,
+    )
+
+
+def _read_old(path: Path, content: Mapping[str, Any], metrics: Mapping[str, Any]) -> EvaluationFile:
+    found = _Found()
+    info = _object(metrics, "model_info")
+    found.add("parameters", "", info.get("total_params"))
+    found.add("active_blocks", "", info.get("num_layers"))
+    # Of the two generations of these files, one calls the usual windows by their lengths.
+    for section, names in (
+        ("ppl", ("ppl", "ppl_standard_2048_512")),
+        ("ppl_quick", ("ppl_quick_128",)),
+    ):
+        for which in names:
+            for text, value in _object(metrics, which).items():
+                found.add(section, text.partition(" (")[0], value)
+    for name, entry in _objects(metrics, "zeroshot"):
+        found.add("accuracy", name, entry.get("accuracy"))
+    efficiency = _object(metrics, "efficiency")
+    for name, entry in _objects(efficiency, "speed"):
+        batch = name.removeprefix("batch_size_")
+        found.add("tokens_per_second", batch, entry.get("throughput_tokens_per_sec"))
+        found.add("ms_per_token", batch, entry.get("latency_ms_per_token"))
+    memory = _object(efficiency, "memory")
+    for section, field in (
+        ("weights_bytes", "model_memory_mb"),
+        ("peak_bytes", "inference_peak_mb"),
+    ):
+        if is_number(memory.get(field)):
+            found.add(section, "", memory[field] * MEBIBYTE)
+    place = content.get("model_path")
+    name = "/".join(Path(place).parts[-2:]) if isinstance(place, str) else path.stem
+    return EvaluationFile(path, name, (), found.values, found.conditions)
+
+
+def _object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = holder.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(holder: Mapping[str, Any], name: str) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(key, value) for key, value in _object(holder, name).items() if isinstance(value, dict)]
