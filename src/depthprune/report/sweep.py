@@ -17,12 +17,20 @@ from depthprune.search.sweep import Failure, SweepReport
 MIB = 1024**2
 
 
-def sweep_parts(points: Sequence[SweepPoint], *, lang: Lang = "en") -> list[RenderableType]:
-    """Return the tables of a sweep: one for each task, and the means over several."""
+def sweep_parts(
+    points: Sequence[SweepPoint], *, each_task: bool = True, lang: Lang = "en"
+) -> list[RenderableType]:
+    """Return the tables of a sweep: one for each task, and the means over several.
+
+    Args:
+        points: what was found.
+        each_task: False leaves the means alone, where there are several tasks.
+        lang: of the texts.
+    """
     t = translator(lang)
     parts: list[RenderableType] = []
     tasks = list(dict.fromkeys(one.split.task for one in points))
-    for task in tasks:
+    for task in tasks if each_task or len(tasks) == 1 else ():
         of_task = [one for one in points if one.split.task == task]
         heading = t("{task}: accuracy over {n} samples, times over {timed}, one at a time")
         first = of_task[0]
@@ -69,7 +77,7 @@ def failure_lines(failures: Sequence[Failure], *, lang: Lang = "en") -> list[str
 def _accuracy_table(points: Sequence[SweepPoint], t: Translate, lang: Lang) -> Table:
     table = _table()
     table.add_column(t("active"), justify="right")
-    table.add_column(t("blocks removed"))
+    table.add_column(t("removed blocks"))
     table.add_column(t("accuracy %"), justify="right")
     table.add_column(t("drop %"), justify="right")
     table.add_column(t("95% interval"), justify="right", no_wrap=True)
