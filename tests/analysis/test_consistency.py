@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import fmean, pstdev
 
+import numpy as np
 import pytest
 from hypothesis import given
 
@@ -47,6 +49,16 @@ def test_equal_drops_are_the_most_consistent_and_a_mean_of_zero_comes_last() -> 
     assert found[-1].variation is None
 
 
+def test_datasets_that_agree_on_half_of_the_accuracy_agree_that_it_is_bad() -> None:
+    cells = {(0,): [0.5, 0.5, None], (1,): [0.45, 0.45, 0.45], (2,): [0.1, 0.1, 0.1]}
+    given = table(cells)
+    assert [one.removal for one in consistencies(given) if one.ruinous] == [(0,)]
+    unknown = replace(given, baselines=np.full(3, np.nan))
+    assert not any(one.ruinous for one in consistencies(unknown))
+    easy = replace(given, baselines=np.array([0.3, 0.3, 1.0]))
+    assert [one.removal for one in consistencies(easy) if one.ruinous] == [(0,), (1,)]
+
+
 def test_rounding_noise_is_a_mean_of_zero() -> None:
     assert consistencies(table({(0,): [0.1, -0.1 + 1e-12]}))[0].variation is None
 
@@ -70,7 +82,8 @@ def plain_consistencies(drawn: DropTable) -> list[Consistency]:
         if len(drops) >= 2:
             mean, std = fmean(drops.values()), pstdev(drops.values())
             variation = std / abs(mean) if settled(mean) else None
-            found.append(Consistency(removal, mean, std, len(drops), variation))
+            ruinous = settled(mean) > settled(0.9 / 2)
+            found.append(Consistency(removal, mean, std, len(drops), variation, ruinous))
     return sorted(
         found,
         key=lambda one: (

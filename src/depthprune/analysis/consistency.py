@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from depthprune.analysis.distributions import distribution, row_statistics, settled_array
+from depthprune.analysis.essential import costs_too_much
 from depthprune.analysis.findings import Consistency, Distribution
 from depthprune.analysis.table import DropTable
 
@@ -25,12 +26,21 @@ def consistencies(table: DropTable) -> tuple[Consistency, ...]:
     np.divide(stds, np.abs(means), out=variation, where=defined)
     order = np.argsort(settled_array(variation), kind="stable")
     order = order[coverage[order] >= 2]
-    statistics = zip(
-        *(array[order].tolist() for array in (means, stds, coverage, variation)), strict=True
-    )
+    # A baseline that is unknown counts as 1, the most it can be, as `find_essential` has it.
+    known = np.where(np.isnan(table.baselines), 1.0, table.baselines)
+    baselines, _, _ = row_statistics(np.where(np.isnan(table.drops), np.nan, known))
+    columns = (means, stds, coverage, variation, baselines)
+    statistics = zip(*(array[order].tolist() for array in columns), strict=True)
     return tuple(
-        Consistency(table.removals[row], mean, std, count, None if np.isnan(ratio) else ratio)
-        for row, (mean, std, count, ratio) in zip(order.tolist(), statistics, strict=True)
+        Consistency(
+            table.removals[row],
+            mean,
+            std,
+            count,
+            None if np.isnan(ratio) else ratio,
+            costs_too_much(mean, baseline),
+        )
+        for row, (mean, std, count, ratio, baseline) in zip(order.tolist(), statistics, strict=True)
     )
 
 

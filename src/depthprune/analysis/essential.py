@@ -14,6 +14,11 @@ THRESHOLD = 0.5
 """Of the accuracy of the unpruned model: a block whose loss costs more than this is essential."""
 
 
+def costs_too_much(drop: float, baseline: float, threshold: float = THRESHOLD) -> bool:
+    """Return whether a drop is more than `threshold` of the accuracy of the unpruned model."""
+    return baseline > 0 and settled(drop) > settled(threshold * baseline)
+
+
 def find_essential(
     singles: Iterable[Combination],
     baselines: Mapping[str, float],
@@ -34,7 +39,7 @@ def find_essential(
     for one in singles:
         known = [1.0 if isnan(baselines[name]) else baselines[name] for name in one.drops]
         baseline = fmean(known)
-        if baseline > 0 and settled(one.mean) > settled(threshold * baseline):
+        if costs_too_much(one.mean, baseline, threshold):
             worst = max(one.drops.items(), key=lambda item: (item[1], item[0]))
             found.append(Essential(one, one.mean / baseline, worst))
     return tuple(

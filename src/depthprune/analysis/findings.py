@@ -154,6 +154,8 @@ class Consistency:
 
     Attributes:
         variation: coefficient of variation, std divided by |mean|; None where the mean is 0.
+        ruinous: whether it costs more than half of the accuracy, see `essential.costs_too_much`:
+            the datasets may agree about it, but that it is bad.
     """
 
     removal: Removal
@@ -161,6 +163,7 @@ class Consistency:
     std: float
     coverage: int
     variation: float | None
+    ruinous: bool = False
 
 
 @dataclass(frozen=True)

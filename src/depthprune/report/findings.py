@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -207,20 +207,19 @@ def consistency_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableT
     if not found:
         return [t("Every mean drop is 0: no variation is defined.")]
     samples = samples_by_removal(analysis.table)
-    essential = analysis.recommendations.essential_blocks
     parts: list[RenderableType] = [
         t(
             "Variation: std over the datasets divided by the mean drop without its sign; small = "
             "the datasets agree. Two datasets agree more easily than eight: look at the sets."
         ),
         t("Most consistent:"),
-        _consistency_table(found[:ENDS], samples, essential, t),
+        _consistency_table(found[:ENDS], samples, t),
     ]
     rest = found[ENDS:][-ENDS:][::-1]
     if rest:
-        parts += [t("Least consistent:"), _consistency_table(rest, samples, essential, t)]
-    if any(set(one.removal) & essential for one in (*found[:ENDS], *rest)):
-        parts.append(t("*: consistently bad, it removes a block that must never go."))
+        parts += [t("Least consistent:"), _consistency_table(rest, samples, t)]
+    if any(one.ruinous for one in (*found[:ENDS], *rest)):
+        parts.append(t("*: consistently bad, it costs more than half of the accuracy."))
     table = compact_table()
     table.add_column(t("sets"), justify="right")
     table.add_column(t("combinations"), justify="right")
@@ -335,7 +334,6 @@ def _synergy_table(found: Sequence[Synergy], t: Translate) -> Table:
 def _consistency_table(
     found: Sequence[Consistency],
     samples: dict[Removal, int],
-    essential: Collection[int],
     t: Translate,
 ) -> Table:
     table = compact_table()
@@ -344,7 +342,7 @@ def _consistency_table(
         table.add_column(name, justify="right", no_wrap=True)
     for one in found:
         table.add_row(
-            blocks(one.removal) + (" *" if set(one.removal) & set(essential) else ""),
+            blocks(one.removal) + (" *" if one.ruinous else ""),
             f"{one.variation:.2f}",
             percent(one.mean),
             percent(one.std),

@@ -96,7 +96,7 @@ def consistency_analysis(analysis: Analysis) -> Figure:
         "datasets agree; large where the mean is near zero. Values of two or three datasets are "
         "rough. Points stand beside their coverage so that they do not hide each other; black "
         "lines: medians. Bars: mean drop ± population std, with coefficient of variation and "
-        "coverage; red: consistently bad, it removes a block that must never go. "
+        "coverage; orange: consistently bad, it costs more than half of the accuracy. "
         f"{shown_of(len(shown), len(found), 'points, evenly chosen')}\n{scope(analysis)}"
     )
     figure = new_figure(
@@ -277,7 +277,6 @@ def _draw_steady(panel: Axes, chosen: Sequence[Consistency], analysis: Analysis)
         say(panel, NO_COVERAGE)
         return
     total = len(analysis.table.datasets)
-    essential = analysis.recommendations.essential_blocks
     draw_bars(
         panel,
         [
@@ -285,7 +284,7 @@ def _draw_steady(panel: Axes, chosen: Sequence[Consistency], analysis: Analysis)
                 removal_label(one.removal),
                 one.mean,
                 (one.std, one.std),
-                VERMILION if set(one.removal) & essential else GREEN,
+                VERMILION if one.ruinous else GREEN,
                 f"{'undefined' if one.variation is None else format(one.variation, '.2f')} "
                 f"({one.coverage}/{total} sets)",
             )
