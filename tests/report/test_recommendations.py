@@ -147,6 +147,16 @@ def test_a_superset_that_improves_is_not_called_unmeasured() -> None:
     assert "its mean drop not below the limit" in told
 
 
+def test_a_jump_that_other_datasets_make_is_told_as_such() -> None:
+    cells = {(1,): [0.01, 0.01, None], (1, 2): [0.01, None, 0.5], (3,): [0.2, 0.2, 0.2]}
+    analysis = made(cells)
+    told = " ".join(as_text(stepwise_parts(analysis.recommendations)).split())
+    assert "the step to 2 blocks costs 24.50 points more" in told
+    assert "On the 1 datasets that measured both it adds 0.00" in told
+    assert "measured both it adds 0.00" in level_lines(analysis.recommendations)[3]
+    assert "measured both it adds" not in flat(published())
+
+
 def test_increments_have_their_n() -> None:
     steps = [row for row in rows(text(published())) if " → " in row[0]]
     assert [row[-2:] for row in steps] == [["7", "7000"], ["2", "2000"], ["2", "2000"]]

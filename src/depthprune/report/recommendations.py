@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from math import isnan
 
 from rich.console import RenderableType
 
 from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.levels import upper_end
-from depthprune.analysis.recommendations import Level, Recommendations, Target
+from depthprune.analysis.recommendations import Level, Recommendations, Step, Target
 from depthprune.report.evidence import coverage_text, evidence, samples_text
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.recommendation_tables import path_table, ranking_table, step_table
@@ -95,14 +96,15 @@ def stepwise_parts(
         if not path.steps:
             missing = t("No single block is ranked: there is no path.")
         parts.append(missing.format(number=path.missing))
-    jumps = [step for step in path.steps if step.jump]
-    for step in jumps:
+    jumps = [(before, step) for before, step in pairwise(path.steps) if step.jump]
+    for before, step in jumps:
         jump = t(
             "Jump (!): the step to {number} blocks costs {increment} points more, more than three "
             "times the median of the steps before it."
         )
         increment = percent(step.incremental or 0.0)
-        parts.append(jump.format(number=len(step.combination.removal), increment=increment))
+        told = jump.format(number=len(step.combination.removal), increment=increment)
+        parts.append(told + _on_common_sets(before, step, t))
     if path.steps[1:]:
         if not jumps:
             parts.append(t("No step jumps."))
@@ -170,8 +172,11 @@ def level_reason(found: Recommendations, level: Level, *, lang: Lang = "en") -> 
             "Why: the last step of the stepwise path before its cost jumps (by {increment} "
             "points at {number} blocks)."
         )
-        increment = percent(steps[0].incremental or 0.0)
-        return reason.format(increment=increment, number=len(steps[0].combination.removal))
+        step = steps[0]
+        increment = percent(step.incremental or 0.0)
+        told = reason.format(increment=increment, number=len(step.combination.removal))
+        before = found.stepwise.steps[after - 1] if after else step
+        return told + _on_common_sets(before, step, t)
     told = t(
         "Why: the most blocks that were ranked with a coverage of at least {coverage}, none of "
         "which must stay."
@@ -304,6 +309,19 @@ def reading_note(*, lang: Lang = "en") -> str:
         "bootstrap over samples, where scores per sample are known. Acc.: mean accuracy. Sets: "
         "datasets measured of all, one star for each full quarter. n: samples, - = unknown. Adj.: "
         "adjusted, expected over all datasets (effect of the removal + effect of the dataset)."
+    )
+
+
+def _on_common_sets(before: Step, step: Step, t: Translate) -> str:
+    """Return what a step adds on the datasets that measured both, where these are not the same."""
+    one, known = step.combination.drops.keys(), before.combination.drops.keys()
+    if step.paired is None or one == known:
+        return ""
+    text = t(" On the {sets} datasets that measured both it adds {paired} (n = {samples}).")
+    return text.format(
+        sets=len(one & known),
+        paired=percent(step.paired),
+        samples=samples_text(step.num_samples),
     )
 
 
