@@ -325,6 +325,32 @@ def test_extreme_synergies_are_drawn_as_found() -> None:
     assert widths[-1] == pytest.approx(100 * analysis(case).findings.synergies[-1].synergy)
 
 
+def test_a_synergy_of_one_dataset_is_no_extreme_where_others_are_known() -> None:
+    drops = {(0,): [0.1, 0.1], (1,): [0.1, 0.1], (2,): [0.1, 0.1], (0, 1): [0.15, 0.15]}
+    sets = [
+        dataset(
+            name,
+            0.9,
+            {removal: 0.9 - drop[column] for removal, drop in drops.items()}
+            | ({(0, 2): 0.9} if column else {}),
+        )
+        for column, name in enumerate(("okvqa", "doc_qa"))
+    ]
+    results = ResultSet("tiny", 4, tuple(sets), {one.dataset: "validation" for one in sets})
+    drawn = FIGURES["combination_vs_individual"](analysis_of(results))
+    axes = panel(drawn, "Strongest synergies on 2 datasets or more")
+    assert [bar.get_width() for bar in bars(axes)] == pytest.approx([-5.0], abs=1e-4)
+
+
+def test_a_dataset_of_unknown_type_has_its_colour_in_the_legend() -> None:
+    sets = [dataset(name, 0.9, {(0,): 0.8}, kind) for name, kind in (("a", "VQA"), ("b", ""))]
+    results = ResultSet("tiny", 4, tuple(sets), {one.dataset: "validation" for one in sets})
+    drawn = FIGURES["dataset_responses"](analysis_of(results))
+    legends = [axes.get_legend() for axes in drawn.axes]
+    named = [text.get_text() for legend in legends if legend for text in legend.get_texts()]
+    assert named == ["VQA", "unknown"]
+
+
 def test_datasets_are_drawn_with_their_sensitivity() -> None:
     axes = panel(figure(MANY, "dataset_responses"), "Sensitivity")
     expected = [100 * (one.sensitivity or 0.0) for one in analysis(MANY).findings.responses]

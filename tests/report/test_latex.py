@@ -113,22 +113,28 @@ def test_a_broken_table_would_be_found() -> None:
 
 def test_blocks_have_mean_std_and_the_drop_on_each_dataset() -> None:
     heading, *rows = rows_of(block_importance_table(analysis(names=("okvqa", "doc_qa"))))
-    assert heading == ["Block", "Mean", "Std", "Sets", "okvqa", r"doc\_qa"]
-    assert rows[2] == ["2", "2.00", "0.00", "2", "2.00", "2.00"]
+    assert heading == ["Block", "Mean", "Std", "Sets", "$n$", "okvqa", r"doc\_qa"]
+    assert rows[2] == ["2", "2.00", "0.00", "2", "--", "2.00", "2.00"]
 
 
 def test_what_was_not_measured_is_no_zero() -> None:
     rows = rows_of(block_importance_table(analysis()))
-    assert rows[-1] == ["3", "3.00", "--", "1", "3.00", "--"]
+    assert rows[-1] == ["3", "3.00", "--", "1", "--", "3.00", "--"]
 
 
 def test_a_block_that_nobody_measured_keeps_its_row() -> None:
     results = ResultSet("tiny", 2, (dataset("okvqa", 0.9, {(1,): 0.95}),), {"okvqa": "validation"})
     found = Analysis(results, drop_table(results.datasets, 2), find(results), recommend(results))
     assert rows_of(block_importance_table(found))[1:] == [
-        ["0", "--", "--", "0", "--"],
-        ["1", "$-$5.00", "--", "1", "$-$5.00"],
+        ["0", "--", "--", "0", "--", "--"],
+        ["1", "$-$5.00", "--", "1", "--", "$-$5.00"],
     ]
+
+
+def test_a_block_has_its_n() -> None:
+    results = ResultSet("tiny", 2, (dataset("okvqa", [1, 1], {(1,): [1, 0]}),), {"okvqa": "train"})
+    found = Analysis(results, drop_table(results.datasets, 2), find(results), recommend(results))
+    assert rows_of(block_importance_table(found))[2][:5] == ["1", "50.00", "--", "1", "2"]
 
 
 def test_every_dataset_stands_in_one_part() -> None:
@@ -137,7 +143,10 @@ def test_every_dataset_stands_in_one_part() -> None:
         row for row in rows_of(block_importance_table(analysis(3, names))) if "Block" in row
     ]
     cells = [
-        cell for row in headings for cell in row if cell not in ("Block", "Mean", "Std", "Sets")
+        cell
+        for row in headings
+        for cell in row
+        if cell not in ("Block", "Mean", "Std", "Sets", "$n$")
     ]
     assert len(cells) == len(set(cells)) == 50
 

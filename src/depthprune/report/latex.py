@@ -11,6 +11,7 @@ from depthprune.analysis.findings import SplitAgreement
 from depthprune.analysis.whole import Analysis
 from depthprune.base.files import write_text
 from depthprune.importance.compare import THRESHOLD
+from depthprune.report.findings import samples_by_removal
 from depthprune.report.names import ELLIPSIS, short_names
 from depthprune.report.tables import percent
 
@@ -90,6 +91,7 @@ def block_importance_table(analysis: Analysis) -> str:
     table = analysis.table
     blocks = {one.block: one for one in analysis.findings.blocks}
     singles = table.single_drops
+    samples = samples_by_removal(table)
     names = [escape(name) for name in short_names(table.datasets, NAME_LETTERS)]
     parts = _parts(short_names(table.datasets, NAME_LETTERS))
     texts = []
@@ -100,20 +102,22 @@ def block_importance_table(analysis: Analysis) -> str:
             row = [str(block)]
             if number == 0:
                 row += (
-                    ["--", "--", "0"]
+                    ["--", "--", "0", "--"]
                     if found is None
                     else [
                         _points(found.mean),
                         _points(found.std) if found.coverage > 1 else "--",
                         str(found.coverage),
+                        str(samples[(block,)] or "--"),
                     ]
                 )
             rows.append(row + [_points(float(singles[block, column])) for column in columns])
-        first = ["Mean", "Std", "Sets"] if number == 0 else []
+        first = ["Mean", "Std", "Sets", "$n$"] if number == 0 else []
         which = f" (part {number + 1} of {len(parts)})" if len(parts) > 1 else ""
         caption = (
             f"Accuracy drop when one block is removed, in percentage points{which}. Mean and "
-            "population standard deviation over the datasets that measured it (Sets); "
+            "population standard deviation over the datasets that measured it (Sets; $n$: their "
+            "samples); "
             "negative: better without the block; --: not measured."
         )
         texts.append(
@@ -178,8 +182,8 @@ def _row(cells: Sequence[str]) -> str:
 def _parts(names: Sequence[str]) -> list[list[int]]:
     """Return the indices of the names in runs that fit across a page, at least one run."""
     parts: list[list[int]] = [[]]
-    # The first part has mean, std and sets besides.
-    used = 18
+    # The first part has mean, std, sets and n besides.
+    used = 25
     for index, name in enumerate(names):
         letters = max(len(name), 5) + 2
         if parts[-1] and used + letters > LINE_LETTERS:

@@ -107,6 +107,8 @@ def dataset_responses(analysis: Analysis) -> Figure:
         handles = [Patch(color=colour, label=name) for name, colour in _named(types, colours)]
         if len(types) > len(colours):
             handles.append(Patch(color=GREY, label="other task types"))
+        elif any(not one.task_type for one in shown):
+            handles.append(Patch(color=GREY, label="unknown"))
         legend.legend(
             handles=handles,
             loc="center left",
