@@ -140,7 +140,7 @@ def sweep(
     opened = open_model(request.model)
     record = opened.record
     configurations = source.configurations(record)
-    found = _Found(folder / SWEEP, record, source.recommended(record), source.name)
+    found = SweepFindings(folder / SWEEP, record, source.recommended(record), source.name)
     report = SweepReport(failures=tuple(missing))
     try:
         report += run_sweep(
@@ -158,7 +158,7 @@ def sweep(
         raise
     found.write(report.failures)
     if json:
-        print(json_module.dumps(found.value(report.failures) | _done(report), indent=1))
+        print(json_module.dumps(found.value(report.failures) | report_value(report), indent=1))
     else:
         t = translator(lang)
         parts: list[RenderableType] = [
@@ -174,11 +174,11 @@ def sweep(
         ]
         show_wrapped(parts)
     if report.failures:
-        raise _unfinished(report.failures)
+        raise unfinished(report.failures)
 
 
 @dataclass
-class _Found:
+class SweepFindings:
     """What was found so far, and the folder that it is written into task by task."""
 
     folder: Path
@@ -258,7 +258,8 @@ def _request(
     )
 
 
-def _done(report: SweepReport) -> dict[str, Any]:
+def report_value(report: SweepReport) -> dict[str, Any]:
+    """Return what one run did as plain JSON data."""
     return {
         "measured": report.measured,
         "reused": report.reused,
@@ -267,7 +268,8 @@ def _done(report: SweepReport) -> dict[str, Any]:
     }
 
 
-def _unfinished(failures: Sequence[Failure]) -> DepthpruneError:
+def unfinished(failures: Sequence[Failure]) -> DepthpruneError:
+    """Return the error that ends a run in which something could not be measured."""
     first = failures[0]
     others = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
     return DepthpruneError(

@@ -11,13 +11,18 @@ from cyclopts import Group, Parameter
 
 from depthprune.analysis.analyse import analyse
 from depthprune.analysis.collect import read_result_set
-from depthprune.base.errors import AnalysisError, DepthpruneError, LayoutError, StudyError
+from depthprune.base.errors import (
+    AnalysisError,
+    DepthpruneError,
+    FileError,
+    LayoutError,
+    StudyError,
+)
 from depthprune.base.files import read_json
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal
 from depthprune.cli.options import block_set
 from depthprune.importance.score_files import ScoreFile, find_scores
-from depthprune.report.documents.recommended import block_configs_value
 from depthprune.search.configurations import (
     Configuration,
     choose_configurations,
@@ -33,7 +38,7 @@ _BLOCKS = Group.create_ordered("Which blocks stay")
 @Parameter(name="*")
 @dataclass(frozen=True)
 class BlockFlags:
-    """Which blocks stay; without any file, as the study itself recommends."""
+    """Which blocks stay; without any file, by the stepwise path that the study recommends."""
 
     num_active_blocks: Annotated[tuple[int, ...], Parameter(group=_BLOCKS)] = ()
     """How many blocks stay, as 12 14 16; all blocks are the unpruned model."""
@@ -149,22 +154,21 @@ def read_source(flags: BlockFlags, folder: Path) -> BlockSource:
 
 
 def study_recommendation(folder: Path, model: ModelRecord, min_drop: float) -> dict[int, Removal]:
-    """Return the removals that a study recommends, by number of active blocks.
+    """Return the stepwise path that a study recommends, by number of active blocks.
 
-    Those of block_configs_for_core_exp.json: the stepwise path, and what follows where it ends.
+    The path alone: where it ends, the best of a number may be nothing but the only one measured.
 
     Raises:
         DepthpruneError: there is no study, it is of another model, or nothing can be recommended.
     """
     try:
         results = read_result_set(folder)
-        value = block_configs_value(analyse(results, min_drop=min_drop))
-    except (StudyError, AnalysisError, LayoutError) as error:
+        path = analyse(results, min_drop=min_drop).recommendations.stepwise
+    except (FileError, StudyError, AnalysisError, LayoutError) as error:
         raise DepthpruneError(
             f"nothing says which blocks stay, and the study recommends nothing: {error.what}",
             where=str(folder),
-            mend="measure with `depthprune search` first, or give --importance_scores_file, "
-            "--recommendation or --block_configs",
+            mend=_MEND,
         ) from error
     if results.num_blocks != model.num_blocks:
         raise DepthpruneError(
@@ -173,7 +177,17 @@ def study_recommendation(folder: Path, model: ModelRecord, min_drop: float) -> d
             where=str(folder),
             mend="name the study of this model (--output)",
         )
-    return {
-        int(count): tuple(entry["removed_block_indices"])
-        for count, entry in value["block_configs"].items()
-    }
+    removals = [step.combination.removal for step in path.steps]
+    if not removals:
+        raise DepthpruneError(
+            "nothing says which blocks stay, and what the study has measured gives no path",
+            where=str(folder),
+            mend=_MEND,
+        )
+    return {model.num_blocks - len(removal): removal for removal in removals}
+
+
+_MEND = (
+    "measure with `depthprune search` first, rank improvements too (--min-drop -1), or give "
+    "--importance_scores_file, --recommendation or --block_configs"
+)
