@@ -29,7 +29,12 @@ from depthprune.evaluate.card.perplexity import Windows
 from depthprune.evaluate.card.speed import SpeedOptions
 from depthprune.evaluate.card.texts import HUB_TEXTS, text_sets
 from depthprune.evaluate.card.zero_shot import ZERO_SHOT_TASKS, zero_shot_tasks
-from depthprune.report.evaluation import comparison_markdown, error_lines, evaluation_parts
+from depthprune.report.evaluation import (
+    comparison_markdown,
+    comparison_value,
+    error_lines,
+    evaluation_parts,
+)
 from depthprune.report.language import Lang, translator
 from depthprune.search.model import open_model
 
@@ -159,7 +164,7 @@ def evaluate(
                 where="--compare",
                 mend="leave out the model, or --compare",
             )
-        _compare(_named(compare, "--compare"), output, lang)
+        _compare(_named(compare, "--compare"), output, as_json=json, lang=lang)
         return
     if model is None:
         raise DepthpruneError(
@@ -185,10 +190,10 @@ def evaluate(
         raise SystemExit(SOME_FAILED)
 
 
-def _compare(paths: Sequence[str], output: Path | None, lang: Lang) -> None:
+def _compare(paths: Sequence[str], output: Path | None, *, as_json: bool, lang: Lang) -> None:
     comparison = compare_evaluations([read_evaluation(Path(path)) for path in paths])
     table = comparison_markdown(comparison, lang=lang)
-    print(table, end="")
+    print(json_module.dumps(comparison_value(comparison), indent=1) if as_json else table.rstrip())
     if output is not None:
         write_text(output, table)
         t = translator(lang)

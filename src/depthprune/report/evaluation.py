@@ -77,6 +77,28 @@ def comparison_markdown(comparison: Comparison, *, lang: Lang = "en") -> str:
     return "\n".join(lines) + "\n"
 
 
+def comparison_value(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison as plain JSON data."""
+    return {
+        "models": [
+            {"file": str(file.path), "name": file.name, "removed": list(file.removed)}
+            for file in comparison.files
+        ],
+        "common_tasks": list(comparison.common_tasks),
+        "rows": [
+            {
+                "section": row.key[0],
+                "name": row.key[1],
+                "kind": row.kind,
+                "values": list(row.values),
+                "changes": list(row.changes),
+                "alike": row.is_alike,
+            }
+            for row in comparison.rows
+        ],
+    }
+
+
 def _model_line(info: Mapping[str, Any], t: Translate) -> str:
     removed = info["removed"]
     text = (

@@ -1,0 +1,119 @@
+"""`depthprune evaluate` from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import datasets
+import pytest
+
+from tests.cli.program import Program
+from tests.evaluate.cards import card, old_card
+from tests.tasks import harness
+
+QUICK = ("--prompt-tokens", 4, "--new-tokens", 3, "--repeats", 1)
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "my.txt").write_text("what is the colour of the sky? " * 40)
+    return tmp_path
+
+
+def test_a_model_is_evaluated_and_a_second_run_measures_nothing(program: Program) -> None:
+    asked = ("evaluate", "demo", "--metrics", "ppl,speed", "memory", "--ppl-texts", "my.txt")
+    done = program(*asked, *QUICK)
+    assert done.code == 0, done.err
+    assert "demo: 16 blocks, 1.64 M parameters" in done.out
+    assert "evaluation_results.json (5 parts measured now, 0 there already)" in done.out
+    assert "reads 256 tokens at most" in done.err
+    content = json.loads(Path("evaluation_results.json").read_text())
+    assert content["ppl"]["my.txt"]["standard"]["window"] == 256
+    again = program(*asked, *QUICK, "--json")
+    assert json.loads(again.out) | {"config": {}} == content | {"config": {}}
+    assert "5 项" in program(*asked, *QUICK, "--lang", "zh").out
+
+
+def test_local_tasks_are_measured_with_blocks_skipped(program: Program, place: Path) -> None:
+    pytest.importorskip("lm_eval")
+    folder = harness.write_definitions(place / "definitions")
+    asked = ("--metrics", "zeroshot", "--zeroshot-tasks", "tiny_choice", "--lm-eval-path", folder)
+    done = program("evaluate", "demo", *asked, "--remove", "4,13", "--num_samples", 4, "--json")
+    assert done.code == 0, done.err
+    content = json.loads(done.out)
+    assert content["model_info"]["removed"] == [4, 13]
+    assert content["zeroshot"]["tasks"]["tiny_choice"]["n"] == 4
+
+
+def test_what_fails_is_told_and_the_exit_code_says_so(program: Program) -> None:
+    done = program("evaluate", "demo", "--metrics", "ppl", "--ppl-texts", "my.txt,wikitext2")
+    assert done.code == 1
+    assert "Failed: ppl.wikitext2" in done.out
+    assert "--download" in done.out
+    content = json.loads(Path("evaluation_results.json").read_text())
+    assert list(content["ppl"]) == ["my.txt"]
+    assert list(content["errors"]) == ["ppl.wikitext2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--metrics", "ppl,size"), "there is no metric 'size'"),
+        (("--metrics", ","), "no metric was named"),
+        (("--ppl-texts", "other.txt"), "neither a text set nor a file"),
+        (("--metrics", "ppl", "--ppl-texts", ","), "nothing is named"),
+        (("--window", 64, "--stride", 65), "would leave tokens out"),
+        (("--window", 1, "--stride", 1), "cannot be read in windows"),
+        (("--metrics", "speed", "--repeats", 0), "at least one"),
+        (("--num-samples", -1), "--num-samples"),
+        (("--metrics", "speed", "--batch-size", 0), "--batch-size"),
+        (("--metrics", "speed", "--remove", "4-13"), "could be two blocks"),
+        (("--metrics", "speed", "--remove", "99"), "99"),
+        (("--metrics", "speed", "--device", "cuda:7"), "there is no device 'cuda:7'"),
+        (("--metrics", "speed", "--output", "."), "this is a folder"),
+        (("--metrics", "speed", "--output", "my.txt"), "not valid JSON"),
+        (("--compare", "a.json,b.json"), "measures no model"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_measured(
+    program: Program, options: tuple[object, ...], complaint: str
+) -> None:
+    done = program("evaluate", "demo", *options)
+    assert (done.code, done.out) == (2, "")
+    assert complaint in done.err
+    assert not Path("evaluation_results.json").exists()
+
+
+def test_a_task_that_is_not_there(program: Program) -> None:
+    pytest.importorskip("lm_eval")
+    done = program("evaluate", "demo", "--metrics", "zeroshot", "--zeroshot-tasks", "arc_esay")
+    assert (done.code, "did you mean" in done.err) == (2, True)
+
+
+def test_a_model_must_be_named(program: Program) -> None:
+    done = program("evaluate")
+    assert (done.code, "no model was named" in done.err) == (2, True)
+
+
+class TestCompare:
+    def test_files_are_set_side_by_side_and_the_table_is_kept(self, program: Program) -> None:
+        Path("a.json").write_text(json.dumps(card()))
+        Path("b.json").write_text(json.dumps(old_card()))
+        done = program("evaluate", "--compare", "a.json,b.json", "--output", "table.md")
+        assert done.code == 0, done.err
+        assert done.out.startswith("|  | tiny | HGSP_2000/pruned_model.bin |\n")
+        assert Path("table.md").read_text() == done.out
+        assert program("evaluate", "--compare", "a.json", "b.json").out == done.out
+        value = json.loads(program("evaluate", "--compare", "a.json,b.json", "--json").out)
+        assert value["models"][1]["name"] == "HGSP_2000/pruned_model.bin"
+        assert value["rows"][0]["values"] == [1000, 6424219648]
+
+    @pytest.mark.parametrize("given", ["a.json", "a.json,c.json", "my.txt,a.json"])
+    def test_files_that_cannot_be_compared(self, program: Program, given: str) -> None:
+        Path("a.json").write_text(json.dumps(card()))
+        done = program("evaluate", "--compare", given)
+        assert (done.code, done.out) == (2, "")
+        assert "error:" in done.err

@@ -1,0 +1,99 @@
+"""What an evaluation looks like on a terminal, and several in markdown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from depthprune.evaluate.card.compare import compare_evaluations, read_evaluation
+from depthprune.report.evaluation import comparison_markdown, error_lines, evaluation_parts
+from depthprune.report.language import Lang
+from depthprune.report.tables import as_text
+from tests.evaluate.cards import card, old_card
+
+
+def markdown(tmp_path: Path, *contents: Any, lang: Lang = "en") -> str:
+    paths = [tmp_path / f"{place}.json" for place in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_text(json.dumps(content))
+    return comparison_markdown(
+        compare_evaluations([read_evaluation(path) for path in paths]), lang=lang
+    )
+
+
+def test_every_part_is_shown() -> None:
+    text = as_text(evaluation_parts(card(parameters=8_030_261_248)))
+    assert "tiny: 16 blocks, 8.03 B parameters, float32" in text
+    assert "embedding 100, attention 8.03 B" in text
+    assert "mlp" not in text
+    assert text.split("wikitext2")[1].split()[:4] == ["2048", "512", "1000", "10.000"]
+    assert text.split("piqa")[1].split()[:4] == ["acc", "75.00", "1.00", "100"]
+    assert "average of 2" in text
+    assert "64 + 128" in text
+    assert "allocated on GPUs" in text
+
+
+def test_what_was_not_measured_is_not_shown() -> None:
+    little = card(removed=[4, 13], accuracies={}) | {"ppl": {}, "speed": {}, "memory": {}}
+    text = as_text(evaluation_parts(little))
+    assert "tiny: 14 of 16 blocks (without 4, 13), 1.00 k parameters, float32" in text
+    assert len(text.splitlines()) == 2
+
+
+def test_unknown_numbers_and_bounded_windows() -> None:
+    content = card(ppl=None, window=256, peak=None)
+    content["zeroshot"]["tasks"]["piqa"] |= {"metric": None, "accuracy": None, "stderr": None}
+    text = as_text(evaluation_parts(content))
+    assert "256 (2048)" in text
+    assert text.split("wikitext2")[1].split()[4] == "-"
+    assert text.split("piqa")[1].split()[:3] == ["-", "-", "-"]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_failures_are_told_with_their_part(lang: Lang) -> None:
+    (line,) = error_lines({"ppl.ptb": "not here"}, lang=lang)
+    assert "ppl.ptb" in line
+    assert "not here" in line
+
+
+def test_the_comparison_is_a_table_in_markdown(tmp_path: Path) -> None:
+    smaller = card(removed=[4], parameters=800, ppl=12.5, accuracies={"piqa": 0.5}, speed=150.0)
+    lines = markdown(tmp_path, card(), smaller).splitlines()
+    assert lines[:2] == ["|  | tiny | tiny without 4 |", "|---|--:|--:|"]
+    assert "| parameters | 1.00 k | 800 (x0.80) |" in lines
+    assert "| active blocks | 16 | 15 (x0.94) |" in lines
+    assert "| perplexity, wikitext2 | 10.000 | 12.500 (+2.50) |" in lines
+    assert "| piqa % | 75.00 | 50.00 (-25.00) |" in lines
+    assert "| boolq % | 75.00 | - |" in lines
+    assert "| average of the 1 tasks that all have, % | 75.00 | 50.00 (-25.00) |" in lines
+    assert "| tokens/s, batch 1 | 100.00 | 150.00 (x1.50) |" in lines
+    assert lines[-1].startswith("In brackets: ")
+    assert {line.count("|") for line in lines if line.startswith("|")} == {4}
+
+
+def test_two_models_of_one_name_are_told_by_their_files(tmp_path: Path) -> None:
+    heading = markdown(tmp_path, card(), card()).splitlines()[0]
+    assert heading == f"|  | tiny ({tmp_path / '0.json'}) | tiny ({tmp_path / '1.json'}) |"
+
+
+def test_what_was_measured_differently_is_marked(tmp_path: Path) -> None:
+    text = markdown(tmp_path, card(), card(window=1024))
+    assert "| perplexity, wikitext2 * |" in text
+    assert "not comparable" in text
+
+
+def test_a_large_perplexity_and_a_bar_in_a_name(tmp_path: Path) -> None:
+    odd = card(ppl=123456.0)
+    odd["model_info"]["name"] = "a|b"
+    text = markdown(tmp_path, card(), odd)
+    assert "1.23e+05 (+123446.00)" in text
+    assert "a\\|b" in text
+
+
+def test_old_files_stand_beside_ours_in_chinese(tmp_path: Path) -> None:
+    text = markdown(tmp_path, old_card(), card(), lang="zh")
+    assert "| 困惑度，wikitext2 | 39.870 | 10.000 (-29.87) |" in text
+    assert "| 内存峰值 | 3.15 MB | - |" in text
