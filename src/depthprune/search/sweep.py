@@ -173,18 +173,22 @@ def run_sweep(
 
     for one in configurations:
         check_admissible(model.stack, one.removal)
-    runs = request.latency.warmup + request.latency.samples
-    total = sum(len(configurations) * (len(split.samples) + runs) for split in splits)
+    removals = list(dict.fromkeys([(), *(one.removal for one in configurations)]))
+    work = sum(
+        len(removals) * len(split.samples) + len(configurations) * _runs(request.latency, split)
+        for split in splits
+    )
     report = SweepReport()
     with (
-        progress("sweeping", total) as bar,
+        progress("sweeping", work) as bar,
         memory_limit(model, request.max_memory),
         Study.open(request.folder, model=model.record) as study,
     ):
         evaluator = model.evaluator(bar)
         for split in splits:
             bar.describe(split.task.name)
-            accurate, found = _accuracies(study, split, configurations, evaluator)
+            accurate, found = _accuracies(study, split, configurations, removals, evaluator)
+            bar.shrink(found.reused * len(split.samples))
             report += found
             try:
                 latencies, timed = _latencies(
@@ -193,7 +197,9 @@ def run_sweep(
             except DepthpruneError as error:
                 report += SweepReport(failures=(Failure(split.task.name, None, error),))
                 continue
-            report += SweepReport(timed=timed, kept=len(latencies) - timed)
+            kept = len(latencies) - timed
+            bar.shrink(kept * _runs(request.latency, split))
+            report += SweepReport(timed=timed, kept=kept)
             if not accurate:
                 continue
             on_task(
@@ -246,20 +252,25 @@ def memory_limit(model: OpenModel, gib: float | None) -> Iterator[None]:
             torch.cuda.set_per_process_memory_fraction(1.0, device)
 
 
+def _runs(options: LatencyOptions, split: TaskSplit) -> int:
+    """Return how often a configuration is run to be timed."""
+    return options.warmup + min(options.samples, len(split.samples))
+
+
 def _accuracies(
     study: Study,
     split: TaskSplit,
     configurations: Sequence[Configuration],
+    removals: Sequence[Removal],
     evaluator: Evaluator,
 ) -> tuple[dict[Configuration, tuple[Measurement, Measurement]], SweepReport]:
     """Return baseline and measurement of each configuration that could be measured."""
     key = study.add_split(split_record(split))
-    wanted = list(dict.fromkeys([(), *(one.removal for one in configurations)]))
-    held = len(wanted) - len(study.missing(key, wanted, evaluator.settings))
+    held = len(removals) - len(study.missing(key, removals, evaluator.settings))
     measured = 0
     failures: list[Failure] = []
     found: dict[Configuration, tuple[Measurement, Measurement]] = {}
-    for removal in wanted:
+    for removal in removals:
         concerned = [one for one in configurations if one.removal == removal]
         try:
             measured += measure_missing(study, [split], evaluator, [removal])
