@@ -49,6 +49,18 @@ def test_the_samples_of_a_mean_are_unknown_where_those_of_one_dataset_are() -> N
     assert found[(5,)].num_samples == 2
 
 
+def test_the_samples_of_each_dataset_are_drawn_by_themselves() -> None:
+    # Two datasets with the same scores: one shared draw would leave the interval as wide as one's.
+    scores = [0, 1] * 50
+    sets = [dataset(name, [1] * 100, {(4,): scores}) for name in ("okvqa", "doc_qa")]
+    widths = []
+    for several in (sets[:1], sets):
+        (found,) = combine(several)
+        assert found.interval is not None
+        widths.append(found.interval.high - found.interval.low)
+    assert widths[1] == pytest.approx(widths[0] / math.sqrt(2), rel=0.15)
+
+
 def slow_combination(removal: Removal, datasets: Sequence[DatasetMeasurements]) -> Combination:
     """Combine one removal cell by cell."""
     seen = [one for one in datasets if removal in one.measurements]

@@ -59,6 +59,11 @@ def test_datasets_that_agree_on_half_of_the_accuracy_agree_that_it_is_bad() -> N
     assert [one.removal for one in consistencies(easy) if one.ruinous] == [(0,), (1,)]
 
 
+def test_half_of_the_accuracy_is_that_of_the_datasets_that_measured_it() -> None:
+    given = replace(table({(0,): [0.25, 0.25, None]}), baselines=np.array([0.3, 0.3, 1.0]))
+    assert consistencies(given)[0].ruinous
+
+
 def test_rounding_noise_is_a_mean_of_zero() -> None:
     assert consistencies(table({(0,): [0.1, -0.1 + 1e-12]}))[0].variation is None
 

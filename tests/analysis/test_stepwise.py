@@ -90,6 +90,13 @@ def test_a_step_jumps_beyond_two_points_and_three_times_the_median_before(
     assert [step.jump for step in path.steps] == jumps
 
 
+def test_the_increments_before_count_not_the_first_drop_alone() -> None:
+    drops = {(1,): 0.001, (1, 2): 0.051, (1, 2, 3): 0.101, (1, 2, 3, 4): 0.161}
+    path = stepwise_path(rankings(*(combination(one, drop) for one, drop in drops.items())))
+    # The median before the last step is 0.05: 0.06 is no jump, though 60 times the first drop.
+    assert [step.jump for step in path.steps] == [False, True, False, False]
+
+
 def test_the_interval_of_an_increment_is_paired_over_samples() -> None:
     # Both removals answer the same samples wrongly but for one: far surer than either drop.
     baseline = np.ones(40)
