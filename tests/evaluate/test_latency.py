@@ -60,7 +60,8 @@ def seeing_model() -> Any:
 
 
 def measure(model: Any, samples: Any, options: LatencyOptions = FEW, **task: Any) -> Latency:
-    (found,) = measure_latency(model, split_of(samples, **task), [(1,)], options)
+    stack = find_stack(model.model)
+    (found,) = measure_latency(model, stack, split_of(samples, **task), [(1,)], options)
     return found
 
 
@@ -177,7 +178,8 @@ def order_of_runs(
         return SampleLatency(job.sample_id, 1, 1, None, 1.0, (), float(len(runs))), len(runs)
 
     monkeypatch.setattr(latency, "_run", run)
-    return runs, measure_latency(model, split_of(text_samples()), removals, options)
+    split = split_of(text_samples())
+    return runs, measure_latency(model, find_stack(model.model), split, removals, options)
 
 
 def test_removals_take_turns_and_each_round_begins_with_another(
@@ -219,19 +221,21 @@ def test_the_bytes_of_the_blocks_left_out_are_what_the_shorter_model_lacks() -> 
 
 
 def test_each_removal_says_what_it_took_turns_with(text_model: Any) -> None:
-    found = measure_latency(text_model, split_of(text_samples()), [(), (1,)], FEW)
+    found = measure_latency(
+        text_model, find_stack(text_model.model), split_of(text_samples()), [(), (1,)], FEW
+    )
     assert [one.alternated_with for one in found] == [((1,),), ((),)]
 
 
 def test_conditions_are_the_same_for_the_same_and_tell_models_and_options_apart(
     text_model: Any,
 ) -> None:
-    split = split_of(text_samples())
-    here = conditions_of(text_model, split, FEW)
-    assert conditions_of(text_model, split, FEW) == here
-    assert conditions_of(replace(text_model, fingerprint="x"), split, FEW) != here
-    assert conditions_of(text_model, replace(split, fingerprint="x"), FEW) != here
-    assert conditions_of(text_model, split, replace(FEW, new_tokens=5)) != here
+    stack, split = find_stack(text_model.model), split_of(text_samples())
+    here = conditions_of(text_model, stack, split, FEW)
+    assert conditions_of(text_model, stack, split, FEW) == here
+    assert conditions_of(replace(text_model, fingerprint="x"), stack, split, FEW) != here
+    assert conditions_of(text_model, stack, replace(split, fingerprint="x"), FEW) != here
+    assert conditions_of(text_model, stack, split, replace(FEW, new_tokens=5)) != here
 
 
 def test_no_more_samples_are_timed_than_there_are(text_model: Any) -> None:
@@ -243,7 +247,9 @@ def test_no_more_samples_are_timed_than_there_are(text_model: Any) -> None:
 def test_every_run_is_told(text_model: Any) -> None:
     told: list[int] = []
     split = split_of(text_samples())
-    measure_latency(text_model, split, [(), (1,)], FEW, on_run=told.append)
+    measure_latency(
+        text_model, find_stack(text_model.model), split, [(), (1,)], FEW, on_run=told.append
+    )
     assert told == [1] * 6
 
 
@@ -255,12 +261,16 @@ def test_numbers_that_time_nothing_are_refused(wrong: dict[str, int]) -> None:
 
 def test_a_block_that_does_not_exist_is_refused(text_model: Any) -> None:
     with pytest.raises(RemovalError, match="block 9 does not exist"):
-        measure_latency(text_model, split_of(text_samples()), [(9,)], FEW)
+        measure_latency(
+            text_model, find_stack(text_model.model), split_of(text_samples()), [(9,)], FEW
+        )
 
 
 def test_a_removal_that_the_architecture_cannot_express_is_refused() -> None:
+    model = lfm2()
+    stack, split = find_stack(model), split_of(text_samples())
     with pytest.raises(InadmissibleRemovalError):
-        measure_latency(loaded(lfm2(), word_tokenizer()), split_of(text_samples()), [(1,)], FEW)
+        measure_latency(loaded(model, word_tokenizer()), stack, split, [(1,)], FEW)
 
 
 def test_more_tokens_than_the_model_can_read_are_refused(text_model: Any) -> None:

@@ -168,10 +168,10 @@ def test_a_task_that_cannot_be_timed_stops_no_other(
 ) -> None:
     real = module.measure_latency
 
-    def fails_once(loaded: Any, split: TaskSplit, *rest: Any, **more: Any) -> Any:
+    def fails_once(loaded: Any, stack: Any, split: TaskSplit, *rest: Any, **more: Any) -> Any:
         if split.task.name == "tiny_task":
             raise TaskError("too long")
-        return real(loaded, split, *rest, **more)
+        return real(loaded, stack, split, *rest, **more)
 
     monkeypatch.setattr(module, "measure_latency", fails_once)
     kept = Kept()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal, make_removal
-from depthprune.blocks import Stack, check_admissible, find_stack, skip
+from depthprune.blocks import Stack, check_admissible, skip
 from depthprune.evaluate.batching import run_in_batches
 from depthprune.evaluate.generate import greedily
 from depthprune.evaluate.inputs import (
@@ -150,7 +150,7 @@ class Latency:
 
 
 def conditions_of(
-    loaded: LoadedModel, split: TaskSplit, options: LatencyOptions, part: str = "text"
+    loaded: LoadedModel, stack: Stack, split: TaskSplit, options: LatencyOptions
 ) -> Conditions:
     """Return the conditions under which this process would measure now."""
     import torch
@@ -159,7 +159,7 @@ def conditions_of(
     model = loaded.model
     return Conditions(
         model=loaded.fingerprint,
-        stack=find_stack(model, part).path,
+        stack=stack.path,
         task=split.fingerprint,
         device=device_name(model),
         threads=torch.get_num_threads(),
@@ -175,11 +175,11 @@ def conditions_of(
 
 def measure_latency(
     loaded: LoadedModel,
+    stack: Stack,
     split: TaskSplit,
     removals: Sequence[Removal],
     options: LatencyOptions,
     *,
-    part: str = "text",
     on_run: Callable[[int], None] | None = None,
 ) -> list[Latency]:
     """Time the removals on the first samples of a split, one sample at a time.
@@ -190,10 +190,10 @@ def measure_latency(
 
     Args:
         loaded: the model.
+        stack: that blocks are removed from, see `find_stack`.
         split: whose task says what is timed: a text that is written, or likelihoods.
         removals: `()` is the unpruned model.
         options: how many samples, warm-up rounds and new tokens.
-        part: the stack that blocks are removed from.
         on_run: called after every run with 1.
 
     Raises:
@@ -203,10 +203,9 @@ def measure_latency(
         DepthpruneError: a sample does not fit into memory.
     """
     wanted = tuple(make_removal(removal) for removal in removals)
-    stack = find_stack(loaded.model, part)
     for removal in wanted:
         check_admissible(stack, removal)
-    conditions = conditions_of(loaded, split, options, part)
+    conditions = conditions_of(loaded, stack, split, options)
     jobs = _jobs(loaded, split, options)
     timed: dict[Removal, list[SampleLatency]] = {removal: [] for removal in wanted}
     peaks: dict[Removal, int | None] = dict.fromkeys(wanted)
@@ -239,7 +238,7 @@ def measure_latency(
 
 def removed_bytes(model: Any, stack: Stack, removal: Removal) -> int:
     """Return how many bytes of weights the blocks of a removal hold."""
-    blocks = model.get_submodule(stack.path)
+    blocks = list(model.get_submodule(stack.path).children())
     return sum(tensor.nbytes for block in removal for tensor in blocks[block].parameters())
 
 

@@ -298,8 +298,7 @@ def _latencies(
     on_run: Callable[[int], None],
 ) -> tuple[dict[Removal, Latency], int]:
     """Return the latencies of the configurations, and how many were measured now."""
-    part = request.model.part
-    conditions = conditions_of(model.loaded, split, request.latency, part)
+    conditions = conditions_of(model.loaded, model.stack, split, request.latency)
     latencies: dict[Removal, Latency] = {}
     for one in () if request.remeasure_latency else configurations:
         earlier = known(split.task.name, one.num_active)
@@ -308,7 +307,7 @@ def _latencies(
     missing = [one.removal for one in configurations if one.removal not in latencies]
     if missing:
         for latency in measure_latency(
-            model.loaded, split, missing, request.latency, part=part, on_run=on_run
+            model.loaded, model.stack, split, missing, request.latency, on_run=on_run
         ):
             latencies[latency.removal] = latency
     return latencies, len(missing)
