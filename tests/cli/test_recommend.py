@@ -43,6 +43,14 @@ def test_the_published_results_fit_80_columns(
     assert "2, 4, 10, 13" in done.out
 
 
+def test_no_column_is_lost_in_a_narrow_terminal(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = [" ".join(line.split()) for line in program("recommend", BEAM).out.splitlines()]
+    assert "1 15 4 3.09 3.15 72.62 8/8 ★★★★ 8000 3.09" in lines
+
+
 def test_scripts_get_json_of_all_of_it(program: Program, tmp_path: Path) -> None:
     kept = tmp_path / "kept.json"
     done = program("recommend", BEAM, "--json", "--output_file", kept, "--max_drop", 0.05)

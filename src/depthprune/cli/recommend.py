@@ -30,6 +30,9 @@ _TARGETS = Group.create_ordered("Targets instead of a number of blocks")
 WIDE = 90
 """Columns that tables with accuracies beside intervals need."""
 
+NARROWEST = 80
+"""Columns that every table needs."""
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ def is_wide() -> bool:
 
 def show_wrapped(parts: Sequence[RenderableType]) -> None:
     """Print tables and sentences; long ones are wrapped between words."""
-    console = Console(markup=False)
+    # In less room a table would leave out its blocks, which are the answer; a line may be folded.
+    console = Console(markup=False, width=max(NARROWEST, Console().width))
     for part in parts:
         console.print(part, highlight=False)
