@@ -205,7 +205,7 @@ def test_targets_say_what_reaches_them() -> None:
 
 def test_a_target_that_nothing_reaches() -> None:
     (line,) = target_lines(made({(1,): [0.1, 0.1]}, max_drop=0.01).recommendations)
-    assert line == "drop of at most 1.00 points: not to be met with what was measured"
+    assert line == "drop of at most 1.00 points: no ranked combination meets it"
 
 
 def test_it_is_said_when_no_superset_was_measured() -> None:

@@ -251,7 +251,7 @@ def target_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
         asked = _asked(target, t)
         one = target.combination
         if one is None:
-            lines.append(t("{target}: not to be met with what was measured").format(target=asked))
+            lines.append(t("{target}: no ranked combination meets it").format(target=asked))
             continue
         met = t("{target}: remove {number} of {total} blocks ({blocks}); {evidence}{reached}")
         lines.append(

@@ -138,7 +138,7 @@ def _choice(
     analysis: Analysis, name: str, one: Combination | None, reason: str, t: Translate
 ) -> Choice:
     if one is None:
-        return Choice(name, t("none that was measured"), "", "", "", reason)
+        return Choice(name, t("none that is ranked"), "", "", "", reason)
     return Choice(
         name=name,
         blocks=block_list(one.removal),
