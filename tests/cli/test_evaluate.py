@@ -8,6 +8,7 @@ from pathlib import Path
 import datasets
 import pytest
 
+from depthprune.tasks.lm_eval import catalogue
 from tests.cli.program import Program
 from tests.evaluate.cards import card, old_card
 from tests.tasks import harness
@@ -19,6 +20,8 @@ QUICK = ("--prompt-tokens", 4, "--new-tokens", 3, "--repeats", 1)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    # The harness's own 15,000 definitions take seconds to read.
+    monkeypatch.setattr(catalogue, "_shipped_index", dict)
     (tmp_path / "my.txt").write_text("what is the colour of the sky? " * 40)
     return tmp_path
 
@@ -87,9 +90,11 @@ def test_mistakes_are_told_before_anything_is_measured(
     assert not Path("evaluation_results.json").exists()
 
 
-def test_a_task_that_is_not_there(program: Program) -> None:
+def test_a_task_that_is_not_there(program: Program, place: Path) -> None:
     pytest.importorskip("lm_eval")
-    done = program("evaluate", "demo", "--metrics", "zeroshot", "--zeroshot-tasks", "arc_esay")
+    folder = harness.write_definitions(place / "definitions")
+    asked = ("--zeroshot-tasks", "tiny_choise", "--lm-eval-path", folder)
+    done = program("evaluate", "demo", "--metrics", "zeroshot", *asked)
     assert (done.code, "did you mean" in done.err) == (2, True)
 
 

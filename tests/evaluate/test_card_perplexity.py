@@ -185,7 +185,7 @@ class TestTexts:
 
         asked = []
 
-        def load(place: str, config: str, *, revision: str | None, split: str) -> Any:
+        def load(place: str, config: str | None, *, revision: str | None, split: str) -> Any:
             asked.append((place, config, revision, split))
             if len(asked) == 1:
                 raise OSError("not here")

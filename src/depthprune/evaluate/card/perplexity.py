@@ -139,7 +139,8 @@ def perplexity(
                 if on_progress is not None:
                     on_progress((stop - start) / len(spans))
 
-            size = run_in_batches(len(members), min(size, fits), read)
+            held = run_in_batches(len(members), min(size, fits), read)
+            size = held if held < min(size, fits) else size
             nll += math.fsum(found)
             count += foretold * len(members)
     if not math.isfinite(nll):

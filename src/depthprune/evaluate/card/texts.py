@@ -26,7 +26,7 @@ class HubText:
         separator: between two rows.
     """
 
-    places: tuple[tuple[str, str, str | None], ...]
+    places: tuple[tuple[str, str | None, str | None], ...]
     split: str
     column: str
     separator: str
@@ -42,10 +42,11 @@ HUB_TEXTS: Mapping[str, HubText] = {
         "text",
         "\n\n",
     ),
-    # The original is a script, which `datasets` runs no more; the hub's copy of its data is read.
+    # The original is a script, which `datasets` runs no more: the hub's copy of its data is read,
+    # whose only configuration has another name. The others are caches of older versions.
     "ptb": HubText(
         (
-            ("ptb-text-only/ptb_text_only", "penn_treebank", "refs/convert/parquet"),
+            ("ptb-text-only/ptb_text_only", None, "refs/convert/parquet"),
             ("ptb-text-only/ptb_text_only", "penn_treebank", None),
             ("ptb_text_only", "penn_treebank", None),
         ),
@@ -173,7 +174,7 @@ def _read_hub(name: str, text: HubText, *, download: bool) -> str:
     reason = " ".join(str(first).split())[:300]
     raise TaskError(
         f"the text {name} cannot be loaded: {reason}",
-        where=f"Hugging Face hub, {text.places[0][0]} ({text.places[0][1]}, {text.split})",
+        where=f"Hugging Face hub, {text.places[0][0]}, split {text.split}",
         mend="give a local copy as a text file"
         if download
         else "allow the download (--download), or give a local copy as a text file",
