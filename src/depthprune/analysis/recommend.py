@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -111,7 +111,7 @@ def recommend(
         known = {one.removal: one for one in with_intervals(chosen, results.datasets, seed=seed)}
         combinations = [known.get(one.removal, one) for one in combinations]
         found = _decide(combinations, results, adjusted, options, with_draws=True)
-    return replace(found, notes=_notes(found, min_coverage, adjusted))
+    return found
 
 
 def _decide(
@@ -202,31 +202,3 @@ def _check(
     for name, share in (("conservative_limit", limit), ("essential_threshold", threshold)):
         if share is not None and not 0 <= share <= 1:
             raise AnalysisError(f"{name} is {share}", mend="give a fraction from 0 to 1")
-
-
-def _notes(
-    found: Recommendations, min_coverage: int, adjusted: Mapping[Removal, float]
-) -> tuple[str, ...]:
-    notes = []
-    if found.num_datasets == 1 < min_coverage:
-        notes.append(
-            "Only one dataset was measured: its drops are ranked as they are, and say nothing "
-            "about other datasets."
-        )
-    if not any(ranking.combinations for ranking in found.independent.values()):
-        notes.append(
-            f"No removal was measured on {found.min_coverage} datasets or more with a drop that "
-            "is ranked: nothing can be recommended."
-        )
-    if all(np.isnan(drop) for drop in adjusted.values()):
-        notes.append(
-            "The datasets fall into groups that share no measured removal: their drops cannot be "
-            "adjusted for each other, and means over different groups are not comparable."
-        )
-    if found.path_ends:
-        ends = " and ".join(map(str, found.path_ends))
-        notes.append(
-            f"The stepwise path removes block {ends}, an end of the stack: a "
-            "selection that protects the first and the last block cannot follow it."
-        )
-    return tuple(notes)

@@ -142,7 +142,6 @@ class Recommendations:
         targets: one for each target that was asked for.
         singles: mean drop of every block that was measured alone, by block; none is left out.
         num_judged: single blocks with enough coverage to tell whether they must stay.
-        notes: what a reader must know about these recommendations; for people, in English.
     """
 
     num_blocks: int
@@ -159,7 +158,6 @@ class Recommendations:
     targets: tuple[Target, ...] = ()
     singles: Mapping[int, float] = field(default_factory=dict)
     num_judged: int = 0
-    notes: tuple[str, ...] = ()
 
     @property
     def essential_blocks(self) -> frozenset[int]:

@@ -12,7 +12,7 @@ def scores_realising(recommendations: Recommendations) -> dict[int, float]:
     `num_blocks - n` active blocks gives exactly that step. Only removals that contain each other
     have an order: where the independent best ones do not, it is the stepwise path that is realised.
     A selection that protects the first and the last block follows the path as far as it removes
-    neither (`Recommendations.notes` says when it does).
+    neither (`Recommendations.path_ends` says when it does).
 
     The scores are places, 0 for the block that goes first: drops would tie or come out of order,
     as a mean over other datasets may fall from step to step. Behind the path follow the other
