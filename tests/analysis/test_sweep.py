@@ -14,6 +14,7 @@ from depthprune.analysis.sweep import (
     compare_points,
     dominated_places,
     mean_points,
+    speedup_interval,
     stage_times,
     times_of,
 )
@@ -122,6 +123,30 @@ def test_the_speed_up_is_against_the_unpruned_model() -> None:
 def test_without_the_unpruned_model_there_is_no_speed_up() -> None:
     found = compare_points([point(measured((1,), (1, 0, 0, 1)))])
     assert found[0].speedup is None
+
+
+def test_a_constant_ratio_has_an_interval_of_no_width() -> None:
+    (fast, _, whole) = task_points()
+    found = speedup_interval(whole, fast)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((2.0, 2.0))
+
+
+def test_the_interval_of_a_speed_up_is_that_of_resampled_pairs() -> None:
+    whole = point(measured((), (1, 1, 0, 1), (12.0, 16.0, 20.0, 14.0)))
+    fast = point(measured((1,), (1, 1, 0, 1), (10.0, 8.0, 16.0, 7.0)))
+    found = speedup_interval(whole, fast)
+    assert found is not None
+    generator = np.random.default_rng(5)
+    drawn = generator.integers(0, 4, (20000, 4))
+    ratios = np.array(whole.totals)[drawn].sum(axis=1) / np.array(fast.totals)[drawn].sum(axis=1)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.05)
+
+
+def test_other_numbers_of_samples_have_no_interval() -> None:
+    whole = point(measured((), (1, 1, 0, 1), (12.0, 16.0, 20.0)))
+    assert speedup_interval(whole, task_points()[0]) is None
 
 
 def test_what_is_slower_and_worse_than_another_is_dominated() -> None:

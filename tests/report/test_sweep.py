@@ -126,9 +126,11 @@ def text_of(*points: Any, lang: Any = "en") -> str:
     return as_text(sweep_parts(points, lang=lang))
 
 
-def test_the_table_shows_accuracy_drop_interval_time_and_speed_up() -> None:
+def test_the_table_shows_accuracy_drop_and_speed_up_with_intervals() -> None:
     row = next(line for line in text_of(*task_points()).splitlines() if "1, 2" in line)
-    assert row.split() == ["2", "1,", "2", "25.00", "50.00", "[0.0,", "100.0]", "7.0", "2.00x"]
+    assert row.split() == [
+        *("2", "1,", "2", "25.00", "50.00", "[0.0,", "100.0]", "2.00x", "[2.00,", "2.00]"),
+    ]
 
 
 def test_the_tables_fit_a_terminal_of_eighty_columns() -> None:
@@ -181,6 +183,14 @@ def test_nothing_measured_anew_is_said() -> None:
     (line,) = report_lines(SweepReport(0, 6, 0, 4))
     assert line == "Nothing was measured anew: 6 accuracies and 4 latencies were there."
     assert report_lines(SweepReport(1, 5, 2, 2))[0].startswith("Measured 1 accuracies (5 were")
+
+
+def test_every_task_can_be_left_out_where_there_is_a_mean() -> None:
+    points = [*task_points("okvqa"), *task_points("doc_qa")]
+    text = as_text(sweep_parts(points, each_task=False))
+    assert "Mean over 2 tasks" in text
+    assert "okvqa" not in text
+    assert "okvqa" in as_text(sweep_parts(task_points("okvqa"), each_task=False))
 
 
 def test_failures_name_task_and_configuration() -> None:

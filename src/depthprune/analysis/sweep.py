@@ -66,12 +66,15 @@ class SweepPoint:
         baseline: accuracy of the unpruned model on the same samples.
         drop, drop_interval: baseline minus accuracy, with paired bootstrap interval.
         times: of each stage.
+        totals: total milliseconds of each timed sample, in order.
         samples_per_second, tokens_per_second: one sample at a time; new tokens over the total
             time, None where none are written.
         peak_memory: bytes, with all blocks in memory; None where the system does not tell.
         removed_bytes: of the weights that the cut model does not have.
         parameters, active_parameters: of the whole model and of what stays; None where unknown.
-        speedup: total time of the unpruned model in this sweep over this one's; None without it.
+        speedup: mean total time of the unpruned model in this sweep over this one's; None without.
+        speedup_interval: its paired bootstrap interval over the timed samples; None likewise, and
+            where other samples were timed.
         dominated: whether another configuration of the task is at least as accurate and as fast,
             and better in one of the two.
     """
@@ -87,6 +90,7 @@ class SweepPoint:
     drop: float
     drop_interval: Interval
     times: StageTimes
+    totals: tuple[float, ...]
     samples_per_second: float
     tokens_per_second: float | None
     peak_memory: int | None
@@ -94,6 +98,7 @@ class SweepPoint:
     parameters: int | None
     active_parameters: int | None
     speedup: float | None = None
+    speedup_interval: Interval | None = None
     dominated: bool = False
 
     @property
@@ -172,6 +177,7 @@ def sweep_point(
         drop=baseline.accuracy - measurement.accuracy,
         drop_interval=interval(drops),
         times=stage_times(latency),
+        totals=tuple(one.total for one in latency.samples),
         samples_per_second=len(latency.samples) / seconds,
         tokens_per_second=tokens / seconds if tokens else None,
         peak_memory=latency.peak_memory,
@@ -183,16 +189,34 @@ def sweep_point(
 
 def compare_points(points: Sequence[SweepPoint]) -> list[SweepPoint]:
     """Return the points of one task with their speed-up and whether another dominates them."""
-    unpruned = next((one.times.total.mean for one in points if not one.removal), None)
+    unpruned = next((one for one in points if not one.removal), None)
     dominated = dominated_places([(one.times.total.mean, one.accuracy) for one in points])
     return [
         replace(
             one,
-            speedup=None if unpruned is None else unpruned / one.times.total.mean,
+            speedup=None if unpruned is None else unpruned.times.total.mean / one.times.total.mean,
+            speedup_interval=None if unpruned is None else speedup_interval(unpruned, one),
             dominated=place in dominated,
         )
         for place, one in enumerate(points)
     ]
+
+
+def speedup_interval(
+    unpruned: SweepPoint, point: SweepPoint, *, resamples: int = 2000, seed: int = 0
+) -> Interval | None:
+    """Return the 95% interval of the ratio of mean times; None if the numbers of samples differ.
+
+    Percentiles of bootstrap resamples that draw the same samples for both (Efron and Tibshirani, An
+    Introduction to the Bootstrap, 1993): they ran one after the other, so that what else the
+    machine did is mostly in both.
+    """
+    count = len(point.totals)
+    if len(unpruned.totals) != count:
+        return None
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(count, np.full(count, 1 / count), resamples)
+    return interval((drawn @ np.array(unpruned.totals)) / (drawn @ np.array(point.totals)))
 
 
 def mean_points(points: Sequence[SweepPoint]) -> list[tuple[int, float, float, bool]]:

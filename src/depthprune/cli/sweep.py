@@ -17,6 +17,7 @@ from rich.console import RenderableType
 from depthprune.analysis.sweep import SweepPoint, compare_points, sweep_point
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import write_bytes, write_json, write_text
+from depthprune.base.log import logger
 from depthprune.base.removal import Removal
 from depthprune.cli.measure import AsJson, Model, Output
 from depthprune.cli.options import DataFlags, Language, ModelFlags, study_folder
@@ -153,10 +154,17 @@ def sweep(
         )
     except BaseException:
         # What stopped it is what the user must hear of, not that a file failed too.
-        with suppress(DepthpruneError):
+        with suppress(DepthpruneError, ModuleNotFoundError):
             found.write(report.failures)
         raise
-    found.write(report.failures)
+    try:
+        found.write(report.failures)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "matplotlib":
+            raise
+        logger.warning(
+            "no figure was drawn: it needs matplotlib (pip install 'depthprune[report]')"
+        )
     if json:
         print(json_module.dumps(found.value(report.failures) | report_value(report), indent=1))
     else:
@@ -210,7 +218,7 @@ class SweepFindings:
         self.points += points
 
     def write(self, failures: Sequence[Failure]) -> None:
-        """Write the table and the figure of all tasks."""
+        """Write the table of all tasks, and then the figure, which needs matplotlib."""
         if not self.points:
             return
         from depthprune.report.figures import figure_bytes
@@ -259,6 +267,7 @@ def _request(
 
 
 def report_value(report: SweepReport) -> dict[str, Any]:
+    """Return how much was measured now, as plain JSON data."""
     """Return what one run did as plain JSON data."""
     return {
         "measured": report.measured,

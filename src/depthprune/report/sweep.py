@@ -8,6 +8,7 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
+from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.sweep import SweepPoint, Times, mean_points
 from depthprune.base.removal import format_removal
 from depthprune.report.language import Lang, Translate, translator
@@ -81,8 +82,7 @@ def _accuracy_table(points: Sequence[SweepPoint], t: Translate, lang: Lang) -> T
     table.add_column(t("accuracy %"), justify="right")
     table.add_column(t("drop %"), justify="right")
     table.add_column(t("95% interval"), justify="right", no_wrap=True)
-    table.add_column(t("total ms"), justify="right")
-    table.add_column(t("speed-up"), justify="right")
+    table.add_column(t("speed-up"), justify="right", no_wrap=True)
     for one in points:
         table.add_row(
             str(one.num_active),
@@ -90,8 +90,7 @@ def _accuracy_table(points: Sequence[SweepPoint], t: Translate, lang: Lang) -> T
             percent(one.accuracy),
             percent(one.drop),
             interval_text(one.drop_interval),
-            _mean(one.times.total),
-            _ratio(one.speedup),
+            _ratio(one.speedup) + _ratio_interval(one.speedup_interval),
         )
     return table
 
@@ -136,8 +135,8 @@ def _mean_table(points: Sequence[SweepPoint], t: Translate) -> Table:
 def _notes(points: Sequence[SweepPoint], t: Translate) -> list[str]:
     lines = [
         t(
-            "Times are means in milliseconds. Prefill is without vision; skipped blocks are still "
-            "in memory."
+            "Times are means in milliseconds, speed-ups have 95% intervals over the timed samples. "
+            "Prefill is without vision; skipped blocks are still in memory."
         )
     ]
     other = {one.num_active: one for one in points if _is_other(one)}
@@ -174,6 +173,10 @@ def _mean(times: Times | None) -> str:
 
 def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}x"
+
+
+def _ratio_interval(interval: Interval | None) -> str:
+    return "" if interval is None else f" [{interval.low:.2f}, {interval.high:.2f}]"
 
 
 def _table() -> Table:

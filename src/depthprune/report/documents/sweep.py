@@ -312,6 +312,9 @@ def _row(point: SweepPoint) -> dict[str, Any]:
         "decode_ms_per_token": None if times.decode is None else times.decode.mean,
         "total_ms": times.total.mean,
         "speedup": point.speedup,
+        "speedup_confidence_interval": None
+        if point.speedup_interval is None
+        else _ends(point.speedup_interval),
         "samples_per_second": point.samples_per_second,
         "tokens_per_second": point.tokens_per_second,
         "peak_memory_bytes": point.peak_memory,
