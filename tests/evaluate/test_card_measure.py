@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +130,22 @@ def test_everything_is_in_the_file(options: CardOptions, tmp_path: Path) -> None
     assert card["memory"]["batch_size_1"]["skipped_bytes"] == 0
     assert card["config"]["zeroshot_tasks"] == ["tiny_choice", "tiny_written"]
     assert card["config"]["versions"]["torch"]
+
+
+def test_every_field_is_documented(options: CardOptions, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "evaluate.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]*)`", page))))
+    names = {"my.txt", "tiny_choice", "tiny_written", "batch_size_1", "batch_size_4"}
+
+    def fields(value: Any) -> Iterator[str]:
+        for name, inner in value.items() if isinstance(value, dict) else ():
+            if name not in names:
+                yield name
+            # What the harness and the installed packages are called is not ours.
+            if name not in ("metrics", "versions"):
+                yield from fields(inner)
+
+    assert set(fields(run(llama(), options, tmp_path / "card.json").card)) - told == set()
 
 
 @pytest.mark.parametrize("removal", [(), (1, 2)], ids=["whole", "without blocks"])

@@ -12,6 +12,7 @@ import torch
 
 from depthprune.base.errors import DepthpruneError, TaskError
 from depthprune.blocks import skip
+from depthprune.evaluate.card import perplexity as card_perplexity
 from depthprune.evaluate.card import texts
 from depthprune.evaluate.card.perplexity import Windows, perplexity, text_tokens
 from depthprune.evaluate.card.texts import HUB_TEXTS, text_sets
@@ -85,6 +86,34 @@ def test_a_vision_language_model_reads_text() -> None:
     nll, count = plain_loop(loaded.model, tokens, 8, 4)
     found = perplexity(loaded, tokens, Windows(8, 4))
     assert (found.tokens, found.nll) == (count, pytest.approx(nll, rel=1e-6))
+
+
+def test_running_out_of_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = llama()
+    tokens = text_tokens(loaded, TEXT)
+    whole = perplexity(loaded, tokens, Windows(32, 8), batch_size=1)
+    forward, sizes = loaded.model.forward, []
+
+    def tight(input_ids: Any, **named: Any) -> Any:
+        sizes.append(len(input_ids))
+        if len(input_ids) > 2:
+            raise torch.OutOfMemoryError("no memory")
+        return forward(input_ids=input_ids, **named)
+
+    monkeypatch.setattr(loaded.model, "forward", tight)
+    found = perplexity(loaded, tokens, Windows(32, 8), batch_size=8)
+    assert found.nll == pytest.approx(whole.nll, rel=1e-6)
+    assert found.tokens == whole.tokens
+    assert max(sizes) > 2
+
+
+def test_few_logits_at_once_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = llama()
+    tokens = text_tokens(loaded, TEXT)
+    whole = perplexity(loaded, tokens, Windows(32, 8), batch_size=4)
+    monkeypatch.setattr(card_perplexity, "LOGITS_BYTES", 1)
+    found = perplexity(loaded, tokens, Windows(32, 8), batch_size=4)
+    assert found.nll == pytest.approx(whole.nll, rel=1e-6)
 
 
 def test_progress_adds_up_to_the_whole_text() -> None:

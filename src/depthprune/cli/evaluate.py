@@ -60,8 +60,8 @@ class CardFlags:
     window: Annotated[int, Parameter(group=_WHAT)] = 2048
     """Tokens of a text that are read at once; a model with fewer positions reads fewer."""
 
-    stride: Annotated[int, Parameter(group=_WHAT)] = 512
-    """Tokens from one window to the next; the rest of a window is context."""
+    stride: Annotated[int | None, Parameter(group=_WHAT)] = None
+    """Tokens from one window to the next, the rest is context; a quarter of the window: 512."""
 
     zeroshot_tasks: Annotated[tuple[str, ...], Parameter(group=_WHAT)] = ZERO_SHOT_TASKS
     """Tasks or groups of the lm-evaluation-harness, or YAML files with definitions."""
@@ -104,7 +104,7 @@ class CardFlags:
         return CardOptions(
             metrics=metrics,
             texts=text_sets(_named(self.ppl_texts, "--ppl-texts")) if "ppl" in metrics else (),
-            windows=Windows(self.window, self.stride),
+            windows=Windows(self.window, self.window // 4 if self.stride is None else self.stride),
             tasks=zero_shot_tasks(tasks, self.lm_eval_path) if "zeroshot" in metrics else (),
             num_samples=self.num_samples or None,
             speed=SpeedOptions(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 from depthprune.base.errors import DepthpruneError, TaskError
 from depthprune.blocks.models import LoadedModel
 from depthprune.evaluate.batching import run_in_batches
-from depthprune.evaluate.inputs import pad
+from depthprune.evaluate.inputs import move, pad
 from depthprune.evaluate.likelihood import LOGITS_BYTES, logits_between
 from depthprune.evaluate.reference import input_device
 
@@ -114,41 +115,32 @@ def perplexity(
     """
     import torch
 
-    nll, count = 0.0, 0
+    model, device = loaded.model, input_device(loaded.model)
+    vocabulary = model.config.get_text_config(decoder=True).vocab_size
     spans = list(_spans(len(tokens), windows))
-    device = input_device(loaded.model)
     size = batch_size or max(1, BATCH_TOKENS // windows.window)
+    found: list[float] = []
+
+    def read(group: Sequence[_Span], start: int, stop: int) -> None:
+        rows = [tokens[span.begin : span.end] for span in group[start:stop]]
+        found.append(_nll(model, move(pad(rows, "right", 0), device), group[0].foretold))
+        if on_progress is not None:
+            on_progress((stop - start) / len(spans))
+
     with torch.inference_mode():
         # One batch has windows of one length with equally many new tokens: nothing is padded.
-        for shape, group in groupby(spans, key=lambda span: (span.end - span.begin, span.new)):
-            members, foretold = list(group), min(shape[1], shape[0] - 1)
-            vocabulary = loaded.model.config.get_text_config(decoder=True).vocab_size
-            fits = max(1, LOGITS_BYTES // (foretold * vocabulary * 4))
-            found: list[float] = []
-
-            def read(
-                start: int,
-                stop: int,
-                members: list[_Span] = members,
-                foretold: int = foretold,
-                found: list[float] = found,
-            ) -> None:
-                rows = [tokens[span.begin : span.end] for span in members[start:stop]]
-                inputs = {name: value.to(device) for name, value in pad(rows, "right", 0).items()}
-                found.append(_nll(loaded.model, inputs, foretold))
-                if on_progress is not None:
-                    on_progress((stop - start) / len(spans))
-
-            held = run_in_batches(len(members), min(size, fits), read)
-            size = held if held < min(size, fits) else size
-            nll += math.fsum(found)
-            count += foretold * len(members)
+        for _, alike in groupby(spans, key=lambda span: (span.end - span.begin, span.new)):
+            group = list(alike)
+            fitting = min(size, LOGITS_BYTES // (group[0].foretold * vocabulary * 4) or 1)
+            held = run_in_batches(len(group), fitting, partial(read, group))
+            size = held if held < fitting else size
+    nll = math.fsum(found)
     if not math.isfinite(nll):
         raise DepthpruneError(
             "the model overflows: the likelihood of the text is not a number",
             mend="try --dtype float32 or bfloat16; a model that lost too much may be beyond help",
         )
-    return TextPerplexity(nll, count, windows)
+    return TextPerplexity(nll, sum(span.foretold for span in spans), windows)
 
 
 @dataclass(frozen=True)
@@ -158,6 +150,11 @@ class _Span:
     begin: int
     end: int
     new: int
+
+    @property
+    def foretold(self) -> int:
+        """How many tokens count: the new ones, but never one with nothing before it."""
+        return min(self.new, self.end - self.begin - 1)
 
 
 def _spans(length: int, windows: Windows) -> Iterator[_Span]:
