@@ -28,7 +28,7 @@ from depthprune.importance.proxies.description import check_names
 from depthprune.importance.proxies.files import PROXIES_FOLDER, kept_proxy, write_proxy
 from depthprune.report.language import translator
 from depthprune.report.proxies import SplitProxies, proxies_parts, proxies_value
-from depthprune.search.model import ModelOptions, model_record
+from depthprune.search.model import ModelOptions, open_model
 from depthprune.search.pipeline import load_splits
 from depthprune.study import ModelRecord, Study
 from depthprune.study.store import DATABASE_NAME
@@ -112,19 +112,10 @@ def _proxies_of(
     splits: Sequence[TaskSplit], names: tuple[str, ...], options: ModelOptions, folder: Path
 ) -> list[SplitProxies]:
     """Compute what is not kept yet, split by split, and set it beside what the study holds."""
-    from depthprune.blocks import find_stack, load_model
     from depthprune.evaluate import ReferenceEvaluator
 
-    loaded = load_model(
-        options.source,
-        dtype=options.dtype,
-        device=options.device,
-        device_map=options.device_map,
-        trust_remote_code=options.trust_remote_code,
-        revision=options.revision,
-        download=options.download,
-    )
-    record = model_record(loaded, find_stack(loaded.model, options.part), options.name)
+    opened = open_model(options)
+    loaded, record = opened.loaded, opened.record
     settings = ReferenceEvaluator(loaded, part=options.part).settings
     place = _Place(folder, record, settings)
     # Opened first: the folder may be the study of another model.
