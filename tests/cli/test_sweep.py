@@ -182,7 +182,8 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Study.open(folder, model=model.record) as study:
         for split in load_splits(tasks, ["train+validation"], 3, 0):
             key = study.add_split(split_record(split))
-            for removal, score in {(): 1.0, (4,): 1.0, (7,): 0.5, (4, 7): 0.5}.items():
+            measured = {(): 1.0, (4,): 1.0, (7,): 0.5, (4, 7): 0.5, (4, 9): 0.0, (4, 7, 9): 0.0}
+            for removal, score in measured.items():
                 values = [score] * len(split.samples)
                 study.add(key, "greedy dtype=float32", removal, values, ["x"] * len(values), 1.0)
     return folder
@@ -202,6 +203,12 @@ def test_a_study_says_itself_which_blocks_stay(sweep: Sweep, profiled: Path) -> 
     assert "The blocks removed are the recommended ones." in done.out
     # What the study holds is taken, not measured again.
     assert file.aggregate_stats.accuracy == 0.5
+
+
+def test_what_was_compared_with_nothing_is_not_recommended(sweep: Sweep, profiled: Path) -> None:
+    done = sweep("--num_active_blocks", 13, output=profiled)
+    assert done.code == 2
+    assert "there is no configuration of 13 active blocks" in done.err
 
 
 def test_other_blocks_than_the_recommended_ones_are_told(

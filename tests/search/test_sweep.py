@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from depthprune.base.errors import DepthpruneError, InadmissibleRemovalError, TaskError
 from depthprune.blocks import find_stack
@@ -250,6 +252,29 @@ def test_no_task_is_an_error(tmp_path: Path) -> None:
 def test_only_the_memory_of_a_gpu_can_be_limited(model: OpenModel) -> None:
     with pytest.raises(DepthpruneError, match="only the memory of a GPU"), memory_limit(model, 8):
         pass
+
+
+class OnGpu:
+    """A model whose weights are on a GPU, as far as anyone asks."""
+
+    def parameters(self) -> list[Any]:
+        return [SimpleNamespace(device=torch.device("cuda:0"))]
+
+
+@pytest.mark.parametrize(("gib", "share"), [(20.0, 0.25), (160.0, 1.0)])
+def test_the_memory_of_a_gpu_is_limited_and_free_again(
+    monkeypatch: pytest.MonkeyPatch, gib: float, share: float
+) -> None:
+    told: list[float] = []
+    card = SimpleNamespace(total_memory=80 * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    monkeypatch.setattr(
+        torch.cuda, "set_per_process_memory_fraction", lambda part, device: told.append(part)
+    )
+    model: Any = SimpleNamespace(loaded=SimpleNamespace(model=OnGpu()))
+    with memory_limit(model, gib):
+        assert told == [share]
+    assert told == [share, 1.0]
 
 
 def test_a_larger_gpu_takes_larger_batches() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from cyclopts import Group, Parameter
 
 from depthprune.analysis.analyse import analyse
 from depthprune.analysis.collect import read_result_set
+from depthprune.analysis.combinations import Ranking
 from depthprune.base.errors import (
     AnalysisError,
     DepthpruneError,
@@ -156,14 +158,15 @@ def read_source(flags: BlockFlags, folder: Path) -> BlockSource:
 def study_recommendation(folder: Path, model: ModelRecord, min_drop: float) -> dict[int, Removal]:
     """Return the stepwise path that a study recommends, by number of active blocks.
 
-    The path alone: where it ends, the best of a number may be nothing but the only one measured.
+    As far as every step was chosen from several removals of its size: what a sweep itself has
+    measured is no recommendation because nothing else was.
 
     Raises:
         DepthpruneError: there is no study, it is of another model, or nothing can be recommended.
     """
     try:
         results = read_result_set(folder)
-        path = analyse(results, min_drop=min_drop).recommendations.stepwise
+        found = analyse(results, min_drop=min_drop).recommendations
     except (FileError, StudyError, AnalysisError, LayoutError) as error:
         raise DepthpruneError(
             f"nothing says which blocks stay, and the study recommends nothing: {error.what}",
@@ -177,7 +180,9 @@ def study_recommendation(folder: Path, model: ModelRecord, min_drop: float) -> d
             where=str(folder),
             mend="name the study of this model (--output)",
         )
-    removals = [step.combination.removal for step in path.steps]
+    removals = [step.combination.removal for step in found.stepwise.steps]
+    chosen = takewhile(lambda removal: _num_compared(found.independent[len(removal)]) > 1, removals)
+    removals = list(chosen)
     if not removals:
         raise DepthpruneError(
             "nothing says which blocks stay, and what the study has measured gives no path",
@@ -185,6 +190,10 @@ def study_recommendation(folder: Path, model: ModelRecord, min_drop: float) -> d
             mend=_MEND,
         )
     return {model.num_blocks - len(removal): removal for removal in removals}
+
+
+def _num_compared(ranking: Ranking) -> int:
+    return len(ranking.combinations) + ranking.low_coverage + ranking.improving
 
 
 _MEND = (
