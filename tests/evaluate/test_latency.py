@@ -28,6 +28,7 @@ from depthprune.evaluate.latency import (
     removed_bytes,
 )
 from depthprune.evaluate.stages import StageClock, vision_roots, watch
+from depthprune.tasks.task import Request, Sample
 from tests.evaluate.tiny import (
     choice_samples,
     demo_processor,
@@ -74,11 +75,17 @@ def test_a_generation_is_a_prefill_and_a_pass_for_each_further_token(text_model:
         assert one.prefill + sum(one.decode) <= one.total
 
 
-def test_as_many_tokens_are_written_when_the_model_wants_to_stop_at_once() -> None:
+def always_first_token() -> Any:
+    """Return a model that finds all tokens equally likely, and so writes token 0."""
     model = llama()
     with torch.no_grad():
         model.lm_head.weight.zero_()
-        model.lm_head.weight[2] = 1e-3  # the end token
+    return model
+
+
+def test_as_many_tokens_are_written_when_the_model_wants_to_stop_at_once() -> None:
+    model = always_first_token()
+    model.generation_config.eos_token_id = 0
     found = measure(loaded(model, word_tokenizer()), text_samples())
     assert {one.new_tokens for one in found.samples} == {4}
 
@@ -128,6 +135,17 @@ def test_likelihoods_of_options_are_prefill_only(text_model: Any) -> None:
 def test_a_text_that_is_read_is_prefill_only(text_model: Any) -> None:
     found = measure(text_model, read_samples(), answer="read")
     assert {one.decode for one in found.samples} == {()}
+
+
+def test_responses_have_a_prefill_and_a_pass_for_each_further_token() -> None:
+    write = Request("generate", "what is the sky ?", until=("dog",), max_new_tokens=5)
+    likely = Request("loglikelihood", "what is the", " sky")
+    samples = [Sample("validation/0", "", requests=(write,)), Sample("1", "", requests=(likely,))]
+    model = loaded(always_first_token(), word_tokenizer())
+    writes, tells = measure(model, samples, answer="respond").samples
+    assert (len(writes.decode), writes.new_tokens) == (4, 4)
+    assert (len(tells.decode), tells.new_tokens) == (0, 0)
+    assert min(writes.prefill, tells.prefill) > 0
 
 
 def test_the_model_is_as_before_also_after_an_error() -> None:

@@ -107,7 +107,8 @@ class SampleLatency:
     Attributes:
         sample_id: of the sample.
         prompt_tokens: that are read, over all rows of the sample.
-        new_tokens: that are written; 0 where the task only asks for likelihoods.
+        new_tokens: that are written; 0 where the task only asks for likelihoods. Of responses the
+            first token of each is not counted.
         vision: looking at the pictures: tower and projector; None where there are none.
         prefill: reading the prompt, without `vision`.
         decode: each later pass, one new token each; empty where nothing is written.
