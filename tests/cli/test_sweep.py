@@ -317,3 +317,17 @@ def test_without_a_preset_nothing_is_changed() -> None:
 def test_no_memory_is_no_limit() -> None:
     with pytest.raises(DepthpruneError, match="no amount"):
         TimeFlags(max_memory=float("nan")).memory()
+
+
+def test_without_matplotlib_only_the_figure_is_missing(
+    sweep: Sweep, swept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(points: Any) -> Any:
+        raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib")
+
+    monkeypatch.setattr("depthprune.report.figures.pareto.pareto_accuracy_latency", fail)
+    (swept / "sweep" / "sweep_summary.json").unlink()
+    done = sweep("--block_configs", configs(tmp_path))
+    assert done.code == 0
+    assert "needs matplotlib" in done.err
+    assert "sweep_summary.json" in files(swept)
