@@ -29,7 +29,7 @@ def fields_of(model: type[BaseModel], prefix: str = "") -> set[str]:
 
 def test_every_field_stands_in_the_example_and_no_other() -> None:
     written = {
-        f"{name}.{inner}" if name in {"model", "profile", "merge", "search"} else name
+        f"{name}.{inner}" if isinstance(value, dict) else name
         for name, value in yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")).items()
         for inner in (value if isinstance(value, dict) else [""])
     }
@@ -56,6 +56,8 @@ def test_the_example_runs_as_it_is(program: Program, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert (tmp_path / "my-study" / "summary.txt").is_file()
     assert (tmp_path / "my-study" / "merged_importance_simple.json").is_file()
+    assert (tmp_path / "my-study" / "analysis" / "report.html").is_file()
+    assert "Load it with plain transformers" in done.out
 
 
 def test_a_file_is_not_overwritten_unless_asked(program: Program, tmp_path: Path) -> None:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.cli.cut import cut
 from depthprune.cli.demo import DEMO_STUDY
+from depthprune.cli.evaluate import CardFlags
 from depthprune.cli.init import EXAMPLE
 from depthprune.cli.options import DataFlags, ModelFlags
+from depthprune.cli.recommend import RankingFlags
 from depthprune.cli.search_flags import SearchFlags
-from depthprune.cli.study_file import (
+from depthprune.cli.study_file import read_study_file
+from depthprune.cli.study_sections import (
+    CutSection,
+    EvaluateSection,
     MergeSection,
     ModelSection,
     ProfileSection,
     SearchSection,
     StudyContent,
-    read_study_file,
+    SweepSection,
 )
+from depthprune.cli.sweep import TimeFlags
+from depthprune.cli.sweep_blocks import BlockFlags
 from depthprune.importance.sources import DatasetScores, SplitScores
 from depthprune.search.pipeline import SearchRequest
 from depthprune.study import Study
@@ -155,6 +164,13 @@ class TestWhatItMeans:
             return {k: tuple(v) if isinstance(v, list | dict) else v for k, v in said.items()}
 
         assert of(SearchSection).items() >= defaults(SearchFlags).items()
+        times = defaults(TimeFlags) | {"num_active_blocks": BlockFlags().num_active_blocks}
+        assert times.items() >= of(SweepSection).items()
+        card = defaults(CardFlags) | {"metrics": ()}  # the tasks of the study are always answered
+        assert card.items() >= of(EvaluateSection).items()
+        assert StudyContent(model=ModelSection(source="demo"), search={}).ranking == RankingFlags()
+        shard_size = signature(cut).parameters["max_shard_size"].default
+        assert CutSection().max_shard_size == shard_size
         assert of(ModelSection).items() >= defaults(ModelFlags).items()
         renamed = {"task": "tasks", "split": "splits"}
         renamed |= {name: f"{name}s" for name in ("task_file", "lm_eval_path")}
@@ -302,6 +318,18 @@ MODEL = "model: {source: demo}\n"
         ("model: {source: some/model}\nsearch:\n", ("no task is named", "line 1")),
         (MODEL, ("nothing is to be done", "profile:")),
         (MODEL + "merge:\nsearch:\n", ("`merge` needs `profile`",)),
+        (MODEL + "search:\nsweep:\n", ("`sweep` needs `analyze`",)),
+        (MODEL + "search:\ncut:\n", ("`cut` needs `analyze`",)),
+        (MODEL + "search:\nanalyze:\nevaluate:\n", ("`evaluate` needs `cut`",)),
+        (MODEL + "search: {min_drop: -2}\nanalyze:\n", ("`analyze` needs", "min_drop")),
+        (MODEL + "search:\nanalyze: {speedup: 1}\n", ("'analyze.speedup'", "not 1", "line 3")),
+        (MODEL + "search:\nanalyze: {formats: gif}\n", ("'analyze.formats.0'", "'png'")),
+        (MODEL + "search:\nanalyze:\ncut: {removed: some}\n", ("'cut.removed", "line 4")),
+        (MODEL + "search:\nanalyze:\ncut: {removed: 0}\n", ("'cut.removed", "line 4")),
+        (
+            MODEL + "search:\nanalyze:\ncut:\nevaluate: {metrics: pplx}\n",
+            ("'evaluate.metrics.0'", "line 5"),
+        ),
         (MODEL + "lang: de\nsearch:\n", ("'lang'", "'en' or 'zh'", "line 2")),
         (MODEL + "search: {strategy: beem}\n", ("'search.strategy'", "not 'beem'")),
         (MODEL + "search:\n  max_drop: .nan\n", ("'search.max_drop'", "line 3")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.registry import list_tasks
 
 
-def read_result_set(path: Path, split: str | None = None) -> ResultSet:
+def read_result_set(
+    path: Path, split: str | None = None, *, selection: Collection[tuple[int, str]] | None = None
+) -> ResultSet:
     """Read everything measured of one model: a study, or a tree of documented result files.
 
     Nothing is changed. The drops that files state are what counts. Whatever is wrong in them is
@@ -27,6 +29,8 @@ def read_result_set(path: Path, split: str | None = None) -> ResultSet:
         path: the folder of a study, its database, a folder of result files, or one such file.
         split: which split is analysed; None is the one that most datasets have, see
             `choose_splits`.
+        selection: of a study, only what was measured of these splits under these settings, as
+            (key, settings); None takes all.
 
     Raises:
         FileError: there is no such folder or file.
@@ -38,7 +42,7 @@ def read_result_set(path: Path, split: str | None = None) -> ResultSet:
     if path.name == DATABASE_NAME and path.is_file():
         path = path.parent
     is_study = (path / DATABASE_NAME).is_file()
-    results = study_result_set(path, split) if is_study else file_result_set(path, split)
+    results = study_result_set(path, split, selection) if is_study else file_result_set(path, split)
     datasets, problems = check_numbers(_with_task_types(results.datasets), results.num_blocks)
     problems = [*results.problems, *problems]
     if not datasets:

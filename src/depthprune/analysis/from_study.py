@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +26,14 @@ class _Variant:
     singles: dict[int, float]
 
 
-def study_result_set(folder: Path, split: str | None) -> ResultSet:
+def study_result_set(
+    folder: Path, split: str | None, selection: Collection[tuple[int, str]] | None = None
+) -> ResultSet:
     """Return what a study holds; it is only read.
 
     Of several prompts, samples or settings for one split, those with the most measurements are
-    taken, equal numbers the newest; that is said in `problems`.
+    taken, equal numbers the newest; that is said in `problems`. With a selection, only those splits
+    under those settings are looked at.
 
     Raises:
         StudyError: the study cannot be read.
@@ -38,7 +41,7 @@ def study_result_set(folder: Path, split: str | None) -> ResultSet:
     """
     with Study.open(folder, read_only=True) as study:
         problems: list[str] = []
-        found = _variants(study, problems)
+        found = _variants(study, problems, selection)
         if not found:
             raise AnalysisError(
                 "the study holds no removal together with its baseline",
@@ -68,11 +71,15 @@ def study_result_set(folder: Path, split: str | None) -> ResultSet:
         )
 
 
-def _variants(study: Study, problems: list[str]) -> dict[str, dict[str, _Variant]]:
+def _variants(
+    study: Study, problems: list[str], selection: Collection[tuple[int, str]] | None
+) -> dict[str, dict[str, _Variant]]:
     """Return for each dataset and split the one set of options that is analysed."""
     several: dict[tuple[str, str], list[_Variant]] = {}
     for stored in study.splits():
         for settings in stored.settings:
+            if selection is not None and (stored.key, settings) not in selection:
+                continue
             name = stored.record.task, stored.record.split
             drops = study.drops(stored.key, settings)
             if len(drops) > 1:

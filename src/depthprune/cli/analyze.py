@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import RenderableType
@@ -81,18 +83,52 @@ def analyze(
     folder = output_folder(output, path)
     results = ranking.read(path)
     check_can_make(folder)  # before the work, not after it
-    analysis = ranking.analyse(results)
+    written = write_analysis(
+        ranking.analyse(results), folder, formats=formats, skip=skip, lang=lang
+    )
+    if json:
+        print(json_module.dumps(written.value, indent=1))
+        return
+    show_wrapped(written.answer)
+    show(written.places)
+
+
+@dataclass(frozen=True)
+class WrittenAnalysis:
+    """What was written, and what is said about it.
+
+    Attributes:
+        answer: the short answer, tables and sentences.
+        places: where the files lie, and what could not be written.
+        value: both for scripts.
+    """
+
+    answer: list[RenderableType]
+    places: list[RenderableType]
+    value: dict[str, Any]
+
+
+def write_analysis(
+    analysis: Analysis,
+    folder: Path,
+    *,
+    formats: Sequence[Literal["png", "svg", "pdf"]],
+    skip: Collection[Literal["figures", "html", "latex"]],
+    lang: Lang,
+) -> WrittenAnalysis:
+    """Write documents, figures, page and tables of an analysis, as far as packages are there.
+
+    Raises:
+        FileError: the folder cannot be written.
+    """
     files = write_documents(analysis, folder, lang=lang)
     pictures = write_pictures(analysis, folder, formats=formats, skip=skip, lang=lang)
     files += pictures.files
-    if json:
-        value = recommendations_value(analysis)
-        value |= {"output": str(folder), "files": list(map(str, files))}
-        value |= {"not_written": {kind: f"needs {name}" for kind, name in pictures.missing.items()}}
-        print(json_module.dumps(value, indent=1))
-        return
-    show_wrapped(_answer(analysis, lang))
-    show(_places(analysis, folder, files, pictures, lang))
+    value = recommendations_value(analysis)
+    value |= {"output": str(folder), "files": list(map(str, files))}
+    value |= {"not_written": {kind: f"needs {name}" for kind, name in pictures.missing.items()}}
+    places = _places(analysis, folder, files, pictures, lang)
+    return WrittenAnalysis(_answer(analysis, lang), places, value)
 
 
 def output_folder(given: Path | None, path: Path) -> Path:

@@ -206,7 +206,7 @@ def cut(
             where=plan.config_path,
             mend="use the scores or the recommendation of this model",
         )
-    drops = () if study is None else _measured_drops(study, plan)
+    drops = () if study is None else measured_drops(study, plan)
     others = {
         FILE_NAMES[tool]: also_for(
             tool, _absolute(source), plan.num_blocks, plan.removal, _dtype(plan)
@@ -234,7 +234,7 @@ def cut(
                 overwrite=overwrite,
                 on_bytes=bar.advance,
                 drops=drops,
-                command=_command(model, plan, output, max_shard_size),
+                command=cut_command(model, plan, output, max_shard_size),
                 extra_files=others,
             )
         if verify:
@@ -304,7 +304,7 @@ def _total(num_active: str, num_removed: int) -> int | None:
     return int(num_active) + num_removed if num_active.isdecimal() else None
 
 
-def _measured_drops(folder: Path, plan: CutPlan) -> tuple[MeasuredDrop, ...]:
+def measured_drops(folder: Path, plan: CutPlan) -> tuple[MeasuredDrop, ...]:
     """Return what a study, which is only read, has measured of exactly this removal.
 
     Raises:
@@ -360,7 +360,8 @@ def _dtype(plan: CutPlan) -> str | None:
     return dtype if isinstance(dtype, str) else None
 
 
-def _command(model: str, plan: CutPlan, output: Path, max_shard_size: str) -> str:
+def cut_command(model: str, plan: CutPlan, output: Path, max_shard_size: str) -> str:
+    """Return the command line that makes the cut again."""
     words = ["depthprune cut", model, "--remove", format_removal(plan.removal, ",")]
     words += ["--stack", plan.part] if plan.part != "text" else []
     words += ["--max_shard_size", max_shard_size] if max_shard_size != "5GB" else []

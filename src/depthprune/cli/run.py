@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import RenderableType
 
-from depthprune.base.files import read_json, write_text
+from depthprune.cli.analyze import FOLDER
+from depthprune.cli.cut import NOT_VERIFIED
 from depthprune.cli.measure import AsJson
-from depthprune.cli.outcome import SUMMARY, closing, findings, print_findings
+from depthprune.cli.stages.analyze import Decision, analyze, parameters
+from depthprune.cli.stages.cut import check_cut, cut
+from depthprune.cli.stages.evaluate import card_options, evaluate
+from depthprune.cli.stages.measure import measure
+from depthprune.cli.stages.sweep import check_sweep, sweep
+from depthprune.cli.stages.transcript import Transcript
 from depthprune.cli.study_file import StudyFile, read_study_file
-from depthprune.importance.compare import compare_splits
-from depthprune.importance.merge import write_merged
-from depthprune.importance.sources import DatasetScores, SplitScores
-from depthprune.report.importance import comparison_parts, comparison_value, merge_parts
+from depthprune.cli.sweep import unfinished
+from depthprune.evaluate.card.measure import CardOptions
+from depthprune.report.documents.pictures import PAGE
 from depthprune.report.language import Lang
-from depthprune.report.tables import as_text
-from depthprune.search.pipeline import SearchOutcome, get_ready, run_search
-from depthprune.study import Study
-
-MERGED = "merged_importance.json"
-"""The importance over all datasets, inside a study."""
+from depthprune.report.run import Ending, ending_parts, ending_value, is_exact
+from depthprune.search.pipeline import ReadySearch, get_ready
+from depthprune.search.sweep import Failure
 
 
 def run(
@@ -36,10 +37,11 @@ def run(
     json: AsJson = False,
     lang: Annotated[Lang | None, Parameter(name="--lang", help="Another language.")] = None,
 ) -> None:
-    """Do what a study file says: profile the blocks, compare and merge, search, summarise.
+    """Do what a study file says, from measuring the blocks to the smaller model.
 
-    `depthprune init` writes a file with every field explained. Run it again to go on after an
-    interruption: nothing is measured twice.
+    Profile, compare and merge, search, analyze, sweep, cut, and evaluate the cut model: the stages
+    that the file has a section for. `depthprune init` writes a file with every field explained. Run
+    it again to go on after an interruption: nothing is measured twice.
 
     For example:
 
@@ -75,73 +77,77 @@ def run_study(
         lang: instead of the language in the file.
     """
     lang = lang or study.content.lang
-    summary: list[RenderableType] = []
-    value: dict[str, Any] = {}
+    content = study.content
     requests = study.requests(output, num_samples)
-    # All stages: a search that cannot be is refused before hours of profiling, not after them.
+    card = None if content.evaluate is None else card_options(study, content.evaluate)
+    # All stages: what cannot be is refused before hours of measuring, not after them.
     ready = study.blame(lambda: get_ready(list(requests.values())))
-    limits = study.search
-    for stage, one in zip(requests, ready, strict=True):
-        outcome = run_search(one)
-        parts, value[stage] = findings(
-            outcome,
-            min_coverage=limits.min_coverage,
-            min_drop=limits.min_drop,
-            show_agreement=False,
-            lang=lang,
-        )
-        if stage == "profile":
-            more, values = _across(study, outcome, lang)
-            parts += more
-            value |= values
-        between = ["", ""] if summary else []
-        summary += parts
-        write_text(outcome.folder / SUMMARY, as_text(summary))
-        if not as_json:
-            print_findings([*between, *parts, *closing(outcome, lang)], {}, as_json=False)
-    if as_json:
-        print_findings([], value, as_json=True)
-
-
-def _across(
-    study: StudyFile, outcome: SearchOutcome, lang: Lang
-) -> tuple[list[RenderableType], dict[str, Any]]:
-    """Compare the splits of each dataset and merge the datasets, as far as the file asks for it."""
-    datasets = _measured_importance(outcome)
-    parts: list[RenderableType] = []
-    value: dict[str, Any] = {}
-    asked = study.content.profile
-    if asked is not None and any(len(one.splits) == 2 for one in datasets):
-        comparisons = compare_splits(datasets, threshold=asked.threshold, top_k=asked.top_k)
-        one_split = [one for one in datasets if len(one.splits) == 1]
-        parts += [*comparison_parts(comparisons, one_split, asked.threshold, lang=lang), ""]
-        value["compare"] = comparison_value(comparisons, one_split, asked.threshold)
-    if study.content.merge is not None:
-        merged = study.merge(datasets)
-        file, _ = write_merged(merged, outcome.folder / MERGED)
-        parts += [*merge_parts(merged, lang=lang), ""]
-        value["merge"] = read_json(file)
-    return parts, value
-
-
-def _measured_importance(outcome: SearchOutcome) -> list[DatasetScores]:
-    """Return what exactly this run measured: a study may hold runs with other samples."""
-    splits: dict[str, list[SplitScores]] = {}
-    with Study.open(outcome.folder, read_only=True) as study:
-        for key in outcome.splits:
-            record = study.split(key)
-            drops = study.drops(key, outcome.settings)
-            scores = {removal[0]: drop for removal, drop in drops.items() if len(removal) == 1}
-            one = SplitScores(record.split, dict(sorted(scores.items())), len(record.sample_ids))
-            splits.setdefault(record.task, []).append(one)
-        num_blocks = study.model.num_blocks
-    return [
-        DatasetScores(task, _one_or_two(found), outcome.folder, num_blocks)
-        for task, found in splits.items()
+    last = ready[-1]
+    folder = last.request.folder
+    if content.sweep is not None:
+        check_sweep(study, content.sweep, last)
+    if content.cut is not None:
+        check_cut(study, content.cut, last)
+    transcript = Transcript(folder, as_json=as_json)
+    outcomes = [
+        measure(study, name, one, transcript, lang)
+        for name, one in zip(requests, ready, strict=True)
     ]
+    if content.analyze is not None:
+        decision = analyze(study, content.analyze, outcomes, transcript, lang)
+        _carry_out(study, ready, decision, card, transcript, lang)
+    transcript.close()
 
 
-def _one_or_two(
-    found: Sequence[SplitScores],
-) -> tuple[SplitScores] | tuple[SplitScores, SplitScores]:
-    return (found[0], found[1]) if len(found) > 1 else (found[0],)
+def _carry_out(
+    study: StudyFile,
+    ready: list[ReadySearch],
+    decision: Decision,
+    card: CardOptions | None,
+    transcript: Transcript,
+    lang: Lang,
+) -> None:
+    """Do what follows from an analysis: sweep, cut, evaluate, and tell how it ends.
+
+    Raises:
+        DepthpruneError: something could not be measured or written; all else was.
+        SystemExit: the cut model does not answer as was measured, or lacks a metric.
+    """
+    content, last, choice = study.content, ready[-1], decision.choice
+    request = last.request
+    analysed = decision.analysis.results.splits.items()
+    splits = [
+        split
+        for split in {one.fingerprint: one for each in ready for one in each.splits}.values()
+        if (split.task.name, split.split) in analysed
+    ]
+    ending = Ending(
+        recommendations=decision.analysis.recommendations,
+        choice=choice,
+        page=request.folder / FOLDER / PAGE if decision.has_page else None,
+        parameters=parameters(decision),
+    )
+    failures: tuple[Failure, ...] = ()
+    if content.sweep is not None:
+        swept = sweep(content.sweep, last, splits, decision, transcript, lang)
+        ending, failures = replace(ending, speedup=swept.speedup), swept.failures
+    falls_short = False
+    if content.cut is not None and choice is not None:
+        removal = choice.combination.removal
+        made = cut(study, content.cut, last, removal, transcript, lang)
+        ending = replace(ending, cut=made.output, loader=made.loader)
+        falls_short = made.verified is not None and not made.verified.agrees
+        if content.evaluate is not None:
+            # The whole model makes room for the smaller one.
+            del last
+            ready.clear()
+            found = evaluate(card, request, splits, removal, made.output, transcript, lang)
+            ending = replace(ending, checks=found.checks)
+            falls_short |= is_exact(found.checks) and any(one.differing for one in found.checks)
+            falls_short |= not found.is_whole
+    transcript.tell(ending_parts(ending, lang=lang), {"end": ending_value(ending)})
+    if failures:
+        raise unfinished(failures)
+    if falls_short:
+        transcript.close()
+        raise SystemExit(NOT_VERIFIED)

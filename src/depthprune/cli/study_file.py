@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
-
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from typing import TypeVar
 
 from depthprune.base.errors import DepthpruneError, StudyFileError
 from depthprune.base.yaml_file import YamlFile, read_yaml
 from depthprune.cli.measure import search_request
 from depthprune.cli.options import DEMO, DataFlags, ModelFlags, study_folder
 from depthprune.cli.search_flags import SearchFlags
-from depthprune.importance.compare import THRESHOLD, TOP_K
-from depthprune.importance.merge import TRAIN_WEIGHT, Merged, Method, merge_scores, parse_weights
+from depthprune.cli.study_sections import (
+    MergeSection,
+    ModelSection,
+    SearchSection,
+    StudyContent,
+    SweepSection,
+)
+from depthprune.importance.merge import Merged, merge_scores, parse_weights
 from depthprune.importance.sources import DatasetScores
-from depthprune.report.language import Lang
 from depthprune.search.options import SearchOptions
 from depthprune.search.pipeline import SearchRequest, check_request
 
@@ -26,123 +29,6 @@ DEPTH = 3
 
 _Value = TypeVar("_Value")
 
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-def _each_once(blocks: list[int]) -> list[int]:
-    if len(set(blocks)) < len(blocks):
-        raise ValueError("a block is named twice")
-    return blocks
-
-
-def _with_defaults(value: Any) -> Any:
-    return {} if value is None else value
-
-
-Names = Annotated[list[str], BeforeValidator(_as_list)]
-"""One name, or a list of them."""
-
-Place = Annotated[Path, Field(strict=False)]
-Places = Annotated[list[Place], BeforeValidator(_as_list)]
-
-
-Weight = Annotated[float, Field(ge=0)]
-
-
-class _Section(BaseModel):
-    # Strict: `yes` is no number of samples. The example explains every field; a test holds that.
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class ModelSection(_Section):
-    """The model, and how it is run: the options of `depthprune search` about the model."""
-
-    source: str
-    dtype: str = ModelFlags.dtype
-    device: str = ModelFlags.device
-    device_map: str | None = ModelFlags.device_map
-    batch_size: Annotated[int, Field(ge=1)] | None = ModelFlags.batch_size
-    stack: str = ModelFlags.stack
-    trust_remote_code: bool = ModelFlags.trust_remote_code
-    revision: str | None = ModelFlags.revision
-
-
-class ProfileSection(_Section):
-    """Every single block alone, on the first split and on the one held out, and how they agree."""
-
-    splits: Annotated[Names, Field(min_length=1, max_length=2)] = ["train", "validation"]
-    threshold: float = Field(default=THRESHOLD, ge=-1, le=1)
-    top_k: int = Field(default=TOP_K, ge=1)
-
-
-class MergeSection(_Section):
-    """One ranking of the blocks from what `profile` measured on all datasets."""
-
-    method: Method = "average"
-    train_val_weight: float = Field(default=TRAIN_WEIGHT, ge=0, le=1)
-    dataset_weights: dict[str, Weight] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _weights_fit_the_method(self) -> Self:
-        if (self.method == "weighted_avg") != bool(self.dataset_weights):
-            raise ValueError("`dataset_weights` belong to the method weighted_avg, and it to them")
-        if self.dataset_weights and not any(self.dataset_weights.values()):
-            raise ValueError("`dataset_weights` are all zero")
-        return self
-
-
-class SearchSection(_Section):
-    """The search: the options of `depthprune search`."""
-
-    strategy: Literal["beam", "greedy", "exhaustive", "evolutionary"] = SearchFlags.strategy
-    beam_width: int = Field(default=SearchFlags.beam_width, ge=1)
-    max_blocks_to_remove: Annotated[int, Field(ge=1)] | None = SearchFlags.max_blocks_to_remove
-    max_drop: Annotated[float, Field(le=1)] | None = SearchFlags.max_drop
-    offspring: int = Field(default=SearchFlags.offspring, ge=1)
-    generations: int = Field(default=SearchFlags.generations, ge=1)
-    exhaustive_limit: int = Field(default=SearchFlags.exhaustive_limit, ge=1)
-    protect: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_each_once)] = Field(
-        default_factory=list
-    )
-    joint: bool = SearchFlags.joint
-    task_weights: dict[str, Weight] = Field(default_factory=dict)
-    complete: int = Field(default=SearchFlags.complete, ge=0)
-    warm_start: str | None = SearchFlags.warm_start
-    min_coverage: int = Field(default=2, ge=1)
-    min_drop: float = 0.0
-
-
-class StudyContent(_Section):
-    """What a study file says; the shipped example explains every field."""
-
-    model: ModelSection
-    tasks: Names = Field(default_factory=list)
-    task_files: Places = Field(default_factory=list)
-    lm_eval_paths: Places = Field(default_factory=list)
-    data_dir: Place | None = None
-    splits: Annotated[Names, Field(min_length=1)] = list(DataFlags.split)
-    num_samples: int = Field(default=DataFlags.num_samples, ge=0)
-    seed: int = DataFlags.seed
-    download: bool = DataFlags.download
-    output: Place | None = None
-    lang: Lang = "en"
-    profile: Annotated[ProfileSection | None, BeforeValidator(_with_defaults)] = None
-    merge: Annotated[MergeSection | None, BeforeValidator(_with_defaults)] = None
-    search: Annotated[SearchSection | None, BeforeValidator(_with_defaults)] = None
-
-    @model_validator(mode="after")
-    def _says_what_to_do(self) -> Self:
-        if not self.tasks and self.model.source != DEMO:
-            raise ValueError("no task is named: add `tasks: [okvqa, text_vqa]`, for example")
-        if self.profile is None and self.search is None:
-            raise ValueError("nothing is to be done: add `profile:` or `search:` or both")
-        if self.merge is not None and self.profile is None:
-            raise ValueError("`merge` needs `profile`, whose scores it merges")
-        return self
-
-
 FIELD_OF_OPTION = {
     "task": ("tasks",),
     "task_file": ("task_files",),
@@ -150,6 +36,10 @@ FIELD_OF_OPTION = {
     "data_dir": ("data_dir",),
     **{name: ("model", name) for name in ModelSection.model_fields},
     **{name: ("merge", name) for name in MergeSection.model_fields},
+    **{name: ("sweep", name) for name in SweepSection.model_fields},
+    "metrics": ("evaluate", "metrics"),
+    "ppl_texts": ("evaluate", "ppl_texts"),
+    "zeroshot_tasks": ("evaluate", "zeroshot_tasks"),
     **{name: ("search", name) for name in SearchSection.model_fields},
 }
 """Where a study file says what an option of the command line says; `num_samples` was checked."""
@@ -208,6 +98,12 @@ class StudyFile:
         """Return the folder of the study."""
         output = self.content.output
         return self._beside(study_folder(None, self.model) if output is None else output)
+
+    def cut_output(self) -> Path | None:
+        """Return the folder of the smaller checkpoint; None: one in the study, by its blocks."""
+        section = self.content.cut
+        output = None if section is None else section.output
+        return None if output is None else self._beside(output)
 
     def requests(
         self, output: Path | None = None, num_samples: int | None = None
@@ -281,8 +177,19 @@ class StudyFile:
             field = FIELD_OF_OPTION.get(where.removeprefix("--").replace("-", "_"))
             if field is None or not where.startswith("--"):
                 raise
-            place = f"{self.file.place(field)}, {'.'.join(field)}"
-            raise type(error)(error.what, where=place, mend=error.mend) from error
+            raise type(error)(error.what, where=self.place(field), mend=error.mend) from error
+
+    def place(self, field: Sequence[str]) -> str:
+        """Return file, line and name of a field, for messages."""
+        return f"{self.file.place(field)}, {'.'.join(field)}"
+
+    def check(self, field: Sequence[str], do: Callable[[], _Value]) -> _Value:
+        """Return what `do` returns; an error that says no place is about this field."""
+        try:
+            return do()
+        except DepthpruneError as error:
+            where = error.where or self.place(field)
+            raise type(error)(error.what, where=where, mend=error.mend) from error
 
     def _about_tasks(self, do: Callable[[], _Value]) -> _Value:
         """Do the same for what is about the tasks wherever an error names no place."""
@@ -296,6 +203,11 @@ class StudyFile:
                 raise type(error)(error.what, where="--task", mend=error.mend) from error
 
         return self.blame(named)
+
+    def file_or_name(self, name: str) -> str:
+        """Return the path of a file that lies beside the study file; another name as it is."""
+        path = self._beside(Path(name))
+        return str(path) if path.is_file() else name
 
     def _beside(self, path: Path) -> Path:
         """Return a path that is relative to the folder of the file."""

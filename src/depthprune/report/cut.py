@@ -77,17 +77,21 @@ def closing_parts(
     written = t("Written: {path} ({size})")
     lines = [written.format(path=result.output, size=size(result.num_bytes))]
     if verified is not None:
-        text = (
-            t("Verified: skipping and cutting agree; logits differ by {difference} at most.")
-            if verified.agrees
-            else t("NOT verified: the logits of skipping and cutting differ by {difference}.")
-        )
-        inputs = t("{n} inputs, with a picture") if verified.images else t("{n} inputs")
-        difference = f"{verified.difference:.2g}"
-        lines.append(
-            f"{text.format(difference=difference)} ({inputs.format(n=verified.num_inputs)})"
-        )
+        lines.append(verified_line(verified, lang=lang))
     return lines
+
+
+def verified_line(verified: Verification, *, lang: Lang = "en") -> str:
+    """Return whether skipping and cutting agree, and on what that was seen."""
+    t = translator(lang)
+    text = (
+        t("Verified: skipping and cutting agree; logits differ by {difference} at most.")
+        if verified.agrees
+        else t("NOT verified: the logits of skipping and cutting differ by {difference}.")
+    )
+    inputs = t("{n} inputs, with a picture") if verified.images else t("{n} inputs")
+    told = text.format(difference=f"{verified.difference:.2g}")
+    return f"{told} ({inputs.format(n=verified.num_inputs)})"
 
 
 def plan_value(plan: CutPlan) -> dict[str, Any]:

@@ -31,10 +31,15 @@ def removal_file(removal: Removal, num_blocks: int) -> str:
     if len(removal) == 1:
         return f"sensitivity_block_{removal[0]}.json"
     start = f"beam_search_step{len(removal)}_blocks{num_blocks - len(removal)}_removed"
+    return f"{start}{removal_name(removal, _LONGEST - len(start))}.json"
+
+
+def removal_name(removal: Removal, longest: int = _LONGEST // 2) -> str:
+    """Return the blocks of a removal as part of a file name: `4-13`, or a digest of a long list."""
     blocks = format_removal(removal)
-    if len(start) + len(blocks) > _LONGEST:
-        blocks = "sha" + hashlib.sha256(blocks.encode()).hexdigest()[:16]
-    return f"{start}{blocks}.json"
+    if len(blocks) <= longest:
+        return blocks
+    return "sha" + hashlib.sha256(blocks.encode()).hexdigest()[:16]
 
 
 def comparison_file(task: str) -> str:

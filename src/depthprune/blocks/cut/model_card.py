@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from depthprune.base.removal import format_removal
 from depthprune.blocks.cut.plan import CutPlan
@@ -112,14 +113,20 @@ def _drops(drops: Sequence[MeasuredDrop]) -> str:
     return head + "\n".join(rows)
 
 
-def _loading(plan: CutPlan) -> str:
-    architecture = next(iter(plan.config.get("architectures") or ()), "")
+def loader_name(config: Mapping[str, Any]) -> str:
+    """Return the class of transformers that loads a checkpoint with this config.json."""
+    architecture = next(iter(config.get("architectures") or ()), "")
     loader = next(
         (name for ending, name in _LOADERS.items() if str(architecture).endswith(ending)),
         "AutoModel",
     )
-    if loader == "AutoModelForImageTextToText" and "vision_config" not in plan.config:
-        loader = "AutoModelForSeq2SeqLM"
+    if loader == "AutoModelForImageTextToText" and "vision_config" not in config:
+        return "AutoModelForSeq2SeqLM"
+    return loader
+
+
+def _loading(plan: CutPlan) -> str:
+    loader = loader_name(plan.config)
     remote = ", trust_remote_code=True" if plan.config.get("auto_map") else ""
     return (
         "## How to load it\n\nLike the source; depthprune is not needed.\n\n```python\n"

@@ -1,0 +1,100 @@
+"""The stage `evaluate`: the cut model answers the tasks of the study itself, and has a card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+
+from depthprune.base.removal import Removal
+from depthprune.cli.evaluate import RESULTS, CardFlags
+from depthprune.cli.stages.transcript import Transcript, stage
+from depthprune.cli.study_file import StudyFile
+from depthprune.cli.study_sections import EvaluateSection
+from depthprune.evaluate.card.measure import CardOptions, measure_card
+from depthprune.report.evaluation import error_lines, evaluation_parts
+from depthprune.report.language import Lang, translator
+from depthprune.report.run import check_lines, check_table, check_value, done_line
+from depthprune.search.cut_check import CutCheck, check_cut_model
+from depthprune.search.model import open_model
+from depthprune.search.pipeline import SearchRequest
+from depthprune.study.filenames import removal_name
+from depthprune.tasks.task import TaskSplit
+
+EVALUATION = "evaluation"
+"""The folder inside a study for what cut models answer."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a cut model answered.
+
+    Attributes:
+        checks: task by task, against skipping.
+        is_whole: whether every metric that was asked for could be measured.
+    """
+
+    checks: tuple[CutCheck, ...]
+    is_whole: bool
+
+
+def card_options(study: StudyFile, section: EvaluateSection) -> CardOptions | None:
+    """Return what is measured of the cut model beyond the tasks; None: nothing.
+
+    Raises:
+        DepthpruneError: there is no such text or task.
+    """
+    if not section.metrics:
+        return None
+    flags = CardFlags(
+        metrics=tuple(section.metrics),
+        ppl_texts=tuple(map(study.file_or_name, section.ppl_texts)),
+        zeroshot_tasks=tuple(section.zeroshot_tasks),
+        lm_eval_path=study.data_flags().lm_eval_path,
+        num_samples=section.num_samples,
+        download=study.content.download,
+    )
+    return study.check(
+        ("evaluate", "zeroshot_tasks"),
+        lambda: study.blame(lambda: flags.options(study.model_flags())),
+    )
+
+
+def evaluate(
+    card: CardOptions | None,
+    request: SearchRequest,
+    splits: Sequence[TaskSplit],
+    removal: Removal,
+    cut: Path,
+    transcript: Transcript,
+    lang: Lang,
+) -> Evaluated:
+    """Let the cut model answer what the whole one was measured on, and tell how they compare."""
+    t = translator(lang)
+    source = replace(request.model, source=str(cut), name=None, revision=None, download=False)
+    with stage("evaluate"):
+        opened = open_model(source)
+        # A cut that was made anew in another way has answers of its own.
+        name = f"removed{removal_name(removal)}-{opened.loaded.fingerprint[:8]}"
+        folder = request.folder / EVALUATION / name
+        found = check_cut_model(opened, splits, removal, whole=request.folder, folder=folder)
+        parts: list[RenderableType] = [
+            t("What the smaller model answers, against skipping its blocks"),
+            check_table(found.checks, lang=lang),
+            *check_lines(found.checks, lang=lang),
+        ]
+        value: dict[str, Any] = check_value(found)
+        closing = [done_line(found, lang=lang)]
+        is_whole = True
+        if card is not None:
+            outcome = measure_card(opened.loaded, opened.stack, card, folder / RESULTS)
+            parts += ["", *evaluation_parts(outcome.card, lang=lang)]
+            parts += error_lines(outcome.failed, lang=lang)
+            value["card"] = outcome.card
+            closing.append(t("Card: {path}").format(path=outcome.path))
+            is_whole = not outcome.failed
+        transcript.tell(parts, {"evaluate": value}, closing=closing)
+    return Evaluated(found.checks, is_whole)

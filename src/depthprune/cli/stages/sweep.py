@@ -1,0 +1,157 @@
+"""The stage `sweep`: accuracy against latency, of the recommended removals on every task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from rich.console import RenderableType
+
+from depthprune.analysis.choice import Choice, choose_number
+from depthprune.analysis.speedup import Speedup, mean_speedup
+from depthprune.base.errors import DepthpruneError, MissingDependencyError
+from depthprune.base.removal import Removal
+from depthprune.cli.analyze import EXTRA
+from depthprune.cli.stages.analyze import Decision
+from depthprune.cli.stages.transcript import Transcript, stage
+from depthprune.cli.study_file import StudyFile
+from depthprune.cli.study_sections import SweepSection
+from depthprune.cli.sweep import FIGURE, SUMMARY, SWEEP, SweepFindings, report_value
+from depthprune.evaluate.latency import LatencyOptions
+from depthprune.report.documents.sweep import known_latency
+from depthprune.report.language import Lang, translator
+from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
+from depthprune.search.configurations import Configuration, choose_configurations
+from depthprune.search.pipeline import ReadySearch
+from depthprune.search.sweep import Failure, SweepRequest, run_sweep
+from depthprune.study.store import DATABASE_NAME
+from depthprune.tasks.task import TaskSplit
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep found about the removal that is carried out.
+
+    Attributes:
+        speedup: None where nothing was chosen, or nothing could be timed.
+        failures: what could not be measured; the rest was.
+    """
+
+    speedup: Speedup | None
+    failures: tuple[Failure, ...]
+
+
+def check_sweep(study: StudyFile, section: SweepSection, ready: ReadySearch) -> None:
+    """Find what would keep a sweep from being done, as far as it is known before measuring.
+
+    Raises:
+        DepthpruneError: the model has not so many blocks, or as many never go together.
+    """
+    num_blocks = ready.model.stack.num_blocks
+    least = num_blocks - ready.request.search.most_removed(ready.space)
+    for count in section.num_active_blocks:
+        if not least <= count <= num_blocks:
+            raise DepthpruneError(
+                f"{count} active blocks will not be measured: the model has {num_blocks}, and at "
+                f"least {least} of them stay",
+                where=study.place(("sweep", "num_active_blocks")),
+                mend=f"give numbers from {least} to {num_blocks}, or let the search go further by "
+                "max_blocks_to_remove",
+            )
+
+
+def sweep(
+    section: SweepSection,
+    ready: ReadySearch,
+    splits: Sequence[TaskSplit],
+    decision: Decision,
+    transcript: Transcript,
+    lang: Lang,
+) -> Swept:
+    """Measure the recommended removals on every task, and tell accuracies and times.
+
+    Without numbers in the study file, all that are recommended; the whole model and the removal
+    that is carried out are always among them.
+    """
+    t = translator(lang)
+    request = ready.request
+    folder = request.folder / SWEEP
+    with stage("sweep"):
+        recommended = _recommended(decision)
+        configurations = _configurations(section, recommended, decision)
+        source = str(request.folder / DATABASE_NAME)
+        found = SweepFindings(folder, ready.model.record, recommended, source)
+        try:
+            report = run_sweep(
+                SweepRequest(
+                    model=request.model,
+                    tasks=request.tasks,
+                    split=splits[0].split,
+                    folder=request.folder,
+                    num_samples=request.num_samples,
+                    seed=request.seed,
+                    latency=LatencyOptions(
+                        section.latency_samples, section.warmup, section.latency_tokens
+                    ),
+                ),
+                ready.model,
+                splits,
+                configurations,
+                known=partial(known_latency, folder),
+                on_task=found.add,
+            )
+        except BaseException:
+            with suppress(DepthpruneError, ModuleNotFoundError):
+                found.write(())
+            raise
+        parts: list[RenderableType] = [
+            t("Accuracy against time"),
+            "",
+            *sweep_parts(found.points, each_task=False, lang=lang),
+            *failure_lines(report.failures, lang=lang),
+        ]
+        closing = report_lines(report, lang=lang)
+        closing.append(t("Table:   {place}").format(place=folder / f"{SUMMARY}.txt"))
+        try:
+            found.write(report.failures)
+            closing.append(t("Figure:  {place}").format(place=folder / FIGURE))
+        except (ModuleNotFoundError, MissingDependencyError) as error:
+            if "matplotlib" not in str(error):
+                raise
+            note = t("Not written: {kind}. It needs {package}: pip install 'depthprune[{extra}]'")
+            closing.append(note.format(kind=FIGURE, package="matplotlib", extra=EXTRA))
+        value = found.value(report.failures) | report_value(report)
+        transcript.tell(parts, {"sweep": value}, closing=closing)
+    removal = None if decision.choice is None else decision.choice.combination.removal
+    speedup = None if removal is None else mean_speedup(found.points, removal)
+    return Swept(speedup, report.failures)
+
+
+def _recommended(decision: Decision) -> dict[int, Removal]:
+    """Return the recommended removal for each number of active blocks."""
+    found = decision.analysis.recommendations
+    choices: list[Choice | None] = [choose_number(found, number) for number in found.independent]
+    # Comes last: what is carried out is what is measured for its number of blocks.
+    choices.append(decision.choice)
+    return {
+        found.num_blocks - len(one.combination.removal): one.combination.removal
+        for one in choices
+        if one is not None
+    }
+
+
+def _configurations(
+    section: SweepSection, recommended: dict[int, Removal], decision: Decision
+) -> list[Configuration]:
+    num_blocks, choice = decision.analysis.recommendations.num_blocks, decision.choice
+    counts = section.num_active_blocks
+    if counts and choice is not None:
+        counts = [*counts, num_blocks - len(choice.combination.removal)]
+    if counts:
+        counts = [*counts, num_blocks]
+    known = {num_blocks: (), **recommended}
+    return choose_configurations(
+        known, sorted(counts, reverse=True), num_blocks, "sweep.num_active_blocks"
+    )

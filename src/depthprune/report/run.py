@@ -1,0 +1,240 @@
+"""The end of `depthprune run`: the removal, what it costs and gains, the smaller model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from depthprune.analysis.choice import Choice
+from depthprune.analysis.recommendations import Recommendations
+from depthprune.analysis.speedup import Speedup
+from depthprune.report.evidence import compact_table, evidence
+from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.tables import blocks, percent
+from depthprune.search.cut_check import CutCheck, CutChecks
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What a run ends with; None for what was not asked for, or cannot be said.
+
+    Attributes:
+        recommendations: of the analysis.
+        choice: the removal that was carried out.
+        page: the interactive report.
+        speedup: measured.
+        parameters: that stay, and of the whole model.
+        cut: folder of the smaller model.
+        loader: the class of transformers that loads it.
+        checks: how the smaller model answered.
+    """
+
+    recommendations: Recommendations
+    choice: Choice | None
+    page: Path | None = None
+    speedup: Speedup | None = None
+    parameters: tuple[int, int] | None = None
+    cut: Path | None = None
+    loader: str | None = None
+    checks: tuple[CutCheck, ...] = ()
+
+
+def choice_line(choice: Choice | None, found: Recommendations, *, lang: Lang = "en") -> str:
+    """Return which removal is carried out, and why this one."""
+    t = translator(lang)
+    if choice is None:
+        return t("Nothing can be recommended: no combination is ranked (see the notes above).")
+    line = t("Chosen: remove {number} of {total} blocks ({blocks}): {why}.")
+    return line.format(
+        number=len(choice.combination.removal),
+        total=found.num_blocks,
+        blocks=blocks(choice.combination.removal),
+        why=_why(choice, t),
+    )
+
+
+def check_table(checks: Sequence[CutCheck], *, lang: Lang = "en") -> Table:
+    """Return accuracies of the cut model and of skipping, task by task."""
+    t = translator(lang)
+    table = compact_table()
+    table.add_column(t("dataset"), overflow="fold")
+    table.add_column(t("split"))
+    for heading in ("n", t("cut %"), t("skipped %"), t("differing")):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in checks:
+        table.add_row(
+            one.split.task,
+            one.split.split,
+            str(len(one.split.sample_ids)),
+            percent(one.cut),
+            "-" if one.skipped is None else percent(one.skipped),
+            "-" if one.differing is None else str(one.differing),
+        )
+    return table
+
+
+def check_lines(checks: Sequence[CutCheck], *, lang: Lang = "en") -> list[str]:
+    """Return whether the cut model scores as skipping does, in a sentence or two."""
+    t = translator(lang)
+    compared = [one for one in checks if one.differing is not None]
+    lines = []
+    if compared:
+        samples = sum(len(one.split.sample_ids) for one in compared)
+        differing = sum(one.differing or 0 for one in compared)
+        text = (
+            t("Cut = skipped: equal scores on all {samples} samples of {tasks} tasks.")
+            if not differing
+            else t("Cut and skipped DIFFER on {differing} of {samples} samples of {tasks} tasks.")
+        )
+        lines.append(text.format(samples=samples, tasks=len(compared), differing=differing))
+        if differing and not is_exact(compared):
+            lines.append(t("In half precision two almost equally likely tokens may swap."))
+    missing = [one.split.task for one in checks if one.differing is None]
+    if missing:
+        text = t("Skipping these blocks was not measured on: {tasks}.")
+        lines.append(text.format(tasks=", ".join(missing)))
+    return lines
+
+
+def is_exact(checks: Sequence[CutCheck]) -> bool:
+    """Return whether equal models must give equal answers: both ran in float32."""
+    return all("dtype=float32" in one.settings for one in checks)
+
+
+def done_line(found: CutChecks, *, lang: Lang = "en") -> str:
+    """Return how many tasks the cut model answered just now."""
+    t = translator(lang)
+    if not found.measured:
+        return t("Nothing was measured anew: the smaller model had answered all of them.")
+    return t("The smaller model answered {n} tasks now.").format(n=found.measured)
+
+
+def check_value(found: CutChecks) -> dict[str, Any]:
+    """Return how the cut model answered as plain JSON data."""
+    return {
+        "measured": found.measured,
+        "tasks": [
+            {
+                "task": one.split.task,
+                "split": one.split.split,
+                "num_samples": len(one.split.sample_ids),
+                "accuracy": one.cut,
+                "accuracy_skipped": one.skipped,
+                "differing_samples": one.differing,
+            }
+            for one in found.checks
+        ],
+    }
+
+
+def ending_parts(ending: Ending, *, lang: Lang = "en") -> list[RenderableType]:
+    """Return what a run ends with, on one screen."""
+    t = translator(lang)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = _rows(ending, t, lang)
+    for name, text in rows:
+        table.add_row(name, text)
+    parts: list[RenderableType] = [t("In short"), table]
+    if ending.cut is not None and ending.loader is not None:
+        place = json.dumps(str(ending.cut), ensure_ascii=False)
+        parts += [
+            t("Load it with plain transformers:"),
+            f"  from transformers import {ending.loader}",
+            f"  model = {ending.loader}.from_pretrained({place})",
+        ]
+    return parts
+
+
+def ending_value(ending: Ending) -> dict[str, Any]:
+    """Return what a run ends with as plain JSON data, drops as fractions."""
+    choice, speed, ends = ending.choice, ending.speedup, None
+    if choice is not None and choice.combination.interval is not None:
+        ends = [choice.combination.interval.low, choice.combination.interval.high]
+    return {
+        "report": None if ending.page is None else str(ending.page),
+        "removed": None if choice is None else list(choice.combination.removal),
+        "rule": None if choice is None else choice.rule,
+        "drop": None if choice is None else choice.combination.mean,
+        "confidence_interval": ends,
+        "num_samples": None if choice is None else choice.combination.num_samples or None,
+        "coverage": None if choice is None else choice.combination.coverage,
+        "num_datasets": ending.recommendations.num_datasets,
+        "speedup": None if speed is None else {"mean": speed.mean, "std": speed.std},
+        "parameters_active": None if ending.parameters is None else ending.parameters[0],
+        "parameters_total": None if ending.parameters is None else ending.parameters[1],
+        "cut_model": None if ending.cut is None else str(ending.cut),
+        "cut_equals_skipped": _equal(ending.checks),
+    }
+
+
+def _rows(ending: Ending, t: Translate, lang: Lang) -> list[tuple[str, str]]:
+    found, choice = ending.recommendations, ending.choice
+    rows = []
+    if choice is None:
+        rows.append((t("Recommended:"), choice_line(None, found, lang=lang)))
+    else:
+        one = choice.combination
+        removed = t("remove {number} of {total} blocks: {blocks} ({why})")
+        text = removed.format(
+            number=len(one.removal),
+            total=found.num_blocks,
+            blocks=blocks(one.removal),
+            why=_why(choice, t),
+        )
+        rows.append((t("Recommended:"), text))
+        rows.append((t("It costs:"), evidence(one, found.num_datasets, lang=lang)))
+    if ending.speedup is not None:
+        rows.append((t("Speed:"), _speed(ending.speedup, t)))
+    if ending.parameters is not None:
+        stay, whole = ending.parameters
+        text = t("{stay} of {whole} stay ({share} %)")
+        text = text.format(stay=f"{stay:,}", whole=f"{whole:,}", share=percent(stay / whole, 1))
+        rows.append((t("Parameters:"), text))
+    if ending.page is not None:
+        rows.append((t("Report:"), str(ending.page)))
+    if ending.cut is not None:
+        rows.append((t("Smaller model:"), str(ending.cut)))
+    if ending.checks:
+        rows.append((t("Check:"), " ".join(check_lines(ending.checks, lang=lang))))
+    return rows
+
+
+def _speed(speed: Speedup, t: Translate) -> str:
+    text = t(
+        "{mean:.2f} times as fast (std {std:.2f} over {tasks} tasks, {low:.2f} to {high:.2f}; "
+        "{timed} samples of each timed one by one)"
+    )
+    return text.format(
+        mean=speed.mean,
+        std=speed.std,
+        tasks=speed.num_tasks,
+        low=speed.low,
+        high=speed.high,
+        timed=speed.num_timed,
+    )
+
+
+def _why(choice: Choice, t: Translate) -> str:
+    return {
+        "max_drop": t("meets the largest drop asked for"),
+        "speedup": t("meets the speed-up asked for"),
+        "params": t("meets the share of parameters asked for"),
+        "balanced": t("the balanced choice"),
+        "conservative": t("the conservative choice"),
+        "aggressive": t("the aggressive choice"),
+        "first": t("the best of the fewest blocks"),
+        "asked": t("the best of the number asked for"),
+    }[choice.rule]
+
+
+def _equal(checks: Sequence[CutCheck]) -> bool | None:
+    compared = [one.differing for one in checks if one.differing is not None]
+    return not any(compared) if compared else None
