@@ -1,0 +1,100 @@
+"""The one removal that is carried out: by a target, a level, or the best of the fewest blocks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from depthprune.analysis.analyse import analyse
+from depthprune.analysis.choice import choose, choose_number
+from depthprune.analysis.recommendations import Recommendations
+from depthprune.analysis.result_set import ResultSet
+from depthprune.analysis.speedup import mean_speedup
+from depthprune.report.documents.recommended import block_configs_value
+from tests.analysis import results as by_hand
+
+
+@pytest.fixture
+def results() -> ResultSet:
+    drops = {(0,): 0.05, (1,): 0.01, (2,): 0.02, (3,): 0.3, (1, 2): 0.03, (0, 1): 0.08}
+    drops |= {(0, 1, 2): 0.5}
+    return by_hand.results({one: (drop, drop) for one, drop in drops.items()}, num_blocks=4)
+
+
+@pytest.fixture
+def found(results: ResultSet) -> Recommendations:
+    return analyse(results).recommendations
+
+
+def without_levels(found: Recommendations, *names: str) -> Recommendations:
+    levels = [replace(one, combination=None) if one.name in names else one for one in found.levels]
+    return replace(found, levels=tuple(levels))
+
+
+def test_the_balanced_level_is_chosen_when_nothing_is_asked_for(found: Recommendations) -> None:
+    choice = choose(found)
+    assert choice is not None
+    balanced = next(one for one in found.levels if one.name == "balanced")
+    assert (choice.rule, choice.combination) == ("balanced", balanced.combination)
+
+
+def test_a_target_that_is_met_comes_first(results: ResultSet) -> None:
+    choice = choose(analyse(results, max_drop=0.02).recommendations)
+    assert choice is not None
+    assert (choice.rule, choice.combination.removal) == ("max_drop", (1,))
+
+
+def test_a_target_that_cannot_be_met_leaves_the_balanced_level(results: ResultSet) -> None:
+    choice = choose(analyse(results, speedup=100).recommendations)
+    assert choice is not None
+    assert choice.rule == "balanced"
+
+
+@pytest.mark.parametrize(
+    ("missing", "rule"),
+    [
+        (("balanced",), "conservative"),
+        (("balanced", "conservative"), "aggressive"),
+        (("balanced", "conservative", "aggressive"), "first"),
+    ],
+)
+def test_something_is_chosen_wherever_anything_is_ranked(
+    found: Recommendations, missing: tuple[str, ...], rule: str
+) -> None:
+    choice = choose(without_levels(found, *missing))
+    assert choice is not None
+    assert choice.rule == rule
+
+
+def test_nothing_is_chosen_where_nothing_is_ranked(results: ResultSet) -> None:
+    assert choose(analyse(results, min_drop=1).recommendations) is None
+
+
+def test_a_number_has_the_blocks_that_the_files_list_for_it(results: ResultSet) -> None:
+    analysis = analyse(results)
+    configs = block_configs_value(analysis)["block_configs"]
+    chosen = {
+        str(4 - number): list(choice.combination.removal)
+        for number in (1, 2, 3)
+        if (choice := choose_number(analysis.recommendations, number)) is not None
+    }
+    assert chosen == {n: one["removed_block_indices"] for n, one in configs.items()}
+    assert choose_number(analysis.recommendations, 4) is None
+
+
+def point(removal: tuple[int, ...], speedup: float | None, timed: int = 3) -> SimpleNamespace:
+    times = SimpleNamespace(total=SimpleNamespace(count=timed))
+    return SimpleNamespace(removal=removal, speedup=speedup, times=times)
+
+
+def test_a_speedup_is_the_mean_over_the_tasks_with_its_spread() -> None:
+    found = mean_speedup([point((1,), 1.1), point((1,), 1.3, timed=2), point((2,), 9)], (1,))  # type: ignore[list-item]
+    assert found is not None
+    assert (found.mean, found.std) == (pytest.approx(1.2), pytest.approx(0.1))
+    assert (found.low, found.high, found.num_tasks, found.num_timed) == (1.1, 1.3, 2, 2)
+
+
+def test_there_is_no_speedup_of_what_was_not_timed() -> None:
+    assert mean_speedup([point((1,), None)], (1,)) is None  # type: ignore[list-item]
