@@ -113,6 +113,7 @@ def test_the_number_of_blocks_to_cut_may_be_said(program: Program, tmp_path: Pat
     refused = program("run", path, "--output", tmp_path / "other")
     assert refused.code == 2
     assert "the output exists already" in refused.err
+    assert "`overwrite: true`" in refused.err
     assert not (tmp_path / "other").exists()
 
 
@@ -121,7 +122,7 @@ def test_the_number_of_blocks_to_cut_may_be_said(program: Program, tmp_path: Pat
     [
         ("cut: {removed: 3}\n", ("no more than 2", "line 13, cut.removed")),
         ("cut: {max_shard_size: big}\n", ("'big' is not a size", "line 13, cut.max_shard_size")),
-        ("cut: {output: .}\n", ("the output exists already",)),
+        ("cut: {output: .}\n", ("would take the place of the study", "line 13, cut.output")),
         ("sweep: {num_active_blocks: [13]}\n", ("13 active blocks", "from 14 to 16", "line 13")),
         (
             "cut:\nevaluate: {metrics: ppl, ppl_texts: nowhere}\n",

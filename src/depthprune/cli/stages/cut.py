@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -82,8 +83,15 @@ def check_cut(study: StudyFile, section: CutSection, ready: ReadySearch) -> None
     else:
         count = None if section.removed == "recommended" else section.removed
         known = _known_cut(output, ready.model.loaded.fingerprint, options.part)
+        if request.folder.resolve().is_relative_to(output.resolve()):
+            raise FileError(
+                "the smaller model would take the place of the study",
+                where=study.place(("cut", "output")),
+                mend="choose another folder",
+            )
         if known is None or (count is not None and len(known) != count):
-            check_output(source, output, overwrite=section.overwrite)
+            with _in_the_file():
+                check_output(source, output, overwrite=section.overwrite)
         check_can_make(output)
     weights = sum(path.stat().st_size for path in weight_files(source))
     # The least that may be left: whole blocks only, and everything else stays.
@@ -124,7 +132,7 @@ def cut(
         result = None
         parts: list[RenderableType] = [t("The smaller model"), "", *plan_parts(plan, lang=lang)]
         if known != removal:
-            with progress(f"writing {output.name}", plan.bytes_after) as bar:
+            with progress(f"writing {output.name}", plan.bytes_after) as bar, _in_the_file():
                 result = execute_cut(
                     plan,
                     output,
@@ -157,6 +165,16 @@ def cut(
         value = plan_value(plan) | closing_value(output, result, verified)
         transcript.tell(parts, {"cut": value}, closing=closing)
     return Cut(output, loader_name(plan.config), verified)
+
+
+@contextmanager
+def _in_the_file() -> Iterator[None]:
+    """Let errors speak of the study file's field where they speak of the option."""
+    try:
+        yield
+    except FileError as error:
+        mend = error.mend and error.mend.replace("--overwrite", "`overwrite: true`")
+        raise FileError(error.what, where=error.where, mend=mend) from error
 
 
 def _known_cut(output: Path, fingerprint: str, part: str) -> Removal | None:
