@@ -236,3 +236,24 @@ def test_a_profile_alone_may_be_carried_out(program: Program, tmp_path: Path) ->
     value = value_of(program("run", study_file(tmp_path, text), "--json"))
     assert list(value) == ["profile", "analyze", "cut", "end"]
     assert len(value["cut"]["removed"]) == 1
+
+
+def test_a_number_that_nothing_ranked_has_is_an_error_that_names_the_field(
+    program: Program, tmp_path: Path
+) -> None:
+    text = STUDY + "analyze: {min_drop: 1}\ncut: {removed: 1}\n"
+    done = program("run", study_file(tmp_path, text))
+    assert done.code == 2
+    told = " ".join(done.err.split())
+    assert "analyze: no combination of 1 blocks is ranked" in told
+    assert "line 13, cut.removed" in told
+
+
+def test_metrics_of_the_smaller_model_are_measured_once(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "my.txt").write_text("what is in the picture? a red circle. " * 4)
+    text = STAGES + "cut:\nevaluate: {metrics: ppl, ppl_texts: my.txt}\n"
+    path = study_file(tmp_path, text)
+    first = value_of(program("run", path, "--json"))["evaluate"]["card"]
+    assert first["ppl"]
+    again = value_of(program("run", path, "--json"))["evaluate"]["card"]
+    assert again["ppl"] == first["ppl"]
