@@ -19,6 +19,7 @@ def card(
     weights: int = 1000,
     skipped: int = 0,
     peak: int | None = 5000,
+    device: str = "NVIDIA H100",
 ) -> dict[str, Any]:
     """Return the content of a file as `depthprune evaluate` writes it."""
     accuracies = {"piqa": 0.75, "boolq": 0.75} if accuracies is None else accuracies
@@ -31,6 +32,7 @@ def card(
             "fingerprint": "f",
             "architecture": "LlamaForCausalLM",
             "dtype": "float32",
+            "stack": "model.layers",
             "num_blocks": 16,
             "removed": list(removed),
             "num_active_blocks": 16 - len(removed),
@@ -60,6 +62,7 @@ def card(
                 "ms_per_step": 1000 / speed,
                 "prompt_tokens": 64,
                 "new_tokens": new_tokens,
+                "device": device,
             }
         },
         "memory": {

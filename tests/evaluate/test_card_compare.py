@@ -72,7 +72,22 @@ def test_a_cut_and_a_skipped_model_take_the_same_memory(tmp_path: Path) -> None:
 def test_other_conditions_are_told(tmp_path: Path) -> None:
     found = compare(tmp_path, card(), card(window=1024, n=50, new_tokens=32))
     unlike = {one.key[0] for one in found.rows if not one.is_alike}
-    assert unlike == {"ppl", "accuracy", "tokens_per_second", "ms_per_token"}
+    assert unlike == {"ppl", "accuracy", "average", "tokens_per_second", "ms_per_token"}
+
+
+def test_times_of_different_devices_do_not_compare(tmp_path: Path) -> None:
+    found = compare(tmp_path, card(), card(device="x86_64 cpu, 4 threads"))
+    unlike = {one.key[0] for one in found.rows if not one.is_alike}
+    assert unlike == {"tokens_per_second", "ms_per_token"}
+
+
+def test_an_average_of_what_does_not_compare_does_not_either(tmp_path: Path) -> None:
+    whole = card(accuracies={"piqa": 0.5, "boolq": 1.0})
+    fewer = card(accuracies={"piqa": 0.5, "boolq": 1.0})
+    fewer["zeroshot"]["tasks"]["boolq"]["n"] = 10
+    found = compare(tmp_path, whole, fewer)
+    assert row(found, "accuracy", "piqa").is_alike
+    assert not row(found, "average").is_alike
 
 
 def test_both_generations_of_old_files_are_read(tmp_path: Path) -> None:

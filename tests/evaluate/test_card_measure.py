@@ -23,7 +23,7 @@ from depthprune.base.removal import Removal
 from depthprune.blocks import find_stack
 from depthprune.blocks.models import LoadedModel
 from depthprune.evaluate.card import measure
-from depthprune.evaluate.card.card_file import check_card_path
+from depthprune.evaluate.card.card_file import CardFile, check_card_path
 from depthprune.evaluate.card.measure import (
     CardOptions,
     CardOutcome,
@@ -104,6 +104,7 @@ def test_everything_is_in_the_file(options: CardOptions, tmp_path: Path) -> None
         "fingerprint": "fingerprint",
         "architecture": "LlamaForCausalLM",
         "dtype": "float32",
+        "stack": "model.layers",
         "num_blocks": 4,
         "removed": [],
         "num_active_blocks": 4,
@@ -125,6 +126,7 @@ def test_everything_is_in_the_file(options: CardOptions, tmp_path: Path) -> None
     assert set(card["speed"]) == set(card["memory"]) == {"batch_size_1", "batch_size_4"}
     assert card["speed"]["batch_size_4"]["tokens_per_second"] > 0
     assert len(card["speed"]["batch_size_4"]["seconds"]) == 2
+    assert card["speed"]["batch_size_4"]["device"] == card["config"]["device_name"]
     weights = sum(tensor.nbytes for tensor in loaded.model.parameters())
     assert card["memory"]["batch_size_1"]["weights_bytes"] >= weights
     assert card["memory"]["batch_size_1"]["skipped_bytes"] == 0
@@ -287,6 +289,14 @@ def test_without_blocks_it_says_so(options: CardOptions, tmp_path: Path) -> None
     whole = run(llama(), replace(asked, removal=()), path, overwrite=True).card
     before = one["weights_bytes"] + one["skipped_bytes"]
     assert whole["memory"]["batch_size_1"]["weights_bytes"] == before
+
+
+def test_the_same_numbers_of_another_stack_are_other_blocks(tmp_path: Path) -> None:
+    text = {"fingerprint": "f", "stack": "model.layers", "removed": [1], "dtype": "float32"}
+    CardFile(tmp_path / "c.json", text, overwrite=False).write()
+    CardFile(tmp_path / "c.json", text, overwrite=False)
+    with pytest.raises(FileError, match="of other blocks"):
+        CardFile(tmp_path / "c.json", text | {"stack": "vision.layers"}, overwrite=False)
 
 
 def test_a_window_beyond_the_positions_is_bounded_and_said(

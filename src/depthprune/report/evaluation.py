@@ -71,7 +71,7 @@ def comparison_markdown(comparison: Comparison, *, lang: Lang = "en") -> str:
         lines.append(
             t(
                 "* measured under different conditions (text, windows, samples, metric, length of "
-                "the texts, or kind of memory): not comparable."
+                "the texts, device, or kind of memory): not comparable."
             )
         )
     return "\n".join(lines) + "\n"

@@ -19,7 +19,7 @@ Part = tuple[str, ...]
 Card = dict[str, Any]
 """The content of the file, see docs/evaluate.md."""
 
-SAME_MODEL = ("fingerprint", "removed", "dtype")
+SAME_MODEL = ("fingerprint", "stack", "removed", "dtype")
 """Fields of `model_info` that must agree for a file to be gone on with."""
 
 

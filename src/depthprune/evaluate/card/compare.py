@@ -33,7 +33,7 @@ class EvaluationFile:
         removed: blocks that were skipped.
         values: what was measured.
         conditions: of values that mean something under equal conditions only: windows of a text,
-            number of documents, length of what was generated.
+            number of documents, length of what was generated, device.
     """
 
     path: Path
@@ -122,7 +122,8 @@ def compare_evaluations(files: Sequence[EvaluationFile]) -> Comparison:
     ]
     if common:
         means = [fsum(file.values["accuracy", name] for name in common) for file in files]
-        average = _row(("average", ""), [total / len(common) for total in means], alike=True)
+        alike = all(_is_alike(("accuracy", name), files) for name in common)
+        average = _row(("average", ""), [total / len(common) for total in means], alike)
         last = max(place for place, row in enumerate(rows) if row.key[0] == "accuracy")
         rows.insert(last + 1, average)
     return Comparison(tuple(files), tuple(rows), common)
@@ -204,8 +205,9 @@ def _read_card(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
     for name, entry in _objects(content, "speed"):
         batch = name.removeprefix("batch_size_")
         length = f"{entry.get('prompt_tokens')}+{entry.get('new_tokens')}"
-        found.add("tokens_per_second", batch, entry.get("tokens_per_second"), length)
-        found.add("ms_per_token", batch, entry.get("ms_per_token"), length)
+        timed = f"{length} on {entry.get('device')}"
+        found.add("tokens_per_second", batch, entry.get("tokens_per_second"), timed)
+        found.add("ms_per_token", batch, entry.get("ms_per_token"), timed)
     for name, entry in _objects(content, "memory"):
         batch, peak = name.removeprefix("batch_size_"), entry.get("peak_bytes")
         found.add("weights_bytes", "", entry.get("weights_bytes"))

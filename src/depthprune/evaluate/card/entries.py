@@ -24,6 +24,7 @@ def info_value(info: ModelInfo) -> dict[str, Any]:
         "fingerprint": info.fingerprint,
         "architecture": info.architecture,
         "dtype": info.dtype,
+        "stack": info.stack,
         "num_blocks": info.num_blocks,
         "removed": list(info.removed),
         "num_active_blocks": len(info.active),
@@ -60,7 +61,7 @@ def accuracy_value(found: TaskAccuracy) -> dict[str, Any]:
     }
 
 
-def speed_value(speed: Speed, options: SpeedOptions) -> dict[str, Any]:
+def speed_value(speed: Speed, options: SpeedOptions, device: str) -> dict[str, Any]:
     """Return what the file says of a timed batch size."""
     return {
         "tokens_per_second": speed.tokens_per_second,
@@ -73,6 +74,7 @@ def speed_value(speed: Speed, options: SpeedOptions) -> dict[str, Any]:
         "repeats": options.repeats,
         "warmup": options.warmup,
         "seconds": list(speed.seconds),
+        "device": device,
     }
 
 

@@ -283,7 +283,8 @@ def _measure_speed(run: _Run, batch_size: int, part: Part, step: _Step) -> bool:
         return False
     with skip(run.loaded.model, run.options.removal, run.stack):
         speed = measure_speed(run.loaded, batch_size, run.options.speed, on_progress=step.advance)
-    run.file.store(part, speed_value(speed, run.options.speed), fingerprint)
+    entry = speed_value(speed, run.options.speed, device_name(run.loaded))
+    run.file.store(part, entry, fingerprint)
     return True
 
 

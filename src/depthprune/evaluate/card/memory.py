@@ -23,7 +23,7 @@ class Peak:
 
     Attributes:
         num_bytes: None where this machine does not tell.
-        what: what was counted: `allocated on the GPU` or `resident set of the process`.
+        what: what was counted: `allocated on GPUs` or `resident set of the process`.
     """
 
     num_bytes: int | None

@@ -36,7 +36,8 @@ class ModelInfo:
         fingerprint: of its checkpoint, the whole one also where blocks are skipped.
         architecture: its class.
         dtype: of the weights in memory.
-        num_blocks: of the checkpoint.
+        stack: of the blocks, as a path in the model.
+        num_blocks: of the stack in the checkpoint.
         removed: the blocks that are skipped.
         parameters: without those of skipped blocks; tied weights count once.
         module_parameters: the same by kind of module, see `KINDS`.
@@ -46,6 +47,7 @@ class ModelInfo:
     fingerprint: str
     architecture: str
     dtype: str
+    stack: str
     num_blocks: int
     removed: Removal
     parameters: int
@@ -67,6 +69,7 @@ def model_info(
         fingerprint=loaded.fingerprint,
         architecture=type(loaded.model).__name__,
         dtype=str(loaded.model.dtype).removeprefix("torch."),
+        stack=stack.path,
         num_blocks=stack.num_blocks,
         removed=removal,
         parameters=sum(by_kind.values()),
