@@ -7,7 +7,9 @@ which the system takes back when the maker dies: so the next run knows what is l
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -87,6 +89,8 @@ def new_folder(output: Path, *, overwrite: bool) -> Iterator[Path]:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         clear_leftovers(output)
+        if not overwrite and output.is_dir() and any(output.iterdir()):
+            raise FileExistsError(errno.EEXIST, "the output exists already")  # it came back
         place, lock = _make(output)
     except OSError as error:
         _remove_empty(missing)
@@ -118,12 +122,15 @@ def clear_leftovers(output: Path) -> tuple[Path, ...]:
     A folder that was about to be replaced goes back to its place when nothing has taken it.
     """
     cleared = []
+    start = f".{output.name}.depthprune-"
     for leftover in sorted(output.parent.glob(f".{_escaped(output.name)}.depthprune-*")):
+        if not re.fullmatch(rf"({_NEW}|{_OLD})\w+", leftover.name[len(start) :]):
+            continue
         lock = _try_lock(leftover)
         if lock is None:
             continue
         try:
-            old = leftover.name.startswith(f".{output.name}.depthprune-{_OLD}")
+            old = leftover.name.startswith(f"{start}{_OLD}")
             if old and not output.exists():
                 leftover.rename(output)
             else:
@@ -138,14 +145,19 @@ def _make(output: Path) -> tuple[Path, int]:
     while True:
         made = tempfile.mkdtemp(prefix=f".{output.name}.depthprune-{_NEW}", dir=output.parent)
         place = Path(made)
-        lock = _try_lock(place)
+        lock = _try_lock(place, needed=False)
         # Between the two lines another run may have taken it for a leftover.
         if lock is not None and place.exists():
             return place, lock
 
 
-def _try_lock(folder: Path) -> int | None:
-    """Return a lock on a folder, or None when another process holds it or it is gone."""
+def _try_lock(folder: Path, *, needed: bool = True) -> int | None:
+    """Return a lock on a folder, or None when another process holds it or it is gone.
+
+    Args:
+        folder: to be locked.
+        needed: give None also where the file system knows no locks, as some of clusters do.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
@@ -154,7 +166,9 @@ def _try_lock(folder: Path) -> int | None:
         import fcntl
 
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
+        if not needed and not isinstance(error, BlockingIOError):
+            return descriptor
         os.close(descriptor)
         return None
     return descriptor
@@ -172,7 +186,9 @@ def _put(place: Path, output: Path, *, overwrite: bool) -> None:
     except OSError:
         old.rename(output)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    # By its new name, no later run takes what is left of it for a whole folder.
+    old.rename(place)
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:
