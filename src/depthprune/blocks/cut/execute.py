@@ -107,8 +107,9 @@ def _copy_file(source: Path, target: Path) -> None:
 
 
 def _write_text(path: Path, text: str, mode: int) -> None:
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
+    with path.open("xb") as file:
+        # Half a surrogate pair is no UTF-8; as a JSON escape it is kept.
+        file.write(text.encode("utf-8", "backslashreplace"))
         file.flush()
         os.fsync(file.fileno())
     path.chmod(mode)

@@ -85,6 +85,13 @@ def change_keys(
             else:
                 dropped.append(key)
     _check_complete(seen, num_blocks)
+    if len(set(new_names.values())) < len(new_names):
+        names = list(new_names.values())
+        raise ModelError(
+            "two tensors of the smaller checkpoint would have the same name",
+            where=next(name for name in names if names.count(name) > 1),
+            mend="save the model anew with transformers, then cut it",
+        )
     return KeyChanges(new_names, tuple(dropped), tuple(extra))
 
 

@@ -221,6 +221,12 @@ def _from_table(
     plain = find_plain(config, tensors)
     if plain is None:
         return None
+    if plain.num_blocks > len(tensors):  # a number that only a broken file can say
+        raise ModelError(
+            f"config.json counts {plain.num_blocks} blocks, but there are {len(tensors)} tensors",
+            where=plain.config_path,
+            mend="check that config.json and the weights belong together",
+        )
     check_removal(removal, plain.num_blocks)
     path = plain.numberings[0].prefix.rstrip(".")
     return ProbedStack(

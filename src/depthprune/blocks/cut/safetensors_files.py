@@ -90,7 +90,9 @@ def read_safetensors(path: Path) -> dict[str, FileTensor]:
     except OSError as error:
         raise FileError(f"cannot read: {error.strerror or error}", where=str(path)) from error
     try:
-        entries = json.loads(header)
+        # Given bytes, json would take other encodings too, and halves of characters.
+        entries = json.loads(header.decode("utf-8"))
+        metadata = entries.get("__metadata__") or {}
         tensors = [
             _tensor(path, name, entry, 8 + length)
             for name, entry in entries.items()
@@ -98,6 +100,13 @@ def read_safetensors(path: Path) -> dict[str, FileTensor]:
         ]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, f"bad header ({error})") from error
+    if "tensor_names" in metadata:
+        raise ModelError(
+            f"{path.name} describes its tensors in its metadata, as torchao does: their new names "
+            "would not be found there",
+            where=str(path),
+            mend="cut the model before it is quantised",
+        )
     tensors.sort(key=lambda tensor: (tensor.start, tensor.length))
     end = 8 + length
     for tensor in tensors:
@@ -128,6 +137,7 @@ def make_header(tensors: Iterable[tuple[str, str, tuple[int, ...]]]) -> bytes:
 
 
 def _tensor(path: Path, name: str, entry: dict[str, Any], data: int) -> FileTensor:
+    name.encode()  # half a character has no bytes, and could not be written
     dtype, shape = entry["dtype"], tuple(entry["shape"])
     first, end = entry["data_offsets"]
     if dtype not in DTYPE_BITS:
