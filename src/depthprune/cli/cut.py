@@ -7,6 +7,7 @@ only where it is needed.
 from __future__ import annotations
 
 import json as json_module
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,7 +235,7 @@ def cut(
                 overwrite=overwrite,
                 on_bytes=bar.advance,
                 drops=drops,
-                command=cut_command(model, plan, output, max_shard_size),
+                command=cut_command(model, plan, output, max_shard_size, revision),
                 extra_files=others,
             )
         if verify:
@@ -360,12 +361,15 @@ def _dtype(plan: CutPlan) -> str | None:
     return dtype if isinstance(dtype, str) else None
 
 
-def cut_command(model: str, plan: CutPlan, output: Path, max_shard_size: str) -> str:
+def cut_command(
+    model: str, plan: CutPlan, output: Path, max_shard_size: str, revision: str | None = None
+) -> str:
     """Return the command line that makes the cut again."""
-    words = ["depthprune cut", model, "--remove", format_removal(plan.removal, ",")]
+    words = [model, "--remove", format_removal(plan.removal, ",")]
     words += ["--stack", plan.part] if plan.part != "text" else []
     words += ["--max_shard_size", max_shard_size] if max_shard_size != "5GB" else []
-    return " ".join([*words, "--output", output.name])
+    words += ["--revision", revision] if revision is not None else []
+    return f"depthprune cut {shlex.join([*words, '--output', output.name])}"
 
 
 def _blocks(given: Sequence[str], option: str) -> Removal:

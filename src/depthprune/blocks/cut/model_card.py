@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,8 +54,8 @@ def model_card(plan: CutPlan, drops: Sequence[MeasuredDrop], command: str | None
     parts = [
         _front_matter(plan),
         f"# {_title(plan)}",
-        f"{plan.name} without {_count(plan.removal)} {removed} of its {plan.num_blocks} transformer"
-        f" blocks ({_part(plan)}, counted from 0): {len(plan.kept)} blocks are left, "
+        f"{_name(plan)} without {_count(plan.removal)} {removed} of its {plan.num_blocks} "
+        f"transformer blocks ({_part(plan)}, counted from 0): {len(plan.kept)} blocks are left, "
         f"{_size(plan.bytes_after)} instead of {_size(plan.bytes_before)} ({saved:.1%} less). All "
         "other weights are those of the source, byte by byte; nothing was trained.",
         _changes(plan),
@@ -67,24 +68,38 @@ def model_card(plan: CutPlan, drops: Sequence[MeasuredDrop], command: str | None
 
 def _front_matter(plan: CutPlan) -> str:
     # The hub wants a name that it knows; a folder's name may be anybody's.
-    base = [f"base_model: {plan.name}"] if plan.name.count("/") == 1 else []
+    known = re.fullmatch(r"[\w.-]+/[\w.-]+", plan.name)
+    base = [f"base_model: {plan.name}"] if known else []
     return "\n".join(["---", *base, *_inherited(plan), "tags:", "- depthprune", "- pruned", "---"])
 
 
 def _inherited(plan: CutPlan) -> list[str]:
-    """Return the licence, language and kind that the card of the source states, on single lines."""
+    """Return the licence and kind that the card of the source states, on single lines."""
+    import yaml
+
     card = plan.source / "README.md"
     try:
         text = card.read_text(encoding="utf-8")[:20000] if card.is_file() else ""
     except (OSError, UnicodeDecodeError):
         return []
     match = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
-    names = "license|license_name|license_link|pipeline_tag|library_name"
-    return re.findall(rf"^(?:{names}): [^\n]+$", match[1], re.MULTILINE) if match else []
+    try:
+        stated = yaml.safe_load(match[1]) if match else None
+    except (yaml.YAMLError, ValueError, RecursionError):  # it may be anything
+        return []
+    names = ("license", "license_name", "license_link", "pipeline_tag", "library_name")
+    values = stated if isinstance(stated, dict) else {}
+    kept = {name: values[name] for name in names if isinstance(values.get(name), str)}
+    text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=10**6) if kept else ""
+    return text.splitlines()
+
+
+def _name(plan: CutPlan) -> str:
+    return " ".join(plan.name.split())
 
 
 def _title(plan: CutPlan) -> str:
-    return f"{plan.name.rpartition('/')[2]} with {len(plan.kept)} of {plan.num_blocks} blocks"
+    return f"{_name(plan).rpartition('/')[2]} with {len(plan.kept)} of {plan.num_blocks} blocks"
 
 
 def _changes(plan: CutPlan) -> str:
@@ -136,9 +151,8 @@ def _loading(plan: CutPlan) -> str:
 
 
 def _reproducing(plan: CutPlan, command: str | None) -> str:
-    made = command or (
-        f"depthprune cut {plan.name} --remove {format_removal(plan.removal, ',')} --output DIR"
-    )
+    blocks = format_removal(plan.removal, ",")
+    made = command or (f"depthprune cut {shlex.quote(_name(plan))} --remove {blocks} --output DIR")
     return (
         f"## How to make it again\n\n```bash\n{made}\n```\n\n"
         "`depthprune.json` has the fingerprint of the source and the original index of every block."

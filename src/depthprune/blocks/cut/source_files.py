@@ -11,9 +11,10 @@ from typing import Literal
 from depthprune.base.errors import FileError, ModelError
 from depthprune.base.files import read_json
 from depthprune.blocks.checkpoint import weight_files
+from depthprune.blocks.cut.also import FILE_NAMES
 from depthprune.blocks.cut.configuration import QUANTIZATION_FILES
 from depthprune.blocks.cut.safetensors_files import read_safetensors
-from depthprune.blocks.cut.shards import INDEX_NAME
+from depthprune.blocks.cut.shards import INDEX_NAME, SINGLE_NAME
 from depthprune.blocks.cut.stored import StoredTensor
 
 Reason = Literal[
@@ -26,7 +27,10 @@ _WEIGHT_SUFFIXES = (
     ".onnx_data", ".pb", ".tflite", ".ot", ".npz", ".mlmodel", ".nemo", ".distcp", ".tar", ".zip",
     ".gz", ".pkl", ".pickle",
 )  # fmt: skip
-_WRITTEN_ANEW = frozenset({"config.json", "README.md", "depthprune.json", *QUANTIZATION_FILES})
+# Those for other tools say what an earlier cut removed from another model.
+_WRITTEN_ANEW = frozenset(
+    {"config.json", "README.md", "depthprune.json", *QUANTIZATION_FILES, *FILE_NAMES.values()}
+)
 _MOST_BYTES = 200 * 10**6
 
 
@@ -61,7 +65,8 @@ def read_tensors(folder: Path) -> dict[str, StoredTensor]:
         FileError: a file cannot be read.
     """
     tensors: dict[str, StoredTensor] = {}
-    for path in weight_files(folder):
+    paths = weight_files(folder)
+    for path in paths:
         found: dict[str, StoredTensor]
         if path.suffix == ".safetensors":
             found = dict(read_safetensors(path))
@@ -71,7 +76,7 @@ def read_tensors(folder: Path) -> dict[str, StoredTensor]:
             found = read_pickled(path)
         tensors |= found
     for index in (folder / INDEX_NAME, folder / "pytorch_model.bin.index.json"):
-        if index.is_file():
+        if index.is_file() and paths[0].name not in (SINGLE_NAME, "pytorch_model.bin"):
             _check_index(index, tensors)
             break
     if not tensors:
