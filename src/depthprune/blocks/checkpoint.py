@@ -49,12 +49,12 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     Raises:
         ModelError: it has none, its index is broken, or names a file that is not in the folder.
     """
-    for index in _INDEXES:
-        if (folder / index).is_file():
-            return tuple(_indexed_file(folder, index, name) for name in _file_names(folder / index))
-    for name in _SINGLE_FILES:
+    # In the order in which transformers looks for them.
+    for name, index in zip(_SINGLE_FILES, _INDEXES, strict=True):
         if (folder / name).is_file():
             return (folder / name,)
+        if (folder / index).is_file():
+            return tuple(_indexed_file(folder, index, file) for file in _file_names(folder / index))
     raise ModelError(
         "the checkpoint has no weights",
         where=str(folder),
