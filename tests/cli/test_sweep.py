@@ -240,6 +240,7 @@ def test_the_unpruned_model_alone_needs_no_recommendation(sweep: Sweep, tmp_path
     [
         (("--num_active_blocks", 17, "--block_configs", "CONFIGS"), "17 blocks cannot stay"),
         (("--num_active_blocks", 0, "--block_configs", "CONFIGS"), "0 blocks cannot stay"),
+        (("--num_active_blocks", 17), "17 blocks cannot stay"),
         (("--num_active_blocks", 13, "--block_configs", "CONFIGS"), "no configuration of 13"),
         (("--num_active_blocks", 14), "nothing says which blocks stay"),
         ((), "nothing says which blocks stay"),
@@ -303,20 +304,25 @@ def test_finished_tasks_are_kept_when_one_has_no_data(program: Program, tmp_path
 def test_a_preset_fills_what_is_not_given() -> None:
     preset = TimeFlags(profile="a100")
     assert preset.run(ModelFlags()) == ModelFlags(device="cuda", batch_size=32)
-    assert preset.memory() == 38
+    assert preset.memory(ModelFlags()) == 38
     given = ModelFlags(device="cuda:1", batch_size=5)
     assert preset.run(given) == given
-    assert TimeFlags(profile="a100", max_memory=20).memory() == 20
+    assert preset.memory(given) == 38
+    assert TimeFlags(profile="a100", max_memory=20).memory(given) == 20
+
+
+def test_the_gpu_memory_of_a_preset_limits_no_cpu() -> None:
+    assert TimeFlags(profile="h100").memory(ModelFlags(device="cpu")) is None
 
 
 def test_without_a_preset_nothing_is_changed() -> None:
     assert TimeFlags().run(ModelFlags(batch_size=3)) == ModelFlags(batch_size=3)
-    assert TimeFlags(profile="cpu").memory() is None
+    assert TimeFlags(profile="cpu").memory(ModelFlags()) is None
 
 
 def test_no_memory_is_no_limit() -> None:
     with pytest.raises(DepthpruneError, match="no amount"):
-        TimeFlags(max_memory=float("nan")).memory()
+        TimeFlags(max_memory=float("nan")).memory(ModelFlags())
 
 
 def test_without_matplotlib_only_the_figure_is_missing(

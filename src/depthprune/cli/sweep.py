@@ -78,14 +78,17 @@ class TimeFlags:
     max_memory: Annotated[float | None, Parameter(group=_TIMES)] = None
     """GiB of each GPU that may be used; batches that need more are halved."""
 
-    def memory(self) -> float | None:
-        """Return the GiB of each GPU that may be used; None for all.
+    def memory(self, given: ModelFlags) -> float | None:
+        """Return the GiB of each GPU that may be used; None for all, and on what is no GPU.
 
         Raises:
             DepthpruneError: it is no amount.
         """
         if self.max_memory is None:
-            return None if self.profile is None else PRESETS[self.profile].max_memory
+            device = self.run(given).device
+            # A preset's memory is that of its device: `--device cpu` wins over both.
+            is_gpu = device == "auto" or device.startswith("cuda")
+            return PRESETS[self.profile].max_memory if self.profile and is_gpu else None
         if not (isfinite(self.max_memory) and self.max_memory > 0):
             raise DepthpruneError(
                 f"{self.max_memory} GiB is no amount of memory",
@@ -262,13 +265,12 @@ def _request(
         seed=data.seed,
         latency=LatencyOptions(times.latency_samples, times.warmup, times.latency_tokens),
         remeasure_latency=times.remeasure_latency,
-        max_memory=times.memory(),
+        max_memory=times.memory(run),
     )
 
 
 def report_value(report: SweepReport) -> dict[str, Any]:
     """Return how much was measured now, as plain JSON data."""
-    """Return what one run did as plain JSON data."""
     return {
         "measured": report.measured,
         "reused": report.reused,

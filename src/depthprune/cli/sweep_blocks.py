@@ -27,6 +27,7 @@ from depthprune.cli.options import block_set
 from depthprune.importance.score_files import ScoreFile, find_scores
 from depthprune.search.configurations import (
     Configuration,
+    check_counts,
     choose_configurations,
     configurations_from_scores,
     read_configurations,
@@ -92,6 +93,9 @@ class BlockSource:
             DepthpruneError: what was given does not fit the model, or holds no answer.
         """
         counts = self.flags.num_active_blocks
+        if counts:
+            # What no source can answer is told before what this one lacks.
+            check_counts(counts, model.num_blocks)
         if self.scores is not None:
             return configurations_from_scores(self.scores, counts, self.protected, model)
         file = self.flags.recommendation or self.flags.block_configs
