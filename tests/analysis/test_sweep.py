@@ -69,6 +69,20 @@ def test_a_drop_has_the_paired_bootstrap_interval() -> None:
     assert found.drop_interval == interval(draws)
 
 
+def test_an_accuracy_of_nothing_has_no_sign() -> None:
+    found = point(measured((1,), (0, 0, 0, 0))).accuracy_interval
+    assert [str(found.low), str(found.high)] == ["0.0", "0.0"]
+
+
+def test_what_was_timed_in_another_run_has_no_paired_interval() -> None:
+    unpruned, other = point(measured((), (1, 1, 0, 1))), point(measured((1,), (1, 0, 0, 1)))
+    together = compare_points([unpruned, other])[1]
+    apart = compare_points([unpruned, replace(other, timed_at="2027-01-01T00:00:00+00:00")])[1]
+    assert together.speedup == apart.speedup
+    assert together.speedup_interval is not None
+    assert apart.speedup_interval is None
+
+
 def test_an_accuracy_has_the_percentiles_of_its_resampled_mean() -> None:
     scores = (1, 0, 0, 1, 1, 0, 1, 1)
     found = point(measured((1,), scores, baseline=scores))

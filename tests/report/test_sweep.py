@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from depthprune.analysis.sweep import compare_points
 from depthprune.base.errors import LayoutError, TaskError
 from depthprune.base.files import write_json
 from depthprune.report.documents.sweep import (
@@ -157,6 +159,13 @@ def test_a_number_without_recommendation_is_told() -> None:
 
 def test_without_the_unpruned_model_it_is_said_how_to_get_a_speed_up() -> None:
     assert "add 4 to --num_active_blocks" in text_of(point(measured((1,), (1, 0, 0, 1))))
+
+
+def test_a_speed_up_between_two_runs_says_so() -> None:
+    unpruned, *others = task_points()
+    apart = compare_points([unpruned, *(replace(one, timed_at="2027-01-01") for one in others)])
+    assert "Timed in another run" in text_of(*apart)
+    assert "Timed in another run" not in text_of(*task_points())
 
 
 def test_stages_that_there_are_not_are_dashes() -> None:

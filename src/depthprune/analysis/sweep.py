@@ -74,9 +74,10 @@ class SweepPoint:
         parameters, active_parameters: of the whole model and of what stays; None where unknown.
         speedup: mean total time of the unpruned model in this sweep over this one's; None without.
         speedup_interval: its paired bootstrap interval over the timed samples; None likewise, and
-            where other samples were timed.
+            where other samples were timed, or in another run.
         dominated: whether another configuration of the task is at least as accurate and as fast,
             and better in one of the two.
+        timed_at: when its run was timed; configurations of one run took turns.
     """
 
     split: SplitRecord
@@ -100,6 +101,7 @@ class SweepPoint:
     speedup: float | None = None
     speedup_interval: Interval | None = None
     dominated: bool = False
+    timed_at: str = ""
 
     @property
     def num_active(self) -> int:
@@ -161,8 +163,8 @@ def sweep_point(
         raise ValueError("a measurement without scores has no interval")
     scores = measurement.scores
     drops = bootstrap_drops(baseline.scores, scores[None], seed=seed)[0]
-    # A drop from nothing is minus the accuracy: the same draws, with the sign turned.
-    accuracies = -bootstrap_drops(np.zeros(len(scores)), scores[None], seed=seed)[0]
+    # A drop from nothing is minus the accuracy: the same draws, with the sign turned (and no -0.0).
+    accuracies = 0.0 - bootstrap_drops(np.zeros(len(scores)), scores[None], seed=seed)[0]
     seconds = sum(one.total for one in latency.samples) / 1000
     tokens = sum(one.new_tokens for one in latency.samples)
     return SweepPoint(
@@ -184,6 +186,7 @@ def sweep_point(
         removed_bytes=latency.removed_bytes,
         parameters=model.parameters,
         active_parameters=_active_parameters(model, measurement.removal),
+        timed_at=latency.measured_at,
     )
 
 
@@ -205,14 +208,15 @@ def compare_points(points: Sequence[SweepPoint]) -> list[SweepPoint]:
 def speedup_interval(
     unpruned: SweepPoint, point: SweepPoint, *, resamples: int = 2000, seed: int = 0
 ) -> Interval | None:
-    """Return the 95% interval of the ratio of mean times; None if the numbers of samples differ.
+    """Return the 95% interval of the ratio of mean times; None if they were not timed together.
 
     Percentiles of bootstrap resamples that draw the same samples for both (Efron and Tibshirani, An
     Introduction to the Bootstrap, 1993): they ran one after the other, so that what else the
     machine did is mostly in both.
     """
     count = len(point.totals)
-    if len(unpruned.totals) != count:
+    # Timed in different runs they took no turns: what the machine did is in one of them alone.
+    if len(unpruned.totals) != count or unpruned.timed_at != point.timed_at:
         return None
     generator = np.random.default_rng(seed)
     drawn = generator.multinomial(count, np.full(count, 1 / count), resamples)

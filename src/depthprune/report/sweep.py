@@ -149,6 +149,10 @@ def _notes(points: Sequence[SweepPoint], t: Translate) -> list[str]:
         lines.append(text.format(numbers=", ".join(map(str, unknown))))
     elif not other and any(one.removal for one in points):
         lines.append(t("The blocks removed are the recommended ones."))
+    apart = {o.num_active for o in points if o.speedup is not None and o.speedup_interval is None}
+    if apart:
+        text = t("Timed in another run than the unpruned model, so without interval: {numbers}.")
+        lines.append(text.format(numbers=", ".join(map(str, sorted(apart)))))
     peaks = [one for one in points if one.peak_memory is not None]
     if peaks:
         most = max(one.peak_memory or 0 for one in peaks)
