@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -380,3 +381,30 @@ def test_copying_needs_neither_torch_nor_much_memory(tmp_path: Path) -> None:
     heavy, _, megabytes = done.stdout.splitlines()[-1].rpartition(" ")
     assert heavy == "[]"
     assert int(megabytes) < 60
+
+
+def test_what_cannot_be_verified_is_not_written(program: Program, tmp_path: Path) -> None:
+    source = tmp_path / "whole"
+    source.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(MODEL_PATH / name, source)
+    out = tmp_path / "smaller"
+    done = program("cut", source, "--remove", "4", "--output", out, "--verify")
+    assert done.code == 2
+    assert "no usable" in done.err
+    assert not out.exists()
+
+
+def test_an_interruption_says_what_is_there(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from depthprune.blocks.cut import execute
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(execute, "write_shards", stop)
+    done = program("cut", "demo", "--remove", "4", "--output", tmp_path / "out")
+    assert done.code == 130
+    assert "was not written" in done.err
+    assert not list(tmp_path.iterdir())

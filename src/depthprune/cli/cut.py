@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json as json_module
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _WHICH = Group.create_ordered("Which blocks go (one of these)")
 _DEMO = "demo"
 
+INTERRUPTED = 130
 NOT_VERIFIED = 1
 """Exit code when --verify finds a difference; 2 is a mistake in what was asked."""
 
@@ -228,27 +230,29 @@ def cut(
         from depthprune.blocks.cut.execute import execute_cut
 
         assert output is not None
-        with progress(f"writing {output.name}", plan.bytes_after) as bar:
-            result = execute_cut(
-                plan,
-                output,
-                overwrite=overwrite,
-                on_bytes=bar.advance,
-                drops=drops,
-                command=cut_command(model, plan, output, max_shard_size, revision),
-                extra_files=others,
-            )
+        code = {"trust_remote_code": trust_remote_code, "quantized": plan.quantized}
         if verify:
-            from depthprune.blocks.cut.verify import verify_cut
+            from depthprune.blocks.cut.verify import compare_cut, skipped_logits
 
-            verified = verify_cut(
-                plan.source,
-                output,
-                plan.removal,
-                part=stack,
-                trust_remote_code=trust_remote_code,
-                quantized=plan.quantized,
-            )
+            check_output(plan.source, output, overwrite=overwrite)
+            skipped = skipped_logits(plan.source, plan.removal, part=stack, **code)
+        try:
+            with progress(f"writing {output.name}", plan.bytes_after) as bar:
+                result = execute_cut(
+                    plan,
+                    output,
+                    overwrite=overwrite,
+                    on_bytes=bar.advance,
+                    drops=drops,
+                    command=cut_command(model, plan, output, max_shard_size, revision),
+                    extra_files=others,
+                )
+        except KeyboardInterrupt:
+            told = t("interrupted; {path} was not written, and nothing is left of it")
+            print(f"\n{told.format(path=output)}", file=sys.stderr)
+            raise SystemExit(INTERRUPTED) from None
+        if verify:
+            verified = compare_cut(output, skipped, **code)
         parts += [
             t("For {tool}: {path}").format(tool=tool, path=output / FILE_NAMES[tool])
             for tool in also

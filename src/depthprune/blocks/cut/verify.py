@@ -43,6 +43,19 @@ class Verification:
         return self.difference <= TOLERANCE * max(1.0, self.largest)
 
 
+@dataclass(frozen=True, eq=False)
+class Skipped:
+    """What a whole model computes while blocks are skipped.
+
+    Attributes:
+        inputs: that it was given.
+        logits: (rows, positions, words) of each, float32.
+    """
+
+    inputs: tuple[dict[str, torch.Tensor], ...]
+    logits: tuple[torch.Tensor, ...]
+
+
 def verify_cut(
     source: Path,
     output: Path,
@@ -67,26 +80,53 @@ def verify_cut(
     Raises:
         ModelError: a model cannot be loaded, lacks weights, or gives logits of another shape.
     """
-    import torch
+    options = {"trust_remote_code": trust_remote_code, "quantized": quantized}
+    return compare_cut(output, skipped_logits(source, removal, part=part, **options), **options)
 
+
+def skipped_logits(
+    source: Path,
+    removal: Removal,
+    *,
+    part: str = "text",
+    trust_remote_code: bool = False,
+    quantized: bool = False,
+) -> Skipped:
+    """Return what the whole model computes while blocks are skipped; see `verify_cut`.
+
+    Nothing of the smaller one is needed: what cannot be verified is told before it is written.
+
+    Raises:
+        ModelError: the model cannot be loaded, or has no tokenizer.
+    """
     from depthprune.blocks.finding import find_stack
     from depthprune.blocks.models import load_model
     from depthprune.blocks.skipping import skip
 
-    options: dict[str, Any] = {
-        "dtype": "auto" if quantized else "float32",
-        "device": "auto" if quantized else "cpu",
-        "trust_remote_code": trust_remote_code,
-    }
-    whole = load_model(source, **options)
+    whole = load_model(source, **_options(trust_remote_code, quantized))
     inputs = _inputs(whole)
     with skip(whole.model, removal, find_stack(whole.model, part)):
-        expected = [_logits(whole, one) for one in inputs]
+        logits = [_logits(whole, one) for one in inputs]
     del whole
     gc.collect()
-    smaller = load_model(output, **options)
+    return Skipped(tuple(inputs), tuple(logits))
+
+
+def compare_cut(
+    output: Path, skipped: Skipped, *, trust_remote_code: bool = False, quantized: bool = False
+) -> Verification:
+    """Return how the smaller model compares with what `skipped_logits` returned.
+
+    Raises:
+        ModelError: it cannot be loaded, lacks weights, or gives logits of another shape.
+    """
+    import torch
+
+    from depthprune.blocks.models import load_model
+
+    smaller = load_model(output, **_options(trust_remote_code, quantized))
     difference = largest = 0.0
-    for one, logits in zip(inputs, expected, strict=True):
+    for one, logits in zip(skipped.inputs, skipped.logits, strict=True):
         found = _logits(smaller, one)
         if found.shape != logits.shape or not torch.isfinite(found).all():
             raise ModelError(
@@ -96,8 +136,16 @@ def verify_cut(
             )
         difference = max(difference, float((found - logits).abs().max()))
         largest = max(largest, float(logits.abs().max()))
-    images = any("pixel_values" in one for one in inputs)
-    return Verification(difference, largest, len(inputs), images)
+    images = any("pixel_values" in one for one in skipped.inputs)
+    return Verification(difference, largest, len(skipped.inputs), images)
+
+
+def _options(trust_remote_code: bool, quantized: bool) -> dict[str, Any]:
+    return {
+        "dtype": "auto" if quantized else "float32",
+        "device": "auto" if quantized else "cpu",
+        "trust_remote_code": trust_remote_code,
+    }
 
 
 def _logits(loaded: LoadedModel, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
