@@ -96,6 +96,17 @@ def test_an_accuracy_that_is_unknown_somewhere_is_unknown() -> None:
     assert math.isnan(found.accuracy)
 
 
+def test_the_order_of_the_datasets_changes_no_interval() -> None:
+    generator = np.random.default_rng(0)
+    sets = [
+        dataset(name, generator.random(40).tolist(), {(4,): generator.random(40).tolist()})
+        for name in ("a", "b")
+    ]
+    one, other = combine(sets)[0].interval, combine(sets[::-1])[0].interval
+    assert one is not None and other is not None
+    assert (one.low, one.high) == pytest.approx((other.low, other.high))
+
+
 def test_intervals_are_computed_only_where_asked_for() -> None:
     given = [dataset("okvqa", [1, 1, 0, 1], {(4,): [1, 0, 0, 1], (5,): [0, 0, 0, 1]})]
     bare = combine(given, intervals=False)

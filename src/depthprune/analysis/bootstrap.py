@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,6 +61,11 @@ def bootstrap_drops(
         counts = generator.multinomial(num_samples, chances, stop - start)
         drops[:, start:stop] = differences @ counts.T.astype(np.float64) / num_samples
     return drops
+
+
+def dataset_seed(dataset: str, seed: int) -> int:
+    """Return the seed of a dataset's draws: its own, and the same wherever the dataset stands."""
+    return seed + crc32(dataset.encode())
 
 
 def interval(draws: ArrayLike, level: float = 0.95) -> Interval:

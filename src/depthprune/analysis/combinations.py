@@ -9,7 +9,7 @@ from math import isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from depthprune.analysis.bootstrap import Interval, bootstrap_drops, interval
+from depthprune.analysis.bootstrap import Interval, bootstrap_drops, dataset_seed, interval
 from depthprune.analysis.dataset import DatasetMeasurements
 from depthprune.analysis.table import DropTable, drop_table
 from depthprune.base.drops import settled
@@ -131,8 +131,8 @@ def with_intervals(
 
     Args:
         combinations: of these datasets.
-        datasets: with per-sample scores, in the order they were combined in.
-        seed: of the draws; dataset number i draws with seed + i.
+        datasets: with per-sample scores.
+        seed: of the draws; every dataset draws by itself, whatever their order.
     """
     given = list(combinations)
     return [
@@ -146,6 +146,7 @@ def removal_draws(
     dataset: DatasetMeasurements, removals: Iterable[Removal], *, seed: int
 ) -> dict[Removal, NDArray[np.float64]]:
     """Return the bootstrap drops, shape (B,), of those `removals` that have per-sample scores."""
+    seed = dataset_seed(dataset.dataset, seed)
     baseline = dataset.baseline.scores
     if baseline is None or not len(baseline):
         return {}
@@ -191,9 +192,9 @@ def _with_intervals(
 ) -> list[Combination]:
     totals: dict[Removal, NDArray[np.float64]] = {}
     known = dict.fromkeys((one.removal for one in combinations), 0)
-    for index, dataset in enumerate(datasets):
+    for dataset in datasets:
         measured = [one.removal for one in combinations if dataset.dataset in one.drops]
-        for removal, draws in removal_draws(dataset, measured, seed=seed + index).items():
+        for removal, draws in removal_draws(dataset, measured, seed=seed).items():
             totals[removal] = totals[removal] + draws if removal in totals else draws
             known[removal] += 1
     return [

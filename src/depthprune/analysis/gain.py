@@ -9,7 +9,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from depthprune.analysis.bootstrap import Interval, bootstrap_drops, interval
+from depthprune.analysis.bootstrap import Interval, bootstrap_drops, dataset_seed, interval
 from depthprune.analysis.combinations import DatasetMeasurements
 from depthprune.base.drops import DECIMALS, settled
 from depthprune.base.errors import DepthpruneError
@@ -197,10 +197,11 @@ def _with_intervals(
         return list(gains)
     removals = [removal for pair in paired for removal in pair]
     draws = np.zeros((len(paired), resamples))
-    for index, (one, share) in enumerate(zip(datasets, shares, strict=True)):
+    for one, share in zip(datasets, shares, strict=True):
         rows = _scores(one, [(), *removals])
         assert rows is not None
-        drops = bootstrap_drops(rows[0], rows[1:], resamples=resamples, seed=seed + index)
+        own_seed = dataset_seed(one.dataset, seed)
+        drops = bootstrap_drops(rows[0], rows[1:], resamples=resamples, seed=own_seed)
         draws += share * (drops[0::2] - drops[1::2])
     intervals = {best: interval(row) for (_, best), row in zip(paired, draws, strict=True)}
     return [replace(gain, interval=intervals.get(gain.best)) for gain in gains]

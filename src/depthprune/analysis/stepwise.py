@@ -39,15 +39,15 @@ def stepwise_path(
 
     Args:
         independent: the rankings by number removed.
-        datasets: for the intervals and the n of the increments, in the order they were combined in.
+        datasets: for the intervals and the n of the increments.
         seed: of the bootstrap.
         intervals: False leaves the intervals out.
     """
     found, missing = _walk(independent)
     removals = [one.removal for one in found]
     draws = {
-        dataset.dataset: removal_draws(dataset, removals, seed=seed + index)
-        for index, dataset in enumerate(datasets if intervals else ())
+        dataset.dataset: removal_draws(dataset, removals, seed=seed)
+        for dataset in (datasets if intervals else ())
     }
     by_name = {dataset.dataset: dataset for dataset in datasets}
     steps: list[Step] = []
