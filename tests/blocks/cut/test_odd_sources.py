@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from safetensors.torch import load_file, save_file
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from depthprune.base.errors import FileError, ModelError
 from depthprune.blocks import execute_cut, plan_cut
@@ -23,7 +24,7 @@ from depthprune.blocks.cut.model_card import model_card
 from depthprune.blocks.cut.safetensors_files import read_safetensors
 from depthprune.cli.cut import cut_command
 from tests.blocks import tiny
-from tests.blocks.cut.cutting import cut, saved
+from tests.blocks.cut.cutting import cut, load_strictly, saved
 
 
 @pytest.fixture
@@ -60,6 +61,14 @@ def test_more_blocks_than_tensors_are_refused_before_they_are_counted(source: Pa
     change_config(source, num_hidden_layers=10**15)
     with pytest.raises(ModelError, match="counts 1000000000000000 blocks"):
         plan_cut(source, (1,))
+
+
+def test_a_count_that_is_said_twice_is_changed_twice(tmp_path: Path) -> None:
+    config = GPT2Config(n_layer=4, n_embd=16, n_head=2, vocab_size=50, n_positions=32)
+    source = saved(GPT2LMHeadModel(config), tmp_path / "whole")
+    change_config(source, num_hidden_layers=4)
+    cut(source, (1,), tmp_path / "smaller")
+    assert load_strictly(GPT2LMHeadModel, tmp_path / "smaller").config.n_layer == 3
 
 
 def test_two_keys_that_would_get_the_same_name_are_refused(source: Path) -> None:

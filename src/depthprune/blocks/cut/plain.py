@@ -87,6 +87,9 @@ class PlainStack:
     numberings: tuple[Numbering, ...]
 
 
+_COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+
+
 def find_plain(config: Section, keys: Iterable[str]) -> PlainStack | None:
     """Return the stack of the language model of a plain checkpoint, None when it is not plain.
 
@@ -101,6 +104,8 @@ def find_plain(config: Section, keys: Iterable[str]) -> PlainStack | None:
     num_blocks = section.get(kind.count)
     if type(num_blocks) is not int or num_blocks < 1:
         return None
+    if any(name != kind.count and name in section for name in _COUNTS):
+        return None  # said twice, and a class may take either
     if not _says_all(section, kind, num_blocks):
         return None
     paths = {path for key in keys if (path := _list_path(kind.lists, key))}
