@@ -110,6 +110,22 @@ def test_older_files_with_the_fields_of_the_text_model_at_the_top(
     assert loaded_config(plan, tmp_path) == loaded_config(probed, tmp_path)
 
 
+@pytest.mark.parametrize("probed", [False, True])
+def test_what_older_files_repeat_beside_the_section_is_changed_too(
+    probed: bool, tmp_path: Path
+) -> None:
+    source = tmp_path / "whole"
+    model = transformers.Qwen2_5_VLForConditionalGeneration(tiny_config("qwen2_5_vl", "vlm"))
+    model.save_pretrained(source)
+    path = source / "config.json"
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    fields = ("num_hidden_layers", "layer_types")
+    path.write_text(json.dumps(raw | {name: raw["text_config"][name] for name in fields}), "utf-8")
+    new = plan_cut(source, (1, 3), probed=probed).config
+    assert new["num_hidden_layers"] == raw["text_config"]["num_hidden_layers"] - 2
+    assert [new[name] for name in fields] == [new["text_config"][name] for name in fields]
+
+
 def test_fields_by_their_other_names_are_written_by_those_of_the_class(tmp_path: Path) -> None:
     source = tmp_path / "whole"
     config = transformers.GPT2Config(n_layer=6, n_embd=32, n_head=4, vocab_size=64)

@@ -9,7 +9,7 @@ Both give the same plan: `tests/blocks/cut/test_plain.py`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -166,6 +166,8 @@ def plan_cut(
         found = probe_apart(
             ProbeRequest(str(folder), config, shapes, part, gone, trust_remote_code)
         )
+    if part == "text":
+        found = replace(found, config=_shorten_repeated(config, found, gone))
     changes = change_keys(tensors, found.numberings, found.num_blocks, gone)
     quantized = is_quantized(config)
     new_config, documents = _rename_quantization(folder, found, tensors, gone)
@@ -238,6 +240,19 @@ def _from_table(
         slices={},
         config=shorten_dict(config, plain.config_path, removal),
     )
+
+
+def _shorten_repeated(config: Section, found: ProbedStack, removal: Removal) -> Section:
+    """Return the new configuration, also where older files say the same beside `text_config`.
+
+    transformers 5 reads the section, other programs may read what stands outside.
+    """
+    *sections, count = found.config_path.split(".")
+    outside = {name: value for name, value in config.items() if not isinstance(value, dict)}
+    if not sections or outside.get(count) != found.num_blocks:
+        return found.config
+    shorter = shorten_dict(outside, count, removal)
+    return {name: shorter.get(name, value) for name, value in found.config.items()}
 
 
 def _target_tensors(
