@@ -190,12 +190,14 @@ class TestRefusals:
             load_model(copy)
 
     def test_an_index_that_leads_out_of_the_folder(self, copy: Path) -> None:
-        index = {"weight_map": {"lm_head.weight": "../copy/model.safetensors"}}
+        (copy / "model.safetensors").rename(copy / "part.safetensors")
+        index = {"weight_map": {"lm_head.weight": "../copy/part.safetensors"}}
         (copy / "model.safetensors.index.json").write_text(json.dumps(index))
         with pytest.raises(ModelError, match="not in the folder"):
             load_model(copy)
 
     def test_an_index_that_is_broken(self, copy: Path) -> None:
+        (copy / "model.safetensors").rename(copy / "part.safetensors")
         (copy / "model.safetensors.index.json").write_text("{}")
         with pytest.raises(ModelError, match="index of the weight files is broken"):
             load_model(copy)
