@@ -1,0 +1,101 @@
+"""What a pruned model lost, layer by layer of the original."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Label = Literal["removed", "zero", "heavy", "moderate", "light", "unchanged"]
+"""removed: the layer is gone; zero: it is there without a parameter (or file says so); heavy: it lost
+more than 80%; light: less than 20%; moderate: between; unchanged: nothing."""
+
+HEAVY = 0.8
+LIGHT = 0.2
+
+Strategy = Literal["unchanged", "uniform", "non-uniform", "layer removal", "unstructured", "sliced"]
+
+AlignedBy = Literal["provenance", "content", "config", "best match", "position"]
+"""How a layer of the pruned model was found to be that layer of the original: what the checkpoint
+says of itself; equal weights; `config.json`; the least different sizes or weights; its index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A count before and after."""
+
+    original: int
+    pruned: int
+
+    @property
+    def reduced(self) -> int:
+        """How much is gone; negative when there is more."""
+        return self.original - self.pruned
+
+    @property
+    def ratio(self) -> float:
+        """Share that is gone, 0..1; 0 where nothing was."""
+        return self.reduced / self.original if self.original else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LayerComparison:
+    """One layer of the original and what is left of it.
+
+    Attributes:
+        index: in the original model.
+        pruned_index: in the pruned model; None when the layer was removed.
+        total, attention, mlp: parameters.
+        intermediate_size: of the MLP; None where a file does not say.
+        is_zero: as a file says it, or nothing left.
+        attention_removed, mlp_removed: there was one, and nothing is left of it.
+        sparsity: share of zeros among what is left, where zeros were counted.
+    """
+
+    index: int
+    pruned_index: int | None
+    total: Change
+    attention: Change
+    mlp: Change
+    intermediate_size: Change | None = None
+    is_zero: bool = False
+    sparsity: float | None = None
+
+    @property
+    def removed(self) -> bool:
+        return self.pruned_index is None
+
+    @property
+    def attention_removed(self) -> bool:
+        return self.attention.original > 0 and self.attention.pruned == 0
+
+    @property
+    def mlp_removed(self) -> bool:
+        return self.mlp.original > 0 and self.mlp.pruned == 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A pruned model beside its original.
+
+    Attributes:
+        original_name, pruned_name: of the models.
+        total: parameters of everything.
+        layer_params: of all layers together.
+        layers: of the original, ascending; of a file that compares by position, as it stands there.
+        aligned_by: how layers were matched.
+        missing_layers: layers of the original that `layers` does not hold: a file that compares
+            layer i with layer i says nothing of those at the end, only the sums tell their number.
+        strategy: of the whole model.
+        evidence: the numbers that led to it, by name.
+    """
+
+    original_name: str
+    pruned_name: str
+    total: Change
+    layer_params: Change
+    layers: tuple[LayerComparison, ...]
+    aligned_by: AlignedBy = "position"
+    missing_layers: int = 0
+    strategy: Strategy = "unchanged"
+    evidence: Mapping[str, float] = field(default_factory=dict)
