@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Label = Literal["removed", "zero", "heavy", "moderate", "light", "unchanged"]
-"""removed: the layer is gone; zero: it is there without a parameter (or file says so); heavy: it lost
-more than 80%; light: less than 20%; moderate: between; unchanged: nothing."""
+"""removed: the layer is gone; zero: it is there, but empty (or a file says so); heavy: it lost more
+than 80%; light: less than 20%; moderate: between; unchanged: nothing."""
 
 HEAVY = 0.8
 LIGHT = 0.2
