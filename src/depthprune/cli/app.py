@@ -54,6 +54,7 @@ For example:
     depthprune sweep MODEL --task okvqa --num_active_blocks 12 14 16   what they cost and gain
     depthprune cut MODEL --remove 4,13 --output DIR      the smaller checkpoint
     depthprune evaluate MODEL                  perplexity, zero-shot accuracy, speed, memory
+    depthprune structure analyze MODEL         parameters of every layer, and what pruning took
     depthprune compare --study FOLDER          do train and validation agree?
     depthprune merge --study FOLDER --output_file merged.json
     depthprune select --importance_scores_file merged.json --num_active_blocks 12 14
@@ -81,6 +82,7 @@ for command in (
     "recommend:recommend",
     "cut:cut",
     "evaluate:evaluate",
+    "structure:structure",
     "compare:compare",
     "merge:merge",
     "select:select",
@@ -152,6 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     if not given or given[0].startswith("-"):
         app.resolved_commands()  # the list of commands says what each does
+    elif given[0] in app and (len(given) == 1 or given[1] in app.help_flags):
+        app[given[0]].resolved_commands()
     try:
         sys.exit(app.meta(arguments, exit_on_error=False))
     except CycloptsError:
