@@ -1,0 +1,259 @@
+"""Reads the JSON files of an anatomy and of a comparison: of this program and of older scripts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity
+from depthprune.structure.comparison import (
+    AlignedBy,
+    Change,
+    Comparison,
+    LayerComparison,
+    Strategy,
+)
+from depthprune.structure.fields import (
+    Json,
+    WrongFieldError,
+    count,
+    counts,
+    each,
+    inside,
+    numbers,
+    optional_count,
+    optional_flag,
+    optional_inside,
+    optional_number,
+    optional_text,
+    read_document,
+    texts,
+)
+
+GENERIC_NAMES = frozenset({"原始模型", "剪枝后模型"})
+"""What older scripts wrote where they knew no name: original model, pruned model."""
+
+
+def read_anatomy(path: Path) -> Anatomy:
+    """Read a `model_structure.json`, or a `pruned_` or `original_model_analysis.json`.
+
+    What an older file counts in its total and in no part is `other`.
+
+    Raises:
+        FileError: the file is missing, unreadable or not JSON (line and column).
+        LayoutError: a field is wrong, or the parts are more than the whole; with its place.
+    """
+    return read_document(path, partial(_anatomy, unnamed=_folder_name(path)))
+
+
+def read_comparison(path: Path) -> Comparison:
+    """Read a `model_comparison.json` or `pruning_comparison.json`.
+
+    An older file compares layer i with layer i: of layers that were removed it tells only the
+    number, by its sums (`missing_layers`).
+
+    Raises:
+        FileError: the file is missing, unreadable or not JSON (line and column).
+        LayoutError: a field is wrong; with its place.
+    """
+    return read_document(path, partial(_comparison, unnamed=_folder_name(path)))
+
+
+def _anatomy(of: Json, unnamed: str) -> Anatomy:
+    layers = each(of, "layers", _layer)
+    _check_indices([layer.index for layer in layers])
+    optional_inside(of, "layer_summary", partial(_check_summary, layers=layers))
+    total, embedding = count(of, "total_params"), count(of, "embedding_params")
+    lm_head, norm = count(of, "lm_head_params"), optional_count(of, "norm_params") or 0
+    towers, other = counts(of, "towers"), optional_count(of, "other_params")
+    tied = optional_flag(of, "tied") or False
+    notes = texts(of, "notes")
+    if other is None:
+        parts = embedding + norm + sum(towers.values()) + sum(layer.total for layer in layers)
+        # The total of a module counts a shared parameter once, the sum of its parts twice.
+        if parts + lm_head > total >= parts and lm_head == embedding:
+            lm_head, tied = 0, True
+            notes = (*notes, "lm_head is taken for tied: counted apart, the parts exceed the total")
+        other = _rest(total, parts + lm_head, "total_params")
+    return Anatomy(
+        name=optional_text(of, "model_name") or unnamed,
+        total=total,
+        embedding=embedding,
+        lm_head=lm_head,
+        layers=layers,
+        norm=norm,
+        other=other,
+        towers=towers,
+        dtypes=counts(of, "dtypes"),
+        bytes=optional_count(of, "bytes") or 0,
+        tied=tied,
+        hidden_size=optional_count(of, "hidden_size"),
+        path=optional_text(of, "path") or "",
+        sparsity=optional_inside(of, "sparsity", _sparsity),
+        notes=notes,
+    )
+
+
+def _layer(of: Json, position: int) -> Layer:
+    attention = optional_inside(of, "attention", _attention) or Attention(0)
+    mlp = optional_inside(of, "mlp", _mlp) or Mlp(0)
+    norm, other = optional_count(of, "norm") or 0, optional_count(of, "other")
+    parts, total = attention.total + mlp.total + norm, optional_count(of, "total")
+    if total is None:
+        total = parts + (other or 0)
+    is_zero = optional_flag(of, "is_zero_layer")
+    return Layer(
+        index=_index(of, position),
+        total=total,
+        attention=attention,
+        mlp=mlp,
+        norm=norm,
+        other=_rest(total, parts, "total") if other is None else other,
+        bytes=optional_count(of, "bytes") or 0,
+        is_zero=total == norm if is_zero is None else is_zero,
+        sparsity=optional_inside(of, "sparsity", _sparsity),
+    )
+
+
+def _attention(of: Json) -> Attention:
+    q, k, v, o = (optional_count(of, key) for key in ("q_proj", "k_proj", "v_proj", "o_proj"))
+    return Attention(
+        total=_total(of, q, k, v, o),
+        q=q,
+        k=k,
+        v=v,
+        o=o,
+        num_heads=optional_count(of, "num_heads"),
+        num_kv_heads=optional_count(of, "num_kv_heads"),
+        type=optional_text(of, "type"),
+    )
+
+
+def _mlp(of: Json) -> Mlp:
+    gate, up, down = (optional_count(of, key) for key in ("gate_proj", "up_proj", "down_proj"))
+    return Mlp(
+        total=_total(of, gate, up, down),
+        gate=gate,
+        up=up,
+        down=down,
+        intermediate_size=optional_count(of, "intermediate_size"),
+        num_experts=optional_count(of, "num_experts") or 0,
+        type=optional_text(of, "type"),
+    )
+
+
+def _total(of: Json, *parts: int | None) -> int:
+    total = optional_count(of, "total")
+    return sum(part or 0 for part in parts) if total is None else total
+
+
+def _sparsity(of: Json) -> Sparsity:
+    zeros, numbers = count(of, "zeros"), count(of, "numbers")
+    if zeros > numbers:
+        raise WrongFieldError(f"{zeros} zeros of {numbers} numbers", "zeros")
+    return Sparsity(zeros, numbers, optional_text(of, "pattern"))
+
+
+def _rest(total: int, parts: int, key: str) -> int:
+    if parts > total:
+        raise WrongFieldError(f"the parts have {parts} parameters, the whole {total}", key)
+    return total - parts
+
+
+def _check_summary(of: Json, layers: tuple[Layer, ...]) -> None:
+    number, total = optional_count(of, "num_layers"), optional_count(of, "total_layer_params")
+    if number is not None and number != len(layers):
+        raise WrongFieldError(f"{number} layers, but {len(layers)} are listed", "num_layers")
+    listed = sum(layer.total for layer in layers)
+    if total is not None and total != listed:
+        what = f"{total} parameters, but those of the listed layers are {listed}"
+        raise WrongFieldError(what, "total_layer_params")
+
+
+def _comparison(of: Json, unnamed: str) -> Comparison:
+    layers = each(of, "layers", _layer_comparison)
+    _check_indices([layer.index for layer in layers])
+    layer_params = inside(of, "layer_params", _change)
+    aligned_by: AlignedBy = _one_of(of, "aligned_by", get_args(AlignedBy)) or "position"
+    strategy: Strategy = _one_of(of, "strategy", get_args(Strategy)) or "unchanged"
+    missing = optional_count(of, "missing_layers")
+    return Comparison(
+        original_name=optional_text(of, "original_name") or "",
+        pruned_name=optional_text(of, "pruned_name") or unnamed,
+        total=inside(of, "total_params", _change),
+        layer_params=layer_params,
+        layers=layers,
+        aligned_by=aligned_by,
+        missing_layers=_missing(layer_params, layers) if missing is None else missing,
+        strategy=strategy,
+        evidence=numbers(of, "evidence"),
+    )
+
+
+def _layer_comparison(of: Json, position: int) -> LayerComparison:
+    total, attention = inside(of, "total", _change), inside(of, "attention", _change)
+    index, is_zero = _index(of, position), optional_flag(of, "is_zero_layer")
+    mlp, sizes = inside(of, "mlp", _mlp_change)
+    return LayerComparison(
+        index=index,
+        pruned_index=optional_count(of, "pruned_layer_idx") if "pruned_layer_idx" in of else index,
+        total=total,
+        attention=attention,
+        mlp=mlp,
+        intermediate_size=sizes,
+        is_zero=not total.pruned if is_zero is None else is_zero,
+        sparsity=optional_number(of, "sparsity"),
+    )
+
+
+def _mlp_change(of: Json) -> tuple[Change, Change | None]:
+    return _change(of), optional_inside(of, "intermediate_size", _size_change)
+
+
+def _size_change(of: Json) -> Change | None:
+    original, pruned = optional_count(of, "original"), optional_count(of, "pruned")
+    return None if original is None or pruned is None else Change(original, pruned)
+
+
+def _change(of: Json) -> Change:
+    change = Change(count(of, "original"), count(of, "pruned"))
+    reduced = of.get("reduced", change.reduced)
+    if reduced != change.reduced:
+        what = f"{change.original} - {change.pruned} is {change.reduced}, not {reduced}"
+        raise WrongFieldError(what, "reduced")
+    return change
+
+
+def _missing(layer_params: Change, layers: tuple[LayerComparison, ...]) -> int:
+    """Return how many layers of the original are not listed, by what their listed sum lacks."""
+    sizes = Counter(layer.total.original for layer in layers)
+    lacking = layer_params.original - sum(layer.total.original for layer in layers)
+    usual = sizes.most_common(1)[0][0] if sizes else 0
+    return max(1, round(lacking / usual)) if lacking > 0 and usual else 0
+
+
+def _index(of: Json, position: int) -> int:
+    index = optional_count(of, "layer_idx")
+    return position if index is None else index
+
+
+def _check_indices(indices: list[int]) -> None:
+    seen: set[int] = set()
+    for position, index in enumerate(indices):
+        if index in seen:
+            raise WrongFieldError(f"layer {index} is listed twice", "layers", position, "layer_idx")
+        seen.add(index)
+
+
+def _one_of(of: Json, key: str, known: tuple[str, ...]) -> Any:
+    value = optional_text(of, key)
+    if value is not None and value not in known:
+        raise WrongFieldError(f"{value!r} is none of {', '.join(known)}", key)
+    return value
+
+
+def _folder_name(path: Path) -> str:
+    folder = path.absolute().parent
+    return (folder.parent if folder.name == "analysis" else folder).name
