@@ -18,7 +18,7 @@ from depthprune.analysis.what_if import estimate, estimator
 from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.report.html import render_report, write_report
 from depthprune.report.html.data import equal_shares, page_data, shown_combinations
-from depthprune.report.html.page import embedded_json
+from depthprune.report.html.document import embedded_json
 from depthprune.report.html.text import block_list, points, rho, signed
 from tests.analysis.results import cells, result_set
 from tests.measurements import dataset

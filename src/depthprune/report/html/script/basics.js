@@ -1,17 +1,8 @@
-// What every part needs: the data, elements, and numbers as text. Untrusted names only ever become
+// What every page needs: the data, elements, and numbers as text. Untrusted names only ever become
 // text nodes, never markup.
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const WORDS = DATA.words;
-const MILLION = 1e6;
 const NOTHING = "–";
-const COLUMNS = ["removal", "mean", "std", "low", "high", "coverage", "samples", "adjusted", "accuracy", "ranked", "drops"];
-const COMBINATIONS = DATA.combinations.map((row, index) => {
-  const one = { index };
-  COLUMNS.forEach((name, place) => { one[name] = row[place]; });
-  return one;
-});
-const BY_REMOVAL = new Map(COMBINATIONS.map((one) => [one.removal.join(","), one]));
-const DATASETS = DATA.datasets.map(([name, type, baseline]) => ({ name, type, baseline }));
 
 const byId = (id) => document.getElementById(id);
 
@@ -26,7 +17,7 @@ function drawn(name, attributes = {}, ...children) {
 
 function filled(node, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
-    if (key === "share") node.style.setProperty("--share", value);
+    if (key.startsWith("--")) node.style.setProperty(key, value);
     else if (value !== null && value !== false) node.setAttribute(key, value);
   }
   node.append(...children.filter((child) => child !== null));
@@ -37,17 +28,7 @@ function format(text, values) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-// Millionths as percentage points; a number that rounds to zero has no sign.
-function points(millionths, decimals = 2) {
-  if (millionths === null || millionths === undefined) return NOTHING;
-  const text = (millionths / (MILLION / 100)).toFixed(decimals);
-  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
-}
-
-function signed(millionths) {
-  const text = points(millionths);
-  return millionths > 0 && /[1-9]/.test(text) ? "+" + text : text;
-}
+const counted = (number) => (number ? number.toLocaleString("en-US") : NOTHING);
 
 // In a long list runs stand as 3–7.
 function blockList(blocks) {
@@ -61,60 +42,9 @@ function blockList(blocks) {
   return runs.map((run) => (run.length > 2 ? run[0] + "–" + run[run.length - 1] : run.join(", "))).join(", ");
 }
 
-const counted = (number) => (number ? number.toLocaleString("en-US") : NOTHING);
-
-// One star for each full quarter of the datasets.
-function stars(coverage) {
-  const full = Math.floor((4 * coverage) / DATASETS.length);
-  return "★".repeat(full) + "☆".repeat(4 - full);
-}
-
-// Mean accuracy of the unpruned model; null where no dataset states it.
-function meanBaseline() {
-  const known = DATASETS.map((dataset) => dataset.baseline).filter((baseline) => baseline !== null);
-  return known.length ? known.reduce((sum, baseline) => sum + baseline, 0) / known.length : null;
-}
-
-function intervalText(one) {
-  return one.low === null ? NOTHING : `[${points(one.low)}, ${points(one.high)}]`;
-}
-
-function sureness(one) {
-  if (one.low !== null) return format(WORDS.withInterval, { spread: intervalText(one) });
-  return one.std === null ? null : format(WORDS.withStd, { spread: "± " + points(one.std) });
-}
-
-function facts(one) {
-  return [
-    sureness(one),
-    stars(one.coverage) + " " + format(WORDS.of, { coverage: one.coverage, total: DATASETS.length }),
-    one.samples ? "n\u00a0=\u00a0" + counted(one.samples) : null,
-    one.accuracy === null ? null : format(WORDS.baselineFor, { accuracy: points(one.accuracy) }),
-    one.ranked ? null : WORDS.notRanked,
-  ].filter(Boolean).join(" · ");
-}
-
 // Names may break after each underscore.
 function breakable(name) {
   return name.split(/(?<=_)/).flatMap((part, place) => (place ? [element("wbr"), part] : [part]));
-}
-
-// Bars to the right cost accuracy, bars to the left gain some; all share one scale.
-function datasetBars(one, most = Infinity) {
-  const rows = DATASETS.map((dataset, place) => ({ name: dataset.name, drop: one.drops[place] }));
-  const measured = rows.filter((row) => row.drop !== null).sort((a, b) => b.drop - a.drop);
-  const scale = Math.max(1, ...measured.map((row) => Math.abs(row.drop)));
-  const list = element("ul", { class: "bars" });
-  for (const row of measured.slice(0, most)) {
-    const bar = element("span", { class: row.drop < 0 ? "track gain" : "track", "aria-hidden": "true" },
-      element("b", { share: (100 * Math.abs(row.drop)) / scale }));
-    list.append(element("li", {}, element("span", {}, ...breakable(row.name)), bar,
-      element("span", { class: "value" }, points(row.drop))));
-  }
-  if (measured.length > most) {
-    list.append(element("li", {}, element("span", {}, format(WORDS.more, { n: measured.length - most }))));
-  }
-  return list;
 }
 
 // Arrow keys move within a group of which one member at a time is a tab stop.

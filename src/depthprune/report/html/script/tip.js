@@ -1,13 +1,8 @@
-// One tip for everything that has drops on each dataset: by pointer and by focus; Escape hides it.
+// One tip for everything that has more to say: by pointer and by focus; Escape hides it.
 const TIP = byId("tip");
-const LINES_IN_TIP = 12;
 
-function showTip(anchor, one) {
-  TIP.replaceChildren(
-    element("strong", {}, blockList(one.removal) + ": " + format(WORDS.points, { drop: points(one.mean) })),
-    element("p", { class: "facts" }, facts(one)),
-    datasetBars(one, LINES_IN_TIP),
-  );
+function showTip(anchor, parts) {
+  TIP.replaceChildren(...parts);
   TIP.hidden = false;
   const at = anchor.getBoundingClientRect();
   const own = TIP.getBoundingClientRect();
@@ -24,11 +19,11 @@ function hideTip() {
   TIP.hidden = true;
 }
 
-// `find` returns the combination of an element, or null; `anchor` the place of the tip.
-function tipped(container, find, anchor = (node) => node) {
+// `content` returns what an element's tip shows, or null; `anchor` the place of the tip.
+function tipped(container, content, anchor = (node) => node) {
   const over = (event) => {
-    const one = find(event.target);
-    if (one) showTip(anchor(event.target), one);
+    const parts = content(event.target);
+    if (parts) showTip(anchor(event.target), parts);
     else hideTip();
   };
   container.addEventListener("pointerover", over);

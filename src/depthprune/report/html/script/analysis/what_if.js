@@ -44,7 +44,7 @@ function buildStrip() {
     const button = element("button",
       { type: "button", class: "block", "aria-pressed": "false", "aria-label": label, title: label,
         tabindex: block === 0 ? "0" : "-1", "data-block": block },
-      String(block), element("i", { class: drop < 0 ? "gain" : null }, element("b", { share })));
+      String(block), element("i", { class: drop < 0 ? "gain" : null }, element("b", { "--share": share })));
     STRIP.append(button);
   }
   STRIP.addEventListener("click", (event) => {

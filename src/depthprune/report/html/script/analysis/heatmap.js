@@ -42,7 +42,7 @@ function heatRow(name, row, scale) {
     const text = drop === null ? WORDS.notMeasured : format(WORDS.points, { drop: points(drop) });
     return element("td", {
       class: drop === null ? "none" : drop < 0 ? "gain" : null,
-      share: drop === null ? 0 : Math.min(100, (100 * Math.abs(drop)) / scale).toFixed(1),
+      "--share": drop === null ? 0 : Math.min(100, (100 * Math.abs(drop)) / scale).toFixed(1),
       tabindex: "-1",
       "data-text": format(WORDS.cell, { block, dataset: name, drop: text }),
       "aria-label": drop === null ? WORDS.notMeasured : null,

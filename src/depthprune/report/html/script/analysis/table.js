@@ -1,7 +1,7 @@
 // The table of combinations: sorted by any column, filtered by number removed.
 const FIRST_ROWS = 50;
 const TABLE_COLUMNS = [
-  { key: "removal", name: WORDS.blocks, text: (one) => blockList(one.removal) },
+  { key: "removal", name: WORDS.blocks, number: false, text: (one) => blockList(one.removal) },
   { key: "number", name: WORDS.removed, text: (one) => String(one.removal.length) },
   { key: "mean", name: WORDS.drop, text: (one) => points(one.mean) },
   { key: "std", name: WORDS.std, text: (one) => points(one.std) },
@@ -24,28 +24,13 @@ function compare(first, second, key) {
   return first.length - second.length;
 }
 
-// What is unknown stands last, whichever way one sorts.
-function sorted(rows) {
-  const sign = order.ascending ? 1 : -1;
-  return [...rows].sort((a, b) => {
-    const [first, second] = [keyOf(a, order.key), keyOf(b, order.key)];
-    if (first === null || second === null) return (first === null) - (second === null) || a.index - b.index;
-    return sign * compare(first, second, order.key) || a.index - b.index;
-  });
-}
-
 function showTable() {
   const number = byId("number").value;
   const chosen = COMBINATIONS.filter((one) =>
     (!number || one.removal.length === Number(number)) && (one.ranked || byId("unranked").checked));
-  const rows = sorted(chosen);
+  const rows = sortedRows(chosen, order, keyOf, compare);
   const shown = everyRow ? rows : rows.slice(0, FIRST_ROWS);
-  byId("combination-table").querySelector("tbody").replaceChildren(...shown.map(tableRow));
-  for (const heading of byId("combination-table").querySelectorAll("th")) {
-    const own = heading.dataset.key === order.key;
-    if (own) heading.setAttribute("aria-sort", order.ascending ? "ascending" : "descending");
-    else heading.removeAttribute("aria-sort");
-  }
+  showSorted(byId("combination-table"), shown.map(tableRow), order);
   byId("shown").textContent = format(WORDS.shown, { shown: counted(shown.length) === NOTHING ? 0 : counted(shown.length), total: counted(DATA.total) });
   byId("more").hidden = shown.length === rows.length;
 }
@@ -60,17 +45,8 @@ function tableRow(one) {
 }
 
 function buildTable() {
-  const headings = TABLE_COLUMNS.map((column, place) => {
-    const button = element("button", { type: "button" }, column.name);
-    button.addEventListener("click", () => {
-      order.ascending = order.key === column.key ? !order.ascending : true;
-      order.key = column.key;
-      showTable();
-    });
-    return element("th", { scope: "col", class: place ? "num" : null, "data-key": column.key }, button);
-  });
   const box = byId("combination-table");
-  box.append(element("table", {}, element("thead", {}, element("tr", {}, ...headings)), element("tbody")));
+  sortableTable(box, TABLE_COLUMNS, order, showTable);
   for (const number of Object.keys(DATA.totals)) byId("number").append(element("option", { value: number }, number));
   byId("number").addEventListener("change", showTable);
   byId("unranked").addEventListener("change", showTable);
@@ -80,7 +56,7 @@ function buildTable() {
   });
   const row = (node) => node.closest("tbody tr");
   const find = (node) => (row(node) ? COMBINATIONS[row(node).dataset.index] : null);
-  tipped(box, find, (node) => row(node).firstChild.firstChild);
+  tipped(box, (node) => combinationTip(find(node)), (node) => row(node).firstChild.firstChild);
   box.addEventListener("click", (event) => {
     if (event.target.closest("tbody button")) tryRemoval(find(event.target).removal);
   });

@@ -25,8 +25,3 @@ function buildPrinting() {
 
 buildTheme();
 buildPrinting();
-buildStrip();
-setRemoval([]);
-buildFront();
-buildTable();
-buildHeatmap();

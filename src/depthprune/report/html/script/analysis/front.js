@@ -167,7 +167,7 @@ function buildFront() {
     element("span", {}, WORDS.bars),
     element("span", {}, WORDS.size));
   const find = (node) => (node.dataset && node.dataset.index !== undefined ? COMBINATIONS[node.dataset.index] : null);
-  tipped(PLOT, find);
+  tipped(PLOT, (node) => combinationTip(find(node)));
   PLOT.addEventListener("click", (event) => {
     const one = find(event.target);
     if (one) tryRemoval(one.removal);

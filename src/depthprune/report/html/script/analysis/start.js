@@ -1,0 +1,5 @@
+buildStrip();
+setRemoval([]);
+buildFront();
+buildTable();
+buildHeatmap();
