@@ -88,6 +88,7 @@ class Comparison:
             layer i with layer i says nothing of those at the end, only the sums tell their number.
         strategy: of the whole model.
         evidence: the numbers that led to it, by name.
+        notes: what a reader should know of how the layers were matched.
     """
 
     original_name: str
@@ -99,3 +100,4 @@ class Comparison:
     missing_layers: int = 0
     strategy: Strategy = "unchanged"
     evidence: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

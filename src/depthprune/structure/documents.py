@@ -72,6 +72,7 @@ def comparison_document(comparison: Comparison) -> Json:
         "missing_layers": comparison.missing_layers,
         "strategy": comparison.strategy,
         "evidence": dict(comparison.evidence),
+        "notes": list(comparison.notes),
     }
 
 

@@ -189,6 +189,7 @@ def _comparison(of: Json, unnamed: str) -> Comparison:
         missing_layers=_missing(layer_params, layers) if missing is None else missing,
         strategy=strategy,
         evidence=numbers(of, "evidence"),
+        notes=texts(of, "notes"),
     )
 
 
