@@ -43,6 +43,25 @@ def checkpoint_folder(
     return _hub_folder(str(source), revision, download)
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the content of `config.json` of a checkpoint folder.
+
+    Raises:
+        ModelError: it is missing, broken or no JSON object.
+    """
+    path = folder / "config.json"
+    try:
+        # The limits of Mamba's time steps are written so.
+        config = read_json(path, infinity=True)
+    except FileError as error:
+        raise ModelError(
+            f"config.json is broken: {error.what}", where=error.where, mend="download it again"
+        ) from error
+    if not isinstance(config, dict):
+        raise ModelError("config.json is not a JSON object", where=str(path))
+    return config
+
+
 def weight_files(folder: Path) -> tuple[Path, ...]:
     """Return the weight files of a checkpoint folder, in order of name.
 

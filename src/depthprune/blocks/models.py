@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from depthprune.base.errors import FileError, ModelError
-from depthprune.base.files import read_json
-from depthprune.blocks.checkpoint import checkpoint_folder, weight_files
+from depthprune.base.errors import ModelError
+from depthprune.blocks.checkpoint import checkpoint_folder, read_config, weight_files
 from depthprune.blocks.fingerprint import model_fingerprint
 from depthprune.blocks.skeleton import quiet
 
@@ -120,15 +119,7 @@ def load_config(source: str | Path, **options: Any) -> PreTrainedConfig:
 
     download = not options.get("local_files_only", True)
     folder = checkpoint_folder(source, revision=options.get("revision"), download=download)
-    try:
-        # The limits of Mamba's time steps are written so.
-        content = read_json(folder / "config.json", infinity=True)
-    except FileError as error:
-        raise ModelError(
-            f"config.json is broken: {error.what}", where=error.where, mend="download it again"
-        ) from error
-    if not isinstance(content, dict):
-        raise ModelError("config.json is not a JSON object", where=str(folder / "config.json"))
+    read_config(folder)  # its errors say more than those of transformers
     try:
         return AutoConfig.from_pretrained(source, **options)
     except Exception as error:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from depthprune.base.errors import FileError, ModelError, RemovalError
 from depthprune.base.files import read_json
 from depthprune.base.removal import Removal, active_blocks, check_removal, make_removal
+from depthprune.blocks.checkpoint import read_config
 from depthprune.blocks.cut.configuration import (
     QUANTIZATION_FILES,
     BlockNames,
@@ -155,7 +156,7 @@ def plan_cut(
     gone = make_removal(removal)
     if not gone:
         raise RemovalError("no block is to go", mend="name at least one block, as in 4,13")
-    config = _read_config(folder)
+    config = read_config(folder)
     _refuse_adapter(folder)
     tensors = read_tensors(folder)
     way: Literal["table", "probed"] = "table"
@@ -192,19 +193,6 @@ def plan_cut(
         notes=notes,
         bytes_before=sum(num_bytes(one.dtype, one.shape) for one in tensors.values()),
     )
-
-
-def _read_config(folder: Path) -> Section:
-    try:
-        # The limits of Mamba's time steps are written so.
-        config = read_json(folder / "config.json", infinity=True)
-    except FileError as error:
-        raise ModelError(
-            f"config.json is broken: {error.what}", where=error.where, mend="download it again"
-        ) from error
-    if not isinstance(config, dict):
-        raise ModelError("config.json is not a JSON object", where=str(folder / "config.json"))
-    return config
 
 
 def _refuse_adapter(folder: Path) -> None:
