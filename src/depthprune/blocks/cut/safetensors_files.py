@@ -19,6 +19,10 @@ from depthprune.blocks.cut.stored import DTYPE_BITS, PIECE, num_bytes
 LONGEST_HEADER = 100 * 10**6
 """Bytes of a header that the safetensors library reads at most."""
 
+MOST_AXES = 64
+LARGEST = 2**62
+"""Axes of a tensor, and bytes of a file, beyond which a header is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileTensor:
@@ -66,10 +70,52 @@ class FileTensor:
         return f"{self.file}, {self.name}"
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a safetensors file says about itself.
+
+    Attributes:
+        tensors: by name, in the order of their bytes; each lies within the file.
+        metadata: texts by name, as programs note them.
+        data: where the tensors begin, in bytes from the start of the file.
+        size: of the file, in bytes.
+    """
+
+    tensors: dict[str, FileTensor]
+    metadata: dict[str, Any]
+    data: int
+    size: int
+
+
 def read_safetensors(path: Path) -> dict[str, FileTensor]:
     """Return the tensors of a safetensors file by name, in the order of their bytes.
 
     Only the header is read.
+
+    Raises:
+        ModelError: the file is truncated or damaged; names it.
+        FileError: it cannot be read.
+    """
+    header = read_header(path)
+    if "tensor_names" in header.metadata:
+        raise ModelError(
+            f"{path.name} describes its tensors in its metadata, as torchao does: their new names "
+            "would not be found there",
+            where=str(path),
+            mend="cut the model before it is quantised",
+        )
+    end = header.data
+    for tensor in header.tensors.values():
+        if tensor.start != end:
+            raise _damaged(path, f"{tensor.name} does not begin where the tensor before it ends")
+        end = tensor.start + tensor.length
+    if end < header.size:
+        raise _damaged(path, f"it has {header.size} bytes, where its header promises {end}")
+    return header.tensors
+
+
+def read_header(path: Path) -> Header:
+    """Return the header of a safetensors file; there may be gaps between its tensors.
 
     Raises:
         ModelError: the file is truncated or damaged; names it.
@@ -91,33 +137,25 @@ def read_safetensors(path: Path) -> dict[str, FileTensor]:
         raise FileError(f"cannot read: {error.strerror or error}", where=str(path)) from error
     try:
         # Given bytes, json would take other encodings too, and halves of characters.
-        entries = json.loads(header.decode("utf-8"))
-        metadata = entries.get("__metadata__") or {}
-        tensors = [
-            _tensor(path, name, entry, 8 + length)
-            for name, entry in entries.items()
-            if name != "__metadata__"
-        ]
+        entries = json.loads(header.decode("utf-8"), object_pairs_hook=_unique)
+        metadata = entries.pop("__metadata__", None) or {}
+        if not isinstance(metadata, dict):
+            raise ValueError("its metadata is no object")
+        tensors = [_tensor(path, name, entry, 8 + length) for name, entry in entries.items()]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, f"bad header ({error})") from error
-    if "tensor_names" in metadata:
-        raise ModelError(
-            f"{path.name} describes its tensors in its metadata, as torchao does: their new names "
-            "would not be found there",
-            where=str(path),
-            mend="cut the model before it is quantised",
-        )
     tensors.sort(key=lambda tensor: (tensor.start, tensor.length))
-    end = 8 + length
-    for tensor in tensors:
-        if tensor.start != end:
-            raise _damaged(path, f"{tensor.name} does not begin where the tensor before it ends")
-        end = tensor.start + tensor.length
+    end = max((tensor.start + tensor.length for tensor in tensors), default=0)
     if end > size:
         raise _damaged(path, f"it is truncated: {size} bytes, where its header promises {end}")
-    if end < size:
-        raise _damaged(path, f"it has {size} bytes, where its header promises {end}")
-    return {tensor.name: tensor for tensor in tensors}
+    return Header({tensor.name: tensor for tensor in tensors}, metadata, 8 + length, size)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("it has a key twice")
+    return value
 
 
 def make_header(tensors: Iterable[tuple[str, str, tuple[int, ...]]]) -> bytes:
@@ -146,7 +184,10 @@ def _tensor(path: Path, name: str, entry: dict[str, Any], data: int) -> FileTens
             where=str(path),
             mend="a newer depthprune may know it",
         )
-    if not all(type(size) is int and size >= 0 for size in (*shape, first, end)):
+    # A product of many long numbers would take forever.
+    if len(shape) > MOST_AXES or not all(
+        type(size) is int and 0 <= size < LARGEST for size in (*shape, first, end)
+    ):
         raise ValueError(f"{name} has no proper shape or place")
     if end - first != num_bytes(dtype, shape):
         raise ValueError(f"{name} takes {end - first} bytes, its shape {num_bytes(dtype, shape)}")
