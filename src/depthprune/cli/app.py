@@ -28,6 +28,7 @@ EXTRAS = {
     "lm_eval": "lm-eval",
     "matplotlib": "report",
     "nltk": "caption",
+    "openpyxl": "report",
     "pyarrow": "run",
     "pycocoevalcap": "caption",
     "safetensors": "run",
