@@ -1,0 +1,233 @@
+"""From stored tensors to parameters: without buffers and scales, packed weights unpacked.
+
+Formats of quantised weights: GPTQ and AWQ (https://github.com/AutoGPTQ/AutoGPTQ,
+https://github.com/mit-han-lab/llm-awq), bitsandbytes, FP8 with scales, MXFP4 of gpt-oss,
+compressed-tensors and NVFP4. Only shapes are read: what they do not tell stays as it is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from depthprune.blocks.cut.stored import num_bytes
+from depthprune.structure.checkpoint import Tensor
+from depthprune.structure.names import BUFFERS, CONSTANT, LEARNT, MASKS
+
+Shape = tuple[int, ...]
+
+INTEGERS = frozenset({"BOOL", "U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64"})
+"""Number types that parameters have only where they are packed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Parameters of a model under the name that they have unpacked.
+
+    Attributes:
+        name: of the parameter, e.g. `model.layers.0.mlp.up_proj.weight` for a `.qweight`.
+        shape: unpacked, as far as it is known.
+        parameters: how many numbers it has unpacked; 0 for buffers, scales and the like.
+        bytes: that it takes in the file.
+        storage: what identifies its bytes.
+    """
+
+    name: str
+    shape: Shape
+    parameters: int
+    bytes: int
+    storage: str
+
+
+def stored_parameters(
+    tensors: Mapping[str, Tensor], config: Mapping[str, Any]
+) -> tuple[list[Stored], tuple[str, ...]]:
+    """Return what every tensor counts for, in their order, and notes on what could not be unpacked.
+
+    Args:
+        tensors: by name.
+        config: of the checkpoint; of a quantised one, `quantization_config` tells the bits.
+    """
+    quantised = config.get("quantization_config")
+    settings = quantised if isinstance(quantised, Mapping) else {}
+    model_type = str(config.get("model_type"))
+    found = []
+    unclear: list[str] = []
+    for name, tensor in tensors.items():
+        logical: str | None = None
+        shape: Shape | None = tensor.shape
+        if not is_buffer(name, tensor, model_type):
+            logical, shape = _unpacked(name, tensor, tensors, settings)
+        if shape is None:
+            unclear.append(name)
+            shape = tensor.shape
+        length = num_bytes(tensor.dtype, tensor.shape)
+        found.append(
+            Stored(logical or name, shape, prod(shape) if logical else 0, length, tensor.storage)
+        )
+    notes = []
+    if settings:
+        method = settings.get("quant_method") or settings.get("quant_type") or "an unnamed method"
+        notes.append(f"quantised by {method}: parameters are those of the unpacked weights")
+    if unclear:
+        notes.append(
+            f"{len(unclear)} packed tensors, e.g. {unclear[0]}, count as they are stored: nothing "
+            "says how many parameters they hold"
+        )
+    return found, tuple(notes)
+
+
+def _unpacked(
+    name: str, tensor: Tensor, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]
+) -> tuple[str | None, Shape | None]:
+    """Return a parameter's name, None for what is none, and its shape, None if unclear."""
+    stem, _, last = name.rpartition(".")
+    for ending, companion, shape_of in _PACKED:
+        if last.endswith(ending):
+            base = name[: -len(ending)]
+            others = {other: tensors.get(base + other) for other in companion}
+            if all(others.values()):
+                return base + _UNPACKED_ENDING.get(ending, ending), shape_of(
+                    tensor, {other: found for other, found in others.items() if found}, settings
+                )
+    if _is_scale(name, last, stem, tensors):
+        return None, ()
+    if last == "weight" and settings.get("quant_method") == "bitnet" and tensor.dtype == "U8":
+        return name, (4 * tensor.shape[0], *tensor.shape[1:]) if tensor.shape else None
+    if tensor.dtype in INTEGERS:
+        return (name, None) if settings and len(tensor.shape) > 1 else _integer(name, tensor)
+    return name, tensor.shape
+
+
+def _integer(name: str, tensor: Tensor) -> tuple[str | None, Shape | None]:
+    """Whole numbers are parameters where they are called a weight, else tables of indices."""
+    is_weight = name.endswith(".weight") and len(tensor.shape) > 1
+    return (name, tensor.shape) if is_weight else (None, ())
+
+
+def is_buffer(name: str, tensor: Tensor, model_type: str) -> bool:
+    """Return whether a tensor is stored though it is no parameter: a mask, a table of angles."""
+    if model_type in CONSTANT and CONSTANT[model_type].search(name):
+        return True
+    if BUFFERS.search(name):
+        return not (model_type in LEARNT and LEARNT[model_type].search(name))
+    return len(tensor.shape) > 1 and bool(MASKS.search(name))
+
+
+Companions = Mapping[str, Tensor]
+ShapeOf = Callable[[Tensor, Companions, Mapping[str, Any]], Shape | None]
+
+
+def _gptq_or_awq(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
+    """GPTQ packs along the input (rows), AWQ along the output (columns): the scales tell which."""
+    if len(packed.shape) != 2 or len(others["scales"].shape) != 2:
+        return None
+    rows, columns = packed.shape
+    outputs = others["scales"].shape[1]
+    if columns != outputs:
+        return (outputs, rows) if columns and outputs % columns == 0 else None
+    bits = settings.get("bits", settings.get("w_bit"))
+    if type(bits) is not int or not 1 <= bits <= 8:
+        zeros = others["qzeros"].shape
+        if len(zeros) != 2 or not outputs:
+            return None
+        bits = 32 * zeros[1] // outputs  # the zero points are packed along the output
+        if bits < 1:
+            return None
+    return outputs, rows * 32 // bits
+
+
+def _four_bits(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
+    """bitsandbytes keeps two numbers a byte in a row; its shape stands in its bytes alone."""
+    return (2 * prod(packed.shape),) if packed.dtype == "U8" else packed.shape
+
+
+def _blocks(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
+    """MXFP4: experts x outputs x groups x 16 bytes, two numbers a byte."""
+    if len(packed.shape) < 2:
+        return None
+    *shape, groups, length = packed.shape
+    return (*shape, 2 * groups * length)
+
+
+def _compressed(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
+    """compressed-tensors packs along the input: whole numbers of 32 bits, or two FP4 a byte."""
+    if len(packed.shape) != 2:
+        return None
+    rows, columns = packed.shape
+    if packed.dtype == "U8":
+        return rows, 2 * columns
+    groups = settings.get("config_groups")
+    weights = [
+        group.get("weights")
+        for group in (groups.values() if isinstance(groups, Mapping) else ())
+        if isinstance(group, Mapping)
+    ]
+    bits = {weight.get("num_bits") for weight in weights if isinstance(weight, Mapping)}
+    if len(bits) != 1 or not isinstance(each := bits.pop(), int) or not 1 <= each <= 32:
+        return None
+    return rows, columns * (32 // each)
+
+
+def _half_bytes(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
+    """NVFP4 as ModelOpt writes it: two numbers a byte beside a scale for every 16."""
+    if packed.dtype != "U8" or len(packed.shape) != 2:
+        return packed.shape
+    return packed.shape[0], 2 * packed.shape[1]
+
+
+def _as_stored(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
+    return packed.shape
+
+
+_PACKED: tuple[tuple[str, tuple[str, ...], ShapeOf], ...] = (
+    ("qweight", ("scales", "qzeros"), _gptq_or_awq),
+    ("weight_packed", ("weight_scale",), _compressed),
+    ("_blocks", ("_scales",), _blocks),
+    ("weight", ("weight.absmax",), _four_bits),
+    ("weight", ("SCB",), _as_stored),
+    ("weight", ("weight_scale_2",), _half_bytes),
+)
+"""Ending of a packed weight, endings of what must stand beside it, and its shape unpacked."""
+
+_UNPACKED_ENDING = {"qweight": "weight", "weight_packed": "weight", "_blocks": ""}
+
+_SCALES: dict[str, tuple[str, ...]] = {
+    "scales": ("qweight", "weight"),
+    "qzeros": ("qweight",),
+    "g_idx": ("qweight",),
+    "SCB": ("weight",),
+    "weight_format": ("weight",),
+    "weight_scale": ("weight", "weight_packed"),
+    "weight_scale_inv": ("weight",),
+    "weight_scale_2": ("weight",),
+    "weight_scales": ("weight",),
+    "weight_zero_point": ("weight", "weight_packed"),
+    "weight_shape": ("weight_packed",),
+    "weight_g_idx": ("weight_packed",),
+    "weight_global_scale": ("weight_packed", "weight"),
+    "input_global_scale": ("weight_packed", "weight"),
+    "input_scale": ("weight", "weight_packed"),
+    "input_zero_point": ("weight", "weight_packed"),
+    "output_scale": ("weight", "weight_packed"),
+    "activation_scale": ("weight",),
+    "k_scale": ("weight",),
+    "v_scale": ("weight",),
+}
+"""What belongs to a quantised weight, and the weights beside which it does."""
+
+_QUANT_STATE = frozenset({"absmax", "quant_map", "nested_absmax", "nested_quant_map"})
+
+
+def _is_scale(name: str, last: str, stem: str, tensors: Mapping[str, Tensor]) -> bool:
+    if last in _QUANT_STATE or last.startswith("bitsandbytes__"):
+        return True
+    if last in _SCALES:
+        return any(f"{stem}.{weight}" in tensors for weight in _SCALES[last])
+    for ending, weight in (("_scales", "_blocks"), ("_scale_inv", ""), ("_scale", "")):
+        # Of stacked experts: `down_proj` and `down_proj_scale`.
+        if last.endswith(ending) and (beside := tensors.get(name[: -len(ending)] + weight)):
+            return beside.dtype in INTEGERS or beside.dtype.startswith("F8")
+    return False

@@ -1,0 +1,244 @@
+"""What the names of tensors mean, over all the architectures: tables, and how they are read."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Literal
+
+Part = Literal["attention", "mlp", "norm", "other"]
+"""Of a transformer block."""
+
+Role = Literal["q", "k", "v", "o", "qkv", "kv", "kv_b", "gate", "up", "down", "gate_up", ""]
+"""Of a projection; empty for what is none. `qkv`, `kv` and `gate_up` are fused, `kv_b` makes keys
+and values out of the latent of multi-head latent attention."""
+
+BUFFERS = re.compile(
+    r"(^|\.)("
+    r"inv_freq|original_inv_freq|\w+_inv_freq|cos_cached|sin_cached|rope\.freqs"  # rotary tables
+    r"|masked_bias|causal_mask|position_ids|token_type_ids"
+    r"|num_batches_tracked|running_mean|running_var|global_mean|global_invstd"
+    r"|e_score_correction_bias|expert_bias|balancing_biases|tid2eid"  # of routers, not by gradient
+    r"|slope_rate|query_decay|key_decay|diagonal_decay"
+    r"|layer_scalar|act_fn\.beta|act_fn\.eps|embed_scale"
+    r")$"
+)
+"""Tensors that a checkpoint holds though they are no parameters."""
+
+LEARNT = {
+    "afmoe": re.compile(r"expert_bias$"),
+    "ernie4_5_moe": re.compile(r"e_score_correction_bias$"),
+    "laguna": re.compile(r"e_score_correction_bias$"),
+}
+"""Exceptions from `BUFFERS` by model type: what is a parameter there."""
+
+CONSTANT = {
+    "deepseek_v4": re.compile(r"ffn\.gate\.bias$"),
+    "inkling2_text": re.compile(r"mlp\.gate\.bias$"),
+}
+"""Additions to `BUFFERS` by model type: what is no parameter there."""
+
+MASKS = re.compile(r"(^|\.)(attn|attention)\.bias$")
+"""Causal masks (1 x 1 x n x n) of GPT-2 and the like; a projection's bias has one dimension."""
+
+TOWERS: dict[str, re.Pattern[str]] = {
+    "prediction": re.compile(r"mtp|mtp_.*|nextn.*|medusa.*|eagle.*|draft.*|assistant"),
+    "projector": re.compile(
+        r".*projector.*|mm_proj.*|.*connector.*|.*merger.*|.*aligner.*|.*resampler.*|.*qformer.*"
+        r"|.*perceiver.*|multi_modal.*|multimodal.*|modality_projection|language_projection"
+        r"|.*(image|vision|visual|vit|video|audio|speech)_?(newline|proj|projection|adapter)"
+        r"|embed_vision|embed_audio|abstractor"
+    ),
+    "audio": re.compile(r".*(audio|speech|sound|acoustic|codec|mimi|whisper|conformer|talker).*"),
+    "vision": re.compile(
+        r".*(vision|visual|image|img|video|siglip|pixel).*|vit|vit_.*|clip.*|sam|sam_.*|vq.*"
+        r"|patch_embed.*|deepstack.*"
+    ),
+    "depth decoder": re.compile(r"depth_decoder|depformer|code_predictor"),
+    "encoder": re.compile(r"encoder|.*_encoder"),
+}
+"""Parts beside the text decoder, by a component of the name; the first that fits counts. `encoder`
+counts where a decoder stands beside it."""
+
+EMBEDDING = re.compile(
+    r"embed|embed_in|wte|wpe|w|shared|embeddings?|tok_embeddings|.*embed_tokens.*|.*token_embedding"
+    r"|(word|tok|tokens?|positions?|pos|token_type|segment|language|ngram|lang|type)_?embed\w*"
+    r"|(tokens|positions|pos|segment|vocab)_embed|embed_positions?|embed_pos|project_in"
+    r"|mask_emb|.*word_embedding.*|.*(position|shape|pronunciation|type|hash_tok)_embed.*"
+)
+"""A module outside the blocks that makes vectors of tokens and positions."""
+
+HEAD = re.compile(
+    r"lm_head|head|output|embed_out|unembed|lm_loss|pred_layer|cls|.*_lm_head|generator_predictions"
+    r"|output_projection|score|classifier|qa_outputs|final_logits_bias|project_out|predictions"
+)
+"""A module outside the blocks that makes scores of vectors."""
+
+_NORM = re.compile(r".*(norm|Norm|layrnorm).*|ln|ln_?\d+|ln_\w+|\w+_ln|input_ln|rms_\w*")
+_CONTAINS_NORMS = frozenset({"norm_attn_norm"})
+"""Modules named after norms that hold more than norms."""
+
+_OTHER = re.compile(
+    r".*hyper_connection.*|hc_.*|.*residual.*|laurel|altup|.*adapter.*|lora_\w*|.*shortcut_Q"
+    r"|layer_scalar|per_layer_\w+|dora_\w*|prompt\w*|gate_ffwd|ia3_\w*|mamba|mamba2|ssm|conv|rg_lru"
+    r"|mlstm_layer|slstm_layer|short_conv|\w+_sconv"
+)
+"""What is neither attention nor MLP nor norm: shortcuts, adapters, state-space mixers."""
+
+_ATTENTION = re.compile(
+    r"(.*_)?(attn|attention|att)s?|attentions|(Self|EncDec|Local\w*|Transient\w*)Attention"
+    r"|cross_?attention|crossattention|attn_sconv|attn_sinks?"
+)
+_MLP = re.compile(
+    r"(.*_)?(mlp|mlps|moe|ffn|ffns|ff|feed_?forward|feedforward)s?|mlp_block|experts?|DenseReluDense"
+    r"|shared_experts?|router|feed_forward_(in|out)"
+)
+_BLOCK_NORMS = re.compile(
+    r"LayerNorm|layer_norm|ln|self_attn_layer_norm|layernorm_before_(attention|ffn)"
+)
+"""Norms of the block that some models keep inside its attention or MLP."""
+
+_ATTENTION_NAMES: dict[Role, str] = {
+    "q": """q_proj q query query_proj wq Wq q_lin q_attn project_q q_a_proj q_b_proj q_a q_b
+        wq_a wq_b wq_du to_q queries receptance""",
+    "k": """k_proj k key key_proj wk Wk k_lin project_k wk_dv to_k keys kv_a_proj_with_mqa
+        kv_a_proj kv_a""",
+    "v": """v_proj v value value_proj wv Wv v_lin project_v wv_dv to_v values v_proj_current
+        v_proj_delayed""",
+    "o": """o_proj o out_proj dense c_proj wo Wo out_lin attention_out proj attn_out output
+        linear_out wo_a wo_b wo_ud to_out o_a_proj o_b_proj out""",
+    "qkv": "c_attn qkv_proj query_key_value Wqkv wqkv qkv in_proj W_pack att_proj fused_qkv",
+    "kv": "kv_proj key_value kv Wkv wkv kv_linear",
+    "kv_b": "kv_b_proj kv_b",
+}
+_MLP_NAMES: dict[Role, str] = {
+    "gate": "gate_proj linear_gate proj_up_gate wi_0 w_0 linear_v",
+    "up": """up_proj fc1 c_fc dense_h_to_4h fc_in wi wi_1 Wi w_1 lin1 layer_1 proj_up up key
+        intermediate linear_in""",
+    "down": """down_proj fc2 c_proj dense_4h_to_h fc_out wo Wo w_out lin2 layer_2 proj_down
+        down output output_linear ff_out value linear_out""",
+    "gate_up": "gate_up_proj input_linear w13 ff_proj gate_and_up gate_up",
+}
+
+
+def _by_name(table: dict[Role, str]) -> dict[str, Role]:
+    return {name: role for role, names in table.items() for name in names.split()}
+
+
+_ATTENTION_ROLES = _by_name(_ATTENTION_NAMES)
+_MLP_ROLES = _by_name(_MLP_NAMES)
+
+NUMBERED_ROLES: tuple[dict[str, Role], ...] = (
+    {"w1": "up", "w2": "gate", "c_proj": "down"},  # Qwen 1
+    {"w1": "gate", "w3": "up", "w2": "down"},
+    {"w1": "gate", "v1": "up", "w2": "down"},
+    {"w1": "up", "w2": "down"},
+    {"gate": "gate", "up": "up", "down": "down"},
+)
+"""Names that mean something only together; the first set that a layer has counts."""
+
+_BARE_NAMES: dict[Part, str] = {
+    "attention": "q_proj k_proj v_proj o_proj q_lin k_lin v_lin out_lin qkv_proj att_proj attn_out",
+    "mlp": """fc1 fc2 intermediate output lin1 lin2 dense_h_to_4h dense_4h_to_h up_proj down_proj
+        gate_proj gate gate_up_proj experts shared_experts ff_proj ff_out c_fc""",
+}
+_BARE = {name: part for part, names in _BARE_NAMES.items() for name in names.split()}
+"""Projections that lie in a block without a module around them."""
+
+_WRAPPERS = frozenset({"linear", "base_layer", "layer", "original_module", "weight", "bias"})
+
+
+@cache
+def part_and_role(path: tuple[str, ...]) -> tuple[Part, Role, str]:
+    """Return what a tensor of a block is, from its name below the block, numbers left out.
+
+    The third value is the name of the projection; it decides where `NUMBERED_ROLES` apply.
+    """
+    modules = list(path)
+    while len(modules) > 1 and modules[-1] in _WRAPPERS:
+        modules.pop()
+    leaf = re.sub(r"_(weight|bias)$", "", modules[-1])
+    modules[-1] = leaf
+    part = _part(modules)
+    if part == "attention":
+        return part, "" if "experts" in modules or "indexer" in modules else _attention(leaf), leaf
+    if part == "mlp":
+        inner = {"gate", "router"} & set(modules[:-1])
+        if leaf == "dense" and len(modules) > 1:
+            leaf = modules[-2]
+        if leaf == "fc1" and "experts" in modules:  # of Aria
+            return part, "gate_up", leaf
+        return part, "" if inner else _MLP_ROLES.get(leaf, ""), "" if inner else leaf
+    return part, "", leaf
+
+
+def _attention(leaf: str) -> Role:
+    return _ATTENTION_ROLES.get(leaf, "")
+
+
+def _part(modules: list[str]) -> Part:
+    if any(_OTHER.fullmatch(module) for module in modules):
+        return "other"
+    for place, module in enumerate(modules):
+        if module in _CONTAINS_NORMS:
+            continue
+        if _NORM.fullmatch(module):
+            return "norm"
+        for pattern, part in _CONTAINERS:
+            if pattern.fullmatch(module):
+                inner = modules[place + 1 :]
+                return "norm" if any(map(_BLOCK_NORMS.fullmatch, inner)) else part
+        if module in _BARE:
+            inner = modules[place + 1 :]
+            return "norm" if any(map(_BLOCK_NORMS.fullmatch, inner)) else _BARE[module]
+        if module in {"mixer", "temporal_block"}:
+            bare = [_BARE[inner] for inner in modules[place + 1 :] if inner in _BARE]
+            return bare[0] if bare else "other"
+    return "other"
+
+
+_CONTAINERS: tuple[tuple[re.Pattern[str], Part], ...] = ((_ATTENTION, "attention"), (_MLP, "mlp"))
+
+
+def is_attention(module: str) -> bool:
+    """Return whether a module of a block is its attention, by its name."""
+    return bool(_ATTENTION.fullmatch(module))
+
+
+def is_mlp(module: str) -> bool:
+    """Return whether a module of a block is its MLP, by its name."""
+    return bool(_MLP.fullmatch(module))
+
+
+@cache
+def tower_of(path: tuple[str, ...], *, encoder: bool) -> str | None:
+    """Return which tower a tensor belongs to, by its name up to the first number.
+
+    Args:
+        path: components of the name.
+        encoder: whether an encoder counts as a tower: there is a decoder as well.
+    """
+    for module in path:
+        for tower, pattern in TOWERS.items():
+            if pattern.fullmatch(module) and (encoder or tower != "encoder"):
+                return tower
+    return None
+
+
+Place = Literal["embedding", "lm_head", "norm", "other"]
+
+
+@cache
+def place_of(path: tuple[str, ...]) -> Place:
+    """Return what a tensor outside the blocks and towers is."""
+    modules = [module for module in path if module not in {"weight", "bias"}] or list(path)
+    if HEAD.fullmatch(modules[0]) or (
+        # `embeddings` holds a norm, a head its own; of the others only the last name counts.
+        len(modules) > 1 and HEAD.fullmatch(modules[-1])
+    ):
+        return "lm_head"
+    if _NORM.fullmatch(modules[-1]):
+        return "norm"
+    if any(EMBEDDING.fullmatch(module) for module in modules):
+        return "embedding"
+    return "other"
