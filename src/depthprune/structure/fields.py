@@ -59,12 +59,7 @@ def read_document(path: Path, read: Callable[[Json], _Value]) -> _Value:
         LayoutError: it holds `NaN` or `Infinity`, or `read` found a field that does not fit; with
             the file and the place in it.
     """
-    try:
-        value = read_json(path)
-    except FileError as error:
-        if isinstance(error.__cause__, ValueError):
-            _tell_not_finite(path)
-        raise
+    value = read_value(path)
     try:
         if not isinstance(value, dict):
             raise WrongFieldError(f"a JSON object was expected, not {_kind(value)}")
@@ -73,6 +68,21 @@ def read_document(path: Path, read: Callable[[Json], _Value]) -> _Value:
         where = ", ".join(filter(None, (str(path), wrong.place)))
         mend = "mend the file, or analyse the model again"
         raise LayoutError(wrong.what, where=where, mend=mend) from None
+
+
+def read_value(path: Path) -> Any:
+    """Read a JSON file, whatever it holds.
+
+    Raises:
+        FileError: the file is missing, unreadable or not JSON (line and column).
+        LayoutError: it holds `NaN` or `Infinity`; with the place of the first one.
+    """
+    try:
+        return read_json(path)
+    except FileError as error:
+        if isinstance(error.__cause__, ValueError):
+            _tell_not_finite(path)
+        raise
 
 
 def count(of: Json, key: str) -> int:
