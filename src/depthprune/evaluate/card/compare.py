@@ -84,7 +84,15 @@ def read_evaluation(path: Path) -> EvaluationFile:
         FileError: it is missing, no JSON, or holds NaN.
         LayoutError: it is no evaluation.
     """
-    content = read_json(path)
+    return evaluation_of(path, read_json(path))
+
+
+def evaluation_of(path: Path, content: Any) -> EvaluationFile:
+    """Return what the content of such a file says; numbers that are not finite are left out.
+
+    Raises:
+        LayoutError: it is no evaluation.
+    """
     if isinstance(content, dict) and "schema_version" in content:
         return _read_card(path, content)
     metrics = content.get("metrics") if isinstance(content, dict) else None

@@ -1,0 +1,56 @@
+"""How much of each layer a pruned model keeps, and how unevenly."""
+
+from __future__ import annotations
+
+from math import fsum, sqrt
+
+from depthprune.structure.comparison import Comparison, LayerComparison
+
+
+def share_kept(layer: LayerComparison) -> float:
+    """Return the share of its parameters that a layer keeps: 0 when it was removed."""
+    return layer.total.pruned / layer.total.original if layer.total.original else 1.0
+
+
+def is_located(comparison: Comparison) -> bool:
+    """Return whether each share belongs to a known layer of the original.
+
+    A file of the old scripts compares layer i with layer i: where layers are missing, nothing can
+    be said of any single one.
+    """
+    return not comparison.missing_layers
+
+
+def shares_kept(comparison: Comparison) -> dict[int, float]:
+    """Return the share that each layer of the original keeps; empty when that is not known."""
+    if not is_located(comparison):
+        return {}
+    return {layer.index: share_kept(layer) for layer in comparison.layers}
+
+
+def variance_kept(comparison: Comparison) -> float | None:
+    """Return the population variance of the shares; None where there are no layers.
+
+    A missing layer keeps nothing, whichever it is: the order does not change the variance.
+    """
+    shares = [share_kept(layer) for layer in comparison.layers]
+    shares += [0.0] * comparison.missing_layers
+    if not shares:
+        return None
+    mean = fsum(shares) / len(shares)
+    return fsum((share - mean) ** 2 for share in shares) / len(shares)
+
+
+def std_kept(comparison: Comparison) -> float | None:
+    """Return the population standard deviation of the shares; None where there are no layers."""
+    variance = variance_kept(comparison)
+    return None if variance is None else sqrt(variance)
+
+
+def layers_below(comparison: Comparison, percent: float) -> tuple[int, ...]:
+    """Return the layers of the original that keep less than this percentage, as far as known.
+
+    Those that are missing (`Comparison.missing_layers`) are not among them.
+    """
+    shares = shares_kept(comparison)
+    return tuple(layer for layer in sorted(shares) if 100 * shares[layer] < percent)

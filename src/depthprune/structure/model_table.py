@@ -1,0 +1,161 @@
+"""Every model in one table: size, scores, speed, and how unevenly its layers were pruned."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from depthprune.base.errors import DepthpruneError
+from depthprune.structure.kept import layers_below
+from depthprune.structure.model_columns import BY_KEY, TEXTS, Column
+from depthprune.structure.model_row import ALL_TASKS, BILLION, ModelRow
+from depthprune.structure.performance import STANDARD, Conditions
+
+
+@dataclass(frozen=True)
+class ModelTable:
+    """Models side by side.
+
+    Attributes:
+        rows: the reference first, the others in the order that was asked for.
+        compared: by column, the conditions under which its numbers are compared.
+        best: by column, the places of the rows with the best number; empty where fewer than two
+            compete, the reference not counted.
+        apart: by column, the places of the rows whose number was measured otherwise and so does not
+            compare with the others.
+    """
+
+    rows: tuple[ModelRow, ...]
+    compared: Mapping[str, Conditions]
+    best: Mapping[str, tuple[int, ...]]
+    apart: Mapping[str, tuple[int, ...]]
+
+
+def model_table(
+    rows: Sequence[ModelRow],
+    *,
+    window: str = STANDARD,
+    reference: str | None = None,
+    sort_by: str = "model",
+    reverse: bool = False,
+) -> ModelTable:
+    """Return models side by side, what is best in each column marked.
+
+    Args:
+        rows: of the models.
+        window: of the perplexity that is compared, where any model has it.
+        reference: name of the model that the others were pruned from; None takes the only one that
+            has no comparison and as many parameters as the original of the others.
+        sort_by: key of a column; the better number first, else the smaller one, what does not
+            compare behind, and what is not known last.
+        reverse: the other way round, but for what does not compare or is not known.
+
+    Raises:
+        DepthpruneError: there is no such column or model.
+    """
+    column = _column(sort_by)
+    origin = _find_reference(rows, reference)
+    told = (replace(row, is_reference=place == origin) for place, row in enumerate(rows))
+    named = sorted(told, key=lambda row: row.name)
+    preferred = {f"ppl_{text}": window for text in TEXTS} | {"mean_accuracy": ALL_TASKS}
+    compared = {
+        key: _usual(found, preferred.get(key))
+        for key in BY_KEY
+        if (found := [row.numbers[key].under for row in named if key in row.numbers])
+    }
+    ordered = _in_order(named, column, compared.get(sort_by), reverse=reverse)
+    apart, best = {}, {}
+    for key, usual in compared.items():
+        known = [place for place, row in enumerate(ordered) if key in row.numbers]
+        alike = [p for p in known if ordered[p].numbers[key].under.compare_with(usual)]
+        apart[key] = tuple(place for place in known if place not in alike)
+        best[key] = _best(ordered, BY_KEY[key], alike)
+    return ModelTable(tuple(ordered), compared, best, apart)
+
+
+def _column(key: str) -> Column:
+    column = BY_KEY.get(key.replace("-", "_"))
+    if column is None:
+        raise DepthpruneError(
+            f"the table has no column {key!r}",
+            where="--sort-by",
+            mend=f"choose from {', '.join(BY_KEY)}",
+        )
+    return column
+
+
+def _find_reference(rows: Sequence[ModelRow], name: str | None) -> int | None:
+    """Return the place of the model that the others were pruned from."""
+    if name is not None:
+        named = [
+            place
+            for place, row in enumerate(rows)
+            if f"/{row.name}".endswith(f"/{name.strip('/')}")
+        ]
+        if len(named) != 1:
+            raise DepthpruneError(
+                f"{len(named) or 'none'} of the models is called {name!r}",
+                where="--base",
+                mend="write its name as in the table's first column",
+            )
+        return named[0]
+    originals = {row.comparison.total.original for row in rows if row.comparison is not None}
+    unchanged = [
+        place
+        for place, row in enumerate(rows)
+        if row.comparison is None
+        and "parameters_b" in row.numbers
+        and round(row.numbers["parameters_b"].value * BILLION) in originals
+    ]
+    return unchanged[0] if len(unchanged) == 1 else None
+
+
+def _usual(found: Sequence[Conditions], preferred: str | None) -> Conditions:
+    """Return the conditions of a column: the preferred basis, else the most usual that is known."""
+    bases = Counter(one.basis for one in found if one.basis is not None)
+    if preferred in bases or not bases:
+        basis = preferred if preferred in bases else None
+    else:
+        basis = bases.most_common(1)[0][0]
+    details = Counter(one.details for one in found if one.basis == basis and one.details)
+    return Conditions(basis, details.most_common(1)[0][0] if details else None)
+
+
+def _in_order(
+    rows: Sequence[ModelRow], column: Column, usual: Conditions | None, *, reverse: bool
+) -> list[ModelRow]:
+    """Return rows in the order of a column; those that are equal in the order of their names."""
+
+    def place(row: ModelRow) -> tuple[bool, bool, bool, float]:
+        value = _sorted_value(row, column)
+        apart = (
+            usual is not None
+            and column.key in row.numbers
+            and not row.numbers[column.key].under.compare_with(usual)
+        )
+        sign = -1 if (column.better == "high") != reverse else 1
+        return not row.is_reference, value is None, apart, sign * (value or 0.0)
+
+    if column.kind == "name":
+        in_order = sorted(rows, key=lambda row: row.name, reverse=reverse)
+        return sorted(in_order, key=lambda row: not row.is_reference)
+    return sorted(rows, key=place)
+
+
+def _sorted_value(row: ModelRow, column: Column) -> float | None:
+    if column.kind == "layers":
+        if row.comparison is None:
+            return None
+        below = layers_below(row.comparison, int(column.of))
+        return len(below) + row.comparison.missing_layers
+    return row.numbers[column.key].value if column.key in row.numbers else None
+
+
+def _best(rows: Sequence[ModelRow], column: Column, alike: Sequence[int]) -> tuple[int, ...]:
+    competing = [place for place in alike if not rows[place].is_reference]
+    if column.better is None or len(competing) < 2:
+        return ()
+    values = [rows[place].numbers[column.key].value for place in competing]
+    best = max(values) if column.better == "high" else min(values)
+    return tuple(p for p, value in zip(competing, values, strict=True) if value == best)

@@ -1,0 +1,204 @@
+"""What a model scores and takes: from the file of its evaluation, of every generation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from depthprune.base.files import is_number, read_json
+from depthprune.evaluate.card.compare import EvaluationFile, evaluation_of
+from depthprune.structure.fields import place_of
+
+FILE = "evaluation_results.json"
+FOLDERS = ("evaluation", "")
+"""Where the file lies in the folder of a model, looked for in this order."""
+
+STANDARD = "2048/512"
+"""Windows of 2048 tokens, a new one every 512: the usual perplexity."""
+
+QUICK = "128"
+"""Windows of 128 tokens without overlap."""
+
+GIBIBYTE = 2**30
+"""What the old files call GB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a number was measured under, as far as a file says.
+
+    Attributes:
+        basis: of a perplexity its window, e.g. `2048/512`, of a mean its tasks. Numbers compare
+            only on the same one; None is one that no file states, and not taken on trust, for the
+            window changes a perplexity by a factor of two.
+        details: metric and samples, length and device, or the digest of a text; None, where the
+            file does not say, is taken on trust.
+    """
+
+    basis: str | None = None
+    details: str | None = None
+
+    def compare_with(self, other: Conditions) -> bool:
+        """Return whether numbers under both compare."""
+        trusted = None in (self.details, other.details)
+        return self.basis == other.basis and (trusted or self.details == other.details)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A finite number, and what it was measured under."""
+
+    value: float
+    under: Conditions = Conditions()
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What a file of an evaluation says of its model.
+
+    Attributes:
+        path: of the file.
+        parameters: None where the file does not say, as everything here.
+        size_bytes: of the weights.
+        perplexities: by text, under every window that the file has, the usual one first.
+        accuracies: 0..1, by task.
+        tokens_per_second, ms_per_token: by the number of rows generated at once.
+        peak_bytes: the most memory in use while generating the fewest rows that were tried.
+        removed: blocks that were skipped while measuring.
+        problems: what the file holds that is no number, each with its place.
+    """
+
+    path: Path
+    parameters: int | None
+    size_bytes: float | None
+    perplexities: Mapping[str, tuple[Measured, ...]]
+    accuracies: Mapping[str, Measured]
+    tokens_per_second: Mapping[int, Measured]
+    ms_per_token: Mapping[int, Measured]
+    peak_bytes: Measured | None
+    removed: tuple[int, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def performance_file(folder: Path) -> Path | None:
+    """Return the file of an evaluation in the folder of a model, or None where there is none."""
+    places = (folder / name / FILE for name in FOLDERS)
+    return next((place for place in places if place.is_file()), None)
+
+
+def read_performance(path: Path) -> Performance:
+    """Read a file that `depthprune evaluate` wrote, or one of the old scripts.
+
+    Of the old files one generation has `ppl` alone, whose windows it does not tell, and one has
+    `ppl_quick_128`, `ppl_standard_2048_512` and, once more, one of the two as `ppl`. A `NaN` or
+    `Infinity`, which such scripts write for models that broke, costs only itself.
+
+    Raises:
+        FileError: it is missing or no JSON (line and column).
+        LayoutError: it is no evaluation.
+    """
+    content = read_json(path, infinity=True)
+    file = evaluation_of(path, content)
+    is_old = "schema_version" not in content
+    perplexities: dict[str, tuple[Measured, ...]] = {}
+    for text, one in _old_perplexities(content["metrics"]) if is_old else _perplexities(content):
+        perplexities[text] = (*perplexities.get(text, ()), one)
+    parameters = file.values.get(("parameters", ""))
+    return Performance(
+        path=path,
+        parameters=None if parameters is None else int(parameters),
+        size_bytes=_old_size(content) if is_old else file.values.get(("weights_bytes", "")),
+        perplexities=perplexities,
+        accuracies=_measured(file, "accuracy"),
+        tokens_per_second=_by_rows(file, "tokens_per_second"),
+        ms_per_token=_by_rows(file, "ms_per_token"),
+        peak_bytes=_peak(file),
+        removed=file.removed,
+        problems=tuple(
+            f"{path}, {place}: {value} is no measurement" for place, value in _not_finite(content)
+        ),
+    )
+
+
+def choose_perplexity(found: tuple[Measured, ...], window: str = STANDARD) -> Measured | None:
+    """Return the perplexity under `window`, else under another one that is known, else any.
+
+    Args:
+        found: of one text, in the order of preference.
+        window: that is wanted.
+    """
+    wanted = (one for one in found if one.under.basis == window)
+    known = (one for one in found if one.under.basis is not None)
+    return next(wanted, None) or next(known, None) or next(iter(found), None)
+
+
+def _perplexities(content: Mapping[str, Any]) -> Iterator[tuple[str, Measured]]:
+    for text, entry in _object(content, "ppl").items():
+        digest = _object(_object(content, "ppl"), text).get("text_sha256")
+        for which in ("standard", "quick"):
+            one = _object(entry, which)
+            value: Any = one.get("ppl")
+            window, stride = one.get("window"), one.get("stride")
+            if is_number(value):
+                told = f"{window}" if window == stride else f"{window}/{stride}"
+                basis = told if is_number(window) and is_number(stride) else None
+                yield text, Measured(value, Conditions(basis, str(digest) if digest else None))
+
+
+def _old_perplexities(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Measured]]:
+    known: set[tuple[str, float]] = set()
+    for which, window in (
+        ("ppl_standard_2048_512", STANDARD),
+        ("ppl_quick_128", QUICK),
+        ("ppl", None),
+    ):
+        for name, value in _object(metrics, which).items():
+            # `wikitext2 (wikitext-2-raw-v1)`
+            text = name.partition(" (")[0]
+            if is_number(value) and (text, value) not in known:
+                known.add((text, value))
+                yield text, Measured(value, Conditions(window))
+
+
+def _old_size(content: Mapping[str, Any]) -> float | None:
+    size: Any = _object(_object(content, "metrics"), "model_info").get("model_size_gb")
+    return size * GIBIBYTE if is_number(size) else None
+
+
+def _measured(file: EvaluationFile, section: str) -> dict[str, Measured]:
+    return {
+        key[1]: Measured(value, Conditions(details=file.conditions.get(key)))
+        for key, value in file.values.items()
+        if key[0] == section
+    }
+
+
+def _by_rows(file: EvaluationFile, section: str) -> dict[int, Measured]:
+    found = _measured(file, section)
+    # A number of rows that is longer is none.
+    return {int(name): found[name] for name in found if name.isdecimal() and len(name) < 9}
+
+
+def _peak(file: EvaluationFile) -> Measured | None:
+    """Return the peak of the fewest rows; an old file has one, and does not tell of how many."""
+    found = _measured(file, "peak_bytes")
+    return found[min(found, key=lambda name: (len(name), name))] if found else None
+
+
+def _not_finite(content: Any) -> Iterator[tuple[str, float]]:
+    waiting: list[tuple[list[str | int], Any]] = [([], content)]
+    while waiting:
+        steps, value = waiting.pop()
+        if isinstance(value, float) and not isfinite(value):
+            yield place_of(steps), value
+        if isinstance(value, dict | list):
+            members = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [([*steps, key], member) for key, member in reversed(list(members))]
+
+
+def _object(holder: Any, name: str) -> Mapping[str, Any]:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    return value if isinstance(value, dict) else {}
