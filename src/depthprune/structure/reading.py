@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from depthprune.base.errors import FileError, ModelError
-from depthprune.base.files import read_json
+from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.blocks.checkpoint import is_path
-from depthprune.blocks.cut.safetensors_files import read_header
+from depthprune.blocks.cut.pickled_tensor import PickledTensor
+from depthprune.blocks.cut.safetensors_files import FileTensor, read_header
 from depthprune.structure.checkpoint import Checkpoint, Kind, Tensor
-from depthprune.structure.weights import INDEXES, Weights, check_link, find_weights
-
-LARGEST_JSON = 64 * 1024**2
-"""Bytes of a configuration or an index; for 200,000 tensors it takes some 20 million."""
+from depthprune.structure.json_files import read_json_object
+from depthprune.structure.model_names import Unwrapping
+from depthprune.structure.origin import origin_of
+from depthprune.structure.pickled_model import PickledModel, read_pickled_model
+from depthprune.structure.weights import INDEXES, Weights, find_weights
 
 
 def read_checkpoint(source: str | Path, *, revision: str | None = None) -> Checkpoint:
@@ -31,19 +34,40 @@ def read_checkpoint(source: str | Path, *, revision: str | None = None) -> Check
         FileError: a file cannot be read, or is none of its kind.
     """
     weights = find_weights(_located(source, revision))
-    tensors: dict[str, Tensor] = {}
+    stored: dict[str, FileTensor | PickledTensor] = {}
+    pickled: PickledModel | None = None
+    notes = list(weights.notes)
     for file in weights.files:
-        tensors |= read_header(file).tensors
-    _check_index(weights, tensors)
-    if not tensors:
-        raise ModelError("the model has no tensors", where=str(weights.path))
+        if file.suffix == ".safetensors":
+            stored |= read_header(file).tensors
+        else:
+            pickled = read_pickled_model(file)
+            stored |= pickled.tensors
+            notes += _unreadable(pickled.unreadable)
+    _check_index(weights, stored)
+    if not stored:
+        raise ModelError(
+            "the model has no tensors", where=str(weights.path), mend="name the file of its weights"
+        )
+    unwrapping = Unwrapping(stored)
+    names = {name: unwrapping.tensor(name) for name in stored}
+    tensors: dict[str, Tensor] = {
+        names[name]: replace(tensor, name=names[name]) for name, tensor in stored.items()
+    }
+    kind = _kind(weights, pickled, tensors)
+    config = _config(weights, pickled, kind)
+    beside = pickled.beside if pickled else {}
+    origin = origin_of(weights.folder, (weights.path.name, beside), ("config", config))
     return Checkpoint(
         path=weights.path,
-        kind=_kind(weights, tensors),
+        kind=kind,
         tensors=tensors,
         files=weights.files,
-        config=_config(weights),
-        notes=weights.notes,
+        config=config,
+        types=unwrapping.modules(pickled.types) if pickled else {},
+        attributes=unwrapping.modules(pickled.attributes) if pickled else {},
+        provenance=origin.provenance,
+        notes=(*notes, *origin.notes),
     )
 
 
@@ -63,49 +87,54 @@ def _located(source: str | Path, revision: str | None) -> Path:
     return source_folder(source, revision=revision, download=False)
 
 
-def _kind(weights: Weights, tensors: dict[str, Tensor]) -> Kind:
+def _kind(weights: Weights, pickled: PickledModel | None, tensors: dict[str, Tensor]) -> Kind:
     if any(name.endswith("shortcut_Q") for name in tensors):
         return "slicegpt"
+    if pickled and pickled.whole:
+        return "module"
     return "huggingface" if weights.standard else "state_dict"
 
 
-def _config(weights: Weights) -> dict[str, Any]:
+def _config(weights: Weights, pickled: PickledModel | None, kind: Kind) -> dict[str, Any]:
+    """Return the configuration; of a sliced model, with the dimensions of its slices."""
+    config = pickled.config if pickled else {}
     path = weights.folder / "config.json"
-    if not path.is_file():
-        return {}
-    return read_object(path, weights.folder)
+    if not config and path.is_file():
+        config = read_json_object(path, weights.folder)
+    slicing = _slicing(weights) if kind == "slicegpt" else None
+    return {**config, "slicing": slicing} if slicing else config
 
 
-def read_object(path: Path, folder: Path) -> dict[str, Any]:
-    """Return the JSON object in a file that belongs to a model.
-
-    Raises:
-        ModelError: it is a link out of the folder.
-        FileError: it cannot be read, is too large, or holds no object.
-    """
-    check_link(path, folder)
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise FileError(f"cannot read: {error.strerror or error}", where=str(path)) from error
-    if size > LARGEST_JSON:
-        raise FileError(f"its {size} bytes are more than any model needs", where=str(path))
-    value = read_json(path, infinity=True)
-    if not isinstance(value, dict):
-        raise FileError("it holds no JSON object", where=str(path))
-    return value
+def _slicing(weights: Weights) -> dict[str, Any] | None:
+    """Return what SliceGPT writes beside a model: its dimensions, layer by layer."""
+    named = [weights.path.with_suffix(".json")] if weights.path.is_file() else []
+    for path in (*named, *sorted(weights.folder.glob("*.json"))):
+        try:
+            value = read_json_object(path, weights.folder)
+        except DepthpruneError:  # most are of the tokenizer; none is needed
+            continue
+        if "embedding_dimensions" in value or "attention_input_dimensions" in value:
+            return value
+    return None
 
 
-def _check_index(weights: Weights, tensors: dict[str, Tensor]) -> None:
+def _unreadable(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    some = ", ".join(names[:3])
+    return [f"{len(names)} tensors are of a kind that cannot be read, and left out: {some}"]
+
+
+def _check_index(weights: Weights, tensors: dict[str, FileTensor | PickledTensor]) -> None:
     """Check that the files hold what their index promises."""
     index = weights.folder / INDEXES[weights.files[0].suffix != ".safetensors"]
     if not weights.standard or len(weights.files) == 1 or not index.is_file():
         return
-    names = read_object(index, weights.folder)["weight_map"]
-    missing = [name for name in names if name not in tensors]
+    files = read_json_object(index, weights.folder)["weight_map"]
+    missing = [name for name in files if name not in tensors]
     if missing:
         raise ModelError(
-            f"the index of the weights names {missing[0]}, which {names[missing[0]]} does not hold",
+            f"the index of the weights names {missing[0]}, which {files[missing[0]]} does not hold",
             where=str(index),
             mend="download the checkpoint again",
         )

@@ -18,6 +18,9 @@ MAX_INSTRUCTIONS = 5_000_000
 MAX_NAME = 1000
 """Characters of the name of a class with that of its module."""
 
+MAX_VALUE = 64 * 1024**2
+"""Bytes of one text or number; a tokenizer pickled beside a model has some 10 million."""
+
 MAX_LINE = 1024**2
 """Bytes of a number or text that ends with its line, as old pickles write them."""
 
@@ -66,6 +69,8 @@ class PickleStream:
         """Return `count` bytes; raises ValueError when the part has fewer."""
         if not 0 <= count <= self._left:
             raise ValueError("it ends early")
+        if count > MAX_VALUE:
+            raise ValueError("it has a text or number that is longer than any model needs")
         self._left -= count
         return self._file.read(count)
 

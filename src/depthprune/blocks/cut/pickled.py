@@ -19,6 +19,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "full_state_dict", "model", "modul
 DEEPEST = 100
 LONGEST_NAME = 1000
 MOST_PLACES = 500_000
+MOST_CHARACTERS = 50_000_000
 """Limits of what is looked at: a few bytes of pickle can describe endless nests of dictionaries."""
 
 
@@ -52,7 +53,7 @@ def read_pickled(path: Path) -> dict[str, StoredTensor]:
 def weights_of(tree: Any) -> Any:
     """Return the state dictionary or module in what `read_pickled_tree` returned, or all of it."""
     for _ in range(len(WRAPPERS)):
-        if not isinstance(tree, dict) or any(_is_tensor(value) for value in tree.values()):
+        if not isinstance(tree, dict) or any(is_tensor(value) for value in tree.values()):
             break
         inner = [tree[name] for name in WRAPPERS if isinstance(tree.get(name), dict | Record)]
         if not inner:
@@ -75,7 +76,8 @@ def named_tensors(tree: Any, path: Path) -> Iterator[tuple[str, PickledTensor | 
         FileError: it is nested more deeply, or holds more, than any model.
     """
     # The stack holds iterators, so that a value of many shared parts takes no more memory than it.
-    levels = [_children("", tree)]
+    levels = [children("", tree)]
+    characters = 0
     for _ in range(MOST_PLACES):
         found = next(levels[-1], None)
         if found is None:
@@ -84,47 +86,60 @@ def named_tensors(tree: Any, path: Path) -> Iterator[tuple[str, PickledTensor | 
                 return
             continue
         name, value = found
-        if len(name) > LONGEST_NAME:
+        characters += len(name)
+        if len(name) > LONGEST_NAME or characters > MOST_CHARACTERS:
             raise FileError("it has names that are longer than any", where=str(path))
         if isinstance(value, PickledTensor):
             yield name, replace(value, name=name)
-        elif _is_tensor(value):
+        elif is_tensor(value):
             yield name, value
         elif isinstance(value, dict | Record):
-            levels.append(_children(f"{name}.", value))
+            levels.append(children(f"{name}.", value))
             if len(levels) > DEEPEST:
                 raise FileError("it is nested more deeply than any model", where=str(path))
     raise FileError("it holds more than any model", where=str(path))
 
 
-def _children(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of a dictionary, or the tensors and modules of a module."""
+def children(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of a dictionary, or the tensors and modules of a module.
+
+    What has no name is yielded as nothing, so that whoever counts the entries counts it too.
+    """
     if isinstance(value, Record):
-        attributes = _module_attributes(value)
-        hidden = attributes.get("_non_persistent_buffers_set") or ()
+        attributes = module_attributes(value)
+        listed = attributes.get("_non_persistent_buffers_set")
+        hidden = listed[:_MOST_BUFFERS] if isinstance(listed, list) else []
         for group in ("_parameters", "_buffers", "_modules"):
             for name, entry in _entries(attributes.get(group)):
-                if group != "_buffers" or name not in hidden:
-                    yield prefix + name, entry
+                yield prefix + name, None if group == "_buffers" and name in hidden else entry
     else:
         for name, entry in _entries(value):
             yield prefix + name, entry
 
 
+_MOST_BUFFERS = 100
+"""Buffers of one module that no state dictionary has."""
+
+
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
-        yield from ((name, entry) for name, entry in value.items() if isinstance(name, str))
+        for name, entry in value.items():
+            yield (name, entry) if isinstance(name, str) else ("", None)
 
 
-def _module_attributes(record: Record) -> dict[Any, Any]:
-    """Return the attributes of a module; some classes give them to the call that builds them."""
+def module_attributes(record: Record) -> dict[Any, Any]:
+    """Return the attributes of a module, or nothing of what is none.
+
+    Some classes give them to the call that builds them.
+    """
     for state in (record.state, *record.arguments[:1]):
         if isinstance(state, dict) and "_modules" in state:
             return state
     return {}
 
 
-def _is_tensor(value: Any) -> bool:
+def is_tensor(value: Any) -> bool:
+    """Return whether a value is a tensor, be it one that cannot be read."""
     return isinstance(value, PickledTensor) or (
         isinstance(value, Record)
         and (value.kind == UNREADABLE or value.kind.startswith("torch._utils._rebuild_"))

@@ -11,7 +11,7 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, cast
 
 from depthprune.base.errors import FileError
 from depthprune.blocks.cut.inert_pickle import Builder, PickleStream, Reference, read_inert
@@ -26,6 +26,9 @@ from depthprune.blocks.cut.stored import DTYPE_BITS
 
 LARGEST_PICKLE = 256 * 1024**2
 """Bytes that describe a model at most; a state dictionary takes some 200 per tensor."""
+
+LARGEST_DIRECTORY = 32 * 1024**2
+"""Bytes of an archive's list of entries; it has some 100 for each."""
 
 OLD_MAGIC = 0x1950A86A20F9469CFC6C
 
@@ -48,13 +51,25 @@ def read_pickled_tree(path: Path) -> Any:
             return _read_old(path, file, path.stat().st_size)
     except OSError as error:
         raise FileError(f"cannot read: {error.strerror or error}", where=str(path)) from error
-    except ValueError as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         _refuse(path, f"it cannot be read as a file of torch.save: {error}")
+
+
+class _Directory:
+    """A file as `zipfile` sees it: it reads what an archive claims its list of entries to take."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.seek, self.tell, self._file = file.seek, file.tell, file
+
+    def read(self, count: int = -1) -> bytes:
+        if count > LARGEST_DIRECTORY:
+            raise ValueError("its archive has more entries than any model needs")
+        return self._file.read(count)  # without a count, zipfile only reads the last bytes
 
 
 def _read_zip(path: Path, file: IO[bytes]) -> Any:
     try:
-        with zipfile.ZipFile(file) as archive:
+        with zipfile.ZipFile(cast(IO[bytes], _Directory(file))) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
             if len(entries) < len(archive.infolist()):
                 raise ValueError("two entries of the archive have the same name")
@@ -120,12 +135,14 @@ def _read_old(path: Path, file: IO[bytes], size: int) -> Any:
     start = stream.tell()
     order = ">" if big_endian else "<"
     for key in keys:
+        if not isinstance(key, str):  # a nest of lists may have an endless text
+            raise ValueError("it does not list its storages")
         file.seek(start)
         (count,) = struct.unpack(f"{order}q", _exactly(file, 8))
-        length = count * widths.get(str(key), 1)
+        length = count * widths.get(key, 1)
         if count < 0 or start + 8 + length > size:
             raise ValueError("it is truncated: storages are missing at its end")
-        storages.extents[str(key)] = Extent(start + 8, length)
+        storages.extents[key] = Extent(start + 8, length)
         start += 8 + length
     return tree
 
