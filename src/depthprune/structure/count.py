@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import product
 from math import prod
 from typing import Any
@@ -121,17 +121,23 @@ def _drop_tied_head(
     sorted_out: _SortedOut, checkpoint: Checkpoint, text: Mapping[str, Any]
 ) -> bool:
     """Return whether the head is the embedding; a copy that was stored all the same is dropped."""
-    heads = [each for each in sorted_out.outside["lm_head"] if len(each.shape) > 1]
-    embeddings = [each for each in sorted_out.outside["embedding"] if len(each.shape) > 1]
-    tie = text.get("tie_word_embeddings", checkpoint.config.get("tie_word_embeddings"))
+    embeddings = [each for each in sorted_out.outside["embedding"] if len(each.shape) == 2]
+    words = {each.shape[0] for each in embeddings}
+    heads = [each for each in sorted_out.outside["lm_head"] if _scores(each, words)]
+    said = [each.get("tie_word_embeddings") for each in (text, checkpoint.config)]
     if not heads:
-        return bool(embeddings) and tie is not False
-    if tie is True:
+        return bool(embeddings) and (True in said or False not in said)
+    if True in said:
         for head, embedding in product(heads, embeddings):
             if head.shape == embedding.shape and _begin_alike(head, embedding, checkpoint.tensors):
                 sorted_out.sums["lm_head"] -= head.parameters
                 return True
     return False
+
+
+def _scores(head: Stored, words: Collection[int]) -> bool:
+    """Return whether a tensor of the head makes scores: other layers of a head are square."""
+    return len(head.shape) == 2 and (head.shape[0] in words or head.shape[0] != head.shape[1])
 
 
 def _begin_alike(one: Stored, other: Stored, tensors: Mapping[str, Tensor]) -> bool:
@@ -179,8 +185,7 @@ def _dtypes(checkpoint: Checkpoint, stored: Iterable[Stored]) -> dict[str, int]:
 
 def _hidden_size(sorted_out: _SortedOut, config: Mapping[str, Any]) -> int | None:
     """Return the width of the embedding, which is true of sliced models too; else as configured."""
-    if not any("project" in each.name for each in sorted_out.outside["embedding"]):
-        for each in sorted_out.outside["embedding"]:
-            if len(each.shape) == 2:
-                return each.shape[1]
-    return number_in(config, HIDDEN_SIZES)
+    configured = number_in(config, HIDDEN_SIZES)
+    widths = [each.shape[1] for each in sorted_out.outside["embedding"] if len(each.shape) == 2]
+    narrow = any("project" in each.name for each in sorted_out.outside["embedding"])
+    return configured if narrow or configured in widths or not widths else widths[0]

@@ -9,15 +9,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from depthprune.structure.count_stored import Stored
-from depthprune.structure.names import place_of, tower_of
+from depthprune.structure.names import TEXT_MODULES, place_of, tower_of
 
 Path = tuple[str, ...]
 
 TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config", "decoder")
 """Sections of a configuration that describe the text decoder; one may lie in another."""
 
-COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers",
-          "num_decoder_layers")  # fmt: skip
+COUNTS = (
+    "num_layers_per_stack",
+    "num_hidden_layers",
+    "n_layer",
+    "n_layers",
+    "num_layers",
+    "decoder_layers",
+    "num_decoder_layers",
+)
 """Fields that count the layers of the text decoder."""
 
 
@@ -76,17 +83,18 @@ def find_text_stack(stored: Iterable[Stored], config: Mapping[str, Any]) -> Text
     for each in stored:
         if place := list_of(split_path(each.name)):
             lists[place[0]][place[1]] += each.parameters
-    for encoder in (True, False):
-        text = {
-            prefix: counts
-            for prefix, counts in lists.items()
-            if tower_of(prefix, encoder=encoder) is None
-            and place_of(prefix) not in ("embedding", "lm_head")
-        }
-        if text:
-            break
-    else:
+    named = [prefix for prefix in lists if not TEXT_MODULES.isdisjoint(prefix)]
+    encoder = any(tower_of(prefix, encoder=True) is None for prefix in named)
+    text = {
+        prefix: counts
+        for prefix, counts in lists.items()
+        if tower_of(prefix, encoder=encoder) is None
+        and place_of(prefix) not in ("embedding", "lm_head")
+    }
+    if not text:
         return None
+    if any(prefix in text for prefix in named):
+        text = {prefix: text[prefix] for prefix in named if prefix in text}
     count = number_in(text_config(config), COUNTS)
 
     def rank(prefix: Path) -> tuple[bool, int]:

@@ -7,7 +7,8 @@ compressed-tensors and NVFP4. Only shapes are read: what they do not tell stays 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -109,11 +110,15 @@ def _integer(name: str, tensor: Tensor) -> tuple[str | None, Shape | None]:
 
 def is_buffer(name: str, tensor: Tensor, model_type: str) -> bool:
     """Return whether a tensor is stored though it is no parameter: a mask, a table of angles."""
-    if model_type in CONSTANT and CONSTANT[model_type].search(name):
+    if _is_among(CONSTANT, model_type, name):
         return True
     if BUFFERS.search(name):
-        return not (model_type in LEARNT and LEARNT[model_type].search(name))
+        return not _is_among(LEARNT, model_type, name)
     return len(tensor.shape) > 1 and bool(MASKS.search(name))
+
+
+def _is_among(table: Iterable[tuple[str, re.Pattern[str]]], model_type: str, name: str) -> bool:
+    return any(model_type.startswith(start) and names.search(name) for start, names in table)
 
 
 Companions = Mapping[str, Tensor]

@@ -18,25 +18,26 @@ BUFFERS = re.compile(
     r"inv_freq|original_inv_freq|\w+_inv_freq|cos_cached|sin_cached|rope\.freqs"  # rotary tables
     r"|masked_bias|causal_mask|position_ids|token_type_ids"
     r"|num_batches_tracked|running_mean|running_var|global_mean|global_invstd"
-    r"|e_score_correction_bias|expert_bias|balancing_biases|tid2eid"  # of routers, not by gradient
+    r"|e_score_correction_bias|expert_bias|router_bias|balancing_biases|tid2eid"  # of routers
     r"|slope_rate|query_decay|key_decay|diagonal_decay"
-    r"|layer_scalar|act_fn\.beta|act_fn\.eps|embed_scale"
+    r"|layer_scalar|lerope\.alpha|pos_idx_to_embed|act_fn\.beta|act_fn\.eps|embed_scale"
+    r"|final_logits_bias"
     r")$"
 )
 """Tensors that a checkpoint holds though they are no parameters."""
 
-LEARNT = {
-    "afmoe": re.compile(r"expert_bias$"),
-    "ernie4_5_moe": re.compile(r"e_score_correction_bias$"),
-    "laguna": re.compile(r"e_score_correction_bias$"),
-}
-"""Exceptions from `BUFFERS` by model type: what is a parameter there."""
+LEARNT = (
+    ("afmoe", re.compile(r"expert_bias$")),
+    ("ernie4_5", re.compile(r"e_score_correction_bias$")),
+    ("laguna", re.compile(r"e_score_correction_bias$")),
+)
+"""Exceptions from `BUFFERS`: beginning of the model type, and what is a parameter there."""
 
-CONSTANT = {
-    "deepseek_v4": re.compile(r"ffn\.gate\.bias$"),
-    "inkling2_text": re.compile(r"mlp\.gate\.bias$"),
-}
-"""Additions to `BUFFERS` by model type: what is no parameter there."""
+CONSTANT = (
+    ("deepseek_v4", re.compile(r"ffn\.gate\.bias$")),
+    ("inkling", re.compile(r"mlp\.gate\.bias$")),
+)
+"""Additions to `BUFFERS`: beginning of the model type, and what is no parameter there."""
 
 MASKS = re.compile(r"(^|\.)(attn|attention)\.bias$")
 """Causal masks (1 x 1 x n x n) of GPT-2 and the like; a projection's bias has one dimension."""
@@ -47,32 +48,37 @@ TOWERS: dict[str, re.Pattern[str]] = {
         r".*projector.*|mm_proj.*|.*connector.*|.*merger.*|.*aligner.*|.*resampler.*|.*qformer.*"
         r"|.*perceiver.*|multi_modal.*|multimodal.*|modality_projection|language_projection"
         r"|.*(image|vision|visual|vit|video|audio|speech)_?(newline|proj|projection|adapter)"
-        r"|embed_vision|embed_audio|abstractor"
+        r"|embed_vision|embed_audio|abstractor|query_tokens|mlp1|mlp_AR|patch_merge_mlp"
+        r"|view_sep[ae]rator"
     ),
     "audio": re.compile(r".*(audio|speech|sound|acoustic|codec|mimi|whisper|conformer|talker).*"),
     "vision": re.compile(
         r".*(vision|visual|image|img|video|siglip|pixel).*|vit|vit_.*|clip.*|sam|sam_.*|vq.*"
-        r"|patch_embed.*|deepstack.*"
+        r"|patch_embed(der|ding|dings)?|embed_patches|deepstack.*|qwen2_model|generation_\w+"
     ),
     "depth decoder": re.compile(r"depth_decoder|depformer|code_predictor"),
-    "encoder": re.compile(r"encoder|.*_encoder"),
+    "encoder": re.compile(r"(?!text_).*_encoder"),
 }
-"""Parts beside the text decoder, by a component of the name; the first that fits counts. `encoder`
-counts where a decoder stands beside it."""
+"""Parts beside the text decoder, by a component of the name; the first that fits counts. A plain
+`encoder` is one where a decoder stands beside it."""
 
 EMBEDDING = re.compile(
-    r"embed|embed_in|wte|wpe|w|shared|embeddings?|tok_embeddings|.*embed_tokens.*|.*token_embedding"
+    r"embed|embed_in|\w+_embedding|wte|wpe|w|shared|embeddings?|tok_embeddings|.*embed_tokens.*|.*token_embedding"
     r"|(word|tok|tokens?|positions?|pos|token_type|segment|language|ngram|lang|type)_?embed\w*"
     r"|(tokens|positions|pos|segment|vocab)_embed|embed_positions?|embed_pos|project_in"
     r"|mask_emb|.*word_embedding.*|.*(position|shape|pronunciation|type|hash_tok)_embed.*"
+    r"|segment_emb|embedding_hidden_mapping_in"
 )
 """A module outside the blocks that makes vectors of tokens and positions."""
 
 HEAD = re.compile(
-    r"lm_head|head|output|embed_out|unembed|lm_loss|pred_layer|cls|.*_lm_head|generator_predictions"
-    r"|output_projection|score|classifier|qa_outputs|final_logits_bias|project_out|predictions"
+    r"lm_heads?|cls|predictions|.*_lm_head|generator_predictions|output_projection|pred_layer"
+    r"|embed_out|unembed|lm_loss|qa_outputs|proj_out|output_layer"
 )
 """A module outside the blocks that makes scores of vectors."""
+
+_ENDS = re.compile(r"head|output|score|classifier|decoder|project_out")
+"""What is a head when nothing lies in it."""
 
 _NORM = re.compile(r".*(norm|Norm|layrnorm).*|ln|ln_?\d+|ln_\w+|\w+_ln|input_ln|rms_\w*")
 _CONTAINS_NORMS = frozenset({"norm_attn_norm"})
@@ -212,18 +218,29 @@ def is_mlp(module: str) -> bool:
 
 @cache
 def tower_of(path: tuple[str, ...], *, encoder: bool) -> str | None:
-    """Return which tower a tensor belongs to, by its name up to the first number.
+    """Return which tower a tensor belongs to, by the components of its name.
 
     Args:
         path: components of the name.
-        encoder: whether an encoder counts as a tower: there is a decoder as well.
+        encoder: whether a plain `encoder` is a tower: there is a decoder as well.
     """
+    found = None
     for module in path:
+        if found is None and module in DECODERS:
+            return None
         for tower, pattern in TOWERS.items():
-            if pattern.fullmatch(module) and (encoder or tower != "encoder"):
+            if pattern.fullmatch(module):
                 return tower
-    return None
+        if encoder and module == "encoder":
+            found = "encoder"  # unless a part of it is more than that
+    return found
 
+
+DECODERS = frozenset({"decoder", "text_decoder"})
+"""Modules that hold the text decoder of an encoder-decoder."""
+
+TEXT_MODULES = DECODERS | {"language_model", "text_model", "llm"}
+"""Modules that hold the text model where there are others."""
 
 Place = Literal["embedding", "lm_head", "norm", "other"]
 
@@ -232,13 +249,10 @@ Place = Literal["embedding", "lm_head", "norm", "other"]
 def place_of(path: tuple[str, ...]) -> Place:
     """Return what a tensor outside the blocks and towers is."""
     modules = [module for module in path if module not in {"weight", "bias"}] or list(path)
-    if HEAD.fullmatch(modules[0]) or (
-        # `embeddings` holds a norm, a head its own; of the others only the last name counts.
-        len(modules) > 1 and HEAD.fullmatch(modules[-1])
-    ):
+    if any(map(HEAD.fullmatch, modules)) or _ENDS.fullmatch(modules[-1]):
         return "lm_head"
     if _NORM.fullmatch(modules[-1]):
         return "norm"
-    if any(EMBEDDING.fullmatch(module) for module in modules):
+    if any(map(EMBEDDING.fullmatch, modules)):
         return "embedding"
     return "other"
