@@ -68,6 +68,8 @@ def find_weights(path: Path) -> Weights:
         raise _no_weights(path, names)
     for file in found.files:
         check_link(file, found.folder)
+        if not file.is_file():  # reading a pipe would wait for ever
+            raise ModelError("it is no file", where=str(file))
     return found
 
 
