@@ -1,0 +1,237 @@
+"""Which layer of the original each layer of a pruned model is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from depthprune.base.errors import AnalysisError
+from depthprune.structure.anatomy import Anatomy, Layer
+from depthprune.structure.checkpoint import Checkpoint
+from depthprune.structure.comparison import AlignedBy
+from depthprune.structure.monotone import assign
+from depthprune.structure.recorded import has_record, recorded_layers
+from depthprune.structure.samples import LayerSamples, differences, layer_samples, same_layers
+
+DoubtKind = Literal[
+    "no original weights", "weights alike", "record unfit", "record contradicted", "reordered",
+    "copies", "could be others", "unknown",
+]  # fmt: skip
+
+DOUBTS: dict[DoubtKind, str] = {
+    "no original weights": "of the original only counts are known, no weights to know layers by",
+    "weights alike": "the weights do not tell the layers apart: all alike, or none comparable",
+    "record unfit": "what the checkpoint says of removed layers does not fit these two models",
+    "record contradicted": "what the checkpoint says of removed layers is not true of its weights, "
+    "which were followed",
+    "reordered": "the layers stand in another order than in the original",
+    "copies": "layers with the weights of another layer of the original: {layers}",
+    "could be others": "layers of the pruned model that could be others as well: {layers}",
+    "unknown": "{number} layers were removed, but nothing tells which: layer i is set beside "
+    "layer i, and the rest is missing",
+}
+"""What is said of a doubt; `layers` and `number` are filled in."""
+
+LEAST_MARGIN = 0.1
+"""By how much another place must be worse, where 1 is as unlike as two layers of the original."""
+
+LEAST_SIZE_MARGIN = 0.01
+"""The same for sizes, where 1 is all of the layer."""
+
+MOST_UNLIKE = 0.7
+"""Layers that are less alike than this, on average, are not known by their weights."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What a reader should know of an alignment; `str` tells it in English.
+
+    Attributes:
+        kind: a key of `DOUBTS`.
+        layers: of the pruned model, that it is about.
+        number: of layers, where it is not known which.
+    """
+
+    kind: DoubtKind
+    layers: tuple[int, ...] = ()
+    number: int = 0
+
+    def told(self, template: str) -> str:
+        """Return a text with the layers and the number filled in."""
+        return template.format(layers=", ".join(map(str, self.layers)), number=self.number)
+
+    def __str__(self) -> str:
+        return self.told(DOUBTS[self.kind])
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Which layer of the original each layer of a pruned model is.
+
+    Attributes:
+        indices: in the original, one for each layer of the pruned model; all different.
+        by: what told it.
+        known: False when layers were removed and nothing tells which: then `indices` only count.
+        doubts: what a reader should know.
+    """
+
+    indices: tuple[int, ...]
+    by: AlignedBy
+    known: bool = True
+    doubts: tuple[Doubt, ...] = ()
+
+
+def align(
+    original: Anatomy,
+    pruned: Anatomy,
+    *,
+    original_checkpoint: Checkpoint | None = None,
+    pruned_checkpoint: Checkpoint | None = None,
+) -> Alignment:
+    """Return which layer of the original each layer of the pruned model is.
+
+    What the checkpoint says of itself, if its weights do not disprove it; else equal weights; else
+    the same number of layers; else the least different weights, then sizes, in the same order; else
+    the position. Of the weights a few kilobytes of every tensor are read.
+
+    Raises:
+        AnalysisError: the pruned model has more layers than the original.
+        FileError: a weight file ends early or cannot be read.
+    """
+    number, left = len(original.layers), len(pruned.layers)
+    if left > number:
+        raise AnalysisError(
+            f"the pruned model has {left} layers, its original only {number}",
+            where=f"{pruned.name}; {original.name}",
+            mend="check that --compare_with names the original, not another pruned model",
+        )
+    weights = _Weights(original, pruned, original_checkpoint, pruned_checkpoint)
+    same = weights.same()
+    record = pruned_checkpoint and recorded_layers(pruned_checkpoint, number, left)
+    if record and (same is None or same.indices == record[0]):
+        return Alignment(record[0], record[1])
+    doubts: tuple[Doubt, ...] = ()
+    if record:
+        doubts = (Doubt("record contradicted"),)
+    elif pruned_checkpoint and has_record(pruned_checkpoint):
+        doubts = (Doubt("record unfit"),)
+    found = same or _by_position(original, pruned, weights) or weights.nearest()
+    if found is not None:
+        return Alignment(found.indices, found.by, doubts=(*doubts, *found.doubts))
+    doubts += (weights.why_not(),)
+    sizes = _by_sizes(original, pruned)
+    if sizes is not None:
+        return Alignment(sizes.indices, sizes.by, doubts=(*doubts, *sizes.doubts))
+    unknown = Doubt("unknown", number=number - left)
+    return Alignment(tuple(range(left)), "position", known=False, doubts=(*doubts, unknown))
+
+
+def _by_position(original: Anatomy, pruned: Anatomy, weights: _Weights) -> Alignment | None:
+    """Return every layer's own index where that says it: none is gone, or numbers are left out.
+
+    A state dictionary from which layers were deleted keeps the numbers of the others.
+    """
+    own = tuple(layer.index for layer in pruned.layers)
+    if own == tuple(range(len(own))) and len(own) < len(original.layers):
+        return None
+    if own and own[-1] >= len(original.layers):
+        return None
+    copies = tuple(
+        index
+        for index, other in zip(own, weights.votes, strict=True)
+        if other is not None and other != index
+    )
+    return Alignment(own, "position", doubts=(Doubt("copies", copies),) if copies else ())
+
+
+def _by_sizes(original: Anatomy, pruned: Anatomy) -> Alignment | None:
+    """Return the order-preserving match of least different sizes; None when all matches are equal.
+
+    A difference is a share of the layer's attention or MLP; what a layer cannot have gained counts
+    as all of it.
+    """
+    costs = [[_size_cost(before, after) for before in original.layers] for after in pruned.layers]
+    return _best(costs, LEAST_SIZE_MARGIN)
+
+
+def _size_cost(before: Layer, after: Layer) -> float:
+    parts = (
+        (before.attention.total, after.attention.total),
+        (before.mlp.total, after.mlp.total),
+        (before.norm + before.other, after.norm + after.other),
+    )
+    return sum(1.0 if now > was else (was - now) / max(was, 1) for was, now in parts) / len(parts)
+
+
+def _best(costs: list[list[float]], least_margin: float) -> Alignment | None:
+    """Return the cheapest match and who could be elsewhere; None when most layers could."""
+    indices, margins = assign(costs)
+    unsure = tuple(row for row, margin in enumerate(margins) if margin < least_margin)
+    if not indices or 2 * len(unsure) > len(indices):
+        return None
+    doubts = (Doubt("could be others", unsure),) if unsure else ()
+    return Alignment(indices, "best match", doubts=doubts)
+
+
+class _Weights:
+    """What samples of the weights tell; nothing where one of the checkpoints is not at hand."""
+
+    def __init__(
+        self,
+        original: Anatomy,
+        pruned: Anatomy,
+        original_checkpoint: Checkpoint | None,
+        pruned_checkpoint: Checkpoint | None,
+    ) -> None:
+        self._at_hand = original_checkpoint is not None and pruned_checkpoint is not None
+        before = _in_order(original, original_checkpoint if self._at_hand else None)
+        after = _in_order(pruned, pruned_checkpoint if self._at_hand else None)
+        self._original, self._pruned = before, after
+        self.votes = same_layers(before, after)
+
+    def same(self) -> Alignment | None:
+        """Return where the same bytes are, when every layer that holds any is found."""
+        found = [vote for vote in self.votes if vote is not None]
+        holding = sum(bool(layer) for layer in self._pruned)
+        if not found or len(found) < holding or len(set(found)) < len(found):
+            return None
+        if found != sorted(found):
+            complete = len(found) == len(self._pruned)
+            return Alignment(tuple(found), "content", doubts=_REORDERED) if complete else None
+        indices, margins = assign(self._costs_of_votes(otherwise=0.0))
+        return None if min(margins) <= 0 else Alignment(indices, "content")
+
+    def nearest(self) -> Alignment | None:
+        """Return the order-preserving match of least different weights, if there is a clear one."""
+        costs = differences(self._original, self._pruned)
+        if costs is None and not any(vote is not None for vote in self.votes):
+            return None
+        costs = costs or self._costs_of_votes(otherwise=1.0)
+        for row, vote in zip(costs, self.votes, strict=True):
+            if vote is not None:
+                row[:] = [float(column != vote) for column in range(len(row))]
+        found = _best(costs, LEAST_MARGIN)
+        if found is None:
+            return None
+        unlike = sum(row[place] for row, place in zip(costs, found.indices, strict=True))
+        return found if unlike / len(costs) <= MOST_UNLIKE else None
+
+    def why_not(self) -> Doubt:
+        """Return why layers are not known by their weights."""
+        return Doubt("weights alike" if self._at_hand else "no original weights")
+
+    def _costs_of_votes(self, otherwise: float) -> list[list[float]]:
+        columns = range(len(self._original))
+        return [
+            [otherwise if vote is None else float(column != vote) for column in columns]
+            for vote in self.votes
+        ]
+
+
+_REORDERED = (Doubt("reordered"),)
+
+
+def _in_order(anatomy: Anatomy, checkpoint: Checkpoint | None) -> Sequence[LayerSamples]:
+    samples = layer_samples(checkpoint) if checkpoint else {}
+    return [samples.get(layer.index, {}) for layer in anatomy.layers]

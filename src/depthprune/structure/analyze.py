@@ -1,0 +1,174 @@
+"""Analyse one checkpoint, alone or beside its original, and keep what was found as files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from depthprune.base.errors import ModelError
+from depthprune.base.files import make_folder, write_json, write_text
+from depthprune.structure.align import Alignment, align
+from depthprune.structure.anatomy import Anatomy
+from depthprune.structure.checkpoint import Checkpoint
+from depthprune.structure.compare import compare
+from depthprune.structure.comparison import Comparison
+from depthprune.structure.documents import (
+    ANATOMY_FILES,
+    COMPARISON_FILES,
+    ORIGINAL_FILE,
+    anatomy_document,
+    comparison_document,
+    read_anatomy,
+)
+
+
+@dataclass(frozen=True)
+class ReadModel:
+    """A model whose parts are counted; read once, it may be the original of many.
+
+    Attributes:
+        anatomy: what it consists of.
+        checkpoint: where its weights lie; None when it was read from an analysis file.
+    """
+
+    anatomy: Anatomy
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found out about one model.
+
+    Attributes:
+        anatomy: of the model.
+        original, alignment, comparison: of the model it was pruned from; None when none is known.
+        files: that were written.
+    """
+
+    anatomy: Anatomy
+    original: Anatomy | None = None
+    alignment: Alignment | None = None
+    comparison: Comparison | None = None
+    files: tuple[Path, ...] = ()
+
+
+Texts = Callable[[Analysis], Mapping[str, str]]
+"""Returns texts for people by their file names, see `depthprune.report.structure.text_files`."""
+
+
+def read_model(
+    source: str | Path,
+    *,
+    name: str | None = None,
+    count_zeros: bool = False,
+    on_bytes: Callable[[int], None] | None = None,
+    revision: str | None = None,
+) -> ReadModel:
+    """Return a model's parts by the headers of its files.
+
+    Args:
+        source: a checkpoint, see `read_checkpoint`; or a JSON file of an anatomy, which is faster,
+            but has no weights to know layers by.
+        name: instead of the one that the files tell.
+        count_zeros: read all weights and count the zeros among them.
+        on_bytes: called with the bytes of weights that were read.
+        revision: of a model on the hub.
+
+    Raises:
+        DepthpruneError: there is no such model, or its files are damaged.
+    """
+    if str(source).lower().endswith(".json"):
+        if count_zeros:
+            raise ModelError(
+                "an analysis file has no weights among which zeros could be counted",
+                where=str(source),
+                mend="name the checkpoint itself",
+            )
+        anatomy = read_anatomy(Path(source).expanduser())
+        return ReadModel(anatomy if name is None else replace(anatomy, name=name))
+    from depthprune.structure.count import anatomy_of
+    from depthprune.structure.reading import read_checkpoint
+
+    checkpoint = read_checkpoint(source, revision=revision)
+    anatomy = anatomy_of(checkpoint, name)
+    return ReadModel(anatomy, checkpoint)
+
+
+def analyze(
+    model: str | Path | ReadModel,
+    compare_with: str | Path | ReadModel | None = None,
+    output_dir: Path | None = None,
+    *,
+    count_zeros: bool = False,
+    name: str | None = None,
+    texts: Texts | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+) -> Analysis:
+    """Return what a model consists of, and what it lost against its original.
+
+    Only headers are read, and a few kilobytes of every tensor to know layers again; with
+    `count_zeros` all weights of the model.
+
+    Args:
+        model: the pruned one, or any.
+        compare_with: its original: a checkpoint, or a JSON file of its anatomy.
+        output_dir: where the files go, see `write_analysis`; nothing is written without it.
+        count_zeros: see `read_model`; of the model alone, not of its original.
+        name: of the model.
+        texts: what else to write.
+        on_bytes: called with the bytes of weights that were read.
+
+    Raises:
+        DepthpruneError: a model cannot be read, the two do not belong together, or the folder
+            cannot be written.
+    """
+    if output_dir is not None:
+        make_folder(output_dir)
+    pruned = _read(model, name=name, count_zeros=count_zeros, on_bytes=on_bytes)
+    analysis = Analysis(pruned.anatomy)
+    if compare_with is not None:
+        original = _read(compare_with)
+        alignment = align(
+            original.anatomy,
+            pruned.anatomy,
+            original_checkpoint=original.checkpoint,
+            pruned_checkpoint=pruned.checkpoint,
+        )
+        comparison = compare(original.anatomy, pruned.anatomy, alignment)
+        analysis = Analysis(pruned.anatomy, original.anatomy, alignment, comparison)
+    return analysis if output_dir is None else write_analysis(analysis, output_dir, texts)
+
+
+def write_analysis(analysis: Analysis, output_dir: Path, texts: Texts | None = None) -> Analysis:
+    """Write the documented files, each whole or not at all, and return the analysis with them.
+
+    `model_structure.json` and `pruned_model_analysis.json` hold the same; so do, with an original,
+    `pruning_comparison.json` and `model_comparison.json`; `original_model_analysis.json` beside.
+    Other files in the folder are left alone.
+
+    Raises:
+        FileError: the folder cannot be written.
+    """
+    documents = dict.fromkeys(ANATOMY_FILES, anatomy_document(analysis.anatomy))
+    if analysis.original is not None and analysis.comparison is not None:
+        documents[ORIGINAL_FILE] = anatomy_document(analysis.original)
+        documents |= dict.fromkeys(COMPARISON_FILES, comparison_document(analysis.comparison))
+    for file, document in documents.items():
+        write_json(output_dir / file, document, indent=2)
+    written = dict(texts(analysis)) if texts is not None else {}
+    for file, text in written.items():
+        write_text(output_dir / file, text)
+    return replace(analysis, files=tuple(output_dir / file for file in (*documents, *written)))
+
+
+def _read(
+    model: str | Path | ReadModel,
+    *,
+    name: str | None = None,
+    count_zeros: bool = False,
+    on_bytes: Callable[[int], None] | None = None,
+) -> ReadModel:
+    if isinstance(model, ReadModel):
+        return model
+    return read_model(model, name=name, count_zeros=count_zeros, on_bytes=on_bytes)
