@@ -99,6 +99,33 @@ def write_sparse(path: Path, shapes: Shapes, dtype: str = "BF16") -> Path:
     return path
 
 
+def write_pickled_llama(
+    path: Path, config: Mapping[str, Any] = LLAMA_3_8B, *, whole: bool = False, **beside: Any
+) -> Path:
+    """Write a sparse file of `torch.save` with a Llama of bfloat16; return it.
+
+    Args:
+        path: of the file; its folder is made.
+        config: of the model.
+        whole: write `{"model": <the module>, ...}`, as LLM-Pruner does, not a state dictionary.
+        beside: further entries of that dictionary.
+    """
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    built = LlamaConfig(**{key: value for key, value in config.items() if key not in _NO_FIELDS})
+    built.dtype = torch.bfloat16
+    with FakeTensorMode(), torch.serialization.skip_data(materialize_fake_tensors=True):
+        model = LlamaForCausalLM(built).to(torch.bfloat16)
+        torch.save({"model": model, **beside} if whole else model.state_dict(), path)
+    return path
+
+
+_NO_FIELDS = ("model_type", "torch_dtype", "transformers_version")
+
+
 def _parts(shapes: Shapes, count: int) -> Iterator[dict[str, tuple[int, ...]]]:
     names = list(shapes)
     for number in range(count):
