@@ -1,0 +1,365 @@
+"""The summary of many models: for the terminal, as text, Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from io import StringIO
+from statistics import fmean
+from typing import Any
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import RenderableType
+from rich.table import Table
+
+from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.tables import percent
+from depthprune.structure.comparison import Comparison
+from depthprune.structure.facts import ModelFacts, facts_of
+from depthprune.structure.summary import ModelSummary, Summary
+
+UNKNOWN = "N/A"
+
+_RULE, _STATISTICS_RULE = 120, 80
+_WIDTHS = (40, 15, 10, 6, 12)
+"""Columns of the documented text, which has one space between them."""
+
+_CSV_COLUMNS = (
+    "model", "total_params", "original_params", "pruning_ratio", "num_layers",
+    "original_num_layers", "num_emptied_layers", "zero_layers", "removed_layers", "missing_layers",
+    "attention_removed", "mlp_removed", "strategy", "embedding_params", "lm_head_params", "folder",
+)  # fmt: skip
+
+Row = tuple[ModelSummary, ModelFacts]
+
+
+def summary_rows(summary: Summary) -> list[Row]:
+    """Return the models that were analysed, the least pruned first, unknown ratios last."""
+    rows = [(one, facts_of(one)) for one in summary.models if one.anatomy or one.comparison]
+    return sorted(
+        rows, key=lambda row: (row[1].ratio is None, round(row[1].ratio or 0, 4), row[0].name)
+    )
+
+
+def without_analysis(summary: Summary) -> list[ModelSummary]:
+    """Return the models that are not analysed."""
+    return [one for one in summary.models if not (one.anatomy or one.comparison)]
+
+
+def num_emptied(facts: ModelFacts) -> int:
+    """Return how many layers are removed or hold nothing, of those that the files name."""
+    return len(facts.emptied) + len(facts.removed)
+
+
+def remarks(facts: ModelFacts, *, lang: Lang = "en") -> list[str]:
+    """Return in words what happened to single layers."""
+    t = translator(lang)
+    found = []
+    if facts.removed:
+        found.append(t("removed layers: {layers}").format(layers=_listed(facts.removed)))
+    if facts.missing == 1:
+        found.append(t("1 layer missing, which one the files do not say"))
+    elif facts.missing:
+        text = t("{n} layers missing, which ones the files do not say")
+        found.append(text.format(n=facts.missing))
+    if facts.emptied:
+        found.append(t("zero layers: {layers}").format(layers=_listed(facts.emptied)))
+    for layers, one, several in (
+        (
+            facts.no_attention,
+            t("attention removed in layer {layers}"),
+            t("attention removed in layers {layers}"),
+        ),
+        (
+            facts.no_mlp,
+            t("MLP removed in layer {layers}"),
+            t("MLP removed in layers {layers}"),
+        ),
+    ):
+        if layers:
+            found.append((one if len(layers) == 1 else several).format(layers=_listed(layers)))
+    return found
+
+
+def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType]:
+    """Return the table and the lines that the terminal shows."""
+    t = translator(lang)
+    rows = summary_rows(summary)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(t("model"), overflow="fold")
+    for heading in (t("parameters"), t("pruning ratio %"), t("layers"), t("emptied layers")):
+        table.add_column(heading, justify="right", no_wrap=heading == t("parameters"))
+    for one, facts in rows:
+        ratio = UNKNOWN if facts.ratio is None else percent(facts.ratio)
+        numbers = (_count(facts.params), ratio, _count(facts.num_layers), str(num_emptied(facts)))
+        table.add_row(shown(one.name), *numbers)
+    parts: list[RenderableType] = [table] if rows else []
+    for heading, lines in _sections(summary, t, lang):
+        parts += [f"{heading}:", *(f"  {line}" for line in lines), ""]
+    return parts
+
+
+def summary_text(summary: Summary, *, lang: Lang = "en") -> str:
+    """Return the summary in the documented layout; in Chinese, to the byte that of the old script.
+
+    What that layout has no place for follows behind it: remarks on layers, models without analysis,
+    files that could not be read.
+    """
+    t = translator(lang)
+    rows = summary_rows(summary)
+    headings = (
+        t("Model"), t("Total parameters"), t("Pruning ratio"), t("Layers"), t("Emptied layers")
+    )  # fmt: skip
+    names = [shown(one.name) for one, _ in rows]
+    # The old script counted characters, not columns: its Chinese headings stand a bit to the left.
+    widths = [max(width, len(text)) for width, text in zip(_WIDTHS, headings, strict=True)]
+    widths[0] = max(widths[0], *map(cell_len, names), 0)
+    lines = [
+        "=" * _RULE,
+        t("Summary of the structure of models"),
+        "=" * _RULE,
+        "",
+        headings[0].ljust(widths[0]) + _right(headings[1:], widths[1:]),
+        "-" * _RULE,
+    ]
+    for name, (_, facts) in zip(names, rows, strict=True):
+        cells = (
+            _count(facts.params),
+            _percentage(facts.ratio),
+            _count(facts.num_layers),
+            str(num_emptied(facts)),
+        )
+        lines.append(name + " " * (widths[0] - cell_len(name)) + _right(cells, widths[1:]))
+    lines += ["", "=" * _RULE, "", "", *_statistics(rows, t), "", "=" * _STATISTICS_RULE]
+    told = [
+        f"{shown(one.name)}: {remark}"
+        for one, facts in rows
+        for remark in remarks(facts, lang=lang)
+    ]
+    sections = [(t("Remarks on layers"), told)] if told else []
+    for heading, found in [*sections, *_further(summary, t)]:
+        lines += ["", heading, "-" * _STATISTICS_RULE, *found]
+    return "\n".join(lines)
+
+
+def summary_markdown(summary: Summary, *, lang: Lang = "en") -> str:
+    """Return the summary as a document in Markdown."""
+    t = translator(lang)
+    headings = (
+        t("Model"), t("Total parameters"), t("Pruning ratio"), t("Layers"), t("Emptied layers"),
+        t("Remarks on layers"),
+    )  # fmt: skip
+    lines = [
+        f"# {t('Summary of the structure of models')}",
+        "",
+        _markdown_row(headings),
+        "|---|--:|--:|--:|--:|---|",
+    ]
+    for one, facts in summary_rows(summary):
+        cells = (
+            shown(one.name),
+            _count(facts.params),
+            _percentage(facts.ratio),
+            _count(facts.num_layers),
+            str(num_emptied(facts)),
+            "; ".join(remarks(facts, lang=lang)),
+        )
+        lines.append(_markdown_row(cells))
+    for heading, found in _further(summary, t):
+        lines += ["", f"## {heading}", "", *(f"    {line}" for line in found)]
+    return "\n".join(lines) + "\n"
+
+
+def summary_csv(summary: Summary) -> str:
+    """Return one line for each analysed model, for programs; what is not known is empty."""
+    file = StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_CSV_COLUMNS)
+    for one, facts in summary_rows(summary):
+        anatomy = one.anatomy
+        writer.writerow(
+            (
+                shown(one.name),
+                facts.params,
+                facts.original,
+                facts.ratio,
+                facts.num_layers,
+                facts.of_layers,
+                num_emptied(facts),
+                _spaced(facts.emptied),
+                _spaced(facts.removed),
+                facts.missing,
+                _spaced(facts.no_attention),
+                _spaced(facts.no_mlp),
+                facts.strategy,
+                None if anatomy is None else anatomy.embedding,
+                None if anatomy is None else anatomy.lm_head,
+                shown(str(one.folder)),
+            )
+        )
+    return file.getvalue()
+
+
+def summary_value(summary: Summary, time: datetime) -> dict[str, Any]:
+    """Return the summary as JSON data; counts are parameters, ratios 0..1.
+
+    Args:
+        summary: of models.
+        time: when it was made.
+    """
+    rows = summary_rows(summary)
+    return {
+        "timestamp": time.isoformat(timespec="seconds"),
+        "total_models": len(rows),
+        "models": [_model_value(one, facts) for one, facts in rows],
+        "dirs": list(summary.dirs),
+        "without_analysis": [
+            {"name": one.name, "folder": str(one.folder), "mend": one.mend}
+            for one in without_analysis(summary)
+        ],
+        "problems": [problem for one in summary.models for problem in one.problems],
+    }
+
+
+def shown(text: str) -> str:
+    """Return a name of the file system in one line: what cannot be printed is escaped."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def _model_value(one: ModelSummary, facts: ModelFacts) -> dict[str, Any]:
+    anatomy, comparison = one.anatomy, one.comparison
+    params: dict[str, Any] = {"total": facts.params}
+    if anatomy is not None:
+        params |= {
+            "embedding": anatomy.embedding,
+            "lm_head": anatomy.lm_head,
+            "layers": anatomy.layer_params,
+            "norm": anatomy.norm,
+            "other": anatomy.other,
+            "towers": dict(anatomy.towers),
+        }
+    elif comparison is not None:
+        params["layers"] = comparison.layer_params.pruned
+    pruning = None
+    if facts.original is not None and facts.params is not None:
+        pruning = {
+            "original": facts.original,
+            "pruned": facts.params,
+            "reduced": facts.original - facts.params,
+            "reduction_ratio": facts.ratio,
+            "strategy": facts.strategy,
+        }
+    return {
+        "name": one.name,
+        "folder": str(one.folder),
+        "original_name": None if comparison is None else comparison.original_name,
+        "params": params,
+        "pruning": pruning,
+        "num_layers": facts.num_layers,
+        "original_num_layers": facts.of_layers,
+        "zero_layers": list(facts.emptied),
+        "removed_layers": list(facts.removed),
+        "missing_layers": facts.missing,
+        "attention_removed": list(facts.no_attention),
+        "mlp_removed": list(facts.no_mlp),
+        "layer_pruning": [] if comparison is None else _layer_values(comparison),
+        "problems": list(one.problems),
+    }
+
+
+def _layer_values(comparison: Comparison) -> list[dict[str, Any]]:
+    return [
+        {
+            "layer_idx": layer.index,
+            "original": layer.total.original,
+            "pruned": layer.total.pruned,
+            "pruning_ratio": layer.total.ratio,
+            "attention_ratio": layer.attention.ratio,
+            "mlp_ratio": layer.mlp.ratio,
+            "removed": layer.removed,
+            "is_zero_layer": layer.is_zero,
+        }
+        for layer in comparison.layers
+    ]
+
+
+def _statistics(rows: Sequence[Row], t: Translate) -> list[str]:
+    counts = [facts.params for _, facts in rows if facts.params is not None]
+    ratios = [facts.ratio for _, facts in rows if facts.ratio is not None]
+    return [
+        "=" * _STATISTICS_RULE,
+        t("Statistics"),
+        "=" * _STATISTICS_RULE,
+        "",
+        t("Models: {n}").format(n=len(rows)),
+        "",
+        t("Parameters:"),
+        *_extremes(counts, lambda value: format(value, ",.0f"), t),
+        "",
+        t("Pruning ratios:"),
+        *_extremes(ratios, _percentage, t),
+    ]
+
+
+def _extremes(values: Sequence[float], form: Callable[[float], str], t: Translate) -> list[str]:
+    found = (min(values), max(values), fmean(values)) if values else ()
+    least, most, mean = map(form, found) if found else (UNKNOWN,) * 3
+    return [
+        t("  min: {value}").format(value=least),
+        t("  max: {value}").format(value=most),
+        t("  mean: {value}").format(value=mean),
+    ]
+
+
+def _sections(summary: Summary, t: Translate, lang: Lang) -> list[tuple[str, list[str]]]:
+    """Return sections of lines: remarks on layers, and what `_further` says."""
+    told = [
+        f"{shown(one.name)}: {remark}"
+        for one, facts in summary_rows(summary)
+        for remark in remarks(facts, lang=lang)
+    ]
+    return [*([(t("Remarks on layers"), told)] if told else []), *_further(summary, t)]
+
+
+def _further(summary: Summary, t: Translate) -> list[tuple[str, list[str]]]:
+    """Return sections of lines: models that are not analysed, and what could not be read."""
+    lacking = [
+        line
+        for one in without_analysis(summary)
+        if one.mend is not None
+        for line in (shown(one.name), f"  {shown(one.mend)}")
+    ]
+    problems = [shown(problem) for one in summary.models for problem in one.problems]
+    sections = ((t("Without analysis"), lacking), (t("Problems in files"), problems))
+    return [(heading, lines) for heading, lines in sections if lines]
+
+
+def _right(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "".join(f" {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+
+
+def _count(value: int | None) -> str:
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def _percentage(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{percent(value)}%"
+
+
+def _listed(layers: Sequence[int]) -> str:
+    return ", ".join(map(str, layers))
+
+
+def _spaced(layers: Sequence[int]) -> str:
+    return " ".join(map(str, layers))
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(_escaped(cell) for cell in cells)} |"
+
+
+def _escaped(cell: str) -> str:
+    return re.sub(r"([\\|*`<\[])", r"\\\1", cell)
