@@ -112,13 +112,12 @@ def write_pickled_llama(
     """
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoModelForCausalLM, LlamaConfig
 
     path.parent.mkdir(parents=True, exist_ok=True)
     built = LlamaConfig(**{key: value for key, value in config.items() if key not in _NO_FIELDS})
-    built.dtype = torch.bfloat16
     with FakeTensorMode(), torch.serialization.skip_data(materialize_fake_tensors=True):
-        model = LlamaForCausalLM(built).to(torch.bfloat16)
+        model = AutoModelForCausalLM.from_config(built, dtype=torch.bfloat16)
         torch.save({"model": model, **beside} if whole else model.state_dict(), path)
     return path
 
