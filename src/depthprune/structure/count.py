@@ -10,7 +10,8 @@ from typing import Any
 
 from depthprune.structure.anatomy import Anatomy, Layer
 from depthprune.structure.checkpoint import Checkpoint, Tensor
-from depthprune.structure.count_layer import HIDDEN_SIZES, Surroundings, count_layer
+from depthprune.structure.count_layer import count_layer
+from depthprune.structure.count_pieces import HIDDEN_SIZES, Surroundings
 from depthprune.structure.count_stacks import (
     COUNTS,
     Path,

@@ -83,7 +83,8 @@ def find_text_stack(stored: Iterable[Stored], config: Mapping[str, Any]) -> Text
     for each in stored:
         if place := list_of(split_path(each.name)):
             lists[place[0]][place[1]] += each.parameters
-    named = [prefix for prefix in lists if not TEXT_MODULES.isdisjoint(prefix)]
+    marked = ([prefix for prefix in lists if marks & set(prefix)] for marks in TEXT_MODULES)
+    named = next(filter(None, marked), [])
     encoder = any(tower_of(prefix, encoder=True) is None for prefix in named)
     text = {
         prefix: counts

@@ -51,7 +51,10 @@ TOWERS: dict[str, re.Pattern[str]] = {
         r"|embed_vision|embed_audio|abstractor|query_tokens|mlp1|mlp_AR|patch_merge_mlp"
         r"|view_sep[ae]rator"
     ),
-    "audio": re.compile(r".*(audio|speech|sound|acoustic|codec|mimi|whisper|conformer|talker).*"),
+    "audio": re.compile(
+        r".*(audio|speech|sound|acoustic|codec|mimi|whisper|conformer|talker).*"
+        r"|perception"
+    ),
     "vision": re.compile(
         r".*(vision|visual|image|img|video|siglip|pixel).*|vit|vit_.*|clip.*|sam|sam_.*|vq.*"
         r"|patch_embed(der|ding|dings)?|embed_patches|deepstack.*|qwen2_model|generation_\w+"
@@ -120,7 +123,7 @@ _ATTENTION_NAMES: dict[Role, str] = {
 _MLP_NAMES: dict[Role, str] = {
     "gate": "gate_proj linear_gate proj_up_gate wi_0 w_0 linear_v",
     "up": """up_proj fc1 c_fc dense_h_to_4h fc_in wi wi_1 Wi w_1 lin1 layer_1 proj_up up key
-        intermediate linear_in""",
+        intermediate linear_in dense""",
     "down": """down_proj fc2 c_proj dense_4h_to_h fc_out wo Wo w_out lin2 layer_2 proj_down
         down output output_linear ff_out value linear_out""",
     "gate_up": "gate_up_proj input_linear w13 ff_proj gate_and_up gate_up",
@@ -136,6 +139,7 @@ _MLP_ROLES = _by_name(_MLP_NAMES)
 
 NUMBERED_ROLES: tuple[dict[str, Role], ...] = (
     {"w1": "up", "w2": "gate", "c_proj": "down"},  # Qwen 1
+    {"w13": "gate_up", "w2": "down"},
     {"w1": "gate", "w3": "up", "w2": "down"},
     {"w1": "gate", "v1": "up", "w2": "down"},
     {"w1": "up", "w2": "down"},
@@ -150,6 +154,9 @@ _BARE_NAMES: dict[Part, str] = {
 }
 _BARE = {name: part for part, names in _BARE_NAMES.items() for name in names.split()}
 """Projections that lie in a block without a module around them."""
+
+_BESIDES = frozenset({"experts", "indexer", "compressor"})
+"""Modules of an attention whose projections are not those of its heads."""
 
 _WRAPPERS = frozenset({"linear", "base_layer", "layer", "original_module", "weight", "bias"})
 
@@ -167,7 +174,7 @@ def part_and_role(path: tuple[str, ...]) -> tuple[Part, Role, str]:
     modules[-1] = leaf
     part = _part(modules)
     if part == "attention":
-        return part, "" if "experts" in modules or "indexer" in modules else _attention(leaf), leaf
+        return part, "" if _BESIDES & set(modules) else _ATTENTION_ROLES.get(leaf, ""), leaf
     if part == "mlp":
         inner = {"gate", "router"} & set(modules[:-1])
         if leaf == "dense" and len(modules) > 1:
@@ -176,10 +183,6 @@ def part_and_role(path: tuple[str, ...]) -> tuple[Part, Role, str]:
             return part, "gate_up", leaf
         return part, "" if inner else _MLP_ROLES.get(leaf, ""), "" if inner else leaf
     return part, "", leaf
-
-
-def _attention(leaf: str) -> Role:
-    return _ATTENTION_ROLES.get(leaf, "")
 
 
 def _part(modules: list[str]) -> Part:
@@ -239,8 +242,8 @@ def tower_of(path: tuple[str, ...], *, encoder: bool) -> str | None:
 DECODERS = frozenset({"decoder", "text_decoder"})
 """Modules that hold the text decoder of an encoder-decoder."""
 
-TEXT_MODULES = DECODERS | {"language_model", "text_model", "llm"}
-"""Modules that hold the text model where there are others."""
+TEXT_MODULES = (frozenset({"language_model", "text_model", "llm"}), DECODERS)
+"""Modules that hold the text model where there are others; the first kind comes before."""
 
 Place = Literal["embedding", "lm_head", "norm", "other"]
 
