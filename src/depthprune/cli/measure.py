@@ -100,6 +100,7 @@ def search(
         depthprune search ./model --task okvqa doc_qa --complete 5
         depthprune search ./model --task okvqa --strategy greedy --max-drop 0.05
         depthprune search ./model --task okvqa --strategy evolutionary --warm-start block_influence
+        depthprune search ./model --task okvqa --race --race-confidence 0.99
     """
     check_ranking(min_coverage, min_drop)
     request = search_request(model, output=output, protect=protect, how=how, run=run, data=data)

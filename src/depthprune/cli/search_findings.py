@@ -14,6 +14,7 @@ from depthprune.analysis.gain import search_gains
 from depthprune.report import search as report
 from depthprune.report.gain import gain_value
 from depthprune.report.language import Lang
+from depthprune.report.race import race_parts, race_value
 from depthprune.search.pipeline import SearchOutcome
 
 
@@ -25,7 +26,9 @@ def search_value(outcome: SearchOutcome, splits: Mapping[str, Any]) -> dict[str,
 def search_findings(
     outcome: SearchOutcome, split: str, keys: Mapping[str, int], summary: Summary, lang: Lang
 ) -> tuple[list[RenderableType], dict[str, Any]]:
-    """Return what a search of one split's name gained and completed, for people and for scripts.
+    """Return what a search of one split's name gained, completed and stopped.
+
+    For people and for scripts.
 
     Args:
         outcome: of the search.
@@ -39,6 +42,10 @@ def search_findings(
     if split in outcome.completions:
         parts += [report.completion_note(outcome.completions[split], lang), ""]
         value["completion"] = report.completion_value(outcome.completions[split])
+    races = [race for race in outcome.races if race.split == split]
+    if races:
+        parts += [*race_parts(races, lang), ""]
+        value["races"] = race_value(races)
     one_shot = {dataset: outcome.one_shot.get(key, {}) for dataset, key in keys.items()}
     if not any(one_shot.values()):
         return parts, value

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+from depthprune.base.errors import DepthpruneError
 from depthprune.importance.proxies import PROXIES
 from depthprune.search.joint import check_joint, parse_task_weights
-from depthprune.search.options import SearchOptions
+from depthprune.search.options import RaceOptions, SearchOptions
 
 _SEARCH = Group.create_ordered("How it is searched")
 
@@ -65,12 +66,29 @@ class SearchFlags:
         ),
     ] = None
 
+    race: Annotated[bool, Parameter(group=_SEARCH)] = False
+    """Stop removals early that are certainly out of the beam; statistical, beam and greedy only."""
+
+    race_confidence: Annotated[float, Parameter(group=_SEARCH)] = RaceOptions.confidence
+    """That racing keeps the beams of the whole search; a fraction."""
+
+    race_chunk: Limit = RaceOptions.chunk
+    """Samples of each task between two looks at a race."""
+
     def options(self) -> SearchOptions:
         """Return which strategy is meant, and how far it goes.
 
         Raises:
-            DepthpruneError: `--max-drop` is no fraction.
+            DepthpruneError: `--max-drop` is no fraction, a number of the race is out of range, or
+                the strategy cannot race.
         """
+        said = RaceOptions(self.race_confidence, self.race_chunk)
+        if said != RaceOptions() and not self.race:
+            raise DepthpruneError(
+                "how to race is said, but not that candidates race",
+                where="--race-confidence, --race-chunk",
+                mend="add --race, or leave them out",
+            )
         return SearchOptions(
             strategy=self.strategy,
             width=self.beam_width,
@@ -79,6 +97,7 @@ class SearchFlags:
             offspring=self.offspring,
             generations=self.generations,
             exhaustive_limit=self.exhaustive_limit,
+            race=said if self.race else None,
         )
 
     def weights(self, tasks: Sequence[str]) -> dict[str, float]:

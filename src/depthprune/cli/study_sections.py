@@ -108,6 +108,9 @@ class SearchSection(_Section):
     task_weights: dict[str, Weight] = Field(default_factory=dict)
     complete: int = Field(default=SearchFlags.complete, ge=0)
     warm_start: str | None = SearchFlags.warm_start
+    race: bool = SearchFlags.race
+    race_confidence: float = Field(default=SearchFlags.race_confidence, gt=0, lt=1)
+    race_chunk: int = Field(default=SearchFlags.race_chunk, ge=1)
     min_coverage: int = Field(default=2, ge=1)
     min_drop: float = 0.0
 

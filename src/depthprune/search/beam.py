@@ -9,6 +9,7 @@ from depthprune.base.drops import settled
 from depthprune.base.errors import RemovalError
 from depthprune.base.removal import Removal
 from depthprune.search.space import SearchSpace, within
+from depthprune.search.strategy import STOPPED
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class BeamStep:
             ascending.
         missing: the candidates that are not measured yet.
         beam: the best candidates within the largest drop allowed, best first; empty while some
-            are missing.
+            are missing. A candidate that a race stopped is not missing, and never in the beam.
     """
 
     number: int
@@ -99,5 +100,9 @@ class BeamSearch:
     def _best(
         self, candidates: tuple[Removal, ...], drops: Mapping[Removal, float]
     ) -> tuple[Removal, ...]:
-        kept = [removal for removal in candidates if within(drops[removal], self.max_drop)]
+        kept = [
+            removal
+            for removal in candidates
+            if drops[removal] != STOPPED and within(drops[removal], self.max_drop)
+        ]
         return tuple(sorted(kept, key=lambda one: (settled(drops[one]), one))[: self.width])

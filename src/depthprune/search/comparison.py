@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from depthprune.base.removal import Removal
 from depthprune.search.one_shot import one_shot_removals
 from depthprune.search.space import SearchSpace, within
-from depthprune.search.strategy import Foreseeable, Strategy
+from depthprune.search.strategy import STOPPED, Foreseeable, Strategy
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,12 @@ class Compared:
         asked = self.search.ask(drops)
         if asked:
             return asked
-        return [removal for removal in self.one_shot(drops).values() if removal not in drops]
+        # What a race stopped has no drop, and a comparison needs one.
+        return [
+            removal
+            for removal in self.one_shot(drops).values()
+            if drops.get(removal, STOPPED) == STOPPED
+        ]
 
     def one_shot(self, drops: Mapping[Removal, float]) -> dict[int, Removal]:
         """Return the one-shot removals by the number of their blocks, from 2 on."""

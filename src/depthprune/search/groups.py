@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from depthprune.base.progress import Progress
 from depthprune.base.removal import Removal
@@ -10,8 +10,10 @@ from depthprune.evaluate.evaluator import Evaluator
 from depthprune.search.comparison import Compared
 from depthprune.search.complete import Completion, complete
 from depthprune.search.joint import SplitGroup, group_splits, mean_drops
+from depthprune.search.options import RaceOptions
+from depthprune.search.racing import RaceReport, run_racing
 from depthprune.search.runner import RunReport, run_jointly, split_record
-from depthprune.search.strategy import Foreseeable, Strategy
+from depthprune.search.strategy import STOPPED, Foreseeable, Strategy
 from depthprune.study import Study
 from depthprune.tasks.task import TaskSplit
 
@@ -30,6 +32,25 @@ def search_group(
     return report
 
 
+def race_group(
+    strategy: Strategy,
+    study: Study,
+    group: SplitGroup,
+    evaluator: Evaluator,
+    bar: Progress,
+    options: RaceOptions,
+    seed: int,
+) -> tuple[RunReport, RaceReport]:
+    """Search one group of splits by a beam whose candidates race; see `search_group`."""
+    assert isinstance(strategy, Compared)
+    work = most_work(strategy, group)
+    ahead = max(0, work - _held(study, group, evaluator.settings))
+    bar.shrink(work - ahead)
+    report, race = run_racing(strategy, study, group, evaluator, options, seed)
+    bar.shrink(max(0, ahead - race.evaluated))
+    return report, race
+
+
 def complete_groups(
     best: int, study: Study, splits: Sequence[TaskSplit], evaluator: Evaluator, bar: Progress
 ) -> dict[str, Completion]:
@@ -43,14 +64,21 @@ def complete_groups(
 
 
 def one_shot_by_key(
-    strategy: Strategy, study: Study, group: SplitGroup, settings: str
+    strategy: Strategy,
+    study: Study,
+    group: SplitGroup,
+    settings: str,
+    stopped: Iterable[Removal] = (),
 ) -> dict[int, dict[int, Removal]]:
-    """Return the one-shot removals of each split, by its key; for what the search gained."""
+    """Return the one-shot removals of each split, by its key; for what the search gained.
+
+    `stopped` are those candidates that a race stopped: the search went on without their drops.
+    """
     if not isinstance(strategy, Compared):
         return {}
     keys = [study.add_split(split_record(split)) for split in group.splits]
     drops = mean_drops([study.drops(key, settings) for key in keys], group.weights)
-    return dict.fromkeys(keys, strategy.one_shot(drops))
+    return dict.fromkeys(keys, strategy.one_shot(dict.fromkeys(stopped, STOPPED) | drops))
 
 
 def weights_by_key(study: Study, groups: Sequence[SplitGroup]) -> dict[int, float]:

@@ -15,6 +15,7 @@ from depthprune.search.comparison import Compared
 from depthprune.search.evolutionary import EvolutionarySearch
 from depthprune.search.exhaustive import ExhaustiveSearch
 from depthprune.search.greedy import greedy_search
+from depthprune.search.race import check_chunk
 from depthprune.search.space import SearchSpace
 from depthprune.search.strategy import Strategy
 
@@ -27,6 +28,35 @@ USUAL_MOST = 4
 USUAL_MOST_EXHAUSTIVE = 2
 """The same for the search that measures everything: pairs, whatever drop is allowed. A drop that
 allows all sizes would make its space too large for any model."""
+
+
+RACED = ("beam", "greedy")
+"""The strategies that race: of those that they leave behind they need no full number."""
+
+
+@dataclass(frozen=True)
+class RaceOptions:
+    """How candidates race: those that are certainly out of the beam are measured no further.
+
+    Attributes:
+        confidence: that a whole search keeps the beams that it would keep without racing.
+        chunk: samples of each task between two looks.
+
+    Raises:
+        DepthpruneError: a number is out of range.
+    """
+
+    confidence: float = 0.95
+    chunk: int = 64
+
+    def __post_init__(self) -> None:
+        if not 0 < self.confidence < 1:
+            raise DepthpruneError(
+                f"a confidence of {self.confidence} cannot be had by racing",
+                where="--race-confidence",
+                mend="give a fraction between 0 and 1, such as 0.95; for 1 search without --race",
+            )
+        check_chunk(self.chunk)
 
 
 @dataclass(frozen=True)
@@ -42,9 +72,10 @@ class SearchOptions:
         offspring: new removals in each generation of the evolutionary search.
         generations: of the evolutionary search.
         exhaustive_limit: the most removals an exhaustive search may have.
+        race: how the candidates of a beam race; None measures each in full.
 
     Raises:
-        DepthpruneError: `max_drop` is no fraction.
+        DepthpruneError: `max_drop` is no fraction, or the strategy does not race.
     """
 
     strategy: StrategyName = "beam"
@@ -54,6 +85,7 @@ class SearchOptions:
     offspring: int = 8
     generations: int = 8
     exhaustive_limit: int = 20_000
+    race: RaceOptions | None = None
 
     def __post_init__(self) -> None:
         if self.max_drop is not None and not (isfinite(self.max_drop) and self.max_drop <= 1):
@@ -61,6 +93,13 @@ class SearchOptions:
                 f"a drop of at most {self.max_drop} is no limit",
                 where="--max-drop",
                 mend="give a fraction: 0.05 is five percentage points",
+            )
+        if self.race is not None and self.strategy not in RACED:
+            raise DepthpruneError(
+                f"the strategy {self.strategy} cannot race: it needs the full number of every "
+                "removal that it measures",
+                where="--race",
+                mend="leave it out, or choose the strategy beam or greedy",
             )
 
     def most_removed(self, space: SearchSpace) -> int:

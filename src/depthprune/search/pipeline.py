@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +18,14 @@ from depthprune.search.groups import (
     group_name,
     most_work,
     one_shot_by_key,
+    race_group,
     search_group,
     weights_by_key,
 )
 from depthprune.search.joint import SplitGroup, check_joint, check_task_weights, group_splits
 from depthprune.search.model import ModelOptions, OpenModel, open_model
 from depthprune.search.options import SearchOptions
+from depthprune.search.racing import RaceReport, check_race, without_measured
 from depthprune.search.runner import RunReport, split_record
 from depthprune.search.space import SearchSpace
 from depthprune.search.warm_start import check_proxy, seeds_of
@@ -87,6 +89,7 @@ class SearchOutcome:
         one_shot: by key of a split, the one-shot removals by number of blocks, from 2 on; those of
             a joint search are the same for all its splits.
         completions: by name of a split, that its best combinations are measured everywhere.
+        races: what racing did in each search, in their order; none where it was not asked for.
     """
 
     folder: Path
@@ -100,6 +103,7 @@ class SearchOutcome:
     weights: Mapping[int, float] = field(default_factory=dict)
     one_shot: Mapping[int, Mapping[int, Removal]] = field(default_factory=dict)
     completions: Mapping[str, Completion] = field(default_factory=dict)
+    races: tuple[RaceReport, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,8 @@ def get_ready(requests: Sequence[SearchRequest]) -> list[ReadySearch]:
         check_can_make(request.folder)
         splits = load_splits(request.tasks, request.splits, request.num_samples, request.seed)
         groups = group_splits(splits, joint=request.joint, task_weights=weights)
+        if request.search.race is not None:
+            check_race(groups)
         loaded.append((request, tuple(splits), tuple(groups)))
     model = open_model(requests[0].model)
     ready = []
@@ -178,19 +184,35 @@ def run_search(ready: ReadySearch) -> SearchOutcome:
             report = RunReport(0, 0, 0.0)
             one_shot: dict[int, dict[int, Removal]] = {}
             completions: dict[str, Completion] = {}
+            races: list[RaceReport] = []
             try:
                 for number, group in enumerate(groups, start=1):
                     bar.describe(f"{group_name(group)} ({number} of {len(groups)})")
                     seeds = _seeds(ready, group, evaluator.settings, bar)
                     strategy = request.search.build(space, seeds, request.seed)
                     bar.grow(most_work(strategy, group) - most_work(planned, group))
-                    report += search_group(strategy, study, group, evaluator, bar)
-                    one_shot |= one_shot_by_key(strategy, study, group, evaluator.settings)
+                    stopped: Iterable[Removal] = ()
+                    if request.search.race is None:
+                        report += search_group(strategy, study, group, evaluator, bar)
+                    else:
+                        found, race = race_group(
+                            *(strategy, study, group, evaluator, bar),
+                            *(request.search.race, request.seed),
+                        )
+                        report += found
+                        races.append(race)
+                        stopped = race.stopped
+                    settings = evaluator.settings
+                    one_shot |= one_shot_by_key(strategy, study, group, settings, stopped)
                 if request.complete:
                     completions = complete_groups(
                         request.complete, study, ready.splits, evaluator, bar
                     )
                     report = sum((one.report for one in completions.values()), start=report)
+                    races = [
+                        without_measured(race, study, group, evaluator.settings)
+                        for race, group in zip(races, groups, strict=False)
+                    ]
             except BaseException:
                 # What stopped the search is what the user must hear of, not that files failed too.
                 with suppress(DepthpruneError):
@@ -210,6 +232,7 @@ def run_search(ready: ReadySearch) -> SearchOutcome:
         weights=shares,
         one_shot=one_shot,
         completions=completions,
+        races=tuple(races),
     )
 
 

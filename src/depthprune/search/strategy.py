@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from depthprune.base.removal import Removal
+
+STOPPED = math.inf
+"""Told to a beam in place of the drop of a candidate that a race stopped: it is out of the beam."""
 
 
 class Strategy(Protocol):

@@ -14,7 +14,7 @@ from depthprune.study.rows import insert_model, read_model
 APPLICATION_ID = 0x44505255
 """Marks an SQLite file as a study (`PRAGMA application_id`); the bytes read `DPRU`."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """`PRAGMA user_version`; raised with every change that an older depthprune cannot read."""
 
 # Blobs lie in a table of their own, so that reading all drops touches no page of scores.
@@ -61,6 +61,37 @@ CREATE TABLE samples (
     measurement_id INTEGER PRIMARY KEY REFERENCES measurement (id),
     scores         BLOB NOT NULL,
     answers        BLOB NOT NULL
+);
+"""
+
+# What a race saw of a part of the samples never lies among the measurements.
+RACE_SCHEMA = """
+CREATE TABLE race (
+    id          INTEGER PRIMARY KEY,
+    settings_id INTEGER NOT NULL REFERENCES settings (id),
+    splits      TEXT NOT NULL,
+    confidence  REAL NOT NULL,
+    options     TEXT NOT NULL,
+    candidates  TEXT NOT NULL,
+    UNIQUE (settings_id, splits, confidence, options, candidates)
+);
+CREATE TABLE race_chunk (
+    race_id  INTEGER NOT NULL REFERENCES race (id),
+    split_id INTEGER NOT NULL REFERENCES split (id),
+    removal  TEXT NOT NULL,
+    start    INTEGER NOT NULL,
+    places   BLOB NOT NULL,
+    scores   BLOB NOT NULL,
+    answers  BLOB NOT NULL,
+    seconds  REAL NOT NULL,
+    PRIMARY KEY (race_id, split_id, removal, start)
+);
+CREATE TABLE stopped (
+    race_id     INTEGER NOT NULL REFERENCES race (id),
+    removal     TEXT NOT NULL,
+    num_samples INTEGER NOT NULL,
+    created     TEXT NOT NULL,
+    PRIMARY KEY (race_id, removal)
 );
 """
 
@@ -165,6 +196,8 @@ def open_database(
                     _check_same_model(read_model(connection), model, path)
             if not read_only:
                 _prepare_for_writing(connection)
+                if not empty:
+                    _upgrade(connection)
             if new_model is not None:
                 with transaction(connection):
                     _create_schema(connection)
@@ -236,16 +269,34 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
 
 
 def _create_schema(connection: sqlite3.Connection) -> None:
-    for statement in SCHEMA.split(";"):
-        if statement.strip():
-            connection.execute(statement)
+    _execute(connection, SCHEMA + RACE_SCHEMA)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Add the tables that a study of an older depthprune lacks; what it holds stays."""
+    if schema_version(connection) < SCHEMA_VERSION:
+        with transaction(connection):
+            _execute(connection, RACE_SCHEMA)
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _execute(connection: sqlite3.Connection, statements: str) -> None:
+    # Not `executescript`, which would commit the transaction that this is part of.
+    for statement in statements.split(";"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """Return the schema version of a study's file."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
 def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = schema_version(connection)
     if application != APPLICATION_ID:
         raise StudyError(
             "an SQLite file, but not a study of depthprune",

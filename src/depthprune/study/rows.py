@@ -41,6 +41,13 @@ def insert(connection: sqlite3.Connection, table: str, **columns: Any) -> int:
     return cursor.lastrowid
 
 
+def settings_key(connection: sqlite3.Connection, settings: str) -> int:
+    """Return the key of decoding settings, which are stored if they are new."""
+    connection.execute("INSERT OR IGNORE INTO settings (text) VALUES (?)", (settings,))
+    (key,) = connection.execute("SELECT id FROM settings WHERE text = ?", (settings,)).fetchone()
+    return int(key)
+
+
 def insert_model(connection: sqlite3.Connection, model: ModelRecord) -> None:
     """Write the row that says which model the study is about."""
     blocks = model.block_parameters
@@ -91,7 +98,7 @@ def measurement_from_row(row: tuple[Any, ...]) -> Measurement:
         accuracy=accuracy,
         std=math.nan if std is None else std,
         num_samples=num_samples,
-        scores=None if scores is None else _unpack_scores(scores, num_samples),
+        scores=None if scores is None else unpack_scores(scores, num_samples),
         answers=None if answers is None else unpack_texts(answers),
         seconds=seconds,
         settings=settings,
@@ -129,8 +136,9 @@ def pack_scores(scores: NDArray[np.float32]) -> bytes:
     return scores.astype("<f4").tobytes()
 
 
-def _unpack_scores(packed: bytes, num_samples: int) -> NDArray[np.float32]:
-    if len(packed) != 4 * num_samples:
+def unpack_scores(packed: bytes, num_samples: int | None = None) -> NDArray[np.float32]:
+    """Return the scores that `pack_scores` stored; of so many samples, when that is known."""
+    if len(packed) % 4 or num_samples not in (None, len(packed) // 4):
         raise _damaged()
     return np.frombuffer(packed, "<f4").astype(np.float32)
 

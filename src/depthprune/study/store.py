@@ -19,6 +19,7 @@ from depthprune.base.files import make_folder
 from depthprune.base.removal import Removal, check_removal, format_removal, make_removal
 from depthprune.study import database, rows
 from depthprune.study.lock import WriteLock
+from depthprune.study.races import RaceRecord, StoppedCandidate, StoredRace, stopped_candidates
 from depthprune.study.records import Measurement, ModelRecord, SplitRecord, StoredSplit
 
 __all__ = ["Measurement", "ModelRecord", "SplitRecord", "StoredSplit", "Study"]
@@ -305,6 +306,22 @@ class Study:
         }
         return {removal: drops[removal] for removal in sorted(drops, key=_rank)}
 
+    def race(self, record: RaceRecord) -> StoredRace:
+        """Return the race that `record` is about, begun if it is new; see `StoredRace`."""
+        return StoredRace(self._connection, self._path, record)
+
+    def stopped(self, split_key: int, settings: str) -> list[StoppedCandidate]:
+        """Return what races stopped on a split, without what is measured in full meanwhile.
+
+        None of it is a measurement: a mean over the samples that were seen compares with nothing.
+        Ordered as `measurements`.
+        """
+        with database.explained_errors(self._path):
+            # A study of schema version 1 that is opened for reading has no such tables.
+            if database.schema_version(self._connection) < database.SCHEMA_VERSION:
+                return []
+            return stopped_candidates(self._connection, split_key, settings)
+
     def _store(
         self,
         split_key: int,
@@ -326,15 +343,11 @@ class Study:
                 )
             return
         with self.transaction():
-            self._connection.execute(
-                "INSERT OR IGNORE INTO settings (text) VALUES (?)", (settings,)
-            )
-            ((settings_key,),) = self._query("SELECT id FROM settings WHERE text = ?", (settings,))
             key = rows.insert(
                 self._connection,
                 "measurement",
                 split_id=split_key,
-                settings_id=settings_key,
+                settings_id=rows.settings_key(self._connection, settings),
                 removal=rows.pack_removal(removal),
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 **columns,

@@ -1,0 +1,94 @@
+"""What racing stopped, after how many samples, and what that saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+
+from depthprune.base.removal import Removal, format_removal
+from depthprune.report.language import Lang, translator
+from depthprune.search.racing import RaceReport
+
+
+def race_parts(races: Sequence[RaceReport], lang: Lang = "en") -> list[RenderableType]:
+    """Return what racing did in the searches of one split's name: a line for each, and a table."""
+    t = translator(lang)
+    if not races:
+        return []
+    parts: list[RenderableType] = [race_line(race, lang) for race in races]
+    if any(race.stopped for race in races):
+        parts += [
+            _stopped_table(races, lang),
+            t(
+                "A stopped removal is certainly out of the beam at this confidence. It was seen on "
+                "a part of the samples only: it has no drop, and is in no other table or file."
+            ),
+        ]
+    return parts
+
+
+def race_line(race: RaceReport, lang: Lang = "en") -> str:
+    """Return one line: how many removals one search stopped, how surely, and what that saved."""
+    t = translator(lang)
+    return t(
+        "Racing, {tasks}: {stopped} of {removals} removals were stopped at {confidence}% "
+        "confidence, which saved {saved} of {all} sample evaluations ({share}%)."
+    ).format(
+        tasks=_tasks(race, lang),
+        stopped=len(race.stopped),
+        removals=race.num_removals,
+        confidence=f"{100 * race.confidence:g}",
+        saved=f"{race.saved:,}",
+        all=f"{race.without_racing:,}",
+        share=f"{100 * race.saved / race.without_racing:.0f}",
+    )
+
+
+def race_value(races: Sequence[RaceReport]) -> list[dict[str, Any]]:
+    """Return what racing did as plain JSON data."""
+    return [
+        {
+            "tasks": list(race.tasks),
+            "confidence": race.confidence,
+            "num_samples": race.num_samples,
+            "num_removals": race.num_removals,
+            "stopped": [
+                {"removed_block_indices": list(removal), "num_samples_seen": seen}
+                for removal, seen in _by_seen(race)
+            ],
+            "evaluations_saved": race.saved,
+            "evaluations_without_racing": race.without_racing,
+        }
+        for race in races
+    ]
+
+
+def _stopped_table(races: Sequence[RaceReport], lang: Lang) -> Table:
+    t = translator(lang)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(t("dataset"))
+    table.add_column(t("stopped after"), justify="right", no_wrap=True)
+    table.add_column(t("removals"))
+    for race in races:
+        by_seen: dict[int, list[Removal]] = {}
+        for removal, seen in _by_seen(race):
+            by_seen.setdefault(seen, []).append(removal)
+        for seen, removals in by_seen.items():
+            after = t("{seen} of {all}").format(seen=seen, all=race.num_samples)
+            table.add_row(_tasks(race, lang), after, "  ".join(map(format_removal, removals)))
+    return table
+
+
+def _by_seen(race: RaceReport) -> list[tuple[Removal, int]]:
+    return sorted(race.stopped.items(), key=lambda one: (one[1], len(one[0]), one[0]))
+
+
+def _tasks(race: RaceReport, lang: Lang) -> str:
+    t = translator(lang)
+    if len(race.tasks) == 1:
+        return race.tasks[0]
+    return t("{n} datasets jointly").format(n=len(race.tasks))

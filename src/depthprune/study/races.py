@@ -1,0 +1,237 @@
+"""Races in a study: what was seen of the candidates, chunk by chunk, and which were stopped.
+
+It lies in tables of its own: a mean over a part of the samples is never among the measurements.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from depthprune.base.errors import StudyError
+from depthprune.base.removal import Removal, format_removal
+from depthprune.study import rows
+from depthprune.study.database import explained_errors, transaction
+
+_OF_CHUNK = "race_id = ? AND split_id = ? AND removal = ?"
+
+
+@dataclass(frozen=True)
+class RaceRecord:
+    """What a race is about; equal ones are the same race, which is gone on with.
+
+    Attributes:
+        splits: keys of the splits whose samples are seen.
+        settings: the decoding settings.
+        confidence: of the whole search, that it keeps the candidates it would keep without racing.
+        options: everything else that decides who is stopped, as one line of text.
+        candidates: that compete.
+    """
+
+    splits: tuple[int, ...]
+    settings: str
+    confidence: float
+    options: str
+    candidates: tuple[Removal, ...]
+
+
+@dataclass(frozen=True)
+class RaceChunk:
+    """Some samples of one split that one candidate was scored on.
+
+    Attributes:
+        start: how many samples of this split the race saw before them.
+        places: n places of the samples in the split's own order, in the order of the race.
+        scores: float32 array of shape (n,).
+        answers: the n answers behind them.
+        seconds: how long they took.
+    """
+
+    start: int
+    places: NDArray[np.int32] = field(compare=False)
+    scores: NDArray[np.float32] = field(compare=False)  # arrays have no plain equality
+    answers: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StoppedCandidate:
+    """A removal that was stopped in a race, and that no full measurement says more about.
+
+    Attributes:
+        removal: the blocks that were left out.
+        num_samples: that were seen, over all splits of the race.
+        race: in which it was stopped.
+        created: when, ISO 8601 in UTC.
+    """
+
+    removal: Removal
+    num_samples: int
+    race: RaceRecord
+    created: str
+
+
+class StoredRace:
+    """One race in a study; what is added to it is on the disk when the call returns."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, record: RaceRecord) -> None:
+        """Find the race that `record` is about, or begin it."""
+        self.record = record
+        self._connection = connection
+        self._path = path
+        with explained_errors(path), transaction(connection):
+            settings = rows.settings_key(connection, record.settings)
+            columns = {
+                "settings_id": settings,
+                "splits": ",".join(map(str, record.splits)),
+                "confidence": record.confidence,
+                "options": record.options,
+                "candidates": _pack_removals(record.candidates),
+            }
+            conditions = " AND ".join(f"{name} = ?" for name in columns)
+            found = connection.execute(
+                f"SELECT id FROM race WHERE {conditions}", tuple(columns.values())
+            ).fetchone()
+            self._key: int = found[0] if found else rows.insert(connection, "race", **columns)
+
+    def add_chunk(self, split_key: int, removal: Removal, chunk: RaceChunk) -> None:
+        """Store how one candidate scores on some samples.
+
+        Raises:
+            StudyError: the numbers do not fit each other or are not finite, or they are stored.
+        """
+        number = len(chunk.places)
+        if not number or chunk.scores.shape != (number,) or len(chunk.answers) != number:
+            raise StudyError(
+                f"{number} samples, but scores of shape {chunk.scores.shape} and "
+                f"{len(chunk.answers)} answers",
+                where=str(self._path),
+            )
+        if not np.isfinite(chunk.scores).all():
+            raise StudyError(
+                f"removal {format_removal(removal)}: a score is not a finite number",
+                where=str(self._path),
+            )
+        with explained_errors(self._path), transaction(self._connection):
+            rows.insert(
+                self._connection,
+                "race_chunk",
+                race_id=self._key,
+                split_id=split_key,
+                removal=rows.pack_removal(removal),
+                start=chunk.start,
+                places=_pack_places(chunk.places),
+                scores=rows.pack_scores(chunk.scores),
+                answers=rows.pack_texts(chunk.answers),
+                seconds=chunk.seconds,
+            )
+
+    def chunk_scores(self, split_key: int, removal: Removal, start: int) -> _Scores | None:
+        """Return the scores of one candidate on the chunk that begins there, or None."""
+        with explained_errors(self._path):
+            found = self._connection.execute(
+                f"SELECT scores FROM race_chunk WHERE {_OF_CHUNK} AND start = ?",
+                (self._key, split_key, rows.pack_removal(removal), start),
+            ).fetchone()
+        return rows.unpack_scores(found[0]) if found else None
+
+    def chunks(self, split_key: int, removal: Removal) -> list[RaceChunk]:
+        """Return what was seen of one candidate on one split, in the order of the race."""
+        with explained_errors(self._path):
+            found = self._connection.execute(
+                "SELECT start, places, scores, answers, seconds FROM race_chunk "
+                f"WHERE {_OF_CHUNK} ORDER BY start",
+                (self._key, split_key, rows.pack_removal(removal)),
+            ).fetchall()
+        return [
+            RaceChunk(
+                start,
+                np.frombuffer(places, "<i4").astype(np.int32),
+                rows.unpack_scores(scores),
+                rows.unpack_texts(answers),
+                seconds,
+            )
+            for start, places, scores, answers, seconds in found
+        ]
+
+    def forget(self, split_key: int, removal: Removal) -> None:
+        """Let the chunks of a candidate go, in the transaction that stores its measurement."""
+        with explained_errors(self._path), transaction(self._connection):
+            self._connection.execute(
+                f"DELETE FROM race_chunk WHERE {_OF_CHUNK}",
+                (self._key, split_key, rows.pack_removal(removal)),
+            )
+
+    def stop(self, removals: Sequence[Removal], num_samples: int) -> None:
+        """Store that candidates were stopped after so many samples; told again, nothing changes."""
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        with explained_errors(self._path), transaction(self._connection):
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO stopped VALUES (?, ?, ?, ?)",
+                [(self._key, rows.pack_removal(one), num_samples, created) for one in removals],
+            )
+
+    def stopped(self) -> dict[Removal, int]:
+        """Return the candidates that were stopped, with the number of samples seen of each."""
+        with explained_errors(self._path):
+            found = self._connection.execute(
+                "SELECT removal, num_samples FROM stopped WHERE race_id = ?", (self._key,)
+            ).fetchall()
+        return {rows.unpack_removal(removal): number for removal, number in sorted(found)}
+
+
+def stopped_candidates(
+    connection: sqlite3.Connection, split_key: int, settings: str
+) -> list[StoppedCandidate]:
+    """Return what was stopped on a split and is not measured in full on it."""
+    found = connection.execute(
+        "SELECT removal, num_samples, splits, confidence, options, candidates, created "
+        "FROM stopped JOIN race ON race.id = race_id JOIN settings ON settings.id = settings_id "
+        "WHERE text = ? AND NOT EXISTS (SELECT 1 FROM measurement "
+        "WHERE split_id = ? AND measurement.settings_id = race.settings_id "
+        "AND measurement.removal = stopped.removal) ORDER BY race.id",
+        (settings, split_key),
+    ).fetchall()
+    candidates = []
+    for removal, number, splits, confidence, options, competitors, created in found:
+        keys = tuple(map(int, splits.split(",")))
+        if split_key in keys:
+            record = RaceRecord(keys, settings, confidence, options, _unpack_removals(competitors))
+            candidates.append(
+                StoppedCandidate(rows.unpack_removal(removal), number, record, created)
+            )
+    return sorted(candidates, key=lambda one: (len(one.removal), one.removal))
+
+
+def check_places(places: ArrayLike, num_samples: int) -> None:
+    """Refuse chunks that do not hold every sample of a split exactly once.
+
+    Raises:
+        StudyError: a sample is missing or there twice.
+    """
+    if not np.array_equal(np.sort(places), np.arange(num_samples)):
+        raise StudyError(
+            f"what a race saw are not {num_samples} different samples",
+            mend="the study file is damaged: restore it from a copy, or measure anew",
+        )
+
+
+_Scores = NDArray[np.float32]
+
+
+def _pack_places(places: NDArray[np.int32]) -> bytes:
+    return places.astype("<i4").tobytes()
+
+
+def _pack_removals(removals: Sequence[Removal]) -> str:
+    return ";".join(map(rows.pack_removal, removals))
+
+
+def _unpack_removals(text: str) -> tuple[Removal, ...]:
+    return tuple(map(rows.unpack_removal, text.split(";")))
