@@ -2,5 +2,6 @@
 
 from depthprune.evaluate.evaluator import Evaluation, Evaluator
 from depthprune.evaluate.reference import ReferenceEvaluator
+from depthprune.evaluate.shared import SharedEvaluator
 
-__all__ = ["Evaluation", "Evaluator", "ReferenceEvaluator"]
+__all__ = ["Evaluation", "Evaluator", "ReferenceEvaluator", "SharedEvaluator"]

@@ -92,6 +92,16 @@ class ReferenceEvaluator:
             )
 
     @property
+    def device(self) -> torch.device:
+        """Where inputs go."""
+        return self._device
+
+    @property
+    def batch_size(self) -> int:
+        """How many rows are run at once."""
+        return self._size
+
+    @property
     def settings(self) -> str:
         """See `Evaluator.settings`."""
         model = self.loaded.model
@@ -120,8 +130,8 @@ class ReferenceEvaluator:
         for removal in wanted:
             check_admissible(self.stack, removal)
         chosen = split.samples[samples]
-        mode = mode_of(self.loaded.model, self.loaded.processor, split.task, self._read_limit())
-        groups = self._prepare(split, range(len(split.samples))[samples], mode)
+        mode = self.mode_of(split)
+        groups = self.prepare(split, range(len(split.samples))[samples], mode)
         with evaluation_mode(self.loaded.model):
             answers = tuple(self._answers(removal, mode, chosen, groups) for removal in wanted)
         scores = [split.scorer.score_many(chosen, row) for row in answers]
@@ -132,11 +142,15 @@ class ReferenceEvaluator:
             answers=answers,
         )
 
+    def mode_of(self, split: TaskSplit) -> Mode:
+        """Return how the samples of a split are answered."""
+        return mode_of(self.loaded.model, self.loaded.processor, split.task, self._read_limit())
+
     def _read_limit(self) -> int | None:
         limits = (self._read_tokens, max_positions(self.loaded.model))
         return min((limit for limit in limits if limit is not None), default=None)
 
-    def _prepare(self, split: TaskSplit, places: range, mode: Mode) -> tuple[PreparedRows, ...]:
+    def prepare(self, split: TaskSplit, places: range, mode: Mode) -> tuple[PreparedRows, ...]:
         """Return the inputs of these samples: those of an earlier call for them, or new ones."""
         for index, (known, known_places, groups) in enumerate(self._prepared):
             # By identity: a fingerprint would do as well, but only the object itself proves it.

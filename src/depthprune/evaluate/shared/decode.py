@@ -1,0 +1,312 @@
+"""Answers that no draft foretold to their end, of many removals and batches, decoded together.
+
+In every round each row reads its last certain token, and after it what another known answer with
+the same beginning says: one round may settle several tokens. Block i is run for the rows whose
+removal keeps it. Keys and values of the prompt come from the first pass; those of rejected tokens
+are never seen, because they stand at later positions, and are overwritten there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from depthprune.evaluate.shared.arguments import Dims
+from depthprune.evaluate.shared.caches import Growing
+from depthprune.evaluate.shared.prefill import Prefilled
+from depthprune.evaluate.shared.stem import Stem, causal_mask
+from depthprune.evaluate.shared.walk import Walk
+from depthprune.evaluate.shared.wiring import Wiring
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Rows:
+    """N unfinished rows: what decoding needs to know of them.
+
+    Attributes:
+        prompt: P, the length of their prompts with padding, which stands on the left.
+        lengths: N lengths without padding.
+        tensors: what goes into the slots at the A positions of an answer: (N, A, ...), of a mask
+            (N, A, heads, P + A); what has no positions is as the blocks take it.
+        members: for each block, which rows it is run for, ascending.
+        keys, values: for each block, (members, heads, columns, size); None where it has none.
+    """
+
+    prompt: int
+    lengths: tuple[int, ...]
+    tensors: tuple[torch.Tensor, ...]
+    members: tuple[tuple[int, ...], ...]
+    keys: tuple[torch.Tensor | None, ...]
+    values: tuple[torch.Tensor | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+def take_rows(
+    wiring: Wiring,
+    walk: Walk,
+    stem: Stem,
+    prefilled: Prefilled,
+    owners: Sequence[tuple[int, int]],
+) -> Rows:
+    """Return what decoding needs of some rows of a first pass.
+
+    Args:
+        wiring: of the model.
+        walk: of the first pass.
+        stem: of its batch.
+        prefilled: what came out of it.
+        owners: for each row, the position of its removal in the walk, and of its prompt.
+    """
+    device = stem.hidden.device
+    batch = [row for _, row in owners]
+    members: list[tuple[int, ...]] = []
+    keys: list[torch.Tensor | None] = []
+    values: list[torch.Tensor | None] = []
+    for block, (known_keys, known_values) in enumerate(
+        zip(prefilled.keys, prefilled.values, strict=True)
+    ):
+        calls = [walk.calls[removal][block] for removal, _ in owners]
+        own = tuple(place for place, call in enumerate(calls) if call is not None)
+        members.append(own)
+        if known_keys is None or known_values is None:
+            keys.append(None)
+            values.append(None)
+            continue
+        size = len(stem.lengths)
+        places = [(calls[place] or 0) * size + batch[place] for place in own]
+        index = _index(places, device)
+        keys.append(known_keys.index_select(0, index))
+        values.append(known_values.index_select(0, index))
+    rows = _index(batch, device)
+    return Rows(
+        stem.prompt,
+        tuple(stem.lengths[row] for row in batch),
+        tuple(
+            _at_answers(tensor, dims, rows, stem)
+            for tensor, dims in zip(stem.tensors, wiring.slots, strict=True)
+        ),
+        tuple(members),
+        tuple(keys),
+        tuple(values),
+    )
+
+
+def join_rows(parts: Sequence[Rows], slots: Sequence[Dims], ahead: int) -> Rows:
+    """Return all rows together, with room for the keys and values of `ahead` more tokens."""
+    prompt = max(part.prompt for part in parts)
+    starts = [sum(len(part) for part in parts[:place]) for place in range(len(parts))]
+    blocks = range(len(parts[0].members))
+    prompts = [part.prompt for part in parts]
+
+    def buffers(of_parts: Sequence[Sequence[torch.Tensor | None]]) -> tuple[Any, ...]:
+        # One more column, where tokens are written that are no one's.
+        return tuple(
+            _buffer(prompts, [tensors[block] for tensors in of_parts], prompt, ahead + 1)
+            for block in blocks
+        )
+
+    return Rows(
+        prompt,
+        tuple(length for part in parts for length in part.lengths),
+        tuple(
+            _joined([part.tensors[slot] for part in parts], dims, prompt + ahead)
+            for slot, dims in enumerate(slots)
+        ),
+        tuple(
+            tuple(
+                start + row
+                for start, part in zip(starts, parts, strict=True)
+                for row in part.members[block]
+            )
+            for block in blocks
+        ),
+        buffers([part.keys for part in parts]),
+        buffers([part.values for part in parts]),
+    )
+
+
+def select_rows(rows: Rows, wanted: Sequence[int], slots: Sequence[Dims]) -> Rows:
+    """Return some of the rows, whose places ascend."""
+    device = next(tensor for tensor in rows.keys if tensor is not None).device
+    index = _index(wanted, device)
+    new_place = {row: place for place, row in enumerate(wanted)}
+    members, kept = [], []
+    for own in rows.members:
+        places = [place for place, row in enumerate(own) if row in new_place]
+        members.append(tuple(new_place[own[place]] for place in places))
+        kept.append(_index(places, device))
+    return Rows(
+        rows.prompt,
+        tuple(rows.lengths[row] for row in wanted),
+        tuple(
+            tensor.index_select(dims.rows, index)
+            if not dims.lengths and dims.rows is not None
+            else tensor.index_select(0, index)
+            if dims.lengths
+            else tensor
+            for tensor, dims in zip(rows.tensors, slots, strict=True)
+        ),
+        tuple(members),
+        *(
+            tuple(
+                None if tensor is None else tensor.index_select(0, index)
+                for tensor, index in zip(tensors, kept, strict=True)
+            )
+            for tensors in (rows.keys, rows.values)
+        ),
+    )
+
+
+def advance(
+    wiring: Wiring,
+    rows: Rows,
+    embed: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    tokens: Sequence[Sequence[int]],
+    starts: Sequence[int],
+) -> torch.Tensor:
+    """Let every row read some tokens of its answer; return the last block's output.
+
+    Args:
+        wiring: of the model.
+        rows: whose keys and values are written into.
+        embed: turns tokens and positions into what the first block is given.
+        tokens: for each row, at least one.
+        starts: for each row, how many tokens of its answer were read before.
+
+    Returns:
+        (N, most tokens of a row, size); what stands behind the end of a row means nothing.
+    """
+    import torch
+
+    wiring.work.add(rounds=1)
+    first = next(tensor for tensor in rows.keys if tensor is not None)
+    device, trash = first.device, first.shape[2] - 1
+    width = max(map(len, tokens))
+    # One transfer for all numbers of the round.
+    numbers = torch.tensor(
+        [
+            [
+                [*row, *[row[-1]] * (width - len(row))],
+                [*range(start, start + len(row)), *[start] * (width - len(row))],
+                [
+                    *range(rows.prompt + start, rows.prompt + start + len(row)),
+                    *[trash] * (width - len(row)),
+                ],
+                [length] * width,
+            ]
+            for row, start, length in zip(tokens, starts, rows.lengths, strict=True)
+        ]
+    ).to(device, non_blocking=True)
+    ids, answer, columns, lengths = numbers.unbind(1)
+    extent = rows.prompt + max(start + len(row) for row, start in zip(tokens, starts, strict=True))
+    count = torch.arange(len(rows), device=device)[:, None]
+    tensors = [
+        _at(tensor, dims, count, answer, extent)
+        for tensor, dims in zip(rows.tensors, wiring.slots, strict=True)
+    ]
+    hidden = embed(ids, lengths + answer)
+    chosen: dict[tuple[int, ...], tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]] = {}
+    for block, own in enumerate(rows.members):
+        keys, values = rows.keys[block], rows.values[block]
+        if not own:
+            continue
+        if own not in chosen:
+            index = _index(own, device)
+            whole = len(own) == len(rows)
+            part = (
+                tensors
+                if whole
+                else [
+                    tensor if dims.rows is None else tensor.index_select(dims.rows, index)
+                    for tensor, dims in zip(tensors, wiring.slots, strict=True)
+                ]
+            )
+            chosen[own] = index, part, columns if whole else columns[index]
+        index, part, own_columns = chosen[own]
+        given = hidden if len(own) == len(rows) else hidden[index]
+        cache = (
+            None
+            if keys is None or values is None
+            else Growing(keys, values, count[: len(own)], own_columns, extent)
+        )
+        output = wiring.call(block, given, part, cache)
+        hidden = output if len(own) == len(rows) else hidden.index_copy(0, index, output)
+    return hidden
+
+
+def _at_answers(
+    tensor: torch.Tensor | None, dims: Dims, rows: torch.Tensor, stem: Stem
+) -> torch.Tensor:
+    """Return what goes into a slot at the positions of an answer, see `Rows.tensors`."""
+    if tensor is None:
+        tensor = causal_mask(stem.prompt + stem.ahead, stem.hidden)
+    if dims.rows is None:
+        return tensor
+    if tensor.shape[dims.rows] == 1:
+        tensor = tensor.expand(
+            *(len(rows) if dim == dims.rows else -1 for dim in range(tensor.dim()))
+        )
+    else:
+        tensor = tensor.index_select(dims.rows, rows)
+    if not dims.lengths:
+        return tensor
+    tensor = tensor.narrow(dims.lengths[0], stem.prompt, stem.ahead)
+    return tensor.movedim((dims.rows, dims.lengths[0]), (0, 1))
+
+
+def _at(
+    tensor: torch.Tensor, dims: Dims, rows: torch.Tensor, positions: torch.Tensor, extent: int
+) -> torch.Tensor:
+    """Return what goes into a slot for each row at its own positions, as the blocks take it."""
+    if not dims.lengths or dims.rows is None:
+        return tensor
+    found = tensor[rows, positions].movedim((0, 1), (dims.rows, dims.lengths[0]))
+    return found[..., :extent] if dims.is_mask else found
+
+
+def _joined(tensors: Sequence[torch.Tensor], dims: Dims, columns: int) -> torch.Tensor:
+    import torch
+    from torch.nn.functional import pad
+
+    if dims.rows is None:
+        return tensors[0]
+    if not dims.lengths:
+        return torch.cat(list(tensors), dim=dims.rows)
+    if dims.is_mask:
+        hidden = False if tensors[0].dtype is torch.bool else torch.finfo(tensors[0].dtype).min
+        tensors = [pad(tensor, (columns - tensor.shape[-1], 0), value=hidden) for tensor in tensors]
+    return torch.cat(list(tensors))
+
+
+def _buffer(
+    prompts: Sequence[int], tensors: Sequence[torch.Tensor | None], prompt: int, room: int
+) -> torch.Tensor | None:
+    """Return keys or values of all parts, their prompts ending at the same column."""
+    known = [
+        (length, tensor)
+        for length, tensor in zip(prompts, tensors, strict=True)
+        if tensor is not None
+    ]
+    if not known:
+        return None
+    first = known[0][1]
+    count = sum(len(tensor) for _, tensor in known)
+    buffer = first.new_zeros(count, first.shape[1], prompt + room, first.shape[3])
+    start = 0
+    for length, tensor in known:
+        columns = slice(prompt - length, prompt - length + tensor.shape[2])
+        buffer[start : start + len(tensor), :, columns] = tensor
+        start += len(tensor)
+    return buffer
+
+
+def _index(places: Sequence[int], device: torch.device) -> torch.Tensor:
+    import torch
+
+    return torch.tensor(places, dtype=torch.long, device=device)

@@ -1,0 +1,139 @@
+"""The first pass: prompts and drafts through the blocks of many removals at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from depthprune.evaluate.shared.arguments import Dims
+from depthprune.evaluate.shared.caches import KeysKnown, KeysOnly, Known, Recording
+from depthprune.evaluate.shared.stem import Stem, causal_mask
+from depthprune.evaluate.shared.walk import Walk
+from depthprune.evaluate.shared.wiring import Wiring
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Prefilled:
+    """What the blocks made of B rows of `length` tokens, for R removals.
+
+    Attributes:
+        hidden: for each removal, the last block's output from `first` on,
+            (B, length - first, size).
+        keys, values: for each block, those of all calls, (calls * B, heads, length, size); empty
+            where no removal keeps the block.
+    """
+
+    hidden: tuple[torch.Tensor, ...]
+    keys: tuple[torch.Tensor | None, ...]
+    values: tuple[torch.Tensor | None, ...]
+
+
+def prefill(wiring: Wiring, walk: Walk, stem: Stem, hidden: torch.Tensor, first: int) -> Prefilled:
+    """Run the blocks over a batch for all removals of a walk.
+
+    Args:
+        wiring: of the model.
+        walk: over the trie of the removals.
+        stem: of the batch.
+        hidden: what goes into the first block, (B, length, size): the prompts, and what follows.
+        first: the position from which on the outputs matter. The last block is run for these
+            alone, with the keys and values of all.
+    """
+    import torch
+
+    rows, length = hidden.shape[:2]
+    tensors = repeated(stem.tensors, wiring.slots, max_calls(walk), length)
+    last = max(block for block, level in enumerate(walk.levels) if level.run)
+    states = [hidden]
+    keys: list[torch.Tensor | None] = []
+    values: list[torch.Tensor | None] = []
+    for block, level in enumerate(walk.levels):
+        cache = Recording()
+        outputs: Sequence[torch.Tensor] = ()
+        if level.run:
+            given = _together([states[state] for state in level.run])
+            batch = first_rows(tensors, wiring.slots, len(level.run) * rows)
+            if block == last and first > 0:
+                states = [state[:, first:] for state in states]
+                result, cache = _last_block(wiring, block, given, batch, first)
+            else:
+                result = wiring.call(block, given, batch, cache)
+            outputs = torch.split(result, rows)
+        elif block == last:
+            states = [state[:, first:] for state in states]
+        keys.append(cache.keys)
+        values.append(cache.values)
+        states = [*outputs, *(states[state] for state in level.passed)]
+        wiring.work.at_least("peak_states", len(states))
+    return Prefilled(tuple(states[leaf] for leaf in walk.leaves), tuple(keys), tuple(values))
+
+
+def max_calls(walk: Walk) -> int:
+    """Return how many states go through one block at most."""
+    return max(len(level.run) for level in walk.levels)
+
+
+def repeated(
+    tensors: Sequence[torch.Tensor | None], slots: Sequence[Dims], times: int, length: int
+) -> list[torch.Tensor | None]:
+    """Return the first `length` positions of what goes into the slots, for `times` batches."""
+    result: list[torch.Tensor | None] = []
+    for tensor, dims in zip(tensors, slots, strict=True):
+        if tensor is not None:
+            for dim in dims.lengths:
+                tensor = tensor.narrow(dim, 0, length)
+            if dims.rows is not None and not dims.alike and times > 1:
+                tensor = tensor.repeat(
+                    *(times if dim == dims.rows else 1 for dim in range(tensor.dim()))
+                )
+        result.append(tensor)
+    return result
+
+
+def first_rows(
+    tensors: Sequence[torch.Tensor | None], slots: Sequence[Dims], rows: int
+) -> list[torch.Tensor | None]:
+    """Return what goes into the slots for the first `rows` rows."""
+    return [
+        tensor
+        if tensor is None or dims.rows is None or dims.alike
+        else tensor.narrow(dims.rows, 0, rows)
+        for tensor, dims in zip(tensors, slots, strict=True)
+    ]
+
+
+def _last_block(
+    wiring: Wiring,
+    block: int,
+    given: torch.Tensor,
+    tensors: Sequence[torch.Tensor | None],
+    first: int,
+) -> tuple[torch.Tensor, Recording]:
+    """Run a block for the positions from `first` on, after the keys and values of all."""
+    cache = KeysOnly()
+    try:
+        # A block that attends to nothing comes to its end.
+        return wiring.call(block, given, tensors, cache)[:, first:], cache
+    except KeysKnown as known:
+        keys, values = known.keys, known.values
+    count = given.shape[1] - first
+    short: list[torch.Tensor | None] = []
+    for tensor, dims in zip(tensors, wiring.slots, strict=True):
+        if dims.is_mask:
+            mask = causal_mask(given.shape[1], given) if tensor is None else tensor
+            short.append(mask.narrow(2, first, count))
+        elif tensor is not None and dims.lengths:
+            short.append(tensor.narrow(dims.lengths[0], first, count))
+        else:
+            short.append(tensor)
+    return wiring.call(block, given[:, first:], short, Known(keys, values)), cache
+
+
+def _together(states: Sequence[torch.Tensor]) -> torch.Tensor:
+    import torch
+
+    return states[0] if len(states) == 1 else torch.cat(list(states))

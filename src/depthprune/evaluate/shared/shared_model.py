@@ -1,0 +1,197 @@
+"""A model whose blocks can be run apart from it: found out, tried, and ready for use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from depthprune.base.removal import Removal
+from depthprune.blocks import inadmissible_reason, skip
+from depthprune.blocks.plan import ABSENT, Change, plan_removal
+from depthprune.evaluate.generate import end_tokens, greedily
+from depthprune.evaluate.shared.decode import advance, join_rows, take_rows
+from depthprune.evaluate.shared.embedding import Embedding
+from depthprune.evaluate.shared.prefill import prefill
+from depthprune.evaluate.shared.stem import Stem, make_stem
+from depthprune.evaluate.shared.unshareable import Unshareable
+from depthprune.evaluate.shared.walk import plan_walk
+from depthprune.evaluate.shared.wiring import Wiring, find_wiring
+from depthprune.evaluate.shared.work import Work
+
+if TYPE_CHECKING:
+    import torch
+
+    from depthprune.blocks.stack import Stack
+
+FOLLOWING = frozenset({"layer_types", "mlp_layer_types", "max_window_layers"})
+"""Fields of configurations that say of each block what it is, and so change with a removal."""
+
+TOLERANCE = {"float32": 1e-4, "float64": 1e-6, "float16": 2e-2, "bfloat16": 1e-1}
+"""How far logits may be apart, as a share of the largest: sums of floats in another order."""
+
+
+@dataclass(frozen=True)
+class SharedModel:
+    """How to run the blocks of a model for prompts that are continued.
+
+    Attributes:
+        wiring: of its blocks.
+        embed: for tokens of answers.
+        tokenizer: the model's.
+        ends: tokens that end an answer.
+        filler: a token that stands for a word.
+    """
+
+    wiring: Wiring
+    embed: Embedding
+    tokenizer: Any
+    ends: tuple[int, ...]
+    filler: int
+
+    def stem(self, inputs: Mapping[str, Any], ahead: int) -> Stem:
+        """Return the stem of a left-padded batch; `ahead` positions may follow its prompts."""
+
+        def run(longer: Mapping[str, Any]) -> None:
+            _generate(self.wiring.model, self.tokenizer, longer)
+
+        return make_stem(self.wiring, run, inputs, ahead, self.filler)
+
+
+def share(model: Any, tokenizer: Any, stack: Stack, work: Work) -> SharedModel:
+    """Find out how to run the blocks of a model apart from it, and try it.
+
+    Raises:
+        Unshareable: this architecture cannot be run so.
+    """
+    if model.config.is_encoder_decoder or stack.part not in ("text", "decoder"):
+        raise Unshareable(f"its blocks are those of a {stack.part} stack, not of a decoder alone")
+    if len(stack.containers) > 1 or stack.tensors:
+        raise Unshareable("more than a list of blocks belongs to its stack")
+    if len(set(getattr(model, "hf_device_map", {}).values())) > 1:
+        raise Unshareable("it is spread over several devices")
+    if stack.origin is None:
+        raise Unshareable("it has no configuration")
+    blocks = list(model.get_submodule(stack.path).children())
+
+    def run(inputs: Mapping[str, Any]) -> None:
+        _generate(model, tokenizer, inputs)
+
+    wiring = find_wiring(model, blocks, run, work)
+    ends = end_tokens(model, tokenizer)
+    filler = ends[0] if ends else 0
+    ids, mask = _trial_tokens(model)
+    hidden = wiring.observe(lambda: run({"input_ids": ids, "attention_mask": mask}))[0]
+    embed = Embedding(wiring, hidden, ids, mask)
+    shared = SharedModel(wiring, embed, tokenizer, ends, filler)
+    _try(shared, model, stack, ids, mask)
+    return shared
+
+
+def follows(model: Any, stack: Stack, removal: Removal) -> bool:
+    """Return whether a removal leaves the other blocks exactly what they are.
+
+    Their indices change, and the lists that say what each one is; anything else (a scale by depth,
+    say) makes them other blocks, which cannot be shared.
+    """
+    count = re.sub(r"\[\d+\]$", "", stack.config_path.rpartition(".")[2])
+    return all(
+        change.name in {*FOLLOWING, count}
+        if change.configs
+        else change.name == "layer_idx" or _only_loses(model, stack, change)
+        for change in plan_removal(stack, removal).changes
+    )
+
+
+def _only_loses(model: Any, stack: Stack, change: Change) -> bool:
+    """Return whether a module outside the blocks only forgets kinds of blocks that are gone."""
+    if change.module.startswith(f"{stack.path}."):
+        return False
+    before = getattr(model.get_submodule(change.module), change.name, None)
+    return change.after is ABSENT or (
+        isinstance(before, dict)
+        and isinstance(change.after, dict)
+        and change.after.items() <= before.items()
+    )
+
+
+PROMPT, AHEAD = 6, 3
+
+
+def _trial_tokens(model: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+
+    ids = (torch.arange(2 * (PROMPT + AHEAD)).reshape(2, -1) * 5) % 13 + 3
+    mask = torch.ones_like(ids)
+    mask[0, :2] = 0
+    device = model.get_input_embeddings().weight.device
+    return ids.to(device), mask.to(device)
+
+
+def _try(
+    shared: SharedModel, model: Any, stack: Stack, ids: torch.Tensor, mask: torch.Tensor
+) -> None:
+    """Compare with the model itself: whole and without a block, at once and token by token.
+
+    Raises:
+        Unshareable: logits are not the same.
+    """
+    import torch
+
+    wiring = shared.wiring
+    removals = [(), *_trial_removals(model, stack)]
+    walk = plan_walk(removals, stack.num_blocks)
+    stem = shared.stem({"input_ids": ids[:, :PROMPT], "attention_mask": mask[:, :PROMPT]}, AHEAD)
+    answers = ids[:, PROMPT:]
+    positions = mask[:, :PROMPT].sum(1, keepdim=True) + torch.arange(AHEAD, device=ids.device)
+    whole = torch.cat([stem.hidden, shared.embed(answers, positions)], dim=1)
+    at_once = prefill(wiring, walk, stem, whole, PROMPT - 1)
+    prompts = prefill(wiring, walk, stem, stem.hidden, PROMPT - 1)
+    owners = [(removal, row) for removal in range(len(removals)) for row in range(len(ids))]
+    rows = join_rows([take_rows(wiring, walk, stem, prompts, owners)], wiring.slots, AHEAD)
+    read = answers.tolist() * len(removals)
+    advance(wiring, rows, shared.embed, [row[:1] for row in read], [0] * len(read))
+    stepwise = advance(wiring, rows, shared.embed, [row[1:] for row in read], [1] * len(read))
+    for place, removal in enumerate(removals):
+        with skip(model, removal, stack):
+            after_prompt = _logits(model, shared.tokenizer, ids[:, :PROMPT], mask[:, :PROMPT])
+            at_end = _logits(model, shared.tokenizer, ids, mask)
+        own = slice(place * len(ids), (place + 1) * len(ids))
+        for found, expected in (
+            (at_once.hidden[place][:, :1], after_prompt),
+            (at_once.hidden[place][:, -1:], at_end),
+            (prompts.hidden[place][:, -1:], after_prompt),
+            (stepwise[own, -1:], at_end),
+        ):
+            _compare(wiring.logits(found, shared.filler)[:, -1], expected)
+
+
+def _trial_removals(model: Any, stack: Stack) -> Sequence[Removal]:
+    """Return the first block that can be removed alone, so that all others move."""
+    for block in range(stack.num_blocks if stack.num_blocks > 1 else 0):
+        if inadmissible_reason(stack, (block,)) is None and follows(model, stack, (block,)):
+            return [(block,)]
+    return []
+
+
+def _compare(found: torch.Tensor, expected: torch.Tensor) -> None:
+    tolerance = TOLERANCE.get(str(found.dtype).removeprefix("torch."), 1e-1)
+    apart = (found.float() - expected.float()).abs().max()
+    if not apart <= tolerance * max(1.0, float(expected.float().abs().max())):
+        raise Unshareable(f"its logits are {float(apart):.2g} apart from the model's own")
+
+
+def _logits(model: Any, tokenizer: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the model's own logits at the end of some rows."""
+    with greedily(model, tokenizer, (), 1) as config:
+        config.return_dict_in_generate, config.output_logits = True, True
+        found: torch.Tensor = model.generate(
+            input_ids=ids, attention_mask=mask, generation_config=config
+        ).logits[0]
+    return found
+
+
+def _generate(model: Any, tokenizer: Any, inputs: Mapping[str, Any]) -> None:
+    with greedily(model, tokenizer, (), 1) as config:
+        model.generate(**inputs, generation_config=config)

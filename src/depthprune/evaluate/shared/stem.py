@@ -1,0 +1,128 @@
+"""The stem: all that happens to a batch before the first block, once for all removals.
+
+Embeddings, vision tower and projector run here, and what the model gives to its blocks (masks,
+angles of positions) is kept for the prompt and for every position of an answer: neither depends on
+what the answer says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from depthprune.evaluate.shared.arguments import Dims
+from depthprune.evaluate.shared.wiring import Wiring
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Stem:
+    """What the blocks are given for B rows.
+
+    Attributes:
+        hidden: what goes into the first block for the prompts, (B, P, size).
+        tensors: what goes into the slots of `Wiring`, for P + A positions; a mask may be None.
+        lengths: how many tokens each prompt has, padding left out.
+        ahead: A, the positions that may follow a prompt.
+    """
+
+    hidden: torch.Tensor
+    tensors: tuple[torch.Tensor | None, ...]
+    lengths: tuple[int, ...]
+    ahead: int
+
+    @property
+    def prompt(self) -> int:
+        """P, the length of the prompts with their padding."""
+        return self.hidden.shape[1]
+
+    def num_bytes(self) -> int:
+        """How much memory the tensors take."""
+        return sum(tensor.nbytes for tensor in (self.hidden, *self.tensors) if tensor is not None)
+
+
+def make_stem(
+    wiring: Wiring,
+    run: Callable[[Mapping[str, Any]], Any],
+    inputs: Mapping[str, Any],
+    ahead: int,
+    filler: int,
+) -> Stem:
+    """Run what comes before the blocks.
+
+    Args:
+        wiring: of the model.
+        run: the model over the inputs, as when the wiring was found.
+        inputs: of a batch, on the model's device.
+        ahead: how many positions may follow a prompt.
+        filler: a token that stands for a word at these positions.
+
+    Raises:
+        Unshareable: this batch is treated in another way than a few tokens.
+    """
+    lengths = inputs["attention_mask"].sum(dim=1).tolist()
+    longer = _extend(inputs, ahead, filler)
+    hidden, tensors = wiring.observe(lambda: run(longer))
+    prompt = inputs["input_ids"].shape[1]
+    return Stem(hidden[:, :prompt].clone(), tuple(tensors), tuple(lengths), ahead)
+
+
+def rows_of(stem: Stem, slots: Sequence[Dims], start: int, stop: int) -> Stem:
+    """Return the stem of rows `start` to `stop` (excluded), without padding that all of them have.
+
+    Padding must stand on the left.
+    """
+    lengths = stem.lengths[start:stop]
+    cut = stem.prompt - max(lengths)
+    tensors = [
+        None if tensor is None else _part(tensor, dims, start, stop, cut)
+        for tensor, dims in zip(stem.tensors, slots, strict=True)
+    ]
+    if min(lengths) == max(lengths):
+        tensors = [
+            None if dims.causal_if_none and _is_causal(tensor) else tensor
+            for tensor, dims in zip(tensors, slots, strict=True)
+        ]
+    return Stem(stem.hidden[start:stop, cut:], tuple(tensors), lengths, stem.ahead)
+
+
+def _extend(inputs: Mapping[str, Any], ahead: int, filler: int) -> dict[str, Any]:
+    """Let `ahead` tokens follow every row."""
+    from torch.nn.functional import pad
+
+    shape = inputs["input_ids"].shape
+    fills = {"input_ids": filler, "attention_mask": 1}
+    return {
+        name: pad(value, (0, ahead), value=fills.get(name, 0))
+        if ahead and getattr(value, "shape", None) == shape
+        else value
+        for name, value in inputs.items()
+    }
+
+
+def _part(tensor: torch.Tensor, dims: Dims, start: int, stop: int, cut: int) -> torch.Tensor:
+    if dims.rows is not None and not dims.alike:
+        tensor = tensor.narrow(dims.rows, start, stop - start)
+    for dim in dims.lengths:
+        tensor = tensor.narrow(dim, cut, tensor.shape[dim] - cut)
+    return tensor
+
+
+def _is_causal(mask: torch.Tensor | None) -> bool:
+    """Return whether a mask says nothing more than that no token sees later ones."""
+    import torch
+
+    if mask is None:
+        return True
+    return mask.dtype is torch.bool and bool((mask == causal_mask(mask.shape[-1], mask)).all())
+
+
+def causal_mask(length: int, like: torch.Tensor) -> torch.Tensor:
+    """Return the mask under which a token sees itself and earlier ones, (1, 1, length, length)."""
+    import torch
+
+    ones = torch.ones(length, length, dtype=torch.bool, device=like.device)
+    return ones.tril()[None, None]

@@ -1,0 +1,166 @@
+"""Answers that are generated, for many removals: drafts checked in one pass, the rest decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from depthprune.evaluate import likelihood
+from depthprune.evaluate.batching import run_in_batches
+from depthprune.evaluate.shared.decode import (
+    Rows,
+    advance,
+    join_rows,
+    select_rows,
+    take_rows,
+)
+from depthprune.evaluate.shared.drafts import KnownAnswers, accept
+from depthprune.evaluate.shared.prefill import prefill
+from depthprune.evaluate.shared.shared_model import SharedModel
+from depthprune.evaluate.shared.stem import Stem
+from depthprune.evaluate.shared.walk import Walk
+
+if TYPE_CHECKING:
+    import torch
+
+KEPT_SHARE = 0.6
+"""Rows that are finished are thrown out when no more than this share goes on: it costs a copy."""
+
+
+class Writing:
+    """Finds the answers to samples for all removals of a walk.
+
+    Args:
+        shared: the model.
+        walk: over the trie of the removals.
+        longest: how many tokens an answer has at most.
+        known: answers of the same samples, for drafts; new ones are added.
+        rows: so many unfinished rows are collected before they are decoded together.
+        done: called with a removal's position in the walk, a sample, and its answer.
+    """
+
+    def __init__(
+        self,
+        shared: SharedModel,
+        walk: Walk,
+        longest: int,
+        known: KnownAnswers,
+        rows: int,
+        done: Callable[[int, int, Sequence[int]], None],
+    ) -> None:
+        self._shared = shared
+        self._walk = walk
+        self._longest = longest
+        self._known = known
+        self._limit = rows
+        self._done = done
+        self._parts: list[Rows] = []
+        self._begun: list[tuple[int, int, list[int]]] = []
+
+    def read(self, stem: Stem, samples: Sequence[int]) -> None:
+        """Run the prompts of some samples, with a draft each; collect what is left unfinished."""
+        import torch
+
+        shared, wiring, work = self._shared, self._shared.wiring, self._shared.wiring.work
+        drafts = [self._known.draft(sample) for sample in samples]
+        hidden = stem.hidden
+        width = max(map(len, drafts))
+        if width:
+            device = hidden.device
+            tokens = [[*draft, *[shared.filler] * (width - len(draft))] for draft in drafts]
+            ids = torch.tensor(tokens).to(device, non_blocking=True)
+            start = torch.tensor(stem.lengths).to(device, non_blocking=True)[:, None]
+            positions = start + torch.arange(width, device=device)
+            hidden = torch.cat([hidden, shared.embed(ids, positions)], dim=1)
+        prefilled = prefill(wiring, self._walk, stem, hidden, stem.prompt - 1)
+        foretold = self._likeliest(torch.cat(prefilled.hidden))
+        real = sum(stem.lengths) + sum(map(len, drafts))
+        work.add(real_tokens=real, padding_tokens=hidden.shape[0] * hidden.shape[1] - real)
+        unfinished, found = [], []
+        for removal in range(len(self._walk.removals)):
+            for row, (sample, draft) in enumerate(zip(samples, drafts, strict=True)):
+                tokens_here = foretold[removal * len(samples) + row]
+                answer, finished = accept((), draft, tokens_here, shared.ends, self._longest)
+                work.add(answers=1, drafts_offered=int(bool(draft)))
+                if finished:
+                    work.add(drafts_accepted=int(bool(draft)))
+                    found.append((removal, sample, answer))
+                else:
+                    unfinished.append((removal, row))
+                    self._begun.append((removal, sample, answer))
+        if unfinished:
+            work.add(decoded=len(unfinished))
+            self._parts.append(take_rows(wiring, self._walk, stem, prefilled, unfinished))
+        del prefilled
+        for answer_of in found:
+            self._finish(*answer_of)
+        if len(self._begun) >= self._limit:
+            self.settle()
+
+    def settle(self) -> None:
+        """Decode all rows that were left unfinished."""
+        parts, begun = self._parts, self._begun
+        if not begun:
+            return
+        self._parts, self._begun = [], []
+
+        def run(start: int, stop: int) -> None:
+            self._decode(self._join(parts, start, stop), begun[start:stop])
+
+        run_in_batches(len(begun), len(begun), run)
+
+    def _join(self, parts: Sequence[Rows], start: int, stop: int) -> Rows:
+        slots = self._shared.wiring.slots
+        chosen, first = [], 0
+        for part in parts:
+            places = range(max(start - first, 0), min(stop - first, len(part)))
+            if len(places) == len(part):
+                chosen.append(part)
+            elif len(places):
+                chosen.append(select_rows(part, places, slots))
+            first += len(part)
+        return join_rows(chosen, slots, self._longest - 1)
+
+    def _decode(self, rows: Rows, begun: Sequence[tuple[int, int, list[int]]]) -> None:
+        shared, wiring = self._shared, self._shared.wiring
+        waiting = [(place, *row) for place, row in enumerate(begun)]
+        while waiting:
+            if len(waiting) <= KEPT_SHARE * len(rows):
+                rows = select_rows(rows, [place for place, *_ in waiting], wiring.slots)
+                waiting = [(place, *row[1:]) for place, row in enumerate(waiting)]
+            # Rows that are finished but still there read any token, at their first position.
+            tokens: list[list[int]] = [[shared.filler]] * len(rows)
+            starts = [0] * len(rows)
+            for place, _, sample, answer in waiting:
+                tokens[place] = [answer[-1], *self._known.draft(sample, answer)]
+                starts[place] = len(answer) - 1
+            hidden = advance(wiring, rows, shared.embed, tokens, starts)
+            foretold = self._likeliest(hidden)
+            left = []
+            for place, removal, sample, answer in waiting:
+                longer, finished = accept(
+                    answer, tokens[place][1:], foretold[place], shared.ends, self._longest
+                )
+                if finished:
+                    self._finish(removal, sample, longer)
+                else:
+                    left.append((place, removal, sample, longer))
+            waiting = left
+
+    def _finish(self, removal: int, sample: int, answer: Sequence[int]) -> None:
+        self._known.add(sample, answer)
+        self._done(removal, sample, answer)
+
+    def _likeliest(self, hidden: torch.Tensor) -> list[list[int]]:
+        """Return the likeliest next token at every position; so many rows at once as fit."""
+        import torch
+
+        shared = self._shared
+        vocabulary = shared.wiring.model.config.get_text_config(decoder=True).vocab_size
+        step = max(1, likelihood.LOGITS_BYTES // (hidden.shape[1] * vocabulary * 4))
+        found = [
+            shared.wiring.logits(part, shared.filler).float().argmax(dim=-1)
+            for part in torch.split(hidden, step)
+        ]
+        tokens: list[list[int]] = torch.cat(found).tolist()
+        return tokens
