@@ -1,0 +1,148 @@
+// Two models, one above the other, and what the second has left beyond the first.
+const SIDES = { A: byId("first"), B: byId("second") };
+
+const chosen = (side) => MODELS[SIDES[side].value];
+
+// Files that compare by position do not say which layer of the original a column is.
+const attributed = (model) => model.layers.base !== null && !model.missing;
+
+// What is left of each layer that both have, by its index in the original.
+function commonLayers(first, second) {
+  if (!attributed(first) || !attributed(second)) return [];
+  const others = new Map(layersOf(second).map((layer) => [layer.index, layer]));
+  return layersOf(first).filter((layer) => others.has(layer.index)).map((layer) => ({ layer, other: others.get(layer.index) }));
+}
+
+const left = (layer, name) => shareLeft(layer, name, {});
+const signedPoints = (share) => (share > 0 && percent(share) !== "0.00" ? "+" : "") + percent(share);
+
+function pairRow(side, model) {
+  const box = element("div", { class: "columns", "data-index": model.index });
+  drawLayers(box, model);
+  return element("div", { class: "picture" },
+    element("div", { class: "caption" }, element("b", { class: "side" }, side), " ",
+      element("span", { class: "name" }, ...breakableName(model.name))),
+    box);
+}
+
+// What a full bar of the differences may mean.
+const SCALES = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
+
+function differenceRow(pairs) {
+  const most = Math.max(...pairs.map(({ layer, other }) => Math.abs(left(other, "total") - left(layer, "total"))));
+  const scale = SCALES.find((size) => size >= most) || most;
+  const columns = pairs.map(({ layer, other }) => {
+    const difference = left(other, "total") - left(layer, "total");
+    const text = format(WORDS.points, { drop: signedPoints(difference) });
+    const node = element("span", {
+      class: difference < 0 ? "layer change less" : "layer change", role: "img", tabindex: "-1",
+      "aria-label": `${format(WORDS.layerNumber, { layer: layer.index })}, ${WORDS.differenceOf}: ${text}`,
+      "--share": Math.abs(difference) / scale,
+    }, element("i", { "aria-hidden": "true" }));
+    node.pair = { layer, other, text };
+    return placed(layer, node);
+  });
+  return element("div", { class: "picture difference" },
+    element("div", { class: "caption" }, element("b", { class: "side" }, WORDS.differenceOf), " ",
+      element("span", { class: "facts" }, format(WORDS.fullBar, { n: percent(scale, 0) }))),
+    element("div", { class: "columns" }, ...columns));
+}
+
+const PAIR_PARTS = [[WORDS.parameters, "total"], [WORDS.attention, "attention"], [WORDS.mlp, "mlp"]];
+
+function differenceTip({ layer, other, text }) {
+  const cell = (value) => element("td", { class: "num" }, value);
+  const heading = (name) => element("th", { scope: "col", class: "num" }, name);
+  return [
+    element("strong", {}, `${format(WORDS.layerNumber, { layer: layer.index })} · ${WORDS.differenceOf}: ${text}`),
+    element("table", {},
+      element("thead", {}, element("tr", {}, element("td"), heading(`A, ${WORDS.leftPercent}`), heading(`B, ${WORDS.leftPercent}`), heading(WORDS.differenceOf))),
+      element("tbody", {}, ...PAIR_PARTS.map(([name, part]) => element("tr", {}, element("th", { scope: "row" }, name),
+        cell(percent(left(layer, part))), cell(percent(left(other, part))), cell(signedPoints(left(other, part) - left(layer, part))))))),
+  ];
+}
+
+function factsTable(models) {
+  const rows = [
+    [WORDS.parameters, (one) => number(one.params)],
+    [WORDS.pruned, (one) => percent(one.ratio)],
+    [WORDS.layers, layersText],
+    [WORDS.removedLayers, removedText],
+    [WORDS.emptiedLayers, (one) => blockList(one.emptied)],
+    [WORDS.noAttention, (one) => blockList(one.noAttention)],
+    [WORDS.noMlp, (one) => blockList(one.noMlp)],
+    [WORDS.strategy, strategyText],
+    [WORDS.evidence, evidenceText],
+    [WORDS.alignedBy, (one) => (one.alignedBy ? WORDS.alignments[one.alignedBy] : "")],
+    [WORDS.embedding, (one) => number(one.embedding)],
+    [WORDS.head, headText],
+    ...[...new Set(models.flatMap((one) => (one.towers || []).map(([name]) => name)))]
+      .map((tower) => [tower, (one) => number(new Map(one.towers || []).get(tower))]),
+    [WORDS.bytes, (one) => (one.bytes ? number(one.bytes) : "")],
+    [WORDS.numberTypes, (one) => (one.dtypes || []).join(", ")],
+    [WORDS.notes, (one) => (one.notes || []).join(" ")],
+  ].map(([name, text]) => [name, ...models.map((one) => text(one) || NOTHING)])
+    .filter(([, ...texts]) => texts.some((text) => text !== NOTHING));
+  return element("table", {},
+    element("thead", {}, element("tr", {}, element("td"), ...Object.keys(SIDES).map((side) => element("th", { scope: "col" }, side)))),
+    element("tbody", {}, ...rows.map(([name, ...texts]) => element("tr", {}, element("th", { scope: "row" }, name),
+      ...texts.map((text) => element("td", {}, text))))));
+}
+
+function rowsTable(pairs) {
+  const heading = (name) => element("th", { scope: "col", class: "num" }, name);
+  const cell = (value) => element("td", { class: "num" }, value);
+  const columns = PAIR_PARTS.flatMap(([name, part]) => [
+    [`${name} A`, ({ layer }) => number(layer[part].left)],
+    [`${name} B`, ({ other }) => number(other[part].left)],
+  ]);
+  return element("table", {},
+    element("thead", {}, element("tr", {}, heading(WORDS.layer), ...columns.map(([name]) => heading(name)), heading(`${WORDS.differenceOf} (%)`))),
+    element("tbody", {}, ...pairs.map((pair) => element("tr", {}, cell(number(pair.layer.index)),
+      ...columns.map(([, text]) => cell(text(pair))),
+      cell(signedPoints(left(pair.other, "total") - left(pair.layer, "total")))))));
+}
+
+function showPair() {
+  const [first, second] = [chosen("A"), chosen("B")];
+  const pairs = commonLayers(first, second);
+  byId("pair").replaceChildren(axisRow(), pairRow("A", first), pairRow("B", second), ...(pairs.length ? [differenceRow(pairs)] : []));
+  ensureStop(byId("pair"));
+  byId("pair-note").textContent = pairs.length === 0 ? WORDS.noDifference
+    : first.layers.base === second.layers.base ? "" : WORDS.originalsDiffer;
+  byId("pair-facts").replaceChildren(factsTable([first, second]));
+  byId("pair-rows").replaceChildren(rowsTable(pairs));
+  byId("pair-rows").closest("details").hidden = pairs.length === 0;
+  showSides();
+}
+
+// Which pictures are the two of the comparison.
+function showSides() {
+  for (const button of PICTURES.querySelectorAll("[data-side]")) {
+    const model = button.closest(".picture").dataset.index;
+    button.setAttribute("aria-pressed", String(SIDES[button.dataset.side].value === model));
+  }
+}
+
+function buildCompare() {
+  if (DRAWN.length < 2) {
+    byId("compare").hidden = true;
+    PICTURES.classList.add("alone");
+    return;
+  }
+  for (const select of Object.values(SIDES)) {
+    select.append(...DRAWN.map((one) => element("option", { value: one.index }, one.name)));
+    select.addEventListener("change", showPair);
+  }
+  // Two that can be told apart layer by layer, where there are such.
+  const [first, second] = [...DRAWN.filter(attributed), ...DRAWN.filter((one) => !attributed(one))];
+  SIDES.A.value = String(first.index);
+  SIDES.B.value = String(second.index);
+  PICTURES.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-side]");
+    if (!button) return;
+    SIDES[button.dataset.side].value = button.closest(".picture").dataset.index;
+    showPair();
+  });
+  showPair();
+}

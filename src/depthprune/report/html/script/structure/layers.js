@@ -1,0 +1,205 @@
+// One picture for each model: a column for every layer, attention up from the middle, the MLP down.
+// A picture exists only while it is near the window, so that a thousand of them cost little.
+const PICTURES = byId("pictures");
+document.documentElement.style.setProperty("--layers", Math.max(1, COLUMNS));
+const NEAR = "600px";
+
+// What is gone or empty has a sign in it, too: colours alone would not tell everybody.
+function layerColumn(model, layer, largest) {
+  if (layer.index === null) {
+    return placed(layer, element("span", { class: "layer unsaid", role: "img", tabindex: "-1", "aria-label": WORDS.missing }, sign("?")));
+  }
+  const [attention, mlp] = ["attention", "mlp"].map((name) => Math.min(1, shareLeft(layer, name, largest)));
+  const removed = layer.prunedIndex === null;
+  const empty = (name) => !removed && layer[name].original !== 0 && layer[name].left === 0;
+  const kind = ["layer", removed && "removed", layer.total.original === null && "alone", model.missing && "vague"].filter(Boolean).join(" ");
+  const node = element("span", {
+    class: kind, role: "img", tabindex: "-1", "aria-label": layerLabel(layer), "--up": attention, "--down": mlp,
+  });
+  if (removed) node.append(sign("×"));
+  else node.append(half("up", empty("attention")), half("down", empty("mlp")));
+  return placed(layer, node);
+}
+
+const sign = (text) => element("i", { class: "sign", "aria-hidden": "true" }, text);
+const half = (side, empty) => element("i", { class: empty ? side + " empty" : side, "aria-hidden": "true" }, empty ? sign("0") : null);
+
+function placed(layer, node) {
+  node.style.gridColumn = String(layer.column + 1);
+  node.layer = layer;
+  return node;
+}
+
+function layerLabel(layer) {
+  return [format(WORDS.layerNumber, { layer: layer.index }), ...layerFacts(layer)].join(", ");
+}
+
+// What a reader should know of a layer, in words.
+function layerFacts(layer) {
+  if (layer.prunedIndex === null) return [WORDS.removed];
+  const lost = (name) => layer[name].original > 0 && layer[name].left === 0;
+  const facts = [];
+  if (layer.total.original !== null) facts.push(format(WORDS.percentLost, { share: percent(gone(layer.total.original, layer.total.left)) }));
+  if (layer.label) facts.push(WORDS.labels[layer.label]);
+  if (layer.label !== "zero") facts.push(...[lost("attention") && WORDS.noAttention, lost("mlp") && WORDS.noMlp].filter(Boolean));
+  return facts;
+}
+
+function layerTip(model, layer) {
+  if (layer.index === null) {
+    return [element("strong", {}, model.name), element("p", { class: "facts" }, format(WORDS.missingTip, { n: model.missing }))];
+  }
+  const known = layer.total.original !== null;
+  const row = (name, part) => element("tr", {}, element("th", { scope: "row" }, name),
+    ...(known ? [part.original] : []).concat(part.left).map((value) => element("td", { class: "num" }, number(value))),
+    known ? element("td", { class: "num" }, part.original === null ? NOTHING : percent(gone(part.original, part.left))) : null);
+  const heading = (name) => element("th", { scope: "col", class: "num" }, name);
+  const more = [
+    layer.heads === null ? null : format(layer.kvHeads === null ? WORDS.headsAlone : WORDS.heads, { heads: layer.heads, kv: layer.kvHeads }),
+    layer.zeros === null ? null : format(WORDS.zeros, { share: percent(layer.zeros) }),
+    layer.prunedIndex === null || layer.prunedIndex === layer.index ? null : format(WORDS.prunedIndex, { layer: layer.prunedIndex }),
+  ].filter((text) => text !== null);
+  return [
+    element("strong", {}, `${model.name} · ${format(WORDS.layerNumber, { layer: layer.index })}`),
+    element("p", { class: "facts" }, layerFacts(layer).join(" · ")),
+    element("table", {},
+      element("thead", {}, element("tr", {}, element("td"), known ? heading(WORDS.original) : null, heading(WORDS.left), known ? heading(WORDS.lostPercent) : null)),
+      element("tbody", {}, row(WORDS.parameters, layer.total), row(WORDS.attention, layer.attention), row(WORDS.mlp, layer.mlp),
+        layer.size.left === null && layer.size.original === null ? null : row(WORDS.size, layer.size))),
+    more.length ? element("p", { class: "facts" }, more.join(" · ")) : null,
+  ].filter(Boolean);
+}
+
+function largestOf(layers) {
+  const most = (name) => Math.max(0, ...layers.filter((layer) => layer.index !== null).map((layer) => layer[name].left));
+  return { attention: most("attention"), mlp: most("mlp") };
+}
+
+function drawLayers(box, model) {
+  if (box.childElementCount) return;
+  const layers = layersOf(model);
+  const largest = largestOf(layers);
+  box.append(...layers.map((layer) => layerColumn(model, layer, largest)));
+}
+
+// What stands beside a picture: what is gone, with the numbers of the layers.
+function modelCaption(model) {
+  const lines = [
+    [WORDS.removedLayers, removedText(model)],
+    [WORDS.emptiedLayers, blockList(model.emptied)],
+    [WORDS.noAttention, blockList(model.noAttention)],
+    [WORDS.noMlp, blockList(model.noMlp)],
+  ].filter(([, text]) => text).map(([name, text]) => element("span", { class: "lost" }, `${name}: ${text}`));
+  const sides = ["A", "B"].map((side) => element("button", {
+    type: "button", tabindex: "-1", "data-side": side, "aria-pressed": "false",
+    "aria-label": format(WORDS.showAs, { model: model.name, side }),
+  }, side));
+  const ratio = model.ratio === null ? null : element("b", {}, `−${percent(model.ratio)} %`.replace("−−", "+"));
+  return element("div", { class: "caption" },
+    element("span", { class: "name" }, ...breakableName(model.name)),
+    element("span", { class: "facts" }, ratio, model.ratio === null ? "" : " ", [
+      model.strategy ? strategyText(model) : null,
+      model.layers.base === null ? WORDS.ownScale : null,
+      model.missing ? WORDS.byPosition : null,
+    ].filter(Boolean).join(" · ")),
+    ...lines,
+    element("span", { class: "sides" }, ...sides));
+}
+
+const breakableName = (name) => name.split(/(?<=[/_])/).flatMap((part, place) => (place ? [element("wbr"), part] : [part]));
+
+const ROWS = new Map();
+
+function pictureRow(model) {
+  if (!ROWS.has(model)) {
+    const box = element("div", { class: "columns", "data-index": model.index });
+    ROWS.set(model, element("div", { class: "picture", "data-index": model.index }, modelCaption(model), box));
+    NEARBY.observe(box);
+  }
+  return ROWS.get(model);
+}
+
+const NEARBY = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (isIntersecting) drawLayers(target, MODELS[target.dataset.index]);
+    else if (!target.contains(document.activeElement)) target.replaceChildren();
+  }
+  ensureStop(PICTURES);
+}, { rootMargin: `${NEAR} 0px` });
+
+// The numbers of the layers, above all pictures.
+function axisRow() {
+  const every = COLUMNS > 64 ? 8 : COLUMNS > 12 ? 4 : 1;
+  const ticks = [];
+  for (let column = 0; column < COLUMNS; column += every) {
+    const tick = element("span", {}, String(column));
+    tick.style.gridColumn = String(column + 1);
+    ticks.push(tick);
+  }
+  return element("div", { class: "picture axis", "aria-hidden": "true" }, element("div", { class: "caption" }, WORDS.layer),
+    element("div", { class: "columns" }, ...ticks));
+}
+
+// Returns how many of the models have layers to draw.
+function showPictures(models) {
+  const shown = models.filter(isDrawn);
+  PICTURES.replaceChildren(axisRow(), ...shown.map(pictureRow));
+  ensureStop(PICTURES);
+  return shown.length;
+}
+
+// One column is always a tab stop, whatever was drawn or taken away.
+function ensureStop(container) {
+  if (container.querySelector(".layer[tabindex='0']")) return;
+  const first = container.querySelector(".layer");
+  if (first) first.setAttribute("tabindex", "0");
+}
+
+// Left and right within a model; up and down to the same layer of its neighbour.
+function useLayers(container) {
+  container.addEventListener("keydown", (event) => {
+    const node = document.activeElement;
+    if (!node.layer || event.ctrlKey || event.metaKey || event.altKey) return;
+    const box = node.parentElement;
+    const inRow = [...box.children];
+    const place = inRow.indexOf(node);
+    const beside = (step) => {
+      const boxes = [...container.querySelectorAll(".columns:has(> .layer), .columns[data-index]")];
+      const other = boxes[boxes.indexOf(box) + step];
+      if (!other) return null;
+      if (other.dataset.index) drawLayers(other, MODELS[other.dataset.index]);
+      return [...other.children].reduce((best, one) => (
+        Math.abs(one.layer.column - node.layer.column) < Math.abs(best.layer.column - node.layer.column) ? one : best));
+    };
+    const to = {
+      ArrowRight: () => inRow[place + 1], ArrowLeft: () => inRow[place - 1], Home: () => inRow[0],
+      End: () => inRow[inRow.length - 1], ArrowDown: () => beside(1), ArrowUp: () => beside(-1),
+    }[event.key];
+    const target = to && to();
+    if (!target) return;
+    event.preventDefault();
+    target.focus();
+  });
+  container.addEventListener("focusin", (event) => {
+    if (!event.target.layer) return;
+    for (const other of container.querySelectorAll(".layer[tabindex='0']")) other.setAttribute("tabindex", "-1");
+    event.target.setAttribute("tabindex", "0");
+  });
+  const columnOf = (node) => node.closest(".layer");
+  tipped(container, (node) => {
+    const column = columnOf(node);
+    if (!column) return null;
+    return column.pair ? differenceTip(column.pair) : layerTip(MODELS[column.parentElement.dataset.index], column.layer);
+  }, columnOf);
+}
+
+function buildLegend() {
+  const sample = (kind, ...children) => element("span", { class: "layer " + kind, "aria-hidden": "true", "--up": 0.7, "--down": 0.7 }, ...children);
+  const entry = (name, ...marks) => element("span", {}, ...marks, name);
+  byId("layers-legend").append(
+    entry(WORDS.attention, sample("sample", half("up", false))),
+    entry(WORDS.mlp, sample("sample", half("down", false))),
+    entry(WORDS.lostPart, sample("sample", half("up", true))),
+    entry(WORDS.removed, sample("sample removed", sign("×"))),
+    ...(MODELS.some((one) => one.missing) ? [entry(WORDS.missing, sample("sample unsaid", sign("?")))] : []));
+}

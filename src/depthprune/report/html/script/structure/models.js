@@ -1,0 +1,62 @@
+// The models and their layers, as the data tell them.
+const at = (column, place) => (Array.isArray(column) ? column[place] : column);
+const MODELS = DATA.models.map((one, index) => ({ ...one, index }));
+const isDrawn = (model) => model.layers !== null && model.layers.count + model.layers.missing > 0;
+const DRAWN = MODELS.filter(isDrawn);
+const COLUMNS = DATA.numLayers;
+
+const number = (value) => (value === null || value === undefined ? NOTHING : value.toLocaleString("en-US"));
+
+// A fraction as a percentage; a number that rounds to zero has no sign.
+function percent(fraction, decimals = 2) {
+  if (fraction === null || fraction === undefined) return NOTHING;
+  const text = (100 * fraction).toFixed(decimals);
+  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
+}
+
+// Share that is gone, as `Change.ratio` of `structure/comparison.py`.
+const gone = (original, left) => (original ? (original - left) / original : 0);
+
+// Every layer of a model with what it was and what is left; `original` is null where nothing tells it.
+function layersOf(model) {
+  const { base, count, missing } = model.layers;
+  const from = base === null ? null : DATA.originals[base];
+  const layers = [];
+  for (let place = 0; place < count; place += 1) {
+    const index = model.layers.index ? model.layers.index[place] : place;
+    const part = (name) => ({
+      original: from ? at(from[name], place) : null,
+      left: at(model.layers[name], place),
+    });
+    layers.push({
+      index,
+      prunedIndex: model.layers.prunedIndex ? model.layers.prunedIndex[place] : index,
+      total: part("total"), attention: part("attention"), mlp: part("mlp"), size: part("size"),
+      heads: at(model.layers.heads, place), kvHeads: at(model.layers.kvHeads, place),
+      zeros: at(model.layers.zeros, place), label: at(model.layers.label, place),
+    });
+  }
+  const last = Math.max(-1, ...layers.map((layer) => layer.index));
+  const atIndices = last + 1 + missing <= COLUMNS;
+  layers.forEach((layer, place) => { layer.column = atIndices ? layer.index : place; });
+  const end = atIndices ? last + 1 : count;
+  for (let extra = 0; extra < missing; extra += 1) layers.push({ index: null, column: end + extra });
+  return layers;
+}
+
+// Share of a part that is left, 0 to 1; without an original, of the largest of this model.
+function shareLeft(layer, name, largest) {
+  const { original, left } = layer[name];
+  if (original === null) return largest[name] ? left / largest[name] : 0;
+  return original ? left / original : 0;
+}
+
+const removedText = (model) => [
+  blockList(model.removed), model.missing ? format(WORDS.unsaid, { n: model.missing }) : "",
+].filter(Boolean).join("; ");
+const strategyText = (model) => (model.strategy ? WORDS.strategies[model.strategy] : NOTHING);
+const evidenceText = (model) => (model.evidence || [])
+  .map(([name, value]) => `${name.replaceAll("_", " ")} ${Number(value.toPrecision(4)).toLocaleString("en-US", { maximumFractionDigits: 6 })}`).join(", ");
+const headText = (model) => (model.tied ? WORDS.tied : number(model.head));
+const layersText = (model) => (model.ofLayers === null || model.ofLayers === model.numLayers
+  ? number(model.numLayers) : format(WORDS.ofLayers, { n: model.numLayers, total: model.ofLayers }));

@@ -1,0 +1,80 @@
+// The table of models: sorted by any column, filtered by words. The pictures follow it.
+const FIRST_ROWS = 50;
+const TABLE_COLUMNS = [
+  { key: "name", name: WORDS.model, number: false, value: (one) => one.name, text: (one) => breakableName(one.name) },
+  { key: "params", name: WORDS.parameters, value: (one) => one.params, text: (one) => number(one.params) },
+  { key: "ratio", name: WORDS.pruned, value: (one) => one.ratio, text: (one) => percent(one.ratio) },
+  { key: "numLayers", name: WORDS.layers, value: (one) => one.numLayers, text: layersText },
+  { key: "removed", list: true, name: WORDS.removedLayers, value: (one) => counts(one, one.removed.length + one.missing), text: removedText },
+  { key: "emptied", list: true, name: WORDS.emptiedLayers, value: (one) => counts(one, one.emptied.length), text: (one) => blockList(one.emptied) },
+  { key: "noAttention", list: true, name: WORDS.noAttention, value: (one) => counts(one, one.noAttention.length), text: (one) => blockList(one.noAttention) },
+  { key: "noMlp", list: true, name: WORDS.noMlp, value: (one) => counts(one, one.noMlp.length), text: (one) => blockList(one.noMlp), needed: MODELS.some((one) => one.noMlp.length) },
+  { key: "strategy", name: WORDS.strategy, number: false, value: (one) => (one.strategy ? strategyText(one) : null), text: strategyCell },
+  { key: "embedding", name: WORDS.embedding, value: (one) => one.embedding ?? null, text: (one) => number(one.embedding) },
+  { key: "head", name: WORDS.head, value: (one) => one.head ?? null, text: headText },
+].filter((column) => column.needed !== false);
+const order = { key: "name", ascending: true };
+let everyRow = false;
+
+// Where nothing is known of a model, "no layer" would be a claim.
+const counts = (model, found) => (model.numLayers === null ? null : found);
+
+function strategyCell(model) {
+  if (!model.reason) return strategyText(model);
+  return [strategyText(model), element("span", { class: "evidence" }, model.reason)];
+}
+
+const byText = new Intl.Collator("en", { numeric: true });
+
+function compareValues(first, second) {
+  return typeof first === "string" ? byText.compare(first, second) : first - second;
+}
+
+function matching() {
+  const words = byId("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  return MODELS.filter((one) => {
+    const text = `${one.name} ${strategyText(one)}`.toLowerCase();
+    return words.every((word) => text.includes(word));
+  });
+}
+
+function tableCell(column, model) {
+  const text = column.text(model) || (model.numLayers === null ? NOTHING : "0");
+  const kind = [column.number === false ? null : "num", column.list && "list", (text === NOTHING || text === "0") && "nothing"];
+  return element("td", { class: kind.filter(Boolean).join(" ") || null }, ...[text].flat());
+}
+
+const TABLE_ROWS = new Map();
+
+function tableRow(model) {
+  if (!TABLE_ROWS.has(model)) {
+    TABLE_ROWS.set(model, element("tr", { "data-index": model.index }, ...TABLE_COLUMNS.map((column) => tableCell(column, model))));
+  }
+  return TABLE_ROWS.get(model);
+}
+
+function showModels() {
+  const value = (one, key) => TABLE_COLUMNS.find((column) => column.key === key).value(one);
+  const rows = sortedRows(matching(), order, value, compareValues);
+  const shown = everyRow ? rows : rows.slice(0, FIRST_ROWS);
+  showSorted(byId("model-table"), shown.map(tableRow), order);
+  const drawn = showPictures(shown);
+  const say = (part, count, total) => {
+    document.querySelector(`#${part} .shown`).textContent = rows.length ? format(WORDS.shown, { shown: number(count), total: number(total) }) : WORDS.noMatch;
+  };
+  say("models", shown.length, MODELS.length);
+  say("layers", drawn, DRAWN.length);
+  for (const button of document.querySelectorAll(".more")) button.hidden = shown.length === rows.length;
+}
+
+function buildModelTable() {
+  sortableTable(byId("model-table"), TABLE_COLUMNS, order, showModels);
+  byId("filter").addEventListener("input", showModels);
+  for (const button of document.querySelectorAll(".more")) {
+    button.addEventListener("click", () => {
+      everyRow = true;
+      showModels();
+    });
+  }
+  showModels();
+}

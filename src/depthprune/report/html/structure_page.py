@@ -1,0 +1,59 @@
+"""The page of a summary: many pruned models, and what each lost where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from depthprune.base.files import write_text
+from depthprune.report.html.document import Parts, render
+from depthprune.report.html.strategy_text import with_strategies
+from depthprune.report.html.structure_data import structure_data
+from depthprune.report.html.structure_overview import overview
+from depthprune.report.html.structure_words import page_words, script_words
+from depthprune.report.language import Lang, translator
+from depthprune.structure.summary import Summary
+
+PARTS = Parts(
+    template="structure",
+    styles=("page", "structure"),
+    scripts=(
+        "basics",
+        "tip",
+        "sorting",
+        "paper",
+        "structure/models",
+        "structure/layers",
+        "structure/table",
+        "structure/compare",
+        "structure/start",
+    ),
+)
+
+
+def write_structure_page(path: Path, summary: Summary, *, lang: Lang = "en") -> None:
+    """Write the summary of pruned models as one HTML file: a table, and bars for every layer.
+
+    The file needs no network and no other file; the same summary gives the same bytes.
+
+    Raises:
+        FileError: the file cannot be written.
+        MissingDependencyError: jinja2 is not installed.
+    """
+    write_text(path, render_structure_page(summary, lang=lang))
+
+
+def render_structure_page(summary: Summary, *, lang: Lang = "en") -> str:
+    """Return the summary of pruned models as HTML.
+
+    Raises:
+        MissingDependencyError: jinja2 is not installed.
+    """
+    t = translator(lang)
+    summary = with_strategies(summary)
+    return render(
+        PARTS,
+        structure_data(summary, t) | {"words": script_words(t)},
+        lang,
+        words=page_words(t),
+        overview=overview(summary, t),
+    )
