@@ -53,6 +53,9 @@ class Analysis:
     files: tuple[Path, ...] = ()
 
 
+_COMMON_NAMES = frozenset({"pruned_model", "pytorch_model", "model", "checkpoint", "consolidated"})
+"""Of files and folders of weights, that say nothing of the model."""
+
 Texts = Callable[[Analysis], Mapping[str, str]]
 """Returns texts for people by their file names, see `depthprune.report.structure.text_files`."""
 
@@ -79,20 +82,44 @@ def read_model(
         DepthpruneError: there is no such model, or its files are damaged.
     """
     if str(source).lower().endswith(".json"):
-        if count_zeros:
-            raise ModelError(
-                "an analysis file has no weights among which zeros could be counted",
-                where=str(source),
-                mend="name the checkpoint itself",
-            )
         anatomy = read_anatomy(Path(source).expanduser())
-        return ReadModel(anatomy if name is None else replace(anatomy, name=name))
+        found = ReadModel(anatomy if name is None else replace(anatomy, name=name))
+        return with_zeros(found, on_bytes) if count_zeros else found
     from depthprune.structure.count import anatomy_of
     from depthprune.structure.reading import read_checkpoint
 
     checkpoint = read_checkpoint(source, revision=revision)
-    anatomy = anatomy_of(checkpoint, name)
-    return ReadModel(anatomy, checkpoint)
+    found = ReadModel(anatomy_of(checkpoint, name or model_name(source)), checkpoint)
+    return with_zeros(found, on_bytes) if count_zeros else found
+
+
+def with_zeros(model: ReadModel, on_bytes: Callable[[int], None] | None = None) -> ReadModel:
+    """Return the model with the zeros among its weights, all of which are read.
+
+    Raises:
+        ModelError: only an analysis file is known.
+        FileError: a weight file ends early or cannot be read.
+    """
+    if model.checkpoint is None:
+        raise ModelError(
+            "an analysis file has no weights among which zeros could be counted",
+            where=model.anatomy.path or model.anatomy.name,
+            mend="name the checkpoint itself",
+        )
+    from depthprune.structure.zeros import add_zeros, count_zeros
+
+    zeros = count_zeros(model.checkpoint, on_bytes)
+    return replace(model, anatomy=add_zeros(model.anatomy, zeros))
+
+
+def model_name(source: str | Path) -> str:
+    """Return what a model is called: its folder, unless its file has a name of its own."""
+    path = Path(source).expanduser()
+    if not path.exists():
+        return str(source)
+    whole = path.resolve()
+    own = whole.stem if whole.is_file() else whole.name
+    return whole.parent.name if own in _COMMON_NAMES else own
 
 
 def analyze(

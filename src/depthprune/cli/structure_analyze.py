@@ -1,0 +1,82 @@
+"""`depthprune structure analyze`: what a checkpoint consists of, and what its layers lost."""
+
+from __future__ import annotations
+
+import json as json_module
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from depthprune.base.files import make_folder
+from depthprune.base.progress import progress
+from depthprune.report.language import Lang
+from depthprune.report.structure import analysis_parts, analysis_value
+from depthprune.report.structure_text import text_files
+from depthprune.structure.analyze import analyze as run_analysis
+from depthprune.structure.analyze import read_model, with_zeros
+
+
+def analyze(
+    model_path: str,
+    *,
+    compare_with: str | None = None,
+    output_dir: Path | None = None,
+    count_zeros: bool = False,
+    name: str | None = None,
+    revision: str | None = None,
+    json: Annotated[bool, Parameter(name="--json")] = False,
+    lang: Annotated[Lang, Parameter(name="--lang")] = "en",
+) -> None:
+    """Say what a checkpoint consists of, and what each layer lost against its original.
+
+    Only the headers of its files are read, in any of the formats of pruned models: folders and
+    shards of safetensors, state dictionaries and whole pickled modules (.bin, .pt; none of their
+    code is run), sliced ones too. Layers that were removed are found: by what the checkpoint says
+    of its origin, by equal weights, by the best match.
+
+    For example:
+
+        depthprune structure analyze results/HGSP_2000/pruned_model.bin
+        depthprune structure analyze PRUNED --compare_with BASE
+        depthprune structure analyze PRUNED --compare_with BASE --output_dir PRUNED/analysis
+        depthprune structure analyze PRUNED --compare_with analysis/original_model_analysis.json
+        depthprune structure analyze WANDA --count-zeros
+
+    Parameters
+    ----------
+    model_path
+        The checkpoint: a folder, a weight file, or a name on the hub that is in the local cache.
+    compare_with
+        Its original: the same, or a JSON file of an analysis, which has no weights to know layers
+        by, but is at hand after the original is gone.
+    output_dir
+        Keep the analysis there as JSON and text files. `structure summarize` looks for them in
+        the folder `analysis` beside the weights. Nothing is written without it.
+    count_zeros
+        Read all weights and count the zeros among them: unstructured and n:m sparsity.
+    name
+        What the model is called; its folder or file when not given.
+    revision
+        Branch, tag or commit of a hub model.
+    json
+        Print one JSON object on stdout, for scripts.
+    lang
+        Language of what is printed and of the text files: en or zh (Chinese).
+    """
+    if output_dir is not None:
+        make_folder(output_dir)
+    original = None if compare_with is None else read_model(compare_with)
+    model = read_model(model_path, name=name, revision=revision)
+    if count_zeros:
+        with progress("counting zeros", model.anatomy.bytes) as bar:
+            model = with_zeros(model, bar.advance)
+    analysis = run_analysis(model, original, output_dir, texts=partial(text_files, lang=lang))
+    if json:
+        print(json_module.dumps(analysis_value(analysis), indent=1, ensure_ascii=False))
+        return
+    console = Console(markup=False)
+    for part in analysis_parts(analysis, lang=lang):
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str))

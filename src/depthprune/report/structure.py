@@ -1,0 +1,358 @@
+"""What `depthprune structure analyze` shows: the parts of a model, and what its layers lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from depthprune.report.cut import size
+from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.tables import percent
+from depthprune.structure.align import Alignment, Doubt, DoubtKind
+from depthprune.structure.analyze import Analysis
+from depthprune.structure.anatomy import Anatomy, Attention, Layer, Sparsity
+from depthprune.structure.comparison import (
+    AlignedBy,
+    Change,
+    Comparison,
+    Label,
+    LayerComparison,
+    Strategy,
+)
+from depthprune.structure.documents import anatomy_document, comparison_document
+from depthprune.structure.labels import label_of
+
+_STYLES: dict[Label, str] = {
+    "removed": "bold red",
+    "zero": "bold red",
+    "heavy": "red",
+    "moderate": "yellow",
+    "light": "",
+    "unchanged": "dim",
+}
+
+
+def analysis_parts(analysis: Analysis, *, lang: Lang = "en") -> list[RenderableType]:
+    """Return sums, parts and layers; beside an original, what each lost. Fits 80 columns."""
+    t = translator(lang)
+    parts: list[RenderableType] = [_headline(analysis.anatomy, t)]
+    if analysis.comparison is not None and analysis.original is not None:
+        parts += [
+            _original_line(analysis.comparison, t),
+            _compared_parts(analysis.original, analysis.anatomy, t),
+            _compared_layers(analysis, t),
+            *strategy_lines(analysis.comparison, t),
+            aligned_line(analysis.comparison, t),
+            *doubt_lines(analysis.alignment, t),
+        ]
+    else:
+        parts += [_part_table(analysis.anatomy, t), _layer_table(analysis.anatomy, t)]
+    if analysis.anatomy.sparsity is not None:
+        parts.append(_zeros_line(analysis.anatomy.sparsity, t))
+    parts += [t("Note: {text}").format(text=note) for note in analysis.anatomy.notes]
+    if analysis.files:
+        folder = analysis.files[0].parent
+        parts.append(t("Written to {path}:").format(path=folder))
+        parts += [f"  {path.name}" for path in analysis.files]
+    return parts
+
+
+def analysis_value(analysis: Analysis) -> dict[str, Any]:
+    """Return the analysis as plain JSON data: the documents, and the files that were written."""
+    original, comparison = analysis.original, analysis.comparison
+    return {
+        "model": anatomy_document(analysis.anatomy),
+        "original": None if original is None else anatomy_document(original),
+        "comparison": None if comparison is None else comparison_document(comparison),
+        "files": [str(path) for path in analysis.files],
+    }
+
+
+def label_words(t: Translate) -> dict[Label, str]:
+    """Return what the labels are called; what is gone stands out without colour, too."""
+    return {
+        "removed": t("REMOVED"),
+        "zero": t("EMPTY"),
+        "heavy": t("HEAVY"),
+        "moderate": t("moderate"),
+        "light": t("light"),
+        "unchanged": t("as it was"),
+    }
+
+
+def what_happened(layer: LayerComparison, t: Translate) -> str:
+    """Return a layer's label, and which of its parts is gone where the other is left."""
+    label = label_of(layer)
+    words = [label_words(t)[label]]
+    if label not in ("removed", "zero"):
+        words += [t("NO ATTENTION")] if layer.attention_removed else []
+        words += [t("NO MLP")] if layer.mlp_removed else []
+    return ", ".join(words)
+
+
+def strategy_lines(comparison: Comparison, t: Translate) -> list[str]:
+    """Return how the model was pruned on the whole, with the numbers that say so."""
+    known = comparison.evidence
+    texts: dict[Strategy, str] = {
+        "unchanged": t("Strategy: none, nothing was taken from any layer"),
+        "uniform": t("Strategy: uniform: {smaller} of {layers} layers lost {low} to {high} %"),
+        "non-uniform": t(
+            "Strategy: non-uniform: {smaller} of {layers} layers lost {low} to {high} %"
+        ),
+        "layer removal": t(
+            "Strategy: layer removal: {removed} of {layers} layers are gone, {emptied} are empty"
+        ),
+        "unstructured": t("Strategy: unstructured: {zeros} % of the layers' parameters are zeros"),
+        "sliced": t("Strategy: sliced: the hidden size went from {wide} to {narrow}"),
+    }
+    values = {
+        name: f"{known.get(key, 0):.0f}"
+        for name, key in {
+            "smaller": "layers_smaller",
+            "layers": "layers",
+            "removed": "layers_removed",
+            "emptied": "layers_emptied",
+            "wide": "hidden_size_original",
+            "narrow": "hidden_size_pruned",
+        }.items()
+    }
+    shares = {
+        "low": "smaller_ratio_min",
+        "high": "smaller_ratio_max",
+        "zeros": "lost_by_zeros",
+        "removal": "lost_by_removal",
+        "less": "lost_by_smaller_layers",
+        "std": "ratio_std",
+        "mean": "ratio_mean",
+    }
+    values |= {name: percent(known.get(key, 0)) for name, key in shares.items()}
+    lines = [texts[comparison.strategy].format(**values)]
+    if comparison.strategy == "unchanged":
+        return lines
+    spread = t("  lost per layer: {mean} % on average, standard deviation {std} points")
+    ways = [t("  of the layers' parameters, {removal} % went with layers, {less} % within layers")]
+    if "lost_by_zeros" in known:
+        ways.append(t("  {zeros} % are zeros"))
+    return [*lines, *(line.format(**values) for line in (spread, *ways))]
+
+
+def aligned_line(comparison: Comparison, t: Translate) -> str:
+    """Return how layers of the model were found in its original."""
+    texts: dict[AlignedBy, str] = {
+        "provenance": t("Layers were found by what the checkpoint says of its origin."),
+        "content": t("Layers were found by equal weights."),
+        "config": t("Layers were found by what config.json says."),
+        "best match": t("Layers were found by the least differences, in the same order."),
+        "position": t("Layers were found by their position."),
+    }
+    return texts[comparison.aligned_by]
+
+
+def doubt_lines(alignment: Alignment | None, t: Translate) -> list[str]:
+    """Return what a reader should know of how the layers were found."""
+    return [] if alignment is None else [_doubt(doubt, t) for doubt in alignment.doubts]
+
+
+def _doubt(doubt: Doubt, t: Translate) -> str:
+    texts: dict[DoubtKind, str] = {
+        "no original weights": t(
+            "Note: of the original only counts are known, no weights to know layers by."
+        ),
+        "weights alike": t(
+            "Note: the weights do not tell the layers apart: all alike, or none comparable."
+        ),
+        "record unfit": t(
+            "Note: what the checkpoint says of removed layers does not fit these two models."
+        ),
+        "record contradicted": t(
+            "Note: what the checkpoint says of removed layers is not true of its weights, which "
+            "were followed."
+        ),
+        "reordered": t("Note: the layers stand in another order than in the original."),
+        "copies": t("Note: these layers hold the weights of another layer: {layers}."),
+        "could be others": t(
+            "Note: these layers of the pruned model could be others as well: {layers}."
+        ),
+        "unknown": t(
+            "Note: {number} layers were removed, but nothing tells WHICH: layer i is set beside "
+            "layer i, and the rest is missing."
+        ),
+    }
+    return doubt.told(texts[doubt.kind])
+
+
+def heads(attention: Attention) -> str:
+    """Return the heads of a layer as `32/8`: all, and those of keys and values; `-` if unknown."""
+    if attention.num_heads is None:
+        return "-"
+    if attention.num_kv_heads in (None, attention.num_heads):
+        return str(attention.num_heads)
+    return f"{attention.num_heads}/{attention.num_kv_heads}"
+
+
+def before_after(before: str, after: str) -> str:
+    """Return two cells as one; what did not change stands once."""
+    return before if before == after else f"{before} > {after}"
+
+
+def _headline(anatomy: Anatomy, t: Translate) -> str:
+    line = t("{name}: {n} parameters in {layers} layers").format(
+        name=anatomy.name, n=f"{anatomy.total:,}", layers=len(anatomy.layers)
+    )
+    if anatomy.bytes:
+        line += f"; {size(anatomy.bytes)}"
+    return f"{line} ({', '.join(anatomy.dtypes)})" if anatomy.dtypes else line
+
+
+def _original_line(comparison: Comparison, t: Translate) -> str:
+    change = comparison.total
+    if change.reduced < 0:
+        text = t("Original: {name}, {n} parameters; the model has {more} MORE")
+    else:
+        text = t("Original: {name}, {n} parameters; {gone} ({share} %) are gone")
+    return text.format(
+        name=comparison.original_name,
+        n=f"{change.original:,}",
+        gone=f"{change.reduced:,}",
+        more=f"{-change.reduced:,}",
+        share=percent(change.ratio),
+    )
+
+
+def _zeros_line(sparsity: Sparsity, t: Translate) -> str:
+    line = t("Zeros: {zeros} of {numbers} weights ({share} %)").format(
+        zeros=f"{sparsity.zeros:,}", numbers=f"{sparsity.numbers:,}", share=percent(sparsity.ratio)
+    )
+    if sparsity.pattern is None:
+        return line
+    return f"{line}; {t('pattern {pattern}').format(pattern=sparsity.pattern)}"
+
+
+def _counts(anatomy: Anatomy, t: Translate) -> dict[str, int]:
+    """Return the parameters of each part by name; the indented add up to the layers."""
+    layers = anatomy.layers
+    counts = {
+        t("Embedding"): anatomy.embedding,
+        t("Decoder layers"): anatomy.layer_params,
+        t("  attention"): sum(layer.attention.total for layer in layers),
+        t("  MLP"): sum(layer.mlp.total for layer in layers),
+        t("  norms"): sum(layer.norm for layer in layers),
+        t("  other"): sum(layer.other for layer in layers),
+        t("Final norm"): anatomy.norm,
+        t("LM head (tied)") if anatomy.tied else t("LM head"): anatomy.lm_head,
+        **dict(anatomy.towers),
+        t("Other"): anatomy.other,
+        t("Total"): anatomy.total,
+    }
+    optional = {t("  other"), t("Final norm"), t("Other")}
+    return {name: count for name, count in counts.items() if count or name not in optional}
+
+
+def _part_table(anatomy: Anatomy, t: Translate) -> Table:
+    table = _table(t("Part"))
+    for heading in (t("Parameters"), t("share %")):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, count in _counts(anatomy, t).items():
+        share = percent(count / anatomy.total) if anatomy.total else "-"
+        table.add_row(name, f"{count:,}", share)
+    return table
+
+
+def _compared_parts(original: Anatomy, pruned: Anatomy, t: Translate) -> Table:
+    table = _table(t("Part"))
+    for heading in (t("Original"), t("Pruned"), t("lost %")):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if (original.norm == 0) != (pruned.norm == 0):  # older files do not tell it apart
+        original, pruned = _without_norm(original), _without_norm(pruned)
+    before, after = _counts(original, t), _counts(pruned, t)
+    added = [name for name in after if name not in before]
+    for name in [*(name for name in before if name != t("Total")), *added, t("Total")]:
+        change = Change(before.get(name, 0), after.get(name, 0))
+        share = percent(change.ratio) if change.original else "-"
+        table.add_row(name, f"{change.original:,}", f"{change.pruned:,}", share)
+    return table
+
+
+def _without_norm(anatomy: Anatomy) -> Anatomy:
+    return replace(anatomy, norm=0, other=anatomy.norm + anatomy.other)
+
+
+def _layer_table(anatomy: Anatomy, t: Translate) -> Table:
+    counted = any(layer.sparsity for layer in anatomy.layers)
+    table = _table(t("Layer"))
+    headings = [t("Parameters"), t("Attention"), t("Heads"), t("MLP"), t("Inner size")]
+    for heading in [*headings, *([t("zeros %")] if counted else [])]:
+        table.add_column(heading, justify="right", no_wrap=True)
+
+    def cells(layer: Layer) -> tuple[str, ...]:
+        inner = layer.mlp.intermediate_size
+        zeros = [percent(layer.sparsity.ratio) if layer.sparsity else "-"] if counted else []
+        return (
+            f"{layer.total:,}",
+            t("NONE") if layer.attention.total == 0 else f"{layer.attention.total:,}",
+            heads(layer.attention),
+            t("NONE") if layer.mlp.total == 0 else f"{layer.mlp.total:,}",
+            "-" if inner is None else _with_experts(inner, layer.mlp.num_experts),
+            *zeros,
+        )
+
+    for indices, row in _runs((layer.index, cells(layer)) for layer in anatomy.layers):
+        table.add_row(indices, *row)
+    return table
+
+
+def _with_experts(inner: int, experts: int) -> str:
+    return f"{experts} x {inner}" if experts else str(inner)
+
+
+def _compared_layers(analysis: Analysis, t: Translate) -> Table:
+    comparison = analysis.comparison
+    assert comparison is not None
+    counted = any(layer.sparsity is not None for layer in comparison.layers)
+    table = _table(t("Layer"))
+    headings = [t("kept"), t("lost %"), t("attn %"), t("MLP %"), t("Inner size")]
+    for heading in [*headings, *([t("zeros %")] if counted else [])]:
+        table.add_column(heading, justify="right", no_wrap=heading == t("kept"))
+    table.add_column(t("What happened"))
+
+    def cells(layer: LayerComparison) -> tuple[str, ...]:
+        inner = layer.intermediate_size
+        zeros = ["-" if layer.sparsity is None else percent(layer.sparsity)] if counted else []
+        return (
+            f"{layer.total.pruned:,}",
+            percent(layer.total.ratio),
+            percent(layer.attention.ratio),
+            percent(layer.mlp.ratio),
+            "-" if inner is None else str(inner.pruned),
+            *zeros,
+            what_happened(layer, t),
+        )
+
+    styles = {what_happened(layer, t): _STYLES[label_of(layer)] for layer in comparison.layers}
+    for indices, row in _runs((layer.index, cells(layer)) for layer in comparison.layers):
+        table.add_row(indices, *row[:-1], Text(row[-1], styles[row[-1]]))
+    if comparison.missing_layers:
+        missing = t("{n} missing, which ones is unknown").format(n=comparison.missing_layers)
+        table.add_row("?", *[""] * (len(headings) + counted), Text(missing, _STYLES["removed"]))
+    return table
+
+
+def _runs(rows: Iterable[tuple[int, Sequence[str]]]) -> Iterable[tuple[str, Sequence[str]]]:
+    """Put equal rows of neighbouring layers together, as `3-30`."""
+    numbered = ((index - place, index, row) for place, (index, row) in enumerate(rows))
+    for (_, row), run in groupby(numbered, key=lambda one: (one[0], one[2])):
+        indices = [index for _, index, _ in run]
+        yield str(indices[0]) if len(indices) == 1 else f"{indices[0]}-{indices[-1]}", row
+
+
+def _table(first: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(first, no_wrap=True)
+    return table

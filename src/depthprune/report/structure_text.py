@@ -1,0 +1,153 @@
+"""The two text files of an analysis: the documented summary, and what every layer lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+
+from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.structure import (
+    aligned_line,
+    before_after,
+    doubt_lines,
+    heads,
+    label_words,
+    strategy_lines,
+    what_happened,
+)
+from depthprune.structure.analyze import Analysis
+from depthprune.structure.anatomy import Layer
+from depthprune.structure.comparison import LayerComparison
+from depthprune.structure.labels import label_of
+
+SUMMARY_FILE = "structure_summary.txt"
+LAYERS_FILE = "pruning_summary_by_layer.txt"
+
+_RULE = "=" * 80
+_GAP = "  "
+
+
+def text_files(analysis: Analysis, *, lang: Lang = "en") -> dict[str, str]:
+    """Return the texts by file name: the one of the layers only beside an original."""
+    t = translator(lang)
+    files = {SUMMARY_FILE: _summary(analysis, t)}
+    if analysis.comparison is not None:
+        files[LAYERS_FILE] = _by_layer(analysis, t)
+    return files
+
+
+def _summary(analysis: Analysis, t: Translate) -> str:
+    """Return the documented summary; in Chinese its lines are those of the old scripts."""
+    anatomy = analysis.anatomy
+    lines = [
+        t("Summary of the model's structure"),
+        _RULE,
+        "",
+        t("Model name: {name}").format(name=anatomy.name),
+        t("Model path: {path}").format(path=anatomy.path),
+        "",
+        t("Total parameters: {n}").format(n=f"{anatomy.total:,}"),
+        f"  - Embedding: {anatomy.embedding:,}",
+        f"  - LM Head: {anatomy.lm_head:,}",
+        f"  - Decoder Layers: {anatomy.layer_params:,}",
+        t("  - Number of layers: {n}").format(n=len(anatomy.layers)),
+    ]
+    if analysis.comparison is not None:
+        change = analysis.comparison.total
+        lines += [
+            "",
+            t("Pruning:"),
+            t("  - Original parameters: {n}").format(n=f"{change.original:,}"),
+            t("  - Parameters after pruning: {n}").format(n=f"{change.pruned:,}"),
+            t("  - Parameters removed: {n}").format(n=f"{change.reduced:,}"),
+            t("  - Pruning ratio: {share}").format(share=f"{change.ratio:.2%}"),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _by_layer(analysis: Analysis, t: Translate) -> str:
+    comparison = analysis.comparison
+    assert comparison is not None
+    headings = [
+        t("Layer"),
+        t("Original"),
+        t("Pruned"),
+        t("Ratio"),
+        t("Attention"),
+        t("MLP"),
+        t("Heads"),
+        t("Inner size"),
+        t("What happened"),
+    ]
+    rows = [_row(layer, analysis, t) for layer in comparison.layers]
+    counts = Counter(label_of(layer) for layer in comparison.layers)
+    words = label_words(t)
+    table = _aligned([headings, *rows])
+    lines = [
+        t("Pruning by layer"),
+        _RULE,
+        "",
+        t("Model name: {name}").format(name=comparison.pruned_name),
+        t("Original model: {name}").format(name=comparison.original_name),
+        t("Pruning ratio of each layer, and of its attention and MLP:"),
+        "",
+        table[0],
+        "-" * max(map(cell_len, table)),
+        *table[1:],
+        "",
+    ]
+    if comparison.missing_layers:
+        text = t("{n} missing, which ones is unknown")
+        lines.append(text.format(n=comparison.missing_layers))
+    lines += [f"{words[label]}: {counts[label]}" for label in words if counts[label]]
+    lines += ["", *strategy_lines(comparison, t), aligned_line(comparison, t)]
+    lines += doubt_lines(analysis.alignment, t)
+    return "\n".join(lines) + "\n"
+
+
+def _row(layer: LayerComparison, analysis: Analysis, t: Translate) -> list[str]:
+    inner = layer.intermediate_size
+    return [
+        str(layer.index),
+        f"{layer.total.original:,}",
+        f"{layer.total.pruned:,}",
+        f"{layer.total.ratio:.2%}",
+        f"{layer.attention.ratio:.2%}",
+        f"{layer.mlp.ratio:.2%}",
+        _heads(layer, analysis),
+        "-" if inner is None else before_after(str(inner.original), str(inner.pruned)),
+        what_happened(layer, t),
+    ]
+
+
+def _heads(layer: LayerComparison, analysis: Analysis) -> str:
+    assert analysis.original is not None
+    before = heads(_at(analysis.original.layers, layer.index).attention)
+    if before == "-":
+        return before
+    if layer.removed or layer.attention_removed:
+        return f"{before} > 0"
+    assert layer.pruned_index is not None
+    after = heads(_at(analysis.anatomy.layers, layer.pruned_index).attention)
+    if after == "-" and layer.attention.reduced == 0:
+        return before
+    return before_after(before, after if after != "-" else "?")
+
+
+def _at(layers: Sequence[Layer], index: int) -> Layer:
+    return next(layer for layer in layers if layer.index == index)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines; numbers stand right, the last column left, Chinese is twice as wide."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            " " * (width - cell_len(cell)) + cell
+            for cell, width in zip(row[:-1], widths[:-1], strict=True)
+        ]
+        lines.append(_GAP.join([*cells, row[-1]]).rstrip())
+    return lines
