@@ -111,6 +111,7 @@ comparisons = st.builds(
     missing_layers=st.integers(0, 99),
     strategy=st.sampled_from(get_args(Strategy)),
     evidence=st.dictionaries(words, st.floats(allow_nan=False, allow_infinity=False), max_size=2),
+    notes=st.lists(words, max_size=2).map(tuple),
 )
 
 

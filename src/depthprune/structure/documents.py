@@ -9,6 +9,7 @@ from __future__ import annotations
 from depthprune.structure.anatomy import Anatomy, Layer, Sparsity
 from depthprune.structure.comparison import Change, Comparison, LayerComparison
 from depthprune.structure.fields import Json
+from depthprune.structure.labels import label_of
 from depthprune.structure.parsing import read_anatomy, read_comparison
 
 __all__ = [
@@ -123,6 +124,7 @@ def _layer_comparison_document(layer: LayerComparison) -> Json:
         "removed": layer.removed,
         "attention_removed": layer.attention_removed,
         "mlp_removed": layer.mlp_removed,
+        "label": label_of(layer),
         **_known(sparsity=layer.sparsity),
     }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.comparison import Change, Comparison
+from depthprune.structure.labels import is_emptied
 from depthprune.structure.summary import ModelSummary
 
 
@@ -72,9 +73,7 @@ def _is_zeroed(type_name: str | None) -> bool:
 
 def _compared(found: Comparison) -> ModelFacts:
     stay = [layer for layer in found.layers if not layer.removed]
-    filled = [layer for layer in stay if not layer.is_zero]
-    # Older files name no strategy: "unchanged" is then not what they say.
-    told = found.strategy != "unchanged" or not found.total.reduced
+    filled = [layer for layer in stay if not is_emptied(layer)]
     return ModelFacts(
         params=found.total.pruned,
         original=found.total.original,
@@ -83,8 +82,8 @@ def _compared(found: Comparison) -> ModelFacts:
         of_layers=len(found.layers) + found.missing_layers,
         removed=tuple(layer.index for layer in found.layers if layer.removed),
         missing=found.missing_layers,
-        emptied=tuple(layer.index for layer in stay if layer.is_zero),
+        emptied=tuple(layer.index for layer in stay if is_emptied(layer)),
         no_attention=tuple(layer.index for layer in filled if layer.attention_removed),
         no_mlp=tuple(layer.index for layer in filled if layer.mlp_removed),
-        strategy=found.strategy if told else None,
+        strategy=found.strategy,
     )

@@ -6,10 +6,12 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from depthprune.base.errors import FileError
 from depthprune.structure.documents import ANATOMY_FILES, COMPARISON_FILES, FOLDER, ORIGINAL_FILE
+from depthprune.structure.finding import RESULTS
 from depthprune.structure.weights import SUBFOLDER, is_standard, models_among
 
 EVALUATION = "evaluation"
@@ -17,8 +19,11 @@ EVALUATION = "evaluation"
 TEXTS = ("structure_summary.txt", "pruning_summary_by_layer.txt")
 
 _KNOWN = frozenset({*ANATOMY_FILES, *COMPARISON_FILES, ORIGINAL_FILE, *TEXTS})
-_PARTS = frozenset({FOLDER, EVALUATION, SUBFOLDER, "__pycache__"})
+_PARTS = frozenset({*RESULTS, SUBFOLDER, "__pycache__"})
 """Folders that belong to a model and hold no other one."""
+
+_VARIANTS = ("checkpoint-*", "original", "onnx", "openvino", "coreml", "*_Pooling")
+"""Folders in a model's that hold it once more; they count only if they were analysed."""
 
 
 @dataclass(frozen=True)
@@ -75,31 +80,52 @@ def find_model_folders(dirs: Sequence[Path]) -> list[ModelFolder]:
     return sorted(found.values(), key=lambda folder: folder.name)
 
 
+@dataclass(frozen=True)
+class _Place:
+    """A folder to look into; `model` is the file whose analysis it holds."""
+
+    path: Path
+    name: str
+    model: Path | None = None
+    is_variant: bool = False
+
+
 def _below(given: Path, prefix: str, homes: tuple[Path, ...]) -> Iterator[ModelFolder]:
-    waiting = [(given, prefix)]
+    waiting = [_Place(given, prefix)]
     while waiting:
-        path, name = waiting.pop()
+        place = waiting.pop()
+        path, name = place.path, place.name
         try:
             with os.scandir(path) as entries:
                 members = list(entries)
+        except FileNotFoundError:  # of a model that is a file: made when it is analysed
+            members = []
         except OSError as error:
             yield ModelFolder(name, path, problem=f"cannot read: {error.strerror or error}")
             continue
         folders = {entry.name for entry in members if entry.is_dir(follow_symlinks=False)}
-        names = [entry.name for entry in members if entry.name not in folders]
+        models = _models([entry.name for entry in members if entry.name not in folders])
+        if not models and SUBFOLDER in folders:
+            models = _models(_names(path / SUBFOLDER))[:1]
+        own = path if len(models) == 1 else place.model
         files, is_analysed = _analysis_files(path) if FOLDER in folders else ((), False)
-        model = _model(path, names) or (
-            _model(path, _names(path / SUBFOLDER)) if SUBFOLDER in folders else None
-        )
-        if is_analysed or model is not None or EVALUATION in folders:
-            yield ModelFolder(name, path, files, model)
+        is_lacking = not place.is_variant and (own is not None or EVALUATION in folders)
+        if is_analysed or is_lacking:
+            yield ModelFolder(name, path, files, own)
         for entry in members:
             if entry.is_symlink() and entry.name not in _PARTS:
                 yield from _link(Path(entry.path), f"{name}/{entry.name}", homes)
+        # Of several models in one folder, each has a folder of its own name for its analysis.
+        several = {Path(file).stem: path / file for file in models} if len(models) > 1 else {}
         waiting += [
-            (path / folder, f"{name}/{folder}")
-            for folder in folders
-            if folder not in _PARTS and not folder.startswith(".")
+            _Place(
+                path / folder,
+                f"{name}/{folder}",
+                several.get(folder),
+                own is not None and any(fnmatch(folder, pattern) for pattern in _VARIANTS),
+            )
+            for folder in {*folders, *several} - _PARTS
+            if not folder.startswith(".")
         ]
 
 
@@ -107,9 +133,7 @@ def _analysis_files(path: Path) -> tuple[tuple[str, ...], bool]:
     """Return the JSON files of an analysis, and whether it is one of a model's structure."""
     names = _names(path / FOLDER)
     is_analysed = not _KNOWN.isdisjoint(names)
-    return tuple(
-        name for name in names if name.endswith(".json")
-    ) if is_analysed else (), is_analysed
+    return tuple(name for name in names if is_analysed and name.endswith(".json")), is_analysed
 
 
 def _names(folder: Path) -> list[str]:
@@ -119,12 +143,11 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _model(path: Path, names: Sequence[str]) -> Path | None:
-    """Return what to analyse, if files of these names are a model; a name is all that is asked."""
+def _models(names: Sequence[str]) -> list[str]:
+    """Return a file of each model in a folder with files of these names."""
     groups = models_among(names)
-    if is_standard(names) or len(groups) == 1:
-        return path
-    return path / groups[0][0] if groups else None
+    standard = is_standard(names) or any(Path(group[0]).stem == SUBFOLDER for group in groups)
+    return [group[0] for group in (groups[:1] if standard else groups)]
 
 
 def _link(link: Path, name: str, homes: tuple[Path, ...]) -> Iterator[ModelFolder]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -31,6 +32,7 @@ from depthprune.structure.fields import (
     read_document,
     texts,
 )
+from depthprune.structure.labels import strategy_of
 
 GENERIC_NAMES = frozenset({"原始模型", "剪枝后模型"})
 """What older scripts wrote where they knew no name: original model, pruned model."""
@@ -52,7 +54,7 @@ def read_comparison(path: Path) -> Comparison:
     """Read a `model_comparison.json` or `pruning_comparison.json`.
 
     An older file compares layer i with layer i: of layers that were removed it tells only the
-    number, by its sums (`missing_layers`).
+    number, by its sums (`missing_layers`); its strategy follows from its numbers.
 
     Raises:
         FileError: the file is missing, unreadable or not JSON (line and column).
@@ -177,9 +179,9 @@ def _comparison(of: Json, unnamed: str) -> Comparison:
     _check_indices([layer.index for layer in layers])
     layer_params = inside(of, "layer_params", _change)
     aligned_by: AlignedBy = _one_of(of, "aligned_by", get_args(AlignedBy)) or "position"
-    strategy: Strategy = _one_of(of, "strategy", get_args(Strategy)) or "unchanged"
+    strategy: Strategy | None = _one_of(of, "strategy", get_args(Strategy))
     missing = optional_count(of, "missing_layers")
-    return Comparison(
+    comparison = Comparison(
         original_name=optional_text(of, "original_name") or "",
         pruned_name=optional_text(of, "pruned_name") or unnamed,
         total=inside(of, "total_params", _change),
@@ -187,10 +189,14 @@ def _comparison(of: Json, unnamed: str) -> Comparison:
         layers=layers,
         aligned_by=aligned_by,
         missing_layers=_missing(layer_params, layers) if missing is None else missing,
-        strategy=strategy,
+        strategy=strategy or "unchanged",
         evidence=numbers(of, "evidence"),
         notes=texts(of, "notes"),
     )
+    if strategy is None:
+        strategy, evidence = strategy_of(comparison)
+        comparison = replace(comparison, strategy=strategy, evidence=evidence)
+    return comparison
 
 
 def _layer_comparison(of: Json, position: int) -> LayerComparison:
