@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from io import StringIO
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from depthprune.analysis import Combination, DatasetMeasurements, Interval, Ranking, Summary
 from depthprune.base.removal import Removal, format_removal
-from depthprune.importance import RankAgreement
 from depthprune.report.language import Lang, translator
+
+if TYPE_CHECKING:  # they load numpy and scipy, which tables of other things do without
+    from depthprune.analysis import Combination, DatasetMeasurements, Interval, Ranking, Summary
+    from depthprune.importance import RankAgreement
 
 MAX_WIDTH = 100
 """Columns of the tables in text files."""
