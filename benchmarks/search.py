@@ -1,0 +1,108 @@
+"""How long does a whole beam search over the eight demo datasets take?
+
+In turns in one process, the same search (beam of width 3, down to four blocks removed) by
+
+- a plain loop as in existing tools: a shorter list of blocks, inputs encoded anew, `generate`;
+- the reference evaluator: the same, but inputs are encoded once;
+- the shared evaluator, the default.
+
+    python benchmarks/search.py [--samples 32] [--batch-size 16] [--threads 1] [--tasks NAME ...]
+
+Prints a table in markdown: ratios of CPU and wall time, block executions, differing answers.
+`python benchmarks/racing.py` tells what `--race` saves beyond it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import torch
+from measuring import (
+    Cost,
+    PlainLoop,
+    beam_search,
+    differing,
+    machine,
+    measured,
+    number_of_answers,
+)
+
+from depthprune.base.removal import Removal
+from depthprune.blocks import find_stack, load_model
+from depthprune.evaluate import Evaluation, Evaluator, ReferenceEvaluator, SharedEvaluator
+from depthprune.tasks.demo import MODEL_PATH
+from depthprune.tasks.load import load_split
+from depthprune.tasks.registry import list_tasks
+
+Found = dict[Removal, Evaluation]
+
+
+def main() -> None:
+    """Search every dataset by every engine and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=32, help="of each dataset")
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--tasks", nargs="*", help="names of demo tasks; all when left out")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(machine())
+    loaded = load_model(MODEL_PATH, dtype=options.dtype, device=options.device)
+    num_blocks = find_stack(loaded.model).num_blocks
+    size = options.batch_size
+    engines: dict[str, Callable[[], Evaluator]] = {
+        "plain loop": lambda: PlainLoop(loaded, size),
+        "reference": lambda: ReferenceEvaluator(loaded, batch_size=size),
+        "shared": lambda: SharedEvaluator(loaded, batch_size=size),
+    }
+    totals = {name: Cost() for name in engines}
+    wrong = dict.fromkeys(engines, 0)
+    answers = 0
+    warm_up(engines)
+    names = options.tasks or [one.name for one in list_tasks() if one.name.startswith("demo_")]
+    for task in (one for one in list_tasks() if one.name in names):
+        split = load_split(task, "validation", num_samples=options.samples)
+        found: dict[str, Found] = {}
+        for name, make in engines.items():
+            with measured(loaded) as cost:
+                found[name] = beam_search(make(), split, num_blocks)
+            _add(totals[name], cost)
+            wrong[name] += differing(found["plain loop"], found[name])
+        answers += number_of_answers(found["plain loop"])
+        cells = " ".join(f"{name} {totals[name].cpu:.1f} s" for name in engines)
+        print(f"after {task.name}: {cells} CPU", flush=True)
+    plain = totals["plain loop"]
+    print(f"\n{answers} answers of {options.samples} samples of each of {len(names)} datasets\n")
+    print("| engine | CPU s | of plain | wall s | of plain | block calls | of plain | differing |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|")
+    for name, cost in totals.items():
+        print(
+            f"| {name} | {cost.cpu:.1f} | {plain.cpu / cost.cpu:.2f}x "
+            f"| {cost.wall:.1f} | {plain.wall / cost.wall:.2f}x "
+            f"| {cost.calls} | {plain.calls / cost.calls:.1f}x | {wrong[name]} |"
+        )
+    print(f"\n{machine()}; {time.strftime('%Y-%m-%d')}")
+
+
+def warm_up(engines: dict[str, Callable[[], Evaluator]]) -> None:
+    """Let every engine answer a few samples: what is imported or made once is not its cost."""
+    task = next(one for one in list_tasks() if one.name.startswith("demo_"))
+    split = load_split(task, "validation", num_samples=2)
+    for make in engines.values():
+        make().evaluate(split, [(), (3,)])
+
+
+def _add(total: Cost, cost: Cost) -> None:
+    total.wall += cost.wall
+    total.cpu += cost.cpu
+    total.calls += cost.calls
+    total.tokens += cost.tokens
+    total.memory = max(total.memory, cost.memory)
+
+
+if __name__ == "__main__":
+    main()
