@@ -83,6 +83,7 @@ for command in (
     "recommend:recommend",
     "cut:cut",
     "evaluate:evaluate",
+    "table:table",
     "structure:structure",
     "compare:compare",
     "merge:merge",

@@ -80,7 +80,7 @@ def consistency_table(agreements: Sequence[SplitAgreement]) -> str:
         "--: undefined."
     )
     heading = ["Dataset", "$n$", r"$\rho$", "$p$", "Consistent"]
-    return HEADER + _table("lrrrl", heading, rows, caption, "tab:consistency")
+    return HEADER + booktabs_table("lrrrl", heading, rows, caption, "tab:consistency")
 
 
 def block_importance_table(analysis: Analysis) -> str:
@@ -121,7 +121,7 @@ def block_importance_table(analysis: Analysis) -> str:
             "negative: better without the block; --: not measured."
         )
         texts.append(
-            _table(
+            booktabs_table(
                 "r" * (1 + len(first) + len(columns)),
                 ["Block", *first, *(names[column] for column in columns)],
                 rows,
@@ -151,13 +151,20 @@ def write_latex(analysis: Analysis, folder: Path) -> list[Path]:
     return written
 
 
-def _table(
+def booktabs_table(
     columns: str,
     heading: Sequence[str],
     rows: Sequence[Sequence[str]],
     caption: str,
     label: str,
 ) -> str:
+    """Return a table that floats, or of many rows one that breaks across pages.
+
+    Args:
+        columns: as LaTeX names them, e.g. `lrr`.
+        heading, rows: as wide as `columns`, escaped.
+        caption, label: of the table, escaped.
+    """
     head = f"\\toprule\n{_row(heading)}\\midrule\n"
     body = "".join(map(_row, rows))
     if len(rows) <= LONGEST_TABLE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -80,5 +81,28 @@ COLUMNS = (
     Column("keep_ratio_variance", "spread"),
     *(Column(f"layers_below_{number}", "layers", None, str(number)) for number in THRESHOLDS),
 )
+
+GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "size": (
+            "size_gb",
+            "parameters_b",
+            *(f"ppl_{text}" for text in TEXTS),
+            "keep_ratio_std",
+            "keep_ratio_variance",
+        ),
+        "zero-shot": (*TASKS, "mean_accuracy"),
+        "speed": (
+            *(
+                f"{name}_batch_{rows}"
+                for rows in BATCHES
+                for name in ("tokens_per_second", "ms_per_token")
+            ),
+            "peak_memory_mb",
+        ),
+        "layers": tuple(f"layers_below_{number}" for number in THRESHOLDS),
+    }
+)
+"""The columns but the model's name, in groups narrow enough for a page or a terminal."""
 
 BY_KEY = MappingProxyType({column.key: column for column in COLUMNS})

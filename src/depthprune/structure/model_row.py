@@ -8,6 +8,7 @@ from math import fsum
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.structure.comparison import Comparison
+from depthprune.structure.facts import ModelFacts, facts_of
 from depthprune.structure.kept import std_kept, variance_kept
 from depthprune.structure.model_columns import BATCHES, TASKS, TEXTS
 from depthprune.structure.performance import (
@@ -37,6 +38,8 @@ class ModelRow:
         name: as in a summary.
         numbers: by column, in the unit of the column; what is not known is absent.
         comparison: with its original; None where no file tells it.
+        facts: of its layers, in a few numbers.
+        mend: the command that makes an analysis, where there is none.
         is_reference: whether it is the model that the others were pruned from.
         notes: what could not be read, or does not agree.
     """
@@ -44,6 +47,8 @@ class ModelRow:
     name: str
     numbers: Mapping[str, Measured] = field(default_factory=dict)
     comparison: Comparison | None = None
+    facts: ModelFacts | None = None
+    mend: str | None = None
     is_reference: bool = False
     notes: tuple[str, ...] = ()
 
@@ -63,7 +68,7 @@ def model_row(model: ModelSummary, window: str = STANDARD) -> ModelRow:
     place = performance_file(model.folder)
     if place is not None:
         try:
-            performance = read_performance(place)
+            performance = read_performance(place, model.folder)
         except DepthpruneError as error:
             notes.append(f"{error.where or place}: {error.what}")
     numbers: dict[str, Measured | None] = _analysed(model)
@@ -78,16 +83,15 @@ def model_row(model: ModelSummary, window: str = STANDARD) -> ModelRow:
         name=model.name,
         numbers={key: one for key, one in numbers.items() if one is not None},
         comparison=model.comparison,
+        facts=facts_of(model),
+        mend=model.mend,
         notes=tuple(notes),
     )
 
 
 def _analysed(model: ModelSummary) -> dict[str, Measured | None]:
-    anatomy, comparison = model.anatomy, model.comparison
-    total = (
-        anatomy.total if anatomy else comparison.total.pruned if comparison is not None else None
-    )
-    size = anatomy.bytes if anatomy else 0
+    comparison, total = model.comparison, facts_of(model).params
+    size = model.anatomy.bytes if model.anatomy else 0
     return {
         "parameters_b": _known(total, BILLION),
         "size_gb": _known(size or None, GIBIBYTE),

@@ -8,9 +8,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from depthprune.base.files import is_number, read_json
+from depthprune.base.files import is_number
 from depthprune.evaluate.card.compare import EvaluationFile, evaluation_of
 from depthprune.structure.fields import place_of
+from depthprune.structure.json_files import read_json_value
 
 FILE = "evaluation_results.json"
 FOLDERS = ("evaluation", "")
@@ -89,18 +90,23 @@ def performance_file(folder: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def read_performance(path: Path) -> Performance:
+def read_performance(path: Path, folder: Path) -> Performance:
     """Read a file that `depthprune evaluate` wrote, or one of the old scripts.
 
     Of the old files one generation has `ppl` alone, whose windows it does not tell, and one has
     `ppl_quick_128`, `ppl_standard_2048_512` and, once more, one of the two as `ppl`. A `NaN` or
     `Infinity`, which such scripts write for models that broke, costs only itself.
 
+    Args:
+        path: of the file.
+        folder: of the model; a link out of it is not followed.
+
     Raises:
         FileError: it is missing or no JSON (line and column).
         LayoutError: it is no evaluation.
+        ModelError: it is a link out of the folder.
     """
-    content = read_json(path, infinity=True)
+    content = read_json_value(path, folder)
     file = evaluation_of(path, content)
     is_old = "schema_version" not in content
     perplexities: dict[str, tuple[Measured, ...]] = {}

@@ -1,0 +1,150 @@
+"""`depthprune table`: every pruned model in one table."""
+
+from __future__ import annotations
+
+import json as json_module
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from depthprune.base.errors import AnalysisError, FileError, LayoutError
+from depthprune.base.files import check_can_make
+from depthprune.cli.options import Language
+from depthprune.cli.scores import AsJson
+from depthprune.report.language import translator
+from depthprune.report.model_table.files import Format, format_of, write_model_table
+from depthprune.report.model_table.plain import model_value
+from depthprune.report.model_table.terminal import model_parts
+from depthprune.structure.model_row import model_row
+from depthprune.structure.model_table import model_table
+from depthprune.structure.performance import STANDARD
+from depthprune.structure.selection import parse_ratio
+from depthprune.structure.summarize import summarize
+
+
+def table(
+    *,
+    result_dir: Annotated[
+        tuple[Path, ...], Parameter(name=("--result-dir", "--dirs"), show_default=False)
+    ] = (),
+    output: Path | None = None,
+    format: Format | None = None,
+    sort_by: str = "model",
+    reverse: bool = False,
+    method: str | None = None,
+    ratio: str | None = None,
+    base: str | None = None,
+    window: str = STANDARD,
+    figures: Path | None = None,
+    figure_formats: tuple[Literal["png", "svg", "pdf"], ...] = ("png",),
+    json: AsJson = False,
+    lang: Language = "en",
+) -> None:
+    """Put every pruned model into one table: size, perplexity, accuracies, speed, layers.
+
+    Reads `evaluation_results.json`, made by `evaluate` or by the old scripts, and the files in
+    `analysis/`, made by `structure analyze`, at any depth; no model is opened. What no file says is
+    N/A. Perplexities of different windows are never compared: each says which one it has.
+
+    For example:
+
+        depthprune table --result_dir results
+        depthprune table --result_dir baselines results --output summary.xlsx
+        depthprune table --result_dir results --output summary.tex --sort_by mean_accuracy
+        depthprune table --result_dir results --output summary.csv --method wanda --ratio 20
+        depthprune table --result_dir results --output summary.html --figures figures --lang zh
+
+    Parameters
+    ----------
+    result_dir
+        Folders to search; the current one when not given.
+    output
+        Gets the table; its ending says the format: .xlsx, .csv, .md, .html, .tex.
+    format
+        Of the output, whatever its ending.
+    sort_by
+        A column by its name in .csv files, e.g. model, size_gb, parameters_b, ppl_wikitext2,
+        mean_accuracy, peak_memory_mb, layers_below_20. The best first, unknown ones last.
+    reverse
+        The best last.
+    method
+        Only models with this in their name, e.g. magnitude, h-gsp, or a pattern: 'wanda_*'.
+    ratio
+        Only models that lost about this much, or whose name ends with it: 0.2, 20, 20% or 2000.
+    base
+        The model that the others were pruned from, which does not compete for the best; found by
+        its number of parameters when not given.
+    window
+        Of the perplexity that is shown where a model has several: 2048/512, or 128.
+    figures
+        Folder for pruning_heatmap and size_performance.
+    figure_formats
+        Of the figures.
+
+    """
+    kind = None if output is None else _checked(output, format)
+    if figures is not None:
+        check_can_make(figures)
+    dirs = result_dir or (Path(),)
+    wanted = None if ratio is None else parse_ratio(ratio)
+    summary = summarize(dirs, method=method, ratio=wanted)
+    if not summary.models:
+        raise _nothing_found(dirs, chosen=method is not None or ratio is not None)
+    known = _window(window)
+    rows = [model_row(model, known) for model in summary.models]
+    found = model_table(rows, window=known, reference=base, sort_by=sort_by, reverse=reverse)
+    written = [] if output is None else [write_model_table(found, output, kind, lang=lang)]
+    if figures is not None:
+        from depthprune.report.figures.models import write_model_figures
+
+        written += write_model_figures(found, figures, figure_formats)
+    if json:
+        value = model_value(found) | {"files": list(map(str, written))}
+        print(json_module.dumps(value, indent=1))
+        return
+    t = translator(lang)
+    console = Console(markup=False)
+    for part in model_parts(found, lang=lang):
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+    if written:
+        text = t("Written: {files}").format(files=", ".join(map(str, written)))
+        console.print(text, highlight=False, soft_wrap=True)
+
+
+def _checked(output: Path, kind: Format | None) -> Format:
+    """Return the format of a file that could be written; told before the work."""
+    if output.is_dir():
+        raise FileError("this is a folder", where=str(output), mend="name a file: summary.xlsx")
+    check_can_make(output.parent)
+    return kind or format_of(output)
+
+
+def _window(text: str) -> str:
+    """Return a window as tables name it: `128/128` is `128`."""
+    found = re.fullmatch(r"(\d+)(?:/(\d+))?", text.strip())
+    if found is None:
+        raise AnalysisError(
+            f"{text!r} is no window of a perplexity",
+            where="--window",
+            mend="write its tokens, and those from one window to the next: 2048/512, or 128",
+        )
+    tokens, stride = found.groups()
+    return tokens if stride in (None, tokens) else f"{tokens}/{stride}"
+
+
+def _nothing_found(dirs: tuple[Path, ...], *, chosen: bool) -> AnalysisError | LayoutError:
+    where = ", ".join(map(str, dirs))
+    if chosen:
+        return AnalysisError(
+            "none of the models fits --method and --ratio",
+            where=where,
+            mend="leave them out to see what there is",
+        )
+    return LayoutError(
+        "no model, no analysis and no evaluation here",
+        where=where,
+        mend="name folders that hold models with analysis/ or evaluation/",
+    )

@@ -1,0 +1,44 @@
+"""Figures of a table of models. Their texts are in English only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from matplotlib.figure import Figure
+
+from depthprune.base.files import write_bytes
+from depthprune.report.figures import figure_bytes
+from depthprune.report.figures.pruning_heatmap import pruning_heatmap
+from depthprune.report.figures.size_performance import size_performance
+from depthprune.structure.model_table import ModelTable
+
+MODEL_FIGURES: Mapping[str, Callable[[ModelTable], Figure]] = MappingProxyType(
+    {"pruning_heatmap": pruning_heatmap, "size_performance": size_performance}
+)
+"""By file name."""
+
+
+def write_model_figures(
+    table: ModelTable, folder: Path, formats: Sequence[str] = ("png",), dpi: int = 300
+) -> list[Path]:
+    """Write every figure as `{folder}/{name}.{format}` and return the paths.
+
+    Args:
+        table: to be drawn.
+        folder: is made if it is missing.
+        formats: png, svg, pdf.
+        dpi: dots per inch of PNGs.
+
+    Raises:
+        FileError: the folder cannot be written.
+    """
+    written = []
+    for name, draw in MODEL_FIGURES.items():
+        figure = draw(table)
+        for kind in dict.fromkeys(formats):
+            path = Path(folder) / f"{name}.{kind}"
+            write_bytes(path, figure_bytes(figure, kind, dpi))
+            written.append(path)
+    return written

@@ -1,0 +1,1 @@
+"""The table of models as a workbook, CSV, Markdown, HTML and LaTeX. Only formatting."""

@@ -1,0 +1,101 @@
+"""The table of models for papers: LaTeX with booktabs, in four tables that fit a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from depthprune.report.latex import HEADER, booktabs_table, escape
+from depthprune.report.model_table.grid import Cell, Grid, model_grid
+from depthprune.report.names import short_names
+from depthprune.structure.model_columns import BATCHES, GROUPS, THRESHOLDS, Column
+from depthprune.structure.model_table import ModelTable
+
+NAME_LETTERS = 22
+
+LIST_WIDTH = "2.1cm"
+
+ARRAY = "%   \\usepackage{array}\n"
+"""Goes on with what the header asks for."""
+
+SHORT = {
+    "size_gb": "GB",
+    "parameters_b": "Params (B)",
+    "ppl_wikitext2": "WikiText-2",
+    "ppl_ptb": "PTB",
+    "boolq": "BoolQ",
+    "piqa": "PIQA",
+    "hellaswag": "HellaS.",
+    "winogrande": "WinoG.",
+    "arc_easy": "ARC-e",
+    "arc_challenge": "ARC-c",
+    "openbookqa": "OBQA",
+    "mean_accuracy": "Mean",
+    **{f"tokens_per_second_batch_{rows}": f"tok/s, {rows}" for rows in BATCHES},
+    **{f"ms_per_token_batch_{rows}": f"ms/tok, {rows}" for rows in BATCHES},
+    "peak_memory_mb": "Peak (MB)",
+    "keep_ratio_std": "Std",
+    "keep_ratio_variance": "Variance",
+    **{f"layers_below_{number}": rf"$<{number}$\%" for number in THRESHOLDS},
+}
+
+
+def _caption(group: str, grid: Grid) -> str:
+    windows = [
+        escape(heading)
+        for column, heading in zip(grid.columns, grid.headings, strict=True)
+        if column.kind == "ppl"
+    ]
+    return {
+        "size": f"Size (GB: $2^{{30}}$ bytes), parameters, perplexity ({'; '.join(windows)}), and "
+        "population standard deviation and variance of the share of its parameters that each layer "
+        "keeps.",
+        "zero-shot": r"Zero-shot accuracy (\%).",
+        "speed": "Throughput and latency per token by the number of rows generated at once, and "
+        "the most memory in use (MB: $2^{20}$ bytes).",
+        "layers": "Layers of the original that keep less than a share of their parameters.",
+    }[group]
+
+
+def model_latex(table: ModelTable) -> str:
+    """Return the table as LaTeX, the best of each column in bold. In English only."""
+    grid = model_grid(table)
+    names = [escape(name) for name in short_names([row.name for row in table.rows], NAME_LETTERS)]
+    texts = []
+    for group, keys in GROUPS.items():
+        places = [place for place, column in enumerate(grid.columns) if column.key in keys]
+        columns = [grid.columns[place] for place in places]
+        cells = [[row[place] for place in places] for row in grid.rows]
+        texts.append(
+            booktabs_table(
+                "l" + "".join(map(_alignment, columns)),
+                ["Model", *(SHORT[column.key] for column in columns)],
+                [[name, *map(_cell, row)] for name, row in zip(names, cells, strict=True)],
+                " ".join([_caption(group, grid), *_notes(grid, cells)]),
+                f"tab:models-{group}",
+            )
+        )
+    return HEADER + ARRAY + "\n".join(texts)
+
+
+def _alignment(column: Column) -> str:
+    if column.kind == "layers":
+        return rf">{{\raggedright\arraybackslash}}p{{{LIST_WIDTH}}}"
+    return "r"
+
+
+def _notes(grid: Grid, cells: Sequence[Sequence[Cell]]) -> list[str]:
+    """Return what the caption says of marks and best values in the cells of a part."""
+    used = sorted({cell.mark for row in cells for cell in row if cell.mark is not None})
+    notes = [f"$^{{{mark}}}$ {escape(grid.marked[mark - 1])}." for mark in used]
+    if any(cell.is_best for row in cells for cell in row):
+        notes.append("Bold: best of its column, the original model left out.")
+    if any(cell.value is None for row in cells for cell in row):
+        notes.append("N/A: not known.")
+    return notes
+
+
+def _cell(cell: Cell) -> str:
+    text = escape(cell.text)
+    if cell.is_best:
+        text = rf"\textbf{{{text}}}"
+    return text if cell.mark is None else f"{text}$^{{{cell.mark}}}$"
