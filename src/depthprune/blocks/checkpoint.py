@@ -94,13 +94,20 @@ def _file_names(index: Path) -> list[str]:
 
 
 def _indexed_file(folder: Path, index: str, name: str) -> Path:
-    if Path(name).name != name or not (folder / name).is_file():
+    if Path(name).name != name or not _is_file(folder / name):
         raise ModelError(
             f"the index of the weights names {name!r}, which is not in the folder",
             where=str(folder / index),
             mend="download the checkpoint again",
         )
     return folder / name
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # its name is longer than any, or its folder closed
+        return False
 
 
 def is_path(source: str) -> bool:
