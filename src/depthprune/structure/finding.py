@@ -28,7 +28,8 @@ the model's folder: `read_checkpoint` says which."""
 RESULTS = ("analysis", "evaluation", "logs")
 """Folders in a model's folder that hold what was found out about it."""
 
-_PARTS = (SUBFOLDER, "checkpoint-*", "original", "onnx", "openvino", "coreml", "*_Pooling")
+PARTS = (SUBFOLDER, "checkpoint-*", "original", "onnx", "openvino", "coreml", "*_Pooling")
+"""Folders in a model's folder that hold it once more."""
 
 # Names and code come first in every format; tensors of models have numbered layers in their names.
 _PEEK = 1024**2
@@ -101,7 +102,7 @@ def _skipped(models: Sequence[FoundModel]) -> tuple[str, ...]:
     """Return which folders in a folder with these models hold no other models."""
     if not models:
         return ()
-    return _PARTS if models[0].kind == "pruned_model" else _PARTS[1:]
+    return PARTS if models[0].kind == "pruned_model" else PARTS[1:]
 
 
 def _models_of(folder: Path, name: str) -> tuple[list[FoundModel], list[str]]:
@@ -119,7 +120,7 @@ def _models_of(folder: Path, name: str) -> tuple[list[FoundModel], list[str]]:
         return [FoundModel(name, folder, folder, "unreadable")], []
     files.sort()
     folders.sort()
-    models = _models_in(folder, name, files)
+    models = models_in(folder, name, files)
     if not models and (folder / SUBFOLDER).is_dir():
         models = _in_subfolder(folder, name)
     return models, folders
@@ -132,7 +133,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _models_in(folder: Path, name: str, files: Sequence[str]) -> list[FoundModel]:
+def models_in(folder: Path, name: str, files: Sequence[str]) -> list[FoundModel]:
     """Return the models whose weights lie in a folder itself."""
     groups = models_among(files)
     chosen = [group for group in groups if Path(group[0]).stem == SUBFOLDER]
@@ -157,7 +158,7 @@ def _in_subfolder(folder: Path, name: str) -> list[FoundModel]:
     if _leads_out(inner):
         return [FoundModel(name, folder, folder, "unreadable")]
     try:
-        models = _models_in(inner, name, file_names(inner))
+        models = models_in(inner, name, file_names(inner))
     except FileError:
         return [FoundModel(name, folder, folder, "unreadable")]
     if not models:

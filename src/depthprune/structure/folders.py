@@ -11,7 +11,7 @@ from pathlib import Path
 
 from depthprune.base.errors import FileError
 from depthprune.structure.documents import ANATOMY_FILES, COMPARISON_FILES, FOLDER, ORIGINAL_FILE
-from depthprune.structure.finding import RESULTS
+from depthprune.structure.finding import PARTS, RESULTS, models_in
 from depthprune.structure.weights import SUBFOLDER, is_standard, models_among
 
 EVALUATION = "evaluation"
@@ -21,9 +21,6 @@ TEXTS = ("structure_summary.txt", "pruning_summary_by_layer.txt")
 _KNOWN = frozenset({*ANATOMY_FILES, *COMPARISON_FILES, ORIGINAL_FILE, *TEXTS})
 _PARTS = frozenset({*RESULTS, SUBFOLDER, "__pycache__"})
 """Folders that belong to a model and hold no other one."""
-
-_VARIANTS = ("checkpoint-*", "original", "onnx", "openvino", "coreml", "*_Pooling")
-"""Folders in a model's that hold it once more; they count only if they were analysed."""
 
 
 @dataclass(frozen=True)
@@ -104,36 +101,34 @@ def _below(given: Path, prefix: str, homes: tuple[Path, ...]) -> Iterator[ModelF
             yield ModelFolder(name, path, problem=f"cannot read: {error.strerror or error}")
             continue
         folders = {entry.name for entry in members if entry.is_dir(follow_symlinks=False)}
-        models = _models([entry.name for entry in members if entry.name not in folders])
+        models = _models(path, sorted(one.name for one in members if one.name not in folders))
         if not models and SUBFOLDER in folders:
-            models = _models(_names(path / SUBFOLDER))[:1]
-        own = path if len(models) == 1 else place.model
-        files, is_analysed = _analysis_files(path) if FOLDER in folders else ((), False)
+            models = dict.fromkeys(_models(path / SUBFOLDER, _names(path / SUBFOLDER)), path)
+        own = next(iter(models.values())) if len(models) == 1 else place.model
+        is_analysed = FOLDER in folders and not _KNOWN.isdisjoint(_names(path / FOLDER))
         is_lacking = not place.is_variant and (own is not None or EVALUATION in folders)
         if is_analysed or is_lacking:
-            yield ModelFolder(name, path, files, own)
+            yield ModelFolder(name, path, analysis_files(path) if is_analysed else (), own)
         for entry in members:
             if entry.is_symlink() and entry.name not in _PARTS:
                 yield from _link(Path(entry.path), f"{name}/{entry.name}", homes)
         # Of several models in one folder, each has a folder of its own name for its analysis.
-        several = {Path(file).stem: path / file for file in models} if len(models) > 1 else {}
+        several = models if len(models) > 1 else {}
         waiting += [
             _Place(
                 path / folder,
                 f"{name}/{folder}",
                 several.get(folder),
-                own is not None and any(fnmatch(folder, pattern) for pattern in _VARIANTS),
+                own is not None and any(fnmatch(folder, pattern) for pattern in PARTS),
             )
             for folder in {*folders, *several} - _PARTS
             if not folder.startswith(".")
         ]
 
 
-def _analysis_files(path: Path) -> tuple[tuple[str, ...], bool]:
-    """Return the JSON files of an analysis, and whether it is one of a model's structure."""
-    names = _names(path / FOLDER)
-    is_analysed = not _KNOWN.isdisjoint(names)
-    return tuple(name for name in names if is_analysed and name.endswith(".json")), is_analysed
+def analysis_files(path: Path) -> tuple[str, ...]:
+    """Return the JSON files in the `analysis/` of a folder, all of them."""
+    return tuple(name for name in _names(path / FOLDER) if name.endswith(".json"))
 
 
 def _names(folder: Path) -> list[str]:
@@ -143,11 +138,14 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _models(names: Sequence[str]) -> list[str]:
-    """Return a file of each model in a folder with files of these names."""
+def _models(path: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Return what to analyse of the models in a folder, by the names of their own folders."""
     groups = models_among(names)
-    standard = is_standard(names) or any(Path(group[0]).stem == SUBFOLDER for group in groups)
-    return [group[0] for group in (groups[:1] if standard else groups)]
+    chosen = any(Path(group[0]).stem == SUBFOLDER for group in groups)
+    if chosen or is_standard(names) or len(groups) == 1:
+        return {path.name: path}
+    # Files may hold scores and the like: only their content tells.
+    return {model.folder.name: model.source for model in models_in(path, path.name, names)}
 
 
 def _link(link: Path, name: str, homes: tuple[Path, ...]) -> Iterator[ModelFolder]:

@@ -22,7 +22,12 @@ from depthprune.structure.documents import (
 )
 from depthprune.structure.facts import facts_of
 from depthprune.structure.fields import read_value
-from depthprune.structure.folders import EVALUATION, ModelFolder, find_model_folders
+from depthprune.structure.folders import (
+    EVALUATION,
+    ModelFolder,
+    analysis_files,
+    find_model_folders,
+)
 from depthprune.structure.parsing import GENERIC_NAMES
 from depthprune.structure.selection import is_near_ratio, is_of_method
 from depthprune.structure.summary import ModelSummary, Summary
@@ -60,6 +65,11 @@ def summarize(
     if ratio is not None:
         models = [one for one in models if is_near_ratio(one.name, facts_of(one).ratio, ratio)]
     return Summary(tuple(map(str, given)), tuple(models))
+
+
+def summarize_model(name: str, folder: Path) -> ModelSummary:
+    """Return what the `analysis/` of one folder says; `name` is what the model is called."""
+    return _read_folder(ModelFolder(name, folder, analysis_files(folder)))
 
 
 def _read_folder(folder: ModelFolder) -> ModelSummary:

@@ -1,0 +1,95 @@
+"""`depthprune structure batch`: analyse every model below a folder."""
+
+from __future__ import annotations
+
+import json as json_module
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from depthprune.base.files import write_json
+from depthprune.cli.options import Language
+from depthprune.cli.scores import AsJson
+from depthprune.report.language import translator
+from depthprune.report.structure_batch import batch_parts
+from depthprune.report.structure_summary import summary_value
+from depthprune.report.structure_text import text_files
+from depthprune.structure.batch import RESULTS_FILE, analyze_all, results_document
+
+SOME_FAILED = 1
+"""The exit code when a model could not be analysed; the others are."""
+
+SUMMARY_FILE = "models_summary.json"
+
+
+def batch(
+    *,
+    models_dir: Path,
+    base_model: str | None = None,
+    output_dir: Path,
+    merge_results: bool = False,
+    count_zeros: bool = False,
+    resume: Annotated[bool, Parameter(negative="--force")] = True,
+    json: AsJson = False,
+    lang: Language = "en",
+) -> None:
+    """Analyse every model below a folder beside the original they were made from.
+
+    Finds folders in Hugging Face format, weight files (.bin, .pt), models in a folder pruned_model
+    and what SliceGPT writes; only headers are read. The analysis of D/a/b goes to O/a/b/analysis.
+    A model that cannot be read is told at the end and in batch_analysis_results.json, the others
+    are analysed, and the exit code is 1. Run again, only what changed or failed is analysed.
+
+    For example:
+
+        depthprune structure batch --models_dir results --base_model BASE --output_dir analyses
+        depthprune structure batch --models_dir results --base_model BASE --output_dir results \\
+            --merge_results
+        depthprune structure batch --models_dir results --base_model \\
+            results/a/analysis/original_model_analysis.json --output_dir analyses
+
+    Parameters
+    ----------
+    models_dir
+        Is searched for models, to any depth; links to other folders are not followed.
+    base_model
+        The original: a checkpoint, or a JSON file of its analysis. Parameters are only counted
+        when it is not given.
+    output_dir
+        Gets an analysis/ for each model. With the folder of the models, each beside its model.
+    merge_results
+        Write what became of all models into models_summary.json too.
+    count_zeros
+        Read all weights and count the zeros among them: unstructured and n:m sparsity.
+    resume
+        Leave out models whose files are unchanged since their analysis; --force analyses all.
+
+    """
+    outcome = analyze_all(
+        models_dir,
+        base_model,
+        output_dir,
+        count_zeros=count_zeros,
+        resume=resume,
+        texts=partial(text_files, lang=lang),
+    )
+    files = [output_dir / RESULTS_FILE]
+    summary = outcome.summary()
+    if merge_results:
+        files.append(output_dir / SUMMARY_FILE)
+        write_json(files[-1], summary_value(summary, datetime.now().astimezone()))
+    if json:
+        value = results_document(outcome) | {"files": list(map(str, files))}
+        print(json_module.dumps(value, indent=1))
+    else:
+        t = translator(lang)
+        console = Console(markup=False)
+        written = t("Written: {files}").format(files=", ".join(map(str, files)))
+        for part in [*batch_parts(outcome, summary, lang=lang), written]:
+            console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+    if outcome.with_status("failed"):
+        raise SystemExit(SOME_FAILED)

@@ -1,0 +1,71 @@
+"""What `depthprune structure batch` shows: what became of each model, and what it lost."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+
+from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.structure_summary import UNKNOWN, remarks, shown
+from depthprune.report.tables import percent
+from depthprune.structure.batch import BatchOutcome, BatchResult
+from depthprune.structure.facts import ModelFacts, facts_of
+from depthprune.structure.summary import Summary
+
+
+def batch_parts(
+    outcome: BatchOutcome, summary: Summary, *, lang: Lang = "en"
+) -> list[RenderableType]:
+    """Return the table of all models, what happened to their layers, and what went wrong.
+
+    Args:
+        outcome: of the run.
+        summary: of its models, see `BatchOutcome.summary`.
+        lang: of the texts.
+    """
+    t = translator(lang)
+    facts = {one.name: facts_of(one) for one in summary.models}
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(t("model"), overflow="fold")
+    table.add_column(t("format"))
+    for heading in (t("parameters"), t("pruning ratio %"), t("layers")):
+        table.add_column(heading, justify="right")
+    table.add_column(t("outcome"))
+    for one in outcome.results:
+        cells = _numbers(facts.get(one.name) if one.status == "success" else None)
+        table.add_row(shown(one.name), one.kind or "-", *cells, _status(one, t))
+    parts: list[RenderableType] = [table]
+    told = [
+        f"  {shown(name)}: {remark}"
+        for name, found in facts.items()
+        for remark in remarks(found, lang=lang)
+    ]
+    if told:
+        parts += [f"{t('Remarks on layers')}:", *told, ""]
+    for one in outcome.with_status("failed"):
+        parts += [t("Failed: {part}: {error}").format(part=shown(one.name), error=one.error), ""]
+    parts.append(
+        t("{done} models analysed, {failed} failed, {reused} were unchanged").format(
+            done=len(outcome.with_status("success")),
+            failed=len(outcome.with_status("failed")),
+            reused=sum(one.reused for one in outcome.results),
+        )
+    )
+    return parts
+
+
+def _numbers(facts: ModelFacts | None) -> tuple[str, str, str]:
+    if facts is None:
+        return ("", "", "")
+    return (
+        UNKNOWN if facts.params is None else f"{facts.params:,}",
+        UNKNOWN if facts.ratio is None else percent(facts.ratio),
+        UNKNOWN if facts.num_layers is None else str(facts.num_layers),
+    )
+
+
+def _status(one: BatchResult, t: Translate) -> str:
+    if one.reused:
+        return t("unchanged")
+    return {"success": t("analysed"), "failed": t("FAILED"), "no model": t("no model")}[one.status]

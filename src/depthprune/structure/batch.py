@@ -1,0 +1,277 @@
+"""Analyses every model below a folder, and goes on after a broken one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+from depthprune import __version__
+from depthprune.base.errors import DepthpruneError, FileError, LayoutError
+from depthprune.base.files import make_folder, read_json, write_json
+from depthprune.base.progress import progress
+from depthprune.structure.analyze import ReadModel, Texts, analyze, read_model
+from depthprune.structure.documents import FOLDER
+from depthprune.structure.finding import FoundModel, find_models
+from depthprune.structure.folders import analysis_files, find_model_folders
+from depthprune.structure.summarize import summarize_model
+from depthprune.structure.summary import ModelSummary, Summary
+from depthprune.structure.weights import SUBFOLDER
+
+RESULTS_FILE = "batch_analysis_results.json"
+
+Status = Literal["success", "failed", "no model"]
+"""no model: a folder with an evaluation or an analysis, but without weights."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of one model.
+
+    Attributes:
+        name: its folder below the one that was searched.
+        kind: of its format, see `finding.FoundKind`; None where there is no model.
+        source: what was read.
+        folder: with its `analysis/`, below the output folder.
+        status: whether it was analysed.
+        error: what is wrong, where, and how to mend it.
+        state: of its files and of what was asked; the same state need not be analysed again.
+        reused: analysed by an earlier run, and unchanged since.
+    """
+
+    name: str
+    kind: str | None
+    source: Path
+    folder: Path
+    status: Status
+    error: str | None = None
+    state: str | None = None
+    reused: bool = False
+
+
+@dataclass(frozen=True)
+class BatchOutcome:
+    """What became of all models below a folder, in order of name.
+
+    Attributes:
+        models_dir, base, output_dir: as they were named; base is None without an original.
+        results: one for each model.
+    """
+
+    models_dir: Path
+    base: str | None
+    output_dir: Path
+    results: tuple[BatchResult, ...]
+
+    def with_status(self, status: Status) -> list[BatchResult]:
+        """Return the results of this status."""
+        return [one for one in self.results if one.status == status]
+
+    def summary(self) -> Summary:
+        """Return what the analysis files say of the models; of those that failed, why."""
+        return Summary(
+            (str(self.models_dir),),
+            tuple(
+                summarize_model(one.name, one.folder)
+                if one.status == "success"
+                else ModelSummary(one.name, one.folder, problems=(f"{one.source}: {one.error}",))
+                for one in self.results
+                if one.status != "no model"
+            ),
+        )
+
+
+def analyze_all(
+    models_dir: Path,
+    base_model: str | Path | None,
+    output_dir: Path,
+    *,
+    count_zeros: bool = False,
+    resume: bool = True,
+    texts: Texts | None = None,
+) -> BatchOutcome:
+    """Analyse every model in and below a folder beside one original, which is read once.
+
+    The analysis of `models_dir/a/b` goes to `output_dir/a/b/analysis`; what became of each model
+    is kept in `output_dir/batch_analysis_results.json`, also when the run is interrupted. A model
+    is not analysed again when that file says it was, and since then neither it nor the original
+    changed (the sizes and times of their files), the same was asked, and its analysis is there.
+
+    Args:
+        models_dir: is searched, see `finding.find_models`.
+        base_model: the original, see `analyze.read_model`; None to count parameters only.
+        output_dir: is made; it may be `models_dir`.
+        count_zeros: read all weights of every model and count the zeros.
+        resume: False analyses every model again.
+        texts: what else to write for each model.
+
+    Raises:
+        DepthpruneError: there is no such folder, no model in it, the original cannot be read, or
+            the output folder cannot be written.
+    """
+    models = _distinct(find_models(models_dir))
+    if not models:
+        raise LayoutError(
+            "no model in this folder or below it",
+            where=str(models_dir),
+            mend="name the folder that holds the folders of the models",
+        )
+    original = None if base_model is None else read_model(base_model)
+    make_folder(output_dir)
+    asked = _digest([__version__, count_zeros, str(base_model), _files_of(original, base_model)])
+    before = _earlier(output_dir) if resume else {}
+    results: list[BatchResult] = []
+    try:
+        with progress("analysing", len(models)) as bar:
+            for model in models:
+                bar.describe(model.name)
+                one = BatchResult(
+                    name=model.name,
+                    kind=model.kind,
+                    source=model.source,
+                    folder=output_dir / model.name,
+                    status="success",
+                    state=_state(model, asked),
+                )
+                if before.get(one.name) == one.state is not None and analysis_files(one.folder):
+                    results.append(replace(one, reused=True))
+                else:
+                    results.append(_attempt(one, original, count_zeros, texts))
+                bar.advance()
+    finally:
+        outcome = BatchOutcome(
+            models_dir,
+            None if base_model is None else str(base_model),
+            output_dir,
+            (*results, *_without_model(models_dir, models, output_dir)),
+        )
+        write_json(output_dir / RESULTS_FILE, results_document(outcome))
+    return outcome
+
+
+def results_document(outcome: BatchOutcome) -> dict[str, Any]:
+    """Return the content of `batch_analysis_results.json`."""
+    return {
+        "models_dir": str(outcome.models_dir),
+        "base_model": outcome.base,
+        "output_dir": str(outcome.output_dir),
+        "total_models": len(outcome.results),
+        "successful": len(outcome.with_status("success")),
+        "failed": len(outcome.with_status("failed")),
+        "results": [
+            {
+                "model_name": one.name,
+                "model_path": str(one.source),
+                "kind": one.kind,
+                "status": one.status,
+                "error": one.error,
+                "output_dir": str(one.folder / FOLDER),
+                "state": one.state,
+            }
+            for one in outcome.results
+        ],
+    }
+
+
+def _attempt(
+    one: BatchResult, original: ReadModel | None, count_zeros: bool, texts: Texts | None
+) -> BatchResult:
+    try:
+        analyze(
+            one.source,
+            original,
+            one.folder / FOLDER,
+            count_zeros=count_zeros,
+            name=PurePath(one.name).name,
+            texts=texts,
+        )
+    except DepthpruneError as error:
+        return replace(one, status="failed", error=str(error), state=None)
+    except Exception as error:  # whatever one of a hundred models holds, the others are analysed
+        _log.warning("unexpected while %s was analysed", one.source, exc_info=True)
+        what = f"unexpected: {type(error).__name__}: {error}"
+        return replace(one, status="failed", error=what, state=None)
+    return one
+
+
+def _distinct(models: Sequence[FoundModel]) -> list[FoundModel]:
+    """Return the models by name, each with one of its own: it becomes a folder."""
+    names: set[str] = set()
+    found = []
+    for model in sorted(models, key=lambda model: model.name):
+        number, name = 1, model.name
+        while name in names:
+            number += 1
+            name = f"{model.name}~{number}"
+        names.add(name)
+        found.append(replace(model, name=name))
+    return found
+
+
+def _without_model(
+    models_dir: Path, models: Sequence[FoundModel], output_dir: Path
+) -> list[BatchResult]:
+    """Return folders that were evaluated or analysed, but hold no weights."""
+    known = {model.folder.resolve() for model in models}
+    is_own = models_dir.resolve() == output_dir.resolve()
+    found = []
+    for folder in find_model_folders([models_dir]):
+        place = folder.path.resolve()
+        is_output = not is_own and place.is_relative_to(output_dir.resolve())
+        if place not in known and not is_output:
+            # The name of the folder that was searched stands in front.
+            name = folder.name.partition("/")[2] or folder.name
+            output = output_dir / name
+            found.append(BatchResult(name, None, folder.path, output, status="no model"))
+    return found
+
+
+def _state(model: FoundModel, asked: str) -> str | None:
+    """Return what changes when a model's files, or what is asked of it, change.
+
+    None when its folder cannot be read.
+    """
+    source = model.source
+    folders = (source, source / SUBFOLDER) if source.is_dir() else (source.parent,)
+    try:
+        files = [
+            path
+            for folder in folders
+            if folder.is_dir()
+            for path in folder.iterdir()
+            if path.is_file() and (source.is_dir() or path == source or path.suffix == ".json")
+        ]
+        return _digest([asked, _times(files)])
+    except OSError:
+        return None
+
+
+def _files_of(model: ReadModel | None, named: str | Path | None) -> list[list[Any]]:
+    if model is None or named is None:
+        return []
+    return _times([Path(named)] if model.checkpoint is None else model.checkpoint.files)
+
+
+def _times(files: Iterable[Path]) -> list[list[Any]]:
+    found = [(str(path), path.stat()) for path in sorted(files)]
+    return [[name, status.st_size, status.st_mtime_ns] for name, status in found]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
+def _earlier(output_dir: Path) -> dict[str, str]:
+    """Return the states of the models that an earlier run analysed."""
+    path = output_dir / RESULTS_FILE
+    try:
+        results = read_json(path)["results"]
+        return {one["model_name"]: one["state"] for one in results if one["status"] == "success"}
+    except (FileError, KeyError, TypeError):  # none, or not of this program: all are analysed
+        return {}
