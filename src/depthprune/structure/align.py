@@ -106,6 +106,8 @@ def align(
             where=f"{pruned.name}; {original.name}",
             mend="check that --compare_with names the original, not another pruned model",
         )
+    if left == 0:
+        return Alignment((), "position")
     weights = _Weights(original, pruned, original_checkpoint, pruned_checkpoint)
     same = weights.same()
     record = pruned_checkpoint and recorded_layers(pruned_checkpoint, number, left)
@@ -168,7 +170,7 @@ def _best(costs: list[list[float]], least_margin: float) -> Alignment | None:
     """Return the cheapest match and who could be elsewhere; None when most layers could."""
     indices, margins = assign(costs)
     unsure = tuple(row for row, margin in enumerate(margins) if margin < least_margin)
-    if not indices or 2 * len(unsure) > len(indices):
+    if 2 * len(unsure) > len(indices):
         return None
     doubts = (Doubt("could be others", unsure),) if unsure else ()
     return Alignment(indices, "best match", doubts=doubts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import fsum, sqrt
 
 from depthprune.structure.comparison import (
@@ -32,7 +33,7 @@ def lost(layer: LayerComparison) -> float:
     zeros = layer.sparsity if layer.sparsity is not None and layer.sparsity >= SPARSE else 0.0
     if not layer.total.original:
         return 0.0
-    return 1.0 - layer.total.pruned * (1.0 - zeros) / layer.total.original
+    return (layer.total.reduced + layer.total.pruned * zeros) / layer.total.original
 
 
 def label_of(layer: LayerComparison) -> Label:
@@ -84,39 +85,8 @@ def strategy_of(
         (of a removed one 1) with their population standard deviation, shares of the original's
         layers that were lost in each way.
     """
-    layers = comparison.layers
-    left = [layer for layer in layers if not layer.removed and not is_emptied(layer)]
-    changed = [layer.total.ratio for layer in left if layer.total.reduced > 0]
-    ratios = [layer.total.ratio for layer in layers] + [1.0] * comparison.missing_layers
-    whole = comparison.layer_params.original
-    missing = whole - sum(layer.total.original for layer in layers)
-    gone = sum(layer.total.original for layer in layers if layer.removed or is_emptied(layer))
-    smaller = sum(max(0, layer.total.reduced) for layer in left)
-    zeros = fsum(
-        layer.total.pruned * layer.sparsity
-        for layer in left
-        if layer.sparsity is not None and layer.sparsity >= SPARSE
-    )
-    if comparison.missing_layers:
-        gone += missing
-    evidence: Evidence = {
-        "layers": len(layers) + comparison.missing_layers,
-        "layers_removed": sum(layer.removed for layer in layers) + comparison.missing_layers,
-        "layers_emptied": sum(map(is_emptied, layers)),
-        "layers_smaller": len(changed),
-        "attention_removed": sum(not layer.removed and layer.attention_removed for layer in layers),
-        "mlp_removed": sum(not layer.removed and layer.mlp_removed for layer in layers),
-        **_spread(ratios),
-        "lost_by_removal": _share(gone, whole),
-        "lost_by_smaller_layers": _share(smaller, whole),
-        "lost_outside_layers": _share(
-            comparison.total.reduced - comparison.layer_params.reduced, comparison.total.original
-        ),
-    }
-    if changed:
-        evidence |= {"smaller_ratio_min": min(changed), "smaller_ratio_max": max(changed)}
-    if any(layer.sparsity is not None for layer in layers):
-        evidence["lost_by_zeros"] = _share(zeros, whole)
+    losses = _losses(comparison)
+    evidence = _evidence(comparison, losses)
     if hidden_size is not None:
         evidence |= {
             "hidden_size_original": hidden_size.original,
@@ -124,15 +94,87 @@ def strategy_of(
         }
     if sliced or (hidden_size is not None and hidden_size.reduced > 0):
         return "sliced", evidence
-    if not gone and not smaller and not zeros:
+    most = max(losses.gone, losses.smaller, losses.zeros)
+    if not most:
         outside = comparison.total.reduced > comparison.layer_params.reduced
         return "non-uniform" if outside else "unchanged", evidence
-    if gone >= max(smaller, zeros):
+    if losses.gone == most:
         return "layer removal", evidence
-    if zeros >= smaller:
+    if losses.zeros == most:
         return "unstructured", evidence
-    uniform = 2 * len(changed) >= len(left) and max(changed) - min(changed) <= UNIFORM_SPREAD
-    return "uniform" if uniform else "non-uniform", evidence
+    return "uniform" if _is_uniform(losses) else "non-uniform", evidence
+
+
+@dataclass(frozen=True)
+class _Losses:
+    """Parameters that layers lost in each way.
+
+    Attributes:
+        left: the layers that are neither gone nor empty.
+        gone: with layers that are gone or empty, zeros included.
+        smaller: with parts of layers that are left.
+        zeros: set to zero in them.
+    """
+
+    left: tuple[LayerComparison, ...]
+    gone: float
+    smaller: int
+    zeros: float
+
+    @property
+    def ratios(self) -> list[float]:
+        """Shares that are gone of the layers that are smaller."""
+        return [layer.total.ratio for layer in self.left if layer.total.reduced > 0]
+
+
+def _losses(comparison: Comparison) -> _Losses:
+    layers = comparison.layers
+    left = tuple(layer for layer in layers if not layer.removed and not is_emptied(layer))
+    listed = sum(layer.total.original for layer in layers)
+    gone = fsum(
+        layer.total.reduced + layer.total.pruned * (layer.sparsity or 0.0)
+        for layer in layers
+        if layer.removed or is_emptied(layer)
+    )
+    if comparison.missing_layers:
+        gone += comparison.layer_params.original - listed
+    zeros = fsum(
+        layer.total.pruned * layer.sparsity
+        for layer in left
+        if layer.sparsity is not None and layer.sparsity >= SPARSE
+    )
+    return _Losses(left, gone, sum(max(0, layer.total.reduced) for layer in left), zeros)
+
+
+def _is_uniform(losses: _Losses) -> bool:
+    ratios = losses.ratios
+    return 2 * len(ratios) >= len(losses.left) and max(ratios) - min(ratios) <= UNIFORM_SPREAD
+
+
+def _evidence(comparison: Comparison, losses: _Losses) -> Evidence:
+    layers, missing = comparison.layers, comparison.missing_layers
+    whole, outside = comparison.layer_params.original, comparison.total.reduced
+    there = [layer for layer in layers if not layer.removed]
+    ratios = losses.ratios
+    evidence: Evidence = {
+        "layers": len(layers) + missing,
+        "layers_removed": len(layers) - len(there) + missing,
+        "layers_emptied": sum(map(is_emptied, layers)),
+        "layers_smaller": len(ratios),
+        "attention_removed": sum(layer.attention_removed for layer in there),
+        "mlp_removed": sum(layer.mlp_removed for layer in there),
+        **_spread([layer.total.ratio for layer in layers] + [1.0] * missing),
+        "lost_by_removal": _share(losses.gone, whole),
+        "lost_by_smaller_layers": _share(losses.smaller, whole),
+        "lost_outside_layers": _share(
+            outside - comparison.layer_params.reduced, comparison.total.original
+        ),
+    }
+    if ratios:
+        evidence |= {"smaller_ratio_min": min(ratios), "smaller_ratio_max": max(ratios)}
+    if any(layer.sparsity is not None for layer in layers):
+        evidence["lost_by_zeros"] = _share(losses.zeros, whole)
+    return evidence
 
 
 def _spread(ratios: Sequence[float]) -> Evidence:

@@ -1,0 +1,102 @@
+"""What a checkpoint says of its layers is taken when it fits the two models, and only then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from depthprune.structure.checkpoint import Checkpoint
+from depthprune.structure.recorded import has_record, recorded_layers
+
+
+def checkpoint(
+    provenance: dict[str, Any] | None = None, config: dict[str, Any] | None = None
+) -> Checkpoint:
+    return Checkpoint(Path("model"), "huggingface", {}, config=config or {}, provenance=provenance)
+
+
+def cut(kept: list[int], num_blocks: int, source: Any = None, part: str = "text") -> dict[str, Any]:
+    """Return a record as `depthprune cut` writes it."""
+    return {
+        "part": part,
+        "original_indices": kept,
+        "source": {"num_blocks": num_blocks, "made_by_depthprune": source},
+    }
+
+
+def test_a_cut_says_which_blocks_it_holds() -> None:
+    record = cut([0, 2, 3, 5], 6)
+    assert recorded_layers(checkpoint(record), 6, 4) == ((0, 2, 3, 5), "provenance")
+
+
+def test_a_cut_of_a_cut_is_followed_to_the_original() -> None:
+    first = cut([0, 2, 3, 5], 6)
+    assert recorded_layers(checkpoint(cut([0, 1, 3], 4, first)), 6, 3) == ((0, 2, 5), "provenance")
+
+
+def test_a_cut_of_a_cut_may_be_set_beside_the_first_cut() -> None:
+    record = cut([0, 1, 3], 4, cut([0, 2, 3, 5], 6))
+    assert recorded_layers(checkpoint(record), 4, 3) == ((0, 1, 3), "provenance")
+
+
+def test_a_list_of_removed_layers_is_enough() -> None:
+    assert recorded_layers(checkpoint({"removed": [1, 4]}), 6, 4) == ((0, 2, 3, 5), "provenance")
+
+
+def test_a_list_that_was_found_in_the_configuration_is_called_so() -> None:
+    record = {"removed": [1, 4], "read_from": "config"}
+    assert recorded_layers(checkpoint(record), 6, 4) == ((0, 2, 3, 5), "config")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"pruned_layers": [4, 1]},
+        {"kept_layers": [0, 2, 3, 5]},
+        {"text_config": {"removed_layers": [1, 4]}},
+    ],
+)
+def test_the_configuration_may_say_it(config: dict[str, Any]) -> None:
+    assert recorded_layers(checkpoint(config=config), 6, 4) == ((0, 2, 3, 5), "config")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        None,
+        {},
+        "text",
+        {"removed": []},
+        {"removed": "1, 4"},
+        {"removed": [1.0, 4.0]},
+        {"removed": [True, False]},
+        {"removed": [1]},
+        {"removed": [1, 1]},
+        {"removed": [-1, 4]},
+        {"removed": [1, 6]},
+        {"removed": [1, 4], "source": {"num_blocks": 8}},
+        {"removed": [1, 4], "source": {"num_blocks": "six"}},
+        {"original_indices": [0, 2, 3]},
+        {"original_indices": [0, 3, 2, 5]},
+        {"original_indices": [0, 2, 3, 9]},
+        cut([0, 2, 3, 5], 6, part="vision"),
+        cut([0, 1, 2, 9], 10, cut([0, 1], 6)),
+        cut([0, 2, 3, 5], 9, cut([0, 2], 5)),
+    ],
+)
+def test_what_does_not_fit_is_no_record(record: Any) -> None:
+    assert recorded_layers(checkpoint(record), 6, 4) is None
+
+
+def test_a_chain_that_never_ends_is_given_up() -> None:
+    endless: dict[str, Any] = {"original_indices": [0, 1, 2, 3], "source": {"num_blocks": 4}}
+    endless["source"]["made_by_depthprune"] = endless
+    assert recorded_layers(checkpoint(endless), 6, 4) is None
+
+
+def test_a_record_that_does_not_fit_is_still_there() -> None:
+    assert has_record(checkpoint({"removed": [1, 2, 3]}))
+    assert has_record(checkpoint(config={"pruned_layers": [7]}))
+    assert not has_record(checkpoint({"removed": []}, {"num_hidden_layers": 4}))
