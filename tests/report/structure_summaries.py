@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp
-from depthprune.structure.comparison import Change, Comparison, LayerComparison, Strategy
+from depthprune.structure.comparison import Change, Comparison, LayerComparison
+from depthprune.structure.labels import strategy_of
 from depthprune.structure.summary import ModelSummary, Summary
 
 ATTENTION, MLP, NORM = 41_943_040, 176_160_768, 8_192
@@ -19,9 +20,7 @@ Left = tuple[float, float] | None
 """Shares of attention and MLP that are left; None for a layer that is gone."""
 
 
-def comparison(
-    name: str, left: Sequence[Left], *, missing: int = 0, strategy: Strategy = "non-uniform"
-) -> Comparison:
+def comparison(name: str, left: Sequence[Left], *, missing: int = 0) -> Comparison:
     """Return a comparison with Llama-3-8B's layers of which these shares are left."""
     layers, pruned_index = [], 0
     for index, shares in enumerate(left):
@@ -44,7 +43,7 @@ def comparison(
     original = WHOLE * (len(left) + missing)
     kept = sum(layer.total.pruned for layer in layers)
     rest = 2 * EMBEDDING + 4096
-    return Comparison(
+    found = Comparison(
         original_name="Llama-3-8B-Instruct",
         pruned_name=name,
         total=Change(original + rest, kept + rest),
@@ -52,9 +51,9 @@ def comparison(
         layers=tuple(layers),
         aligned_by="position" if missing else "content",
         missing_layers=missing,
-        strategy=strategy,
-        evidence={"std_of_ratios": 0.2125, "layers_removed": left.count(None) + missing},
     )
+    strategy, evidence = strategy_of(found)
+    return replace(found, strategy=strategy, evidence=evidence)
 
 
 def anatomy(of: Comparison) -> Anatomy:
@@ -120,8 +119,8 @@ def attention_gone(count: int, where: Sequence[int]) -> list[Left]:
 
 def small() -> Summary:
     """Return every kind of model once; eight layers each."""
-    removed = comparison("ShortGPT_cut", cut(8, (5, 6)), strategy="layer removal")
-    unsaid = comparison("ShortGPT_old", cut(6, ()), missing=2, strategy="layer removal")
+    removed = comparison("ShortGPT_cut", cut(8, (5, 6)))
+    unsaid = comparison("ShortGPT_old", cut(6, ()), missing=2)
     heads = comparison("HGSP", attention_gone(8, (2, 7)))
     emptied = comparison("Taylor", [*ramp(6, 0.1), (0.0, 0.0), (1.0, 0.0)])
     sliced = anatomy(comparison("SliceGPT", ramp(8, 0.6)))

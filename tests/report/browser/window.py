@@ -130,6 +130,20 @@ class Window:
         found: list[tuple[float, str, str, str]] = self.run(CONTRAST)
         return found
 
+    def contrast_with_card(self, selector: str) -> float:
+        """Return the contrast of the background of an element with that of the cards."""
+        found: float = self.run(
+            CONTRAST.split("const found")[0]
+            + """
+            const card = getComputedStyle(document.querySelector(".card")).backgroundColor;
+            const own = getComputedStyle(document.querySelector(arguments[0])).backgroundColor;
+            const [light, dark] = [rgba(own), rgba(card)].map(luminance).sort((a, b) => b - a);
+            return (light + 0.05) / (dark + 0.05);
+            """,
+            selector,
+        )
+        return found
+
     def errors(self) -> list[str]:
         return [entry["message"] for entry in self.driver.get_log("browser")]
 

@@ -34,6 +34,7 @@ def page_words(t: Translate) -> dict[str, str]:
             "Choose them here, or with A and B beside the pictures above. The lowest row is what "
             "is left in B minus what is left in A, in points of the layer's parameters."
         ),
+        "evidence": t("What the strategies were told by"),
         "compare_rows": t("Every layer in numbers"),
         "made_by": t(
             "Made by depthprune from analysis files alone: no weight was read. Pruning ratio: "
@@ -98,7 +99,6 @@ def script_words(t: Translate) -> dict[str, object]:
         "alignedBy": t("layers found by"),
         "bytes": t("bytes"),
         "numberTypes": t("number types"),
-        "evidence": t("evidence"),
         "notes": t("notes"),
         "showAs": t("Show {model} as {side}"),
         "strategies": strategy_names(t),

@@ -71,8 +71,7 @@ function factsTable(models) {
     [WORDS.emptiedLayers, (one) => blockList(one.emptied)],
     [WORDS.noAttention, (one) => blockList(one.noAttention)],
     [WORDS.noMlp, (one) => blockList(one.noMlp)],
-    [WORDS.strategy, strategyText],
-    [WORDS.evidence, evidenceText],
+    [WORDS.strategy, (one) => [strategyText(one), one.reason].filter(Boolean).join(": ")],
     [WORDS.alignedBy, (one) => (one.alignedBy ? WORDS.alignments[one.alignedBy] : "")],
     [WORDS.embedding, (one) => number(one.embedding)],
     [WORDS.head, headText],
@@ -83,6 +82,19 @@ function factsTable(models) {
     [WORDS.notes, (one) => (one.notes || []).join(" ")],
   ].map(([name, text]) => [name, ...models.map((one) => text(one) || NOTHING)])
     .filter(([, ...texts]) => texts.some((text) => text !== NOTHING));
+  return sidesTable(rows);
+}
+
+// By the names that the files give them.
+function evidenceTable(models) {
+  const found = models.map((one) => new Map(one.evidence || []));
+  const names = [...new Set(found.flatMap((one) => [...one.keys()]))];
+  return sidesTable(names.map((name) => [name, ...found.map((one) => (one.has(name) ? plain(one.get(name)) : NOTHING))]));
+}
+
+const plain = (value) => Number(value.toPrecision(6)).toLocaleString("en-US", { maximumFractionDigits: 6 });
+
+function sidesTable(rows) {
   return element("table", {},
     element("thead", {}, element("tr", {}, element("td"), ...Object.keys(SIDES).map((side) => element("th", { scope: "col" }, side)))),
     element("tbody", {}, ...rows.map(([name, ...texts]) => element("tr", {}, element("th", { scope: "row" }, name),
@@ -111,6 +123,8 @@ function showPair() {
   byId("pair-note").textContent = pairs.length === 0 ? WORDS.noDifference
     : first.layers.base === second.layers.base ? "" : WORDS.originalsDiffer;
   byId("pair-facts").replaceChildren(factsTable([first, second]));
+  byId("pair-evidence").replaceChildren(evidenceTable([first, second]));
+  byId("pair-evidence").closest("details").hidden = !first.evidence && !second.evidence;
   byId("pair-rows").replaceChildren(rowsTable(pairs));
   byId("pair-rows").closest("details").hidden = pairs.length === 0;
   showSides();

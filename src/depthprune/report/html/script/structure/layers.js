@@ -1,8 +1,8 @@
 // One picture for each model: a column for every layer, attention up from the middle, the MLP down.
-// A picture exists only while it is near the window, so that a thousand of them cost little.
+// A picture exists only while it is near the part that is seen, so that a thousand of them cost little.
 const PICTURES = byId("pictures");
 document.documentElement.style.setProperty("--layers", Math.max(1, COLUMNS));
-const NEAR = "600px";
+const NEAR = "600px 0px";
 
 // What is gone or empty has a sign in it, too: colours alone would not tell everybody.
 function layerColumn(model, layer, largest) {
@@ -125,7 +125,7 @@ const NEARBY = new IntersectionObserver((entries) => {
     else if (!target.contains(document.activeElement)) target.replaceChildren();
   }
   ensureStop(PICTURES);
-}, { rootMargin: `${NEAR} 0px` });
+}, { root: PICTURES, rootMargin: NEAR });
 
 // The numbers of the layers, above all pictures.
 function axisRow() {

@@ -55,8 +55,6 @@ const removedText = (model) => [
   blockList(model.removed), model.missing ? format(WORDS.unsaid, { n: model.missing }) : "",
 ].filter(Boolean).join("; ");
 const strategyText = (model) => (model.strategy ? WORDS.strategies[model.strategy] : NOTHING);
-const evidenceText = (model) => (model.evidence || [])
-  .map(([name, value]) => `${name.replaceAll("_", " ")} ${Number(value.toPrecision(4)).toLocaleString("en-US", { maximumFractionDigits: 6 })}`).join(", ");
 const headText = (model) => (model.tied ? WORDS.tied : number(model.head));
 const layersText = (model) => (model.ofLayers === null || model.ofLayers === model.numLayers
   ? number(model.numLayers) : format(WORDS.ofLayers, { n: model.numLayers, total: model.ofLayers }));

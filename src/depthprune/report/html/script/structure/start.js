@@ -1,6 +1,15 @@
-// On paper everything that is shown is drawn, near the window or not.
+// On paper everything that is shown is drawn, seen or not; afterwards only what is seen again.
+const boxes = () => PICTURES.querySelectorAll(".columns[data-index]");
+
 window.addEventListener("beforeprint", () => {
-  for (const box of PICTURES.querySelectorAll(".columns[data-index]")) drawLayers(box, MODELS[box.dataset.index]);
+  for (const box of boxes()) drawLayers(box, MODELS[box.dataset.index]);
+});
+window.addEventListener("afterprint", () => {
+  for (const box of boxes()) {
+    NEARBY.unobserve(box);
+    box.replaceChildren();
+    NEARBY.observe(box);
+  }
 });
 
 buildLegend();

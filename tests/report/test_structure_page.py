@@ -1,0 +1,282 @@
+"""What the page of many models embeds and says, without a browser."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from depthprune.base.errors import FileError, MissingDependencyError
+from depthprune.report.html.strategy_text import strategy_reason, with_strategies
+from depthprune.report.html.structure_data import column, structure_data
+from depthprune.report.html.structure_overview import overview
+from depthprune.report.html.structure_page import render_structure_page, write_structure_page
+from depthprune.report.language import translator
+from depthprune.structure.labels import label_of
+from depthprune.structure.summary import ModelSummary, Summary
+from tests.report.structure_summaries import (
+    ATTENTION,
+    WHOLE,
+    anatomy,
+    attention_gone,
+    comparison,
+    cut,
+    many,
+    model,
+    ramp,
+    small,
+)
+from tests.report.test_html import Page
+
+EN = translator("en")
+
+
+def data_of(summary: Summary) -> dict[str, Any]:
+    """Return the embedded data, as the browser gets them."""
+    raw = Page(render_structure_page(summary)).raw
+    found: dict[str, Any] = next(json.loads(text) for text in raw if text.startswith("{"))
+    return found
+
+
+def at(values: Any, place: int) -> Any:
+    """Return what the script takes a column to hold for a layer."""
+    return values[place] if isinstance(values, list) else values
+
+
+def one(left: Any = None) -> Summary:
+    return Summary(("results",), (model(comparison("a", left or ramp(4, 0.5))),))
+
+
+def test_every_number_of_every_layer_is_embedded_exactly() -> None:
+    summary = small()
+    data = data_of(summary)
+    compared = 0
+    for given, found in zip(summary.models, data["models"], strict=True):
+        if given.comparison is None:
+            continue
+        layers, original = found["layers"], data["originals"][found["layers"]["base"]]
+        for place, layer in enumerate(given.comparison.layers):
+            for name in ("total", "attention", "mlp"):
+                change = getattr(layer, name)
+                assert at(original[name], place) == change.original
+                assert at(layers[name], place) == change.pruned
+            assert layer.intermediate_size is not None
+            assert at(original["size"], place) == layer.intermediate_size.original
+            assert at(layers["size"], place) == layer.intermediate_size.pruned
+            assert at(layers["label"], place) == label_of(layer)
+            compared += 1
+    assert compared == 8 + 6 + 8 + 8
+
+
+def test_heads_are_those_of_the_layer_that_stayed() -> None:
+    whole, halved = (1.0, 1.0), (0.5, 1.0)
+    layers = data_of(Summary((), (model(comparison("a", [whole, None, halved])),)))["models"][0]
+    assert layers["layers"]["prunedIndex"] == [0, None, 1]
+    assert layers["layers"]["heads"] == [32, None, 16]
+    assert layers["layers"]["kvHeads"] == [8, None, 4]
+
+
+def test_removed_emptied_and_unattributed_layers_are_told_apart() -> None:
+    found = {entry["name"]: entry for entry in data_of(small())["models"]}
+    assert found["baselines/ShortGPT_cut"]["removed"] == [5, 6]
+    assert found["baselines/ShortGPT_old"]["missing"] == 2
+    assert found["baselines/ShortGPT_old"]["removed"] == []
+    assert found["results/HGSP"]["noAttention"] == [2, 7]
+    assert found["results/Taylor"]["emptied"] == [6]
+    assert found["results/Taylor"]["noMlp"] == [7]
+
+
+def test_all_models_get_as_many_columns_as_the_deepest_original_has() -> None:
+    assert data_of(small())["numLayers"] == 8
+    assert data_of(Summary((), ()))["numLayers"] == 0
+
+
+def test_indices_beyond_reason_do_not_make_a_column_each() -> None:
+    given = comparison("a", ramp(2, 0.5))
+    far = replace(given, layers=(given.layers[0], replace(given.layers[1], index=10**9)))
+    assert data_of(Summary((), (ModelSummary("a", Path("a"), comparison=far),)))["numLayers"] == 2
+
+
+def test_models_of_one_original_share_its_layers() -> None:
+    assert len(data_of(many(20))["originals"]) == 1
+
+
+def test_a_model_without_original_has_its_own_numbers_only() -> None:
+    found = next(one for one in data_of(small())["models"] if one["name"] == "baselines/SliceGPT")
+    assert found["layers"]["base"] is None
+    assert found["ratio"] is None
+    assert at(found["layers"]["attention"], 0) == ATTENTION
+
+
+def test_a_column_of_equal_numbers_is_one_number() -> None:
+    assert column([3, 3, 3]) == 3
+    assert column([3, 4]) == [3, 4]
+    assert column([None, None]) is None
+    assert column([]) == []
+
+
+def test_evidence_that_is_no_number_is_left_out() -> None:
+    given = replace(comparison("a", ramp(4, 0.5)), evidence={"good": 1.0, "bad": nan})
+    data = structure_data(Summary((), (ModelSummary("a", Path("a"), comparison=given),)), EN)
+    assert data["models"][0]["evidence"] == [["good", 1.0]]
+
+
+def test_a_thousand_models_make_a_page_of_three_megabytes() -> None:
+    assert len(render_structure_page(many(1000)).encode()) < 3_500_000
+
+
+def test_the_head_says_what_was_read_and_the_range_of_the_losses() -> None:
+    text = Page(render_structure_page(small())).text
+    assert "models: 6 · without analysis: 1 · problems: 1" in text
+    assert "4 models lost 15.60 % to" in text
+    assert "baselines, results" in text
+
+
+def test_min_max_and_mean_are_those_of_the_models() -> None:
+    summary = small()
+    totals = [one.anatomy.total for one in summary.models if one.anatomy]
+    cards = {card.name: card.lines for card in overview(summary, EN).cards}
+    numbers = [number for _, number, _ in cards["Parameters"]]
+    mean = round(sum(totals) / len(totals))
+    assert numbers == [f"{min(totals):,}", f"{mean:,}", f"{max(totals):,}"]
+    assert cards["Parameters"][0][2] == "results/Taylor"
+    assert [line[1] for line in cards["Pruning ratio %"]] == ["15.60", "19.64", "31.77"]
+    assert [line[1] for line in cards["What is gone"]] == ["2", "1", "1", "1"]
+
+
+def test_problems_and_missing_analyses_come_with_place_and_mend() -> None:
+    text = Page(render_structure_page(small())).text
+    assert "analysis/layer_importance_similarity.json: NaN is not JSON: line 3, column 12" in text
+    assert "depthprune structure analyze --model_path r" in text
+
+
+def test_without_script_there_is_a_table_of_all_models() -> None:
+    page = render_structure_page(small())
+    plain = Page(page[page.index("<noscript>") : page.index("</noscript>")]).text
+    for given in small().models:
+        assert given.name in plain
+    assert "2, which ones is not said" in plain
+    assert "5, 6" in plain
+
+
+@pytest.mark.parametrize(
+    ("summary", "lead"),
+    [
+        (Summary(("d",), ()), "No model was found."),
+        (Summary((), (ModelSummary("a", Path("a")),)), "Nothing tells how much"),
+        (one(), "One model lost"),
+        (Summary((), (model(comparison("a", cut(4, [1]))),) * 2), "2 models lost"),
+    ],
+)
+def test_the_lead_fits_what_is_known(summary: Summary, lead: str) -> None:
+    assert overview(summary, EN).lead.startswith(lead)
+    assert lead in Page(render_structure_page(summary)).text
+
+
+def test_a_ratio_is_told_by_the_original_even_without_comparison() -> None:
+    alone = ModelSummary(
+        "a", Path("a"), anatomy=anatomy(comparison("a", cut(8, []))), original=4 * WHOLE * 8
+    )
+    data = data_of(Summary((), (alone,)))["models"][0]
+    assert data["ratio"] == pytest.approx(1 - data["params"] / data["original"])
+
+
+def told(left: Any, **changes: Any) -> str:
+    return strategy_reason(replace(comparison("a", left), **changes), EN)
+
+
+def test_a_strategy_comes_with_the_numbers_that_say_so() -> None:
+    assert told(cut(8, (5, 6))) == "2 of 8 layers removed"
+    assert told([*cut(4, (1,)), (0.0, 0.0)]) == "1 of 5 layers removed, 1 emptied"
+    assert told(attention_gone(4, ())) == "4 of 4 layers smaller, by 20.19 to 20.19 %"
+    sliced = {"hidden_size_original": 4096.0, "hidden_size_pruned": 3276.0}
+    assert told([], strategy="sliced", evidence=sliced) == "hidden size 4,096, now 3,276"
+    zeros = {"lost_by_zeros": 0.5}
+    assert (
+        told([], strategy="unstructured", evidence=zeros)
+        == "50.00 % of the layers' parameters are zeros"
+    )
+    assert told(cut(2, ())) == ""
+
+
+def test_numbers_that_are_not_known_are_not_made_up() -> None:
+    assert told(cut(8, (5,)), evidence={}) == ""
+
+
+def test_a_file_that_names_no_strategy_gets_one() -> None:
+    silent = replace(comparison("a", cut(8, (5,))), strategy="unchanged", evidence={})
+    summary = with_strategies(Summary((), (ModelSummary("a", Path("a"), comparison=silent),)))
+    found = summary.models[0].comparison
+    assert found is not None and found.strategy == "layer removal" and found.evidence
+
+
+def test_a_strategy_that_a_file_names_stays() -> None:
+    named = replace(comparison("a", cut(8, (5,))), strategy="sliced", evidence={})
+    given = Summary((), (ModelSummary("a", Path("a"), comparison=named),))
+    assert with_strategies(given) == given
+
+
+def test_names_cannot_become_markup() -> None:
+    evil, image, drawing = "<script>broken=1</script>", "</script><img src=x>", "<svg onload=x>"
+    given = model(comparison(evil, ramp(4, 0.5)))
+    assert given.anatomy is not None
+    noted = replace(given.anatomy, notes=(image,), towers={image: 3}, dtypes={image: 1})
+    models = (
+        replace(given, anatomy=noted, problems=(image,)),
+        ModelSummary(image, Path("b"), mend=drawing),
+    )
+    page = Page(render_structure_page(Summary((evil,), models)))
+    assert [tag for tag, _ in page.tags].count("script") == 2
+    assert not {"img", "svg"} & {tag for tag, _ in page.tags}
+    assert evil in page.text and image in page.text and drawing in page.text
+    data = next(json.loads(text) for text in page.raw if text.startswith("{"))
+    assert [one["name"] for one in data["models"]] == [f"results/{evil}", image]
+
+
+def test_the_page_refers_to_nothing_outside_itself() -> None:
+    page = Page(render_structure_page(small()))
+    for tag, attributes in page.tags:
+        assert tag not in ("link", "img", "iframe", "object", "base"), tag
+        assert not attributes.keys() & {"src", "style", "onclick", "onload", "srcset"}, tag
+        href = attributes.get("href")
+        assert href is None or href.startswith("#")
+
+
+def test_the_policy_allows_this_style_and_this_script_only() -> None:
+    (policy,) = [
+        attributes["content"]
+        for _, attributes in Page(render_structure_page(small())).tags
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+
+
+def test_in_chinese_the_head_is_chinese() -> None:
+    text = Page(render_structure_page(small(), lang="zh")).text
+    assert "剪枝去掉了什么？" in text
+    assert "4 个模型被剪去 15.60% 至 31.77% 的参数。" in text
+    assert "What" not in text
+
+
+def test_the_same_summary_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a/page.html", "b.html"):
+        write_structure_page(tmp_path / name, small())
+    assert (tmp_path / "a" / "page.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError):
+        write_structure_page(tmp_path / "file" / "page.html", small())
+
+
+def test_without_jinja2_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
+    with pytest.raises(MissingDependencyError, match=r"depthprune\[report\]"):
+        render_structure_page(small())
