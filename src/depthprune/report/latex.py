@@ -157,6 +157,8 @@ def booktabs_table(
     rows: Sequence[Sequence[str]],
     caption: str,
     label: str,
+    *,
+    space: str = "4pt",
 ) -> str:
     """Return a table that floats, or of many rows one that breaks across pages.
 
@@ -164,18 +166,20 @@ def booktabs_table(
         columns: as LaTeX names them, e.g. `lrr`.
         heading, rows: as wide as `columns`, escaped.
         caption, label: of the table, escaped.
+        space: at either side of a column.
     """
     head = f"\\toprule\n{_row(heading)}\\midrule\n"
     body = "".join(map(_row, rows))
     if len(rows) <= LONGEST_TABLE:
         return (
-            "\\begin{table}[htbp]\n\\centering\\footnotesize\\setlength{\\tabcolsep}{4pt}\n"
+            "\\begin{table}[htbp]\n\\centering\\footnotesize"
+            f"\\setlength{{\\tabcolsep}}{{{space}}}\n"
             f"\\caption{{{caption}}}\n\\label{{{label}}}\n"
             f"\\begin{{tabular}}{{{columns}}}\n{head}{body}\\bottomrule\n"
             "\\end{tabular}\n\\end{table}\n"
         )
     return (
-        "{\\footnotesize\\setlength{\\tabcolsep}{4pt}\n"
+        f"{{\\footnotesize\\setlength{{\\tabcolsep}}{{{space}}}\n"
         f"\\begin{{longtable}}{{{columns}}}\n\\caption{{{caption}}}\\label{{{label}}}\\\\\n"
         f"{head}\\endfirsthead\n{head}\\endhead\n\\bottomrule\n\\endfoot\n"
         f"{body}\\end{{longtable}}\n}}\n"

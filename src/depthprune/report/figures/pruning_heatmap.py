@@ -20,6 +20,7 @@ from depthprune.report.figures.style import (
     style,
 )
 from depthprune.report.figures.words import count_of, shown_of
+from depthprune.report.model_table.grid import own_names
 from depthprune.report.names import short_names
 from depthprune.structure.comparison import LayerComparison
 from depthprune.structure.kept import is_located, share_kept
@@ -43,8 +44,14 @@ def pruning_heatmap(table: ModelTable) -> Figure:
     Models whose files say nothing of their layers are left out; where they do not say which layers
     are gone, the row is hatched.
     """
-    compared = [row for row in table.rows if row.comparison is not None and _depth(row)]
-    rows = compared[:MOST_ROWS]
+    names = own_names(table)
+    compared = [
+        (row, name)
+        for row, name in zip(table.rows, names, strict=True)
+        if row.comparison is not None and _depth(row)
+    ]
+    rows = [row for row, _ in compared[:MOST_ROWS]]
+    names = short_names([name for _, name in compared[:MOST_ROWS]], NAME_LETTERS)
     depth = max(map(_depth, rows), default=1)
     width = min(WIDEST, 4.2 + COLUMN * max(depth, 16))
     left_out = len(table.rows) - len(compared)
@@ -62,7 +69,7 @@ def pruning_heatmap(table: ModelTable) -> Figure:
         )
         axes = figure.subplots()
         if rows:
-            _draw(figure, axes, rows, depth, width - 4.2)
+            _draw(figure, axes, rows, names, width - 4.2)
         else:
             say(axes, "no model was compared with its original")
     return figure
@@ -74,7 +81,10 @@ def _depth(row: ModelRow) -> int:
     return max(listed, len(row.comparison.layers) + row.comparison.missing_layers)
 
 
-def _draw(figure: Figure, axes: Axes, rows: Sequence[ModelRow], depth: int, width: float) -> None:
+def _draw(
+    figure: Figure, axes: Axes, rows: Sequence[ModelRow], names: Sequence[str], width: float
+) -> None:
+    depth = max(map(_depth, rows))
     lost = np.full((len(rows), depth), np.nan)
     for place, row in enumerate(rows):
         assert row.comparison is not None
@@ -114,7 +124,6 @@ def _draw(figure: Figure, axes: Axes, rows: Sequence[ModelRow], depth: int, widt
             fontsize=SMALL_SIZE,
         )
     axes.text(depth + 0.3, -0.25, "all", fontsize=SMALL_SIZE, color="#444444")
-    names = short_names([row.name for row in rows], NAME_LETTERS)
     axes.set_yticks(np.arange(len(rows)) + 0.5, names)
     ticks = block_ticks(depth, width)
     axes.set_xticks([layer + 0.5 for layer in ticks], [str(layer) for layer in ticks])

@@ -20,6 +20,7 @@ from depthprune.report.figures.style import (
     say,
     style,
 )
+from depthprune.report.model_table.grid import own_names
 from depthprune.report.names import short_names
 from depthprune.structure.model_columns import BY_KEY, Column
 from depthprune.structure.model_table import ModelTable
@@ -123,7 +124,8 @@ def _write_key(panel: Axes, lines: Sequence[tuple[str, int]]) -> None:
 
 def _left_out(table: ModelTable, keys: Sequence[str]) -> str:
     places = sorted({place for key in keys for place in table.apart.get(key, ())})
-    names = short_names([table.rows[place].name for place in places[:MOST_NAMES]], NAME_LETTERS)
+    own = own_names(table)
+    names = short_names([own[place] for place in places[:MOST_NAMES]], NAME_LETTERS)
     if not names:
         return ""
     more = f" and {len(places) - len(names)} more" if len(places) > len(names) else ""
@@ -142,20 +144,10 @@ def _size_column(table: ModelTable) -> str:
 def _points(table: ModelTable, key: str, unit: str) -> list[_Point]:
     scale = 100 if BY_KEY[key].kind == "accuracy" else 1
     apart = table.apart.get(key, ())
-    rows = [
-        row
-        for place, row in enumerate(table.rows)
-        if key in row.numbers and unit in row.numbers and place not in apart
-    ]
-    last = [row.name.rpartition("/")[2] for row in rows]
     points = [
-        _Point(
-            own if last.count(own) == 1 else row.name,
-            row.numbers[unit].value,
-            scale * row.numbers[key].value,
-            row.is_reference,
-        )
-        for row, own in zip(rows, last, strict=True)
+        _Point(name, row.numbers[unit].value, scale * row.numbers[key].value, row.is_reference)
+        for place, (row, name) in enumerate(zip(table.rows, own_names(table), strict=True))
+        if key in row.numbers and unit in row.numbers and place not in apart
     ]
     sign = -1 if BY_KEY[key].better == "high" else 1
     return [

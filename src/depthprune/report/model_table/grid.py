@@ -27,7 +27,7 @@ class Cell:
         text: as it is shown, without its mark.
         value: what a program reads: a number in the unit of the column, or text; None: not known.
         mark: number of the note that belongs to it.
-        is_best: of its column.
+        is_best: of its column, as far as the digits that are shown tell.
     """
 
     text: str
@@ -86,6 +86,16 @@ def windows(row: ModelRow, *, lang: Lang = "en") -> dict[str, str]:
     }
 
 
+def own_names(table: ModelTable) -> list[str]:
+    """Return the names of the models' own folders; the whole name where two have the same."""
+    own = [row.name.rpartition("/")[2] for row in table.rows]
+    names = [
+        name if own.count(name) == 1 else row.name
+        for name, row in zip(own, table.rows, strict=True)
+    ]
+    return list(map(shown, names))
+
+
 def _heading(column: Column, table: ModelTable, t: Translate) -> str:
     if column.kind == "ppl":
         name, usual = TEXT_NAMES[column.of], table.compared.get(column.key)
@@ -131,8 +141,16 @@ def _cell(
     if place in table.apart.get(column.key, ()):
         reason = _reason(column, found.under, table.compared[column.key], t)
         mark = marks.setdefault(reason, len(marks) + 1)
-    is_best = place in table.best.get(column.key, ())
-    return Cell(_number(column, found.value), found.value, mark, is_best)
+    text = _number(column, found.value)
+    return Cell(text, found.value, mark, _is_best(table, place, column, text))
+
+
+def _is_best(table: ModelTable, place: int, column: Column, text: str) -> bool:
+    """Return whether a number is the best of its column, or looks the same."""
+    best = table.best.get(column.key, ())
+    if not best or table.rows[place].is_reference or place in table.apart[column.key]:
+        return False
+    return text == _number(column, table.rows[best[0]].numbers[column.key].value)
 
 
 def _layers_cell(row: ModelRow, percentage: int, t: Translate) -> Cell:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from depthprune.report.latex import HEADER, booktabs_table, escape
-from depthprune.report.model_table.grid import Cell, Grid, model_grid
+from depthprune.report.model_table.grid import Cell, Grid, model_grid, own_names
 from depthprune.report.names import short_names
 from depthprune.structure.model_columns import BATCHES, GROUPS, THRESHOLDS, Column
 from depthprune.structure.model_table import ModelTable
 
-NAME_LETTERS = 22
+NAME_LETTERS = 20
 
-LIST_WIDTH = "2.1cm"
+LIST_WIDTH = "1.9cm"
 
 ARRAY = "%   \\usepackage{array}\n"
 """Goes on with what the header asks for."""
@@ -59,7 +59,7 @@ def _caption(group: str, grid: Grid) -> str:
 def model_latex(table: ModelTable) -> str:
     """Return the table as LaTeX, the best of each column in bold. In English only."""
     grid = model_grid(table)
-    names = [escape(name) for name in short_names([row.name for row in table.rows], NAME_LETTERS)]
+    names = [escape(name) for name in short_names(own_names(table), NAME_LETTERS)]
     texts = []
     for group, keys in GROUPS.items():
         places = [place for place, column in enumerate(grid.columns) if column.key in keys]
@@ -72,6 +72,7 @@ def model_latex(table: ModelTable) -> str:
                 [[name, *map(_cell, row)] for name, row in zip(names, cells, strict=True)],
                 " ".join([_caption(group, grid), *_notes(grid, cells)]),
                 f"tab:models-{group}",
+                space="3pt",
             )
         )
     return HEADER + ARRAY + "\n".join(texts)

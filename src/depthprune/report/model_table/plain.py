@@ -7,7 +7,7 @@ from io import StringIO
 from typing import Any
 
 from depthprune.report.language import Lang
-from depthprune.report.model_table.grid import UNKNOWN, Cell, all_notes, model_grid, windows
+from depthprune.report.model_table.grid import UNKNOWN, Cell, model_grid, windows
 from depthprune.structure.kept import layers_below, shares_kept
 from depthprune.structure.model_columns import COLUMNS, Column
 from depthprune.structure.model_row import ModelRow
@@ -44,7 +44,9 @@ def model_markdown(table: ModelTable, *, lang: Lang = "en") -> str:
     grid = model_grid(table, lang=lang)
     lines = [_line(list(grid.headings)), "|" + "".join(map(_rule, grid.columns))]
     lines += [_line([_markdown(cell) for cell in cells]) for cells in grid.rows]
-    lines += ["", *(f"- {note.translate(MARKDOWN_SIGNS)}" for note in all_notes(grid))]
+    lines.append("")
+    lines += [f"- [{n}] {one.translate(MARKDOWN_SIGNS)}" for n, one in enumerate(grid.marked, 1)]
+    lines += [f"- {one.translate(MARKDOWN_SIGNS)}" for one in grid.notes]
     return "\n".join(lines) + "\n"
 
 

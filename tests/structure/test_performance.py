@@ -1,0 +1,191 @@
+"""What evaluations say of a model, ours and those of the old scripts of both generations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from depthprune.base.errors import DepthpruneError, FileError, LayoutError
+from depthprune.structure.performance import (
+    GIBIBYTE,
+    QUICK,
+    STANDARD,
+    Conditions,
+    Measured,
+    Performance,
+    choose_perplexity,
+    performance_file,
+    read_performance,
+)
+from tests.evaluate.cards import card, old_card
+from tests.structure.models import HERE, put
+
+REAL = HERE / "evaluations"
+
+
+def read(folder: Path, content: Any) -> Performance:
+    return read_performance(put(folder, content), folder)
+
+
+def windows(found: Performance, text: str = "wikitext2") -> dict[str | None, float]:
+    return {one.under.basis: one.value for one in found.perplexities.get(text, ())}
+
+
+def test_the_later_generation_names_the_window_of_each_perplexity() -> None:
+    path = REAL / "results/base/evaluation/evaluation_results.json"
+    found = read_performance(path, REAL)
+    assert windows(found) == {STANDARD: 8.25709056854248, QUICK: 19.52301597595215}
+    assert windows(found, "ptb") == {STANDARD: 13.087120056152344, QUICK: 33.35970687866211}
+
+
+def test_the_earlier_generation_states_no_window() -> None:
+    path = REAL / "results/HGSP_2000/evaluation/evaluation_results.json"
+    assert windows(read_performance(path, REAL)) == {None: 39.87115478515625}
+
+
+def test_a_ppl_that_equals_one_with_a_window_has_that_window(tmp_path: Path) -> None:
+    old = old_card()
+    old["metrics"]["ppl"] = old["metrics"]["ppl_quick_128"]
+    assert windows(read(tmp_path, old)) == {STANDARD: 39.87, QUICK: 80.5}
+    old["metrics"]["ppl"] = {"wikitext2": 50.0}
+    assert windows(read(tmp_path, old)) == {STANDARD: 39.87, QUICK: 80.5, None: 50.0}
+
+
+def test_ours_names_window_and_text(tmp_path: Path) -> None:
+    first, quick = read(tmp_path, card(window=1024)).perplexities["wikitext2"]
+    assert first == Measured(10.0, Conditions("1024/512", "abc"))
+    assert quick.under.basis == "128/512"
+    content = card()
+    content["ppl"]["wikitext2"]["quick"]["stride"] = 128
+    assert read(tmp_path, content).perplexities["wikitext2"][1].under.basis == QUICK
+    content["ppl"]["wikitext2"]["quick"]["stride"] = None
+    assert read(tmp_path, content).perplexities["wikitext2"][1].under.basis is None
+
+
+def test_size_and_memory_are_those_of_the_old_file() -> None:
+    path = REAL / "baselines/SliceGPT_2000/evaluation/evaluation_results.json"
+    metrics = json.loads(path.read_text())["metrics"]
+    found = read_performance(path, REAL)
+    assert found.parameters == metrics["model_info"]["total_params"] == 7219960768
+    assert found.size_bytes == metrics["model_info"]["model_size_gb"] * GIBIBYTE
+    assert found.peak_bytes is not None
+    assert found.peak_bytes.value == metrics["efficiency"]["memory"]["inference_peak_mb"] * 2**20
+
+
+def test_ours_has_size_speed_and_the_peak_of_the_fewest_rows(tmp_path: Path) -> None:
+    content = card(removed=[4], weights=900, skipped=100, peak=5000)
+    content["memory"]["batch_size_16"] = content["memory"]["batch_size_1"] | {"peak_bytes": 9000}
+    content["speed"]["batch_size_16"] = content["speed"]["batch_size_1"]
+    found = read(tmp_path, content)
+    assert found.size_bytes == 900
+    assert found.removed == (4,)
+    assert found.peak_bytes == Measured(4900, Conditions(details="allocated on GPUs"))
+    assert set(found.tokens_per_second) == set(found.ms_per_token) == {1, 16}
+    assert found.accuracies["piqa"] == Measured(0.75, Conditions(details="acc of 100"))
+
+
+@pytest.mark.parametrize("value", [None, "many", [], {"wikitext2": "many"}, 3, {"wikitext2": True}])
+def test_what_is_no_number_is_not_known(tmp_path: Path, value: Any) -> None:
+    old = old_card()
+    names = ("model_info", "ppl", "ppl_quick_128", "ppl_standard_2048_512", "zeroshot")
+    old["metrics"] = dict.fromkeys((*names, "efficiency"), value)
+    found = read(tmp_path, old)
+    assert found == Performance(found.path, None, None, {}, {}, {}, {}, None)
+    ours = card() | dict.fromkeys(("ppl", "zeroshot", "memory", "model_info", "speed"), value)
+    assert read(tmp_path, ours) == found
+
+
+def test_a_nan_costs_only_itself_and_is_named(tmp_path: Path) -> None:
+    old = old_card()
+    old["metrics"]["ppl_standard_2048_512"] = {"wikitext2": float("nan"), "ptb": float("inf")}
+    old["metrics"]["ppl"] = {}
+    found = read(tmp_path, old)
+    assert windows(found) == {QUICK: 80.5}
+    assert found.problems == (
+        f"{found.path}, metrics.ppl_standard_2048_512.wikitext2: nan is no measurement",
+        f"{found.path}, metrics.ppl_standard_2048_512.ptb: inf is no measurement",
+    )
+
+
+def test_a_batch_size_that_is_no_number_is_left_out(tmp_path: Path) -> None:
+    content = card()
+    one = content["speed"]["batch_size_1"]
+    content["speed"] = {"batch_size_many": one, "batch_size_": one, "batch_size_" + "9" * 5000: one}
+    assert read(tmp_path, content).tokens_per_second == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "told"),
+    [
+        ("{}", LayoutError, "no evaluation"),
+        ("[]", LayoutError, "no evaluation"),
+        ('{"metrics": {', FileError, "line 1, column"),
+        ("[" * 100_000, FileError, "nested too deeply"),
+        ("\x00\x01", FileError, "not valid JSON"),
+    ],
+)
+def test_a_file_that_is_no_evaluation(
+    tmp_path: Path, text: str, error: type[DepthpruneError], told: str
+) -> None:
+    path = tmp_path / "evaluation_results.json"
+    path.write_text(text)
+    with pytest.raises(error, match=told):
+        read_performance(path, tmp_path)
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    outside = put(tmp_path / "elsewhere", old_card())
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "evaluation_results.json").symlink_to(outside)
+    with pytest.raises(DepthpruneError):
+        read_performance(model / "evaluation_results.json", model)
+
+
+def test_the_file_lies_in_evaluation_or_in_the_folder_itself(tmp_path: Path) -> None:
+    assert performance_file(tmp_path) is None
+    own = put(tmp_path, {}, "evaluation_results.json")
+    assert performance_file(tmp_path) == own
+    assert performance_file(tmp_path) != put(tmp_path, {})
+    assert performance_file(tmp_path) == tmp_path / "evaluation/evaluation_results.json"
+
+
+STATED = Measured(10.0, Conditions(STANDARD))
+SHORT = Measured(20.0, Conditions(QUICK))
+UNSTATED = Measured(30.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "window", "chosen"),
+    [
+        ((STATED, SHORT, UNSTATED), STANDARD, STATED),
+        ((STATED, SHORT, UNSTATED), QUICK, SHORT),
+        ((UNSTATED, SHORT), STANDARD, SHORT),
+        ((UNSTATED,), STANDARD, UNSTATED),
+        ((), STANDARD, None),
+    ],
+)
+def test_the_wanted_window_comes_first_then_any_that_is_stated(
+    found: tuple[Measured, ...], window: str, chosen: Measured | None
+) -> None:
+    assert choose_perplexity(found, window) == chosen
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "compare"),
+    [
+        (Conditions(), Conditions(), True),
+        (Conditions(STANDARD), Conditions(STANDARD), True),
+        (Conditions(STANDARD), Conditions(QUICK), False),
+        (Conditions(STANDARD), Conditions(None), False),
+        (Conditions(STANDARD, "abc"), Conditions(STANDARD), True),
+        (Conditions(STANDARD, "abc"), Conditions(STANDARD, "def"), False),
+    ],
+)
+def test_a_window_is_never_taken_on_trust_all_else_is(
+    one: Conditions, other: Conditions, compare: bool
+) -> None:
+    assert one.compare_with(other) == other.compare_with(one) == compare
