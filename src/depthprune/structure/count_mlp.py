@@ -13,7 +13,7 @@ from dataclasses import replace
 from depthprune.structure.anatomy import Mlp
 from depthprune.structure.count_pieces import HIDDEN_SIZES, Piece, Surroundings, matrix_sizes
 from depthprune.structure.count_stacks import number_in
-from depthprune.structure.names import NUMBERED_ROLES, Role, is_mlp
+from depthprune.structure.names import NUMBERED_ROLES, Role, is_mlp, is_number
 
 
 def count_mlp(pieces: Sequence[Piece], layer: str, around: Surroundings) -> Mlp:
@@ -52,7 +52,7 @@ def _with_roles(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def _number(piece: Piece) -> int | None:
-    return next((int(part) for part in reversed(piece.path) if part.isdecimal()), None)
+    return next((int(part) for part in reversed(piece.path) if is_number(part)), None)
 
 
 def _expert(piece: Piece) -> int | None:
@@ -60,7 +60,7 @@ def _expert(piece: Piece) -> int | None:
     for place, part in enumerate(piece.path[:-1]):
         if part.endswith("experts") and "shared" not in part:
             after = piece.path[place + 1]
-            return int(after) if after.isdecimal() else -1
+            return int(after) if is_number(after) else -1
     return -1 if len(piece.shape) == 3 else None
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from depthprune.structure.count_stacks import Path, number_in
 from depthprune.structure.count_stored import Stored
-from depthprune.structure.names import Part, Role, part_and_role
+from depthprune.structure.names import Part, Role, part_and_role, without_numbers
 
 Shape = tuple[int, ...]
 
@@ -35,19 +37,33 @@ class Surroundings:
 
     def type_of(self, layer: str, fits: Callable[[str], bool]) -> str | None:
         """Return the class name of the module right below a layer whose name fits."""
-        return self.types.get(_child(self.types, layer, fits))
+        return next((self.types[path] for path in self._below(layer, fits, self._typed)), None)
 
     def attributes_of(self, layer: str, fits: Callable[[str], bool]) -> Mapping[str, int]:
         """Return what the module right below a layer whose name fits says of itself."""
-        return self.attributes.get(_child(self.attributes, layer, fits), {})
+        found = self._below(layer, fits, self._described)
+        return next((self.attributes[path] for path in found), {})
+
+    @cached_property
+    def _typed(self) -> Mapping[str, list[str]]:
+        return _by_parent(self.types)
+
+    @cached_property
+    def _described(self) -> Mapping[str, list[str]]:
+        return _by_parent(self.attributes)
+
+    @staticmethod
+    def _below(
+        layer: str, fits: Callable[[str], bool], modules: Mapping[str, list[str]]
+    ) -> Iterable[str]:
+        return (path for path in modules.get(layer, ()) if fits(path.rpartition(".")[2]))
 
 
-def _child(paths: Iterable[str], layer: str, fits: Callable[[str], bool]) -> str:
-    start = f"{layer}."
+def _by_parent(paths: Iterable[str]) -> Mapping[str, list[str]]:
+    children: dict[str, list[str]] = defaultdict(list)
     for path in paths:
-        if path.startswith(start) and "." not in (name := path[len(start) :]) and fits(name):
-            return path
-    return ""
+        children[path.rpartition(".")[0]].append(path)
+    return children
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +88,7 @@ class Piece:
 
 def piece_of(path: Path, stored: Stored, config: Mapping[str, Any]) -> Piece:
     """Return what a tensor of a layer is, by its name below the layer."""
-    plain = tuple(each for each in path if not each.isdecimal()) or path
+    plain = without_numbers(path) or path
     part, role, leaf = part_and_role(plain)
     shape = stored.shape
     hidden = number_in(config, HIDDEN_SIZES)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from depthprune.structure.count_stored import Stored
-from depthprune.structure.names import TEXT_MODULES, place_of, tower_of
+from depthprune.structure.names import TEXT_MODULES, is_number, place_of, tower_of
 
 Path = tuple[str, ...]
 
@@ -69,7 +69,7 @@ def number_in(config: Mapping[str, Any], names: Iterable[str]) -> int | None:
 def list_of(path: Path) -> tuple[Path, int] | None:
     """Return the outermost numbered list that a tensor lies in, and its number there."""
     for place, component in enumerate(path):
-        if place and component.isdecimal() and place + 1 < len(path):
+        if place and is_number(component) and place + 1 < len(path):
             return path[:place], int(component)
     return None
 

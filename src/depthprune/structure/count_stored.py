@@ -33,6 +33,7 @@ class Stored:
         parameters: how many numbers it has unpacked; 0 for buffers, scales and the like.
         bytes: that it takes in the file.
         storage: what identifies its bytes.
+        source: its name in the file.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Stored:
     parameters: int
     bytes: int
     storage: str
+    source: str
 
 
 def stored_parameters(
@@ -65,9 +67,8 @@ def stored_parameters(
             unclear.append(name)
             shape = tensor.shape
         length = num_bytes(tensor.dtype, tensor.shape)
-        found.append(
-            Stored(logical or name, shape, prod(shape) if logical else 0, length, tensor.storage)
-        )
+        parameters = prod(shape) if logical else 0
+        found.append(Stored(logical or name, shape, parameters, length, tensor.storage, name))
     notes = []
     if settings:
         method = settings.get("quant_method") or settings.get("quant_type") or "an unnamed method"

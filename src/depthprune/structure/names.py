@@ -161,6 +161,19 @@ _BESIDES = frozenset({"experts", "indexer", "compressor"})
 _WRAPPERS = frozenset({"linear", "base_layer", "layer", "original_module", "weight", "bias"})
 
 
+def is_number(component: str) -> bool:
+    """Return whether a component of a name is a place in a list; longer numbers are names."""
+    return len(component) <= _MOST_DIGITS and component.isascii() and component.isdecimal()
+
+
+_MOST_DIGITS = 6
+
+
+def without_numbers(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the components of a name that are no places in lists."""
+    return tuple(component for component in path if not is_number(component))
+
+
 @cache
 def part_and_role(path: tuple[str, ...]) -> tuple[Part, Role, str]:
     """Return what a tensor of a block is, from its name below the block, numbers left out.
