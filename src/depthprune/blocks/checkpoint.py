@@ -11,6 +11,9 @@ from depthprune.base.files import read_json
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SINGLE_FILES = ("model.safetensors", "pytorch_model.bin")
 
+LARGEST_INDEX = 64 * 1024**2
+"""Bytes of an index of weight files; for 200,000 tensors it takes some 20 million."""
+
 
 def checkpoint_folder(
     source: str | Path, *, revision: str | None = None, download: bool = False
@@ -83,14 +86,19 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
 def _file_names(index: Path) -> list[str]:
     try:
+        if index.stat().st_size > LARGEST_INDEX:
+            raise ValueError("it is larger than any")
         content: Any = read_json(index)
-        return sorted({str(name) for name in content["weight_map"].values()})
-    except (FileError, KeyError, TypeError, AttributeError) as error:
+        names = set(content["weight_map"].values())
+        if not names or not all(isinstance(name, str) for name in names):
+            raise TypeError("it names no files")
+    except (FileError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             "the index of the weight files is broken",
             where=str(index),
             mend="download the checkpoint again",
         ) from error
+    return sorted(names)
 
 
 def _indexed_file(folder: Path, index: str, name: str) -> Path:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
-from depthprune.base.errors import FileError, ModelError
-from depthprune.structure.weights import (
-    SUBFOLDER,
-    SUFFIXES,
-    check_link,
-    file_names,
-    is_standard,
-    models_among,
-)
+from depthprune.base.errors import FileError
+from depthprune.structure.glance import Look, glance
+from depthprune.structure.links import leads_out
+from depthprune.structure.weights import SUBFOLDER, file_names, is_standard, models_among
 
 FoundKind = Literal["huggingface", "bin", "pruned_model", "slicegpt", "unreadable"]
 """A folder in Hugging Face format; one with a weight file of any other name; one with the model in
@@ -30,10 +24,6 @@ RESULTS = ("analysis", "evaluation", "logs")
 
 PARTS = (SUBFOLDER, "checkpoint-*", "original", "onnx", "openvino", "coreml", "*_Pooling")
 """Folders in a model's folder that hold it once more."""
-
-# Names and code come first in every format; tensors of models have numbered layers in their names.
-_PEEK = 1024**2
-_LAYERS = re.compile(rb"\.\d+\.|_modules")
 
 
 @dataclass(frozen=True)
@@ -60,8 +50,8 @@ def recognise(path: Path) -> FoundModel | None:
     Folders below are not searched, except `pruned_model`.
     """
     if path.is_file():
-        kind = _kind_of_file(path)
-        return FoundModel(path.stem, path.parent, path, kind) if kind else None
+        look = glance(path)
+        return FoundModel(path.stem, path.parent, path, _KINDS[look]) if look else None
     found = _models_of(path, path.resolve().name)[0] if path.exists() else []
     return found[0] if len(found) == 1 else None
 
@@ -137,25 +127,32 @@ def models_in(folder: Path, name: str, files: Sequence[str]) -> list[FoundModel]
     """Return the models whose weights lie in a folder itself."""
     groups = models_among(files)
     chosen = [group for group in groups if Path(group[0]).stem == SUBFOLDER]
+    looks = {group[0]: look for group in chosen or groups if (look := glance(folder / group[0]))}
     if chosen or is_standard(files):
-        sliced = any(_kind_of_file(folder / group[0]) == "slicegpt" for group in chosen or groups)
+        sliced = "slicegpt" in looks.values()
         kind: FoundKind = "slicegpt" if sliced else "bin" if chosen else "huggingface"
         return [FoundModel(name, folder, folder, kind)]
-    firsts = [folder / group[0] for group in groups]
-    kinds = {file: looks for file in firsts if (looks := _kind_of_file(file))}
-    if len(kinds) == 1:
-        ((file, looks),) = kinds.items()
-        return [FoundModel(name, folder, folder if len(firsts) == 1 else file, looks)]
-    return [
-        FoundModel(f"{name}/{file.stem}", folder / file.stem, file, looks)
-        for file, looks in kinds.items()
-        if looks != "unreadable"
-    ]
+    if len(looks) == 1:
+        (look,) = looks.values()
+        return [FoundModel(name, folder, folder, _KINDS[look])]
+    models = []
+    for file, look in looks.items():
+        if look != "unreadable":
+            stem = Path(file).stem
+            models.append(FoundModel(f"{name}/{stem}", folder / stem, folder / file, _KINDS[look]))
+    return models
+
+
+_KINDS: dict[Look, FoundKind] = {
+    "layers": "bin",
+    "slicegpt": "slicegpt",
+    "unreadable": "unreadable",
+}
 
 
 def _in_subfolder(folder: Path, name: str) -> list[FoundModel]:
     inner = folder / SUBFOLDER
-    if _leads_out(inner):
+    if leads_out(inner):
         return [FoundModel(name, folder, folder, "unreadable")]
     try:
         models = models_in(inner, name, file_names(inner))
@@ -166,29 +163,3 @@ def _in_subfolder(folder: Path, name: str) -> list[FoundModel]:
     kind = models[0].kind
     kind = kind if kind in ("slicegpt", "unreadable") else "pruned_model"
     return [FoundModel(name, folder, folder, kind)]
-
-
-def _kind_of_file(path: Path) -> FoundKind | None:
-    """Return what a weight file looks like; None when it has no layers, or is no such file."""
-    if path.suffix not in SUFFIXES:
-        return None
-    if _leads_out(path):
-        return "unreadable"
-    try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            start = file.read(_PEEK)
-    except OSError:
-        return "unreadable"
-    if b"shortcut_Q" in start:
-        return "slicegpt"
-    return "bin" if _LAYERS.search(start) else None
-
-
-def _leads_out(path: Path) -> bool:
-    try:
-        check_link(path, path.parent)
-    except ModelError:
-        return True
-    return False

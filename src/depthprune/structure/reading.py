@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import DepthpruneError, ModelError
-from depthprune.blocks.checkpoint import is_path
+from depthprune.blocks.checkpoint import LARGEST_INDEX, is_path
 from depthprune.blocks.cut.pickled_tensor import PickledTensor
 from depthprune.blocks.cut.safetensors_files import FileTensor, read_header
 from depthprune.structure.checkpoint import Checkpoint, Kind, Tensor
@@ -110,12 +110,15 @@ def _slicing(weights: Weights) -> dict[str, Any] | None:
     named = [weights.path.with_suffix(".json")] if weights.path.is_file() else []
     for path in (*named, *sorted(weights.folder.glob("*.json"))):
         try:
-            value = read_json_object(path, weights.folder)
+            value = read_json_object(path, weights.folder, most=_LARGEST_SLICING)
         except DepthpruneError:  # most are of the tokenizer; none is needed
             continue
         if "embedding_dimensions" in value or "attention_input_dimensions" in value:
             return value
     return None
+
+
+_LARGEST_SLICING = 1024**2
 
 
 def _unreadable(names: Sequence[str]) -> list[str]:
@@ -130,7 +133,7 @@ def _check_index(weights: Weights, tensors: dict[str, FileTensor | PickledTensor
     index = weights.folder / INDEXES[weights.files[0].suffix != ".safetensors"]
     if not weights.standard or len(weights.files) == 1 or not index.is_file():
         return
-    files = read_json_object(index, weights.folder)["weight_map"]
+    files = read_json_object(index, weights.folder, most=LARGEST_INDEX)["weight_map"]
     missing = [name for name in files if name not in tensors]
     if missing:
         raise ModelError(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from depthprune.base.errors import FileError, ModelError
 from depthprune.blocks.checkpoint import weight_files
-
-SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
+from depthprune.structure.glance import SUFFIXES, glance
+from depthprune.structure.links import check_link
 
 SUBFOLDER = "pruned_model"
 """A model's folder may hold the model in a folder of this name, beside `analysis` and the like."""
@@ -60,10 +60,12 @@ def find_weights(path: Path) -> Weights:
         notes = (f"{path.name} is one part of {int(part['count'])}",) if part else ()
         return Weights(path, path.parent, (path,), standard=False, notes=notes)
     names = file_names(path)
-    found = _of_folder(path, names)
+    found = _chosen(path, names) or _glanced(path, names)
     if found is None and (path / SUBFOLDER).is_dir():
         check_link(path / SUBFOLDER, path)
-        found = _of_folder(path / SUBFOLDER, file_names(path / SUBFOLDER))
+        inner, inner_names = path / SUBFOLDER, file_names(path / SUBFOLDER)
+        found = _chosen(inner, inner_names) or _any(inner, models_among(inner_names))
+    found = found or _any(path, models_among(names))
     if found is None:
         raise _no_weights(path, names)
     for file in found.files:
@@ -101,52 +103,42 @@ def is_standard(names: Sequence[str]) -> bool:
     return any(name in names for name in _STANDARD)
 
 
-def check_link(path: Path, folder: Path) -> None:
-    """Refuse a file or folder that is a link out of a model's folder.
-
-    The hub's cache keeps the files of all revisions of a model in one folder, and links them.
-
-    Raises:
-        ModelError: it leads out, or in a circle.
-    """
-    try:
-        target, home = path.resolve(), folder.resolve()
-    except (OSError, RuntimeError) as error:
-        raise ModelError("the link leads nowhere", where=str(path)) from error
-    caches = [
-        place.parent
-        for place in home.parents
-        if place.name == "snapshots" and place.parent.name.startswith("models--")
-    ]
-    if not any(target.is_relative_to(place) for place in (home, *caches)):
-        raise ModelError(
-            "the link leads out of the model's folder, and is not followed",
-            where=f"{path} -> {target}",
-            mend="name the file or folder itself that it leads to",
-        )
-
-
-def _of_folder(folder: Path, names: Sequence[str]) -> Weights | None:
+def _chosen(folder: Path, names: Sequence[str]) -> Weights | None:
+    """Return the weights that have a name which tells that they are meant."""
     groups = models_among(names)
     chosen = [group for group in groups if Path(group[0]).stem == SUBFOLDER]
-    if not chosen and is_standard(names):
-        for name in INDEXES:
-            check_link(folder / name, folder)
-        files = weight_files(folder)
-        notes = _left_out(groups, [file.name for file in files])
-        return Weights(folder, folder, files, standard=True, notes=notes)
+    if chosen:
+        return _any(folder, chosen, groups)
+    if not is_standard(names):
+        return None
+    for name in INDEXES:
+        check_link(folder / name, folder)
+    files = weight_files(folder)
+    notes = _left_out(groups, [file.name for file in files])
+    return Weights(folder, folder, files, standard=True, notes=notes)
+
+
+def _glanced(folder: Path, names: Sequence[str]) -> Weights | None:
+    """Return the weights that look as a model's do, among gradients and the like."""
+    groups = models_among(names)
+    return _any(folder, [group for group in groups if glance(folder / group[0])], groups)
+
+
+def _any(
+    folder: Path, groups: Sequence[list[str]], beside: Sequence[list[str]] = ()
+) -> Weights | None:
     if not groups:
         return None
-    if len(chosen or groups) > 1:
+    if len(groups) > 1:
         raise ModelError(
             "there are several models in the folder: "
-            + ", ".join(group[0] for group in (chosen or groups)[:5]),
+            + ", ".join(group[0] for group in groups[:5]),
             where=str(folder),
             mend="name the file of one",
         )
-    (group,) = chosen or groups
+    (group,) = groups
     found = _of_group(folder, group)
-    return replace(found, notes=(*found.notes, *_left_out(groups, group)))
+    return replace(found, notes=(*found.notes, *_left_out(beside, group)))
 
 
 def _of_group(folder: Path, group: Sequence[str]) -> Weights:
