@@ -17,15 +17,15 @@ class KnownAnswers:
     """
 
     def __init__(self) -> None:
-        self._counts: dict[int, dict[Tokens, int]] = {}
+        self._counts: dict[str, dict[Tokens, int]] = {}
 
-    def add(self, sample: int, answer: Sequence[int]) -> None:
+    def add(self, sample: str, answer: Sequence[int]) -> None:
         """Note an answer to a sample."""
         counts = self._counts.setdefault(sample, {})
         tokens = tuple(answer)
         counts[tokens] = counts.get(tokens, 0) + 1
 
-    def draft(self, sample: int, begun: Sequence[int] = ()) -> Tokens:
+    def draft(self, sample: str, begun: Sequence[int] = ()) -> Tokens:
         """Return what to read after `begun`: the most frequent answer that begins so.
 
         Its last token is left out, because nothing needs to be foretold from it.

@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.removal import Removal
 from depthprune.blocks import inadmissible_reason, skip
 from depthprune.blocks.plan import ABSENT, Change, plan_removal
 from depthprune.evaluate.generate import end_tokens, greedily
+from depthprune.evaluate.inputs import Side
 from depthprune.evaluate.shared.decode import advance, join_rows, take_rows
 from depthprune.evaluate.shared.embedding import Embedding
 from depthprune.evaluate.shared.prefill import prefill
 from depthprune.evaluate.shared.stem import Stem, make_stem
 from depthprune.evaluate.shared.unshareable import Unshareable
 from depthprune.evaluate.shared.walk import plan_walk
-from depthprune.evaluate.shared.wiring import Wiring, find_wiring
+from depthprune.evaluate.shared.wiring import Run, Wiring, cache_name_of, find_wiring
 from depthprune.evaluate.shared.work import Work
 
 if TYPE_CHECKING:
@@ -32,34 +33,40 @@ TOLERANCE = {"float32": 1e-4, "float64": 1e-6, "float16": 2e-2, "bfloat16": 1e-1
 """How far logits may be apart, as a share of the largest: sums of floats in another order."""
 
 
+Way = Literal["continue", "read"]
+"""Prompts that are continued go through `generate`; texts that are read, through the model."""
+
+
 @dataclass(frozen=True)
 class SharedModel:
-    """How to run the blocks of a model for prompts that are continued.
+    """How to run the blocks of a model.
 
     Attributes:
         wiring: of its blocks.
-        embed: for tokens of answers.
+        run: the model over inputs, in one of the ways.
+        embed: for tokens of answers; None where texts are read.
         tokenizer: the model's.
         ends: tokens that end an answer.
         filler: a token that stands for a word.
     """
 
     wiring: Wiring
-    embed: Embedding
+    run: Run
+    embed: Embedding | None
     tokenizer: Any
     ends: tuple[int, ...]
     filler: int
 
     def stem(self, inputs: Mapping[str, Any], ahead: int) -> Stem:
-        """Return the stem of a left-padded batch; `ahead` positions may follow its prompts."""
+        """Return the stem of a batch; `ahead` positions may follow its prompts.
 
-        def run(longer: Mapping[str, Any]) -> None:
-            _generate(self.wiring.model, self.tokenizer, longer)
+        Rows are padded on the left where they are continued, on the right where they are read.
+        """
+        side: Side = "right" if self.embed is None else "left"
+        return make_stem(self.wiring, self.run, inputs, ahead, self.filler, side)
 
-        return make_stem(self.wiring, run, inputs, ahead, self.filler)
 
-
-def share(model: Any, tokenizer: Any, stack: Stack, work: Work) -> SharedModel:
+def share(model: Any, tokenizer: Any, stack: Stack, work: Work, way: str) -> SharedModel:
     """Find out how to run the blocks of a model apart from it, and try it.
 
     Raises:
@@ -74,18 +81,46 @@ def share(model: Any, tokenizer: Any, stack: Stack, work: Work) -> SharedModel:
     if stack.origin is None:
         raise Unshareable("it has no configuration")
     blocks = list(model.get_submodule(stack.path).children())
-
-    def run(inputs: Mapping[str, Any]) -> None:
-        _generate(model, tokenizer, inputs)
-
-    wiring = find_wiring(model, blocks, run, work)
     ends = end_tokens(model, tokenizer)
     filler = ends[0] if ends else 0
+
+    def generate(inputs: Mapping[str, Any]) -> None:
+        with greedily(model, tokenizer, (), 1) as config:
+            model.generate(**inputs, generation_config=config)
+
+    wiring = find_wiring(model, blocks, generate, work)
+    if way == "read":
+        return _share_reading(model, tokenizer, stack, wiring, filler)
     ids, mask = _trial_tokens(model)
-    hidden = wiring.observe(lambda: run({"input_ids": ids, "attention_mask": mask}))[0]
+    hidden = wiring.observe(lambda: generate({"input_ids": ids, "attention_mask": mask}))[0]
     embed = Embedding(wiring, hidden, ids, mask)
-    shared = SharedModel(wiring, embed, tokenizer, ends, filler)
-    _try(shared, model, stack, ids, mask)
+    shared = SharedModel(wiring, generate, embed, tokenizer, ends, filler)
+    _try(shared, embed, model, stack, ids, mask)
+    return shared
+
+
+def _share_reading(
+    model: Any, tokenizer: Any, stack: Stack, generating: Wiring, filler: int
+) -> SharedModel:
+    """Find out how the model calls its blocks where texts are read, and try it."""
+
+    def read(inputs: Mapping[str, Any]) -> None:
+        model(**inputs, use_cache=False)
+
+    wiring = find_wiring(model, generating.blocks, read, generating.work, cache_name_of(generating))
+    shared = SharedModel(wiring, read, None, tokenizer, (), filler)
+    ids, mask = _trial_tokens(model)
+    mask = mask.flip(1)
+    removals = [(), *_trial_removals(model, stack)]
+    stem = shared.stem({"input_ids": ids, "attention_mask": mask}, 0)
+    words = mask[:, 1:].bool()
+    for first in (0, 1):
+        found = prefill(wiring, plan_walk(removals, stack.num_blocks), stem, stem.hidden, first)
+        for removal, hidden in zip(removals, found.hidden, strict=True):
+            with skip(model, removal, stack):
+                expected = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+            ours = wiring.logits(hidden, filler)[:, 1 - first :]
+            _compare(ours[words], expected[:, 1:][words])
     return shared
 
 
@@ -130,7 +165,12 @@ def _trial_tokens(model: Any) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _try(
-    shared: SharedModel, model: Any, stack: Stack, ids: torch.Tensor, mask: torch.Tensor
+    shared: SharedModel,
+    embed: Embedding,
+    model: Any,
+    stack: Stack,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
 ) -> None:
     """Compare with the model itself: whole and without a block, at once and token by token.
 
@@ -145,14 +185,14 @@ def _try(
     stem = shared.stem({"input_ids": ids[:, :PROMPT], "attention_mask": mask[:, :PROMPT]}, AHEAD)
     answers = ids[:, PROMPT:]
     positions = mask[:, :PROMPT].sum(1, keepdim=True) + torch.arange(AHEAD, device=ids.device)
-    whole = torch.cat([stem.hidden, shared.embed(answers, positions)], dim=1)
+    whole = torch.cat([stem.hidden, embed(answers, positions)], dim=1)
     at_once = prefill(wiring, walk, stem, whole, PROMPT - 1)
     prompts = prefill(wiring, walk, stem, stem.hidden, PROMPT - 1)
     owners = [(removal, row) for removal in range(len(removals)) for row in range(len(ids))]
     rows = join_rows([take_rows(wiring, walk, stem, prompts, owners)], wiring.slots, AHEAD)
     read = answers.tolist() * len(removals)
-    advance(wiring, rows, shared.embed, [row[:1] for row in read], [0] * len(read))
-    stepwise = advance(wiring, rows, shared.embed, [row[1:] for row in read], [1] * len(read))
+    advance(wiring, rows, embed, [row[:1] for row in read], [0] * len(read))
+    stepwise = advance(wiring, rows, embed, [row[1:] for row in read], [1] * len(read))
     for place, removal in enumerate(removals):
         with skip(model, removal, stack):
             after_prompt = _logits(model, shared.tokenizer, ids[:, :PROMPT], mask[:, :PROMPT])
@@ -190,8 +230,3 @@ def _logits(model: Any, tokenizer: Any, ids: torch.Tensor, mask: torch.Tensor) -
             input_ids=ids, attention_mask=mask, generation_config=config
         ).logits[0]
     return found
-
-
-def _generate(model: Any, tokenizer: Any, inputs: Mapping[str, Any]) -> None:
-    with greedily(model, tokenizer, (), 1) as config:
-        model.generate(**inputs, generation_config=config)

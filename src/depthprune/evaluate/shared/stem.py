@@ -8,9 +8,10 @@ what the answer says.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from depthprune.evaluate.inputs import Side
 from depthprune.evaluate.shared.arguments import Dims
 from depthprune.evaluate.shared.wiring import Wiring
 
@@ -27,21 +28,40 @@ class Stem:
         tensors: what goes into the slots of `Wiring`, for P + A positions; a mask may be None.
         lengths: how many tokens each prompt has, padding left out.
         ahead: A, the positions that may follow a prompt.
+        side: where padding stands.
     """
 
     hidden: torch.Tensor
     tensors: tuple[torch.Tensor | None, ...]
     lengths: tuple[int, ...]
     ahead: int
+    side: Side
 
     @property
     def prompt(self) -> int:
         """P, the length of the prompts with their padding."""
         return self.hidden.shape[1]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.hidden.device
+
     def num_bytes(self) -> int:
         """How much memory the tensors take."""
-        return sum(tensor.nbytes for tensor in (self.hidden, *self.tensors) if tensor is not None)
+        return sum(tensor.nbytes for tensor in self.named().values())
+
+    def named(self) -> dict[str, torch.Tensor]:
+        """Return all tensors by names of their own."""
+        return {"hidden": self.hidden} | {
+            str(slot): tensor for slot, tensor in enumerate(self.tensors) if tensor is not None
+        }
+
+    def with_tensors(self, named: Mapping[str, torch.Tensor]) -> Stem:
+        """Return this stem with the data of `named`, or with none where that is missing."""
+        hidden = named.get("hidden", self.hidden[:0])
+        tensors = tuple(named.get(str(slot)) for slot in range(len(self.tensors)))
+        return replace(self, hidden=hidden, tensors=tensors)
 
 
 def make_stem(
@@ -50,6 +70,7 @@ def make_stem(
     inputs: Mapping[str, Any],
     ahead: int,
     filler: int,
+    side: Side = "left",
 ) -> Stem:
     """Run what comes before the blocks.
 
@@ -59,6 +80,7 @@ def make_stem(
         inputs: of a batch, on the model's device.
         ahead: how many positions may follow a prompt.
         filler: a token that stands for a word at these positions.
+        side: where the inputs are padded.
 
     Raises:
         Unshareable: this batch is treated in another way than a few tokens.
@@ -67,26 +89,25 @@ def make_stem(
     longer = _extend(inputs, ahead, filler)
     hidden, tensors = wiring.observe(lambda: run(longer))
     prompt = inputs["input_ids"].shape[1]
-    return Stem(hidden[:, :prompt].clone(), tuple(tensors), tuple(lengths), ahead)
+    return Stem(hidden[:, :prompt].clone(), tuple(tensors), tuple(lengths), ahead, side)
 
 
 def rows_of(stem: Stem, slots: Sequence[Dims], start: int, stop: int) -> Stem:
-    """Return the stem of rows `start` to `stop` (excluded), without padding that all of them have.
-
-    Padding must stand on the left.
-    """
+    """Return the stem of rows `start` to `stop` (excluded), without padding that all have."""
     lengths = stem.lengths[start:stop]
-    cut = stem.prompt - max(lengths)
+    size = max(lengths)
+    first = stem.prompt - size if stem.side == "left" else 0
     tensors = [
-        None if tensor is None else _part(tensor, dims, start, stop, cut)
+        None if tensor is None else _part(tensor, dims, start, stop, first, size + stem.ahead)
         for tensor, dims in zip(stem.tensors, slots, strict=True)
     ]
-    if min(lengths) == max(lengths):
+    if min(lengths) == size:
         tensors = [
             None if dims.causal_if_none and _is_causal(tensor) else tensor
             for tensor, dims in zip(tensors, slots, strict=True)
         ]
-    return Stem(stem.hidden[start:stop, cut:], tuple(tensors), lengths, stem.ahead)
+    hidden = stem.hidden[start:stop, first : first + size]
+    return replace(stem, hidden=hidden, tensors=tuple(tensors), lengths=lengths)
 
 
 def _extend(inputs: Mapping[str, Any], ahead: int, filler: int) -> dict[str, Any]:
@@ -103,11 +124,13 @@ def _extend(inputs: Mapping[str, Any], ahead: int, filler: int) -> dict[str, Any
     }
 
 
-def _part(tensor: torch.Tensor, dims: Dims, start: int, stop: int, cut: int) -> torch.Tensor:
+def _part(
+    tensor: torch.Tensor, dims: Dims, start: int, stop: int, first: int, size: int
+) -> torch.Tensor:
     if dims.rows is not None and not dims.alike:
         tensor = tensor.narrow(dims.rows, start, stop - start)
     for dim in dims.lengths:
-        tensor = tensor.narrow(dim, cut, tensor.shape[dim] - cut)
+        tensor = tensor.narrow(dim, first, size)
     return tensor
 
 

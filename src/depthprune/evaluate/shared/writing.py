@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from depthprune.evaluate import likelihood
 from depthprune.evaluate.batching import run_in_batches
+from depthprune.evaluate.generate import decode
+from depthprune.evaluate.inputs import Row
 from depthprune.evaluate.shared.decode import (
     Rows,
     advance,
@@ -36,7 +38,7 @@ class Writing:
         longest: how many tokens an answer has at most.
         known: answers of the same samples, for drafts; new ones are added.
         rows: so many unfinished rows are collected before they are decoded together.
-        done: called with a removal's position in the walk, a sample, and its answer.
+        done: called with a removal's position in the walk, a row, and its answer as text.
     """
 
     def __init__(
@@ -46,54 +48,62 @@ class Writing:
         longest: int,
         known: KnownAnswers,
         rows: int,
-        done: Callable[[int, int, Sequence[int]], None],
+        done: Callable[[int, Row, str], None],
     ) -> None:
+        assert shared.embed is not None
         self._shared = shared
+        self._embed = shared.embed
         self._walk = walk
         self._longest = longest
         self._known = known
         self._limit = rows
         self._done = done
         self._parts: list[Rows] = []
-        self._begun: list[tuple[int, int, list[int]]] = []
+        self._begun: list[tuple[int, Row, list[int]]] = []
 
-    def read(self, stem: Stem, samples: Sequence[int]) -> None:
-        """Run the prompts of some samples, with a draft each; collect what is left unfinished."""
+    @property
+    def holds_memory(self) -> bool:
+        """Whether rows wait to be decoded."""
+        return bool(self._begun)
+
+    def read(self, stem: Stem, rows: Sequence[Row]) -> None:
+        """Run the prompts of some rows, with a draft each; collect what is left unfinished."""
         import torch
 
         shared, wiring, work = self._shared, self._shared.wiring, self._shared.wiring.work
-        drafts = [self._known.draft(sample) for sample in samples]
+        drafts = [self._known.draft(row.sample.id) for row in rows]
         hidden = stem.hidden
         width = max(map(len, drafts))
         if width:
             device = hidden.device
-            tokens = [[*draft, *[shared.filler] * (width - len(draft))] for draft in drafts]
-            ids = torch.tensor(tokens).to(device, non_blocking=True)
+            padded = [[*draft, *[shared.filler] * (width - len(draft))] for draft in drafts]
+            ids = torch.tensor(padded).to(device, non_blocking=True)
             start = torch.tensor(stem.lengths).to(device, non_blocking=True)[:, None]
             positions = start + torch.arange(width, device=device)
-            hidden = torch.cat([hidden, shared.embed(ids, positions)], dim=1)
+            hidden = torch.cat([hidden, self._embed(ids, positions)], dim=1)
         prefilled = prefill(wiring, self._walk, stem, hidden, stem.prompt - 1)
         foretold = self._likeliest(torch.cat(prefilled.hidden))
         real = sum(stem.lengths) + sum(map(len, drafts))
         work.add(real_tokens=real, padding_tokens=hidden.shape[0] * hidden.shape[1] - real)
-        unfinished, found = [], []
+        unfinished, begun, finished = [], [], []
         for removal in range(len(self._walk.removals)):
-            for row, (sample, draft) in enumerate(zip(samples, drafts, strict=True)):
-                tokens_here = foretold[removal * len(samples) + row]
-                answer, finished = accept((), draft, tokens_here, shared.ends, self._longest)
-                work.add(answers=1, drafts_offered=int(bool(draft)))
-                if finished:
+            for place, (row, draft) in enumerate(zip(rows, drafts, strict=True)):
+                tokens = foretold[removal * len(rows) + place]
+                answer, ended = accept((), draft, tokens, shared.ends, self._longest)
+                if ended:
+                    finished.append((removal, row, answer))
                     work.add(drafts_accepted=int(bool(draft)))
-                    found.append((removal, sample, answer))
                 else:
-                    unfinished.append((removal, row))
-                    self._begun.append((removal, sample, answer))
+                    unfinished.append((removal, place))
+                    begun.append((removal, row, answer))
         if unfinished:
-            work.add(decoded=len(unfinished))
             self._parts.append(take_rows(wiring, self._walk, stem, prefilled, unfinished))
+            self._begun += begun
         del prefilled
-        for answer_of in found:
-            self._finish(*answer_of)
+        offered = sum(map(bool, drafts)) * len(self._walk.removals)
+        work.add(drafts_offered=offered, answers=len(foretold), decoded=len(unfinished))
+        for answered in finished:
+            self._finish(*answered)
         if len(self._begun) >= self._limit:
             self.settle()
 
@@ -121,35 +131,35 @@ class Writing:
             first += len(part)
         return join_rows(chosen, slots, self._longest - 1)
 
-    def _decode(self, rows: Rows, begun: Sequence[tuple[int, int, list[int]]]) -> None:
+    def _decode(self, rows: Rows, begun: Sequence[tuple[int, Row, list[int]]]) -> None:
         shared, wiring = self._shared, self._shared.wiring
-        waiting = [(place, *row) for place, row in enumerate(begun)]
+        waiting = [(place, *one) for place, one in enumerate(begun)]
         while waiting:
             if len(waiting) <= KEPT_SHARE * len(rows):
                 rows = select_rows(rows, [place for place, *_ in waiting], wiring.slots)
-                waiting = [(place, *row[1:]) for place, row in enumerate(waiting)]
+                waiting = [(place, *one[1:]) for place, one in enumerate(waiting)]
             # Rows that are finished but still there read any token, at their first position.
             tokens: list[list[int]] = [[shared.filler]] * len(rows)
             starts = [0] * len(rows)
-            for place, _, sample, answer in waiting:
-                tokens[place] = [answer[-1], *self._known.draft(sample, answer)]
+            for place, _, row, answer in waiting:
+                tokens[place] = [answer[-1], *self._known.draft(row.sample.id, answer)]
                 starts[place] = len(answer) - 1
-            hidden = advance(wiring, rows, shared.embed, tokens, starts)
+            hidden = advance(wiring, rows, self._embed, tokens, starts)
             foretold = self._likeliest(hidden)
             left = []
-            for place, removal, sample, answer in waiting:
+            for place, removal, row, answer in waiting:
                 longer, finished = accept(
                     answer, tokens[place][1:], foretold[place], shared.ends, self._longest
                 )
                 if finished:
-                    self._finish(removal, sample, longer)
+                    self._finish(removal, row, longer)
                 else:
-                    left.append((place, removal, sample, longer))
+                    left.append((place, removal, row, longer))
             waiting = left
 
-    def _finish(self, removal: int, sample: int, answer: Sequence[int]) -> None:
-        self._known.add(sample, answer)
-        self._done(removal, sample, answer)
+    def _finish(self, removal: int, row: Row, answer: Sequence[int]) -> None:
+        self._known.add(row.sample.id, answer)
+        self._done(removal, row, decode(self._shared.tokenizer, answer, self._shared.ends))
 
     def _likeliest(self, hidden: torch.Tensor) -> list[list[int]]:
         """Return the likeliest next token at every position; so many rows at once as fit."""

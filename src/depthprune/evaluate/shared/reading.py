@@ -1,0 +1,145 @@
+"""Answers that are read off probabilities, for many removals: the last hidden states of one pass.
+
+The arithmetic is that of `evaluate.likelihood` and `evaluate.requests`. They are given something
+that looks like the model and only puts norm and head on hidden states that are known already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from depthprune.evaluate import likelihood
+from depthprune.evaluate.inputs import Row
+from depthprune.evaluate.modes import Choose, Outcome, Read, Respond
+from depthprune.evaluate.shared.prefill import prefill
+from depthprune.evaluate.shared.shared_model import SharedModel
+from depthprune.evaluate.shared.stem import Stem
+from depthprune.evaluate.shared.walk import Walk
+
+if TYPE_CHECKING:
+    import torch
+
+ReadingMode = Choose | Read | Respond
+
+
+class Reading:
+    """Finds the likelihoods that samples ask for, for all removals of a walk.
+
+    Args:
+        shared: the model.
+        walk: over the trie of the removals.
+        mode: what is asked for.
+        done: called with a removal's position in the walk, a row, and its outcome.
+    """
+
+    holds_memory = False
+
+    def __init__(
+        self,
+        shared: SharedModel,
+        walk: Walk,
+        mode: ReadingMode,
+        done: Callable[[int, Row, Outcome], None],
+    ) -> None:
+        self._shared = shared
+        self._walk = walk
+        self._mode = mode
+        self._done = done
+
+    def read(self, stem: Stem, rows: Sequence[Row]) -> None:
+        """Run some rows, and find their likelihoods."""
+        wiring = self._shared.wiring
+        first = min(
+            first_of_interest(row, length) for row, length in zip(rows, stem.lengths, strict=True)
+        )
+        prefilled = prefill(wiring, self._walk, stem, stem.hidden, first)
+        real = sum(stem.lengths)
+        padding = len(rows) * stem.prompt - real
+        wiring.work.add(real_tokens=real, padding_tokens=padding)
+        outcomes = [
+            outcome
+            for part in self._together(prefilled.hidden)
+            for outcome in self._outcomes(part, stem, rows, first)
+        ]
+        places = [(removal, row) for removal in range(len(self._walk.removals)) for row in rows]
+        for (removal, row), outcome in zip(places, outcomes, strict=True):
+            self._done(removal, row, outcome)
+
+    def settle(self) -> None:
+        """Nothing is left unfinished."""
+
+    def _together(self, hidden: Sequence[torch.Tensor]) -> list[Sequence[torch.Tensor]]:
+        """Return the hidden states of so many removals at once that their logits fit."""
+        model = self._shared.wiring.model
+        vocabulary = model.config.get_text_config(decoder=True).vocab_size
+        rows, length = hidden[0].shape[:2]
+        step = max(1, likelihood.LOGITS_BYTES // (4 * rows * length * vocabulary))
+        return [hidden[start : start + step] for start in range(0, len(hidden), step)]
+
+    def _outcomes(
+        self, hidden: Sequence[torch.Tensor], stem: Stem, rows: Sequence[Row], first: int
+    ) -> list[Outcome]:
+        import torch
+
+        device = stem.device
+        count = len(hidden)
+        positions = torch.arange(stem.prompt, device=device)
+        lengths = torch.tensor(stem.lengths, device=device)
+        inputs = {
+            # For its shape alone: what was read is in the hidden states.
+            "input_ids": torch.zeros(
+                count * len(rows), stem.prompt, dtype=torch.long, device=device
+            ),
+            "attention_mask": (positions < lengths[:, None]).long().repeat(count, 1),
+            "rows": torch.arange(count * len(rows), device=device),
+        }
+        stand_in = StandIn(self._shared, torch.cat(list(hidden)), first)
+        mode = replace(self._mode, model=stand_in)
+        return mode.run(inputs, [*rows] * count)
+
+
+class StandIn:
+    """Looks like a model to the arithmetic of likelihoods.
+
+    Args:
+        shared: the model.
+        hidden: the last block's output of some rows, (rows, length, size).
+        first: the position that its length counts from.
+    """
+
+    def __init__(self, shared: SharedModel, hidden: torch.Tensor, first: int) -> None:
+        self.config = shared.wiring.model.config
+        self._shared = shared
+        self._hidden = hidden
+        self._first = first
+
+    def forward(self, rows: torch.Tensor, logits_to_keep: torch.Tensor, **_: Any) -> Any:
+        """Return an object with the `logits` of `rows` at some consecutive positions."""
+        start = int(logits_to_keep[0]) - self._first
+        part = self._hidden[:, start : start + len(logits_to_keep)]
+        if len(rows) < len(part):
+            part = part[rows]
+        return Logits(self._shared.wiring.logits(part, self._shared.filler))
+
+    __call__ = forward
+
+
+class Logits:
+    """What a model returns, as far as it matters."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        self.logits = logits
+
+
+def first_of_interest(row: Row, length: int) -> int:
+    """Return the first position of a row of some length whose logits are asked for."""
+    if row.targets:
+        return length - max(map(len, row.targets))
+    return length - len(row.continuations[0]) - 1
+
+
+def can_read(mode: ReadingMode, rows: Sequence[Row]) -> bool:
+    """Return whether all rows ask for likelihoods, and none for a text."""
+    return all(row.targets or row.continuations for row in rows)
