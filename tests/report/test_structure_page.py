@@ -16,6 +16,7 @@ from depthprune.report.html.structure_data import column, structure_data
 from depthprune.report.html.structure_overview import overview
 from depthprune.report.html.structure_page import render_structure_page, write_structure_page
 from depthprune.report.language import translator
+from depthprune.structure.anatomy import Sparsity
 from depthprune.structure.labels import label_of
 from depthprune.structure.summary import ModelSummary, Summary
 from tests.report.structure_summaries import (
@@ -146,6 +147,20 @@ def test_min_max_and_mean_are_those_of_the_models() -> None:
     assert cards["Parameters"][0][2] == "results/Taylor"
     assert [line[1] for line in cards["Pruning ratio %"]] == ["15.60", "19.64", "31.77"]
     assert [line[1] for line in cards["What is gone"]] == ["2", "1", "1", "1"]
+
+
+def test_of_one_model_there_are_no_statistics() -> None:
+    assert overview(one(), EN).cards == []
+
+
+def test_zeros_are_embedded_by_layer_and_for_the_whole() -> None:
+    given = comparison("a", cut(4, ()))
+    zeros = tuple(replace(layer, sparsity=0.5) for layer in given.layers)
+    whole = replace(anatomy(given), sparsity=Sparsity(1, 2, "2:4"))
+    summary = replace(model(given), comparison=replace(given, layers=zeros), anatomy=whole)
+    found = data_of(Summary((), (summary,)))["models"][0]
+    assert found["zeros"] == [0.5, "2:4"]
+    assert found["layers"]["zeros"] == 0.5
 
 
 def test_problems_and_missing_analyses_come_with_place_and_mend() -> None:

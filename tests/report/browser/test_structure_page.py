@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from depthprune.report.html.structure_page import write_structure_page
+from depthprune.structure.anatomy import Sparsity
 from depthprune.structure.comparison import LayerComparison
 from depthprune.structure.summary import ModelSummary, Summary
 from tests.report.browser.window import Window
-from tests.report.structure_summaries import comparison, many, model, ramp, small
+from tests.report.structure_summaries import anatomy, comparison, cut, many, model, ramp, small
 
 Pages = dict[str, Path]
-NAMES = ("small", "deep", "evil", "nothing", "one", "chinese", "many")
+NAMES = ("small", "deep", "evil", "nothing", "one", "chinese", "many", "sparse")
 UP, DOWN, LEFT, RIGHT = "\ue013", "\ue015", "\ue012", "\ue014"
 ENTER, ESCAPE, HOME, END, TAB = "\ue007", "\ue00c", "\ue011", "\ue010", "\ue004"
 ROWS = "#model-table tbody tr"
@@ -38,6 +39,17 @@ def evil() -> Summary:
     )
 
 
+def sparse() -> Summary:
+    """Return a model with half of its weights zero, and a whole one."""
+    given = comparison("Wanda", cut(8, ()))
+    layers = tuple(replace(layer, sparsity=0.5) for layer in given.layers)
+    found = replace(given, layers=layers, strategy="unstructured", evidence={"lost_by_zeros": 0.5})
+    whole = replace(anatomy(given), sparsity=Sparsity(1, 2, "2:4"))
+    return Summary(
+        ("results",), (replace(model(found), anatomy=whole), model(comparison("Dense", cut(8, ()))))
+    )
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
     """Return the pages that are looked at, by name."""
@@ -50,6 +62,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
         "one": Summary(("results",), (model(comparison("alone", ramp(8, 0.5))),)),
         "many": many(1000),
         "chinese": small(),
+        "sparse": sparse(),
     }
     found = {name: folder / f"{place}.html" for place, name in enumerate(given)}
     for name, summary in given.items():
@@ -214,9 +227,10 @@ def test_the_tip_of_every_layer_has_exactly_the_numbers_of_the_files(
             assert tip_numbers(window) == expected_numbers(layer)
             heading = window.text("#tip strong")
             assert heading == f"{given.name} · Layer {layer.index}"
-            if not layer.removed and given.anatomy is not None:
-                heads = given.anatomy.layers[layer.pruned_index or 0].attention.num_heads
-                assert f"{heads} heads" in window.text("#tip")
+            if layer.attention.pruned and given.anatomy is not None:
+                heads = given.anatomy.layers[layer.pruned_index or 0].attention
+                counts = f"{heads.num_heads} query heads, {heads.num_kv_heads} key-value heads"
+                assert counts in window.text("#tip")
             compared += 1
     assert compared == 30
 
@@ -231,6 +245,18 @@ def test_the_tip_comes_by_pointer_too_and_goes_with_escape(window: Window, pages
     assert "attention removed" in window.text("#tip")
     window.press(ESCAPE)
     assert window.run("return document.getElementById('tip').hidden")
+
+
+def test_the_tip_fits_on_a_phone(window: Window, pages: Pages) -> None:
+    window.resize(400)
+    window.open(pages["small"])
+    for place in range(1, 9):
+        window.focus(f"{layers_of('results/HGSP')}:nth-child({place})")
+        edges = window.run(
+            "const at = (id) => document.querySelector(id).getBoundingClientRect();"
+            "return [at('#tip').left, at('#tip table').right, at('#tip').right]"
+        )
+        assert edges[0] >= 0 and edges[1] <= edges[2] <= 400
 
 
 def test_of_layers_that_no_file_names_the_tip_says_so(window: Window, pages: Pages) -> None:
@@ -389,10 +415,35 @@ def test_the_differences_are_reached_by_arrow_keys(window: Window, pages: Pages)
     assert "B − A" in window.text("#tip strong")
 
 
-def test_one_model_alone_is_not_compared(window: Window, pages: Pages) -> None:
+def test_zeros_are_seen_in_the_bars_and_told(window: Window, pages: Pages) -> None:
+    window.open(pages["sparse"])
+    heights = window.run(
+        """
+        return [...document.querySelectorAll("#pictures .up")].map((one) =>
+          parseFloat(getComputedStyle(one, "::before").height) / one.clientHeight);
+        """
+    )
+    assert heights == pytest.approx([*[0.0] * 8, *[0.5] * 8])
+    assert "zeros among what is left" in window.text("#layers-legend")
+    assert "50.00 %, 2:4" in window.text("#pair-facts")
+    window.focus("#pictures .picture:last-child .layer")
+    assert "50.00 % of what is left are zeros" in window.text("#tip")
+
+
+def test_one_model_alone_is_shown_in_numbers_instead(window: Window, pages: Pages) -> None:
     window.open(pages["one"])
-    assert window.run("return document.getElementById('compare').hidden")
+    given = comparison("alone", ramp(8, 0.5))
     assert len(window.texts("#pictures .layer")) == 8
+    assert not window.driver.find_element("css selector", "#pair").is_displayed()
+    assert f"{given.total.pruned:,}" in window.text("#pair-facts")
+    fifth = window.texts("#pair-rows tbody tr:nth-child(5) td")
+    assert fifth == ["4", *(cell for row in expected_numbers(given.layers[4]) for cell in row)]
+
+
+def test_where_nothing_is_known_nothing_is_drawn(window: Window, pages: Pages) -> None:
+    window.open(pages["nothing"])
+    assert window.run("return document.getElementById('compare').hidden")
+    assert window.run("return document.getElementById('layers').hidden")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from depthprune.report.html.strategy_text import strategy_reason
 from depthprune.report.language import Translate
-from depthprune.structure.anatomy import Anatomy, Layer
+from depthprune.structure.anatomy import Anatomy, Layer, Sparsity
 from depthprune.structure.comparison import Comparison, LayerComparison
 from depthprune.structure.facts import facts_of
 from depthprune.structure.labels import label_of
@@ -65,6 +65,7 @@ def _model(model: ModelSummary, originals: Originals, t: Translate) -> dict[str,
             "dtypes": list(anatomy.dtypes),
             "towers": list(anatomy.towers.items()),
             "notes": anatomy.notes,
+            "zeros": _zeros(anatomy.sparsity),
             "layers": _own_layers(anatomy),
         }
     if comparison is not None:
@@ -131,6 +132,10 @@ def _own_layers(anatomy: Anatomy) -> dict[str, Any]:
         "label": column("zero" if layer.is_zero else None for layer in layers),
         **_heads(layers),
     }
+
+
+def _zeros(found: Sparsity | None) -> tuple[float, str | None] | None:
+    return None if found is None else (found.ratio, found.pattern)
 
 
 def _heads(layers: Sequence[Layer | None]) -> dict[str, Column]:

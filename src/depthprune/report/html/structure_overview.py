@@ -146,15 +146,14 @@ def _lead(summary: Summary, known: Sequence[tuple[str, ModelFacts]], t: Translat
 
 
 def _cards(known: Sequence[tuple[str, ModelFacts]], t: Translate) -> list[Card]:
+    if len(known) < 2:
+        return []
     params = [(name, found.params) for name, found in known if found.params is not None]
     ratios = [(name, found.ratio) for name, found in known if found.ratio is not None]
-    cards = []
-    if params:
-        cards.append(Card(t("Parameters"), _spread(params, lambda n: f"{round(n):,}", t)))
+    cards = [Card(t("Parameters"), _spread(params, lambda n: f"{round(n):,}", t))]
     if ratios:
         cards.append(Card(t("Pruning ratio %"), _spread(ratios, points, t)))
-    if known:
-        cards.append(Card(t("What is gone"), _gone([found for _, found in known], t)))
+    cards.append(Card(t("What is gone"), _gone([found for _, found in known], t)))
     strategies = Counter(found.strategy for _, found in known if found.strategy)
     if strategies:
         names = strategy_names(t)

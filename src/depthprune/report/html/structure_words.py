@@ -37,8 +37,7 @@ def page_words(t: Translate) -> dict[str, str]:
         "evidence": t("What the strategies were told by"),
         "compare_rows": t("Every layer in numbers"),
         "made_by": t(
-            "Made by depthprune from analysis files alone: no weight was read. Pruning ratio: "
-            "parameters that are gone, of those of the original."
+            "Made by depthprune. Pruning ratio: parameters that are gone, of those of the original."
         ),
     }
 
@@ -81,13 +80,16 @@ def script_words(t: Translate) -> dict[str, object]:
         "left": t("left"),
         "lostPercent": t("gone %"),
         "size": t("intermediate size"),
-        "heads": t("{heads} heads, {kv} of them for keys and values"),
+        "heads": t("{heads} query heads, {kv} key-value heads"),
         "headsAlone": t("{heads} heads"),
+        "allZeros": t("zeros"),
+        "legendZeros": t("zeros among what is left"),
         "zeros": t("{share} % of what is left are zeros"),
         "prunedIndex": t("layer {layer} of the pruned model"),
         "differenceOf": t("B − A"),
         "points": t("{drop} points"),
         "fullBar": t("full bar: {n} points"),
+        "oneModel": t("The model in numbers"),
         "leftPercent": t("left %"),
         "noDifference": t(
             "No difference: the files of one of them do not say which layers of the original its "

@@ -14,7 +14,6 @@ function commonLayers(first, second) {
 }
 
 const left = (layer, name) => shareLeft(layer, name, {});
-const signedPoints = (share) => (share > 0 && percent(share) !== "0.00" ? "+" : "") + percent(share);
 
 function pairRow(side, model) {
   const box = element("div", { class: "columns", "data-index": model.index });
@@ -33,7 +32,7 @@ function differenceRow(pairs) {
   const scale = SCALES.find((size) => size >= most) || most;
   const columns = pairs.map(({ layer, other }) => {
     const difference = left(other, "total") - left(layer, "total");
-    const text = format(WORDS.points, { drop: signedPoints(difference) });
+    const text = format(WORDS.points, { drop: signedPercent(difference) });
     const node = element("span", {
       class: difference < 0 ? "layer change less" : "layer change", role: "img", tabindex: "-1",
       "aria-label": `${format(WORDS.layerNumber, { layer: layer.index })}, ${WORDS.differenceOf}: ${text}`,
@@ -58,11 +57,11 @@ function differenceTip({ layer, other, text }) {
     element("table", {},
       element("thead", {}, element("tr", {}, element("td"), heading(`A, ${WORDS.leftPercent}`), heading(`B, ${WORDS.leftPercent}`), heading(WORDS.differenceOf))),
       element("tbody", {}, ...PAIR_PARTS.map(([name, part]) => element("tr", {}, element("th", { scope: "row" }, name),
-        cell(percent(left(layer, part))), cell(percent(left(other, part))), cell(signedPoints(left(other, part) - left(layer, part))))))),
+        cell(percent(left(layer, part))), cell(percent(left(other, part))), cell(signedPercent(left(other, part) - left(layer, part))))))),
   ];
 }
 
-function factsTable(models) {
+function factsTable(headings, models) {
   const rows = [
     [WORDS.parameters, (one) => number(one.params)],
     [WORDS.pruned, (one) => percent(one.ratio)],
@@ -72,6 +71,7 @@ function factsTable(models) {
     [WORDS.noAttention, (one) => blockList(one.noAttention)],
     [WORDS.noMlp, (one) => blockList(one.noMlp)],
     [WORDS.strategy, (one) => [strategyText(one), one.reason].filter(Boolean).join(": ")],
+    [WORDS.allZeros, (one) => (one.zeros ? `${percent(one.zeros[0])} %${one.zeros[1] ? `, ${one.zeros[1]}` : ""}` : "")],
     [WORDS.alignedBy, (one) => (one.alignedBy ? WORDS.alignments[one.alignedBy] : "")],
     [WORDS.embedding, (one) => number(one.embedding)],
     [WORDS.head, headText],
@@ -82,37 +82,65 @@ function factsTable(models) {
     [WORDS.notes, (one) => (one.notes || []).join(" ")],
   ].map(([name, text]) => [name, ...models.map((one) => text(one) || NOTHING)])
     .filter(([, ...texts]) => texts.some((text) => text !== NOTHING));
-  return sidesTable(rows);
+  return sidesTable(headings, rows);
 }
 
 // By the names that the files give them.
-function evidenceTable(models) {
+function evidenceTable(headings, models) {
   const found = models.map((one) => new Map(one.evidence || []));
   const names = [...new Set(found.flatMap((one) => [...one.keys()]))];
-  return sidesTable(names.map((name) => [name, ...found.map((one) => (one.has(name) ? plain(one.get(name)) : NOTHING))]));
+  return sidesTable(headings, names.map((name) => [name, ...found.map((one) => (one.has(name) ? plain(one.get(name)) : NOTHING))]));
 }
 
 const plain = (value) => Number(value.toPrecision(6)).toLocaleString("en-US", { maximumFractionDigits: 6 });
 
-function sidesTable(rows) {
+function sidesTable(headings, rows) {
   return element("table", {},
-    element("thead", {}, element("tr", {}, element("td"), ...Object.keys(SIDES).map((side) => element("th", { scope: "col" }, side)))),
+    element("thead", {}, element("tr", {}, element("td"), ...headings.map((name) => element("th", { scope: "col" }, name)))),
     element("tbody", {}, ...rows.map(([name, ...texts]) => element("tr", {}, element("th", { scope: "row" }, name),
       ...texts.map((text) => element("td", {}, text))))));
 }
 
-function rowsTable(pairs) {
-  const heading = (name) => element("th", { scope: "col", class: "num" }, name);
-  const cell = (value) => element("td", { class: "num" }, value);
-  const columns = PAIR_PARTS.flatMap(([name, part]) => [
+function numbersTable(columns, rows) {
+  return element("table", {},
+    element("thead", {}, element("tr", {}, ...columns.map(([name]) => element("th", { scope: "col", class: "num" }, name)))),
+    element("tbody", {}, ...rows.map((row) => element("tr", {}, ...columns.map(([, text]) => element("td", { class: "num" }, text(row)))))));
+}
+
+const pairColumns = [
+  [WORDS.layer, ({ layer }) => number(layer.index)],
+  ...PAIR_PARTS.flatMap(([name, part]) => [
     [`${name} A`, ({ layer }) => number(layer[part].left)],
     [`${name} B`, ({ other }) => number(other[part].left)],
-  ]);
-  return element("table", {},
-    element("thead", {}, element("tr", {}, heading(WORDS.layer), ...columns.map(([name]) => heading(name)), heading(`${WORDS.differenceOf} (%)`))),
-    element("tbody", {}, ...pairs.map((pair) => element("tr", {}, cell(number(pair.layer.index)),
-      ...columns.map(([, text]) => cell(text(pair))),
-      cell(signedPoints(left(pair.other, "total") - left(pair.layer, "total")))))));
+  ]),
+  [`${WORDS.differenceOf} (%)`, ({ layer, other }) => signedPercent(left(other, "total") - left(layer, "total"))],
+];
+
+const ownColumns = [
+  [WORDS.layer, (layer) => number(layer.index)],
+  ...[...PAIR_PARTS, [WORDS.size, "size"]].flatMap(([name, part]) => [
+    [`${name}, ${WORDS.original}`, (layer) => number(layer[part].original)],
+    [WORDS.left, (layer) => number(layer[part].left)],
+    [WORDS.lostPercent, (layer) => (layer[part].original === null ? NOTHING : percent(gone(layer[part].original, layer[part].left)))],
+  ]),
+];
+
+// What is known of one model or two, below their pictures.
+function showNumbers(headings, models, columns, rows) {
+  const show = (id, table, known) => {
+    byId(id).replaceChildren(table);
+    byId(id).closest("details").hidden = !known;
+  };
+  byId("pair-facts").replaceChildren(factsTable(headings, models));
+  show("pair-evidence", evidenceTable(headings, models), models.some((one) => one.evidence));
+  show("pair-rows", numbersTable(columns, rows), rows.length > 0);
+}
+
+function showOne(model) {
+  byId("compare").querySelector("h2").textContent = WORDS.oneModel;
+  for (const node of byId("compare").querySelectorAll(".help, .controls, #pair")) node.hidden = true;
+  PICTURES.classList.add("single");
+  showNumbers([model.name], [model], ownColumns, layersOf(model).filter((layer) => layer.index !== null));
 }
 
 function showPair() {
@@ -122,11 +150,7 @@ function showPair() {
   ensureStop(byId("pair"));
   byId("pair-note").textContent = pairs.length === 0 ? WORDS.noDifference
     : first.layers.base === second.layers.base ? "" : WORDS.originalsDiffer;
-  byId("pair-facts").replaceChildren(factsTable([first, second]));
-  byId("pair-evidence").replaceChildren(evidenceTable([first, second]));
-  byId("pair-evidence").closest("details").hidden = !first.evidence && !second.evidence;
-  byId("pair-rows").replaceChildren(rowsTable(pairs));
-  byId("pair-rows").closest("details").hidden = pairs.length === 0;
+  showNumbers(Object.keys(SIDES), [first, second], pairColumns, pairs);
   showSides();
 }
 
@@ -140,8 +164,8 @@ function showSides() {
 
 function buildCompare() {
   if (DRAWN.length < 2) {
-    byId("compare").hidden = true;
-    PICTURES.classList.add("alone");
+    byId("compare").hidden = DRAWN.length === 0;
+    if (DRAWN.length) showOne(DRAWN[0]);
     return;
   }
   for (const select of Object.values(SIDES)) {

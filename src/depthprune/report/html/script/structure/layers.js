@@ -14,7 +14,7 @@ function layerColumn(model, layer, largest) {
   const empty = (name) => !removed && layer[name].original !== 0 && layer[name].left === 0;
   const kind = ["layer", removed && "removed", layer.total.original === null && "alone", model.missing && "vague"].filter(Boolean).join(" ");
   const node = element("span", {
-    class: kind, role: "img", tabindex: "-1", "aria-label": layerLabel(layer), "--up": attention, "--down": mlp,
+    class: kind, role: "img", tabindex: "-1", "aria-label": layerLabel(layer), "--up": attention, "--down": mlp, "--zeros": layer.zeros ?? 0,
   });
   if (removed) node.append(sign("×"));
   else node.append(half("up", empty("attention")), half("down", empty("mlp")));
@@ -55,7 +55,7 @@ function layerTip(model, layer) {
     known ? element("td", { class: "num" }, part.original === null ? NOTHING : percent(gone(part.original, part.left))) : null);
   const heading = (name) => element("th", { scope: "col", class: "num" }, name);
   const more = [
-    layer.heads === null ? null : format(layer.kvHeads === null ? WORDS.headsAlone : WORDS.heads, { heads: layer.heads, kv: layer.kvHeads }),
+    !layer.heads ? null : format(layer.kvHeads === null ? WORDS.headsAlone : WORDS.heads, { heads: layer.heads, kv: layer.kvHeads }),
     layer.zeros === null ? null : format(WORDS.zeros, { share: percent(layer.zeros) }),
     layer.prunedIndex === null || layer.prunedIndex === layer.index ? null : format(WORDS.prunedIndex, { layer: layer.prunedIndex }),
   ].filter((text) => text !== null);
@@ -94,7 +94,7 @@ function modelCaption(model) {
     type: "button", tabindex: "-1", "data-side": side, "aria-pressed": "false",
     "aria-label": format(WORDS.showAs, { model: model.name, side }),
   }, side));
-  const ratio = model.ratio === null ? null : element("b", {}, `−${percent(model.ratio)} %`.replace("−−", "+"));
+  const ratio = model.ratio === null ? null : element("b", {}, `${signedPercent(-model.ratio)} %`);
   return element("div", { class: "caption" },
     element("span", { class: "name" }, ...breakableName(model.name)),
     element("span", { class: "facts" }, ratio, model.ratio === null ? "" : " ", [
@@ -201,5 +201,7 @@ function buildLegend() {
     entry(WORDS.mlp, sample("sample", half("down", false))),
     entry(WORDS.lostPart, sample("sample", half("up", true))),
     entry(WORDS.removed, sample("sample removed", sign("×"))),
+    ...(MODELS.some((one) => one.layers && [one.layers.zeros].flat().some((share) => share > 0))
+      ? [entry(WORDS.legendZeros, element("span", { class: "layer sample", "aria-hidden": "true", "--up": 1, "--zeros": 0.5 }, half("up", false)))] : []),
     ...(MODELS.some((one) => one.missing) ? [entry(WORDS.missing, sample("sample unsaid", sign("?")))] : []));
 }

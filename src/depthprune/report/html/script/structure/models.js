@@ -14,6 +14,11 @@ function percent(fraction, decimals = 2) {
   return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
 }
 
+function signedPercent(fraction) {
+  const text = percent(fraction);
+  return fraction > 0 && /[1-9]/.test(text) ? "+" + text : text;
+}
+
 // Share that is gone, as `Change.ratio` of `structure/comparison.py`.
 const gone = (original, left) => (original ? (original - left) / original : 0);
 

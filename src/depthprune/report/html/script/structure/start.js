@@ -14,6 +14,7 @@ window.addEventListener("afterprint", () => {
 
 buildLegend();
 buildModelTable();
+byId("models").hidden = MODELS.length === 1;
 byId("layers").hidden = DRAWN.length === 0;
 useLayers(PICTURES);
 useLayers(byId("pair"));
