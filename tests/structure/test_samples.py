@@ -40,6 +40,11 @@ def test_no_more_than_a_sample_is_read_of_a_large_tensor(tmp_path: Path) -> None
     assert len(samples(tmp_path, large)[0]["0.mlp.up_proj.weight"].data) == SAMPLE_BYTES
 
 
+def test_one_expert_of_many_is_sampled(tmp_path: Path) -> None:
+    experts = {f"model.layers.0.mlp.experts.{n}.up_proj.weight": torch.rand(4, 4) for n in range(9)}
+    assert list(samples(tmp_path, experts)[0]) == ["0.mlp.experts.0.up_proj.weight"]
+
+
 def test_a_model_without_layers_has_no_samples(tmp_path: Path) -> None:
     assert samples(tmp_path, {"lm_head.weight": torch.rand(4, 4)}) == []
 

@@ -15,8 +15,10 @@ from depthprune.base.progress import progress
 from depthprune.report.language import Lang
 from depthprune.report.structure import analysis_parts, analysis_value
 from depthprune.report.structure_text import text_files
+from depthprune.structure.analyze import ReadModel, read_model, with_zeros
 from depthprune.structure.analyze import analyze as run_analysis
-from depthprune.structure.analyze import read_model, with_zeros
+
+_DEMO = "demo"
 
 
 def analyze(
@@ -48,7 +50,8 @@ def analyze(
     Parameters
     ----------
     model_path
-        The checkpoint: a folder, a weight file, or a name on the hub that is in the local cache.
+        The checkpoint: a folder, a weight file, a name on the hub that is in the local cache, or
+        demo, the embedded model.
     compare_with
         Its original: the same, or a JSON file of an analysis, which has no weights to know layers
         by, but is at hand after the original is gone.
@@ -68,8 +71,8 @@ def analyze(
     """
     if output_dir is not None:
         make_folder(output_dir)
-    original = None if compare_with is None else read_model(compare_with)
-    model = read_model(model_path, name=name, revision=revision)
+    original = None if compare_with is None else _read(compare_with)
+    model = _read(model_path, name, revision)
     if count_zeros:
         with progress("counting zeros", model.anatomy.bytes) as bar:
             model = with_zeros(model, bar.advance)
@@ -80,3 +83,11 @@ def analyze(
     console = Console(markup=False)
     for part in analysis_parts(analysis, lang=lang):
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+
+
+def _read(model: str, name: str | None = None, revision: str | None = None) -> ReadModel:
+    if model != _DEMO:
+        return read_model(model, name=name, revision=revision)
+    from depthprune.tasks.demo import MODEL_PATH
+
+    return read_model(MODEL_PATH, name=name or _DEMO)

@@ -64,9 +64,13 @@ def layer_samples(checkpoint: Checkpoint) -> dict[int, LayerSamples]:
     for name, tensor in checkpoint.tensors.items():
         path = split_path(name)
         place = list_of(path)
-        if place is not None and place[0] in stack.prefixes and place[1] in found:
+        if place is None or place[0] not in stack.prefixes or place[1] not in found:
+            continue
+        inner = path[len(place[0]) + 1 :]
+        # The first of hundreds of experts tells as much as all.
+        if all(part == "0" for part in inner if part.isdecimal()):
             # Parallel lists hold parts of the same layer under the same names.
-            below = f"{stack.prefixes.index(place[0])}.{'.'.join(path[len(place[0]) + 1 :])}"
+            below = ".".join((str(stack.prefixes.index(place[0])), *inner))
             data = next(iter(tensor.pieces(SAMPLE_BYTES)), b"")
             found[place[1]][below] = Sample(tensor.dtype, tensor.shape, bytes(data[:SAMPLE_BYTES]))
     return dict(found)
