@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
 
 from depthprune.report.figures.style import SMALL_SIZE
 
@@ -21,6 +21,9 @@ LINE_FROM = 10.0
 
 MARK = 5.0
 """Font points that a mark reaches to each side."""
+
+Box = NDArray[np.float64]
+"""Left, bottom, right and top, in pixels; or one such row for each of several."""
 
 _ACROSS = {1: "left", 0: "center", -1: "right"}
 _UP = {1: "bottom", 0: "center", -1: "top"}
@@ -40,33 +43,30 @@ def label_points(axes: Axes, points: Sequence[tuple[float, float]], labels: Sequ
     assert figure is not None
     figure.draw_without_rendering()
     scale = figure.dpi / 72
-    places: Any = axes.transData.transform(list(points)) if points else []
-    taken = [_around(x, y, MARK * scale) for x, y in places]
-    inside = axes.get_window_extent()
+    places = axes.transData.transform(np.reshape(points, (-1, 2)))
+    taken = np.hstack([places - MARK * scale, places + MARK * scale])
+    inside = np.asarray(axes.get_window_extent().extents)
     without = 0
-    for point, label in zip(points, labels, strict=True):
+    for point, place, label in zip(points, places, labels, strict=True):
+        written = axes.annotate(
+            label, point, xytext=(0, 0), textcoords="offset points", fontsize=SMALL_SIZE
+        )
+        written.set_in_layout(False)
+        size = np.asarray(written.get_window_extent().size)
         for distance, (across, up) in product(DISTANCES, DIRECTIONS):
             # Aslant, the same distance is less far to each side.
             reach = distance if 0 in (across, up) else 0.7 * distance
             offset = (across * reach, up * reach)
-            written = axes.annotate(
-                label,
-                point,
-                xytext=offset,
-                textcoords="offset points",
-                ha=_ACROSS[across],
-                va=_UP[up],
-                fontsize=SMALL_SIZE,
-            )
-            written.set_in_layout(False)
-            box = written.get_window_extent().padded(scale)
-            if _is_inside(box, inside) and not any(box.overlaps(other) for other in taken):
-                taken.append(box)
+            low = place + scale * np.array(offset) + (np.array([across, up]) - 1) / 2 * size
+            box = np.concatenate([low - scale, low + size + scale])
+            if _is_inside(box, inside) and not _overlaps(box, taken):
+                taken = np.vstack([taken, box])
+                written.set(position=offset, ha=_ACROSS[across], va=_UP[up])
                 if distance > LINE_FROM:
                     _lead(axes, point, offset)
                 break
-            written.remove()
         else:
+            written.remove()
             without += 1
     return without
 
@@ -79,11 +79,10 @@ def _lead(axes: Axes, point: tuple[float, float], offset: tuple[float, float]) -
     drawn.set_in_layout(False)
 
 
-def _around(x: float, y: float, reach: float) -> Bbox:
-    return Bbox.from_extents(x - reach, y - reach, x + reach, y + reach)
+def _is_inside(box: Box, outer: Box) -> bool:
+    return bool((box[:2] >= outer[:2]).all() and (box[2:] <= outer[2:]).all())
 
 
-def _is_inside(box: Bbox, outer: Bbox) -> bool:
-    return bool(
-        box.x0 >= outer.x0 and box.x1 <= outer.x1 and box.y0 >= outer.y0 and box.y1 <= outer.y1
-    )
+def _overlaps(box: Box, others: Box) -> bool:
+    apart = (others[:, :2] >= box[2:]) | (others[:, 2:] <= box[:2])
+    return not bool(apart.any(axis=1).all())

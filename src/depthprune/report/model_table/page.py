@@ -28,6 +28,7 @@ tbody th, thead th:first-child, .list { text-align: left; }
 .reference > * { font-style: italic; }
 .best { font-weight: 700; color: light-dark(#0a5a9c, #84bdf4); }
 .unknown, .apart, .notes { color: light-dark(#566072, #a6b0be); }
+sup { line-height: 0; }
 .notes { font-size: .88rem; max-width: 95ch; overflow-wrap: anywhere; }
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from depthprune.report.language import Lang
 from depthprune.report.model_table.grid import UNKNOWN, Cell, model_grid, windows
-from depthprune.structure.kept import layers_below, shares_kept
+from depthprune.structure.kept import is_located, layers_below, shares_kept
 from depthprune.structure.model_columns import COLUMNS, Column
 from depthprune.structure.model_row import ModelRow
 from depthprune.structure.model_table import ModelTable
@@ -67,13 +67,14 @@ def model_value(table: ModelTable) -> dict[str, Any]:
 
 def _row_value(row: ModelRow) -> dict[str, Any]:
     comparison = row.comparison
+    located = comparison if comparison is not None and is_located(comparison) else None
     value: dict[str, Any] = {
         column.key: None if column.key not in row.numbers else row.numbers[column.key].value
         for column in COLUMNS
     }
     for column in COLUMNS:
-        if column.kind == "layers" and comparison is not None:
-            value[column.key] = list(layers_below(comparison, int(column.of)))
+        if column.kind == "layers" and located is not None:
+            value[column.key] = list(layers_below(located, int(column.of)))
     return value | {
         "model": row.name,
         "is_reference": row.is_reference,
@@ -82,7 +83,7 @@ def _row_value(row: ModelRow) -> dict[str, Any]:
             for key, one in row.numbers.items()
             if one.under != Conditions()
         },
-        "keep_ratios": None if comparison is None else shares_kept(comparison),
+        "keep_ratios": None if located is None else shares_kept(located),
         "missing_layers": 0 if comparison is None else comparison.missing_layers,
         "notes": list(row.notes),
     }
