@@ -3,19 +3,15 @@
 Single blocks are never raced: their drops are the importance scores, and the one-shot comparison
 needs each of them. From two blocks on, the candidates of a step race for the places in the beam.
 Those that stay to the end become measurements like any other; the stopped ones never do.
-
-A joint search races on the weighted mean over its tasks: all samples of all tasks in one random
-order, each score times its task's weight over the number of its samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from depthprune.base.removal import Removal
 from depthprune.evaluate.evaluator import Evaluator
@@ -23,13 +19,13 @@ from depthprune.search.beam import BeamSearch, BeamStep
 from depthprune.search.comparison import Compared
 from depthprune.search.joint import SplitGroup, mean_drops
 from depthprune.search.options import RaceOptions
-from depthprune.search.race import Race, RaceRule, race_order
-from depthprune.search.race_bounds import Bounds, check_scores, score_bounds
-from depthprune.search.runner import RunReport, measure_missing, split_record
+from depthprune.search.race import Race, RaceRule
+from depthprune.search.race_bounds import score_bounds
+from depthprune.search.race_course import Course, Lane, courses_of, measure_in_full
+from depthprune.search.runner import RunReport, split_record
 from depthprune.search.strategy import STOPPED, Strategy
 from depthprune.study import Study
-from depthprune.study.races import RaceChunk, RaceRecord, StoredRace, check_places
-from depthprune.tasks.task import TaskSplit
+from depthprune.study.races import RaceRecord, StoredRace
 
 FIRST_RACED = 2
 """The fewest blocks that raced candidates remove."""
@@ -128,21 +124,23 @@ def run_racing(
     started = perf_counter()
     beam = raced_beam(strategy)
     assert beam is not None, "options refuse a race of other strategies"
-    courses = _courses(study, group, seed)
+    courses = courses_of(study, group, seed)
     keys = [course.key for course in courses]
     reused = sum(len(study.drops(key, evaluator.settings)) for key in keys)
     stopped: dict[Removal, int] = {}
+    raced_in: dict[Removal, StoredRace] = {}
     told: dict[Removal, float] = {}
     work = _Work()
     batch: Sequence[Removal] = [()]
     while batch:
         step = _raced_step(beam, told, batch)
         if step is None or group.num_samples <= options.chunk * len(courses):
-            work += _measure_in_full(study, group, evaluator, batch)
+            work += _measure_in_full(study, courses, evaluator, options, batch, raced_in)
         else:
-            record = _record(evaluator, courses, beam, options, step, seed)
-            found, done = _race(study, study.race(record), courses, evaluator, beam, step, options)
+            stored = study.race(_record(evaluator, courses, beam, options, step, seed))
+            found, done = _race(study, stored, courses, evaluator, beam, step, options)
             stopped |= found
+            raced_in |= dict.fromkeys(found, stored)
             work += done
         drops = mean_drops([study.drops(key, evaluator.settings) for key in keys], group.weights)
         told = dict.fromkeys(stopped, STOPPED) | drops
@@ -174,55 +172,6 @@ class _Work:
         return _Work(self.measured + other.measured, self.evaluated + other.evaluated)
 
 
-@dataclass(frozen=True)
-class _Course:
-    """One split as a race runs over it.
-
-    Attributes:
-        key: of the split in the study.
-        split: with the samples in the order of the race.
-        places: of those samples in the split's own order.
-        turns: when each of them is seen, counted over the samples of all splits; ascending.
-        factor: of its scores, so that the mean over all samples is the weighted mean of the tasks.
-        bounds: of its scores.
-    """
-
-    key: int
-    split: TaskSplit
-    places: NDArray[np.int64]
-    turns: NDArray[np.int64]
-    factor: float
-    bounds: Bounds
-
-    @property
-    def span(self) -> float:
-        low, high = self.bounds
-        return self.factor * (high - low)
-
-
-def _courses(study: Study, group: SplitGroup, seed: int) -> list[_Course]:
-    total = group.num_samples
-    order = race_order(total, seed)
-    weights = group.weights or [1 / len(group.splits)] * len(group.splits)
-    courses = []
-    first = 0
-    for split, weight in zip(group.splits, weights, strict=True):
-        number = len(split.samples)
-        turns = np.flatnonzero((order >= first) & (order < first + number))
-        places = order[turns] - first
-        ordered = replace(
-            split,
-            samples=tuple(split.samples[place] for place in places),
-            # An evaluator may know splits by their fingerprints.
-            fingerprint=f"{split.fingerprint} raced {seed}",
-        )
-        key = study.add_split(split_record(split))
-        factor = weight * total / number
-        courses.append(_Course(key, ordered, places, turns, factor, score_bounds(split)))
-        first += number
-    return courses
-
-
 def _raced_step(
     beam: BeamSearch, told: Mapping[Removal, float], batch: Sequence[Removal]
 ) -> BeamStep | None:
@@ -238,7 +187,7 @@ def _raced_step(
 
 def _record(
     evaluator: Evaluator,
-    courses: Sequence[_Course],
+    courses: Sequence[Course],
     beam: BeamSearch,
     options: RaceOptions,
     step: BeamStep,
@@ -261,19 +210,40 @@ def _raced_steps(beam: BeamSearch) -> int:
 
 
 def _measure_in_full(
-    study: Study, group: SplitGroup, evaluator: Evaluator, removals: Sequence[Removal]
+    study: Study,
+    courses: Sequence[Course],
+    evaluator: Evaluator,
+    options: RaceOptions,
+    removals: Sequence[Removal],
+    raced_in: Mapping[Removal, StoredRace],
 ) -> _Work:
+    """Measure removals that do not race; what a race saw of them is not taken again."""
+    fresh = [removal for removal in removals if removal not in raced_in]
     work = _Work()
-    for split in group.splits:
-        measured = measure_missing(study, [split], evaluator, removals)
-        work += _Work(measured, measured * len(split.samples))
+    for course in courses:
+        measured = measure_in_full(study, course, evaluator, fresh, options.chunk)
+        work += _Work(measured, measured * len(course.places))
+    for removal in (one for one in removals if one in raced_in):
+        lanes = [Lane(study, raced_in[removal], course, evaluator, [removal]) for course in courses]
+        for start, stop in _chunks(courses, options):
+            taken = (lane.scores([removal], start, stop)[2] for lane in lanes)
+            work += _Work(evaluated=sum(taken))
+        work += _Work(measured=sum(lane.finish(removal) for lane in lanes))
     return work
+
+
+def _chunks(courses: Sequence[Course], options: RaceOptions) -> Iterator[tuple[int, int]]:
+    """Yield the turns between which a race looks."""
+    total = sum(len(course.places) for course in courses)
+    chunk = options.chunk * len(courses)
+    for start in range(0, total, chunk):
+        yield start, min(start + chunk, total)
 
 
 def _race(
     study: Study,
     stored: StoredRace,
-    courses: Sequence[_Course],
+    courses: Sequence[Course],
     evaluator: Evaluator,
     beam: BeamSearch,
     step: BeamStep,
@@ -291,15 +261,13 @@ def _race(
         span=max(course.span for course in courses),
     )
     total = sum(len(course.places) for course in courses)
-    chunk = options.chunk * len(courses)
     missing = set(step.missing)
     complete = [place for place, one in enumerate(candidates) if one not in missing]
     race = Race(len(candidates), total, rule, complete)
-    lanes = [_Lane(study, stored, course, evaluator, candidates) for course in courses]
+    lanes = [Lane(study, stored, course, evaluator, candidates) for course in courses]
     stopped: dict[Removal, int] = {}
     work = _Work()
-    for start in range(0, total, chunk):
-        stop = min(start + chunk, total)
+    for start, stop in _chunks(courses, options):
         running = [candidates[place] for place in race.running]
         scores = np.zeros((len(running), stop - start))
         for lane in lanes:
@@ -313,101 +281,3 @@ def _race(
     for removal in (one for one in step.missing if one not in stopped):
         work += _Work(measured=sum(lane.finish(removal) for lane in lanes))
     return stopped, work
-
-
-class _Lane:
-    """The part of a race that runs over one split: takes scores from the study, or measures."""
-
-    def __init__(
-        self,
-        study: Study,
-        stored: StoredRace,
-        course: _Course,
-        evaluator: Evaluator,
-        candidates: Sequence[Removal],
-    ) -> None:
-        self._study = study
-        self._stored = stored
-        self._course = course
-        self._evaluator = evaluator
-        wanted = set(candidates)
-        self._full = {
-            one.removal: one.scores[course.places]
-            for one in study.measurements(course.key, evaluator.settings, with_answers=False)
-            if one.removal in wanted and one.scores is not None
-        }
-
-    def scores(
-        self, removals: Sequence[Removal], start: int, stop: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
-        """Return turns, weighted scores and how many answers it took, from `start` to `stop`.
-
-        The scores are of shape (removals, turns).
-        """
-        course = self._course
-        first, last = map(int, np.searchsorted(course.turns, (start, stop)))
-        found: dict[Removal, NDArray[np.float32]] = {}
-        if first == last:
-            return course.turns[first:last], np.zeros((len(removals), 0)), 0
-        for removal in removals:
-            known = self._known(removal, first, last)
-            if known is not None:
-                found[removal] = known
-        missing = [removal for removal in removals if removal not in found]
-        at_once = self._evaluator.removals_per_call
-        for begin in range(0, len(missing), at_once):
-            found |= self._measure(missing[begin : begin + at_once], first, last)
-        matrix = np.array([found[removal] for removal in removals], dtype=np.float64)
-        evaluated = len(missing) * (last - first)
-        return course.turns[first:last], course.factor * matrix, evaluated
-
-    def finish(self, removal: Removal) -> bool:
-        """Make a measurement of the chunks of a candidate; return whether there was none yet."""
-        course = self._course
-        if removal in self._full:
-            return False
-        chunks = self._stored.chunks(course.key, removal)
-        places = np.concatenate([chunk.places for chunk in chunks])
-        check_places(places, len(course.places))
-        back = np.argsort(places)
-        answers = [answer for chunk in chunks for answer in chunk.answers]
-        with self._study.transaction():
-            self._study.add(
-                course.key,
-                self._evaluator.settings,
-                removal,
-                np.concatenate([chunk.scores for chunk in chunks])[back],
-                [answers[place] for place in back],
-                sum(chunk.seconds for chunk in chunks),
-            )
-            self._stored.forget(course.key, removal)
-        return True
-
-    def _known(self, removal: Removal, first: int, last: int) -> NDArray[np.float32] | None:
-        if removal in self._full:
-            return self._full[removal][first:last]
-        return self._stored.chunk_scores(self._course.key, removal, first)
-
-    def _measure(
-        self, removals: Sequence[Removal], first: int, last: int
-    ) -> dict[Removal, NDArray[np.float32]]:
-        course = self._course
-        started = perf_counter()
-        evaluation = self._evaluator.evaluate(course.split, removals, slice(first, last))
-        seconds = (perf_counter() - started) / len(removals)
-        found = {}
-        for row, removal in enumerate(removals):
-            scores = evaluation.scores[row].astype(np.float32, copy=False)
-            check_scores(scores, course.bounds, course.split, removal)
-            found[removal] = scores
-        with self._study.transaction():
-            for row, (removal, scores) in enumerate(found.items()):
-                chunk = RaceChunk(
-                    first,
-                    course.places[first:last].astype(np.int32),
-                    scores,
-                    evaluation.answers[row],
-                    seconds,
-                )
-                self._stored.add_chunk(course.key, removal, chunk)
-        return found
