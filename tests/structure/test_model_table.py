@@ -395,3 +395,8 @@ def test_an_old_file_among_ours_is_trusted_but_for_its_window(tmp_path: Path) ->
     table = model_table(list(rows_of(tmp_path).values()))
     assert [one.rpartition("/")[2] for one in best(table, "piqa")] == ["ours"]
     assert [one.rpartition("/")[2] for one in apart(table, "ppl_wikitext2")] == ["old"]
+
+
+def test_an_evaluation_that_lies_in_the_folder_itself_is_found(tmp_path: Path) -> None:
+    put(tmp_path / "lone", card(), "evaluation_results.json")
+    assert rows_of(tmp_path)["lone"].numbers["ppl_wikitext2"].value == 10.0

@@ -14,7 +14,8 @@ from depthprune.structure.documents import ANATOMY_FILES, COMPARISON_FILES, FOLD
 from depthprune.structure.finding import PARTS, RESULTS, models_in
 from depthprune.structure.weights import SUBFOLDER, is_standard, models_among
 
-EVALUATION = "evaluation"
+EVALUATION, EVALUATION_FILE = "evaluation", "evaluation_results.json"
+"""The file lies in the folder, or in that of the model itself."""
 
 TEXTS = ("structure_summary.txt", "pruning_summary_by_layer.txt")
 
@@ -101,12 +102,14 @@ def _below(given: Path, prefix: str, homes: tuple[Path, ...]) -> Iterator[ModelF
             yield ModelFolder(name, path, problem=f"cannot read: {error.strerror or error}")
             continue
         folders = {entry.name for entry in members if entry.is_dir(follow_symlinks=False)}
-        models = _models(path, sorted(one.name for one in members if one.name not in folders))
+        files = sorted(one.name for one in members if one.name not in folders)
+        models = _models(path, files)
         if not models and SUBFOLDER in folders:
             models = dict.fromkeys(_models(path / SUBFOLDER, _names(path / SUBFOLDER)), path)
         own = next(iter(models.values())) if len(models) == 1 else place.model
         is_analysed = FOLDER in folders and not _KNOWN.isdisjoint(_names(path / FOLDER))
-        is_lacking = not place.is_variant and (own is not None or EVALUATION in folders)
+        is_evaluated = EVALUATION in folders or EVALUATION_FILE in files
+        is_lacking = not place.is_variant and (own is not None or is_evaluated)
         if is_analysed or is_lacking:
             yield ModelFolder(name, path, analysis_files(path) if is_analysed else (), own)
         for entry in members:

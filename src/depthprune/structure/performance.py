@@ -11,11 +11,8 @@ from typing import Any
 from depthprune.base.files import is_number
 from depthprune.evaluate.card.compare import EvaluationFile, evaluation_of
 from depthprune.structure.fields import place_of
+from depthprune.structure.folders import EVALUATION, EVALUATION_FILE
 from depthprune.structure.json_files import read_json_value
-
-FILE = "evaluation_results.json"
-FOLDERS = ("evaluation", "")
-"""Where the file lies in the folder of a model, looked for in this order."""
 
 STANDARD = "2048/512"
 """Windows of 2048 tokens, a new one every 512: the usual perplexity."""
@@ -86,7 +83,7 @@ class Performance:
 
 def performance_file(folder: Path) -> Path | None:
     """Return the file of an evaluation in the folder of a model, or None where there is none."""
-    places = (folder / name / FILE for name in FOLDERS)
+    places = (folder / EVALUATION / EVALUATION_FILE, folder / EVALUATION_FILE)
     return next((place for place in places if place.is_file()), None)
 
 

@@ -24,6 +24,7 @@ from depthprune.structure.facts import facts_of
 from depthprune.structure.fields import read_value
 from depthprune.structure.folders import (
     EVALUATION,
+    EVALUATION_FILE,
     ModelFolder,
     analysis_files,
     find_model_folders,
@@ -170,7 +171,7 @@ def _mend(folder: ModelFolder) -> str:
 
 def _evaluated_model(path: Path) -> str | None:
     """Return which model an evaluation says it measured."""
-    file = path / EVALUATION / "evaluation_results.json"
+    file = path / EVALUATION / EVALUATION_FILE
     try:
         if not file.is_file() or file.stat().st_size > MOST_BYTES:
             return None
