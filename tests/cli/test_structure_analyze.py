@@ -117,7 +117,7 @@ def make_original(path: Path) -> Path:
     """Write the anatomy of Llama-3-8B as a file of the old scripts."""
     layer = {
         "total": 218112000,
-        "attention": {"total": 41943040},
+        "attention": {"total": 41943040, "num_heads": 32, "num_kv_heads": 8},
         "mlp": {"total": 176160768, "intermediate_size": 14336},
         "norm": 8192,
         "is_zero_layer": False,
@@ -231,6 +231,32 @@ def test_the_text_by_layer_names_every_layer(run: Program) -> None:
     assert found["3"][5:-1] == ["4/2", ">", "2/1", "48", ">", "9"]
     assert "REMOVED: 1" in text
     assert "Layers were found by equal weights." in text
+
+
+def test_the_text_by_layer_makes_up_no_number_of_heads(run: Program) -> None:
+    found = COPIES / "results" / "HGSP_2000" / "analysis" / "pruned_model_analysis.json"
+    original = make_original(Path("original.json"))
+    assert run(
+        "structure", "analyze", found, "--compare_with", original, "--output_dir", "out"
+    ).code == 0  # fmt: skip
+    text = Path("out/pruning_summary_by_layer.txt").read_text(encoding="utf-8")
+    rows = {line.split()[0]: line.split()[6:9] for line in text.splitlines() if line.strip()}
+    assert rows["0"][0] == "32/8"
+    assert rows["9"] == ["32/8", ">", "4/1"]
+    assert rows["11"] == ["32/8", ">", "0"]
+
+
+def test_names_of_a_file_cannot_write_to_the_terminal(run: Program) -> None:
+    original = make_original(Path("original.json"))
+    document = json.loads(original.read_text()) | {"model_name": "\x1b[2J[red]base\nx"}
+    original.write_text(json.dumps(document))
+    done = run(
+        *("structure", "analyze", original, "--compare_with", original, "--output_dir", "out"),
+    )
+    assert done.code == 0
+    for text in (done.out, *(path.read_text() for path in Path("out").glob("*.txt"))):
+        assert "\x1b" not in text
+        assert "\\x1b[2J[red]base\\nx" in text
 
 
 # Mistakes

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from depthprune.report.cut import size
 from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.structure_summary import shown
 from depthprune.report.tables import percent
 from depthprune.structure.align import Alignment, Doubt, DoubtKind
 from depthprune.structure.analyze import Analysis
@@ -56,10 +57,10 @@ def analysis_parts(analysis: Analysis, *, lang: Lang = "en") -> list[RenderableT
         parts += [_part_table(analysis.anatomy, t), _layer_table(analysis.anatomy, t)]
     if analysis.anatomy.sparsity is not None:
         parts.append(_zeros_line(analysis.anatomy.sparsity, t))
-    parts += [t("Note: {text}").format(text=note) for note in analysis.anatomy.notes]
+    parts += [t("Note: {text}").format(text=shown(note)) for note in analysis.anatomy.notes]
     if analysis.files:
         folder = analysis.files[0].parent
-        parts.append(t("Written to {path}:").format(path=folder))
+        parts.append(t("Written to {path}:").format(path=shown(str(folder))))
         parts += [f"  {path.name}" for path in analysis.files]
     return parts
 
@@ -204,11 +205,11 @@ def before_after(before: str, after: str) -> str:
 
 def _headline(anatomy: Anatomy, t: Translate) -> str:
     line = t("{name}: {n} parameters in {layers} layers").format(
-        name=anatomy.name, n=f"{anatomy.total:,}", layers=len(anatomy.layers)
+        name=shown(anatomy.name), n=f"{anatomy.total:,}", layers=len(anatomy.layers)
     )
     if anatomy.bytes:
         line += f"; {size(anatomy.bytes)}"
-    return f"{line} ({', '.join(anatomy.dtypes)})" if anatomy.dtypes else line
+    return f"{line} ({shown(', '.join(anatomy.dtypes))})" if anatomy.dtypes else line
 
 
 def _original_line(comparison: Comparison, t: Translate) -> str:
@@ -218,7 +219,7 @@ def _original_line(comparison: Comparison, t: Translate) -> str:
     else:
         text = t("Original: {name}, {n} parameters; {gone} ({share} %) are gone")
     return text.format(
-        name=comparison.original_name,
+        name=shown(comparison.original_name),
         n=f"{change.original:,}",
         gone=f"{change.reduced:,}",
         more=f"{-change.reduced:,}",
@@ -232,7 +233,7 @@ def _zeros_line(sparsity: Sparsity, t: Translate) -> str:
     )
     if sparsity.pattern is None:
         return line
-    return f"{line}; {t('pattern {pattern}').format(pattern=sparsity.pattern)}"
+    return f"{line}; {t('pattern {pattern}').format(pattern=shown(sparsity.pattern))}"
 
 
 def _counts(anatomy: Anatomy, t: Translate) -> dict[str, int]:
@@ -247,7 +248,7 @@ def _counts(anatomy: Anatomy, t: Translate) -> dict[str, int]:
         t("  other"): sum(layer.other for layer in layers),
         t("Final norm"): anatomy.norm,
         t("LM head (tied)") if anatomy.tied else t("LM head"): anatomy.lm_head,
-        **dict(anatomy.towers),
+        **{shown(name): count for name, count in anatomy.towers.items()},
         t("Other"): anatomy.other,
         t("Total"): anatomy.total,
     }

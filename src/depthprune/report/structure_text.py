@@ -17,8 +17,9 @@ from depthprune.report.structure import (
     strategy_lines,
     what_happened,
 )
+from depthprune.report.structure_summary import shown
 from depthprune.structure.analyze import Analysis
-from depthprune.structure.anatomy import Layer
+from depthprune.structure.anatomy import Attention
 from depthprune.structure.comparison import LayerComparison
 from depthprune.structure.labels import label_of
 
@@ -45,8 +46,8 @@ def _summary(analysis: Analysis, t: Translate) -> str:
         t("Summary of the model's structure"),
         _RULE,
         "",
-        t("Model name: {name}").format(name=anatomy.name),
-        t("Model path: {path}").format(path=anatomy.path),
+        t("Model name: {name}").format(name=shown(anatomy.name)),
+        t("Model path: {path}").format(path=shown(anatomy.path)),
         "",
         t("Total parameters: {n}").format(n=f"{anatomy.total:,}"),
         f"  - Embedding: {anatomy.embedding:,}",
@@ -68,8 +69,13 @@ def _summary(analysis: Analysis, t: Translate) -> str:
 
 
 def _by_layer(analysis: Analysis, t: Translate) -> str:
-    comparison = analysis.comparison
+    comparison, original = analysis.comparison, analysis.original
     assert comparison is not None
+    assert original is not None
+    before = {layer.index: layer.attention for layer in original.layers}
+    after: dict[int | None, Attention] = {
+        layer.index: layer.attention for layer in analysis.anatomy.layers
+    }
     headings = [
         t("Layer"),
         t("Original"),
@@ -81,7 +87,10 @@ def _by_layer(analysis: Analysis, t: Translate) -> str:
         t("Inner size"),
         t("What happened"),
     ]
-    rows = [_row(layer, analysis, t) for layer in comparison.layers]
+    rows = [
+        _row(layer, before[layer.index], after.get(layer.pruned_index), t)
+        for layer in comparison.layers
+    ]
     counts = Counter(label_of(layer) for layer in comparison.layers)
     words = label_words(t)
     table = _aligned([headings, *rows])
@@ -89,8 +98,8 @@ def _by_layer(analysis: Analysis, t: Translate) -> str:
         t("Pruning by layer"),
         _RULE,
         "",
-        t("Model name: {name}").format(name=comparison.pruned_name),
-        t("Original model: {name}").format(name=comparison.original_name),
+        t("Model name: {name}").format(name=shown(comparison.pruned_name)),
+        t("Original model: {name}").format(name=shown(comparison.original_name)),
         t("Pruning ratio of each layer, and of its attention and MLP:"),
         "",
         table[0],
@@ -107,7 +116,9 @@ def _by_layer(analysis: Analysis, t: Translate) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(layer: LayerComparison, analysis: Analysis, t: Translate) -> list[str]:
+def _row(
+    layer: LayerComparison, before: Attention, after: Attention | None, t: Translate
+) -> list[str]:
     inner = layer.intermediate_size
     return [
         str(layer.index),
@@ -116,28 +127,23 @@ def _row(layer: LayerComparison, analysis: Analysis, t: Translate) -> list[str]:
         f"{layer.total.ratio:.2%}",
         f"{layer.attention.ratio:.2%}",
         f"{layer.mlp.ratio:.2%}",
-        _heads(layer, analysis),
+        _heads(before, after),
         "-" if inner is None else before_after(str(inner.original), str(inner.pruned)),
         what_happened(layer, t),
     ]
 
 
-def _heads(layer: LayerComparison, analysis: Analysis) -> str:
-    assert analysis.original is not None
-    before = heads(_at(analysis.original.layers, layer.index).attention)
-    if before == "-":
-        return before
-    if layer.removed or layer.attention_removed:
-        return f"{before} > 0"
-    assert layer.pruned_index is not None
-    after = heads(_at(analysis.anatomy.layers, layer.pruned_index).attention)
-    if after == "-" and layer.attention.reduced == 0:
-        return before
-    return before_after(before, after if after != "-" else "?")
-
-
-def _at(layers: Sequence[Layer], index: int) -> Layer:
-    return next(layer for layer in layers if layer.index == index)
+def _heads(before: Attention, after: Attention | None) -> str:
+    """Return the heads before and after; no number is made up where a file does not say."""
+    was = heads(before)
+    if was == "-":
+        return was
+    if after is None or after.total == 0:
+        return before_after(was, "0")
+    now = heads(after)
+    if now == "-":
+        now = was if after.total == before.total else "?"
+    return before_after(was, now)
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
