@@ -77,3 +77,24 @@ def test_races_that_cannot_be_are_refused(
     assert done.code == 2
     assert named in done.err
     assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ("strategy: exhaustive\n  race: true", ("exhaustive cannot race", "line 5, search.race")),
+        ("race_chunk: 8", ("add --race", "line 4, search.race_chunk")),
+        ("race_confidence: 0.9", ("add --race", "line 4, search.race_confidence")),
+        ("race: true\n  race_confidence: 1", ("'search.race_confidence'", "line 5")),
+        ("race: true\n  race_chunk: 0", ("'search.race_chunk'", "line 5")),
+    ],
+)
+def test_a_study_file_that_races_as_cannot_be_is_refused_with_its_line(
+    program: Program, tmp_path: Path, fields: str, named: tuple[str, ...]
+) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(f"model: {{source: demo}}\ntasks: demo_okvqa\nsearch:\n  {fields}\n")
+    done = program("run", file)
+    assert done.code == 2
+    for text in named:
+        assert text in done.err

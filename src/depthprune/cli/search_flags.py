@@ -84,10 +84,11 @@ class SearchFlags:
         """
         said = RaceOptions(self.race_confidence, self.race_chunk)
         if said != RaceOptions() and not self.race:
+            by_confidence = said.confidence != RaceOptions.confidence
             raise DepthpruneError(
                 "how to race is said, but not that candidates race",
-                where="--race-confidence, --race-chunk",
-                mend="add --race, or leave them out",
+                where="--race-confidence" if by_confidence else "--race-chunk",
+                mend="add --race, or leave it out",
             )
         return SearchOptions(
             strategy=self.strategy,

@@ -45,15 +45,17 @@ def score_bounds(split: TaskSplit) -> Bounds:
         found = _known(split)
     if found is None:
         raise DepthpruneError(
-            f"a race needs to know how large a score of {split.scorer.name} can be",
-            where=f"--race, task {split.task.name}",
+            f"a race needs to know how large a score of {split.scorer.name} can be "
+            f"({split.task.name})",
+            where="--race",
             mend="search without --race, or let the scorer say `bounds = (smallest, largest)`",
         )
     low, high = found
     if not (is_number(low) and is_number(high) and low < high):
         raise DepthpruneError(
-            f"scores of {split.scorer.name} cannot lie between {low} and {high}",
-            where=f"--race, task {split.task.name}",
+            f"scores of {split.scorer.name} cannot lie between {low} and {high} "
+            f"({split.task.name})",
+            where="--race",
             mend="let the scorer say `bounds = (smallest, largest)`, two finite numbers",
         )
     return float(low), float(high)
