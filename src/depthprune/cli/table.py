@@ -15,7 +15,12 @@ from depthprune.base.files import check_can_make
 from depthprune.cli.options import Language
 from depthprune.cli.scores import AsJson
 from depthprune.report.language import translator
-from depthprune.report.model_table.files import Format, format_of, write_model_table
+from depthprune.report.model_table.files import (
+    Format,
+    format_of,
+    model_table_bytes,
+    write_model_table,
+)
 from depthprune.report.model_table.plain import model_value
 from depthprune.report.model_table.terminal import model_parts
 from depthprune.structure.model_row import model_row
@@ -53,7 +58,7 @@ def table(
 
         depthprune table --result_dir results
         depthprune table --result_dir baselines results --output summary.xlsx
-        depthprune table --result_dir results --output summary.tex --sort_by mean_accuracy
+        depthprune table --result_dir results --format md --sort_by mean_accuracy
         depthprune table --result_dir results --output summary.csv --method wanda --ratio 20
         depthprune table --result_dir results --output summary.html --figures figures --lang zh
 
@@ -64,7 +69,7 @@ def table(
     output
         Gets the table; its ending says the format: .xlsx, .csv, .md, .html, .tex.
     format
-        Of the output, whatever its ending.
+        xlsx, csv, md, html or latex, whatever the ending of the output; without one it is printed.
     sort_by
         A column by its name in .csv files, e.g. model, size_gb, parameters_b, ppl_wikitext2,
         mean_accuracy, peak_memory_mb, layers_below_20. The best first, unknown ones last.
@@ -85,7 +90,10 @@ def table(
         Of the figures.
 
     """
-    kind = None if output is None else _checked(output, format)
+    if output is not None:
+        format = _checked(output, format)
+    elif format == "xlsx":
+        raise FileError("a workbook is no text", where="--format", mend="add --output summary.xlsx")
     if figures is not None:
         check_can_make(figures)
     dirs = result_dir or (Path(),)
@@ -96,7 +104,7 @@ def table(
     known = _window(window)
     rows = [model_row(model, known) for model in summary.models]
     found = model_table(rows, window=known, reference=base, sort_by=sort_by, reverse=reverse)
-    written = [] if output is None else [write_model_table(found, output, kind, lang=lang)]
+    written = [] if output is None else [write_model_table(found, output, format, lang=lang)]
     if figures is not None:
         from depthprune.report.figures.models import write_model_figures
 
@@ -104,6 +112,9 @@ def table(
     if json:
         value = model_value(found) | {"files": list(map(str, written))}
         print(json_module.dumps(value, indent=1))
+        return
+    if output is None and format is not None:
+        print(model_table_bytes(found, format, lang=lang).decode("utf-8"), end="")
         return
     t = translator(lang)
     console = Console(markup=False)
