@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from depthprune.structure.align import Alignment, Doubt, align
-from depthprune.structure.anatomy import Attention, Layer, Mlp, Sparsity
+from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity
 from depthprune.structure.compare import compare
 from depthprune.structure.comparison import Change
+from depthprune.structure.documents import read_anatomy, read_comparison
 from tests.structure.llamas import made_up, with_layers
+
+COPIES = Path(__file__).with_name("pruned_models")
 
 
 def test_a_removed_layer_is_there_with_nothing_left_and_its_own_index() -> None:
@@ -117,3 +123,34 @@ def test_shortcuts_instead_of_norms_are_sliced_too() -> None:
     shortcuts = {i: Layer(i, 14, Attention(6), Mlp(6), other=2) for i in range(2)}
     comparison = compare(original, with_layers(original, shortcuts), Alignment((0, 1), "position"))
     assert comparison.strategy == "sliced"
+
+
+# Real models
+
+
+def llama_3_8b() -> Anatomy:
+    layers = tuple(
+        Layer(i, 218112000, Attention(41943040), Mlp(176160768, intermediate_size=14336), 8192)
+        for i in range(32)
+    )
+    return Anatomy("Llama-3-8B-Instruct", 8030261248, 525336576, 525336576, layers, norm=4096)
+
+
+@pytest.mark.parametrize("model", ["HGSP_2000", "layerwise_20"])
+def test_every_number_is_that_of_the_old_scripts(model: str) -> None:
+    folder = COPIES / "results" / model / "analysis"
+    original, pruned = llama_3_8b(), read_anatomy(folder / "pruned_model_analysis.json")
+    ours = compare(original, pruned, align(original, pruned))
+    theirs = read_comparison(folder / "model_comparison.json")
+    assert (ours.total, ours.layer_params) == (theirs.total, theirs.layer_params)
+    assert ours.layers == theirs.layers
+
+
+def test_the_seven_missing_layers_of_a_real_model_are_told_as_far_as_files_allow() -> None:
+    folder = COPIES / "baselines" / "ShortGPT_remove_7" / "analysis"
+    original, pruned = llama_3_8b(), read_anatomy(folder / "model_structure.json")
+    ours = compare(original, pruned, align(original, pruned))
+    theirs = read_comparison(folder / "pruning_comparison.json")
+    assert ours.layers == theirs.layers
+    assert ours.missing_layers == theirs.missing_layers == 7
+    assert ours.strategy == "layer removal"
