@@ -60,19 +60,19 @@ def _sum(stored: Iterable[Stored]) -> int:
 
 def _layers(places: Places, around: Surroundings) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
     """Count every layer; one without tensors is empty where the model says that it exists."""
-    if places.stack is None:
+    if places.stack is None or not places.layers:
         return (), ("no numbered list of layers was found: only the sums are known",)
     prefix = ".".join(places.stack.prefixes[0])
     configured = number_in(around.config, COUNTS)
     numbers = (path.removeprefix(f"{prefix}.") for path in around.types)
     typed = {int(number) for number in numbers if is_number(number)}
-    highest = max(places.stack.indices)
+    highest = max(places.layers)
     # A list is numbered through, unless the configuration counts only what is there.
     gaps = highest < _MOST_LAYERS and (configured is None or configured > highest)
     through = set(range(highest)) if gaps else set()
     layers = tuple(
         count_layer(index, f"{prefix}.{index}", places.layers.get(index, ()), around)
-        for index in sorted({*places.stack.indices, *typed, *through})
+        for index in sorted({*places.layers, *typed, *through})
     )
     if configured is None or configured == len(layers):
         return layers, ()

@@ -65,9 +65,16 @@ def places_of(checkpoint: Checkpoint) -> Places:
                 towers[tower].append(each)
             else:
                 outside[place_of(plain)].append(each)
+    for index in [index for index, layer in layers.items() if _predicts(layer)]:
+        towers["prediction"] += [each for _, each in layers.pop(index) if each.parameters]
     tied, copies = _tied_heads(outside, checkpoint)
     outside["lm_head"] = [each for each in outside["lm_head"] if each not in copies]
     return Places(stack, tuple(stored), layers, outside, towers, tied, notes)
+
+
+def _predicts(layer: Iterable[tuple[Path, Stored]]) -> bool:
+    """Return whether a layer makes the token after the next, as the last one of DeepSeek-V3."""
+    return any(path[0] in ("eh_proj", "enorm", "hnorm", "shared_head") for path, _ in layer)
 
 
 def _once(stored: Iterable[Stored]) -> list[Stored]:

@@ -53,7 +53,7 @@ def stored_parameters(
         tensors: by name.
         config: of the checkpoint; of a quantised one, `quantization_config` tells the bits.
     """
-    quantised = config.get("quantization_config")
+    quantised = config.get("quantization_config") or config.get("quantization")
     settings = quantised if isinstance(quantised, Mapping) else {}
     model_type = str(config.get("model_type"))
     found = []
@@ -99,14 +99,10 @@ def _unpacked(
     if last == "weight" and settings.get("quant_method") == "bitnet" and tensor.dtype == "U8":
         return name, (4 * tensor.shape[0], *tensor.shape[1:]) if tensor.shape else None
     if tensor.dtype in INTEGERS:
-        return (name, None) if settings and len(tensor.shape) > 1 else _integer(name, tensor)
+        # Whole numbers are packed weights where they are a matrix, else a table of indices.
+        packed = len(tensor.shape) > 1 and (bool(settings) or last == "weight")
+        return (name, None) if packed else (None, ())
     return name, tensor.shape
-
-
-def _integer(name: str, tensor: Tensor) -> tuple[str | None, Shape | None]:
-    """Whole numbers are parameters where they are called a weight, else tables of indices."""
-    is_weight = name.endswith(".weight") and len(tensor.shape) > 1
-    return (name, tensor.shape) if is_weight else (None, ())
 
 
 def is_buffer(name: str, tensor: Tensor, model_type: str) -> bool:
@@ -177,6 +173,14 @@ def _compressed(packed: Tensor, others: Companions, settings: Mapping[str, Any])
     return rows, columns * (32 // each)
 
 
+def _mlx(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
+    """MLX packs along the input, whole numbers of 32 bits."""
+    bits = settings.get("bits")
+    if type(bits) is not int or not 1 <= bits <= 32 or not packed.shape:
+        return None
+    return *packed.shape[:-1], packed.shape[-1] * 32 // bits
+
+
 def _half_bytes(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
     """NVFP4 as ModelOpt writes it: two numbers a byte beside a scale for every 16."""
     if packed.dtype != "U8" or len(packed.shape) != 2:
@@ -194,6 +198,7 @@ _PACKED: tuple[tuple[str, tuple[str, ...], ShapeOf], ...] = (
     ("_blocks", ("_scales",), _blocks),
     ("weight", ("weight.absmax",), _four_bits),
     ("weight", ("SCB",), _as_stored),
+    ("weight", ("scales", "biases"), _mlx),
     ("weight", ("weight_scale_2",), _half_bytes),
 )
 """Ending of a packed weight, endings of what must stand beside it, and its shape unpacked."""
@@ -202,6 +207,7 @@ _UNPACKED_ENDING = {"qweight": "weight", "weight_packed": "weight", "_blocks": "
 
 _SCALES: dict[str, tuple[str, ...]] = {
     "scales": ("qweight", "weight"),
+    "biases": ("weight",),
     "qzeros": ("qweight",),
     "g_idx": ("qweight",),
     "SCB": ("weight",),
