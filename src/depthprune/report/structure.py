@@ -111,7 +111,9 @@ def strategy_lines(comparison: Comparison, t: Translate) -> list[str]:
             "Strategy: layer removal: {removed} of {layers} layers are gone, {emptied} are empty"
         ),
         "unstructured": t("Strategy: unstructured: {zeros} % of the layers' parameters are zeros"),
-        "sliced": t("Strategy: sliced: the hidden size went from {wide} to {narrow}"),
+        "sliced": t("Strategy: sliced: the hidden size went from {wide} to {narrow}")
+        if "hidden_size_original" in known
+        else t("Strategy: sliced: all layers have shortcuts instead of norms"),
     }
     values = {
         name: f"{known.get(key, 0):.0f}"
@@ -139,7 +141,7 @@ def strategy_lines(comparison: Comparison, t: Translate) -> list[str]:
         return lines
     spread = t("  lost per layer: {mean} % on average, standard deviation {std} points")
     ways = [t("  of the layers' parameters, {removal} % went with layers, {less} % within layers")]
-    if "lost_by_zeros" in known:
+    if "lost_by_zeros" in known and comparison.strategy != "unstructured":
         ways.append(t("  {zeros} % are zeros"))
     return [*lines, *(line.format(**values) for line in (spread, *ways))]
 

@@ -1,0 +1,223 @@
+"""What is said of a model's anatomy: every strategy, doubt and oddity in words of two languages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from depthprune.report.language import Lang, translator
+from depthprune.report.structure import (
+    aligned_line,
+    analysis_parts,
+    before_after,
+    doubt_lines,
+    heads,
+    label_words,
+    strategy_lines,
+    what_happened,
+)
+from depthprune.report.structure_text import text_files
+from depthprune.report.tables import as_text
+from depthprune.structure.align import DOUBTS, Alignment, Doubt
+from depthprune.structure.analyze import Analysis
+from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity
+from depthprune.structure.compare import compare
+from depthprune.structure.comparison import AlignedBy, Change, Comparison, LayerComparison, Strategy
+from tests.structure.llamas import made_up, with_layers
+
+LANGS: list[Lang] = ["en", "zh"]
+STRATEGIES: list[Strategy] = [
+    "unchanged", "uniform", "non-uniform", "layer removal", "unstructured", "sliced",
+]  # fmt: skip
+WAYS: list[AlignedBy] = ["provenance", "content", "config", "best match", "position"]
+
+
+def told(strategy: Strategy, **evidence: float) -> str:
+    change = Change(100, 80)
+    found = Comparison("a", "b", change, change, (), strategy=strategy, evidence=evidence)
+    return "\n".join(strategy_lines(found, translator("en")))
+
+
+def shown(analysis: Analysis, lang: Lang = "en") -> str:
+    return as_text(analysis_parts(analysis, lang=lang), width=80)
+
+
+def beside(original: Anatomy, pruned: Anatomy, alignment: Alignment | None = None) -> Analysis:
+    """Return the analysis of two models whose layers stand beside each other."""
+    found = alignment or Alignment(tuple(range(len(pruned.layers))), "position")
+    return Analysis(pruned, original, found, compare(original, pruned, found))
+
+
+# Words
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_every_strategy_way_and_doubt_has_its_own_words(lang: Lang) -> None:
+    t = translator(lang)
+    change = Change(100, 80)
+    found = [Comparison("a", "b", change, change, (), strategy=each) for each in STRATEGIES]
+    assert len({strategy_lines(each, t)[0] for each in found}) == len(STRATEGIES)
+    assert len({aligned_line(replace(found[0], aligned_by=way), t) for way in WAYS}) == len(WAYS)
+    doubts = Alignment((), "position", doubts=tuple(Doubt(kind, (3,), 7) for kind in DOUBTS))
+    assert len(set(doubt_lines(doubts, t))) == len(DOUBTS)
+    assert len(set(label_words(t).values())) == 6
+    assert doubt_lines(None, t) == []
+
+
+def test_the_numbers_stand_beside_the_strategy() -> None:
+    text = told("layer removal", layers_removed=7, layers=32, layers_emptied=1, ratio_std=0.4134)
+    assert "7 of 32 layers are gone, 1 are empty" in text
+    assert "standard deviation 41.34 points" in text
+    text = told(
+        "uniform", layers_smaller=28, layers=32, smaller_ratio_min=0.2, smaller_ratio_max=0.25
+    )
+    assert "28 of 32 layers lost 20.00 to 25.00 %" in text
+
+
+def test_sliced_says_what_it_was_seen_by() -> None:
+    sizes = {"hidden_size_original": 4096.0, "hidden_size_pruned": 3072.0}
+    assert "from 4096 to 3072" in told("sliced", **sizes)
+    assert "shortcuts" in told("sliced")
+
+
+def test_zeros_are_told_once() -> None:
+    assert told("unstructured", lost_by_zeros=0.5).count("50.00 %") == 1
+    assert told("non-uniform", lost_by_zeros=0.125).count("12.50 %") == 1
+    assert "zeros" not in told("non-uniform")
+
+
+def test_a_part_that_is_gone_is_told_beside_the_label() -> None:
+    t = translator("en")
+    layer = LayerComparison(0, 0, Change(10, 6), Change(4, 0), Change(6, 6))
+    assert what_happened(layer, t) == "moderate, NO ATTENTION"
+    layer = LayerComparison(0, 0, Change(10, 4), Change(4, 4), Change(6, 0))
+    assert what_happened(layer, t) == "moderate, NO MLP"
+    layer = LayerComparison(0, None, Change(10, 0), Change(4, 0), Change(6, 0))
+    assert what_happened(layer, t) == "REMOVED"
+
+
+def test_heads() -> None:
+    assert heads(Attention(9)) == "-"
+    assert heads(Attention(9, num_heads=8)) == "8"
+    assert heads(Attention(9, num_heads=8, num_kv_heads=8)) == "8"
+    assert heads(Attention(9, num_heads=8, num_kv_heads=2)) == "8/2"
+    assert (before_after("8", "8"), before_after("8", "4")) == ("8", "8 > 4")
+
+
+# Tables
+
+
+def test_neighbours_that_are_equal_share_a_line() -> None:
+    lines = shown(Analysis(made_up(9, 9, 9, 5, 9, 9))).splitlines()
+    firsts = [line.split()[0] for line in lines if line.strip()]
+    assert firsts[-3:] == ["0-2", "3", "4-5"]
+
+
+def test_only_neighbours_share_a_line() -> None:
+    model = made_up(9, 9)
+    apart = replace(model, layers=tuple(replace(x, index=3 * x.index) for x in model.layers))
+    lines = shown(Analysis(apart)).splitlines()
+    assert [line.split()[0] for line in lines if line.strip()][-2:] == ["0", "3"]
+
+
+def test_a_model_that_grew_is_told() -> None:
+    text = shown(beside(made_up(9, 9), made_up(9, 12)))
+    assert "6 MORE" in text
+
+
+def test_what_only_one_of_the_models_has_is_shown_for_both() -> None:
+    original = replace(made_up(9), towers={"vision": 50})
+    pruned = replace(made_up(9), towers={"adapter": 7}, lm_head=0, tied=True)
+    found = {
+        line.split("  ")[0].strip(): line.split()
+        for line in shown(beside(original, pruned)).splitlines()
+    }
+    assert found["vision"][-3:] == ["50", "0", "100.00"]
+    assert found["adapter"][-3:] == ["0", "7", "-"]
+    assert found["LM head (tied)"][-3:] == ["0", "0", "-"]
+    assert list(found).index("adapter") < list(found).index("Total")
+
+
+def test_a_final_norm_that_an_older_file_does_not_tell_is_not_called_lost() -> None:
+    original = replace(made_up(9), norm=4)
+    old = replace(made_up(9), other=4)
+    text = shown(beside(original, old))
+    assert "Final norm" not in text
+    assert [line.split()[-1] for line in text.splitlines() if line.startswith(" Other")] == ["0.00"]
+
+
+def test_experts_and_missing_parts_are_shown() -> None:
+    layers = {
+        0: Layer(0, 20, Attention(8), Mlp(12, intermediate_size=3, num_experts=4)),
+        1: Layer(1, 12, Attention(0), Mlp(12)),
+    }
+    text = shown(Analysis(with_layers(made_up(9, 9), layers)))
+    assert "4 x 3" in text
+    assert "NONE" in text
+
+
+def test_notes_of_the_model_are_shown() -> None:
+    noted = replace(made_up(9), notes=("something odd",))
+    assert "Note: something odd" in shown(Analysis(noted))
+    assert "注意：something odd" in shown(Analysis(noted), "zh")
+
+
+def test_a_pattern_of_zeros_is_named() -> None:
+    half = Sparsity(10, 20, "2:4")
+    sparse = with_layers(made_up(9), {0: replace(made_up(9).layers[0], sparsity=half)})
+    text = shown(Analysis(replace(sparse, sparsity=half)))
+    assert "10 of 20 weights (50.00 %); pattern 2:4" in text
+    assert "zeros %" in text
+
+
+def test_an_empty_model_is_shown() -> None:
+    nothing = Anatomy("nothing", 0, 0, 0, ())
+    assert "0 parameters in 0 layers" in shown(Analysis(nothing))
+    assert "nothing" in shown(beside(nothing, nothing))
+    assert text_files(beside(nothing, nothing)).keys() == {
+        "structure_summary.txt", "pruning_summary_by_layer.txt",
+    }  # fmt: skip
+
+
+# Text files
+
+
+def heads_of(before: Attention, after: Attention | None) -> str:
+    """Return the cell of the heads of a layer in the text file."""
+    original = with_layers(made_up(9), {0: Layer(0, 20, before, Mlp(10))})
+    if after is None:
+        pruned = replace(original, layers=())
+    else:
+        pruned = with_layers(original, {0: Layer(0, after.total + 10, after, Mlp(10))})
+    text = text_files(beside(original, pruned))["pruning_summary_by_layer.txt"]
+    row = next(line for line in text.splitlines() if line.split()[:1] == ["0"])
+    cells = [cell for cell in row.split("  ") if cell.strip()]
+    return cells[6].strip()
+
+
+@pytest.mark.parametrize(
+    ("after", "cell"),
+    [
+        (Attention(10, num_heads=8, num_kv_heads=2), "8/2"),
+        (Attention(5, num_heads=4, num_kv_heads=1), "8/2 > 4/1"),
+        (Attention(10), "8/2"),
+        (Attention(5), "8/2 > ?"),
+        (Attention(0), "8/2 > 0"),
+        (None, "8/2 > 0"),
+    ],
+)
+def test_no_number_of_heads_is_made_up(after: Attention | None, cell: str) -> None:
+    assert heads_of(Attention(10, num_heads=8, num_kv_heads=2), after) == cell
+
+
+def test_unknown_heads_stay_unknown() -> None:
+    assert heads_of(Attention(10), Attention(5, num_heads=4)) == "-"
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_missing_layers_are_told_in_the_text_file(lang: Lang) -> None:
+    unknown = Alignment((0, 1), "position", known=False, doubts=(Doubt("unknown", number=1),))
+    texts = text_files(beside(made_up(9, 9, 9), made_up(9, 9), unknown), lang=lang)
+    expected = {"en": "1 missing, which ones is unknown", "zh": "缺少 1 层，不知是哪几层"}
+    assert expected[lang] in texts["pruning_summary_by_layer.txt"]
