@@ -25,7 +25,7 @@ function pairRow(side, model) {
 }
 
 // What a full bar of the differences may mean.
-const SCALES = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
+const SCALES = [0.02, 0.05, 0.1, 0.2, 0.5, 1];
 
 function differenceRow(pairs) {
   const most = Math.max(...pairs.map(({ layer, other }) => Math.abs(left(other, "total") - left(layer, "total"))));
