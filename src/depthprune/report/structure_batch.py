@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table
 
@@ -12,6 +13,9 @@ from depthprune.report.tables import percent
 from depthprune.structure.batch import BatchOutcome, BatchResult
 from depthprune.structure.facts import ModelFacts, facts_of
 from depthprune.structure.summary import Summary
+
+NAME_WIDTH = 30
+"""Longer names are folded, so that the table fits 80 columns."""
 
 
 def batch_parts(
@@ -27,7 +31,8 @@ def batch_parts(
     t = translator(lang)
     facts = {one.name: facts_of(one) for one in summary.models}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(t("model"), overflow="fold")
+    fits = all(cell_len(shown(one.name)) <= NAME_WIDTH for one in outcome.results)
+    table.add_column(t("model"), overflow="fold", no_wrap=fits)
     table.add_column(t("format"))
     for heading in (t("parameters"), t("pruning ratio %"), t("layers")):
         table.add_column(heading, justify="right")

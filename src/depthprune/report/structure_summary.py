@@ -89,8 +89,8 @@ def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType
     t = translator(lang)
     rows = summary_rows(summary)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    longest = max((cell_len(shown(one.name)) for one, _ in rows), default=0)
-    table.add_column(t("model"), overflow="fold", no_wrap=longest <= _WIDTHS[0])
+    fits = all(cell_len(shown(one.name)) <= _WIDTHS[0] for one, _ in rows)
+    table.add_column(t("model"), overflow="fold", no_wrap=fits)
     for heading in (t("parameters"), t("pruning ratio %"), t("layers"), t("emptied layers")):
         table.add_column(heading, justify="right", no_wrap=heading == t("parameters"))
     for one, facts in rows:
