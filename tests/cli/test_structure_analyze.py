@@ -150,6 +150,12 @@ def test_json_is_the_documents(run: Program) -> None:
     assert (alone["original"], alone["comparison"]) == (None, None)
 
 
+def test_the_embedded_model_has_its_name(run: Program) -> None:
+    done = run("structure", "analyze", "demo", "--compare_with", "demo")
+    assert done.out.startswith("demo: 1,638,432 parameters in 16 layers")
+    assert rows(done)["vision"][-1] == "0.00"
+
+
 # What is written
 
 

@@ -203,6 +203,14 @@ def test_numbers_that_were_left_out_tell_which_layers_are_gone() -> None:
     assert alignment == Alignment((0, 2, 4), "position")
 
 
+def test_numbers_that_the_original_does_not_have_tell_nothing() -> None:
+    pruned = made_up(9, 9)
+    layers = tuple(
+        replace(layer, index=index) for layer, index in zip(pruned.layers, (0, 7), strict=True)
+    )
+    assert not align(made_up(9, 9, 9), replace(pruned, layers=layers)).known
+
+
 def test_layers_of_different_sizes_are_known_by_them() -> None:
     alignment = align(made_up(10, 20, 30, 40), made_up(10, 28, 40))
     assert (alignment.indices, alignment.by) == ((0, 2, 3), "best match")
