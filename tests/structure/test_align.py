@@ -203,6 +203,12 @@ def test_numbers_that_were_left_out_tell_which_layers_are_gone() -> None:
     assert alignment == Alignment((0, 2, 4), "position")
 
 
+def test_layers_counted_from_one_stand_where_they_were() -> None:
+    model = made_up(9, 9, 9)
+    shifted = replace(model, layers=tuple(replace(x, index=x.index + 1) for x in model.layers))
+    assert align(model, shifted) == Alignment((0, 1, 2), "position")
+
+
 def test_numbers_that_the_original_does_not_have_tell_nothing() -> None:
     pruned = made_up(9, 9)
     layers = tuple(

@@ -134,10 +134,11 @@ def _by_position(original: Anatomy, pruned: Anatomy, weights: _Weights) -> Align
 
     A state dictionary from which layers were deleted keeps the numbers of the others.
     """
+    number, left = len(original.layers), len(pruned.layers)
     own = tuple(layer.index for layer in pruned.layers)
-    if own == tuple(range(len(own))) and len(own) < len(original.layers):
-        return None
-    if own and own[-1] >= len(original.layers):
+    if left == number:
+        own = tuple(range(number))
+    elif own == tuple(range(left)) or own[-1] >= number:
         return None
     copies = tuple(
         index
