@@ -108,7 +108,7 @@ def test_hidden_buffers_that_are_no_list_of_names(tmp_path: Path, hidden: bytes)
 
 
 def test_many_hidden_buffers_of_many_modules(tmp_path: Path) -> None:
-    count = 30_000
+    count = 60_000
     names = b"".join(text(f"{number:05d}") for number in range(count))
     hidden = b"](" + names + b"e"
     buffers = b"}(" + b"".join(text(f"b{number}") + b"N" for number in range(count)) + b"u"
