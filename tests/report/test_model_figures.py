@@ -16,7 +16,12 @@ from matplotlib.text import Annotation, Text
 
 from depthprune.report.figures.models import write_model_figures
 from depthprune.report.figures.pruning_heatmap import MOST_ROWS, pruning_heatmap
-from depthprune.report.figures.size_performance import MOST_LABELS, size_performance
+from depthprune.report.figures.size_performance import (
+    KEY_LINES,
+    MOST_KEYS,
+    MOST_LABELS,
+    size_performance,
+)
 from depthprune.structure.model_row import ModelRow
 from depthprune.structure.model_table import ModelTable, model_table
 from depthprune.structure.performance import QUICK, Conditions, Measured
@@ -217,6 +222,15 @@ def test_many_models_have_numbers_and_a_key() -> None:
     key = "\n".join(texts(figure.axes[2]) + texts(figure.axes[3]))
     assert len(key.splitlines()) == 40
     assert "a_model_pruned_by_39" in key
+
+
+def test_of_very_many_models_the_best_for_their_size_have_numbers() -> None:
+    rows = [row(f"m{at}", size_gb=10.0 - at, mean_accuracy=0.5) for at in range(8)]
+    rows += [row(f"n{at}", size_gb=20.0 + at, mean_accuracy=0.4) for at in range(150)]
+    figure = drawn(size_performance(model_table(rows)))
+    assert len(figure.axes) == 1 + MOST_KEYS
+    assert texts(figure.axes[1])[0].startswith("1  m7\n")
+    assert f"Numbered: {MOST_KEYS * KEY_LINES} of 158 models" in caption(figure)
 
 
 def test_points_at_one_place_are_named_as_far_as_there_is_room() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -46,6 +46,9 @@ KEY_LINES = 28
 KEY_WIDTH = 2.2
 """Of a column of names beside the panels; in inches."""
 
+MOST_KEYS = 4
+"""Such columns; further models are drawn without a number."""
+
 LOGARITHMIC = 8.0
 """How often the largest perplexity holds the smallest where the axis becomes logarithmic."""
 
@@ -73,6 +76,7 @@ def size_performance(table: ModelTable) -> Figure:
         "Blue: no other model is at least as small and as good and better in one of the two; "
         "grey: another one is. Diamond: the model that the others were pruned from."
         + _left_out(table, [column.key for column, _ in panels])
+        + _without_number(panels, numbers)
     )
     with style():
         figure = new_figure(
@@ -84,27 +88,35 @@ def size_performance(table: ModelTable) -> Figure:
         widths = [PANEL[0]] * len(panels) + [KEY_WIDTH] * keys
         grid = figure.add_gridspec(1, len(widths), width_ratios=widths)
         axes: list[Axes] = []
-        for place in range(len(panels)):
+        for place, (column, points) in enumerate(panels):
             axes.append(figure.add_subplot(grid[place], sharex=axes[0] if axes else None))
-        for panel, (column, points) in zip(axes, panels, strict=True):
-            _draw(panel, column, points, table, unit)
+            _draw(axes[place], column, points, table, unit)
         for place in range(keys):
             lines = list(numbers.items())[place * KEY_LINES : (place + 1) * KEY_LINES]
             _write_key(figure.add_subplot(grid[len(panels) + place]), lines)
         for panel, (_, points) in zip(axes, panels, strict=True):
-            # What matters most is named first, and finds room.
-            ordered = sorted(points, key=lambda one: (one.dominated, not one.is_reference))
-            names = short_names([one.name for one in ordered], NAME_LETTERS)
-            labels = [str(numbers[one.name]) for one in ordered] if numbers else names
-            label_points(panel, [(one.size, one.score) for one in ordered], labels)
+            _label(panel, points, numbers)
     return figure
+
+
+def _label(panel: Axes, points: Sequence[_Point], numbers: Mapping[str, int]) -> None:
+    # What matters most comes first, and finds room.
+    ordered = sorted(points, key=lambda one: (one.dominated, not one.is_reference))
+    if numbers:
+        ordered = [one for one in ordered if one.name in numbers]
+        labels = [str(numbers[one.name]) for one in ordered]
+    else:
+        labels = short_names([one.name for one in ordered], NAME_LETTERS)
+    label_points(panel, [(one.size, one.score) for one in ordered], labels)
 
 
 def _numbers(panels: Sequence[Sequence[_Point]]) -> dict[str, int]:
     """Return numbers of the models where there are too many for names; else nothing."""
     if max(map(len, panels)) <= MOST_LABELS:
         return {}
-    names = dict.fromkeys(one.name for points in panels for one in points)
+    # What no other model beats is named first, as long as there is room in the key.
+    points = sorted((one for points in panels for one in points), key=lambda one: one.dominated)
+    names = list(dict.fromkeys(one.name for one in points))[: MOST_KEYS * KEY_LINES]
     return {name: number for number, name in enumerate(names, 1)}
 
 
@@ -133,6 +145,15 @@ def _left_out(table: ModelTable, keys: Sequence[str]) -> str:
         " Left out of a panel, for another window or text, or fewer tasks: "
         f"{', '.join(names)}{more}."
     )
+
+
+def _without_number(
+    panels: Sequence[tuple[Column, Sequence[_Point]]], numbers: Mapping[str, int]
+) -> str:
+    names = {one.name for _, points in panels for one in points}
+    if not numbers or len(names) == len(numbers):
+        return ""
+    return f" Numbered: {len(numbers)} of {len(names)} models, the best for their size first."
 
 
 def _size_column(table: ModelTable) -> str:
