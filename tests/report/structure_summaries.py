@@ -154,3 +154,28 @@ def many(count: int = 1000, num_layers: int = 32) -> Summary:
         left[place % num_layers] = None
         models.append(model(comparison(f"model_{place}", left)))
     return Summary(dirs=("results",), models=tuple(models))
+
+
+def odd() -> Summary:
+    """Return models as only strange files describe them."""
+    usual = comparison("usual", cut(8, (3,)))
+    first, second = usual.layers[:2]
+    layers = {
+        "none": (),
+        "gaps": (first, replace(second, index=6)),
+        "far": (first, replace(second, index=10**9)),
+        "grown": (replace(first, total=Change(WHOLE, 2 * WHOLE), mlp=Change(MLP, 2 * MLP)), second),
+        "no attention": (replace(first, attention=Change(0, 0)), second),
+        "nothing at all": (
+            replace(first, total=Change(0, 0), attention=Change(0, 0), mlp=Change(0, 0)),
+        ),
+        "no size": (replace(first, intermediate_size=None), second),
+        "too many": tuple(replace(first, index=index) for index in range(1001)),
+    }
+    models = [model(usual)]
+    for name, given in layers.items():
+        models.append(ModelSummary(name, Path(name), comparison=replace(usual, layers=given)))
+    lacking = replace(usual, missing_layers=10**12)
+    models.append(ModelSummary("lacking", Path("lacking"), comparison=lacking))
+    models.append(ModelSummary("n" * 300, Path("long"), anatomy=anatomy(usual)))
+    return Summary(("a folder", "/another/one"), tuple(models))

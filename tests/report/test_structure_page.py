@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.report.html.strategy_text import strategy_reason, with_strategies
@@ -28,6 +30,7 @@ from tests.report.structure_summaries import (
     cut,
     many,
     model,
+    odd,
     ramp,
     small,
 )
@@ -56,11 +59,11 @@ def test_every_number_of_every_layer_is_embedded_exactly() -> None:
     summary = small()
     data = data_of(summary)
     compared = 0
-    for given, found in zip(summary.models, data["models"], strict=True):
-        if given.comparison is None:
+    for asked, found in zip(summary.models, data["models"], strict=True):
+        if asked.comparison is None:
             continue
         layers, original = found["layers"], data["originals"][found["layers"]["base"]]
-        for place, layer in enumerate(given.comparison.layers):
+        for place, layer in enumerate(asked.comparison.layers):
             for name in ("total", "attention", "mlp"):
                 change = getattr(layer, name)
                 assert at(original[name], place) == change.original
@@ -102,6 +105,15 @@ def test_indices_beyond_reason_do_not_make_a_column_each() -> None:
     assert data_of(Summary((), (ModelSummary("a", Path("a"), comparison=far),)))["numLayers"] == 2
 
 
+def test_one_absurd_file_does_not_spoil_the_page() -> None:
+    data = data_of(odd())
+    found = {entry["name"]: entry for entry in data["models"]}
+    assert data["numLayers"] <= 8 + 1000
+    assert found["too many"]["layers"] is None
+    assert found["lacking"]["missing"] == 10**12
+    assert found["lacking"]["layers"]["missing"] == 1000
+
+
 def test_models_of_one_original_share_its_layers() -> None:
     assert len(data_of(many(20))["originals"]) == 1
 
@@ -111,6 +123,12 @@ def test_a_model_without_original_has_its_own_numbers_only() -> None:
     assert found["layers"]["base"] is None
     assert found["ratio"] is None
     assert at(found["layers"]["attention"], 0) == ATTENTION
+
+
+@given(st.lists(st.none() | st.integers(0, 3) | st.just(0.5) | st.text(max_size=1)))
+def test_a_column_holds_every_value_in_its_place(values: list[Any]) -> None:
+    found = column(values)
+    assert [at(found, place) for place in range(len(values))] == values
 
 
 def test_a_column_of_equal_numbers_is_one_number() -> None:
@@ -172,8 +190,8 @@ def test_problems_and_missing_analyses_come_with_place_and_mend() -> None:
 def test_without_script_there_is_a_table_of_all_models() -> None:
     page = render_structure_page(small())
     plain = Page(page[page.index("<noscript>") : page.index("</noscript>")]).text
-    for given in small().models:
-        assert given.name in plain
+    for asked in small().models:
+        assert asked.name in plain
     assert "2, which ones is not said" in plain
     assert "5, 6" in plain
 

@@ -14,10 +14,10 @@ from depthprune.structure.anatomy import Sparsity
 from depthprune.structure.comparison import LayerComparison
 from depthprune.structure.summary import ModelSummary, Summary
 from tests.report.browser.window import Window
-from tests.report.structure_summaries import anatomy, comparison, cut, many, model, ramp, small
+from tests.report.structure_summaries import anatomy, comparison, cut, many, model, odd, ramp, small
 
 Pages = dict[str, Path]
-NAMES = ("small", "deep", "evil", "nothing", "one", "chinese", "many", "sparse")
+NAMES = ("small", "deep", "evil", "nothing", "one", "chinese", "many", "sparse", "odd")
 UP, DOWN, LEFT, RIGHT = "\ue013", "\ue015", "\ue012", "\ue014"
 ENTER, ESCAPE, HOME, END, TAB = "\ue007", "\ue00c", "\ue011", "\ue010", "\ue004"
 ROWS = "#model-table tbody tr"
@@ -63,6 +63,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
         "many": many(1000),
         "chinese": small(),
         "sparse": sparse(),
+        "odd": odd(),
     }
     found = {name: folder / f"{place}.html" for place, name in enumerate(given)}
     for name, summary in given.items():
@@ -105,6 +106,25 @@ def test_it_loads_without_errors_and_nothing_is_cut(
     window.open(pages[name])
     assert window.errors() == []
     assert window.run("return document.documentElement.scrollWidth") <= width
+
+
+def test_strange_models_are_drawn_as_far_as_they_go(window: Window, pages: Pages) -> None:
+    window.open(pages["odd"])
+    for name, columns in (("gaps", 2), ("far", 2), ("grown", 2), ("nothing at all", 1)):
+        place = [one.name for one in odd().models].index(name)
+        box = f"#pictures .columns[data-index='{place}']"
+        type_filter(window, name)
+        window.settle()
+        assert len(window.texts(f"{box} > .layer")) == columns, name
+        window.focus(f"{box} > .layer")
+        assert name in window.text("#tip strong")
+        heights = window.run(
+            "return [...document.querySelectorAll(arguments[0])].every((one) =>"
+            "one.offsetHeight <= one.parentElement.clientHeight / 2)",
+            f"{box} i",
+        )
+        assert heights, name
+    assert window.errors() == []
 
 
 def test_it_asks_for_nothing_but_itself(window: Window, pages: Pages) -> None:
@@ -333,13 +353,8 @@ def test_a_thousand_models_are_drawn_where_they_are_seen(window: Window, pages: 
     assert 32 <= len(window.texts("#pictures .layer")) < 32 * 40
     last = "#pictures .picture:last-child .layer"
     assert window.texts(last) == []
-    window.driver.execute_async_script(
-        """
-        const done = arguments[0];
-        document.querySelector("#pictures").scrollTop = 1e9;
-        setTimeout(done, 200);
-        """
-    )
+    window.run("document.querySelector('#pictures').scrollTop = 1e9")
+    window.settle()
     assert len(window.texts(last)) == 32
     assert window.texts("#pictures .picture:nth-child(2) .layer") == []  # out of sight again
 

@@ -126,6 +126,15 @@ class Window:
         )
         return found
 
+    def settle(self) -> None:
+        """Wait until what follows scrolling and filtering was drawn."""
+        self.driver.execute_async_script(
+            """
+            const done = arguments[0];
+            requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50)));
+            """
+        )
+
     def contrasts(self) -> list[tuple[float, str, str, str]]:
         found: list[tuple[float, str, str, str]] = self.run(CONTRAST)
         return found

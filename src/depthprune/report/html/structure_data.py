@@ -19,7 +19,10 @@ from depthprune.structure.labels import label_of
 from depthprune.structure.summary import ModelSummary, Summary
 
 MOST_LAYERS = 1000
-"""Layers that are drawn at their indices; where there are more, in the order of the file."""
+"""Layers of a model that is drawn, so that one absurd file does not spoil the page of all models.
+
+A model with more has a row in the table only; larger indices are drawn in the order of the file.
+"""
 
 Column = int | float | str | None | list[Any]
 """Of one number per layer; a single number where all are the same."""
@@ -66,17 +69,19 @@ def _model(model: ModelSummary, originals: Originals, t: Translate) -> dict[str,
             "towers": list(anatomy.towers.items()),
             "notes": anatomy.notes,
             "zeros": _zeros(anatomy.sparsity),
-            "layers": _own_layers(anatomy),
+            "layers": _own_layers(anatomy) if len(anatomy.layers) <= MOST_LAYERS else None,
         }
     if comparison is not None:
-        base = _shared(originals, _original(comparison.layers))
         entry |= {
             "evidence": [[name, x] for name, x in comparison.evidence.items() if isfinite(x)],
             "reason": strategy_reason(comparison, t),
             "alignedBy": comparison.aligned_by,
             "notes": [*entry.get("notes", ()), *comparison.notes],
-            "layers": _compared_layers(comparison, anatomy) | {"base": base},
+            "layers": None,
         }
+        if len(comparison.layers) <= MOST_LAYERS:
+            base = _shared(originals, _original(comparison.layers))
+            entry["layers"] = _compared_layers(comparison, anatomy) | {"base": base}
     return entry
 
 
@@ -102,7 +107,7 @@ def _compared_layers(comparison: Comparison, anatomy: Anatomy | None) -> dict[st
     sizes = [layer.intermediate_size for layer in layers]
     return {
         "count": len(layers),
-        "missing": comparison.missing_layers,
+        "missing": min(comparison.missing_layers, MOST_LAYERS),
         "index": _places([layer.index for layer in layers]),
         "prunedIndex": _places([layer.pruned_index for layer in layers]),
         "total": column(layer.total.pruned for layer in layers),

@@ -16,7 +16,7 @@ function commonLayers(first, second) {
 const left = (layer, name) => shareLeft(layer, name, {});
 
 function pairRow(side, model) {
-  const box = element("div", { class: "columns", "data-index": model.index });
+  const box = element("div", { class: "columns", role: "group", "aria-label": model.name, "data-index": model.index });
   drawLayers(box, model);
   return element("div", { class: "picture" },
     element("div", { class: "caption" }, element("b", { class: "side" }, side), " ",

@@ -112,7 +112,7 @@ const ROWS = new Map();
 
 function pictureRow(model) {
   if (!ROWS.has(model)) {
-    const box = element("div", { class: "columns", "data-index": model.index });
+    const box = element("div", { class: "columns", role: "group", "aria-label": model.name, "data-index": model.index });
     ROWS.set(model, element("div", { class: "picture", "data-index": model.index }, modelCaption(model), box));
     NEARBY.observe(box);
   }
