@@ -55,6 +55,9 @@ class ModelFlags:
     revision: Annotated[str | None, Parameter(group=_MODEL)] = None
     """Branch, tag or commit of a hub model."""
 
+    self_check: Annotated[bool, Parameter(group=_MODEL)] = True
+    """At first, compare a few answers with those of plain generation, removal by removal."""
+
     def options(self, model: str, *, download: bool) -> ModelOptions:
         """Return what the library takes, for a model that a user named."""
         return ModelOptions(
@@ -68,6 +71,7 @@ class ModelFlags:
             trust_remote_code=self.trust_remote_code,
             revision=self.revision,
             download=download,
+            self_check=self.self_check,
         )
 
 

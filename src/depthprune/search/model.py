@@ -31,6 +31,7 @@ class ModelOptions:
         trust_remote_code: whether code that comes with the checkpoint may run.
         revision: of a hub model.
         download: whether the hub may be asked for what the local cache lacks.
+        self_check: whether a few answers are compared with the reference evaluator's at first.
     """
 
     source: str
@@ -43,6 +44,7 @@ class ModelOptions:
     trust_remote_code: bool = False
     revision: str | None = None
     download: bool = False
+    self_check: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,14 @@ class OpenModel:
 
     def evaluator(self, bar: Progress) -> Evaluator:
         """Return what measures removals, and advances the bar by every answer."""
-        from depthprune.evaluate.reference import ReferenceEvaluator
+        from depthprune.evaluate.shared import SharedEvaluator
 
-        return ReferenceEvaluator(
+        return SharedEvaluator(
             self.loaded,
             part=self.options.part,
             batch_size=self.options.batch_size,
             on_batch=bar.advance,
+            self_check=self.options.self_check,
         )
 
 
