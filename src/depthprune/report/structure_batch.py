@@ -50,11 +50,12 @@ def batch_parts(
         parts += [f"{t('Remarks on layers')}:", *told, ""]
     for one in outcome.with_status("failed"):
         parts += [t("Failed: {part}: {error}").format(part=shown(one.name), error=one.error), ""]
+    reused = sum(one.reused for one in outcome.results)
     parts.append(
-        t("{done} models analysed, {failed} failed, {reused} were unchanged").format(
-            done=len(outcome.with_status("success")),
+        t("Analysed: {done}; unchanged since an earlier run: {reused}; failed: {failed}").format(
+            done=len(outcome.with_status("success")) - reused,
+            reused=reused,
             failed=len(outcome.with_status("failed")),
-            reused=sum(one.reused for one in outcome.results),
         )
     )
     return parts
