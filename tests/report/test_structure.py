@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from depthprune.report.language import Lang, translator
-from depthprune.report.structure import (
+from depthprune.report.structure import analysis_parts
+from depthprune.report.structure_text import text_files
+from depthprune.report.structure_words import (
     aligned_line,
-    analysis_parts,
     before_after,
     doubt_lines,
     heads,
@@ -17,7 +18,6 @@ from depthprune.report.structure import (
     strategy_lines,
     what_happened,
 )
-from depthprune.report.structure_text import text_files
 from depthprune.report.tables import as_text
 from depthprune.structure.align import DOUBTS, Alignment, Doubt
 from depthprune.structure.analyze import Analysis

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from depthprune.report.language import Lang, Translate, translator
-from depthprune.report.structure import (
+from depthprune.report.structure_summary import shown
+from depthprune.report.structure_words import (
     aligned_line,
     before_after,
     doubt_lines,
@@ -17,7 +18,6 @@ from depthprune.report.structure import (
     strategy_lines,
     what_happened,
 )
-from depthprune.report.structure_summary import shown
 from depthprune.structure.analyze import Analysis
 from depthprune.structure.anatomy import Attention
 from depthprune.structure.comparison import LayerComparison
