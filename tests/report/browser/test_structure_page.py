@@ -127,6 +127,16 @@ def test_strange_models_are_drawn_as_far_as_they_go(window: Window, pages: Pages
     assert window.errors() == []
 
 
+def test_a_layer_that_never_had_attention_has_not_lost_it(window: Window, pages: Pages) -> None:
+    window.open(pages["odd"])
+    type_filter(window, "no attention")
+    window.settle()
+    first = "#pictures .picture:last-child .layer:first-child"
+    assert window.attribute(f"{first} i", "class") == "up never"
+    window.focus(first)
+    assert "attention removed" not in window.text("#tip")
+
+
 def test_it_asks_for_nothing_but_itself(window: Window, pages: Pages) -> None:
     window.open(pages["small"])
     names = "return performance.getEntriesByType('resource').map((one) => one.name)"

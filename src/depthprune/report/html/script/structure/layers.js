@@ -11,18 +11,26 @@ function layerColumn(model, layer, largest) {
   }
   const [attention, mlp] = ["attention", "mlp"].map((name) => Math.min(1, shareLeft(layer, name, largest)));
   const removed = layer.prunedIndex === null;
-  const empty = (name) => !removed && layer[name].original !== 0 && layer[name].left === 0;
+  // What is nothing and never was something has not been taken away.
+  const state = (name, found) => {
+    const { original, left } = layer[name];
+    if (left > 0) return "";
+    return original > 0 || (original === null && found.includes(layer.index)) ? "empty" : "never";
+  };
   const kind = ["layer", removed && "removed", layer.total.original === null && "alone", model.missing && "vague"].filter(Boolean).join(" ");
   const node = element("span", {
     class: kind, role: "img", tabindex: "-1", "aria-label": layerLabel(layer), "--up": attention, "--down": mlp, "--zeros": layer.zeros ?? 0,
   });
   if (removed) node.append(sign("×"));
-  else node.append(half("up", empty("attention")), half("down", empty("mlp")));
+  else {
+    node.append(half("up", state("attention", [...model.noAttention, ...model.emptied])),
+      half("down", state("mlp", [...model.noMlp, ...model.emptied])));
+  }
   return placed(layer, node);
 }
 
 const sign = (text) => element("i", { class: "sign", "aria-hidden": "true" }, text);
-const half = (side, empty) => element("i", { class: empty ? side + " empty" : side, "aria-hidden": "true" }, empty ? sign("0") : null);
+const half = (side, state = "") => element("i", { class: `${side} ${state}`.trim(), "aria-hidden": "true" }, state === "empty" ? sign("0") : null);
 
 function placed(layer, node) {
   node.style.gridColumn = String(layer.column + 1);
@@ -197,11 +205,11 @@ function buildLegend() {
   const sample = (kind, ...children) => element("span", { class: "layer " + kind, "aria-hidden": "true", "--up": 0.7, "--down": 0.7 }, ...children);
   const entry = (name, ...marks) => element("span", {}, ...marks, name);
   byId("layers-legend").append(
-    entry(WORDS.attention, sample("sample", half("up", false))),
-    entry(WORDS.mlp, sample("sample", half("down", false))),
-    entry(WORDS.lostPart, sample("sample", half("up", true))),
+    entry(WORDS.attention, sample("sample", half("up"))),
+    entry(WORDS.mlp, sample("sample", half("down"))),
+    entry(WORDS.lostPart, sample("sample", half("up", "empty"))),
     entry(WORDS.removed, sample("sample removed", sign("×"))),
     ...(MODELS.some((one) => one.layers && [one.layers.zeros].flat().some((share) => share > 0))
-      ? [entry(WORDS.legendZeros, element("span", { class: "layer sample", "aria-hidden": "true", "--up": 1, "--zeros": 0.5 }, half("up", false)))] : []),
+      ? [entry(WORDS.legendZeros, element("span", { class: "layer sample", "aria-hidden": "true", "--up": 1, "--zeros": 0.5 }, half("up")))] : []),
     ...(MODELS.some((one) => one.missing) ? [entry(WORDS.missing, sample("sample unsaid", sign("?")))] : []));
 }
