@@ -120,6 +120,13 @@ def test_many_models_are_shown_up_to_a_limit() -> None:
     assert f"Shown: {MOST_ROWS} of {MOST_ROWS + 5} models." in caption(figure)
 
 
+def test_a_broken_file_with_any_number_of_layers_is_left_out() -> None:
+    broken = [row("a", compared([layer(2**40)])), row("b", compared([layer(0)], missing=2**62))]
+    figure = drawn(pruning_heatmap(model_table([*broken, row("c", compared([layer(0)]))])))
+    assert [one.get_text() for one in figure.axes[0].get_yticklabels()] == ["c"]
+    assert "Left out: 2 models" in caption(figure)
+
+
 def test_no_model_was_compared() -> None:
     (axes,) = drawn(pruning_heatmap(model_table([row("a")]))).axes
     assert texts(axes) == ["no model was compared with its\noriginal"]

@@ -307,6 +307,11 @@ def test_the_second_sheet_has_the_share_that_each_layer_keeps(small: ModelTable)
     assert str(area.sqref) == "B2:F5"
 
 
+def test_a_broken_file_with_any_number_of_layers_makes_no_endless_sheet() -> None:
+    rows = [row("a", compared([layer(2**40)])), row("b", compared([layer(0)], missing=2**62))]
+    assert opened(model_table(rows)).worksheets[1].max_column == 1001
+
+
 def test_every_text_of_a_workbook_is_text(hostile: ModelTable) -> None:
     book = opened(hostile)
     cells = [one for sheet in book.worksheets for line in sheet.iter_rows() for one in line]

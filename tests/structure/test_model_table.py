@@ -16,6 +16,7 @@ from depthprune.structure.documents import comparison_document
 from depthprune.structure.kept import (
     is_located,
     layers_below,
+    num_layers,
     share_kept,
     shares_kept,
     std_kept,
@@ -81,6 +82,12 @@ def test_of_layers_that_no_file_names_no_single_share_is_known() -> None:
     assert not is_located(found)
     assert shares_kept(found) == {}
     assert layers_below(found, 20) == ()
+
+
+def test_a_file_may_tell_of_any_number_of_missing_layers() -> None:
+    found = compared([layer(0)], missing=2**62)
+    assert num_layers(found) == 2**62 + 1
+    assert variance_kept(found) == pytest.approx(0)
 
 
 def test_no_layers_have_no_spread() -> None:

@@ -12,6 +12,12 @@ def share_kept(layer: LayerComparison) -> float:
     return layer.total.pruned / layer.total.original if layer.total.original else 1.0
 
 
+def num_layers(comparison: Comparison) -> int:
+    """Return how many layers the original has, as far as the files tell."""
+    listed = max((layer.index + 1 for layer in comparison.layers), default=0)
+    return max(listed, len(comparison.layers) + comparison.missing_layers)
+
+
 def is_located(comparison: Comparison) -> bool:
     """Return whether each share belongs to a known layer of the original.
 
@@ -34,11 +40,13 @@ def variance_kept(comparison: Comparison) -> float | None:
     A missing layer keeps nothing, whichever it is: the order does not change the variance.
     """
     shares = [share_kept(layer) for layer in comparison.layers]
-    shares += [0.0] * comparison.missing_layers
-    if not shares:
+    missing = comparison.missing_layers
+    count = len(shares) + missing
+    if not count:
         return None
-    mean = fsum(shares) / len(shares)
-    return fsum((share - mean) ** 2 for share in shares) / len(shares)
+    mean = fsum(shares) / count
+    # A broken file may tell of any number of missing layers: they are not listed.
+    return (fsum((share - mean) ** 2 for share in shares) + missing * mean**2) / count
 
 
 def std_kept(comparison: Comparison) -> float | None:

@@ -23,7 +23,7 @@ from depthprune.report.figures.words import count_of, shown_of
 from depthprune.report.model_table.grid import own_names
 from depthprune.report.names import short_names
 from depthprune.structure.comparison import LayerComparison
-from depthprune.structure.kept import is_located, share_kept
+from depthprune.structure.kept import is_located, num_layers, share_kept
 from depthprune.structure.model_row import ModelRow
 from depthprune.structure.model_table import ModelTable
 
@@ -31,6 +31,9 @@ COLOURS = "YlOrRd"
 """Pale: nothing is gone; dark: everything."""
 
 MOST_ROWS = 120
+MOST_LAYERS = 1000
+"""No model has so many; a broken file may tell of any number."""
+
 NAME_LETTERS = 36
 ROW, COLUMN = 0.3, 0.27
 """Height and width of a cell in inches; columns shrink where there are many."""
@@ -48,7 +51,7 @@ def pruning_heatmap(table: ModelTable) -> Figure:
     compared = [
         (row, name)
         for row, name in zip(table.rows, names, strict=True)
-        if row.comparison is not None and _depth(row)
+        if 0 < _depth(row) <= MOST_LAYERS
     ]
     rows = [row for row, _ in compared[:MOST_ROWS]]
     names = short_names([name for _, name in compared[:MOST_ROWS]], NAME_LETTERS)
@@ -76,9 +79,7 @@ def pruning_heatmap(table: ModelTable) -> Figure:
 
 
 def _depth(row: ModelRow) -> int:
-    assert row.comparison is not None
-    listed = max((layer.index + 1 for layer in row.comparison.layers), default=0)
-    return max(listed, len(row.comparison.layers) + row.comparison.missing_layers)
+    return 0 if row.comparison is None else num_layers(row.comparison)
 
 
 def _draw(
@@ -139,7 +140,7 @@ def _draw(
 
 def _hatch(axes: Axes, place: int, row: ModelRow) -> None:
     assert row.comparison is not None
-    depth = _depth(row)
+    depth = num_layers(row.comparison)
     axes.add_patch(
         Rectangle(
             (0, place + 0.03),

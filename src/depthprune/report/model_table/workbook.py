@@ -18,7 +18,7 @@ from depthprune.report.model_table.grid import (
 )
 from depthprune.report.model_table.plain import FORMULA_SIGNS
 from depthprune.report.structure_summary import shown
-from depthprune.structure.kept import shares_kept
+from depthprune.structure.kept import num_layers, shares_kept
 from depthprune.structure.model_columns import Column
 from depthprune.structure.model_row import ModelRow
 from depthprune.structure.model_table import ModelTable
@@ -44,6 +44,9 @@ WHITE, GOOD, BAD, MIDDLE = "FFFFFF", "9CCBEB", "D55E00", "F6D9B8"
 HEADING, REFERENCE, BEST, SOFT = "DDE6EE", "F2F2F2", "0A5A9C", "808080"
 
 LONGEST_NAME = 44
+
+MOST_LAYERS = 1000
+"""No model has so many; a broken file may tell of any number."""
 
 
 def model_workbook(table: ModelTable, *, lang: Lang = "en") -> bytes:
@@ -101,7 +104,10 @@ def _write_models(sheet: Worksheet, table: ModelTable, grid: Grid, lang: Lang) -
 
 def _write_layers(sheet: Worksheet, table: ModelTable, t: Translate) -> None:
     """Write the share that every layer of every original keeps, as far as files tell."""
-    counts = [num_layers(row) for row in table.rows]
+    counts = [
+        min(MOST_LAYERS, num_layers(row.comparison)) if row.comparison is not None else 0
+        for row in table.rows
+    ]
     _write_headings(sheet, [t("model"), *map(str, range(max(counts, default=0)))])
     for line, (row, count) in enumerate(zip(table.rows, counts, strict=True), 2):
         _write_text(sheet, line, 1, row.name)
@@ -129,14 +135,6 @@ def _write_layers(sheet: Worksheet, table: ModelTable, t: Translate) -> None:
         area = f"B2:{_letter(max(counts) + 1)}{len(table.rows) + 1}"
         sheet.conditional_formatting.add(area, ColorScaleRule(**scale))
     sheet.freeze_panes = "B2"
-
-
-def num_layers(row: ModelRow) -> int:
-    """Return how many layers the original of a model has, as far as its files tell."""
-    if row.comparison is None:
-        return 0
-    listed = [layer.index + 1 for layer in row.comparison.layers]
-    return max(max(listed, default=0), len(listed) + row.comparison.missing_layers)
 
 
 def _layer_formats(row: ModelRow) -> dict[int, str]:
