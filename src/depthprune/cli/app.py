@@ -56,6 +56,7 @@ For example:
     depthprune cut MODEL --remove 4,13 --output DIR      the smaller checkpoint
     depthprune evaluate MODEL                  perplexity, zero-shot accuracy, speed, memory
     depthprune structure analyze MODEL         parameters of every layer, and what pruning took
+    depthprune table --result_dir DIR          every pruned model in one table
     depthprune compare --study FOLDER          do train and validation agree?
     depthprune merge --study FOLDER --output_file merged.json
     depthprune select --importance_scores_file merged.json --num_active_blocks 12 14
