@@ -125,8 +125,8 @@ def by_hand(marker: Path) -> dict[str, bytes]:
         b"\x85RU\x06system\x86RU" + short + b"\x85R.",
         "an extension": b"\x80\x02\x82\x01U" + short + b"\x85R.",
         "a large extension": b"\x80\x02\x84\xff\xff\xff\x7fU" + short + b"\x85R.",
-        "beside weights": b"}(" + text("x") + b"cos\nsystem\nU" + short + b"\x85R" + text("a.weight")
-        + TENSOR + b"u.",
+        "beside weights": b"}(" + text("x") + b"cos\nsystem\nU" + short + b"\x85R"
+        + text("a.weight") + TENSOR + b"u.",
         "in a state": b"\x80\x02ctorch.nn\nX\n)\x81}U\x08_modulescos\nsystem\nU" + short
         + b"\x85Rsb.",
         "as a persistent id": b"\x80\x02cos\nsystem\nU" + short + b"\x85RQ.",

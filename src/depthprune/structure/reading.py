@@ -52,7 +52,8 @@ def read_checkpoint(source: str | Path, *, revision: str | None = None) -> Check
     unwrapping = Unwrapping(stored)
     names = {name: unwrapping.tensor(name) for name in stored}
     tensors: dict[str, Tensor] = {
-        names[name]: replace(tensor, name=names[name]) for name, tensor in stored.items()
+        names[name]: tensor if names[name] == name else replace(tensor, name=names[name])
+        for name, tensor in stored.items()
     }
     kind = _kind(weights, pickled, tensors)
     config = _config(weights, pickled, kind)
