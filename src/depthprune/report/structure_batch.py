@@ -49,7 +49,8 @@ def batch_parts(
     if told:
         parts += [f"{t('Remarks on layers')}:", *told, ""]
     for one in outcome.with_status("failed"):
-        parts += [t("Failed: {part}: {error}").format(part=shown(one.name), error=one.error), ""]
+        error = "\n".join(map(shown, (one.error or "").splitlines()))
+        parts += [t("Failed: {part}: {error}").format(part=shown(one.name), error=error), ""]
     reused = sum(one.reused for one in outcome.results)
     parts.append(
         t("Analysed: {done}; unchanged since an earlier run: {reused}; failed: {failed}").format(

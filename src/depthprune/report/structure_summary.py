@@ -297,7 +297,7 @@ def _statistics(rows: Sequence[Row], t: Translate) -> list[str]:
         "",
         t("Models: {n}").format(n=len(rows)),
         "",
-        t("Parameters:"),
+        t("Number of parameters:"),
         *_extremes(counts, lambda value: format(value, ",.0f"), t),
         "",
         t("Pruning ratios:"),
