@@ -88,7 +88,7 @@ class Piece:
 
 def piece_of(path: Path, stored: Stored, config: Mapping[str, Any]) -> Piece:
     """Return what a tensor of a layer is, by its name below the layer."""
-    plain = without_numbers(path) or path
+    plain = without_numbers(path)
     part, role, leaf = part_and_role(plain)
     shape = stored.shape
     hidden = number_in(config, HIDDEN_SIZES)

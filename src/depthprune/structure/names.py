@@ -170,8 +170,8 @@ _MOST_DIGITS = 6
 
 
 def without_numbers(path: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the components of a name that are no places in lists."""
-    return tuple(component for component in path if not is_number(component))
+    """Return the components of a name that are no places in lists, or all."""
+    return tuple(component for component in path if not is_number(component)) or path
 
 
 @cache
