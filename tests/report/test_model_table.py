@@ -283,8 +283,17 @@ def test_colours_compare_only_what_compares(real: ModelTable) -> None:
     place = openpyxl.utils.get_column_letter(column_of(sheet, "PPL PTB (2048/512)"))
     areas = [str(area.sqref) for area in sheet.conditional_formatting]
     (coloured,) = [area for area in areas if area.startswith(place)]
+    MultiCellRange = openpyxl.worksheet.cell_range.MultiCellRange
     lines = {line_of(sheet, name) for name in ("base", "SliceGPT_2000")}
-    assert set(coloured.split()) == {f"{place}{line}" for line in lines}
+    assert {one.coord for one in MultiCellRange(coloured)} == {f"{place}{line}" for line in lines}
+
+
+def test_neighbours_are_coloured_as_one_area() -> None:
+    rows = [row(f"m{at}", **({} if at == 3 else {"boolq": 0.5 + at / 10})) for at in range(5)]
+    sheet = opened(model_table(rows)).worksheets[0]
+    place = openpyxl.utils.get_column_letter(column_of(sheet, "boolq %"))
+    (area,) = sheet.conditional_formatting
+    assert str(area.sqref) == f"{place}2:{place}4 {place}6"
 
 
 def test_the_best_of_a_column_is_bold(real: ModelTable) -> None:

@@ -193,7 +193,7 @@ def _reason(column: Column, found: Conditions, usual: Conditions, t: Translate) 
     if column.kind == "ppl":
         return t("another text of this name: not compared with the others")
     return t("measured otherwise ({condition}): not compared with the others").format(
-        condition=found.details
+        condition=shown(found.details or "")
     )
 
 

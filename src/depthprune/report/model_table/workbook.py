@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
+
 from depthprune.base.errors import MissingDependencyError
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.model_table.grid import (
@@ -203,16 +205,23 @@ def _colour(sheet: Worksheet, table: ModelTable, column: Column, place: int) -> 
     from openpyxl.formatting.rule import ColorScaleRule
 
     apart = table.apart.get(column.key, ())
-    cells = [
-        f"{_letter(place)}{at + 2}"
-        for at, row in enumerate(table.rows)
-        if column.key in row.numbers and at not in apart
+    lines = [
+        at + 2 for at, row in enumerate(table.rows) if column.key in row.numbers and at not in apart
     ]
-    if column.better is None or len(cells) < 2:
+    if column.better is None or len(lines) < 2:
         return
     low, high = (GOOD, WHITE) if column.better == "low" else (WHITE, GOOD)
     rule = ColorScaleRule(start_type="min", start_color=low, end_type="max", end_color=high)
-    sheet.conditional_formatting.add(" ".join(cells), rule)
+    sheet.conditional_formatting.add(_area(_letter(place), lines), rule)
+
+
+def _area(letter: str, lines: Sequence[int]) -> str:
+    """Return cells of a column as `C2:C4 C7:C7`."""
+    coloured = set(lines)
+    starts = [line for line in lines if line - 1 not in coloured]
+    ends = [line for line in lines if line + 1 not in coloured]
+    runs = zip(starts, ends, strict=True)
+    return " ".join(f"{letter}{start}:{letter}{end}" for start, end in runs)
 
 
 def _set_widths(sheet: Worksheet, grid: Grid) -> None:
@@ -226,7 +235,7 @@ def _set_widths(sheet: Worksheet, grid: Grid) -> None:
 
 
 def _name_width(names: Sequence[str]) -> int:
-    return min(LONGEST_NAME, max(map(len, names), default=10) + 2)
+    return min(LONGEST_NAME, max(map(cell_len, names), default=10) + 2)
 
 
 def _short(grid: Grid, column: Column) -> str:
