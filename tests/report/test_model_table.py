@@ -239,6 +239,14 @@ def test_the_terminal_shows_groups_of_which_something_is_known(small: ModelTable
     assert "tokens/s" not in text
 
 
+def test_the_terminal_shows_as_many_models_and_notes_as_are_wanted(real: ModelTable) -> None:
+    text = as_text(model_parts(real, most=2), 140)
+    assert text.count("baselines/Magnitude") + text.count("baselines/ShortGPT") == 4
+    assert "layerwise_20" not in text
+    assert "Shown: 2 of 5 models, 2 of " in text
+    assert "Shown" not in as_text(model_parts(real, most=50), 140)
+
+
 # The workbook
 
 

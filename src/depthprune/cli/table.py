@@ -29,6 +29,9 @@ from depthprune.structure.performance import STANDARD
 from depthprune.structure.selection import parse_ratio
 from depthprune.structure.summarize import summarize
 
+MOST_SHOWN = 50
+"""Models on the terminal when all of them are in a file."""
+
 
 def table(
     *,
@@ -118,7 +121,8 @@ def table(
         return
     t = translator(lang)
     console = Console(markup=False)
-    for part in model_parts(found, lang=lang):
+    most = None if output is None else MOST_SHOWN
+    for part in model_parts(found, most=most, lang=lang):
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
     if written:
         text = t("Written: {files}").format(files=", ".join(map(str, written)))
