@@ -153,6 +153,20 @@ def test_the_file_lies_in_evaluation_or_in_the_folder_itself(tmp_path: Path) -> 
     assert performance_file(tmp_path) == tmp_path / "evaluation/evaluation_results.json"
 
 
+def test_a_folder_that_may_not_be_looked_into_is_told_when_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(tmp_path, card())
+
+    def refuse(path: Path, **_: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert performance_file(tmp_path) == path
+    with pytest.raises(FileError, match="Permission denied"):
+        read_performance(path, tmp_path)
+
+
 STATED = Measured(10.0, Conditions(STANDARD))
 SHORT = Measured(20.0, Conditions(QUICK))
 UNSTATED = Measured(30.0)

@@ -84,7 +84,14 @@ class Performance:
 def performance_file(folder: Path) -> Path | None:
     """Return the file of an evaluation in the folder of a model, or None where there is none."""
     places = (folder / EVALUATION / EVALUATION_FILE, folder / EVALUATION_FILE)
-    return next((place for place in places if place.is_file()), None)
+    return next(filter(_may_be_file, places), None)
+
+
+def _may_be_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # reading it tells what is wrong
+        return True
 
 
 def read_performance(path: Path, folder: Path) -> Performance:
