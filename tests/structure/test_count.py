@@ -270,6 +270,22 @@ def test_parts_of_a_layer_may_lie_in_parallel_lists() -> None:
     assert (layer.attention.q, layer.mlp.up, layer.norm, layer.other) == (1024, 1536, 32, 0)
 
 
+def test_two_modules_that_are_run_in_turn_have_layers_in_common() -> None:
+    shapes = {
+        f"model.{module}_module.layers.{index}.mlp.up_proj.weight": (48, 32)
+        for module in "HL"
+        for index in range(2)
+    }
+    assert [layer.mlp.up for layer in counted(shapes).layers] == [2 * 48 * 32] * 2
+
+
+def test_lists_of_other_lengths_are_other() -> None:
+    shapes = {f"model.layers.{index}.mlp.up_proj.weight": (48, 32) for index in range(3)}
+    shapes |= {f"model.heads.{index}.mlp.up_proj.weight": (48, 32) for index in range(2)}
+    anatomy = counted(shapes)
+    assert (len(anatomy.layers), anatomy.other) == (3, 2 * 48 * 32)
+
+
 def test_sliced_models_count_their_shortcuts_as_other() -> None:
     shapes = in_layer(PLAIN | {"attn_shortcut_Q": (32, 32), "mlp_shortcut_Q": (32, 24)})
     (layer,) = counted(shapes, kind="slicegpt").layers

@@ -119,6 +119,17 @@ def test_norms_of_the_block_that_lie_within_its_parts_are_norms() -> None:
     assert (layer.norm, layer.attention.total, layer.mlp.total) == (64, 32 * 32, 32 * 48)
 
 
+def test_a_module_named_after_norms_may_hold_an_attention() -> None:
+    """Of DBRX."""
+    shapes: Shapes = {
+        "norm_attn_norm.attn.Wqkv.weight": (64, 32),
+        "norm_attn_norm.attn.out_proj.weight": (32, 32),
+        "norm_attn_norm.norm_1.weight": (32,),
+    }
+    layer = one_layer(shapes, CONFIG)
+    assert (layer.attention.total, layer.norm) == (2 * Q + 2 * KV, 32)
+
+
 def test_the_gate_of_an_attention_makes_no_heads() -> None:
     """Qwen3-Next has queries twice as wide as heads: the other half is a gate."""
     shapes: Shapes = {"self_attn.q_proj.weight": (64, 32), "self_attn.o_proj.weight": (32, 32)}

@@ -191,3 +191,6 @@ def test_what_is_a_buffer_may_depend_on_the_architecture() -> None:
     shapes: Shapes = {f"{UP}.weight": (48, 32), "mlp.expert_bias": (4,)}
     assert one_layer(shapes, {"model_type": "hy_v3"}).total == 48 * 32
     assert one_layer(shapes, {"model_type": "afmoe"}).total == 48 * 32 + 4
+    shapes = {"ffn.up_proj.weight": (48, 32), "ffn.gate.bias": (4,)}
+    assert one_layer(shapes, {"model_type": "deepseek_v4"}).total == 48 * 32
+    assert one_layer(shapes, {"model_type": "llama"}).total == 48 * 32 + 4
