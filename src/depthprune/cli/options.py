@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter
 
 from depthprune.base.errors import DepthpruneError, RemovalError
 from depthprune.base.removal import Removal, parse_removal
-from depthprune.report.language import Lang
+from depthprune.cli.output import Language as Language
 from depthprune.search.model import ModelOptions
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.registry import find_tasks, list_tasks, place_task
@@ -20,10 +20,6 @@ from depthprune.tasks.task import Task
 
 DEMO = "demo"
 """The name of the embedded model, and of its eight tasks."""
-
-Language = Annotated[
-    Lang, Parameter(name="--lang", help="Language of what is printed: en or zh (Chinese).")
-]
 
 _MODEL = Group.create_ordered("How the model is run")
 _DATA = Group.create_ordered("What it is measured on")

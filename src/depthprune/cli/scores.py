@@ -13,7 +13,8 @@ from cyclopts import App, Group, Parameter
 from rich.console import Console, RenderableType
 
 from depthprune.base.errors import DepthpruneError, RemovalError
-from depthprune.cli.options import Language
+from depthprune.cli.output import AsJson as AsJson
+from depthprune.cli.output import Language
 from depthprune.importance.from_removals import write_scores_from_removals
 from depthprune.importance.score_files import check_output
 from depthprune.importance.select import first_and_last
@@ -31,10 +32,6 @@ _SOURCE = Group.create_ordered("Where the scores come from (one of these)")
 
 NUM_BLOCKS = 16
 """What `scores from-removals` takes the model to have, unless it is told."""
-
-AsJson = Annotated[
-    bool, Parameter(name="--json", help="Print one JSON object on stdout, for scripts.")
-]
 
 scores = App(name="scores", help="Make files of importance scores that are not measured.")
 

@@ -12,8 +12,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from depthprune.base.files import write_json
-from depthprune.cli.options import Language
-from depthprune.cli.scores import AsJson
+from depthprune.cli.output import AsJson, Language
 from depthprune.report.language import translator
 from depthprune.report.structure_batch import batch_parts
 from depthprune.report.structure_summary import summary_value

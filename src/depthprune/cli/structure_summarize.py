@@ -11,8 +11,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from depthprune.base.errors import AnalysisError, LayoutError
-from depthprune.cli.options import Language
-from depthprune.cli.scores import AsJson
+from depthprune.cli.output import AsJson, Language
 from depthprune.report.language import translator
 from depthprune.report.structure_files import FORMATS, Format, write_summary
 from depthprune.report.structure_summary import summary_parts, summary_value
