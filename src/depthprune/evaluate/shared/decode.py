@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from depthprune.evaluate.shared.arguments import Dims
-from depthprune.evaluate.shared.caches import Growing
-from depthprune.evaluate.shared.prefill import Prefilled
+from depthprune.evaluate.shared.caches import Growing, KeysKnown, KeysOnly
+from depthprune.evaluate.shared.kept import KeptStates
+from depthprune.evaluate.shared.prefill import Prefilled, repeated
 from depthprune.evaluate.shared.stem import Stem, causal_mask
-from depthprune.evaluate.shared.walk import Walk
+from depthprune.evaluate.shared.walk import EARLIER, Node, Walk
 from depthprune.evaluate.shared.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def take_rows(
     stem: Stem,
     prefilled: Prefilled,
     owners: Sequence[tuple[int, int]],
+    kept: KeptStates | None = None,
 ) -> Rows:
     """Return what decoding needs of some rows of a first pass.
 
@@ -62,27 +64,37 @@ def take_rows(
         stem: of its batch.
         prefilled: what came out of it.
         owners: for each row, the position of its removal in the walk, and of its prompt.
+        kept: the states that the walk took for known.
     """
-    device = stem.hidden.device
-    batch = [row for _, row in owners]
+    device = stem.device
+    size = len(stem.lengths)
     members: list[tuple[int, ...]] = []
     keys: list[torch.Tensor | None] = []
     values: list[torch.Tensor | None] = []
-    for block, (known_keys, known_values) in enumerate(
-        zip(prefilled.keys, prefilled.values, strict=True)
-    ):
+    for block in range(len(walk.levels)):
         calls = [walk.calls[removal][block] for removal, _ in owners]
-        own = tuple(place for place, call in enumerate(calls) if call is not None)
-        members.append(own)
-        if known_keys is None or known_values is None:
+        ran = [place for place, call in enumerate(calls) if call is not None and call >= 0]
+        earlier = [place for place, call in enumerate(calls) if call == EARLIER]
+        members.append(tuple(sorted(ran + earlier)))
+        index = _index([(calls[place] or 0) * size + owners[place][1] for place in ran], device)
+        found = [
+            (known_keys.index_select(0, index), known_values.index_select(0, index))
+            for known_keys, known_values in ((prefilled.keys[block], prefilled.values[block]),)
+            if known_keys is not None and known_values is not None and ran
+        ]
+        if earlier:
+            again = _keys_again(
+                wiring, walk, stem, prefilled, [owners[place] for place in earlier], block, kept
+            )
+            found += [again] if again is not None else []
+        if not found:
             keys.append(None)
             values.append(None)
             continue
-        size = len(stem.lengths)
-        places = [(calls[place] or 0) * size + batch[place] for place in own]
-        index = _index(places, device)
-        keys.append(known_keys.index_select(0, index))
-        values.append(known_values.index_select(0, index))
+        order = _index(_places_of(members[-1], ran + earlier), device)
+        keys.append(_in_order([pair[0] for pair in found], order))
+        values.append(_in_order([pair[1] for pair in found], order))
+    batch = [row for _, row in owners]
     rows = _index(batch, device)
     return Rows(
         stem.prompt,
@@ -95,6 +107,57 @@ def take_rows(
         tuple(keys),
         tuple(values),
     )
+
+
+def _keys_again(
+    wiring: Wiring,
+    walk: Walk,
+    stem: Stem,
+    prefilled: Prefilled,
+    owners: Sequence[tuple[int, int]],
+    block: int,
+    kept: KeptStates | None,
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Return keys and values at a block that an earlier pass ran: its states are kept."""
+    import torch
+
+    assert kept is not None
+    # Removals that share a node share its keys and values.
+    states: dict[tuple[Node, int], int] = {}
+    wanted = []
+    for removal, row in owners:
+        leaf = walk.leaves[removal]
+        wanted.append(states.setdefault((leaf[: leaf.index(block)], row), len(states)))
+    given = [(kept.get(node) if node else prefilled.given)[row] for node, row in states]
+    index = _index([row for _, row in states], stem.device)
+    tensors = [
+        tensor
+        if tensor is None or dims.rows is None or dims.alike
+        else tensor.index_select(dims.rows, index)
+        for tensor, dims in zip(
+            repeated(stem.tensors, wiring.slots, 1, prefilled.given.shape[1]),
+            wiring.slots,
+            strict=True,
+        )
+    ]
+    places = _index(wanted, stem.device)
+    try:
+        wiring.call(block, torch.stack(given), tensors, KeysOnly())
+    except KeysKnown as known:
+        return known.keys.index_select(0, places), known.values.index_select(0, places)
+    return None
+
+
+def _places_of(wanted: Sequence[int], given: Sequence[int]) -> list[int]:
+    """Return where each of the wanted numbers stands among the given ones."""
+    place = {number: index for index, number in enumerate(given)}
+    return [place[number] for number in wanted]
+
+
+def _in_order(parts: Sequence[torch.Tensor], order: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts)).index_select(0, order)
 
 
 def join_rows(parts: Sequence[Rows], slots: Sequence[Dims], ahead: int) -> Rows:

@@ -15,24 +15,26 @@ from depthprune.base.removal import Removal, make_removal
 from depthprune.blocks import check_admissible
 from depthprune.evaluate.batching import free_memory, is_out_of_memory, run_in_batches
 from depthprune.evaluate.evaluator import Evaluation
-from depthprune.evaluate.inputs import move, tokenizer_of
+from depthprune.evaluate.inputs import Row, move, tokenizer_of
 from depthprune.evaluate.modes import Choose, Generate, Mode, Read, Respond
 from depthprune.evaluate.prepared import PreparedRows
 from depthprune.evaluate.reference import KEPT_SPLITS, ReferenceEvaluator, evaluation_mode
 from depthprune.evaluate.shared.collected import Collected
 from depthprune.evaluate.shared.drafts import KnownAnswers
+from depthprune.evaluate.shared.kept import BatchStates, KeptStates, Key, StateStore
 from depthprune.evaluate.shared.reading import Reading, can_read
 from depthprune.evaluate.shared.self_check import differences
 from depthprune.evaluate.shared.shared_model import SharedModel, follows, share
 from depthprune.evaluate.shared.stem import Stem, rows_of
 from depthprune.evaluate.shared.store import StemStore
 from depthprune.evaluate.shared.unshareable import Unshareable
-from depthprune.evaluate.shared.walk import plan_walk
 from depthprune.evaluate.shared.work import Statistics, Work
 from depthprune.evaluate.shared.writing import Writing
 from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:
+    import torch
+
     from depthprune.blocks.models import LoadedModel
 
 ROWS_PER_BATCH = 4
@@ -116,6 +118,7 @@ class SharedEvaluator:
         if not self_check:
             self._unchecked.clear()
         self._stems = StemStore(cache_bytes, disk_bytes)
+        self._states = StateStore(_room(self._reference.device, cache_bytes))
         self._memories: list[SplitMemory] = []
         self._numbers = count()
         self._pace = 0.0
@@ -191,6 +194,7 @@ class SharedEvaluator:
         self._memories.append(memory)
         for old in self._memories[:-KEPT_SPLITS]:
             self._stems.forget(old.number)
+            self._states.forget(old.number)
         del self._memories[:-KEPT_SPLITS]
         return memory
 
@@ -266,19 +270,20 @@ class SharedEvaluator:
         self, shared: SharedModel, memory: SplitMemory, mode: Mode, removals: Sequence[Removal]
     ) -> dict[Removal, tuple[str, ...]]:
         answers: dict[Removal, tuple[str, ...]] = {}
+        batches = sum(-(-len(group.rows) // self._size) for group in memory.groups)
+        self._states.use(memory.number, batches)
         limit = self._size * ROWS_PER_BATCH
         for start in range(0, len(removals), limit):
-            together = removals[start : start + limit]
+            together = tuple(removals[start : start + limit])
             rows = [row for group in memory.groups for row in group.rows]
             samples = [memory.split.samples[place] for place in memory.places]
             collected = Collected(mode, samples, rows, len(together), self.on_batch)
-            walk = plan_walk(together, self.stack.num_blocks)
             job: Writing | Reading
             if isinstance(mode, Generate):
                 known = memory.known
-                job = Writing(shared, walk, mode.new_tokens, known, limit, collected.add)
+                job = Writing(shared, together, mode.new_tokens, known, limit, collected.add)
             elif isinstance(mode, Choose | Read | Respond):
-                job = Reading(shared, walk, mode, collected.add)
+                job = Reading(shared, together, mode, collected.add)
             else:
                 raise Unshareable("its way of answering is not known")
             for number, group in enumerate(memory.groups):
@@ -302,14 +307,21 @@ class SharedEvaluator:
         def run(start: int, stop: int) -> None:
             stem = self._stem(shared, memory, mode, group, number, start, stop)
             rows = group.rows[start:stop]
+            states = self._batch_states((memory.number, number, start, stop), job, stem, rows)
 
             def read(first: int, last: int) -> None:
                 part = rows_of(stem, shared.wiring.slots, first, last)
-                if not _fits(job, part, rows[first:last]):
-                    # What waits to be decoded takes memory too.
+                kept = None
+                if states is not None:
+                    cut = stem.prompt - part.prompt if stem.side == "left" else 0
+                    length = part.prompt + states.length - stem.prompt
+                    kept = states.rows(first, last, cut, length)
+                if not self._fits(job, part, rows[first:last], kept):
+                    # What waits to be decoded takes memory too, and so do states.
+                    self._states.clear()
                     job.settle()
                     free_memory()
-                    job.read(part, rows[first:last])
+                    job.read(part, rows[first:last], None)
                 collected.report()
 
             step = max(1, self._size * ROWS_PER_BATCH // count)
@@ -336,6 +348,37 @@ class SharedEvaluator:
             self._work.add(stems=1)
         return stem
 
+    def _batch_states(
+        self, key: Key, job: Writing | Reading, stem: Stem, rows: Sequence[Row]
+    ) -> BatchStates | None:
+        """Return the hidden states that are kept of a batch, None where they are not."""
+        states = self._states.get(key)
+        if states is None:
+            drafts = job.drafts(rows)
+            if stem.ahead and not any(drafts):
+                # There will be drafts soon, and states hold what is read of them.
+                return None
+            length = stem.prompt + max(map(len, drafts))
+            least = stem.hidden.nbytes * self.stack.num_blocks
+            states = self._states.begin(key, drafts, length, least)
+        return states
+
+    def _fits(
+        self,
+        job: Writing | Reading,
+        stem: Stem,
+        rows: Sequence[Row],
+        kept: KeptStates | None,
+    ) -> bool:
+        """Run some rows; return False when there was no memory, but some can be given back."""
+        try:
+            job.read(stem, rows, kept)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or not (job.holds_memory or kept is not None):
+                raise
+            return False
+        return True
+
 
 _WAYS: dict[type, str] = {
     Generate: "continue",
@@ -345,12 +388,10 @@ _WAYS: dict[type, str] = {
 }
 
 
-def _fits(job: Writing | Reading, stem: Stem, rows: Sequence[object]) -> bool:
-    """Run some rows; return False when there was no memory while others waited to be decoded."""
-    try:
-        job.read(stem, rows)  # type: ignore[arg-type]
-    except (RuntimeError, MemoryError) as error:
-        if not (job.holds_memory and is_out_of_memory(error)):
-            raise
-        return False
-    return True
+def _room(device: torch.device, cache_bytes: int) -> int:
+    """Return how much memory hidden states may take: on a GPU, a part of what is free."""
+    import torch
+
+    if device.type != "cuda":
+        return cache_bytes
+    return min(cache_bytes, torch.cuda.mem_get_info(device)[0] // 4)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from depthprune.evaluate.shared.arguments import Dims
 from depthprune.evaluate.shared.caches import KeysKnown, KeysOnly, Known, Recording
+from depthprune.evaluate.shared.kept import KeptStates
 from depthprune.evaluate.shared.stem import Stem, causal_mask
-from depthprune.evaluate.shared.walk import Walk
+from depthprune.evaluate.shared.walk import Node, Walk, plan_walk
 from depthprune.evaluate.shared.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -23,16 +24,25 @@ class Prefilled:
     Attributes:
         hidden: for each removal, the last block's output from `first` on,
             (B, length - first, size).
-        keys, values: for each block, those of all calls, (calls * B, heads, length, size); empty
-            where no removal keeps the block.
+        keys, values: for each block, those of all nodes, (nodes * B, heads, length, size); None
+            where the block was not run, or attends to nothing.
+        given: what went into the first block, (B, length, size).
     """
 
     hidden: tuple[torch.Tensor, ...]
     keys: tuple[torch.Tensor | None, ...]
     values: tuple[torch.Tensor | None, ...]
+    given: torch.Tensor
 
 
-def prefill(wiring: Wiring, walk: Walk, stem: Stem, hidden: torch.Tensor, first: int) -> Prefilled:
+def prefill(
+    wiring: Wiring,
+    walk: Walk,
+    stem: Stem,
+    hidden: torch.Tensor,
+    first: int,
+    kept: KeptStates | None = None,
+) -> Prefilled:
     """Run the blocks over a batch for all removals of a walk.
 
     Args:
@@ -42,39 +52,52 @@ def prefill(wiring: Wiring, walk: Walk, stem: Stem, hidden: torch.Tensor, first:
         hidden: what goes into the first block, (B, length, size): the prompts, and what follows.
         first: the position from which on the outputs matter. The last block is run for these
             alone, with the keys and values of all.
+        kept: the states that the walk takes for known; new ones are added.
     """
     import torch
 
     rows, length = hidden.shape[:2]
-    tensors = repeated(stem.tensors, wiring.slots, max_calls(walk), length)
-    last = max(block for block, level in enumerate(walk.levels) if level.run)
-    states = [hidden]
+    tensors = repeated(stem.tensors, wiring.slots, max(map(len, walk.levels)), length)
+    states: dict[Node, torch.Tensor] = {(): hidden}
     keys: list[torch.Tensor | None] = []
     values: list[torch.Tensor | None] = []
-    for block, level in enumerate(walk.levels):
+
+    def state_at(node: Node) -> torch.Tensor:
+        if node in states or kept is None:
+            return states[node]
+        return kept.get(node)
+
+    for block, nodes in enumerate(walk.levels):
         cache = Recording()
-        outputs: Sequence[torch.Tensor] = ()
-        if level.run:
-            given = _together([states[state] for state in level.run])
-            batch = first_rows(tensors, wiring.slots, len(level.run) * rows)
-            if block == last and first > 0:
-                states = [state[:, first:] for state in states]
+        if nodes:
+            given = _together([state_at(node[:-1]) for node in nodes])
+            batch = first_rows(tensors, wiring.slots, len(nodes) * rows)
+            if block == walk.last and first > 0:
                 result, cache = _last_block(wiring, block, given, batch, first)
             else:
                 result = wiring.call(block, given, batch, cache)
-            outputs = torch.split(result, rows)
-        elif block == last:
-            states = [state[:, first:] for state in states]
+            for node, state in zip(nodes, torch.split(result, rows), strict=True):
+                states[node] = state
+                if kept is not None and block != walk.last:
+                    kept.put(node, state)
+            wiring.work.at_least("peak_states", len(states))
+            del given, result
         keys.append(cache.keys)
         values.append(cache.values)
-        states = [*outputs, *(states[state] for state in level.passed)]
-        wiring.work.at_least("peak_states", len(states))
-    return Prefilled(tuple(states[leaf] for leaf in walk.leaves), tuple(keys), tuple(values))
-
-
-def max_calls(walk: Walk) -> int:
-    """Return how many states go through one block at most."""
-    return max(len(level.run) for level in walk.levels)
+        for node in walk.done_with[block]:
+            states.pop(node, None)
+    wiring.work.add(
+        nodes=walk.nodes, nodes_known=plan_walk(walk.removals, len(walk.levels)).nodes - walk.nodes
+    )
+    return Prefilled(
+        tuple(
+            states[leaf] if leaf[-1] == walk.last else states[leaf][:, first:]
+            for leaf in walk.leaves
+        ),
+        tuple(keys),
+        tuple(values),
+        hidden,
+    )
 
 
 def repeated(

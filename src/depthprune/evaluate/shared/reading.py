@@ -10,13 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from depthprune.base.removal import Removal
 from depthprune.evaluate import likelihood
 from depthprune.evaluate.inputs import Row
 from depthprune.evaluate.modes import Choose, Outcome, Read, Respond
+from depthprune.evaluate.shared.drafts import Tokens
+from depthprune.evaluate.shared.kept import KeptStates, plan_walk_from
 from depthprune.evaluate.shared.prefill import prefill
 from depthprune.evaluate.shared.shared_model import SharedModel
 from depthprune.evaluate.shared.stem import Stem
-from depthprune.evaluate.shared.walk import Walk
 
 if TYPE_CHECKING:
     import torch
@@ -25,13 +27,13 @@ ReadingMode = Choose | Read | Respond
 
 
 class Reading:
-    """Finds the likelihoods that samples ask for, for all removals of a walk.
+    """Finds the likelihoods that samples ask for, for many removals.
 
     Args:
         shared: the model.
-        walk: over the trie of the removals.
+        removals: different ones.
         mode: what is asked for.
-        done: called with a removal's position in the walk, a row, and its outcome.
+        done: called with a removal's position, a row, and its outcome.
     """
 
     holds_memory = False
@@ -39,22 +41,27 @@ class Reading:
     def __init__(
         self,
         shared: SharedModel,
-        walk: Walk,
+        removals: tuple[Removal, ...],
         mode: ReadingMode,
         done: Callable[[int, Row, Outcome], None],
     ) -> None:
         self._shared = shared
-        self._walk = walk
+        self._removals = removals
         self._mode = mode
         self._done = done
 
-    def read(self, stem: Stem, rows: Sequence[Row]) -> None:
+    def drafts(self, rows: Sequence[Row]) -> list[Tokens]:
+        """Return what to read after some rows: nothing."""
+        return [()] * len(rows)
+
+    def read(self, stem: Stem, rows: Sequence[Row], kept: KeptStates | None) -> None:
         """Run some rows, and find their likelihoods."""
         wiring = self._shared.wiring
         first = min(
             first_of_interest(row, length) for row, length in zip(rows, stem.lengths, strict=True)
         )
-        prefilled = prefill(wiring, self._walk, stem, stem.hidden, first)
+        walk = plan_walk_from(self._removals, len(wiring.blocks), kept)
+        prefilled = prefill(wiring, walk, stem, stem.hidden, first, kept)
         real = sum(stem.lengths)
         padding = len(rows) * stem.prompt - real
         wiring.work.add(real_tokens=real, padding_tokens=padding)
@@ -63,7 +70,7 @@ class Reading:
             for part in self._together(prefilled.hidden)
             for outcome in self._outcomes(part, stem, rows, first)
         ]
-        places = [(removal, row) for removal in range(len(self._walk.removals)) for row in rows]
+        places = [(removal, row) for removal in range(len(self._removals)) for row in rows]
         for (removal, row), outcome in zip(places, outcomes, strict=True):
             self._done(removal, row, outcome)
 

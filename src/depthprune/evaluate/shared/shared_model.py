@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.removal import Removal
@@ -88,15 +88,20 @@ def share(model: Any, tokenizer: Any, stack: Stack, work: Work, way: str) -> Sha
         with greedily(model, tokenizer, (), 1) as config:
             model.generate(**inputs, generation_config=config)
 
-    wiring = find_wiring(model, blocks, generate, work)
+    # What is tried out is not counted.
+    wiring = find_wiring(model, blocks, generate, Work())
     if way == "read":
-        return _share_reading(model, tokenizer, stack, wiring, filler)
+        return _counting(_share_reading(model, tokenizer, stack, wiring, filler), work)
     ids, mask = _trial_tokens(model)
     hidden = wiring.observe(lambda: generate({"input_ids": ids, "attention_mask": mask}))[0]
     embed = Embedding(wiring, hidden, ids, mask)
     shared = SharedModel(wiring, generate, embed, tokenizer, ends, filler)
     _try(shared, embed, model, stack, ids, mask)
-    return shared
+    return _counting(shared, work)
+
+
+def _counting(shared: SharedModel, work: Work) -> SharedModel:
+    return replace(shared, wiring=replace(shared.wiring, work=work))
 
 
 def _share_reading(
@@ -115,7 +120,9 @@ def _share_reading(
     stem = shared.stem({"input_ids": ids, "attention_mask": mask}, 0)
     words = mask[:, 1:].bool()
     for first in (0, 1):
-        found = prefill(wiring, plan_walk(removals, stack.num_blocks), stem, stem.hidden, first)
+        found = prefill(
+            wiring, plan_walk(tuple(removals), stack.num_blocks), stem, stem.hidden, first
+        )
         for removal, hidden in zip(removals, found.hidden, strict=True):
             with skip(model, removal, stack):
                 expected = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
@@ -181,7 +188,7 @@ def _try(
 
     wiring = shared.wiring
     removals = [(), *_trial_removals(model, stack)]
-    walk = plan_walk(removals, stack.num_blocks)
+    walk = plan_walk(tuple(removals), stack.num_blocks)
     stem = shared.stem({"input_ids": ids[:, :PROMPT], "attention_mask": mask[:, :PROMPT]}, AHEAD)
     answers = ids[:, PROMPT:]
     positions = mask[:, :PROMPT].sum(1, keepdim=True) + torch.arange(AHEAD, device=ids.device)

@@ -1,75 +1,95 @@
-"""The trie of many removals, level by level: which hidden states a block turns into which others.
+"""The trie of many removals, level by level: which hidden states go through which block.
 
-Removals that keep the same blocks up to block i share one state there. At block i, every state
-that some removal wants to keep the block for goes through it, all in one call; the states of those
-that lack it wait unchanged.
+A node is the blocks that were kept so far. Removals that keep the same blocks up to some block
+share a node there, and all nodes of a level go through their block in one call. Nodes that are
+known from an earlier pass need not be visited again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, active_blocks
 
+Node = tuple[int, ...]
+"""The blocks that a hidden state went through; the last one is the node's own."""
 
-@dataclass(frozen=True)
-class Level:
-    """What happens to the states at one block.
-
-    The states after it are what the block makes of those that are run, then those that pass.
-
-    Attributes:
-        run: positions of the states that go through the block.
-        passed: positions of the states that (also) pass it by.
-    """
-
-    run: tuple[int, ...]
-    passed: tuple[int, ...]
+EARLIER = -1
+"""In `Walk.calls`: the block was run in an earlier pass."""
 
 
 @dataclass(frozen=True)
 class Walk:
-    """How to get from one state to the states of all removals.
+    """How to get to the leaves of all removals.
 
     Attributes:
         removals: R different ones.
-        levels: one for each block.
-        calls: for each removal and block, the position in `Level.run` of the state that goes
-            through it on this removal's path; None where it lacks the block.
-        leaves: for each removal, the position of its state after the last level.
-        width: how many states exist at most at a time.
-        nodes: how many states go through a block, over all levels.
+        levels: for each block, the nodes it leads to, which are reached in one call.
+        done_with: for each block, the nodes whose states nobody needs after it.
+        calls: for each removal and block, the place of its node among those of the level; EARLIER
+            where that is known; None where it lacks the block.
+        last: the last block that is run at all.
     """
 
     removals: tuple[Removal, ...]
-    levels: tuple[Level, ...]
+    levels: tuple[tuple[Node, ...], ...]
+    done_with: tuple[tuple[Node, ...], ...]
     calls: tuple[tuple[int | None, ...], ...]
-    leaves: tuple[int, ...]
-    width: int
-    nodes: int
+    last: int
+
+    @property
+    def leaves(self) -> tuple[Node, ...]:
+        """For each removal, all the blocks it keeps."""
+        num_blocks = len(self.levels)
+        return tuple(active_blocks(removal, num_blocks) for removal in self.removals)
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes are visited."""
+        return sum(map(len, self.levels))
 
 
-def plan_walk(removals: Sequence[Removal], num_blocks: int) -> Walk:
-    """Return the walk over the trie of `removals`, which all differ."""
-    place = [0] * len(removals)
-    calls: list[list[int | None]] = [[] for _ in removals]
-    levels = []
-    lacking = [frozenset(removal) for removal in removals]
-    for block in range(num_blocks):
-        kept = [block not in blocks for blocks in lacking]
-        run = sorted({place[index] for index, keeps in enumerate(kept) if keeps})
-        passed = sorted({place[index] for index, keeps in enumerate(kept) if not keeps})
-        levels.append(Level(tuple(run), tuple(passed)))
-        for index, keeps in enumerate(kept):
-            call = run.index(place[index]) if keeps else None
-            calls[index].append(call)
-            place[index] = len(run) + passed.index(place[index]) if call is None else call
+@lru_cache(maxsize=64)
+def plan_walk(
+    removals: tuple[Removal, ...], num_blocks: int, known: tuple[int, ...] | None = None
+) -> Walk:
+    """Return the walk to the leaves of `removals`, which all differ.
+
+    Args:
+        removals: of blocks.
+        num_blocks: of the whole model.
+        known: for each removal, how many of the blocks it keeps need not be run: the state after
+            them is known. The last one is always run.
+    """
+    leaves = [active_blocks(removal, num_blocks) for removal in removals]
+    entries = [
+        min(entry, len(leaf) - 1)
+        for entry, leaf in zip(known or [0] * len(removals), leaves, strict=True)
+    ]
+    levels: list[dict[Node, int]] = [{} for _ in range(num_blocks)]
+    last_use: dict[Node, int] = {}
+    for leaf, entry in zip(leaves, entries, strict=True):
+        for place in range(entry, len(leaf)):
+            level = levels[leaf[place]]
+            level.setdefault(leaf[: place + 1], len(level))
+            last_use[leaf[:place]] = max(last_use.get(leaf[:place], 0), leaf[place])
+    calls: list[tuple[int | None, ...]] = []
+    for leaf in leaves:
+        own: list[int | None] = [None] * num_blocks
+        for place, block in enumerate(leaf):
+            # A node that this removal knows may be visited for another that does not.
+            own[block] = levels[block].get(leaf[: place + 1], EARLIER)
+        calls.append(tuple(own))
+    kept = set(leaves)
+    done_with: list[list[Node]] = [[] for _ in range(num_blocks)]
+    for node, block in last_use.items():
+        if node not in kept:
+            done_with[block].append(node)
     return Walk(
-        tuple(removals),
-        tuple(levels),
-        tuple(map(tuple, calls)),
-        tuple(place),
-        max((len(level.run) + len(level.passed) for level in levels), default=1),
-        sum(len(level.run) for level in levels),
+        removals,
+        tuple(map(tuple, levels)),
+        tuple(map(tuple, done_with)),
+        tuple(calls),
+        max(block for block, level in enumerate(levels) if level),
     )

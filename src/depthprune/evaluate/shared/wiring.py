@@ -68,8 +68,9 @@ class Wiring:
         self, block: int, hidden: torch.Tensor, tensors: Sequence[Any], cache: Any
     ) -> torch.Tensor:
         """Run one block; `tensors` go into its slots, `cache` in place of the cache."""
-        self.work.add(block_calls=1, block_tokens=hidden.shape[0] * hidden.shape[1])
         output = self.blocks[block](hidden, **fill(self.templates[block], tensors, cache))
+        # Not counted: calls that end with their keys and values.
+        self.work.add(block_calls=1, block_tokens=hidden.shape[0] * hidden.shape[1])
         result: torch.Tensor = self.outputs[block].unwrap(output)
         return result
 

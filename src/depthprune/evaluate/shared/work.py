@@ -10,8 +10,10 @@ class Statistics:
     """What a `SharedEvaluator` has done since it was made.
 
     Attributes:
-        block_calls: calls of blocks.
+        block_calls: calls of blocks; those for keys and values alone are left out.
         block_tokens: rows times length over these calls, padding included.
+        nodes: hidden states of batches that blocks led to, in first passes.
+        nodes_known: those that had not to be computed again, because they were kept.
         real_tokens: tokens of prompts and drafts that went into the first block of a walk.
         padding_tokens: padding that went with them.
         drafts_offered: answers (of one sample without some blocks) that began with a draft.
@@ -26,6 +28,8 @@ class Statistics:
 
     block_calls: int = 0
     block_tokens: int = 0
+    nodes: int = 0
+    nodes_known: int = 0
     real_tokens: int = 0
     padding_tokens: int = 0
     drafts_offered: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from depthprune.base.removal import Removal
 from depthprune.evaluate import likelihood
 from depthprune.evaluate.batching import run_in_batches
 from depthprune.evaluate.generate import decode
@@ -16,11 +17,11 @@ from depthprune.evaluate.shared.decode import (
     select_rows,
     take_rows,
 )
-from depthprune.evaluate.shared.drafts import KnownAnswers, accept
+from depthprune.evaluate.shared.drafts import KnownAnswers, Tokens, accept
+from depthprune.evaluate.shared.kept import KeptStates, plan_walk_from
 from depthprune.evaluate.shared.prefill import prefill
 from depthprune.evaluate.shared.shared_model import SharedModel
 from depthprune.evaluate.shared.stem import Stem
-from depthprune.evaluate.shared.walk import Walk
 
 if TYPE_CHECKING:
     import torch
@@ -30,21 +31,21 @@ KEPT_SHARE = 0.6
 
 
 class Writing:
-    """Finds the answers to samples for all removals of a walk.
+    """Finds the answers to samples for many removals.
 
     Args:
         shared: the model.
-        walk: over the trie of the removals.
+        removals: different ones.
         longest: how many tokens an answer has at most.
         known: answers of the same samples, for drafts; new ones are added.
         rows: so many unfinished rows are collected before they are decoded together.
-        done: called with a removal's position in the walk, a row, and its answer as text.
+        done: called with a removal's position, a row, and its answer as text.
     """
 
     def __init__(
         self,
         shared: SharedModel,
-        walk: Walk,
+        removals: tuple[Removal, ...],
         longest: int,
         known: KnownAnswers,
         rows: int,
@@ -53,7 +54,7 @@ class Writing:
         assert shared.embed is not None
         self._shared = shared
         self._embed = shared.embed
-        self._walk = walk
+        self._removals = removals
         self._longest = longest
         self._known = known
         self._limit = rows
@@ -66,14 +67,18 @@ class Writing:
         """Whether rows wait to be decoded."""
         return bool(self._begun)
 
-    def read(self, stem: Stem, rows: Sequence[Row]) -> None:
+    def drafts(self, rows: Sequence[Row]) -> list[Tokens]:
+        """Return what to read after the prompts of some rows."""
+        return [self._known.draft(row.sample.id) for row in rows]
+
+    def read(self, stem: Stem, rows: Sequence[Row], kept: KeptStates | None) -> None:
         """Run the prompts of some rows, with a draft each; collect what is left unfinished."""
         import torch
 
         shared, wiring, work = self._shared, self._shared.wiring, self._shared.wiring.work
-        drafts = [self._known.draft(row.sample.id) for row in rows]
+        drafts = self.drafts(rows) if kept is None else list(kept.drafts)
         hidden = stem.hidden
-        width = max(map(len, drafts))
+        width = max(map(len, drafts)) if kept is None else kept.length - stem.prompt
         if width:
             device = hidden.device
             padded = [[*draft, *[shared.filler] * (width - len(draft))] for draft in drafts]
@@ -81,12 +86,13 @@ class Writing:
             start = torch.tensor(stem.lengths).to(device, non_blocking=True)[:, None]
             positions = start + torch.arange(width, device=device)
             hidden = torch.cat([hidden, self._embed(ids, positions)], dim=1)
-        prefilled = prefill(wiring, self._walk, stem, hidden, stem.prompt - 1)
+        walk = plan_walk_from(self._removals, len(wiring.blocks), kept)
+        prefilled = prefill(wiring, walk, stem, hidden, stem.prompt - 1, kept)
         foretold = self._likeliest(torch.cat(prefilled.hidden))
         real = sum(stem.lengths) + sum(map(len, drafts))
         work.add(real_tokens=real, padding_tokens=hidden.shape[0] * hidden.shape[1] - real)
         unfinished, begun, finished = [], [], []
-        for removal in range(len(self._walk.removals)):
+        for removal in range(len(self._removals)):
             for place, (row, draft) in enumerate(zip(rows, drafts, strict=True)):
                 tokens = foretold[removal * len(rows) + place]
                 answer, ended = accept((), draft, tokens, shared.ends, self._longest)
@@ -97,10 +103,10 @@ class Writing:
                     unfinished.append((removal, place))
                     begun.append((removal, row, answer))
         if unfinished:
-            self._parts.append(take_rows(wiring, self._walk, stem, prefilled, unfinished))
+            self._parts.append(take_rows(wiring, walk, stem, prefilled, unfinished, kept))
             self._begun += begun
         del prefilled
-        offered = sum(map(bool, drafts)) * len(self._walk.removals)
+        offered = sum(map(bool, drafts)) * len(self._removals)
         work.add(drafts_offered=offered, answers=len(foretold), decoded=len(unfinished))
         for answered in finished:
             self._finish(*answered)
