@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depthprune.base.errors import FileError, LayoutError
+from depthprune.base.errors import DepthpruneError, FileError, LayoutError
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity
 from depthprune.structure.comparison import (
     AlignedBy,
@@ -371,6 +371,44 @@ def test_a_wrong_field_of_a_comparison_is_named_with_its_place(
         read_comparison(path)
     assert what in raised.value.what
     assert raised.value.where == f"{path}, {field.replace('.4', '[4]')}"
+
+
+ODD = st.sampled_from(
+    [None, 0, -1, 2**62, 2**64, 1.5, 12.0, 1e308, True, "", "x", "\ud800", [], {}, [None], {"a": 1}]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_whatever_a_field_holds_it_is_read_or_refused_in_words(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    read, write, file = data.draw(
+        st.sampled_from(
+            [
+                (read_anatomy, anatomy_document, SHORTGPT / "model_structure.json"),
+                (read_comparison, comparison_document, HGSP / "pruning_comparison.json"),
+            ]
+        )
+    )
+    content: Any = document(file)
+    content["layers"] = content["layers"][:2]
+    content.pop("layer_summary", None)
+    inner: Any = content
+    while True:
+        key = data.draw(st.sampled_from(list(inner) if isinstance(inner, dict) else [0]))
+        if not inner[key] or not isinstance(inner[key], dict | list) or data.draw(st.booleans()):
+            break
+        inner = inner[key]
+    inner[key] = data.draw(ODD)
+    path = written(tmp_path_factory.mktemp("odd") / "m.json", content)
+    try:
+        found = read(path)
+    except DepthpruneError as error:
+        assert error.where is not None
+        assert error.where.startswith(str(path))
+    else:
+        assert read(written(path, write(found))) == found
 
 
 def test_a_number_that_json_lacks_is_found_under_its_key() -> None:
