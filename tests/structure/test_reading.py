@@ -237,11 +237,17 @@ def test_tied_parameters_share_their_storage(tmp_path: Path) -> None:
     assert len({tensor.storage for tensor in found.values()}) == len(found) - 1
 
 
-def test_tensors_of_other_kinds_are_left_out_with_a_note(tmp_path: Path) -> None:
-    path = save(tmp_path / "a.pt", {**state(), "odd.weight": torch.ones(2).to_sparse()})
-    found = read_checkpoint(path)
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [(1, "odd.0"), (3, "odd.0, odd.1, odd.2"), (5, "odd.0, odd.1, odd.2 and 2 more")],
+)
+def test_tensors_of_other_kinds_are_left_out_with_a_note(
+    tmp_path: Path, count: int, named: str
+) -> None:
+    odd = {f"odd.{number}": torch.ones(2).to_sparse() for number in range(count)}
+    found = read_checkpoint(save(tmp_path / "a.pt", {**state(), **odd}))
     assert shapes(found) == EXPECTED
-    assert found.notes == ("1 tensors are of a kind that cannot be read, and left out: odd.weight",)
+    assert found.notes == (f"left out, for their format is not known: {named}",)
 
 
 # Modules that were pickled whole

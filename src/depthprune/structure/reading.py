@@ -125,8 +125,8 @@ _LARGEST_SLICING = 1024**2
 def _unreadable(names: Sequence[str]) -> list[str]:
     if not names:
         return []
-    some = ", ".join(names[:3])
-    return [f"{len(names)} tensors are of a kind that cannot be read, and left out: {some}"]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [f"left out, for their format is not known: {', '.join(names[:3])}{more}"]
 
 
 def _check_index(weights: Weights, tensors: dict[str, FileTensor | PickledTensor]) -> None:
