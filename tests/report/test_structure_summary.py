@@ -18,12 +18,11 @@ from depthprune.report.structure_files import FORMATS, write_summary
 from depthprune.report.structure_summary import (
     remarks,
     shown,
-    summary_csv,
     summary_markdown,
     summary_parts,
     summary_text,
-    summary_value,
 )
+from depthprune.report.structure_values import summary_csv, summary_value
 from depthprune.report.structure_workbook import summary_workbook
 from depthprune.report.tables import as_text
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp

@@ -112,6 +112,7 @@ def test_a_broken_model_stops_nothing_and_is_told(place: Path) -> None:
     assert one.error is not None
     assert str(broken) in one.error
     assert one.source == broken
+    assert not one.folder.exists()
 
 
 def test_what_nobody_foresaw_stops_nothing_either(
@@ -127,6 +128,15 @@ def test_what_nobody_foresaw_stops_nothing_either(
     (one,) = outcome.with_status("failed")
     assert one.error == "unexpected: ZeroDivisionError: oh"
     assert len(outcome.with_status("success")) == 5
+
+
+def test_what_lies_beside_a_broken_model_stays(place: Path) -> None:
+    folder = break_model(place) / "analysis"
+    folder.mkdir()
+    (folder / FULL).write_text("of an older script")
+    outcome = analyze_all(place / "models", place / "base", place / "models")
+    assert [one.name for one in outcome.with_status("failed")] == ["own/broken"]
+    assert (folder / FULL).read_text() == "of an older script"
 
 
 def test_a_folder_with_results_of_a_model_that_is_not_there_is_listed(place: Path) -> None:

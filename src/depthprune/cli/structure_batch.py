@@ -15,8 +15,8 @@ from depthprune.base.files import write_json
 from depthprune.cli.output import AsJson, Language
 from depthprune.report.language import translator
 from depthprune.report.structure_batch import batch_parts
-from depthprune.report.structure_summary import summary_value
 from depthprune.report.structure_text import text_files
+from depthprune.report.structure_values import summary_value
 from depthprune.structure.batch import RESULTS_FILE, analyze_all, results_document
 
 SOME_FAILED = 1

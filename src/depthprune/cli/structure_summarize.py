@@ -14,7 +14,8 @@ from depthprune.base.errors import AnalysisError, LayoutError
 from depthprune.cli.output import AsJson, Language
 from depthprune.report.language import translator
 from depthprune.report.structure_files import FORMATS, Format, write_summary
-from depthprune.report.structure_summary import summary_parts, summary_value
+from depthprune.report.structure_summary import summary_parts
+from depthprune.report.structure_values import summary_value
 from depthprune.structure.folders import find_model_folders
 from depthprune.structure.selection import parse_ratio
 from depthprune.structure.summarize import summarize as summarize_models

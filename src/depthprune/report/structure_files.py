@@ -11,11 +11,10 @@ from depthprune.base.errors import FileError
 from depthprune.base.files import check_can_make, write_bytes, write_json, write_text
 from depthprune.report.language import Lang
 from depthprune.report.structure_summary import (
-    summary_csv,
     summary_markdown,
     summary_text,
-    summary_value,
 )
+from depthprune.report.structure_values import summary_csv, summary_value
 from depthprune.structure.summary import Summary
 
 Format = Literal["txt", "json", "csv", "md", "html", "xlsx"]

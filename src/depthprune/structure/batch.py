@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -192,12 +193,16 @@ def _attempt(
             texts=texts,
         )
     except DepthpruneError as error:
-        return replace(one, status="failed", error=str(error), state=None)
+        told = str(error)
     except Exception as error:  # whatever one of a hundred models holds, the others are analysed
         _log.warning("unexpected while %s was analysed", one.source, exc_info=True)
-        what = f"unexpected: {type(error).__name__}: {error}"
-        return replace(one, status="failed", error=what, state=None)
-    return one
+        told = f"unexpected: {type(error).__name__}: {error}"
+    else:
+        return one
+    for folder in (one.folder / FOLDER, one.folder):
+        with suppress(OSError):  # it holds something
+            folder.rmdir()
+    return replace(one, status="failed", error=told, state=None)
 
 
 def _distinct(models: Sequence[FoundModel]) -> list[FoundModel]:
