@@ -149,6 +149,14 @@ def test_equal_digits_are_equally_good(small: ModelTable) -> None:
     assert not cell(grid, "quick", "ppl_wikitext2").is_best
 
 
+def test_equal_digits_of_the_original_or_of_another_window_are_not_best() -> None:
+    rows = [row("low", ppl_ptb=3.0), row("high", ppl_ptb=4.0), row("whole", ppl_ptb=3.0)]
+    rows.append(row("quick", ppl_ptb=Measured(3.0, Conditions(QUICK))))
+    grid = model_grid(model_table(rows, reference="whole"))
+    best = {cells[0].text for cells in grid.rows if cell(grid, cells[0].text, "ppl_ptb").is_best}
+    assert best == {"low"}
+
+
 def test_a_huge_perplexity_is_short(small: ModelTable) -> None:
     assert cell(model_grid(small), "quick", "ppl_wikitext2").text == "2e+04"
 

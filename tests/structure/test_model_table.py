@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.structure.comparison import Change
 from depthprune.structure.documents import comparison_document
 from depthprune.structure.kept import (
     is_located,
@@ -169,6 +171,15 @@ def test_blocks_that_were_skipped_and_counts_that_differ_are_told(tmp_path: Path
     assert any("while blocks 4, 7 were skipped" in note for note in found.notes)
 
 
+def test_counts_that_agree_are_not_told_to_differ(tmp_path: Path) -> None:
+    assert int(1920 / 10**9 * 10**9) < 1920  # what rounding down would make of it
+    put(tmp_path / "m", card(parameters=1920))
+    found = compared([layer(index) for index in range(1920 // 100 - 10)])
+    document = comparison_document(replace(found, total=Change(1920, 1920)))
+    put(tmp_path / "m", document, "analysis/model_comparison.json")
+    assert rows_of(tmp_path)["m"].notes == ()
+
+
 def test_a_model_without_analysis_has_a_command_that_makes_one(tmp_path: Path) -> None:
     found = rows_of(real_models(tmp_path))["base"]
     assert found.mend is not None
@@ -286,6 +297,14 @@ def test_where_two_could_be_the_original_none_is() -> None:
     pruned = row("a", compared([layer(0), removed(1)]))
     whole = [row(name, parameters_b=1200 / 10**9) for name in ("x", "y")]
     assert not any(one.is_reference for one in model_table([pruned, *whole]).rows)
+
+
+def test_a_model_whose_weights_became_zeros_is_not_the_original() -> None:
+    zeros = row("zeros", compared([layer(0), layer(1)]), parameters_b=1200 / 10**9)
+    whole = row("whole", parameters_b=1200 / 10**9)
+    table = model_table([zeros, whole])
+    assert [one.is_reference for one in table.rows] == [True, False]
+    assert names(table) == ["whole", "zeros"]
 
 
 @pytest.mark.parametrize("name", ["results/base", "base", "/base/"])
