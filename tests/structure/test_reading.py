@@ -189,6 +189,16 @@ def test_a_folder_with_a_folder_pruned_model(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path).path == tmp_path
 
 
+@pytest.mark.parametrize("folder", [".", "pruned_model"])
+def test_other_tensors_are_not_taken_for_the_model(tmp_path: Path, folder: str) -> None:
+    path = save(tmp_path / folder / "mine.pt", state())
+    save(path.with_name("gradients.pt"), {"a": torch.ones(1)})
+    found = read_checkpoint(tmp_path)
+    assert (found.path, found.notes) == (path, ("other weight files are left out: gradients.pt",))
+    path.unlink()  # a lone file is the model, whatever it holds
+    assert list(read_checkpoint(tmp_path).tensors) == ["a"]
+
+
 def test_one_part_that_is_named_itself_is_no_whole_model(tmp_path: Path) -> None:
     write_llama(tmp_path, SMALL_LLAMA, shards=3)
     found = read_checkpoint(tmp_path / "model-00002-of-00003.safetensors")

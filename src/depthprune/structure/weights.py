@@ -63,8 +63,9 @@ def find_weights(path: Path) -> Weights:
     found = _chosen(path, names) or _glanced(path, names)
     if found is None and (path / SUBFOLDER).is_dir():
         check_link(path / SUBFOLDER, path)
-        inner, inner_names = path / SUBFOLDER, file_names(path / SUBFOLDER)
-        found = _chosen(inner, inner_names) or _any(inner, models_among(inner_names))
+        inner, within = path / SUBFOLDER, file_names(path / SUBFOLDER)
+        found = _chosen(inner, within) or _glanced(inner, within)
+        found = found or _any(inner, models_among(within))
     found = found or _any(path, models_among(names))
     if found is None:
         raise _no_weights(path, names)
