@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from rich.cells import cell_len
+from rich.table import Table
 
 from depthprune.base.errors import FileError, MissingDependencyError
+from depthprune.report.language import Lang
 from depthprune.report.model_table.files import (
     Format,
     format_of,
@@ -242,17 +245,37 @@ def test_json_has_what_programs_need(real: ModelTable, small: ModelTable) -> Non
 
 def test_the_terminal_shows_groups_of_which_something_is_known(small: ModelTable) -> None:
     text = as_text(model_parts(small), 140)
-    assert "boolq %" in text
+    assert "boolq" in text
     assert "20000" in text or "2e+04 [1]" in text
     assert "tokens/s" not in text
 
 
 def test_the_terminal_shows_as_many_models_and_notes_as_are_wanted(real: ModelTable) -> None:
-    text = as_text(model_parts(real, most=2), 140)
-    assert text.count("baselines/Magnitude") + text.count("baselines/ShortGPT") == 4
+    text = as_text(model_parts(real, most=2, width=140), 140)
+    assert text.count("\n ShortGPT_remove_7 ") == 4
     assert "layerwise_20" not in text
     assert "Shown: 2 of 5 models, 2 of " in text
-    assert "Shown" not in as_text(model_parts(real, most=50), 140)
+    assert "Shown" not in as_text(model_parts(real, most=50))
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_no_column_is_cut_off_and_no_number_broken(
+    real: ModelTable, width: int, lang: Lang
+) -> None:
+    tables = [part for part in model_parts(real, width=width, lang=lang) if isinstance(part, Table)]
+    text = as_text(tables, width)
+    words = {word for line in text.splitlines() for word in line.split()}
+    grid = model_grid(real, lang=lang)
+    for cells in grid.rows:
+        numbers = [
+            one.text for one, column in zip(cells, grid.columns, strict=True)
+            if column.kind not in ("name", "layers")
+        ]  # fmt: skip
+        assert set(numbers) <= words
+    assert {word for heading in grid.headings for word in heading.split()} <= words
+    assert max(map(cell_len, text.splitlines())) <= width
+    assert "…" not in text
 
 
 # The workbook

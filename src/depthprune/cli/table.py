@@ -122,7 +122,7 @@ def table(
     t = translator(lang)
     console = Console(markup=False)
     most = None if output is None else MOST_SHOWN
-    for part in model_parts(found, most=most, lang=lang):
+    for part in model_parts(found, most=most, width=console.width, lang=lang):
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
     if written:
         text = t("Written: {files}").format(files=", ".join(map(str, written)))

@@ -1,20 +1,30 @@
-"""The table of models for the terminal, in tables that are narrow enough for it."""
+"""The table of models for the terminal, in as many tables as its width asks for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from rich import box
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from depthprune.report.language import Lang, translator
-from depthprune.report.model_table.grid import Cell, Grid, all_notes, model_grid
+from depthprune.report.model_table.grid import Cell, Grid, all_notes, model_grid, own_names
+from depthprune.report.tables import MAX_WIDTH
 from depthprune.structure.model_columns import GROUPS
 from depthprune.structure.model_table import ModelTable
 
+LONGEST_NAME, LONGEST_LIST = 32, 24
+"""Letters in one line of a cell; what is longer is folded."""
+
+EDGES, BETWEEN = 2, 3
+"""Spaces at both ends of a line, and between columns."""
+
 
 def model_parts(
-    table: ModelTable, *, most: int | None = None, lang: Lang = "en"
+    table: ModelTable, *, most: int | None = None, width: int = MAX_WIDTH, lang: Lang = "en"
 ) -> list[RenderableType]:
     """Return the tables of sizes, accuracies, speed and layers, and what is to be noted.
 
@@ -23,12 +33,16 @@ def model_parts(
     Args:
         table: of models.
         most: rows of each table, and notes; None for all.
+        width: of the terminal in letters; no column is cut off.
         lang: of the texts.
     """
     t = translator(lang)
     grid = model_grid(table, lang=lang)
+    names = own_names(table)
     parts: list[RenderableType] = [
-        part for keys in GROUPS.values() if (part := _group(grid, keys, most)) is not None
+        _table(grid, names, places, most)
+        for keys in GROUPS.values()
+        for places in _fitting(grid, names, keys, width)
     ]
     notes = all_notes(grid)
     parts += notes[:most]
@@ -41,19 +55,54 @@ def model_parts(
     return parts
 
 
-def _group(grid: Grid, keys: tuple[str, ...], most: int | None) -> Table | None:
+def _fitting(
+    grid: Grid, names: Sequence[str], keys: Sequence[str], width: int
+) -> Iterator[list[int]]:
+    """Yield the columns of a group in parts that fit, none of them empty."""
     places = [place for place, column in enumerate(grid.columns) if column.key in keys]
     if all(cells[place].value is None for cells in grid.rows for place in places):
-        return None
+        return
+    used = first = EDGES + _name_width(grid, names)
+    part: list[int] = []
+    for place in places:
+        needed = _width(grid, place) + BETWEEN
+        if part and used + needed > width:
+            yield part
+            part, used = [], first
+        part.append(place)
+        used += needed
+    yield part
+
+
+def _table(grid: Grid, names: Sequence[str], places: Sequence[int], most: int | None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(grid.headings[0], overflow="fold")
+    table.add_column(grid.headings[0], overflow="fold", width=_name_width(grid, names))
     for place in places:
         is_list = grid.columns[place].kind == "layers"
-        table.add_column(grid.headings[place], justify="left" if is_list else "right")
-    for place, cells in enumerate(grid.rows[:most]):
+        justify = "left" if is_list else "right"
+        table.add_column(
+            grid.headings[place],
+            justify=justify,  # type: ignore[arg-type]
+            overflow="fold",
+            width=_width(grid, place),
+        )
+    for place, (name, cells) in enumerate(zip(names[:most], grid.rows[:most], strict=True)):
         style = "italic" if place == grid.reference else None
-        table.add_row(cells[0].text, *(_text(cells[at]) for at in places), style=style)
+        table.add_row(name, *(_text(cells[at]) for at in places), style=style)
     return table
+
+
+def _name_width(grid: Grid, names: Sequence[str]) -> int:
+    return min(LONGEST_NAME, max(map(cell_len, (grid.headings[0], *names))))
+
+
+def _width(grid: Grid, place: int) -> int:
+    """Return the width of a column in which no word of its heading and no number is broken."""
+    words = max(map(cell_len, grid.headings[place].split()))
+    texts = max((cell_len(_text(cells[place]).plain) for cells in grid.rows), default=0)
+    if grid.columns[place].kind == "layers":
+        texts = min(texts, LONGEST_LIST)
+    return max(words, texts)
 
 
 def _text(cell: Cell) -> Text:
