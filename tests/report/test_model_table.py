@@ -164,6 +164,14 @@ def test_a_huge_perplexity_is_short(small: ModelTable) -> None:
     assert cell(model_grid(small), "quick", "ppl_wikitext2").text == "2e+04"
 
 
+def test_a_small_model_has_a_size() -> None:
+    table = model_table([row("a", size_gb=0.0054846, parameters_b=0.00147216)])
+    grid = model_grid(table)
+    assert cell(grid, "a", "size_gb").text == "0.00548"
+    assert cell(grid, "a", "parameters_b").text == "0.00147"
+    assert opened(table).worksheets[0]["B2"].number_format == "0.00000"
+
+
 def test_notes_name_the_original_what_is_missing_and_how_to_mend(real: ModelTable) -> None:
     notes = "\n".join(all_notes(model_grid(real)))
     assert "[1] window not stated" in notes

@@ -166,10 +166,15 @@ def _layers_cell(row: ModelRow, percentage: int, t: Translate) -> Cell:
 def _number(column: Column, value: float) -> str:
     if column.kind == "accuracy":
         return percent(value)
-    if column.kind == "ppl" and abs(value) >= 10_000:
+    is_huge = column.kind == "ppl" and abs(value) >= 10_000
+    if is_huge or (column.kind in SIZES and 1e-4 <= abs(value) < SMALL):
         return f"{value:.3g}"
     return f"{value:{NUMBER_FORMATS[column.kind]}}"
 
+
+SIZES = ("gigabytes", "billions")
+SMALL = 0.1
+"""A size below it is shown with three digits, however small."""
 
 NUMBER_FORMATS = {
     "gigabytes": ".2f",

@@ -11,6 +11,8 @@ from rich.cells import cell_len
 from depthprune.base.errors import MissingDependencyError
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.model_table.grid import (
+    SIZES,
+    SMALL,
     UNKNOWN,
     Cell,
     Grid,
@@ -174,7 +176,8 @@ def _write_cell(sheet: Worksheet, line: int, place: int, column: Column, cell: C
             written.alignment = _alignment("right")
         return
     number = sheet.cell(line, place, cell.value)
-    number.number_format = NUMBER_FORMATS[column.kind]
+    is_small = column.kind in SIZES and abs(cell.value) < SMALL
+    number.number_format = "0.00000" if is_small else NUMBER_FORMATS[column.kind]
     if cell.mark is not None:
         number.number_format += f'" [{cell.mark}]"'
         number.font = Font(italic=True, color=SOFT)
