@@ -59,17 +59,22 @@ def run_in_batches(count: int, size: int, run: Callable[[int, int], None]) -> in
         # Only here, outside the except clause: the exception's traceback held the batch's tensors.
         free_memory()
         if stop - start == 1:
-            raise DepthpruneError(
-                "there is not enough memory to evaluate a single sample",
-                where=complaint,
-                mend="free memory, choose a smaller data type (--dtype bfloat16), spread the model "
-                "over devices (--device-map auto), or use shorter samples",
-            )
+            raise no_memory(complaint)
         size = (stop - start) // 2
         logger.warning(
             "out of memory with %d samples at once; going on with %d", stop - start, size
         )
     return size
+
+
+def no_memory(complaint: str) -> DepthpruneError:
+    """Return the error that not even one sample fits."""
+    return DepthpruneError(
+        "there is not enough memory to evaluate a single sample",
+        where=complaint,
+        mend="free memory, choose a smaller data type (--dtype bfloat16), spread the model "
+        "over devices (--device-map auto), or use shorter samples",
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from depthprune.evaluate.inputs import Row
 from depthprune.evaluate.modes import Mode, Outcome
@@ -18,7 +18,6 @@ class Collected:
         samples: the N samples of the call.
         rows: all their rows.
         count: R, how many removals there are.
-        on_finished: called with the number of answers that were completed.
     """
 
     def __init__(
@@ -27,7 +26,6 @@ class Collected:
         samples: Sequence[Sample],
         rows: Sequence[Row],
         count: int,
-        on_finished: Callable[[int], None] | None,
     ) -> None:
         self._mode = mode
         self._samples = samples
@@ -35,20 +33,14 @@ class Collected:
             [[] for _ in samples] for _ in range(count)
         ]
         self._rows_of = Counter(row.index for row in rows)
-        self._on_finished = on_finished
-        self._finished = 0
+        self.finished = 0
+        """How many answers are complete."""
 
     def add(self, removal: int, row: Row, outcome: Outcome) -> None:
         """Take the outcome of a row for the removal at a position."""
         found = self._outcomes[removal][row.index]
         found.append((row, outcome))
-        self._finished += len(found) == self._rows_of[row.index]
-
-    def report(self) -> None:
-        """Say how many answers were completed since the last time."""
-        if self._finished and self._on_finished is not None:
-            self._on_finished(self._finished)
-        self._finished = 0
+        self.finished += len(found) == self._rows_of[row.index]
 
     def answers(self) -> list[tuple[str, ...]]:
         """Return R tuples of N answers."""

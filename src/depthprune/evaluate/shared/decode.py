@@ -47,6 +47,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return next(tensor.device for tensor in self.keys if tensor is not None)
+
 
 def take_rows(
     wiring: Wiring,
@@ -196,7 +201,7 @@ def join_rows(parts: Sequence[Rows], slots: Sequence[Dims], ahead: int) -> Rows:
 
 def select_rows(rows: Rows, wanted: Sequence[int], slots: Sequence[Dims]) -> Rows:
     """Return some of the rows, whose places ascend."""
-    device = next(tensor for tensor in rows.keys if tensor is not None).device
+    device = rows.device
     index = _index(wanted, device)
     new_place = {row: place for place, row in enumerate(wanted)}
     members, kept = [], []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
@@ -13,23 +12,19 @@ import numpy as np
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal, make_removal
 from depthprune.blocks import check_admissible
-from depthprune.evaluate.batching import free_memory, is_out_of_memory, run_in_batches
+from depthprune.evaluate.batching import is_out_of_memory
 from depthprune.evaluate.evaluator import Evaluation
-from depthprune.evaluate.inputs import Row, move, tokenizer_of
+from depthprune.evaluate.inputs import tokenizer_of
 from depthprune.evaluate.modes import Choose, Generate, Mode, Read, Respond
-from depthprune.evaluate.prepared import PreparedRows
 from depthprune.evaluate.reference import KEPT_SPLITS, ReferenceEvaluator, evaluation_mode
-from depthprune.evaluate.shared.collected import Collected
-from depthprune.evaluate.shared.drafts import KnownAnswers
-from depthprune.evaluate.shared.kept import BatchStates, KeptStates, Key, StateStore
-from depthprune.evaluate.shared.reading import Reading, can_read
+from depthprune.evaluate.shared.call import MOST_REMOVALS, Call, Sizes, SplitMemory, Stores
+from depthprune.evaluate.shared.kept import StateStore
+from depthprune.evaluate.shared.reading import can_read
 from depthprune.evaluate.shared.self_check import differences
 from depthprune.evaluate.shared.shared_model import SharedModel, follows, share
-from depthprune.evaluate.shared.stem import Stem, rows_of
 from depthprune.evaluate.shared.store import StemStore
 from depthprune.evaluate.shared.unshareable import Unshareable
 from depthprune.evaluate.shared.work import Statistics, Work
-from depthprune.evaluate.shared.writing import Writing
 from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:
@@ -37,32 +32,9 @@ if TYPE_CHECKING:
 
     from depthprune.blocks.models import LoadedModel
 
-ROWS_PER_BATCH = 4
-"""Answers (of one sample without some blocks) under way at a time, as a multiple of the batch
-size: one batch of the reference holds as much memory as a batch of them."""
-
-MOST_REMOVALS, FEWEST_REMOVALS = 64, 16
+FEWEST_REMOVALS = 16
 CALL_SECONDS = 600
 """What a call may take: measurements are stored when it ends, and what is interrupted is lost."""
-
-
-@dataclass
-class SplitMemory:
-    """What is remembered of a split between calls.
-
-    Attributes:
-        split: the split itself: two may look the same.
-        places: of the samples.
-        groups: the rows of these samples, and their inputs.
-        number: that no other memory has.
-        known: answers to all samples of the split.
-    """
-
-    split: TaskSplit
-    places: range
-    groups: Sequence[PreparedRows]
-    number: int
-    known: KnownAnswers = field(default_factory=KnownAnswers)
 
 
 class SharedEvaluator:
@@ -110,15 +82,17 @@ class SharedEvaluator:
         self.loaded = loaded
         self.stack = self._reference.stack
         self.on_batch = on_batch
-        self._size = self._reference.batch_size
+        self._sizes = Sizes(self._reference.batch_size)
         self._work = Work()
         self._models: dict[str, SharedModel] = {}
         self._refused: dict[str, str] = {}
         self._unchecked = {(way, bare) for way in _WAYS.values() for bare in (True, False)}
         if not self_check:
             self._unchecked.clear()
-        self._stems = StemStore(cache_bytes, disk_bytes)
-        self._states = StateStore(_room(self._reference.device, cache_bytes))
+        self._stores = Stores(
+            StemStore(cache_bytes, disk_bytes),
+            StateStore(_room(self._reference.device, cache_bytes)),
+        )
         self._memories: list[SplitMemory] = []
         self._numbers = count()
         self._pace = 0.0
@@ -193,8 +167,8 @@ class SharedEvaluator:
                 memory.known = other.known
         self._memories.append(memory)
         for old in self._memories[:-KEPT_SPLITS]:
-            self._stems.forget(old.number)
-            self._states.forget(old.number)
+            self._stores.stems.forget(old.number)
+            self._stores.states.forget(old.number)
         del self._memories[:-KEPT_SPLITS]
         return memory
 
@@ -205,15 +179,17 @@ class SharedEvaluator:
         import torch
 
         way = _WAYS[type(mode)]
+        if isinstance(mode, Respond) and not can_read(memory.rows):
+            return {}
         with evaluation_mode(self.loaded.model), torch.inference_mode():
             try:
                 shared = self._model(way)
                 if shared is None:
                     return {}
-                self._check_rows(memory, mode)
                 model = self.loaded.model
                 together = [each for each in removals if follows(model, self.stack, each)]
-                answers = self._run(shared, memory, mode, sorted(together))
+                call = Call(shared, memory, mode, self._stores, self._sizes, self.on_batch)
+                answers = call.answers(sorted(together))
             except Unshareable as error:
                 self._refuse(way, str(error))
                 return {}
@@ -243,11 +219,6 @@ class SharedEvaluator:
             reason,
         )
 
-    def _check_rows(self, memory: SplitMemory, mode: Mode) -> None:
-        rows = [row for group in memory.groups for row in group.rows]
-        if isinstance(mode, Respond) and not can_read(mode, rows):
-            raise Unshareable("some of a task's requests are for texts")
-
     def _is_right(
         self, way: str, memory: SplitMemory, answers: dict[Removal, tuple[str, ...]]
     ) -> bool:
@@ -265,119 +236,6 @@ class SharedEvaluator:
             return True
         self._refuse(way, f"{problem}; please report this")
         return False
-
-    def _run(
-        self, shared: SharedModel, memory: SplitMemory, mode: Mode, removals: Sequence[Removal]
-    ) -> dict[Removal, tuple[str, ...]]:
-        answers: dict[Removal, tuple[str, ...]] = {}
-        batches = sum(-(-len(group.rows) // self._size) for group in memory.groups)
-        self._states.use(memory.number, batches)
-        limit = self._size * ROWS_PER_BATCH
-        for start in range(0, len(removals), limit):
-            together = tuple(removals[start : start + limit])
-            rows = [row for group in memory.groups for row in group.rows]
-            samples = [memory.split.samples[place] for place in memory.places]
-            collected = Collected(mode, samples, rows, len(together), self.on_batch)
-            job: Writing | Reading
-            if isinstance(mode, Generate):
-                known = memory.known
-                job = Writing(shared, together, mode.new_tokens, known, limit, collected.add)
-            elif isinstance(mode, Choose | Read | Respond):
-                job = Reading(shared, together, mode, collected.add)
-            else:
-                raise Unshareable("its way of answering is not known")
-            for number, group in enumerate(memory.groups):
-                self._run_group(job, shared, memory, mode, group, number, collected, len(together))
-            job.settle()
-            collected.report()
-            answers |= dict(zip(together, collected.answers(), strict=True))
-        return answers
-
-    def _run_group(
-        self,
-        job: Writing | Reading,
-        shared: SharedModel,
-        memory: SplitMemory,
-        mode: Mode,
-        group: PreparedRows,
-        number: int,
-        collected: Collected,
-        count: int,
-    ) -> None:
-        def run(start: int, stop: int) -> None:
-            stem = self._stem(shared, memory, mode, group, number, start, stop)
-            rows = group.rows[start:stop]
-            states = self._batch_states((memory.number, number, start, stop), job, stem, rows)
-
-            def read(first: int, last: int) -> None:
-                part = rows_of(stem, shared.wiring.slots, first, last)
-                kept = None
-                if states is not None:
-                    cut = stem.prompt - part.prompt if stem.side == "left" else 0
-                    length = part.prompt + states.length - stem.prompt
-                    kept = states.rows(first, last, cut, length)
-                if not self._fits(job, part, rows[first:last], kept):
-                    # What waits to be decoded takes memory too, and so do states.
-                    self._states.clear()
-                    job.settle()
-                    free_memory()
-                    job.read(part, rows[first:last], None)
-                collected.report()
-
-            step = max(1, self._size * ROWS_PER_BATCH // count)
-            run_in_batches(stop - start, step, read)
-
-        self._size = run_in_batches(len(group.rows), self._size, run)
-
-    def _stem(
-        self,
-        shared: SharedModel,
-        memory: SplitMemory,
-        mode: Mode,
-        group: PreparedRows,
-        number: int,
-        start: int,
-        stop: int,
-    ) -> Stem:
-        key = memory.number, number, start, stop
-        stem = self._stems.get(key)
-        if stem is None:
-            inputs = move(group.inputs(start, stop), self._reference.device)
-            stem = shared.stem(inputs, max(0, mode.new_tokens - 1))
-            self._stems.put(key, stem)
-            self._work.add(stems=1)
-        return stem
-
-    def _batch_states(
-        self, key: Key, job: Writing | Reading, stem: Stem, rows: Sequence[Row]
-    ) -> BatchStates | None:
-        """Return the hidden states that are kept of a batch, None where they are not."""
-        states = self._states.get(key)
-        if states is None:
-            drafts = job.drafts(rows)
-            if stem.ahead and not any(drafts):
-                # There will be drafts soon, and states hold what is read of them.
-                return None
-            length = stem.prompt + max(map(len, drafts))
-            least = stem.hidden.nbytes * self.stack.num_blocks
-            states = self._states.begin(key, drafts, length, least)
-        return states
-
-    def _fits(
-        self,
-        job: Writing | Reading,
-        stem: Stem,
-        rows: Sequence[Row],
-        kept: KeptStates | None,
-    ) -> bool:
-        """Run some rows; return False when there was no memory, but some can be given back."""
-        try:
-            job.read(stem, rows, kept)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or not (job.holds_memory or kept is not None):
-                raise
-            return False
-        return True
 
 
 _WAYS: dict[type, str] = {

@@ -36,7 +36,8 @@ class Reading:
         done: called with a removal's position, a row, and its outcome.
     """
 
-    holds_memory = False
+    waiting = 0
+    """Nothing is ever left unfinished."""
 
     def __init__(
         self,
@@ -147,6 +148,6 @@ def first_of_interest(row: Row, length: int) -> int:
     return length - len(row.continuations[0]) - 1
 
 
-def can_read(mode: ReadingMode, rows: Sequence[Row]) -> bool:
+def can_read(rows: Sequence[Row]) -> bool:
     """Return whether all rows ask for likelihoods, and none for a text."""
     return all(row.targets or row.continuations for row in rows)

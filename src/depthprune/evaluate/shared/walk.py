@@ -30,6 +30,7 @@ class Walk:
         calls: for each removal and block, the place of its node among those of the level; EARLIER
             where that is known; None where it lacks the block.
         last: the last block that is run at all.
+        leaves: for each removal, all the blocks it keeps.
     """
 
     removals: tuple[Removal, ...]
@@ -37,12 +38,7 @@ class Walk:
     done_with: tuple[tuple[Node, ...], ...]
     calls: tuple[tuple[int | None, ...], ...]
     last: int
-
-    @property
-    def leaves(self) -> tuple[Node, ...]:
-        """For each removal, all the blocks it keeps."""
-        num_blocks = len(self.levels)
-        return tuple(active_blocks(removal, num_blocks) for removal in self.removals)
+    leaves: tuple[Node, ...]
 
     @property
     def nodes(self) -> int:
@@ -92,4 +88,5 @@ def plan_walk(
         tuple(map(tuple, done_with)),
         tuple(calls),
         max(block for block, level in enumerate(levels) if level),
+        tuple(leaves),
     )

@@ -26,8 +26,13 @@ from depthprune.evaluate.shared.stem import Stem
 if TYPE_CHECKING:
     import torch
 
-KEPT_SHARE = 0.6
+KEPT_SHARE = 0.8
 """Rows that are finished are thrown out when no more than this share goes on: it costs a copy."""
+
+
+ROUND_TOKENS = {"cpu": 512, "cuda": 4096}
+"""Tokens that a round reads about: more rows mean shorter drafts. Rejected ones cost nothing but
+arithmetic, which a processor is soon short of, and a GPU only much later."""
 
 
 class Writing:
@@ -38,7 +43,6 @@ class Writing:
         removals: different ones.
         longest: how many tokens an answer has at most.
         known: answers of the same samples, for drafts; new ones are added.
-        rows: so many unfinished rows are collected before they are decoded together.
         done: called with a removal's position, a row, and its answer as text.
     """
 
@@ -48,7 +52,6 @@ class Writing:
         removals: tuple[Removal, ...],
         longest: int,
         known: KnownAnswers,
-        rows: int,
         done: Callable[[int, Row, str], None],
     ) -> None:
         assert shared.embed is not None
@@ -57,15 +60,14 @@ class Writing:
         self._removals = removals
         self._longest = longest
         self._known = known
-        self._limit = rows
         self._done = done
         self._parts: list[Rows] = []
         self._begun: list[tuple[int, Row, list[int]]] = []
 
     @property
-    def holds_memory(self) -> bool:
-        """Whether rows wait to be decoded."""
-        return bool(self._begun)
+    def waiting(self) -> int:
+        """How many answers wait to be decoded."""
+        return len(self._begun)
 
     def drafts(self, rows: Sequence[Row]) -> list[Tokens]:
         """Return what to read after the prompts of some rows."""
@@ -110,8 +112,6 @@ class Writing:
         work.add(drafts_offered=offered, answers=len(foretold), decoded=len(unfinished))
         for answered in finished:
             self._finish(*answered)
-        if len(self._begun) >= self._limit:
-            self.settle()
 
     def settle(self) -> None:
         """Decode all rows that were left unfinished."""
@@ -147,8 +147,10 @@ class Writing:
             # Rows that are finished but still there read any token, at their first position.
             tokens: list[list[int]] = [[shared.filler]] * len(rows)
             starts = [0] * len(rows)
+            width = max(1, ROUND_TOKENS.get(rows.device.type, 1024) // len(waiting) - 1)
             for place, _, row, answer in waiting:
-                tokens[place] = [answer[-1], *self._known.draft(row.sample.id, answer)]
+                draft = self._known.draft(row.sample.id, answer)
+                tokens[place] = [answer[-1], *draft[:width]]
                 starts[place] = len(answer) - 1
             hidden = advance(wiring, rows, self._embed, tokens, starts)
             foretold = self._likeliest(hidden)
