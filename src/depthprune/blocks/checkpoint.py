@@ -28,7 +28,7 @@ def checkpoint_folder(
     Raises:
         ModelError: there is neither, or the folder has no `config.json`.
     """
-    path = Path(source).expanduser()
+    path = local_path(source)
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise ModelError(
@@ -116,6 +116,16 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # its name is longer than any, or its folder closed
         return False
+
+
+def local_path(source: str | Path) -> Path:
+    """Return the path that a source is, if it is one; ModelError when there can be no such path."""
+    try:
+        path = Path(source).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ModelError(f"cannot read: {error}", where=str(source)) from error
+    return path
 
 
 def is_path(source: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import DepthpruneError, ModelError
-from depthprune.blocks.checkpoint import LARGEST_INDEX, is_path
+from depthprune.blocks.checkpoint import LARGEST_INDEX, is_path, local_path
 from depthprune.blocks.cut.pickled_tensor import PickledTensor
 from depthprune.blocks.cut.safetensors_files import FileTensor, read_header
 from depthprune.structure.checkpoint import Checkpoint, Kind, Tensor
@@ -73,14 +73,11 @@ def read_checkpoint(source: str | Path, *, revision: str | None = None) -> Check
 
 
 def _located(source: str | Path, revision: str | None) -> Path:
-    try:
-        path = Path(source).expanduser()
-        if path.is_dir() or path.is_file():
-            return path
-        if path.exists():
-            raise ModelError("it is neither a folder nor a file", where=str(path))
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ModelError(f"cannot read: {error}", where=str(source)) from error
+    path = local_path(source)
+    if path.is_dir() or path.is_file():
+        return path
+    if path.exists():
+        raise ModelError("it is neither a folder nor a file", where=str(path))
     if isinstance(source, Path) or is_path(source):
         raise ModelError("there is no such model", where=str(path), mend="check the path")
     from depthprune.blocks.cut.find_source import source_folder

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.blocks.checkpoint import weight_files
+from depthprune.blocks.checkpoint import checkpoint_folder, weight_files
+from depthprune.blocks.cut.find_source import source_folder
 from depthprune.blocks.cut.pickled import read_pickled
 from depthprune.blocks.cut.safetensors_files import read_header, read_safetensors
 from depthprune.blocks.cut.torch_files import OLD_MAGIC, read_pickled_tree
@@ -198,3 +199,11 @@ def test_an_index_that_is_a_hole(tmp_path: Path) -> None:
         file.truncate(2**40)
     with cheaply(), pytest.raises(DepthpruneError, match="broken"):
         weight_files(tmp_path)
+
+
+@pytest.mark.parametrize("source", ["~nobody-of-this-name/x", "a" * 5000])
+def test_names_that_no_file_has(source: str) -> None:
+    with pytest.raises(DepthpruneError, match="cannot read"):
+        checkpoint_folder(source)
+    with pytest.raises(DepthpruneError, match="cannot read"):
+        source_folder(source, revision=None, download=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from depthprune.base.errors import ModelError
-from depthprune.blocks.checkpoint import checkpoint_folder, is_path, weight_files
+from depthprune.blocks.checkpoint import checkpoint_folder, is_path, local_path, weight_files
 
 
 def source_folder(source: str | Path, *, revision: str | None, download: bool) -> Path:
@@ -19,7 +19,7 @@ def source_folder(source: str | Path, *, revision: str | None, download: bool) -
     Raises:
         ModelError: there is neither, or the folder has no `config.json`.
     """
-    path = Path(source).expanduser()
+    path = local_path(source)
     if path.exists() or is_path(str(source)):
         return checkpoint_folder(source)
     from huggingface_hub import snapshot_download
