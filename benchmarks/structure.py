@@ -199,9 +199,11 @@ def summarise(folder: Path, rounds: int) -> int:
     files = sum(1 for _ in analysis.iterdir())
     print(f"\n{FOLDERS} analysis folders of {files} files:\n")
     print("\n".join(table(runs, {"structure summarize": "start of depthprune"})))
-    slowest = statistics.median(run.wall for run in runs["structure summarize"])
-    print(f"\n- under {MOST_SUMMARY_SECONDS:.0f} s: {verdict(slowest < MOST_SUMMARY_SECONDS)}")
-    return int(slowest >= MOST_SUMMARY_SECONDS)
+    typical = statistics.median(run.wall for run in runs["structure summarize"])
+    work = statistics.median(run.cpu for run in runs["structure summarize"])
+    reached = verdict(typical < MOST_SUMMARY_SECONDS)
+    print(f"\n- under {MOST_SUMMARY_SECONDS:.0f} s: {reached} ({work:.2f} s of processor time)")
+    return int(typical >= MOST_SUMMARY_SECONDS)
 
 
 def write_sparse_llama(folder: Path, layers: Sequence[int]) -> Path:
