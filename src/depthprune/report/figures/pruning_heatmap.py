@@ -124,7 +124,14 @@ def _draw(
             va="center",
             fontsize=SMALL_SIZE,
         )
-    axes.text(depth + 0.3, -0.25, "all", fontsize=SMALL_SIZE, color="#444444")
+    axes.annotate(
+        "all",
+        (depth + 0.3, 0),
+        xytext=(0, 4),
+        textcoords="offset points",
+        fontsize=SMALL_SIZE,
+        color="#444444",
+    )
     axes.set_yticks(np.arange(len(rows)) + 0.5, names)
     ticks = block_ticks(depth, width)
     axes.set_xticks([layer + 0.5 for layer in ticks], [str(layer) for layer in ticks])
