@@ -124,14 +124,8 @@ def _draw(
             va="center",
             fontsize=SMALL_SIZE,
         )
-    axes.annotate(
-        "all",
-        (depth + 0.3, 0),
-        xytext=(0, 4),
-        textcoords="offset points",
-        fontsize=SMALL_SIZE,
-        color="#444444",
-    )
+    above = axes.get_xaxis_transform()
+    axes.text(depth + 0.3, 1.02, "all", transform=above, fontsize=SMALL_SIZE, color="#444444")
     axes.set_yticks(np.arange(len(rows)) + 0.5, names)
     ticks = block_ticks(depth, width)
     axes.set_xticks([layer + 0.5 for layer in ticks], [str(layer) for layer in ticks])
