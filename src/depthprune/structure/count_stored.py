@@ -86,14 +86,13 @@ def _unpacked(
 ) -> tuple[str | None, Shape | None]:
     """Return a parameter's name, None for what is none, and its shape, None if unclear."""
     stem, _, last = name.rpartition(".")
-    for ending, companion, shape_of in _PACKED:
+    for ending, companions, shape_of in _PACKED:
         if last.endswith(ending):
             base = name[: -len(ending)]
-            others = {other: tensors.get(base + other) for other in companion}
-            if all(others.values()):
-                return base + _UNPACKED_ENDING.get(ending, ending), shape_of(
-                    tensor, {other: found for other, found in others.items() if found}, settings
-                )
+            if all(base + other in tensors for other in companions):
+                beside = {other: tensors[base + other] for other in companions}
+                unpacked = base + _UNPACKED_ENDING.get(ending, ending)
+                return unpacked, shape_of(tensor, beside, settings)
     if _is_scale(name, last, stem, tensors):
         return None, ()
     if last == "weight" and settings.get("quant_method") == "bitnet" and tensor.dtype == "U8":
