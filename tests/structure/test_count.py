@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from depthprune.structure.count import anatomy_of
 from depthprune.structure.reading import read_checkpoint
@@ -192,6 +196,47 @@ def test_a_head_that_differs_counts_though_the_configuration_ties_it() -> None:
 
 def test_the_hidden_size_of_a_sliced_model_is_that_of_its_embedding() -> None:
     assert counted(OUTSIDE | in_layer(PLAIN), {"hidden_size": 40}).hidden_size == 32
+
+
+AROUND: dict[str, tuple[tuple[str, str, str, str], Mapping[str, Any]]] = {
+    "hugging face": (
+        ("model.embed_tokens", "model.layers", "model.norm", "lm_head"), {},
+    ),
+    "meta": (("tok_embeddings", "layers", "norm", "output"), {}),
+    "gpt-2": (("transformer.wte", "transformer.h", "transformer.ln_f", "lm_head"), {}),
+    "gpt-neox": (
+        ("gpt_neox.embed_in", "gpt_neox.layers", "gpt_neox.final_layer_norm", "embed_out"), {},
+    ),
+    "olmo 1": (
+        ("model.transformer.wte", "model.transformer.blocks", "model.transformer.ln_f",
+         "model.transformer.ff_out"), {},
+    ),
+    "chatglm": (
+        ("transformer.embedding.word_embeddings", "transformer.encoder.layers",
+         "transformer.encoder.final_layernorm", "transformer.output_layer"), {"num_layers": 1},
+    ),
+    "minicpm-v": (
+        ("llm.model.embed_tokens", "llm.model.layers", "llm.model.norm", "llm.lm_head"), {},
+    ),
+    "bare": (("embed_tokens", "layers", "norm", "lm_head"), {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("names", "config"), AROUND.values(), ids=AROUND)
+def test_what_lies_around_the_layers(
+    names: tuple[str, str, str, str], config: Mapping[str, Any]
+) -> None:
+    embedding, layers, norm, head = names
+    shapes = {
+        f"{embedding}.weight": (64, 32),
+        f"{layers}.0.mlp.up_proj.weight": (48, 32),
+        f"{norm}.weight": (32,),
+        f"{head}.weight": (70, 32),
+    }
+    anatomy = counted(shapes, config)
+    assert [layer.total for layer in anatomy.layers] == [48 * 32]
+    assert (anatomy.embedding, anatomy.norm, anatomy.lm_head) == (64 * 32, 32, 70 * 32)
+    assert (anatomy.other, anatomy.towers) == (0, {})
 
 
 def test_a_vision_tower_and_its_projector_stand_apart() -> None:

@@ -38,6 +38,7 @@ SPLIT: dict[str, Shapes] = {
     },
     "mpt": {"attn.Wqkv.weight": (64, 32), "attn.out_proj.weight": (32, 32)},
     "baichuan": {"self_attn.W_pack.weight": (64, 32), "self_attn.o_proj.weight": (32, 32)},
+    "olmo 1": {"att_proj.weight": (64, 32), "attn_out.weight": (32, 32)},
     "kv fused": {
         "attn.q_proj.weight": (32, 32),
         "attn.kv_proj.weight": (32, 32),
@@ -242,6 +243,13 @@ GATED: dict[str, Shapes] = {
     "chatglm": {
         "mlp.dense_h_to_4h.weight": (96, 32),
         "mlp.dense_4h_to_h.weight": (32, 48),
+    },
+    "olmo 1": {"ff_proj.weight": (96, 32), "ff_out.weight": (32, 48)},
+    "openelm": {"ffn.proj_1.weight": (96, 32), "ffn.proj_2.weight": (32, 48)},
+    "exaone": {
+        "mlp.c_fc_0.weight": (48, 32),
+        "mlp.c_fc_1.weight": (48, 32),
+        "mlp.c_proj.weight": (32, 48),
     },
     "modernbert": {"mlp.Wi.weight": (96, 32), "mlp.Wo.weight": (32, 48)},
 }

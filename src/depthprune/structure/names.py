@@ -52,11 +52,11 @@ TOWERS: dict[str, re.Pattern[str]] = {
         r"|view_sep[ae]rator"
     ),
     "audio": re.compile(
-        r".*(audio|speech|sound|acoustic|codec|mimi|whisper|conformer|talker).*"
+        r".*(audio|speech|sound|acoustic|codec|mimi|whisper|conformer|talker).*|apm"
         r"|perception"
     ),
     "vision": re.compile(
-        r".*(vision|visual|image|img|video|siglip|pixel).*|vit|vit_.*|clip.*|sam|sam_.*|vq.*"
+        r".*(vision|visual|image|img|video|siglip|pixel).*|vpm|vit|vit_.*|clip.*|sam|sam_.*|vq.*"
         r"|patch_embed(der|ding|dings)?|embed_patches|deepstack.*|qwen2_model|generation_\w+"
     ),
     "depth decoder": re.compile(r"depth_decoder|depformer|code_predictor"),
@@ -80,7 +80,7 @@ HEAD = re.compile(
 )
 """A module outside the blocks that makes scores of vectors."""
 
-_ENDS = re.compile(r"head|output|score|classifier|decoder|project_out")
+_ENDS = re.compile(r"head|output|score|classifier|decoder|project_out|ff_out")
 """What is a head when nothing lies in it."""
 
 _NORM = re.compile(r".*(norm|Norm|layrnorm).*|ln|ln_?\d+|ln_\w+|\w+_ln|input_ln|rms_\w*")
@@ -121,11 +121,11 @@ _ATTENTION_NAMES: dict[Role, str] = {
     "kv_b": "kv_b_proj kv_b",
 }
 _MLP_NAMES: dict[Role, str] = {
-    "gate": "gate_proj linear_gate proj_up_gate wi_0 w_0 linear_v",
+    "gate": "gate_proj linear_gate proj_up_gate wi_0 w_0 linear_v c_fc_0 c_fc2",
     "up": """up_proj fc1 c_fc dense_h_to_4h fc_in wi wi_1 Wi w_1 lin1 layer_1 proj_up up key
-        intermediate linear_in dense""",
+        intermediate linear_in dense c_fc_1 proj_1""",
     "down": """down_proj fc2 c_proj dense_4h_to_h fc_out wo Wo w_out lin2 layer_2 proj_down
-        down output output_linear ff_out value linear_out""",
+        down output output_linear ff_out value linear_out proj_2""",
     "gate_up": "gate_up_proj input_linear w13 ff_proj gate_and_up gate_up",
 }
 
@@ -255,7 +255,7 @@ def tower_of(path: tuple[str, ...], *, encoder: bool) -> str | None:
 DECODERS = frozenset({"decoder", "text_decoder"})
 """Modules that hold the text decoder of an encoder-decoder."""
 
-TEXT_MODULES = (frozenset({"language_model", "text_model", "llm"}), DECODERS)
+TEXT_MODULES = (frozenset({"language_model", "text_model", "llm", "language"}), DECODERS)
 """Modules that hold the text model where there are others; the first kind comes before."""
 
 Place = Literal["embedding", "lm_head", "norm", "other"]
