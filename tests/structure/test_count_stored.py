@@ -70,6 +70,11 @@ PACKED: dict[str, tuple[Shapes, dict[str, str], dict[str, Any]]] = {
         {".weight": "U32"},
         {"bits": 4, "group_size": 64},
     ),
+    "masked by torch.nn.utils.prune": (
+        {".weight_orig": (48, 64), ".weight_mask": (48, 64)},
+        {},
+        {},
+    ),
     "bitnet": (
         {".weight": (12, 64), ".weight_scale": (1,)},
         {".weight": "U8"},

@@ -206,6 +206,14 @@ def test_one_part_that_is_named_itself_is_no_whole_model(tmp_path: Path) -> None
     assert found.notes == ("model-00002-of-00003.safetensors is one part of 3",)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_what_torch_quantised_is_told(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.LayerNorm(4))
+    packed = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+    (note,) = read_checkpoint(save(tmp_path / "pruned_model.bin", packed)).notes
+    assert "0._packed_params" in note
+
+
 @pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict", "module"])
 def test_a_state_dictionary_in_a_dictionary(tmp_path: Path, key: str) -> None:
     path = save(tmp_path / "a.pt", {"epoch": 3, key: state(), "optimizer": {"x": torch.ones(3)}})
@@ -537,8 +545,10 @@ def test_a_model_of_the_hub_is_read_from_the_cache(
 
 def test_a_model_that_is_not_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ModelError, match="no model 'owner/other'"):
+    with pytest.raises(ModelError, match="no model 'owner/other'") as error:
         read_checkpoint("owner/other")
+    assert error.value.mend is not None
+    assert "--download" not in error.value.mend  # there is no such option here
 
 
 # What is no model

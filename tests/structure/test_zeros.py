@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.utils.prune
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -284,6 +285,16 @@ def test_progress_adds_up_to_the_bytes_of_the_model(tmp_path: Path) -> None:
     done: list[int] = []
     count_zeros(checkpoint, done.append)
     assert sum(done) == anatomy_of(checkpoint).bytes
+
+
+def test_zeros_of_a_masked_weight_are_those_of_its_mask(tmp_path: Path) -> None:
+    """As `torch.nn.utils.prune` stores them."""
+    model = tiny.llama(2)
+    projection = model.model.layers[1].mlp.up_proj
+    torch.nn.utils.prune.random_unstructured(projection, "weight", amount=10)
+    zeros = count_zeros(save(tmp_path, model.state_dict()))
+    assert zeros.tensors["model.layers.1.mlp.up_proj.weight"].zeros == 10
+    assert zeros.total.zeros == zeros.layers[1].zeros == 10
 
 
 def test_a_file_that_ends_early_is_an_error(tmp_path: Path) -> None:

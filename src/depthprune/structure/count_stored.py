@@ -3,6 +3,8 @@
 Formats of quantised weights: GPTQ and AWQ (https://github.com/AutoGPTQ/AutoGPTQ,
 https://github.com/mit-han-lab/llm-awq), bitsandbytes, FP8 with scales, MXFP4 of gpt-oss,
 compressed-tensors and NVFP4. Only shapes are read: what they do not tell stays as it is stored.
+
+A weight that `torch.nn.utils.prune` masks is stored as `weight_orig` and `weight_mask`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from depthprune.structure.checkpoint import Tensor
 from depthprune.structure.names import BUFFERS, CONSTANT, LEARNT, MASKS
 
 Shape = tuple[int, ...]
+
+MASK = "_mask"
+"""Ending of what `torch.nn.utils.prune` stores beside a weight `_orig`: 0 where it is pruned."""
 
 INTEGERS = frozenset({"BOOL", "U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64"})
 """Number types that parameters have only where they are packed."""
@@ -93,7 +98,8 @@ def _unpacked(
                 beside = {other: tensors[base + other] for other in companions}
                 unpacked = base + _UNPACKED_ENDING.get(ending, ending)
                 return unpacked, shape_of(tensor, beside, settings)
-    if _is_scale(name, last, stem, tensors):
+    is_mask = last.endswith(MASK) and f"{name.removesuffix(MASK)}_orig" in tensors
+    if is_mask or _is_scale(name, last, stem, tensors):
         return None, ()
     if last == "weight" and settings.get("quant_method") == "bitnet" and tensor.dtype == "U8":
         return name, (4 * tensor.shape[0], *tensor.shape[1:]) if tensor.shape else None
@@ -199,10 +205,11 @@ _PACKED: tuple[tuple[str, tuple[str, ...], ShapeOf], ...] = (
     ("weight", ("SCB",), _as_stored),
     ("weight", ("scales", "biases"), _mlx),
     ("weight", ("weight_scale_2",), _half_bytes),
+    ("_orig", (MASK,), _as_stored),
 )
 """Ending of a packed weight, endings of what must stand beside it, and its shape unpacked."""
 
-_UNPACKED_ENDING = {"qweight": "weight", "weight_packed": "weight", "_blocks": ""}
+_UNPACKED_ENDING = {"qweight": "weight", "weight_packed": "weight", "_blocks": "", "_orig": ""}
 
 _SCALES: dict[str, tuple[str, ...]] = {
     "scales": ("qweight", "weight"),

@@ -32,7 +32,8 @@ class PickledModel:
     Attributes:
         whole: whether it is a module that was pickled whole.
         tensors: by name, as torch names them.
-        unreadable: names of tensors in a format of their own (sparse, quantised by torch).
+        unreadable: names of tensors, and of modules that pack them, in a format of their own
+            (sparse, quantised by torch).
         types: class names of modules by their paths; the model's own path is empty.
         attributes: whole numbers that modules hold, by their paths.
         config: of the first module that has one.
@@ -71,6 +72,8 @@ def read_pickled_model(path: Path) -> PickledModel:
             model.unreadable.append(name)
         elif isinstance(value, Record) and (attributes := module_attributes(value)):
             model.types[name] = value.kind.rpartition(".")[2]
+            if isinstance(attributes.get("_packed_params"), Record):
+                model.unreadable.append(name)  # a weight and a bias that torch quantised
             if id(attributes) not in described:
                 described[id(attributes)] = _counts(attributes)
             if described[id(attributes)]:

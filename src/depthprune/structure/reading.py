@@ -82,7 +82,14 @@ def _located(source: str | Path, revision: str | None) -> Path:
         raise ModelError("there is no such model", where=str(path), mend="check the path")
     from depthprune.blocks.cut.find_source import source_folder
 
-    return source_folder(source, revision=revision, download=False)
+    try:
+        return source_folder(source, revision=revision, download=False)
+    except ModelError as error:
+        if "--download" not in (error.mend or ""):
+            raise
+        # These commands have no such option.
+        mend = "check the path; of a model on the hub, name the folder it was downloaded to"
+        raise ModelError(error.what, where=error.where, mend=mend) from error
 
 
 def _kind(weights: Weights, pickled: PickledModel | None, tensors: dict[str, Tensor]) -> Kind:

@@ -173,5 +173,5 @@ def _no_weights(folder: Path, names: Sequence[str]) -> ModelError:
         "the folder holds no model",
         where=str(folder),
         mend=f"it needs weights: one of {', '.join(f'*{suffix}' for suffix in SUFFIXES)}, "
-        "or the parts of one",
+        "or the parts of one; `structure batch` looks for models in the folders below",
     )

@@ -15,7 +15,7 @@ from depthprune.structure.count_mlp import count_mlp
 from depthprune.structure.count_pieces import Piece, Surroundings, piece_of
 from depthprune.structure.count_places import Places, places_of
 from depthprune.structure.count_stacks import text_config
-from depthprune.structure.count_stored import Stored
+from depthprune.structure.count_stored import MASK, Stored
 from depthprune.structure.zero_groups import COUNTED, Groups, count_tensor
 
 HARDLY_ANY = 0.01
@@ -61,6 +61,9 @@ def count_zeros(checkpoint: Checkpoint, on_bytes: Callable[[int], None] | None =
 
     def count(stored: Stored, axis: int | None) -> Groups:
         tensor = checkpoint.tensors[stored.source]
+        if stored.source != stored.name:
+            # Of a masked weight, what was pruned are the zeros of the mask.
+            tensor = checkpoint.tensors.get(stored.name + MASK, tensor)
         if tensor.dtype not in COUNTED or stored.shape != tensor.shape:
             skipped.append(stored.source)
             done(stored.bytes)
