@@ -100,3 +100,44 @@ def test_a_record_that_does_not_fit_is_still_there() -> None:
     assert has_record(checkpoint({"removed": [1, 2, 3]}))
     assert has_record(checkpoint(config={"pruned_layers": [7]}))
     assert not has_record(checkpoint({"removed": []}, {"num_hidden_layers": 4}))
+
+
+def numbered(*numbers: int, stack: str = "model.layers") -> dict[str, dict[str, int]]:
+    """Return what layers of a pickled module say of themselves."""
+    return {
+        f"{stack}.{place}.self_attn": {"layer_idx": number, "head_dim": 8}
+        for place, number in enumerate(numbers)
+    }
+
+
+def pickled(attributes: dict[str, dict[str, int]]) -> Checkpoint:
+    return Checkpoint(Path("model.bin"), "module", {}, attributes=attributes)
+
+
+def test_layers_of_a_pickled_module_may_still_have_the_numbers_they_were_built_with() -> None:
+    found = recorded_layers(pickled(numbered(0, 2, 3, 5)), 6, 4)
+    assert found == ((0, 2, 3, 5), "provenance")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        numbered(0, 1, 2, 3),  # renumbered, or the first four: who knows
+        numbered(0, 3, 2, 5),
+        numbered(0, 2, 2, 5),
+        numbered(0, 2, 3, 6),
+        numbered(-1, 2, 3, 5),
+        numbered(0, 2, 3),
+        numbered(0, 2, 3, 5) | {"model.layers.1.mlp": {"layer_idx": 1}},
+        numbered(0, 2, 3, 5) | numbered(0, 1, 2, 5, stack="vision.layers"),
+        {"model": {"layer_idx": 3}},
+    ],
+)
+def test_numbers_that_tell_nothing_are_no_record(attributes: dict[str, dict[str, int]]) -> None:
+    assert recorded_layers(pickled(attributes), 6, 4) is None
+    assert not has_record(pickled(attributes))
+
+
+def test_a_cut_of_a_tower_is_no_record_of_the_text_layers() -> None:
+    assert not has_record(checkpoint(cut([0, 2], 3, part="vision")))
+    assert has_record(checkpoint(cut([0, 2], 3)))

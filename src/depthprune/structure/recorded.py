@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Literal
 
 from depthprune.structure.checkpoint import Checkpoint
-from depthprune.structure.count_stacks import text_config
+from depthprune.structure.count_stacks import list_of, split_path, text_config
 
 Indices = tuple[int, ...]
 
@@ -17,6 +18,10 @@ KEPT_FIELDS = ("original_indices", "kept_layers", "layers_kept", "kept_layer_ind
 REMOVED_FIELDS = ("removed", "removed_layers", "layers_removed", "layers_to_remove",
                   "pruned_layers", "dropped_layers", "removed_block_indices")  # fmt: skip
 """Fields that name the layers which are gone."""
+
+OWN_NUMBER = "layer_idx"
+"""What attention in transformers calls the place of its layer: set when the model was built, so
+that in a module that was pickled whole it may still be the one in the original."""
 
 _TEXT_PARTS = ("text", "decoder")
 """Stacks that a cut calls so; others are towers, and say nothing of the text layers."""
@@ -30,7 +35,8 @@ def recorded_layers(
     """Return the original's index of every layer, as the checkpoint says it; None if it does not.
 
     First by its provenance: of a cut of a cut, by the records that each holds of its source. Then
-    by fields of its configuration. A record that does not fit these two models is none.
+    by fields of its configuration, then by the numbers that layers of a pickled module were built
+    with. A record that does not fit these two models is none.
 
     Args:
         checkpoint: of the pruned model.
@@ -44,12 +50,35 @@ def recorded_layers(
         by_config = _indices(config, num_original, num_pruned)
         if by_config is not None:
             return by_config, "config"
-    return None
+    numbered = _numbers_when_built(checkpoint, num_original, num_pruned)
+    return None if numbered is None else (numbered, "provenance")
+
+
+def _numbers_when_built(
+    checkpoint: Checkpoint, num_original: int, num_pruned: int
+) -> Indices | None:
+    """Return the `OWN_NUMBER` of every layer; None when not all say it, or it is their place."""
+    lists: dict[tuple[str, ...], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for path, values in checkpoint.attributes.items():
+        place = list_of((*split_path(path), OWN_NUMBER))
+        if place is not None and OWN_NUMBER in values:
+            lists[place[0]][place[1]].add(values[OWN_NUMBER])
+    positions = list(range(num_pruned))
+    found = []
+    for said in lists.values():
+        if sorted(said) == positions and all(len(said[place]) == 1 for place in positions):
+            numbers = tuple(min(said[place]) for place in positions)
+            if numbers[0] >= 0 and _fits(numbers, num_original, num_pruned):
+                found.append(numbers)
+    return found[0] if len(found) == 1 and found[0] != tuple(positions) else None
 
 
 def has_record(checkpoint: Checkpoint) -> bool:
-    """Return whether the checkpoint says anything of removed layers, fitting or not."""
-    configs = (checkpoint.provenance or {}, checkpoint.config, text_config(checkpoint.config))
+    """Return whether its files say anything of removed layers of the text, fitting or not."""
+    record = checkpoint.provenance or {}
+    if record.get("part", "text") not in _TEXT_PARTS:
+        record = {}  # what was cut is a tower
+    configs = (record, checkpoint.config, text_config(checkpoint.config))
     fields = (*KEPT_FIELDS, *REMOVED_FIELDS)
     return any(_whole_numbers(each.get(field)) for each in configs for field in fields)
 
