@@ -95,11 +95,33 @@ def test_both_generations_of_old_files_are_read(tmp_path: Path) -> None:
     del alone["metrics"]["ppl_quick_128"], alone["metrics"]["ppl_standard_2048_512"]
     found = compare(tmp_path, card(), old_card(), alone)
     assert found.files[1].name == "HGSP_2000/pruned_model.bin"
-    assert row(found, "ppl", "wikitext2").values == (10.0, 39.87, 39.87)
+    assert row(found, "ppl", "wikitext2").values == (10.0, 39.87, None)
     assert row(found, "ppl_quick", "wikitext2").values == (11.0, 80.5, None)
+    assert row(found, "ppl_unstated", "wikitext2").values == (None, None, 39.87)
     assert row(found, "accuracy", "piqa").values == (0.75, 0.7193, 0.7193)
     assert row(found, "tokens_per_second", "1").values == (100.0, 30.9, 30.9)
     assert row(found, "weights_bytes").values == (1000, 2.0 * 2**20, 2.0 * 2**20)
+
+
+def test_perplexities_of_two_windows_do_not_compare(tmp_path: Path) -> None:
+    found = compare(tmp_path, card(), card(window=1024))
+    assert row(found, "ppl", "wikitext2").windows == ("2048/512", "1024/512")
+    assert not row(found, "ppl", "wikitext2").is_alike
+    assert row(found, "ppl_quick", "wikitext2").is_alike
+
+
+def test_a_window_is_not_taken_on_trust(tmp_path: Path) -> None:
+    silent = card()
+    del silent["ppl"]["wikitext2"]["standard"]["stride"]
+    found = row(compare(tmp_path, card(), silent), "ppl", "wikitext2")
+    assert found.windows == ("2048/512", None)
+    assert not found.is_alike
+
+
+def test_two_texts_of_one_name_do_not_compare(tmp_path: Path) -> None:
+    other = card()
+    other["ppl"]["wikitext2"]["text_sha256"] = "def"
+    assert not row(compare(tmp_path, card(), other), "ppl", "wikitext2").is_alike
 
 
 @pytest.mark.parametrize("value", [None, "many", [], {"total_params": "many"}, 3])

@@ -65,7 +65,7 @@ def test_the_comparison_is_a_table_in_markdown(tmp_path: Path) -> None:
     assert lines[:2] == ["|  | tiny | tiny without 4 |", "|---|--:|--:|"]
     assert "| parameters | 1.00 k | 800 (x0.80) |" in lines
     assert "| active blocks | 16 | 15 (x0.94) |" in lines
-    assert "| perplexity, wikitext2 | 10.000 | 12.500 (+2.50) |" in lines
+    assert "| perplexity, wikitext2 (2048/512) | 10.000 | 12.500 (+2.50) |" in lines
     assert "| piqa % | 75.00 | 50.00 (-25.00) |" in lines
     assert "| boolq % | 75.00 | - |" in lines
     assert "| average of the 1 tasks that all have, % | 75.00 | 50.00 (-25.00) |" in lines
@@ -81,7 +81,7 @@ def test_two_models_of_one_name_are_told_by_their_files(tmp_path: Path) -> None:
 
 def test_what_was_measured_differently_is_marked(tmp_path: Path) -> None:
     text = markdown(tmp_path, card(), card(window=1024))
-    assert "| perplexity, wikitext2 * |" in text
+    assert "| perplexity, wikitext2 (2048/512, 1024/512) * |" in text
     assert "not comparable" in text
 
 
@@ -95,5 +95,13 @@ def test_a_large_perplexity_and_a_bar_in_a_name(tmp_path: Path) -> None:
 
 def test_old_files_stand_beside_ours_in_chinese(tmp_path: Path) -> None:
     text = markdown(tmp_path, old_card(), card(), lang="zh")
-    assert "| 困惑度，wikitext2 | 39.870 | 10.000 (-29.87) |" in text
+    assert "| 困惑度，wikitext2（2048/512） | 39.870 | 10.000 (-29.87) |" in text
     assert "| 内存峰值 | 3.15 MB | - |" in text
+
+
+def test_a_perplexity_whose_window_no_file_states_has_a_row_of_its_own(tmp_path: Path) -> None:
+    old = old_card()
+    del old["metrics"]["ppl_quick_128"], old["metrics"]["ppl_standard_2048_512"]
+    text = markdown(tmp_path, card(), old)
+    assert "| perplexity, wikitext2 (2048/512) | 10.000 | - |" in text
+    assert "| perplexity, wikitext2 (window not stated) | - | 39.870 |" in text

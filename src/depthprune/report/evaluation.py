@@ -93,6 +93,7 @@ def comparison_value(comparison: Comparison) -> dict[str, Any]:
                 "values": list(row.values),
                 "changes": list(row.changes),
                 "alike": row.is_alike,
+                "windows": list(row.windows),
             }
             for row in comparison.rows
         ],
@@ -210,11 +211,12 @@ def _heading(file: EvaluationFile, t: Translate) -> str:
 
 def _label(row: Row, comparison: Comparison, t: Translate) -> str:
     section, name = row.key
+    if row.kind == "ppl":
+        windows = ", ".join(window or t("window not stated") for window in row.windows)
+        return t("perplexity, {name} ({windows})").format(name=name, windows=windows)
     labels = {
         "parameters": t("parameters"),
         "active_blocks": t("active blocks"),
-        "ppl": t("perplexity, {name}"),
-        "ppl_quick": t("perplexity, {name}, window 128"),
         "accuracy": t("{name} %"),
         "average": t("average of the {n} tasks that all have, %"),
         "tokens_per_second": t("tokens/s, batch {name}"),

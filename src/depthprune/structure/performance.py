@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.files import is_number
-from depthprune.evaluate.card.compare import EvaluationFile, evaluation_of
+from depthprune.evaluate.card.compare import (
+    QUICK_WINDOW,
+    STANDARD_WINDOW,
+    EvaluationFile,
+    evaluation_of,
+    old_perplexities,
+    window_name,
+)
 from depthprune.structure.fields import place_of
 from depthprune.structure.folders import EVALUATION, EVALUATION_FILE
 from depthprune.structure.json_files import read_json_value
 
-STANDARD = "2048/512"
-"""Windows of 2048 tokens, a new one every 512: the usual perplexity."""
-
-QUICK = "128"
-"""Windows of 128 tokens without overlap."""
+STANDARD, QUICK = STANDARD_WINDOW, QUICK_WINDOW
 
 GIBIBYTE = 2**30
 """What the old files call GB."""
@@ -151,26 +154,14 @@ def _perplexities(content: Mapping[str, Any]) -> Iterator[tuple[str, Measured]]:
         for which in ("standard", "quick"):
             one = _object(entry, which)
             value: Any = one.get("ppl")
-            window, stride = one.get("window"), one.get("stride")
             if is_number(value):
-                told = f"{window}" if window == stride else f"{window}/{stride}"
-                basis = told if is_number(window) and is_number(stride) else None
+                basis = window_name(one.get("window"), one.get("stride"))
                 yield text, Measured(value, Conditions(basis, str(digest) if digest else None))
 
 
 def _old_perplexities(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Measured]]:
-    known: set[tuple[str, float]] = set()
-    for which, window in (
-        ("ppl_standard_2048_512", STANDARD),
-        ("ppl_quick_128", QUICK),
-        ("ppl", None),
-    ):
-        for name, value in _object(metrics, which).items():
-            # `wikitext2 (wikitext-2-raw-v1)`
-            text = name.partition(" (")[0]
-            if is_number(value) and (text, value) not in known:
-                known.add((text, value))
-                yield text, Measured(value, Conditions(window))
+    for text, value, window in old_perplexities(metrics):
+        yield text, Measured(value, Conditions(window))
 
 
 def _old_size(content: Mapping[str, Any]) -> float | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import fsum
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,12 @@ Kind = Literal["count", "ppl", "accuracy", "rate", "time", "bytes"]
 """What a value is; perplexities and accuracies compare by difference, all else by ratio."""
 
 DIFFERING: tuple[Kind, ...] = ("ppl", "accuracy")
+
+STANDARD_WINDOW = "2048/512"
+"""Windows of 2048 tokens, a new one every 512: the usual perplexity."""
+
+QUICK_WINDOW = "128"
+"""Windows of 128 tokens without overlap."""
 
 MEBIBYTE = 2**20
 """What the old files call MB."""
@@ -32,8 +38,10 @@ class EvaluationFile:
         name: of the model.
         removed: blocks that were skipped.
         values: what was measured.
-        conditions: of values that mean something under equal conditions only: windows of a text,
-            number of documents, length of what was generated, device.
+        conditions: of values that mean something under equal conditions only: the digest of a
+            text, number of documents, length of what was generated, device.
+        windows: of perplexities, e.g. `2048/512`; absent where no file states one. It is never
+            taken on trust, for it changes a perplexity by a factor of two.
     """
 
     path: Path
@@ -41,6 +49,7 @@ class EvaluationFile:
     removed: tuple[int, ...]
     values: Mapping[Key, float]
     conditions: Mapping[Key, str]
+    windows: Mapping[Key, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ class Row:
         values: of every file, None where it was not measured.
         changes: to the first file: a difference or a ratio by the kind, None where one lacks.
         is_alike: whether all were measured under the same conditions, as far as files tell.
+        windows: of a perplexity: those it was measured in, None where a file does not say.
     """
 
     key: Key
@@ -60,6 +70,7 @@ class Row:
     values: tuple[float | None, ...]
     changes: tuple[float | None, ...]
     is_alike: bool = True
+    windows: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,7 +136,7 @@ def compare_evaluations(files: Sequence[EvaluationFile]) -> Comparison:
         if section == "accuracy" and all(name in names for names in measured)
     )
     rows = [
-        _row(key, [file.values.get(key) for file in files], _is_alike(key, files))
+        _row(key, [file.values.get(key) for file in files], _is_alike(key, files), files)
         for key in sorted(keys, key=lambda key: SECTIONS.index(key[0]))
     ]
     if common:
@@ -142,6 +153,7 @@ SECTIONS: tuple[str, ...] = (
     "active_blocks",
     "ppl",
     "ppl_quick",
+    "ppl_unstated",
     "accuracy",
     "average",
     "tokens_per_second",
@@ -155,6 +167,7 @@ _KINDS: Mapping[str, Kind] = {
     "active_blocks": "count",
     "ppl": "ppl",
     "ppl_quick": "ppl",
+    "ppl_unstated": "ppl",
     "accuracy": "accuracy",
     "average": "accuracy",
     "tokens_per_second": "rate",
@@ -164,7 +177,39 @@ _KINDS: Mapping[str, Kind] = {
 }
 
 
-def _row(key: Key, values: Sequence[float | None], alike: bool) -> Row:
+def window_name(window: Any, stride: Any) -> str | None:
+    """Return a window as tables name it: `2048/512`, or `128` without overlap; None if unknown."""
+    if not (is_number(window) and is_number(stride)):
+        return None
+    return f"{window}" if window == stride else f"{window}/{stride}"
+
+
+def old_perplexities(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float, str | None]]:
+    """Return text, perplexity and window of those in a file of the old scripts.
+
+    One generation of these files has `ppl` alone, whose window it does not tell (None); the other
+    names the windows, and has one of the two once more as `ppl`, which is left out.
+    """
+    known: set[tuple[str, float]] = set()
+    for which, window in (
+        ("ppl_standard_2048_512", STANDARD_WINDOW),
+        ("ppl_quick_128", QUICK_WINDOW),
+        ("ppl", None),
+    ):
+        for name, value in _object(metrics, which).items():
+            # `wikitext2 (wikitext-2-raw-v1)`
+            text = name.partition(" (")[0]
+            if is_number(value) and (text, value) not in known:
+                known.add((text, value))
+                yield text, value, window
+
+
+def _row(
+    key: Key,
+    values: Sequence[float | None],
+    alike: bool,
+    files: Sequence[EvaluationFile] = (),
+) -> Row:
     kind = _KINDS[key[0]]
     base = values[0]
 
@@ -175,12 +220,15 @@ def _row(key: Key, values: Sequence[float | None], alike: bool) -> Row:
             return value - base
         return value / base if base else None
 
-    return Row(key, kind, tuple(values), tuple(map(change, values)), alike)
+    measured = [file for file in files if kind == "ppl" and key in file.values]
+    windows = dict.fromkeys(file.windows.get(key) for file in measured)
+    return Row(key, kind, tuple(values), tuple(map(change, values)), alike, tuple(windows))
 
 
 def _is_alike(key: Key, files: Sequence[EvaluationFile]) -> bool:
     told = {file.conditions[key] for file in files if key in file.conditions}
-    return len(told) <= 1
+    windows = {file.windows.get(key) for file in files if key in file.values}
+    return len(told) <= 1 and len(windows) <= 1
 
 
 class _Found:
@@ -189,12 +237,20 @@ class _Found:
     def __init__(self) -> None:
         self.values: dict[Key, float] = {}
         self.conditions: dict[Key, str] = {}
+        self.windows: dict[Key, str] = {}
 
     def add(self, section: str, name: str, value: Any, condition: str | None = None) -> None:
         if is_number(value):
             self.values[section, name] = float(value)
             if condition is not None:
                 self.conditions[section, name] = condition
+
+    def add_perplexity(
+        self, section: str, name: str, value: Any, window: str | None, text: str | None = None
+    ) -> None:
+        self.add(section, name, value, text)
+        if window is not None and (section, name) in self.values:
+            self.windows[section, name] = window
 
 
 def _read_card(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
@@ -205,8 +261,10 @@ def _read_card(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
     for name, entry in _objects(content, "ppl"):
         for section, which in (("ppl", "standard"), ("ppl_quick", "quick")):
             one = _object(entry, which)
-            read = f"{one.get('window')}/{one.get('stride')} of {entry.get('text_sha256')}"
-            found.add(section, name, one.get("ppl"), read)
+            window, digest = window_name(one.get("window"), one.get("stride")), None
+            if entry.get("text_sha256"):
+                digest = str(entry["text_sha256"])
+            found.add_perplexity(section, name, one.get("ppl"), window, digest)
     for name, entry in _objects(_object(content, "zeroshot"), "tasks"):
         answered = f"{entry.get('metric')} of {entry.get('n')}"
         found.add("accuracy", name, entry.get("accuracy"), answered)
@@ -230,6 +288,7 @@ def _read_card(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
         tuple(removed) if isinstance(removed, list) else (),
         found.values,
         found.conditions,
+        found.windows,
     )
 
 
@@ -238,14 +297,9 @@ def _read_old(path: Path, content: Mapping[str, Any], metrics: Mapping[str, Any]
     info = _object(metrics, "model_info")
     found.add("parameters", "", info.get("total_params"))
     found.add("active_blocks", "", info.get("num_layers"))
-    # Of the two generations of these files, one calls the usual windows by their lengths.
-    for section, names in (
-        ("ppl", ("ppl", "ppl_standard_2048_512")),
-        ("ppl_quick", ("ppl_quick_128",)),
-    ):
-        for which in names:
-            for text, value in _object(metrics, which).items():
-                found.add(section, text.partition(" (")[0], value)
+    sections = {STANDARD_WINDOW: "ppl", QUICK_WINDOW: "ppl_quick", None: "ppl_unstated"}
+    for text, value, window in old_perplexities(metrics):
+        found.add_perplexity(sections[window], text, value, window)
     for name, entry in _objects(metrics, "zeroshot"):
         found.add("accuracy", name, entry.get("accuracy"))
     efficiency = _object(metrics, "efficiency")
@@ -254,15 +308,15 @@ def _read_old(path: Path, content: Mapping[str, Any], metrics: Mapping[str, Any]
         found.add("tokens_per_second", batch, entry.get("throughput_tokens_per_sec"))
         found.add("ms_per_token", batch, entry.get("latency_ms_per_token"))
     memory = _object(efficiency, "memory")
-    for section, field in (
+    for section, old_name in (
         ("weights_bytes", "model_memory_mb"),
         ("peak_bytes", "inference_peak_mb"),
     ):
-        if is_number(memory.get(field)):
-            found.add(section, "", memory[field] * MEBIBYTE)
+        if is_number(memory.get(old_name)):
+            found.add(section, "", memory[old_name] * MEBIBYTE)
     place = content.get("model_path")
     name = "/".join(Path(place).parts[-2:]) if isinstance(place, str) else path.stem
-    return EvaluationFile(path, name, (), found.values, found.conditions)
+    return EvaluationFile(path, name, (), found.values, found.conditions, found.windows)
 
 
 def _object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
