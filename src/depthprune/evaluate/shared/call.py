@@ -10,7 +10,7 @@ from depthprune.base.log import logger
 from depthprune.base.removal import Removal
 from depthprune.evaluate.batching import free_memory, is_out_of_memory, no_memory, run_in_batches
 from depthprune.evaluate.inputs import Row, move
-from depthprune.evaluate.modes import Choose, Generate, Mode, Read, Respond
+from depthprune.evaluate.modes import Choose, Generate, Mode, Outcome, Read, Respond
 from depthprune.evaluate.prepared import PreparedRows
 from depthprune.evaluate.shared.collected import Collected
 from depthprune.evaluate.shared.drafts import KnownAnswers
@@ -76,6 +76,9 @@ class Stores:
 
     stems: StemStore
     states: StateStore
+
+
+Done = Callable[[int, Row, Outcome], None]
 
 
 class TooManyRemovals(Exception):
@@ -148,33 +151,34 @@ class Call:
         memory = self._memory
         samples = [memory.split.samples[place] for place in memory.places]
         collected = Collected(self._mode, samples, memory.rows, len(together))
-        job = self._job(together, collected)
+
+        def done(removal: int, row: Row, outcome: Outcome) -> None:
+            collected.add(removal, row, outcome)
+            self._report(collected.finished)
+
+        job = self._job(together, done)
         for number in range(len(memory.groups)):
-            self._run_group(job, number, len(together), collected)
+            self._run_group(job, number, len(together))
         job.settle()
-        self._report(collected)
         return collected.answers()
 
-    def _job(self, together: tuple[Removal, ...], collected: Collected) -> Writing | Reading:
+    def _job(self, together: tuple[Removal, ...], done: Done) -> Writing | Reading:
         mode = self._mode
         if isinstance(mode, Generate):
-            return Writing(
-                self._shared, together, mode.new_tokens, self._memory.known, collected.add
-            )
+            known = self._memory.known
+            return Writing(self._shared, together, mode.new_tokens, known, done)
         if isinstance(mode, Choose | Read | Respond):
-            return Reading(self._shared, together, mode, collected.add)
+            return Reading(self._shared, together, mode, done)
         raise Unshareable("its way of answering is not known")
 
-    def _run_group(
-        self, job: Writing | Reading, number: int, count: int, collected: Collected
-    ) -> None:
+    def _run_group(self, job: Writing | Reading, number: int, count: int) -> None:
         group = self._memory.groups[number]
 
         def run(start: int, stop: int) -> None:
             key = self._memory.number, number, start, stop
             stem = self._stem(key, group)
             states = self._states(key, job, stem, group.rows[start:stop])
-            self._read(job, stem, states, group.rows[start:stop], count, collected)
+            self._read(job, stem, states, group.rows[start:stop], count)
 
         self._sizes.batch = run_in_batches(len(group.rows), self._sizes.batch, run)
 
@@ -185,7 +189,6 @@ class Call:
         states: BatchStates | None,
         rows: Sequence[Row],
         count: int,
-        collected: Collected,
     ) -> None:
         """Run a batch in parts of so many rows as can be under way at a time."""
         slots = self._shared.wiring.slots
@@ -200,7 +203,6 @@ class Call:
                 start = stop
                 if job.waiting >= limit:
                     job.settle()
-                self._report(collected)
                 continue
             del part, kept
             # What waits to be decoded takes memory too, and so do states.
@@ -247,13 +249,12 @@ class Call:
         least = stem.hidden.nbytes * len(self._shared.wiring.blocks)
         return self._stores.states.begin(key, drafts, length, least)
 
-    def _report(self, collected: Collected) -> None:
+    def _report(self, finished: int) -> None:
         """Say how many answers were completed; none twice, when removals are run again."""
-        new = collected.finished - self._reported
-        if new > 0:
-            self._reported = collected.finished
+        if finished > self._reported:
             if self._on_finished is not None:
-                self._on_finished(new)
+                self._on_finished(finished - self._reported)
+            self._reported = finished
 
 
 def _kept(states: BatchStates, stem: Stem, part: Stem, start: int, stop: int) -> KeptStates:

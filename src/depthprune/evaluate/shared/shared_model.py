@@ -150,12 +150,13 @@ def _only_loses(model: Any, stack: Stack, change: Change) -> bool:
     """Return whether a module outside the blocks only forgets kinds of blocks that are gone."""
     if change.module.startswith(f"{stack.path}."):
         return False
-    before = getattr(model.get_submodule(change.module), change.name, None)
-    return change.after is ABSENT or (
-        isinstance(before, dict)
-        and isinstance(change.after, dict)
-        and change.after.items() <= before.items()
-    )
+    before, after = getattr(model.get_submodule(change.module), change.name, None), change.after
+    if isinstance(before, dict) and isinstance(after, dict):
+        return after.items() <= before.items()
+    if isinstance(before, list) and isinstance(after, list):
+        return all(kind in before for kind in after)
+    forgets = change.name.startswith("has_") and (before, after) == (True, False)
+    return after is ABSENT or forgets
 
 
 PROMPT, AHEAD = 6, 3
