@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from depthprune.report.language import Lang, translator
 from depthprune.report.structure import analysis_parts
+from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_text import text_files
 from depthprune.report.structure_words import (
     aligned_line,
@@ -221,3 +223,75 @@ def test_missing_layers_are_told_in_the_text_file(lang: Lang) -> None:
     texts = text_files(beside(made_up(9, 9, 9), made_up(9, 9), unknown), lang=lang)
     expected = {"en": "1 missing, which ones is unknown", "zh": "缺少 1 层，不知是哪几层"}
     assert expected[lang] in texts["pruning_summary_by_layer.txt"]
+
+
+# Notes, and parts in their order
+
+
+NOTES = [
+    "the configuration says 32 layers, the weights have 25",
+    "no numbered list of layers was found: only the sums are known",
+    "quantised by gptq: parameters are those of the unpacked weights",
+    "3 packed tensors, e.g. a.weight, count as they are stored: nothing says how many parameters "
+    "they hold",
+    "zeros were not counted in 3 tensors of packed numbers, e.g. a.qweight",
+    "lm_head is taken for tied: counted apart, the parts exceed the total",
+    "model-00002-of-00003.safetensors is one part of 3",
+    "its parts have no index",
+    "other weight files are left out: gradients.pt, b {c}.pt",
+    "left out, for their format is not known: a, b and 3 more",
+    "layers_to_remove.json is left out: it does not say which layers were removed",
+    "depthprune.json is left out: not valid JSON",
+]
+"""As the modules of `structure` write them."""
+
+
+@pytest.mark.parametrize("note", NOTES)
+def test_notes_are_told_in_both_languages(note: str) -> None:
+    assert note_text(note, translator("en")) == note
+    chinese = note_text(note, translator("zh"))
+    assert re.search("[一-鿿]", chinese)
+    assert re.findall(r"[0-9]+", chinese) == re.findall(r"[0-9]+", note)
+
+
+def test_a_note_that_is_not_known_stays() -> None:
+    assert note_text("of another program", translator("zh")) == "of another program"
+
+
+def test_the_notes_of_a_model_are_shown_in_the_language_of_the_report() -> None:
+    model = replace(made_up(10, 10), notes=(NOTES[0],))
+    assert f"Note: {NOTES[0]}" in shown(Analysis(model))
+    assert "注意：配置记为 32 层，权重实有 25 层" in shown(Analysis(model), "zh")
+
+
+def test_parts_that_only_the_pruned_model_has_stand_with_their_kind() -> None:
+    """Shortcuts of a sliced model are of the layers, and so stand below them."""
+    original = made_up(10, 10)
+    layer = replace(original.layers[0], total=17, other=5)
+    text = shown(beside(original, with_layers(original, {0: layer})))
+    parts = [line.strip().split("  ")[0] for line in text.splitlines()]
+    first = parts.index("Embedding")
+    order = ["Embedding", "Decoder layers", "attention", "MLP", "norms", "other", "LM head"]
+    assert parts[first : first + len(order)] == order
+
+
+def test_towers_have_chinese_names() -> None:
+    model = replace(made_up(10), total=36, towers={"vision": 3, "projector": 1, "of [red]": 0})
+    assert {"视觉", "投影层", r"of [red]"} <= {
+        line.strip().split("  ")[0] for line in shown(Analysis(model), "zh").splitlines()
+    }
+
+
+def test_what_went_outside_the_layers_is_told_as_such() -> None:
+    original = replace(made_up(10, 10), total=54, towers={"vision": 10})
+    pruned = replace(original, total=50, towers={"vision": 6})
+    text = shown(beside(original, pruned))
+    assert "Strategy: non-uniform: 7.41 % of the model went, all of it outside the layers" in text
+    assert "0 of 2 layers" not in text
+
+
+def test_a_final_norm_that_is_gone_is_called_so() -> None:
+    """As of a sliced model; what an older file counts as other may be one."""
+    original = replace(made_up(10), total=34, norm=2)
+    assert "Final norm" in shown(beside(original, replace(original, total=32, norm=0)))
+    assert "Final norm" not in shown(beside(original, replace(original, norm=0, other=2)))

@@ -14,12 +14,14 @@ from rich.text import Text
 
 from depthprune.report.cut import size
 from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_summary import shown
 from depthprune.report.structure_words import (
     aligned_line,
     doubt_lines,
     heads,
     strategy_lines,
+    tower_words,
     what_happened,
 )
 from depthprune.report.tables import percent
@@ -61,7 +63,8 @@ def analysis_parts(analysis: Analysis, *, lang: Lang = "en") -> list[RenderableT
         parts += [_part_table(analysis.anatomy, t), _layer_table(analysis.anatomy, t)]
     if analysis.anatomy.sparsity is not None:
         parts.append(_zeros_line(analysis.anatomy.sparsity, t))
-    parts += [t("Note: {text}").format(text=shown(note)) for note in analysis.anatomy.notes]
+    notes = [note_text(note, t) for note in analysis.anatomy.notes]
+    parts += [t("Note: {text}").format(text=shown(note)) for note in notes]
     if analysis.files:
         folder = analysis.files[0].parent
         parts.append(t("Written to {path}:").format(path=shown(str(folder))))
@@ -85,7 +88,7 @@ def _headline(anatomy: Anatomy, t: Translate) -> str:
         name=shown(anatomy.name), n=f"{anatomy.total:,}", layers=len(anatomy.layers)
     )
     if anatomy.bytes:
-        line += f"; {size(anatomy.bytes)}"
+        line += t("; {more}").format(more=size(anatomy.bytes))
     return f"{line} ({shown(', '.join(anatomy.dtypes))})" if anatomy.dtypes else line
 
 
@@ -110,12 +113,13 @@ def _zeros_line(sparsity: Sparsity, t: Translate) -> str:
     )
     if sparsity.pattern is None:
         return line
-    return f"{line}; {t('pattern {pattern}').format(pattern=shown(sparsity.pattern))}"
+    pattern = t("pattern {pattern}").format(pattern=shown(sparsity.pattern))
+    return line + t("; {more}").format(more=pattern)
 
 
 def _counts(anatomy: Anatomy, t: Translate) -> dict[str, int]:
     """Return the parameters of each part by name; the indented add up to the layers."""
-    layers = anatomy.layers
+    layers, towers = anatomy.layers, tower_words(t)
     counts = {
         t("Embedding"): anatomy.embedding,
         t("Decoder layers"): anatomy.layer_params,
@@ -125,7 +129,7 @@ def _counts(anatomy: Anatomy, t: Translate) -> dict[str, int]:
         t("  other"): sum(layer.other for layer in layers),
         t("Final norm"): anatomy.norm,
         t("LM head (tied)") if anatomy.tied else t("LM head"): anatomy.lm_head,
-        **{shown(name): count for name, count in anatomy.towers.items()},
+        **{towers.get(name, shown(name)): count for name, count in anatomy.towers.items()},
         t("Other"): anatomy.other,
         t("Total"): anatomy.total,
     }
@@ -147,15 +151,25 @@ def _compared_parts(original: Anatomy, pruned: Anatomy, t: Translate) -> Table:
     table = _table(t("Part"))
     for heading in (t("Original"), t("Pruned"), t("lost %")):
         table.add_column(heading, justify="right", no_wrap=True)
-    if (original.norm == 0) != (pruned.norm == 0):  # older files do not tell it apart
+    # Older files do not tell it apart; a sliced model has none.
+    if any(one.norm == 0 and one.other for one in (original, pruned)):
         original, pruned = _without_norm(original), _without_norm(pruned)
     before, after = _counts(original, t), _counts(pruned, t)
-    added = [name for name in after if name not in before]
-    for name in [*(name for name in before if name != t("Total")), *added, t("Total")]:
+    for name in _in_order(before, after):
         change = Change(before.get(name, 0), after.get(name, 0))
         share = percent(change.ratio) if change.original else "-"
         table.add_row(name, f"{change.original:,}", f"{change.pruned:,}", share)
     return table
+
+
+def _in_order(before: Iterable[str], after: Iterable[str]) -> list[str]:
+    """Return all names in their order; those that only stand in `after` follow their neighbours."""
+    names, place = list(before), 0
+    for name in after:
+        if name not in names:
+            names.insert(place, name)
+        place = names.index(name) + 1
+    return names
 
 
 def _without_norm(anatomy: Anatomy) -> Anatomy:

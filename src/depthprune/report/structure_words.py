@@ -35,12 +35,28 @@ def what_happened(layer: LayerComparison, t: Translate) -> str:
     if label not in ("removed", "zero"):
         words += [t("NO ATTENTION")] if layer.attention_removed else []
         words += [t("NO MLP")] if layer.mlp_removed else []
-    return ", ".join(words)
+    return t(", ").join(words)
+
+
+def tower_words(t: Translate) -> dict[str, str]:
+    """Return what the parts beside the text decoder are called."""
+    return {
+        "vision": t("vision"),
+        "projector": t("projector"),
+        "audio": t("audio"),
+        "encoder": t("encoder"),
+        "prediction": t("prediction"),
+        "depth decoder": t("depth decoder"),
+    }
 
 
 def strategy_lines(comparison: Comparison, t: Translate) -> list[str]:
     """Return how the model was pruned on the whole, with the numbers that say so."""
     known = comparison.evidence
+    is_outside = not known.get("layers_smaller") and known.get("lost_outside_layers", 0) > 0
+    if comparison.strategy == "non-uniform" and is_outside:
+        text = t("Strategy: non-uniform: {share} % of the model went, all of it outside the layers")
+        return [text.format(share=percent(known["lost_outside_layers"]))]
     texts: dict[Strategy, str] = {
         "unchanged": t("Strategy: none, nothing was taken from any layer"),
         "uniform": t("Strategy: uniform: {smaller} of {layers} layers lost {low} to {high} %"),
