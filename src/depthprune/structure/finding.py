@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from depthprune.base.errors import FileError
+from depthprune.blocks.links import leads_out
 from depthprune.structure.glance import Look, glance
-from depthprune.structure.links import leads_out
 from depthprune.structure.weights import SUBFOLDER, file_names, is_standard, models_among
 
 FoundKind = Literal["huggingface", "bin", "pruned_model", "slicegpt", "unreadable"]

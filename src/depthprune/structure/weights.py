@@ -10,8 +10,8 @@ from pathlib import Path
 
 from depthprune.base.errors import FileError, ModelError
 from depthprune.blocks.checkpoint import weight_files
+from depthprune.blocks.links import check_link
 from depthprune.structure.glance import SUFFIXES, glance
-from depthprune.structure.links import check_link
 
 SUBFOLDER = "pruned_model"
 """A model's folder may hold the model in a folder of this name, beside `analysis` and the like."""

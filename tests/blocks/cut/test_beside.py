@@ -98,6 +98,16 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(source: Path, tmp_pa
     assert (tmp_path / "out" / "copy.json").is_file()
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_model_that_is_a_link_out_of_the_folder_is_refused(
+    source: Path, tmp_path: Path, name: str
+) -> None:
+    (source / name).rename(tmp_path / name)
+    (source / name).symlink_to(tmp_path / name)
+    with pytest.raises(ModelError, match="leads out of the model's folder"):
+        plan_cut(source, (1,))
+
+
 def in_cache(source: Path, cache: Path, name: str = "owner/model") -> Path:
     """Lay a checkpoint out as the hub's cache does: links to blobs."""
     repository = cache / f"models--{name.replace('/', '--')}"

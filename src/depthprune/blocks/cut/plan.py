@@ -44,6 +44,7 @@ from depthprune.blocks.cut.source_files import SmallFiles, find_small_files, rea
 from depthprune.blocks.cut.stored import StoredTensor, num_bytes
 from depthprune.blocks.layer_fields import shorten_dict
 from depthprune.blocks.layer_rules import Section
+from depthprune.blocks.links import check_link
 
 DEFAULT_SHARD_SIZE = "5GB"
 
@@ -156,6 +157,7 @@ def plan_cut(
     gone = make_removal(removal)
     if not gone:
         raise RemovalError("no block is to go", mend="name at least one block, as in 4,13")
+    check_link(folder / "config.json", folder)
     config = read_config(folder)
     _refuse_adapter(folder)
     tensors = read_tensors(folder)

@@ -16,6 +16,7 @@ from depthprune.blocks.cut.configuration import QUANTIZATION_FILES
 from depthprune.blocks.cut.safetensors_files import read_safetensors
 from depthprune.blocks.cut.shards import INDEX_NAME, SINGLE_NAME
 from depthprune.blocks.cut.stored import StoredTensor
+from depthprune.blocks.links import check_link, leads_out
 
 Reason = Literal[
     "hidden", "broken link", "link out of the folder", "no file", "weights", "too large"
@@ -60,13 +61,14 @@ def read_tensors(folder: Path) -> dict[str, StoredTensor]:
     """Return every tensor of a checkpoint by its key, in the order of files and bytes.
 
     Raises:
-        ModelError: there are no weights, a file is truncated or damaged, or the index names a file
-            or tensor that is not there.
+        ModelError: there are no weights, a file is truncated or damaged or a link out of the
+            folder, or the index names a file or tensor that is not there.
         FileError: a file cannot be read.
     """
     tensors: dict[str, StoredTensor] = {}
     paths = weight_files(folder)
     for path in paths:
+        check_link(path, folder)
         found: dict[str, StoredTensor]
         if path.suffix == ".safetensors":
             found = dict(read_safetensors(path))
@@ -135,7 +137,7 @@ def _reason_to_leave_out(path: Path, folder: Path) -> Reason | None:
         return "hidden"
     if not path.exists():
         return "broken link"
-    if path.is_symlink() and not _is_inside(path, folder):
+    if path.is_symlink() and leads_out(path, folder):
         return "link out of the folder"
     if not path.is_file():
         return "no file"
@@ -144,12 +146,3 @@ def _reason_to_leave_out(path: Path, folder: Path) -> Reason | None:
     if path.stat().st_size > _MOST_BYTES:
         return "too large"
     return None
-
-
-def _is_inside(path: Path, folder: Path) -> bool:
-    """Return whether a link leads to a file of the folder, or of its repository in the cache."""
-    target = path.resolve()
-    places = [folder.resolve()]
-    if folder.resolve().parent.name == "snapshots":
-        places.append(folder.resolve().parent.parent / "blobs")
-    return any(target.is_relative_to(place) for place in places)

@@ -32,10 +32,10 @@ def check_link(path: Path, folder: Path) -> None:
         )
 
 
-def leads_out(path: Path) -> bool:
-    """Return whether a file or folder is a link out of the folder it is in."""
+def leads_out(path: Path, folder: Path | None = None) -> bool:
+    """Return whether a file or folder is a link out of a folder: the one it is in by default."""
     try:
-        check_link(path, path.parent)
+        check_link(path, folder or path.parent)
     except ModelError:
         return True
     return False
