@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthprune.base.errors import FileError, MissingDependencyError
-from depthprune.report.html.strategy_text import strategy_reason, with_strategies
 from depthprune.report.html.structure_data import column, structure_data
 from depthprune.report.html.structure_overview import overview
 from depthprune.report.html.structure_page import render_structure_page, write_structure_page
 from depthprune.report.language import translator
+from depthprune.report.strategy_text import evidence_texts, strategy_reason
 from depthprune.structure.anatomy import Sparsity
-from depthprune.structure.labels import label_of
+from depthprune.structure.comparison import Change
+from depthprune.structure.labels import label_of, strategy_of
 from depthprune.structure.summary import ModelSummary, Summary
 from tests.report.structure_summaries import (
     ATTENTION,
@@ -36,7 +37,7 @@ from tests.report.structure_summaries import (
 )
 from tests.report.test_html import Page
 
-EN = translator("en")
+EN, ZH = translator("en"), translator("zh")
 
 
 def data_of(summary: Summary) -> dict[str, Any]:
@@ -141,7 +142,7 @@ def test_a_column_of_equal_numbers_is_one_number() -> None:
 def test_evidence_that_is_no_number_is_left_out() -> None:
     given = replace(comparison("a", ramp(4, 0.5)), evidence={"good": 1.0, "bad": nan})
     data = structure_data(Summary((), (ModelSummary("a", Path("a"), comparison=given),)), EN)
-    assert data["models"][0]["evidence"] == [["good", 1.0]]
+    assert data["models"][0]["evidence"] == [("good", "1")]
 
 
 def test_a_thousand_models_make_a_page_of_three_megabytes() -> None:
@@ -240,17 +241,19 @@ def test_numbers_that_are_not_known_are_not_made_up() -> None:
     assert told(cut(8, (5,)), evidence={}) == ""
 
 
-def test_a_file_that_names_no_strategy_gets_one() -> None:
-    silent = replace(comparison("a", cut(8, (5,))), strategy="unchanged", evidence={})
-    summary = with_strategies(Summary((), (ModelSummary("a", Path("a"), comparison=silent),)))
-    found = summary.models[0].comparison
-    assert found is not None and found.strategy == "layer removal" and found.evidence
+def test_the_evidence_is_told_in_words_and_percent() -> None:
+    given = dict(evidence_texts(comparison("a", cut(8, (5,))), EN))
+    assert given["layers of the original"] == "8"
+    assert given["gone per layer of the original: mean %"] == "12.50"
+    assert not any("_" in name for name in given)
 
 
-def test_a_strategy_that_a_file_names_stays() -> None:
-    named = replace(comparison("a", cut(8, (5,))), strategy="sliced", evidence={})
-    given = Summary((), (ModelSummary("a", Path("a"), comparison=named),))
-    assert with_strategies(given) == given
+def test_all_evidence_has_chinese_words() -> None:
+    sliced = Change(4096, 3276)
+    _, numbers = strategy_of(comparison("a", ramp(4, 0.5)), sliced=True, hidden_size=sliced)
+    known = replace(comparison("a", ramp(4, 0.5)), evidence={**numbers, "lost_by_zeros": 0.5})
+    assert len(evidence_texts(known, ZH)) == 18
+    assert all(not name.isascii() for name, _ in evidence_texts(known, ZH))
 
 
 def test_names_cannot_become_markup() -> None:

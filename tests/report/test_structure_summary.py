@@ -278,9 +278,23 @@ def test_the_workbook_has_real_numbers_and_frozen_headings() -> None:
     assert (models["B3"].number_format, models["D3"].number_format) == ("#,##0", "0.00%")
     assert (models.freeze_panes, layers.freeze_panes) == ("B2", "B2")
     assert layers["M3"].value == 0.9547230046948357
-    assert layers["AG2"].value == "N/A"
+    assert (models["G1"].value, models["G3"].value) == ("Strategy", "non-uniform")
     assert layers.conditional_formatting
     assert "NaN" in problems["B2"].value
+
+
+def test_the_workbook_gives_no_ratio_to_layers_that_no_file_locates() -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    sheet = openpyxl.load_workbook(BytesIO(summary_workbook(SHOWN))).worksheets[1]
+    assert sheet["A2"].value == "baselines/ShortGPT_remove_7"
+    assert [cell.value for cell in sheet[2]][1:] == ["?"] * 32
+    assert sheet["A6"].value.startswith("?: layers are missing")
+
+
+def test_the_json_calls_the_same_layers_zero_everywhere() -> None:
+    value = summary_value(HURT, TIME)["models"][0]
+    flagged = [one["layer_idx"] for one in value["layer_pruning"] if one["is_zero_layer"]]
+    assert flagged == value["zero_layers"] == [2]
 
 
 def test_a_name_in_a_workbook_is_no_formula() -> None:

@@ -16,6 +16,7 @@ from depthprune.report.structure_summary import (
 )
 from depthprune.structure.comparison import Comparison
 from depthprune.structure.facts import ModelFacts
+from depthprune.structure.labels import is_emptied
 from depthprune.structure.summary import ModelSummary, Summary
 
 _CSV_COLUMNS = (
@@ -127,7 +128,7 @@ def _layer_values(comparison: Comparison) -> list[dict[str, Any]]:
             "attention_ratio": layer.attention.ratio,
             "mlp_ratio": layer.mlp.ratio,
             "removed": layer.removed,
-            "is_zero_layer": layer.is_zero,
+            "is_zero_layer": layer.is_zero or is_emptied(layer),
         }
         for layer in comparison.layers
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from depthprune.base.errors import MissingDependencyError
-from depthprune.report.language import Lang, translator
+from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.strategy_text import strategy_names
 from depthprune.report.structure_summary import (
     UNKNOWN,
     num_emptied,
@@ -19,6 +20,8 @@ from depthprune.report.structure_summary import (
     summary_rows,
     without_analysis,
 )
+from depthprune.structure.comparison import Comparison
+from depthprune.structure.kept import is_located, num_layers
 from depthprune.structure.summary import Summary
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ def summary_workbook(summary: Summary, *, lang: Lang = "en") -> bytes:
             mend="pip install 'depthprune[report]'",
         ) from error
     t = translator(lang)
+    strategies = strategy_names(t)
     rows = summary_rows(summary)
     book = Workbook()
     models = book.active
@@ -64,6 +68,7 @@ def summary_workbook(summary: Summary, *, lang: Lang = "en") -> bytes:
             t("Pruning ratio"),
             t("Layers"),
             t("Emptied layers"),
+            t("Strategy"),
             t("Remarks on layers"),
         ),
         [
@@ -74,13 +79,14 @@ def summary_workbook(summary: Summary, *, lang: Lang = "en") -> bytes:
                 facts.ratio,
                 facts.num_layers,
                 num_emptied(facts),
+                strategies.get(facts.strategy or ""),
                 "; ".join(remarks(facts, lang=lang)),
             )
             for one, facts in rows
         ],
         formats={1: COUNT, 2: COUNT, 3: SHARE},
     )
-    _fill_ratios(book.create_sheet(t("Pruning ratio of layers")), summary, t("Model"))
+    _fill_ratios(book.create_sheet(t("Pruning ratio of layers")), summary, t)
     lacking = [(shown(one.name), shown(one.mend or "")) for one in without_analysis(summary)]
     problems = [(shown(one.name), shown(text)) for one in summary.models for text in one.problems]
     for title, found in ((t("Without analysis"), lacking), (t("Problems in files"), problems)):
@@ -91,23 +97,38 @@ def summary_workbook(summary: Summary, *, lang: Lang = "en") -> bytes:
     return content.getvalue()
 
 
-def _fill_ratios(sheet: Worksheet, summary: Summary, heading: str) -> None:
-    """Fill a sheet with the share that each layer of the original lost, coloured by it."""
+def _fill_ratios(sheet: Worksheet, summary: Summary, t: Translate) -> None:
+    """Fill a sheet with the share that each layer of the original lost, coloured by it.
+
+    Where layers are missing and no file says which, no layer's share is known: `?`.
+    """
     from openpyxl.formatting.rule import ColorScaleRule
 
     compared = [(one.name, one.comparison) for one, _ in summary_rows(summary) if one.comparison]
-    indices = sorted({layer.index for _, comparison in compared for layer in comparison.layers})
+    indices = sorted({index for _, comparison in compared for index in _indices(comparison)})
     indices = indices[:MOST_LAYERS]
-    rows = []
+    rows: list[tuple[str | float | None, ...]] = []
     for name, comparison in compared:
-        ratios = {layer.index: layer.total.ratio for layer in comparison.layers}
+        ratios: dict[int, str | float] = dict.fromkeys(_indices(comparison), "?")
+        if is_located(comparison):
+            ratios = {layer.index: layer.total.ratio for layer in comparison.layers}
         rows.append((shown(name), *map(ratios.get, indices)))
-    _fill(sheet, (heading, *indices), rows, dict.fromkeys(range(1, len(indices) + 1), "0%"))
+    formats = dict.fromkeys(range(1, len(indices) + 1), "0%")
+    _fill(sheet, (t("Model"), *indices), rows, formats)
+    if not all(is_located(comparison) for _, comparison in compared):
+        note = t("?: layers are missing, and no file says which; nothing is known of a single one.")
+        sheet.cell(len(rows) + 3, 1, note)
     scale = ColorScaleRule(
         start_type="num", start_value=0, start_color=_LEFT,
         end_type="num", end_value=1, end_color=_GONE,
     )  # fmt: skip
     sheet.conditional_formatting.add(sheet.dimensions, scale)
+
+
+def _indices(comparison: Comparison) -> Iterable[int]:
+    if is_located(comparison):
+        return (layer.index for layer in comparison.layers)
+    return range(min(num_layers(comparison), MOST_LAYERS))
 
 
 def _fill(
@@ -129,7 +150,7 @@ def _fill(
                 cell.number_format = formats.get(column, "General")
             if line == 1:
                 cell.font = Font(bold=True)
-            if value is None or (line == 1 and column > 0):
+            if value in (None, "?") or (line == 1 and column > 0):
                 cell.alignment = Alignment(horizontal="right")
     for column in range(len(headings)):
         texts = (str(values[column]) for values in (headings, *rows) if values[column] is not None)

@@ -7,11 +7,10 @@ layers of an original are embedded once for all models that were made of it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
 from typing import Any
 
-from depthprune.report.html.strategy_text import strategy_reason
 from depthprune.report.language import Translate
+from depthprune.report.strategy_text import evidence_texts, strategy_reason
 from depthprune.structure.anatomy import Anatomy, Layer, Sparsity
 from depthprune.structure.comparison import Comparison, LayerComparison
 from depthprune.structure.facts import facts_of
@@ -73,7 +72,7 @@ def _model(model: ModelSummary, originals: Originals, t: Translate) -> dict[str,
         }
     if comparison is not None:
         entry |= {
-            "evidence": [[name, x] for name, x in comparison.evidence.items() if isfinite(x)],
+            "evidence": evidence_texts(comparison, t),
             "reason": strategy_reason(comparison, t),
             "alignedBy": comparison.aligned_by,
             "notes": [*entry.get("notes", ()), *comparison.notes],

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import fsum
 
-from depthprune.report.html.strategy_text import strategy_names
 from depthprune.report.html.text import NOTHING, Column, TextTable, block_list, points
 from depthprune.report.language import Translate
+from depthprune.report.strategy_text import strategy_names
 from depthprune.structure.facts import ModelFacts, facts_of
 from depthprune.structure.summary import ModelSummary, Summary
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from depthprune.base.files import write_text
 from depthprune.report.html.document import Parts, render
-from depthprune.report.html.strategy_text import with_strategies
 from depthprune.report.html.structure_data import structure_data
 from depthprune.report.html.structure_overview import overview
 from depthprune.report.html.structure_words import page_words, script_words
@@ -49,7 +48,6 @@ def render_structure_page(summary: Summary, *, lang: Lang = "en") -> str:
         MissingDependencyError: jinja2 is not installed.
     """
     t = translator(lang)
-    summary = with_strategies(summary)
     return render(
         PARTS,
         structure_data(summary, t) | {"words": script_words(t)},

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from depthprune.report.html.strategy_text import strategy_names
 from depthprune.report.language import Translate
+from depthprune.report.strategy_text import strategy_names
 
 
 def page_words(t: Translate) -> dict[str, str]:

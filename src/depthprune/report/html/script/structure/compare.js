@@ -85,14 +85,11 @@ function factsTable(headings, models) {
   return sidesTable(headings, rows);
 }
 
-// By the names that the files give them.
 function evidenceTable(headings, models) {
   const found = models.map((one) => new Map(one.evidence || []));
   const names = [...new Set(found.flatMap((one) => [...one.keys()]))];
-  return sidesTable(headings, names.map((name) => [name, ...found.map((one) => (one.has(name) ? plain(one.get(name)) : NOTHING))]));
+  return sidesTable(headings, names.map((name) => [name, ...found.map((one) => one.get(name) ?? NOTHING)]));
 }
-
-const plain = (value) => Number(value.toPrecision(6)).toLocaleString("en-US", { maximumFractionDigits: 6 });
 
 function sidesTable(headings, rows) {
   return element("table", {},
