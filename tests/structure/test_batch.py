@@ -263,6 +263,46 @@ def test_what_was_done_before_an_interruption_is_kept(
     assert analysed_now(run(place)) == NAMES[2:]
 
 
+def test_an_interruption_forgets_nothing_of_earlier_runs(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(place)
+    name = NAMES[0].split("/")
+    os.utime(place.joinpath("models", *name, "model.safetensors"), (1, 1))
+
+    def interrupt(*rest: Any, **options: Any) -> Analysis:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch, "analyze", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(place)
+    monkeypatch.undo()
+    assert analysed_now(run(place)) == NAMES[:1]
+
+
+def test_a_run_that_is_killed_loses_some_seconds_only(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be written at the end then."""
+    monkeypatch.setattr(batch, "KEEP_SECONDS", 0.0)
+    known: list[int] = []
+
+    def count_known(*rest: Any, **options: Any) -> Analysis:
+        file = place / "out" / batch.RESULTS_FILE
+        known.append(json.loads(file.read_text())["successful"] if file.exists() else 0)
+        return analyze(*rest, **options)
+
+    monkeypatch.setattr(batch, "analyze", count_known)
+    run(place)
+    assert known == list(range(len(NAMES)))
+
+
+def test_texts_in_another_language_are_written_again(place: Path) -> None:
+    run(place, lang="en")
+    assert analysed_now(run(place, lang="en")) == []
+    assert analysed_now(run(place, lang="zh")) == NAMES
+
+
 def test_an_analysis_file_will_do_as_the_original(place: Path) -> None:
     analyze(place / "base", output_dir=place / "base" / "analysis")
     file = place / "base" / "analysis" / FULL

@@ -75,6 +75,7 @@ def batch(
         count_zeros=count_zeros,
         resume=resume,
         texts=partial(text_files, lang=lang),
+        lang=lang,
     )
     files = [output_dir / RESULTS_FILE]
     summary = outcome.summary()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
+from time import monotonic
 from typing import Any, Literal
 
 from depthprune import __version__
@@ -24,6 +25,9 @@ from depthprune.structure.summary import ModelSummary, Summary
 from depthprune.structure.weights import SUBFOLDER
 
 RESULTS_FILE = "batch_analysis_results.json"
+
+KEEP_SECONDS = 5.0
+"""So much of its work a run loses at most when it is killed; one that is interrupted loses none."""
 
 Status = Literal["success", "failed", "no model"]
 """no model: a folder with an evaluation or an analysis, but without weights."""
@@ -96,13 +100,15 @@ def analyze_all(
     count_zeros: bool = False,
     resume: bool = True,
     texts: Texts | None = None,
+    lang: str = "",
 ) -> BatchOutcome:
     """Analyse every model in and below a folder beside one original, which is read once.
 
     The analysis of `models_dir/a/b` goes to `output_dir/a/b/analysis`; what became of each model
-    is kept in `output_dir/batch_analysis_results.json`, also when the run is interrupted. A model
-    is not analysed again when that file says it was, and since then neither it nor the original
-    changed (the sizes and times of their files), the same was asked, and its analysis is there.
+    is kept in `output_dir/batch_analysis_results.json`, also when the run is interrupted or killed.
+    A model is not analysed again when that file says it was, and since then neither it nor the
+    original changed (the sizes and times of their files), the same was asked, and its analysis is
+    there.
 
     Args:
         models_dir: is searched, see `finding.find_models`.
@@ -111,6 +117,7 @@ def analyze_all(
         count_zeros: read all weights of every model and count the zeros.
         resume: False analyses every model again.
         texts: what else to write for each model.
+        lang: of these texts; in another one they are written again.
 
     Raises:
         DepthpruneError: there is no such folder, no model in it, the original cannot be read, or
@@ -125,34 +132,40 @@ def analyze_all(
         )
     original = None if base_model is None else read_model(base_model)
     make_folder(output_dir)
-    asked = _digest([__version__, count_zeros, str(base_model), _files_of(original, base_model)])
+    files = _files_of(original, base_model)
+    asked = _digest([__version__, count_zeros, lang, str(base_model), files])
     before = _earlier(output_dir) if resume else {}
+    lacking = _without_model(models_dir, models, output_dir)
     results: list[BatchResult] = []
+
+    def keep() -> BatchOutcome:
+        """Write what is known: of models that were not reached, what an earlier run found out."""
+        unreached = [
+            replace(_result(model, output_dir, before[model.name]), reused=True)
+            for model in models[len(results) :]
+            if model.name in before
+        ]
+        named = None if base_model is None else str(base_model)
+        outcome = BatchOutcome(models_dir, named, output_dir, (*results, *unreached, *lacking))
+        write_json(output_dir / RESULTS_FILE, results_document(outcome))
+        return outcome
+
+    kept = monotonic()
     try:
         with progress("analysing", len(models)) as bar:
             for model in models:
                 bar.describe(model.name)
-                one = BatchResult(
-                    name=model.name,
-                    kind=model.kind,
-                    source=model.source,
-                    folder=output_dir / model.name,
-                    status="success",
-                    state=_state(model, asked),
-                )
+                one = _result(model, output_dir, _state(model, asked))
                 if before.get(one.name) == one.state is not None and analysis_files(one.folder):
                     results.append(replace(one, reused=True))
                 else:
                     results.append(_attempt(one, original, count_zeros, texts))
                 bar.advance()
+                if monotonic() - kept >= KEEP_SECONDS:  # a run may be killed at any time
+                    keep()
+                    kept = monotonic()
     finally:
-        outcome = BatchOutcome(
-            models_dir,
-            None if base_model is None else str(base_model),
-            output_dir,
-            (*results, *_without_model(models_dir, models, output_dir)),
-        )
-        write_json(output_dir / RESULTS_FILE, results_document(outcome))
+        outcome = keep()
     return outcome
 
 
@@ -178,6 +191,12 @@ def results_document(outcome: BatchOutcome) -> dict[str, Any]:
             for one in outcome.results
         ],
     }
+
+
+def _result(model: FoundModel, output_dir: Path, state: str | None) -> BatchResult:
+    """Return the result of a model that is analysed."""
+    folder = output_dir / model.name
+    return BatchResult(model.name, model.kind, model.source, folder, "success", state=state)
 
 
 def _attempt(
