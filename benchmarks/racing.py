@@ -4,11 +4,11 @@ Replays beam searches on score matrices and prints a table in markdown:
 
     python benchmarks/racing.py [--repetitions 200] [--confidence 0.95] [--chunk 64]
 
-The matrices: every single and pair of the demo's 16 blocks on 1000 samples of three datasets
-(`racing_scores.npz`, measured by `depthprune search demo --strategy exhaustive`), and a made-up
-model of 32 blocks whose costs rise by a gradient, with up to four blocks removed. A repetition
-draws as many samples with replacement, which makes another data set of the same kind, searches it
-in full, and races over it in an order of its own.
+The matrices: every single and pair of the demo's 16 blocks on 1000 samples of three datasets and
+every triple on 512 samples of one (`racing_scores.npz`, measured by `depthprune search demo
+--strategy exhaustive`), and a made-up model of 32 blocks whose costs rise by a gradient, with up to
+four blocks removed. A repetition draws samples with replacement, which makes another data set of
+the same kind, searches it in full, and races over it in an order of its own.
 
 *kept*: the beams of all steps are those of the full search. *saved*: sample evaluations, of the
 whole search (baseline, single blocks and one-shot removals are always measured in full), and of the
@@ -174,7 +174,8 @@ def load_matrices() -> dict[str, Matrix]:
                 tuple(map(int, text.split(","))) if text else ()
                 for text in file[f"{name}_removals"].tolist()
             ]
-            matrices[f"demo_{name}"] = Matrix(dict(zip(removals, table, strict=True)))
+            scores = dict(zip(removals, table, strict=True))
+            matrices[f"demo_{name}"] = Matrix(scores, max_removed=max(map(len, removals)))
     return matrices
 
 
