@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,14 @@ def test_the_same_is_found_without_any_record(base: Path, tmp_path: Path) -> Non
     seen = analyze(tmp_path / "cut", base).comparison
     assert told is not None
     assert seen == replace(told, aligned_by="content")
+
+
+def test_the_weights_of_an_original_are_read_once_for_many(base: Path, tmp_path: Path) -> None:
+    original = read_model(base)
+    pruned = save(tmp_path / "p", keep_layers(EIGHT, [0, 2, 3]))
+    first = analyze(pruned, original).comparison
+    shutil.rmtree(base)
+    assert analyze(pruned, original).comparison == first
 
 
 def test_structural_pruning_is_counted_to_the_parameter(base: Path, tmp_path: Path) -> None:

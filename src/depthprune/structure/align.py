@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,12 +88,14 @@ def align(
     *,
     original_checkpoint: Checkpoint | None = None,
     pruned_checkpoint: Checkpoint | None = None,
+    original_samples: Mapping[int, LayerSamples] | None = None,
 ) -> Alignment:
     """Return which layer of the original each layer of the pruned model is.
 
     What the checkpoint says of itself, if its weights do not disprove it; else equal weights; else
     the same number of layers; else the least different weights, then sizes, in the same order; else
-    the position. Of the weights a few kilobytes of every tensor are read.
+    the position. Of the weights a few kilobytes of every tensor are read, unless those of the
+    original are given as `original_samples`, see `layer_samples`.
 
     Raises:
         AnalysisError: the pruned model has more layers than the original.
@@ -108,7 +110,7 @@ def align(
         )
     if left == 0:
         return Alignment((), "position")
-    weights = _Weights(original, pruned, original_checkpoint, pruned_checkpoint)
+    weights = _Weights(original, pruned, original_checkpoint, pruned_checkpoint, original_samples)
     same = weights.same()
     record = pruned_checkpoint and recorded_layers(pruned_checkpoint, number, left)
     if record and (same is None or same.indices == record[0]):
@@ -186,10 +188,13 @@ class _Weights:
         pruned: Anatomy,
         original_checkpoint: Checkpoint | None,
         pruned_checkpoint: Checkpoint | None,
+        samples: Mapping[int, LayerSamples] | None,
     ) -> None:
         self._at_hand = original_checkpoint is not None and pruned_checkpoint is not None
-        before = _in_order(original, original_checkpoint if self._at_hand else None)
-        after = _in_order(pruned, pruned_checkpoint if self._at_hand else None)
+        if not self._at_hand:
+            original_checkpoint = pruned_checkpoint = samples = None
+        before = _in_order(original, original_checkpoint, samples)
+        after = _in_order(pruned, pruned_checkpoint)
         self._original, self._pruned = before, after
         self.votes = same_layers(before, after)
 
@@ -235,6 +240,11 @@ class _Weights:
 _REORDERED = (Doubt("reordered"),)
 
 
-def _in_order(anatomy: Anatomy, checkpoint: Checkpoint | None) -> Sequence[LayerSamples]:
-    samples = layer_samples(checkpoint) if checkpoint else {}
+def _in_order(
+    anatomy: Anatomy,
+    checkpoint: Checkpoint | None,
+    samples: Mapping[int, LayerSamples] | None = None,
+) -> Sequence[LayerSamples]:
+    if samples is None:
+        samples = layer_samples(checkpoint) if checkpoint else {}
     return [samples.get(layer.index, {}) for layer in anatomy.layers]

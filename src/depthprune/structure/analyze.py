@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from depthprune.base.errors import ModelError
@@ -21,6 +22,7 @@ from depthprune.structure.documents import (
     comparison_document,
     read_anatomy,
 )
+from depthprune.structure.samples import LayerSamples, layer_samples
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class ReadModel:
 
     anatomy: Anatomy
     checkpoint: Checkpoint | None = None
+
+    @cached_property
+    def samples(self) -> Mapping[int, LayerSamples]:
+        """A few kilobytes of every layer, by index; none where no weights are at hand."""
+        return layer_samples(self.checkpoint) if self.checkpoint is not None else {}
 
 
 @dataclass(frozen=True)
@@ -161,6 +168,7 @@ def analyze(
             pruned.anatomy,
             original_checkpoint=original.checkpoint,
             pruned_checkpoint=pruned.checkpoint,
+            original_samples=original.samples if pruned.checkpoint is not None else None,
         )
         comparison = compare(original.anatomy, pruned.anatomy, alignment)
         analysis = Analysis(pruned.anatomy, original.anatomy, alignment, comparison)
