@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from rich.cells import cell_len
 
 from depthprune.report.language import Lang, translator
 from depthprune.report.structure import analysis_parts
@@ -295,3 +296,19 @@ def test_a_final_norm_that_is_gone_is_called_so() -> None:
     original = replace(made_up(10), total=34, norm=2)
     assert "Final norm" in shown(beside(original, replace(original, total=32, norm=0)))
     assert "Final norm" not in shown(beside(original, replace(original, norm=0, other=2)))
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_nothing_is_cut_off_in_80_columns(lang: Lang) -> None:
+    """Not even of a model with billions of parameters in every layer."""
+    zeros = Sparsity(1_000_000_000, 2_504_073_218)
+    original = made_up((88_080_384, 2_415_992_832))
+    layer = original.layers[0]
+    left = replace(
+        layer, total=2_415_992_834, attention=Attention(0), sparsity=zeros,
+        mlp=replace(layer.mlp, intermediate_size=16384),
+    )  # fmt: skip
+    text = shown(beside(original, with_layers(original, {0: left})), lang)
+    assert "…" not in text
+    assert "2,415,992,834" in text
+    assert max(map(cell_len, text.splitlines())) <= 80

@@ -212,7 +212,7 @@ def _compared_layers(analysis: Analysis, t: Translate) -> Table:
     headings = [t("kept"), t("lost %"), t("attn %"), t("MLP %"), t("Inner size")]
     for heading in [*headings, *([t("zeros %")] if counted else [])]:
         table.add_column(heading, justify="right", no_wrap=heading == t("kept"))
-    table.add_column(t("What happened"))
+    table.add_column(t("What happened"), overflow="fold")  # Chinese has no spaces to break at
 
     def cells(layer: LayerComparison) -> tuple[str, ...]:
         inner = layer.intermediate_size
