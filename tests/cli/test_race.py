@@ -79,6 +79,13 @@ def test_races_that_cannot_be_are_refused(
     assert not (tmp_path / "study").exists()
 
 
+def test_a_profile_is_not_raced_and_says_why(program: Program, tmp_path: Path) -> None:
+    done = program("profile", "demo", "--race", "--output", tmp_path / "study")
+    assert done.code == 2
+    assert "needs the full number of every removal" in done.err
+    assert "--race" not in program("profile", "--help").out
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [

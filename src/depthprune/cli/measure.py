@@ -18,7 +18,7 @@ from depthprune.cli.options import (
 )
 from depthprune.cli.outcome import show
 from depthprune.cli.search_flags import SearchFlags
-from depthprune.search.options import SearchOptions
+from depthprune.search.options import RaceOptions, SearchOptions
 from depthprune.search.pipeline import SearchRequest, search_model
 
 Model = Annotated[
@@ -51,6 +51,7 @@ def profile(
     *,
     output: Output = None,
     protect: Protect = (),
+    race: Annotated[bool, Parameter(show=False)] = False,  # known, to be refused with the reason
     json: AsJson = False,
     lang: Language = "en",
     run: ModelFlags = ModelFlags(),  # noqa: B008 - frozen
@@ -68,7 +69,8 @@ def profile(
         depthprune profile Qwen/Qwen2.5-VL-3B-Instruct --task okvqa text_vqa
         depthprune profile ./model --task okvqa --split train validation
     """
-    request = _request(model, output, protect, run, data, SearchOptions("ablation"))
+    every_block = SearchOptions("ablation", race=RaceOptions() if race else None)
+    request = _request(model, output, protect, run, data, every_block)
     show(search_model(request), as_json=json, lang=lang)
 
 

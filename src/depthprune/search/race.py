@@ -7,10 +7,11 @@ cannot become negative. If i is as good as j, the wealth does not grow on averag
 exceeds 1 / p with a chance of p at most, however often one looks (Ville's inequality). It is the
 mean over several sizes of bets; those that suit the differences take over by themselves.
 
-A candidate among the `width` best is worse than at most `width - 1` others. So with those
-`width - 1` left out that speak most against it, the mean wealth of its other pairs is such a
-wealth, too, whichever candidate looks best at the moment. It is stopped when that mean reaches
-width / level: none of the `width` best is then stopped with a chance of 1 - level at least.
+A candidate among the `width` best has at most `width - 1` rivals that are better. So with those
+`width - 1` rivals left out that speak most against it, the mean wealth of the others is at most a
+mean over rivals that are not better, which is such a wealth, too, whoever leads at the moment.
+The candidate is stopped when that mean reaches width / level: each of the `width` best is stopped
+with a chance of level / width at most, and one of them with a chance of level.
 
 The samples are finite, drawn without replacement: what was lost so far must be made up on those
 that remain. Where that is impossible, the wealth is infinite: the exact rule "cannot catch up".
