@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
 from depthprune.report.language import Lang, translator
 from depthprune.report.structure import analysis_parts
+from depthprune.report.structure_batch import batch_parts
 from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_text import text_files
 from depthprune.report.structure_words import (
@@ -25,8 +27,10 @@ from depthprune.report.tables import as_text
 from depthprune.structure.align import DOUBTS, Alignment, Doubt
 from depthprune.structure.analyze import Analysis
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity
+from depthprune.structure.batch import BatchOutcome, BatchResult
 from depthprune.structure.compare import compare
 from depthprune.structure.comparison import AlignedBy, Change, Comparison, LayerComparison, Strategy
+from depthprune.structure.summary import ModelSummary, Summary
 from tests.structure.llamas import made_up, with_layers
 
 LANGS: list[Lang] = ["en", "zh"]
@@ -311,4 +315,18 @@ def test_nothing_is_cut_off_in_80_columns(lang: Lang) -> None:
     text = shown(beside(original, with_layers(original, {0: left})), lang)
     assert "…" not in text
     assert "2,415,992,834" in text
+    assert max(map(cell_len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_many_models_fit_80_columns(lang: Lang) -> None:
+    name, here = "LLM-Pruner/a_model_of_a_long_name_剪枝后的模型_2000_taylor", Path()
+    outcome = BatchOutcome(
+        here, None, here, (BatchResult(name, "pruned_model", here, here, "success", reused=True),)
+    )
+    anatomy = Anatomy("model", 140_621_322_240, 1, 1, ())
+    summary = Summary(("models",), (ModelSummary(name, here, anatomy, original=150_000_000_000),))
+    text = as_text(batch_parts(outcome, summary, lang=lang), width=80)
+    assert "140,621,322,240" in text
+    assert "…" not in text
     assert max(map(cell_len, text.splitlines())) <= 80

@@ -30,12 +30,14 @@ def batch_parts(
     """
     t = translator(lang)
     facts = {one.name: facts_of(one) for one in summary.models}
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     fits = all(cell_len(shown(one.name)) <= NAME_WIDTH for one in outcome.results)
     table.add_column(t("model"), overflow="fold", no_wrap=fits)
     table.add_column(t("format"))
-    for heading in (t("parameters"), t("pruning ratio %"), t("layers")):
-        table.add_column(heading, justify="right")
+    table.add_column(t("parameters"), justify="right", no_wrap=True)
+    # Its heading may take two lines: the names are longer.
+    table.add_column(t("pruning ratio %"), justify="right", max_width=8)
+    table.add_column(t("layers"), justify="right")
     table.add_column(t("outcome"))
     for one in outcome.results:
         cells = _numbers(facts.get(one.name) if one.status == "success" else None)
