@@ -99,6 +99,14 @@ def test_old_files_stand_beside_ours_in_chinese(tmp_path: Path) -> None:
     assert "| 内存峰值 | 3.15 MB | - |" in text
 
 
+def test_what_can_be_no_measurement_is_told_below_the_table(tmp_path: Path) -> None:
+    old = old_card()
+    old["metrics"]["zeroshot"]["piqa"] = {"accuracy": 71.93}
+    lines = markdown(tmp_path, card(), old).splitlines()
+    assert lines[-1] == f"- {tmp_path / '1.json'}, accuracy piqa: 71.93 can be no measurement"
+    assert "| piqa % | 75.00 | - |" in lines
+
+
 def test_a_perplexity_whose_window_no_file_states_has_a_row_of_its_own(tmp_path: Path) -> None:
     old = old_card()
     del old["metrics"]["ppl_quick_128"], old["metrics"]["ppl_standard_2048_512"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,40 @@ def test_what_is_no_number_is_not_known(tmp_path: Path, value: Any) -> None:
     names = ("model_info", "ppl", "ppl_quick_128", "ppl_standard_2048_512", "zeroshot")
     old["metrics"] = dict.fromkeys((*names, "efficiency"), value)
     found = read(tmp_path, old)
-    assert found == Performance(found.path, None, None, {}, {}, {}, {}, None)
+    assert replace(found, problems=()) == Performance(found.path, None, None, {}, {}, {}, {}, None)
     ours = card() | dict.fromkeys(("ppl", "zeroshot", "memory", "model_info", "speed"), value)
-    assert read(tmp_path, ours) == found
+    assert replace(read(tmp_path, ours), problems=()) == replace(found, problems=())
+
+
+@pytest.mark.parametrize("value", ["12", True, -5, 1e308, 10**400, [], {}])
+def test_what_can_be_no_measurement_is_left_out_and_told(tmp_path: Path, value: Any) -> None:
+    old = old_card()
+    old["metrics"]["zeroshot"]["boolq"] = {"accuracy": value}
+    old["metrics"]["efficiency"]["speed"]["batch_size_1"]["latency_ms_per_token"] = value
+    old["metrics"]["model_info"] |= {"total_params": value, "model_size_gb": value}
+    old["metrics"]["efficiency"]["memory"]["inference_peak_mb"] = value
+    found = read(tmp_path, old)
+    assert (found.parameters, found.size_bytes, found.peak_bytes) == (None, None, None)
+    assert set(found.accuracies) == {"piqa"}
+    assert not found.ms_per_token and found.tokens_per_second
+    assert len(found.problems) == 4
+    assert found.problems[0].startswith(f"{found.path}, parameters: ")
+
+
+@pytest.mark.parametrize("value", [0, -3.5, 0.99])
+def test_no_perplexity_is_below_one(tmp_path: Path, value: float) -> None:
+    old = old_card()
+    old["metrics"]["ppl_standard_2048_512"] = old["metrics"]["ppl"] = {"wikitext2": value}
+    found = read(tmp_path, old)
+    assert windows(found) == {QUICK: 80.5}
+    assert found.problems == (f"{found.path}, ppl wikitext2: {value} can be no measurement",)
+
+
+def test_accuracies_may_be_plain_numbers(tmp_path: Path) -> None:
+    old = old_card()
+    old["metrics"]["zeroshot"] = {"boolq": 0.5, "piqa": {"accuracy": 0.6}}
+    found = read(tmp_path, old).accuracies
+    assert {task: one.value for task, one in found.items()} == {"boolq": 0.5, "piqa": 0.6}
 
 
 def test_a_nan_costs_only_itself_and_is_named(tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ def comparison_markdown(comparison: Comparison, *, lang: Lang = "en") -> str:
                 "the texts, device, or kind of memory): not comparable."
             )
         )
+    problems = [f"{file.path}, {problem}" for file in comparison.files for problem in file.problems]
+    lines += ["", *(f"- {_escaped(problem)}" for problem in problems)] if problems else []
     return "\n".join(lines) + "\n"
 
 
@@ -82,6 +84,7 @@ def comparison_value(comparison: Comparison) -> dict[str, Any]:
     return {
         "models": [
             {"file": str(file.path), "name": file.name, "removed": list(file.removed)}
+            | {"problems": list(file.problems)}
             for file in comparison.files
         ],
         "common_tasks": list(comparison.common_tasks),
@@ -267,4 +270,8 @@ def _count(number: int) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(map(_escaped, cells)) + " |"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")

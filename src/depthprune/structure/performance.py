@@ -8,14 +8,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from depthprune.base.files import is_number
 from depthprune.evaluate.card.compare import (
     QUICK_WINDOW,
     STANDARD_WINDOW,
     EvaluationFile,
     evaluation_of,
-    old_perplexities,
-    window_name,
+    is_possible,
 )
 from depthprune.structure.fields import place_of
 from depthprune.structure.folders import EVALUATION, EVALUATION_FILE
@@ -69,7 +67,7 @@ class Performance:
         tokens_per_second, ms_per_token: by the number of rows generated at once.
         peak_bytes: the most memory in use while generating the fewest rows that were tried.
         removed: blocks that were skipped while measuring.
-        problems: what the file holds that is no number, each with its place.
+        problems: what the file holds that can be no measurement, each with its place.
     """
 
     path: Path
@@ -117,8 +115,9 @@ def read_performance(path: Path, folder: Path) -> Performance:
     file = evaluation_of(path, content)
     is_old = "schema_version" not in content
     perplexities: dict[str, tuple[Measured, ...]] = {}
-    for text, one in _old_perplexities(content["metrics"]) if is_old else _perplexities(content):
-        perplexities[text] = (*perplexities.get(text, ()), one)
+    for section in ("ppl", "ppl_quick", "ppl_unstated"):
+        for text, one in _measured(file, section).items():
+            perplexities[text] = (*perplexities.get(text, ()), one)
     parameters = file.values.get(("parameters", ""))
     return Performance(
         path=path,
@@ -130,8 +129,12 @@ def read_performance(path: Path, folder: Path) -> Performance:
         ms_per_token=_by_rows(file, "ms_per_token"),
         peak_bytes=_peak(file),
         removed=file.removed,
-        problems=tuple(
-            f"{path}, {place}: {value} is no measurement" for place, value in _not_finite(content)
+        problems=(
+            *(
+                f"{path}, {place}: {value} is no measurement"
+                for place, value in _not_finite(content)
+            ),
+            *(f"{path}, {problem}" for problem in file.problems),
         ),
     )
 
@@ -148,30 +151,14 @@ def choose_perplexity(found: tuple[Measured, ...], window: str = STANDARD) -> Me
     return next(wanted, None) or next(known, None) or next(iter(found), None)
 
 
-def _perplexities(content: Mapping[str, Any]) -> Iterator[tuple[str, Measured]]:
-    for text, entry in _object(content, "ppl").items():
-        digest = _object(_object(content, "ppl"), text).get("text_sha256")
-        for which in ("standard", "quick"):
-            one = _object(entry, which)
-            value: Any = one.get("ppl")
-            if is_number(value):
-                basis = window_name(one.get("window"), one.get("stride"))
-                yield text, Measured(value, Conditions(basis, str(digest) if digest else None))
-
-
-def _old_perplexities(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Measured]]:
-    for text, value, window in old_perplexities(metrics):
-        yield text, Measured(value, Conditions(window))
-
-
 def _old_size(content: Mapping[str, Any]) -> float | None:
     size: Any = _object(_object(content, "metrics"), "model_info").get("model_size_gb")
-    return size * GIBIBYTE if is_number(size) else None
+    return size * GIBIBYTE if is_possible("bytes", size) else None
 
 
 def _measured(file: EvaluationFile, section: str) -> dict[str, Measured]:
     return {
-        key[1]: Measured(value, Conditions(details=file.conditions.get(key)))
+        key[1]: Measured(value, Conditions(file.windows.get(key), file.conditions.get(key)))
         for key, value in file.values.items()
         if key[0] == section
     }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import fsum
+from math import fsum, isfinite
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, Literal
 
 from depthprune.base.errors import DepthpruneError, LayoutError
@@ -42,6 +43,7 @@ class EvaluationFile:
             text, number of documents, length of what was generated, device.
         windows: of perplexities, e.g. `2048/512`; absent where no file states one. It is never
             taken on trust, for it changes a perplexity by a factor of two.
+        problems: values that are left out because they can be no measurement, each with its place.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class EvaluationFile:
     values: Mapping[Key, float]
     conditions: Mapping[Key, str]
     windows: Mapping[Key, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def read_evaluation(path: Path) -> EvaluationFile:
 
 
 def evaluation_of(path: Path, content: Any) -> EvaluationFile:
-    """Return what the content of such a file says; numbers that are not finite are left out.
+    """Return what the content of such a file says, without what can be no measurement.
 
     Raises:
         LayoutError: it is no evaluation.
@@ -184,13 +187,13 @@ def window_name(window: Any, stride: Any) -> str | None:
     return f"{window}" if window == stride else f"{window}/{stride}"
 
 
-def old_perplexities(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float, str | None]]:
+def _old_perplexities(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any, str | None]]:
     """Return text, perplexity and window of those in a file of the old scripts.
 
     One generation of these files has `ppl` alone, whose window it does not tell (None); the other
     names the windows, and has one of the two once more as `ppl`, which is left out.
     """
-    known: set[tuple[str, float]] = set()
+    known: set[tuple[str, float | str]] = set()
     for which, window in (
         ("ppl_standard_2048_512", STANDARD_WINDOW),
         ("ppl_quick_128", QUICK_WINDOW),
@@ -199,8 +202,9 @@ def old_perplexities(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float, s
         for name, value in _object(metrics, which).items():
             # `wikitext2 (wikitext-2-raw-v1)`
             text = name.partition(" (")[0]
-            if is_number(value) and (text, value) not in known:
-                known.add((text, value))
+            told = (text, value if is_number(value) else short(value))
+            if told not in known:
+                known.add(told)
                 yield text, value, window
 
 
@@ -231,17 +235,38 @@ def _is_alike(key: Key, files: Sequence[EvaluationFile]) -> bool:
     return len(told) <= 1 and len(windows) <= 1
 
 
+_MOST = 1e24
+"""No count, time or memory is so large."""
+
+
+def is_possible(kind: Kind, value: Any) -> bool:
+    """Return whether something can be a measurement of this kind."""
+    if not is_number(value):
+        return False
+    if kind == "ppl":
+        return bool(value >= 1)
+    return bool(0 <= value <= (1 if kind == "accuracy" else _MOST))
+
+
 class _Found:
-    """Collects the numbers of a file; what is missing or no number is left out."""
+    """Collects the numbers of a file; what is missing or can be none is left out."""
 
     def __init__(self) -> None:
+        self.problems: list[str] = []
         self.values: dict[Key, float] = {}
         self.conditions: dict[Key, str] = {}
         self.windows: dict[Key, str] = {}
 
-    def add(self, section: str, name: str, value: Any, condition: str | None = None) -> None:
-        if is_number(value):
-            self.values[section, name] = float(value)
+    def add(
+        self, section: str, name: str, value: Any, condition: str | None = None, *, unit: int = 1
+    ) -> None:
+        if isinstance(value, float) and not isfinite(value):
+            return  # whoever reads such files names them with their places
+        if value is not None and not is_possible(_KINDS[section], value):
+            place = " ".join(filter(None, (section, name)))
+            self.problems.append(f"{place}: {short(value)} can be no measurement")
+        elif value is not None:
+            self.values[section, name] = float(value) * unit
             if condition is not None:
                 self.conditions[section, name] = condition
 
@@ -289,6 +314,7 @@ def _read_card(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
         found.values,
         found.conditions,
         found.windows,
+        tuple(found.problems),
     )
 
 
@@ -298,10 +324,10 @@ def _read_old(path: Path, content: Mapping[str, Any], metrics: Mapping[str, Any]
     found.add("parameters", "", info.get("total_params"))
     found.add("active_blocks", "", info.get("num_layers"))
     sections = {STANDARD_WINDOW: "ppl", QUICK_WINDOW: "ppl_quick", None: "ppl_unstated"}
-    for text, value, window in old_perplexities(metrics):
+    for text, value, window in _old_perplexities(metrics):
         found.add_perplexity(sections[window], text, value, window)
-    for name, entry in _objects(metrics, "zeroshot"):
-        found.add("accuracy", name, entry.get("accuracy"))
+    for name, entry in _object(metrics, "zeroshot").items():
+        found.add("accuracy", name, entry.get("accuracy") if isinstance(entry, dict) else entry)
     efficiency = _object(metrics, "efficiency")
     for name, entry in _objects(efficiency, "speed"):
         batch = name.removeprefix("batch_size_")
@@ -312,11 +338,12 @@ def _read_old(path: Path, content: Mapping[str, Any], metrics: Mapping[str, Any]
         ("weights_bytes", "model_memory_mb"),
         ("peak_bytes", "inference_peak_mb"),
     ):
-        if is_number(memory.get(old_name)):
-            found.add(section, "", memory[old_name] * MEBIBYTE)
+        found.add(section, "", memory.get(old_name), unit=MEBIBYTE)
     place = content.get("model_path")
     name = "/".join(Path(place).parts[-2:]) if isinstance(place, str) else path.stem
-    return EvaluationFile(path, name, (), found.values, found.conditions, found.windows)
+    return EvaluationFile(
+        path, name, (), found.values, found.conditions, found.windows, tuple(found.problems)
+    )
 
 
 def _object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
