@@ -264,3 +264,11 @@ def test_every_doubt_can_be_told() -> None:
         text = str(Doubt(kind, (3, 4), 2))
         assert "{" not in text
     assert str(Doubt("could be others", (3, 4))).endswith("3, 4")
+
+
+# Another model
+
+
+def test_layers_that_hold_more_than_the_original_are_told() -> None:
+    assert doubts(align(made_up((4, 6), (4, 6)), made_up((4, 6), (3, 7)))) == ["grown"]
+    assert doubts(align(made_up((4, 6), (4, 6)), made_up((4, 6), (4, 5)))) == []

@@ -143,6 +143,10 @@ def _doubt(doubt: Doubt, t: Translate) -> str:
             "Note: {number} layers were removed, but nothing tells WHICH: layer i is set beside "
             "layer i, and the rest is missing."
         ),
+        "grown": t(
+            "Note: these layers hold more than in the original, which may be another model: "
+            "{layers}."
+        ),
     }
     return doubt.told(texts[doubt.kind])
 

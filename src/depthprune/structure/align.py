@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from depthprune.base.errors import AnalysisError
@@ -16,7 +16,7 @@ from depthprune.structure.samples import LayerSamples, differences, layer_sample
 
 DoubtKind = Literal[
     "no original weights", "weights alike", "record unfit", "record contradicted", "reordered",
-    "copies", "could be others", "unknown",
+    "copies", "could be others", "unknown", "grown",
 ]  # fmt: skip
 
 DOUBTS: dict[DoubtKind, str] = {
@@ -30,6 +30,7 @@ DOUBTS: dict[DoubtKind, str] = {
     "could be others": "layers of the pruned model that could be others as well: {layers}",
     "unknown": "{number} layers were removed, but nothing tells which: layer i is set beside "
     "layer i, and the rest is missing",
+    "grown": "these layers hold more than in the original, which may be another model: {layers}",
 }
 """What is said of a doubt; `layers` and `number` are filled in."""
 
@@ -106,10 +107,29 @@ def align(
         raise AnalysisError(
             f"the pruned model has {left} layers, its original only {number}",
             where=f"{pruned.name}; {original.name}",
-            mend="check that --compare_with names the original, not another pruned model",
+            mend="check that --compare_with (--base_model) names the original, not a pruned model",
         )
     if left == 0:
         return Alignment((), "position")
+    samples = original_samples
+    found = _aligned(original, pruned, original_checkpoint, pruned_checkpoint, samples)
+    grown = tuple(
+        after.index
+        for place, after in zip(found.indices, pruned.layers, strict=True)
+        if after.attention.total > original.layers[place].attention.total
+        or after.mlp.total > original.layers[place].mlp.total
+    )
+    return replace(found, doubts=(*found.doubts, Doubt("grown", grown))) if grown else found
+
+
+def _aligned(
+    original: Anatomy,
+    pruned: Anatomy,
+    original_checkpoint: Checkpoint | None,
+    pruned_checkpoint: Checkpoint | None,
+    original_samples: Mapping[int, LayerSamples] | None,
+) -> Alignment:
+    number, left = len(original.layers), len(pruned.layers)
     weights = _Weights(original, pruned, original_checkpoint, pruned_checkpoint, original_samples)
     same = weights.same()
     record = pruned_checkpoint and recorded_layers(pruned_checkpoint, number, left)
