@@ -17,6 +17,7 @@ from depthprune.evaluate.shared.caches import Growing, KeysKnown, KeysOnly
 from depthprune.evaluate.shared.kept import KeptStates
 from depthprune.evaluate.shared.prefill import Prefilled, repeated
 from depthprune.evaluate.shared.stem import Stem, causal_mask
+from depthprune.evaluate.shared.transfer import on_device
 from depthprune.evaluate.shared.walk import EARLIER, Node, Walk
 from depthprune.evaluate.shared.wiring import Wiring
 
@@ -81,7 +82,7 @@ def take_rows(
         ran = [place for place, call in enumerate(calls) if call is not None and call >= 0]
         earlier = [place for place, call in enumerate(calls) if call == EARLIER]
         members.append(tuple(sorted(ran + earlier)))
-        index = _index([(calls[place] or 0) * size + owners[place][1] for place in ran], device)
+        index = on_device([(calls[place] or 0) * size + owners[place][1] for place in ran], device)
         found = [
             (known_keys.index_select(0, index), known_values.index_select(0, index))
             for known_keys, known_values in ((prefilled.keys[block], prefilled.values[block]),)
@@ -96,11 +97,11 @@ def take_rows(
             keys.append(None)
             values.append(None)
             continue
-        order = _index(_places_of(members[-1], ran + earlier), device)
+        order = on_device(_places_of(members[-1], ran + earlier), device)
         keys.append(_in_order([pair[0] for pair in found], order))
         values.append(_in_order([pair[1] for pair in found], order))
     batch = [row for _, row in owners]
-    rows = _index(batch, device)
+    rows = on_device(batch, device)
     return Rows(
         stem.prompt,
         tuple(stem.lengths[row] for row in batch),
@@ -134,7 +135,7 @@ def _keys_again(
         leaf = walk.leaves[removal]
         wanted.append(states.setdefault((leaf[: leaf.index(block)], row), len(states)))
     given = [(kept.get(node) if node else prefilled.given)[row] for node, row in states]
-    index = _index([row for _, row in states], stem.device)
+    index = on_device([row for _, row in states], stem.device)
     tensors = [
         tensor
         if tensor is None or dims.rows is None or dims.alike
@@ -145,7 +146,7 @@ def _keys_again(
             strict=True,
         )
     ]
-    places = _index(wanted, stem.device)
+    places = on_device(wanted, stem.device)
     try:
         wiring.call(block, torch.stack(given), tensors, KeysOnly())
     except KeysKnown as known:
@@ -202,13 +203,13 @@ def join_rows(parts: Sequence[Rows], slots: Sequence[Dims], ahead: int) -> Rows:
 def select_rows(rows: Rows, wanted: Sequence[int], slots: Sequence[Dims]) -> Rows:
     """Return some of the rows, whose places ascend."""
     device = rows.device
-    index = _index(wanted, device)
+    index = on_device(wanted, device)
     new_place = {row: place for place, row in enumerate(wanted)}
     members, kept = [], []
     for own in rows.members:
         places = [place for place, row in enumerate(own) if row in new_place]
         members.append(tuple(new_place[own[place]] for place in places))
-        kept.append(_index(places, device))
+        kept.append(on_device(places, device))
     return Rows(
         rows.prompt,
         tuple(rows.lengths[row] for row in wanted),
@@ -257,7 +258,7 @@ def advance(
     device, trash = first.device, first.shape[2] - 1
     width = max(map(len, tokens))
     # One transfer for all numbers of the round.
-    numbers = torch.tensor(
+    numbers = on_device(
         [
             [
                 [*row, *[row[-1]] * (width - len(row))],
@@ -269,8 +270,9 @@ def advance(
                 [length] * width,
             ]
             for row, start, length in zip(tokens, starts, rows.lengths, strict=True)
-        ]
-    ).to(device, non_blocking=True)
+        ],
+        device,
+    )
     ids, answer, columns, lengths = numbers.unbind(1)
     extent = rows.prompt + max(start + len(row) for row, start in zip(tokens, starts, strict=True))
     count = torch.arange(len(rows), device=device)[:, None]
@@ -285,7 +287,7 @@ def advance(
         if not own:
             continue
         if own not in chosen:
-            index = _index(own, device)
+            index = on_device(own, device)
             whole = len(own) == len(rows)
             part = (
                 tensors
@@ -372,9 +374,3 @@ def _buffer(
         buffer[start : start + len(tensor), :, columns] = tensor
         start += len(tensor)
     return buffer
-
-
-def _index(places: Sequence[int], device: torch.device) -> torch.Tensor:
-    import torch
-
-    return torch.tensor(places, dtype=torch.long, device=device)

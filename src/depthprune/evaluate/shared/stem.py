@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.evaluate.inputs import Side
 from depthprune.evaluate.shared.arguments import Dims
+from depthprune.evaluate.shared.unshareable import Unshareable
 from depthprune.evaluate.shared.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def make_stem(
     longer = _extend(inputs, ahead, filler)
     hidden, tensors = wiring.observe(lambda: run(longer))
     prompt = inputs["input_ids"].shape[1]
+    if hidden.shape[:2] != longer["input_ids"].shape:
+        raise Unshareable("its blocks see more or fewer positions than there are tokens")
     return Stem(hidden[:, :prompt].clone(), tuple(tensors), tuple(lengths), ahead, side)
 
 

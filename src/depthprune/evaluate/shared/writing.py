@@ -22,6 +22,7 @@ from depthprune.evaluate.shared.kept import KeptStates, plan_walk_from
 from depthprune.evaluate.shared.prefill import prefill
 from depthprune.evaluate.shared.shared_model import SharedModel
 from depthprune.evaluate.shared.stem import Stem
+from depthprune.evaluate.shared.transfer import on_device
 
 if TYPE_CHECKING:
     import torch
@@ -84,8 +85,8 @@ class Writing:
         if width:
             device = hidden.device
             padded = [[*draft, *[shared.filler] * (width - len(draft))] for draft in drafts]
-            ids = torch.tensor(padded).to(device, non_blocking=True)
-            start = torch.tensor(stem.lengths).to(device, non_blocking=True)[:, None]
+            ids = on_device(padded, device)
+            start = on_device(stem.lengths, device)[:, None]
             positions = start + torch.arange(width, device=device)
             hidden = torch.cat([hidden, self._embed(ids, positions)], dim=1)
         walk = plan_walk_from(self._removals, len(wiring.blocks), kept)
@@ -147,7 +148,7 @@ class Writing:
             # Rows that are finished but still there read any token, at their first position.
             tokens: list[list[int]] = [[shared.filler]] * len(rows)
             starts = [0] * len(rows)
-            width = max(1, ROUND_TOKENS.get(rows.device.type, 1024) // len(waiting) - 1)
+            width = max(0, ROUND_TOKENS.get(rows.device.type, 1024) // len(waiting) - 1)
             for place, _, row, answer in waiting:
                 draft = self._known.draft(row.sample.id, answer)
                 tokens[place] = [answer[-1], *draft[:width]]
