@@ -95,6 +95,19 @@ def test_layers_that_lost_heads_and_neurons_are_known(base: ReadModel, tmp_path:
     assert found(base, read(tmp_path / "p", pruned)) == Alignment(KEPT, "content")
 
 
+def test_layers_of_equal_norms_are_known_by_what_is_left_of_their_rows(tmp_path: Path) -> None:
+    """Every tensor of every layer is smaller, but for norms that are all ones."""
+    alike = {
+        name: torch.ones_like(tensor) if "norm" in name else tensor
+        for name, tensor in EIGHT.items()
+    }
+    pruned = alike
+    for layer in range(8):
+        pruned = prune_layer(pruned, layer, heads=2, inner=20)
+    alignment = found(read(tmp_path / "o", alike), read(tmp_path / "p", keep_layers(pruned, KEPT)))
+    assert alignment == Alignment(KEPT, "content")
+
+
 def test_all_layers_there_are_found_where_they_were(base: ReadModel, tmp_path: Path) -> None:
     pruned = prune_layer(EIGHT, 4, heads=2, inner=9)
     assert found(base, read(tmp_path / "p", pruned)) == Alignment(tuple(range(8)), "content")

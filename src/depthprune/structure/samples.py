@@ -1,15 +1,16 @@
 """A few kilobytes from every tensor of every layer: enough to know a layer again.
 
 A layer that was only moved holds the same bytes. One that lost heads or neurons has other shapes,
-but its norms are still the same; one that was trained on is near to what it was.
+but its norms are still the same; where those tell nothing, rows of its output projections hold what
+is left of the original's, in its order. One that was trained on is near to what it was.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.blocks.cut.stored import DTYPE_BITS
 from depthprune.structure.checkpoint import Checkpoint
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SAMPLE_BYTES = 4096
 
 _LEAST_BYTES = 16
+_WORDS: Mapping[int, Literal["H", "I", "Q"]] = {2: "H", 4: "I", 8: "Q"}
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
 
@@ -44,6 +46,14 @@ class Sample:
         """Whether it could tell one layer from others: neither tiny nor one number repeated."""
         width = max(1, DTYPE_BITS[self.dtype] // 8)
         return len(self.data) >= _LEAST_BYTES and self.data[width:] != self.data[:-width]
+
+    def row(self) -> Sequence[int]:
+        """Return the bits of the numbers of the first row, as far as sampled; none of vectors."""
+        width = DTYPE_BITS[self.dtype] // 8
+        if len(self.shape) < 2 or width not in _WORDS:
+            return ()
+        data = self.data[: self.shape[-1] * width]
+        return memoryview(data[: len(data) // width * width]).cast(_WORDS[width]).tolist()
 
 
 LayerSamples = Mapping[str, Sample]
@@ -81,7 +91,8 @@ def same_layers(
 ) -> list[int | None]:
     """Return for each pruned layer the one with the same bytes, None where none or several have.
 
-    Only what no other layer of the original has counts: equal norms of ones say nothing.
+    Only what no other layer of the original has counts: equal norms of ones say nothing. Where
+    nothing is the same, a row from which columns were taken tells the layer.
     """
     owners: dict[tuple[str, Sample], list[int]] = defaultdict(list)
     for index, layer in enumerate(original):
@@ -90,11 +101,39 @@ def same_layers(
                 owners[item].append(index)
     found = []
     for layer in pruned:
-        candidates = (owners.get(item, []) for item in layer.items())
-        votes = Counter(each[0] for each in candidates if len(each) == 1).most_common(2)
+        same = _votes(owners.get(item, []) for item in layer.items())
+        votes = (same or _votes(_thinned(*item, original) for item in layer.items())).most_common(2)
         alone = len(votes) == 1 or (len(votes) == 2 and votes[0][1] > votes[1][1])
         found.append(votes[0][0] if alone else None)
     return found
+
+
+def _votes(candidates: Iterable[Sequence[int]]) -> Counter[int]:
+    """Count the layers that are alone in something."""
+    return Counter(each[0] for each in candidates if len(each) == 1)
+
+
+def _thinned(name: str, left: Sample, original: Sequence[LayerSamples]) -> list[int]:
+    """Return the layers whose first row of this tensor has the numbers of `left`, and more.
+
+    So it is where heads or neurons were cut from the inputs of a projection (`o_proj`).
+    """
+    wanted = left.row()[:_MOST_IN_ROW]
+    if len(set(wanted)) < _LEAST_IN_ROW:
+        return []
+    found = []
+    for index, layer in enumerate(original):
+        whole = layer.get(name)
+        if whole is None or whole.dtype != left.dtype or whole.shape[:-1] != left.shape[:-1]:
+            continue
+        numbers = iter(whole.row())
+        if whole.shape[-1] > left.shape[-1] and all(number in numbers for number in wanted):
+            found.append(index)
+    return found
+
+
+_LEAST_IN_ROW, _MOST_IN_ROW = 16, 64
+"""So many different numbers do not follow each other by chance; more need not be looked for."""
 
 
 def differences(
