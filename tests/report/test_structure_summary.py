@@ -335,6 +335,21 @@ def test_every_format_is_written_with_its_ending(tmp_path: Path) -> None:
     assert json.loads(files[1].read_text(encoding="utf-8"))["total_models"] == 3
 
 
+@pytest.mark.parametrize("output", [".", "", "/", ".."])
+def test_a_name_that_is_none_is_told(output: str) -> None:
+    with pytest.raises(FileError, match="names no file"):
+        write_summary(OLD, Path(output), ["txt"], time=TIME)
+
+
+def test_one_long_name_does_not_break_the_others() -> None:
+    names = ("results/layerwise_pruning_20_seed_1", "r/" + 60 * "x")
+    mixed = Summary((), tuple(compared(name, 7, whole(1)) for name in names))
+    lines = as_text(summary_parts(mixed), 80).splitlines()
+    assert any(names[0][:32] in line for line in lines)
+    assert "pruning" in lines[2] and "emptied" in lines[2] and "ratio %" in lines[3]
+    assert max(map(len, lines[:9])) <= 80
+
+
 def test_a_folder_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "all.txt").mkdir()
     with pytest.raises(FileError, match="a folder has this name"):

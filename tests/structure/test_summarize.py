@@ -359,6 +359,9 @@ def test_a_closed_folder_is_told(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FileError, match="this is no folder"):
+        summarize([tmp_path / "file"])
     with pytest.raises(FileError, match="no such folder"):
         summarize([tmp_path / "nowhere"])
 

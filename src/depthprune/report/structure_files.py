@@ -40,10 +40,16 @@ def write_summary(
         lang: of the texts; JSON and CSV are the same in every language.
 
     Raises:
-        FileError: a file cannot be written, or the name is that of a folder.
+        FileError: a file cannot be written, or the name is none or that of a folder.
         MissingDependencyError: html and xlsx need packages of the extra `report`.
     """
     written = []
+    if not output.name.strip("."):
+        raise FileError(
+            "this names no file",
+            where=str(output),
+            mend="name the files without their endings: models_structure_summary",
+        )
     check_can_make(output.parent)
     for form in dict.fromkeys(formats):
         path = output.with_name(f"{output.name}.{form}")

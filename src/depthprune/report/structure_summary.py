@@ -22,6 +22,9 @@ _RULE, _STATISTICS_RULE = 120, 80
 _WIDTHS = (40, 15, 10, 6, 12)
 """Columns of the documented text, which has one space between them."""
 
+_SHORT_NAME, _LONGEST_NAME = 18, 32
+"""Letters of a name that fits beside headings of one line, and of one that fits 80 columns."""
+
 Row = tuple[ModelSummary, ModelFacts]
 
 
@@ -78,10 +81,13 @@ def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType
     t = translator(lang)
     rows = summary_rows(summary)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    fits = all(cell_len(shown(one.name)) <= _WIDTHS[0] for one, _ in rows)
-    table.add_column(t("model"), overflow="fold", no_wrap=fits)
-    for heading in (t("parameters"), t("pruning ratio %"), t("layers"), t("emptied layers")):
-        table.add_column(heading, justify="right", no_wrap=heading == t("parameters"))
+    longest = max((cell_len(shown(one.name)) for one, _ in rows), default=0)
+    table.add_column(t("model"), overflow="fold", no_wrap=longest <= _LONGEST_NAME)
+    table.add_column(t("parameters"), justify="right", no_wrap=True)
+    for heading in (t("pruning ratio %"), t("layers"), t("emptied layers")):
+        # Long names get the room of the headings, not the other way round.
+        words = max(map(cell_len, heading.split())) if longest > _SHORT_NAME else None
+        table.add_column(heading, justify="right", max_width=words)
     for one, facts in rows:
         ratio = UNKNOWN if facts.ratio is None else percent(facts.ratio)
         numbers = (_count(facts.params), ratio, _count(facts.num_layers), str(num_emptied(facts)))

@@ -61,7 +61,7 @@ def find_model_folders(dirs: Sequence[Path]) -> list[ModelFolder]:
     for given in dirs:
         if not given.is_dir():
             raise FileError(
-                "there is no such folder",
+                "this is no folder" if given.exists() else "there is no such folder",
                 where=str(given),
                 mend="name folders that hold models or their analyses",
             )
