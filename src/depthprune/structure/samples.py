@@ -8,8 +8,9 @@ is left of the original's, in its order. One that was trained on is near to what
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.blocks.cut.stored import DTYPE_BITS
@@ -99,10 +100,35 @@ def same_layers(
         for item in layer.items():
             if item[1].tells:
                 owners[item].append(index)
+
+    @cache
+    def rows(name: str) -> Sequence[tuple[int, Sample, Sequence[int], Set[int]]]:
+        known = ((index, layer[name]) for index, layer in enumerate(original) if name in layer)
+        return [(index, one, one.row(), frozenset(one.row())) for index, one in known]
+
+    def thinned(name: str, left: Sample) -> list[int]:
+        """Return the layers whose first row of this tensor has the numbers of `left`, and more.
+
+        So it is where heads or neurons were cut from the inputs of a projection (`o_proj`).
+        """
+        wanted = left.row()[:_MOST_IN_ROW]
+        distinct = set(wanted)
+        if len(distinct) < _LEAST_IN_ROW:
+            return []
+        return [
+            index
+            for index, whole, row, numbers in rows(name)
+            if whole.dtype == left.dtype
+            and whole.shape[:-1] == left.shape[:-1]
+            and whole.shape[-1] > left.shape[-1]
+            and distinct <= numbers
+            and _in_order(wanted, row)
+        ]
+
     found = []
     for layer in pruned:
         same = _votes(owners.get(item, []) for item in layer.items())
-        votes = (same or _votes(_thinned(*item, original) for item in layer.items())).most_common(2)
+        votes = (same or _votes(thinned(*item) for item in layer.items())).most_common(2)
         alone = len(votes) == 1 or (len(votes) == 2 and votes[0][1] > votes[1][1])
         found.append(votes[0][0] if alone else None)
     return found
@@ -113,23 +139,10 @@ def _votes(candidates: Iterable[Sequence[int]]) -> Counter[int]:
     return Counter(each[0] for each in candidates if len(each) == 1)
 
 
-def _thinned(name: str, left: Sample, original: Sequence[LayerSamples]) -> list[int]:
-    """Return the layers whose first row of this tensor has the numbers of `left`, and more.
-
-    So it is where heads or neurons were cut from the inputs of a projection (`o_proj`).
-    """
-    wanted = left.row()[:_MOST_IN_ROW]
-    if len(set(wanted)) < _LEAST_IN_ROW:
-        return []
-    found = []
-    for index, layer in enumerate(original):
-        whole = layer.get(name)
-        if whole is None or whole.dtype != left.dtype or whole.shape[:-1] != left.shape[:-1]:
-            continue
-        numbers = iter(whole.row())
-        if whole.shape[-1] > left.shape[-1] and all(number in numbers for number in wanted):
-            found.append(index)
-    return found
+def _in_order(wanted: Sequence[int], row: Sequence[int]) -> bool:
+    """Return whether a row holds these numbers one behind the other, others between them."""
+    rest = iter(row)
+    return all(number in rest for number in wanted)
 
 
 _LEAST_IN_ROW, _MOST_IN_ROW = 16, 64
