@@ -82,6 +82,11 @@ def faults(text: str) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("name", ["*a", "[1cm]a"])
+def test_a_name_behind_the_end_of_a_row_is_no_argument_of_it(name: str) -> None:
+    assert escape(name).startswith("{")
+
+
 def test_special_characters_are_printed_as_they_stand() -> None:
     assert escape("a_b %&#$ {c}") == r"a\_b \%\&\#\$ \{c\}"
     assert escape("~^\\") == r"\textasciitilde{}\textasciicircum{}\textbackslash{}"

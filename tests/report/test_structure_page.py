@@ -256,6 +256,11 @@ def test_all_evidence_has_chinese_words() -> None:
     assert all(not name.isascii() for name, _ in evidence_texts(known, ZH))
 
 
+def test_what_cannot_be_printed_in_a_name_is_escaped() -> None:
+    turned = model(comparison("a\u202eb\n\x1b", ramp(4, 0.5)))
+    assert data_of(Summary(("r",), (turned,)))["models"][0]["name"] == "results/a\\u202eb\\n\\x1b"
+
+
 def test_names_cannot_become_markup() -> None:
     evil, image, drawing = "<script>broken=1</script>", "</script><img src=x>", "<svg onload=x>"
     given = model(comparison(evil, ramp(4, 0.5)))

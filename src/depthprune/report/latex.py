@@ -47,6 +47,9 @@ SPECIAL = str.maketrans(
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
         '"': r"\textquotedbl{}",
+        # Behind the end of a row, LaTeX takes these two for an argument.
+        "*": "{*}",
+        "[": "{[}",
         ELLIPSIS: r"\ldots{}",
     }
 )

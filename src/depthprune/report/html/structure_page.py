@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from depthprune.base.files import write_text
@@ -10,7 +11,8 @@ from depthprune.report.html.structure_data import structure_data
 from depthprune.report.html.structure_overview import overview
 from depthprune.report.html.structure_words import page_words, script_words
 from depthprune.report.language import Lang, translator
-from depthprune.structure.summary import Summary
+from depthprune.report.structure_summary import shown
+from depthprune.structure.summary import ModelSummary, Summary
 
 PARTS = Parts(
     template="structure",
@@ -48,6 +50,7 @@ def render_structure_page(summary: Summary, *, lang: Lang = "en") -> str:
         MissingDependencyError: jinja2 is not installed.
     """
     t = translator(lang)
+    summary = _printable(summary)
     return render(
         PARTS,
         structure_data(summary, t) | {"words": script_words(t)},
@@ -55,3 +58,17 @@ def render_structure_page(summary: Summary, *, lang: Lang = "en") -> str:
         words=page_words(t),
         overview=overview(summary, t),
     )
+
+
+def _printable(summary: Summary) -> Summary:
+    """Return the summary without letters in its names that turn or hide what stands beside them."""
+
+    def printable(model: ModelSummary) -> ModelSummary:
+        return replace(
+            model,
+            name=shown(model.name),
+            problems=tuple(map(shown, model.problems)),
+            mend=None if model.mend is None else shown(model.mend),
+        )
+
+    return Summary(tuple(map(shown, summary.dirs)), tuple(map(printable, summary.models)))
