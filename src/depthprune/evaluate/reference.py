@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from depthprune.blocks.models import LoadedModel
+    from depthprune.blocks.stack import Stack
 
 KEPT_SPLITS = 16
 """How many splits' inputs are kept at most; a search goes round all its tasks at every step."""
@@ -48,6 +49,8 @@ class ReferenceEvaluator:
     Args:
         loaded: the model and its processor (or tokenizer).
         part: the stack that blocks are removed from, see `find_stack`.
+        stack: that stack, where it has been found before: what it knows of removals is not worked
+            out again.
         batch_size: rows at once; "auto" guesses from the device's memory. Either is halved for
             good when memory runs out.
         read_tokens: the most tokens that are read of a text (answer mode `read`); the model's
@@ -64,6 +67,7 @@ class ReferenceEvaluator:
         loaded: LoadedModel,
         *,
         part: str = "text",
+        stack: Stack | None = None,
         batch_size: int | Literal["auto"] = "auto",
         read_tokens: int | None = None,
         cache_bytes: int = 2 * 1024**3,
@@ -76,7 +80,7 @@ class ReferenceEvaluator:
                 mend="choose a model that writes text",
             )
         self.loaded = loaded
-        self.stack = find_stack(loaded.model, part)
+        self.stack = find_stack(loaded.model, part) if stack is None else stack
         self.on_batch = on_batch
         self._device = input_device(loaded.model)
         self._size = (

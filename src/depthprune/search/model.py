@@ -93,7 +93,7 @@ class OpenModel:
 
         return SharedEvaluator(
             self.loaded,
-            part=self.options.part,
+            stack=self.stack,
             batch_size=self.options.batch_size,
             on_batch=bar.advance,
             self_check=self.options.self_check,

@@ -14,6 +14,7 @@ from depthprune.base.removal import Removal
 from depthprune.blocks import LoadedModel, find_stack, inadmissible_reason
 from depthprune.evaluate import Evaluation, ReferenceEvaluator, SharedEvaluator
 from depthprune.evaluate.shared import call
+from depthprune.evaluate.shared.drafts import KnownAnswers
 from depthprune.tasks.task import TaskSplit
 from tests.architectures.check import build
 from tests.evaluate import conformance, tiny
@@ -147,8 +148,7 @@ def test_no_drafts_change_an_answer(
     drafting: tuple[SharedEvaluator, TaskSplit, Evaluation], drafts: list[tuple[int, list[int]]]
 ) -> None:
     evaluator, split, plain = drafting
-    known = evaluator._memories[0].known
-    known._counts.clear()
+    known = evaluator._memories[0].known = KnownAnswers()
     evaluator._stores.states.clear()
     for sample, answer in drafts:
         known.add(split.samples[sample].id, answer)

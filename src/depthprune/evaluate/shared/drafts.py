@@ -17,27 +17,28 @@ class KnownAnswers:
     """
 
     def __init__(self) -> None:
-        self._counts: dict[str, dict[Tokens, int]] = {}
+        self._counts: dict[tuple[str, Tokens], int] = {}
+        # For each sample and each beginning of its answers, the most frequent of them.
+        self._best: dict[tuple[str, Tokens], Tokens] = {}
 
     def add(self, sample: str, answer: Sequence[int]) -> None:
         """Note an answer to a sample."""
-        counts = self._counts.setdefault(sample, {})
         tokens = tuple(answer)
-        counts[tokens] = counts.get(tokens, 0) + 1
+        count = self._counts.get((sample, tokens), 0) + 1
+        self._counts[sample, tokens] = count
+        for end in range(len(tokens)):
+            start = sample, tokens[:end]
+            best = self._best.get(start)
+            if best is None or count > self._counts[sample, best]:
+                self._best[start] = tokens
 
     def draft(self, sample: str, begun: Sequence[int] = ()) -> Tokens:
         """Return what to read after `begun`: the most frequent answer that begins so.
 
         Its last token is left out, because nothing needs to be foretold from it.
         """
-        counts = self._counts.get(sample)
-        if not counts:
-            return ()
-        size, start = len(begun), tuple(begun)
-        fitting = [answer for answer in counts if answer[:size] == start]
-        if not fitting:
-            return ()
-        return max(fitting, key=lambda answer: counts[answer])[size:-1]
+        best = self._best.get((sample, tuple(begun)), ())
+        return best[len(begun) : -1]
 
 
 def accept(

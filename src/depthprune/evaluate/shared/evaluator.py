@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import torch
 
     from depthprune.blocks.models import LoadedModel
+    from depthprune.blocks.stack import Stack
 
 FEWEST_REMOVALS = 16
 CALL_SECONDS = 600
@@ -48,6 +49,7 @@ class SharedEvaluator:
     Args:
         loaded: the model and its processor (or tokenizer).
         part: the stack that blocks are removed from, see `find_stack`.
+        stack: that stack, where it has been found before.
         batch_size: rows at once; "auto" guesses from the device's memory. Either is halved for
             good when memory runs out.
         read_tokens: the most tokens that are read of a text (answer mode `read`); the model's
@@ -64,6 +66,7 @@ class SharedEvaluator:
         loaded: LoadedModel,
         *,
         part: str = "text",
+        stack: Stack | None = None,
         batch_size: int | Literal["auto"] = "auto",
         read_tokens: int | None = None,
         cache_bytes: int = 2 * 1024**3,
@@ -74,6 +77,7 @@ class SharedEvaluator:
         self._reference = ReferenceEvaluator(
             loaded,
             part=part,
+            stack=stack,
             batch_size=batch_size,
             read_tokens=read_tokens,
             cache_bytes=cache_bytes,
@@ -96,6 +100,7 @@ class SharedEvaluator:
         self._memories: list[SplitMemory] = []
         self._numbers = count()
         self._pace = 0.0
+        self._mentioned = False
 
     @property
     def settings(self) -> str:
@@ -188,6 +193,7 @@ class SharedEvaluator:
                     return {}
                 model = self.loaded.model
                 together = [each for each in removals if follows(model, self.stack, each)]
+                self._mention(len(removals) - len(together))
                 call = Call(shared, memory, mode, self._stores, self._sizes, self.on_batch)
                 answers = call.answers(sorted(together))
             except Unshareable as error:
@@ -218,6 +224,14 @@ class SharedEvaluator:
             self.loaded.name,
             reason,
         )
+
+    def _mention(self, apart: int) -> None:
+        if apart and not self._mentioned:
+            self._mentioned = True
+            logger.warning(
+                "some removals change blocks of %s that stay: they are evaluated one by one",
+                self.loaded.name,
+            )
 
     def _is_right(
         self, way: str, memory: SplitMemory, answers: dict[Removal, tuple[str, ...]]

@@ -12,9 +12,10 @@ from depthprune.blocks import inadmissible_reason, skip
 from depthprune.blocks.plan import ABSENT, Change, plan_removal
 from depthprune.evaluate.generate import end_tokens, greedily
 from depthprune.evaluate.inputs import Side
-from depthprune.evaluate.shared.decode import advance, join_rows, take_rows
+from depthprune.evaluate.shared.decode import advance
 from depthprune.evaluate.shared.embedding import Embedding
 from depthprune.evaluate.shared.prefill import prefill
+from depthprune.evaluate.shared.rows import join_rows, take_rows
 from depthprune.evaluate.shared.stem import Stem, make_stem
 from depthprune.evaluate.shared.unshareable import Unshareable
 from depthprune.evaluate.shared.walk import plan_walk

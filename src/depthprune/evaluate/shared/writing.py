@@ -10,16 +10,11 @@ from depthprune.evaluate import likelihood
 from depthprune.evaluate.batching import run_in_batches
 from depthprune.evaluate.generate import decode
 from depthprune.evaluate.inputs import Row
-from depthprune.evaluate.shared.decode import (
-    Rows,
-    advance,
-    join_rows,
-    select_rows,
-    take_rows,
-)
+from depthprune.evaluate.shared.decode import advance
 from depthprune.evaluate.shared.drafts import KnownAnswers, Tokens, accept
 from depthprune.evaluate.shared.kept import KeptStates, plan_walk_from
 from depthprune.evaluate.shared.prefill import prefill
+from depthprune.evaluate.shared.rows import Rows, join_rows, select_rows, take_rows
 from depthprune.evaluate.shared.shared_model import SharedModel
 from depthprune.evaluate.shared.stem import Stem
 from depthprune.evaluate.shared.transfer import on_device
