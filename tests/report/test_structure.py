@@ -318,9 +318,10 @@ def test_nothing_is_cut_off_in_80_columns(lang: Lang) -> None:
     assert max(map(cell_len, text.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("name", ["of_thirty_letters_or_some_less", 9 * "剪枝后的模型_2000_"])
 @pytest.mark.parametrize("lang", LANGS)
-def test_many_models_fit_80_columns(lang: Lang) -> None:
-    name, here = "LLM-Pruner/a_model_of_a_long_name_剪枝后的模型_2000_taylor", Path()
+def test_many_models_fit_80_columns(lang: Lang, name: str) -> None:
+    here = Path()
     outcome = BatchOutcome(
         here, None, here, (BatchResult(name, "pruned_model", here, here, "success", reused=True),)
     )
@@ -328,5 +329,7 @@ def test_many_models_fit_80_columns(lang: Lang) -> None:
     summary = Summary(("models",), (ModelSummary(name, here, anatomy, original=150_000_000_000),))
     text = as_text(batch_parts(outcome, summary, lang=lang), width=80)
     assert "140,621,322,240" in text
+    assert "pruned_model" in text
+    assert translator(lang)("unchanged") in text
     assert "…" not in text
     assert max(map(cell_len, text.splitlines())) <= 80

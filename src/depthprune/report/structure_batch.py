@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich import box
-from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table
 
@@ -13,9 +12,6 @@ from depthprune.report.tables import percent
 from depthprune.structure.batch import BatchOutcome, BatchResult
 from depthprune.structure.facts import ModelFacts, facts_of
 from depthprune.structure.summary import Summary
-
-NAME_WIDTH = 30
-"""Longer names are folded, so that the table fits 80 columns."""
 
 
 def batch_parts(
@@ -31,14 +27,13 @@ def batch_parts(
     t = translator(lang)
     facts = {one.name: facts_of(one) for one in summary.models}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    fits = all(cell_len(shown(one.name)) <= NAME_WIDTH for one in outcome.results)
-    table.add_column(t("model"), overflow="fold", no_wrap=fits)
-    table.add_column(t("format"))
+    # Names are folded where 80 columns are too few; nothing else is.
+    table.add_column(t("model"), overflow="fold")
+    table.add_column(t("format"), no_wrap=True)
     table.add_column(t("parameters"), justify="right", no_wrap=True)
-    # Its heading may take two lines: the names are longer.
     table.add_column(t("pruning ratio %"), justify="right", max_width=8)
-    table.add_column(t("layers"), justify="right")
-    table.add_column(t("outcome"))
+    table.add_column(t("layers"), justify="right", no_wrap=True)
+    table.add_column(t("outcome"), no_wrap=True)
     for one in outcome.results:
         cells = _numbers(facts.get(one.name) if one.status == "success" else None)
         table.add_row(shown(one.name), one.kind or "-", *cells, _status(one, t))
