@@ -21,6 +21,7 @@ from depthprune.report.structure_summary import (
     summary_markdown,
     summary_parts,
     summary_text,
+    without_shared_folders,
 )
 from depthprune.report.structure_values import summary_csv, summary_value
 from depthprune.report.structure_workbook import summary_workbook
@@ -333,6 +334,23 @@ def test_every_format_is_written_with_its_ending(tmp_path: Path) -> None:
     assert [file.name for file in files] == [f"all_0.2.{ending}" for ending in FORMATS]
     assert all(file.stat().st_size > 500 for file in files)
     assert json.loads(files[1].read_text(encoding="utf-8"))["total_models"] == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["r/a", "r/b"], ["a", "b"]),
+        (["/x/a/r/m", "/x/b/r/m"], ["a/r/m", "b/r/m"]),
+        (["r/a", "r/a/b"], ["a", "a/b"]),
+        (["r", "r/a"], ["r", "r/a"]),
+        (["m"], ["m"]),
+        ([], []),
+    ],
+)
+def test_folders_that_all_names_share_may_be_left_out(
+    names: list[str], expected: list[str]
+) -> None:
+    assert without_shared_folders(names) == expected
 
 
 @pytest.mark.parametrize("output", [".", "", "/", ".."])

@@ -81,17 +81,20 @@ def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType
     t = translator(lang)
     rows = summary_rows(summary)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    longest = max((cell_len(shown(one.name)) for one, _ in rows), default=0)
+    names = [shown(one.name) for one, _ in rows]
+    if max(map(cell_len, names), default=0) > _LONGEST_NAME:
+        names = without_shared_folders(names)
+    longest = max(map(cell_len, names), default=0)
     table.add_column(t("model"), overflow="fold", no_wrap=longest <= _LONGEST_NAME)
     table.add_column(t("parameters"), justify="right", no_wrap=True)
     for heading in (t("pruning ratio %"), t("layers"), t("emptied layers")):
         # Long names get the room of the headings, not the other way round.
         words = max(map(cell_len, heading.split())) if longest > _SHORT_NAME else None
         table.add_column(heading, justify="right", max_width=words)
-    for one, facts in rows:
+    for name, (_, facts) in zip(names, rows, strict=True):
         ratio = UNKNOWN if facts.ratio is None else percent(facts.ratio)
         numbers = (_count(facts.params), ratio, _count(facts.num_layers), str(num_emptied(facts)))
-        table.add_row(shown(one.name), *numbers)
+        table.add_row(name, *numbers)
     parts: list[RenderableType] = [table] if rows else []
     for heading, lines in _sections(summary, t, lang):
         parts += [f"{heading}:", *(f"  {line}" for line in lines), ""]
@@ -172,6 +175,17 @@ def summary_markdown(summary: Summary, *, lang: Lang = "en") -> str:
 def shown(text: str) -> str:
     """Return a name of the file system in one line: what cannot be printed is escaped."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def without_shared_folders(names: Sequence[str]) -> list[str]:
+    """Return names of models without the folders in front that all of them share."""
+    parts = [name.split("/") for name in names]
+    shared = 0
+    while parts and all(len(one) > shared + 1 for one in parts):
+        if len({one[shared] for one in parts}) > 1:
+            break
+        shared += 1
+    return ["/".join(one[shared:]) for one in parts]
 
 
 def _statistics(rows: Sequence[Row], t: Translate) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from depthprune.report.language import Lang, Translate, translator
-from depthprune.report.structure_summary import remarks, shown
+from depthprune.report.structure_summary import remarks, shown, without_shared_folders
 from depthprune.report.tables import percent
 from depthprune.structure.kept import is_located, layers_below
 from depthprune.structure.model_columns import COLUMNS, Column
@@ -87,12 +88,11 @@ def windows(row: ModelRow, *, lang: Lang = "en") -> dict[str, str]:
 
 
 def own_names(table: ModelTable) -> list[str]:
-    """Return the names of the models' own folders; the whole name where two have the same."""
+    """Return the names of the models' own folders; where two have the same, more of the path."""
     own = [row.name.rpartition("/")[2] for row in table.rows]
-    names = [
-        name if own.count(name) == 1 else row.name
-        for name, row in zip(own, table.rows, strict=True)
-    ]
+    number = Counter(own)
+    longer = without_shared_folders([row.name for row in table.rows])
+    names = [short if number[short] == 1 else long for short, long in zip(own, longer, strict=True)]
     return list(map(shown, names))
 
 
