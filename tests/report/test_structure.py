@@ -244,7 +244,8 @@ NOTES = [
     "model-00002-of-00003.safetensors is one part of 3",
     "its parts have no index",
     "other weight files are left out: gradients.pt, b {c}.pt",
-    "left out, for their format is not known: a, b and 3 more",
+    "left out, for their format is not known: a, b, c and 3 more",
+    "left out, for their format is not known: a, b",
     "layers_to_remove.json is left out: it does not say which layers were removed",
     "depthprune.json is left out: not valid JSON",
 ]
@@ -256,6 +257,7 @@ def test_notes_are_told_in_both_languages(note: str) -> None:
     assert note_text(note, translator("en")) == note
     chinese = note_text(note, translator("zh"))
     assert re.search("[一-鿿]", chinese)
+    assert " more" not in chinese
     assert re.findall(r"[0-9]+", chinese) == re.findall(r"[0-9]+", note)
 
 
@@ -333,3 +335,11 @@ def test_many_models_fit_80_columns(lang: Lang, name: str) -> None:
     assert translator(lang)("unchanged") in text
     assert "…" not in text
     assert max(map(cell_len, text.splitlines())) <= 80
+
+
+def test_notes_on_one_of_many_models_are_told() -> None:
+    here = Path()
+    outcome = BatchOutcome(here, None, here, (BatchResult("a/b", "bin", here, here, "success"),))
+    model = replace(made_up(10), notes=(NOTES[0],))
+    parts = batch_parts(outcome, Summary((), (ModelSummary("a/b", here, model),)), lang="zh")
+    assert "注意：a/b: 配置记为 32 层，权重实有 25 层" in as_text(parts, width=80)

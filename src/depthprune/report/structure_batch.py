@@ -7,6 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_summary import UNKNOWN, remarks, shown
 from depthprune.report.tables import percent
 from depthprune.structure.batch import BatchOutcome, BatchResult
@@ -45,6 +46,14 @@ def batch_parts(
     ]
     if told:
         parts += [f"{t('Remarks on layers')}:", *told, ""]
+    notes = [
+        f"{shown(one.name)}: {shown(note_text(note, t))}"
+        for one in summary.models
+        if one.anatomy is not None
+        for note in one.anatomy.notes
+    ]
+    if notes:
+        parts += [*(t("Note: {text}").format(text=note) for note in notes), ""]
     for one in outcome.with_status("failed"):
         error = "\n".join(map(shown, (one.error or "").splitlines()))
         parts += [t("Failed: {part}: {error}").format(part=shown(one.name), error=error), ""]

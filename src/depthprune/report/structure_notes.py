@@ -33,6 +33,7 @@ def _templates(t: Translate) -> tuple[str, ...]:
         t("{name} is one part of {n}"),
         t("its parts have no index"),
         t("other weight files are left out: {names}"),
+        t("left out, for their format is not known: {names} and {n} more"),
         t("left out, for their format is not known: {names}"),
         t("{name} is left out: it does not say which layers were removed"),
         t("{name} is left out: {error}"),
