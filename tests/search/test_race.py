@@ -107,11 +107,18 @@ def test_what_cannot_catch_up_leaves_for_certain_however_small_the_chance_to_err
     # After 50 samples the other may still draw level; after 60 it cannot.
     assert race(scores, rule, 10).tolist() == [100, 60]
     assert race(scores, rule, 50).tolist() == [100, 100]
+    assert race(scores, rule, 51).tolist() == [100, 51]
 
 
 def test_equal_candidates_stay() -> None:
     scores = np.tile(population([0.3], 200, seed=1), (5, 1))
     assert race(scores, RaceRule(1, 0.5), 10).tolist() == [200] * 5
+
+
+def test_candidates_that_differ_by_rounding_noise_alone_stay() -> None:
+    scores = np.zeros((2, 100))
+    scores[0] = 1e-7
+    assert race(scores, RaceRule(1, 0.5, span=1e-7), 10).tolist() == [100, 100]
 
 
 def test_no_more_leave_than_the_beam_can_spare() -> None:

@@ -17,8 +17,9 @@ from depthprune.base.removal import Removal
 from depthprune.search import BeamSearch, SearchSpace
 from depthprune.search.comparison import Compared
 from depthprune.search.groups import most_work, one_shot_by_key, race_group
-from depthprune.search.joint import SplitGroup
+from depthprune.search.joint import SplitGroup, mean_drops
 from depthprune.search.options import RaceOptions, SearchOptions
+from depthprune.search.race_course import courses_of
 from depthprune.search.racing import (
     RaceReport,
     check_race,
@@ -107,9 +108,32 @@ def test_a_raced_search_keeps_the_beams_of_the_full_one_with_fewer_answers(
         assert one == {removal: whole[removal] for removal in one}
         told = dict.fromkeys(race.stopped, STOPPED) | one
         assert told.keys() == whole.keys()
-    if group is ALONE:
-        told = dict.fromkeys(race.stopped, STOPPED) | found[0]
-        assert beams(told) == beams(expected[0])
+    told = dict.fromkeys(race.stopped, STOPPED) | mean_drops(found, group.weights)
+    assert beams(told) == beams(mean_drops(expected, group.weights))
+
+
+def test_the_mean_over_the_samples_of_a_joint_race_is_the_weighted_mean_of_its_tasks(
+    tmp_path: Path,
+) -> None:
+    with open_study(tmp_path) as study:
+        first, second = courses_of(study, JOINT, seed=3)
+    weighted = first.factor * SCORES("okvqa", (1,)), second.factor * SCORES("doc_qa", (1,))[:120]
+    means = SCORES("okvqa", (1,)).mean(), SCORES("doc_qa", (1,))[:120].mean()
+    assert np.concatenate(weighted).mean() == pytest.approx(0.25 * means[0] + 0.75 * means[1])
+    # Every sample of every task has its turn, in one order.
+    assert sorted([*first.turns, *second.turns]) == list(range(320))
+    assert [int(one.id.rpartition("-")[2]) for one in first.split.samples] == first.places.tolist()
+    assert first.split.fingerprint != SPLIT.fingerprint
+
+
+def test_a_stopped_candidate_is_neither_missing_nor_in_the_beam() -> None:
+    told = {(): 0.0} | {(block,): 0.1 * block for block in range(8)}
+    told |= {(0, block): STOPPED for block in range(2, 8)} | {(0, 1): 0.5}
+    _, step, *_ = BeamSearch(SPACE, 1, 3).steps(told)
+    assert (step.missing, step.beam) == ((), ((0, 1),))
+    wide = BeamSearch(SearchSpace(3), 2, 2)
+    told = {(): 0.0, (0,): 0.1, (1,): 0.2, (2,): 0.3, (0, 1): 0.5, (0, 2): STOPPED, (1, 2): STOPPED}
+    assert [step.beam for step in wide.steps(told)] == [((0,), (1,)), ((0, 1),)]
 
 
 def test_every_measurement_has_the_scores_and_answers_of_a_full_one(tmp_path: Path) -> None:
