@@ -103,6 +103,12 @@ def test_both_generations_of_old_files_are_read(tmp_path: Path) -> None:
     assert row(found, "weights_bytes").values == (1000, 2.0 * 2**20, 2.0 * 2**20)
 
 
+def test_only_numbers_are_removed_blocks(tmp_path: Path) -> None:
+    odd = card()
+    odd["model_info"]["removed"] = [3, "a", None, True, {}]
+    assert compare(tmp_path, odd, card()).files[0].removed == (3,)
+
+
 def test_perplexities_of_two_windows_do_not_compare(tmp_path: Path) -> None:
     found = compare(tmp_path, card(), card(window=1024))
     assert row(found, "ppl", "wikitext2").windows == ("2048/512", "1024/512")

@@ -216,6 +216,11 @@ def test_the_csv_has_raw_numbers() -> None:
     assert second.splitlines()[1].split(",")[-2:] == ["", "r/a"]
 
 
+def test_a_name_in_csv_is_no_formula() -> None:
+    text = summary_csv(Summary((), (compared("=1+1/m", 7, whole(1)),)))
+    assert text.splitlines()[1].startswith("'=1+1/m,")
+
+
 def test_the_markdown_is_one_table() -> None:
     lines = summary_markdown(SHOWN).splitlines()
     assert lines[2].count("|") == lines[4].count("|") == 7

@@ -26,6 +26,15 @@ _CSV_COLUMNS = (
 )  # fmt: skip
 
 
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet takes text that begins so for a formula, and runs it."""
+
+
+def plain_text(text: str) -> str:
+    """Return text in one line, with an apostrophe where a spreadsheet would take it for more."""
+    return f"'{shown(text)}" if text.startswith(FORMULA_SIGNS) else shown(text)
+
+
 def summary_csv(summary: Summary) -> str:
     """Return one line for each analysed model, for programs; what is not known is empty."""
     file = StringIO()
@@ -35,7 +44,7 @@ def summary_csv(summary: Summary) -> str:
         anatomy = one.anatomy
         writer.writerow(
             (
-                shown(one.name),
+                plain_text(one.name),
                 facts.params,
                 facts.original,
                 facts.ratio,
@@ -50,7 +59,7 @@ def summary_csv(summary: Summary) -> str:
                 facts.strategy,
                 None if anatomy is None else anatomy.embedding,
                 None if anatomy is None else anatomy.lm_head,
-                shown(str(one.folder)),
+                plain_text(str(one.folder)),
             )
         )
     return file.getvalue()

@@ -310,7 +310,7 @@ def _read_card(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
     return EvaluationFile(
         path,
         str(info.get("name") or path.stem),
-        tuple(removed) if isinstance(removed, list) else (),
+        tuple(one for one in removed if type(one) is int) if isinstance(removed, list) else (),
         found.values,
         found.conditions,
         found.windows,

@@ -8,14 +8,12 @@ from typing import Any
 
 from depthprune.report.language import Lang
 from depthprune.report.model_table.grid import UNKNOWN, Cell, model_grid, windows
+from depthprune.report.structure_values import FORMULA_SIGNS
 from depthprune.structure.kept import is_located, layers_below, shares_kept
 from depthprune.structure.model_columns import COLUMNS, Column
 from depthprune.structure.model_row import ModelRow
 from depthprune.structure.model_table import ModelTable
 from depthprune.structure.performance import Conditions
-
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes text that begins so for a formula, and runs it."""
 
 MARKDOWN_SIGNS = str.maketrans({sign: f"\\{sign}" for sign in "\\|*`<>[]"})
 

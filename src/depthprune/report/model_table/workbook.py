@@ -20,8 +20,8 @@ from depthprune.report.model_table.grid import (
     model_grid,
     windows,
 )
-from depthprune.report.model_table.plain import FORMULA_SIGNS
 from depthprune.report.structure_summary import shown
+from depthprune.report.structure_values import FORMULA_SIGNS
 from depthprune.structure.kept import num_layers, shares_kept
 from depthprune.structure.model_columns import Column
 from depthprune.structure.model_row import ModelRow
