@@ -134,8 +134,15 @@ def _skeleton(stack: Stack, removal: Removal) -> Skeleton:
         return whole
     origin: Origin = stack.origin  # type: ignore[assignment]
     data = shorten_dict(origin.data, stack.config_path, removal)
+    # Where blocks are all of one kind, removals of equal size leave the same configuration.
+    last, skeleton = stack.memory.get("shorter", (None, None))
+    if last == data:
+        known: Skeleton = skeleton
+        return known
     skeleton = describe(build_skeleton(origin.model_class, rebuild_config(origin.config, data)))
-    if not removal:
+    if removal:
+        stack.memory["shorter"] = data, skeleton
+    else:
         stack.memory["whole"] = skeleton
     return skeleton
 
