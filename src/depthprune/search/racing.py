@@ -105,9 +105,10 @@ def run_racing(
 ) -> tuple[RunReport, RaceReport]:
     """Follow a beam search to its end, racing; run again after an interruption to go on.
 
-    What an evaluator returned is stored at once, so that a kill loses at most the call in flight:
-    one chunk of the samples under a few removals. A removal that was stopped is not measured again
-    under the same options; one that the study holds in full is never stopped.
+    Of candidates that race, what an evaluator returned is stored at once: a kill loses the call in
+    flight, one chunk of the samples under a few removals. Of what is measured in full it loses, as
+    without racing, the removals that are measured together. A removal that was stopped is not
+    measured again under the same options; one that the study holds in full is never stopped.
 
     Args:
         strategy: a beam search with what it must beat.
