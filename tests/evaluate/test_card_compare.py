@@ -103,6 +103,12 @@ def test_both_generations_of_old_files_are_read(tmp_path: Path) -> None:
     assert row(found, "weights_bytes").values == (1000, 2.0 * 2**20, 2.0 * 2**20)
 
 
+def test_a_change_beyond_every_number_is_unknown(tmp_path: Path) -> None:
+    tiny = card()
+    tiny["speed"]["batch_size_1"]["tokens_per_second"] = 1e-320
+    assert row(compare(tmp_path, tiny, card()), "tokens_per_second", "1").changes[1] is None
+
+
 def test_only_numbers_are_removed_blocks(tmp_path: Path) -> None:
     odd = card()
     odd["model_info"]["removed"] = [3, "a", None, True, {}]

@@ -150,6 +150,13 @@ def test_missing_layers_are_layer_removal() -> None:
     assert evidence["lost_by_removal"] == 0.25
 
 
+def test_any_number_of_missing_layers_is_not_listed() -> None:
+    _, evidence = strategy_of(comparison(layer(), layer(), missing=10**18))
+    assert (evidence["ratio_mean"], evidence["ratio_min"], evidence["ratio_max"]) == (1.0, 0.0, 1.0)
+    _, few = strategy_of(comparison(layer(), layer(), missing=2))
+    assert (few["ratio_mean"], few["ratio_std"]) == (0.5, 0.5)
+
+
 def test_the_same_share_of_every_layer_is_uniform() -> None:
     strategy, evidence = strategy_of(comparison(layer(30, 45), layer(30, 44), layer(32, 45)))
     assert strategy == "uniform"

@@ -163,7 +163,7 @@ def _evidence(comparison: Comparison, losses: _Losses) -> Evidence:
         "layers_smaller": len(ratios),
         "attention_removed": sum(layer.attention_removed for layer in there),
         "mlp_removed": sum(layer.mlp_removed for layer in there),
-        **_spread([layer.total.ratio for layer in layers] + [1.0] * missing),
+        **_spread([layer.total.ratio for layer in layers], missing),
         "lost_by_removal": _share(losses.gone, whole),
         "lost_by_smaller_layers": _share(losses.smaller, whole),
         "lost_outside_layers": _share(
@@ -177,16 +177,20 @@ def _evidence(comparison: Comparison, losses: _Losses) -> Evidence:
     return evidence
 
 
-def _spread(ratios: Sequence[float]) -> Evidence:
-    if not ratios:
+def _spread(ratios: Sequence[float], missing: int) -> Evidence:
+    """Return how the ratios spread, with 1 for every missing layer."""
+    number = len(ratios) + missing
+    if not number:
         return {}
-    mean = fsum(ratios) / len(ratios)
-    variance = fsum((ratio - mean) ** 2 for ratio in ratios) / len(ratios)
+    # A broken file may tell of any number of missing layers: they are not listed.
+    mean = (fsum(ratios) + missing) / number
+    variance = (fsum((one - mean) ** 2 for one in ratios) + missing * (1 - mean) ** 2) / number
+    known = [*ratios, 1.0] if missing else ratios
     return {
         "ratio_mean": mean,
         "ratio_std": sqrt(variance),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
+        "ratio_min": min(known),
+        "ratio_max": max(known),
     }
 
 

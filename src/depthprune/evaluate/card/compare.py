@@ -220,9 +220,10 @@ def _row(
     def change(value: float | None) -> float | None:
         if value is None or base is None:
             return None
-        if kind in DIFFERING:
-            return value - base
-        return value / base if base else None
+        if kind not in DIFFERING and not base:
+            return None
+        found = value - base if kind in DIFFERING else value / base
+        return found if isfinite(found) else None
 
     measured = [file for file in files if kind == "ppl" and key in file.values]
     windows = dict.fromkeys(file.windows.get(key) for file in measured)
