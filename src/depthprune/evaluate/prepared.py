@@ -13,12 +13,16 @@ class PreparedRows:
     """Rows in the order they are run, with the inputs of their batches kept while there is room.
 
     Longest rows first, so that little is padded and a batch that does not fit into memory fails at
-    once; all rows have images, or none has.
+    once, but those of one sample together: they begin alike. All rows have images, or none has.
     """
 
     def __init__(self, rows: Sequence[Row], encode: Encode, room: int) -> None:
         """Take the rows; keep at most `room` bytes of inputs."""
-        self.rows = tuple(sorted(rows, key=lambda row: -len(row.tokens)))
+        longest: dict[int, int] = {}
+        for row in rows:
+            longest[row.index] = max(longest.get(row.index, 0), len(row.tokens))
+        order = sorted(rows, key=lambda row: (-longest[row.index], row.index, -len(row.tokens)))
+        self.rows = tuple(order)
         self._encode = encode
         self._room = room
         self._kept: dict[tuple[int, int], Inputs] = {}

@@ -53,10 +53,11 @@ def test_architectures_are_shared_and_answer_as_the_reference(model_type: str) -
     loaded, removals = tiny_architecture(model_type)
     split = tiny.split_of(tiny.text_samples(), max_new_tokens=6)
     texts = tiny.split_of(tiny.read_samples(), answer="read")
+    options = tiny.split_of(tiny.choice_samples(), answer="choose")
     evaluator = shared(loaded)
     evaluator.evaluate(split, removals[:1])
-    assert_same(evaluator.evaluate(split, removals), reference(loaded, split, removals))
-    assert_same(evaluator.evaluate(texts, removals), reference(loaded, texts, removals))
+    for each in (split, texts, options):
+        assert_same(evaluator.evaluate(each, removals), reference(loaded, each, removals))
     assert evaluator.statistics.fallbacks == 0
 
 

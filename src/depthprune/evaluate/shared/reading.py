@@ -16,9 +16,11 @@ from depthprune.evaluate.inputs import Row
 from depthprune.evaluate.modes import Choose, Outcome, Read, Respond
 from depthprune.evaluate.shared.drafts import Tokens
 from depthprune.evaluate.shared.kept import KeptStates, plan_walk_from
+from depthprune.evaluate.shared.packing import first_packed, pack, plan_packing, unpack
 from depthprune.evaluate.shared.prefill import prefill
 from depthprune.evaluate.shared.shared_model import SharedModel
 from depthprune.evaluate.shared.stem import Stem
+from depthprune.evaluate.shared.wiring import Wiring
 
 if TYPE_CHECKING:
     import torch
@@ -57,23 +59,40 @@ class Reading:
 
     def read(self, stem: Stem, rows: Sequence[Row], kept: KeptStates | None) -> None:
         """Run some rows, and find their likelihoods."""
-        wiring = self._shared.wiring
-        first = min(
+        firsts = [
             first_of_interest(row, length) for row, length in zip(rows, stem.lengths, strict=True)
-        )
-        walk = plan_walk_from(self._removals, len(wiring.blocks), kept)
-        prefilled = prefill(wiring, walk, stem, stem.hidden, first, kept)
-        real = sum(stem.lengths)
-        padding = len(rows) * stem.prompt - real
-        wiring.work.add(real_tokens=real, padding_tokens=padding)
+        ]
+        first = min(firsts)
+        packing = plan_packing(rows, stem.lengths)
+        if packing is None:
+            found = self._run(self._shared.wiring, stem, first, kept)
+        else:
+            wiring = self._shared.wiring
+            packed = pack(packing, stem, wiring.slots)
+            own = tuple(replace(dims, alike=False) for dims in wiring.slots)
+            start = first_packed(packing, firsts)
+            found = tuple(
+                unpack(packing, hidden, start, firsts, first)
+                for hidden in self._run(replace(wiring, slots=own), packed, start, None)
+            )
         outcomes = [
             outcome
-            for part in self._together(prefilled.hidden)
+            for part in self._together(found)
             for outcome in self._outcomes(part, stem, rows, first)
         ]
         places = [(removal, row) for removal in range(len(self._removals)) for row in rows]
         for (removal, row), outcome in zip(places, outcomes, strict=True):
             self._done(removal, row, outcome)
+
+    def _run(
+        self, wiring: Wiring, stem: Stem, first: int, kept: KeptStates | None
+    ) -> tuple[torch.Tensor, ...]:
+        """Return for each removal the last block's output from `first` on."""
+        walk = plan_walk_from(self._removals, len(wiring.blocks), kept)
+        real = sum(stem.lengths)
+        padding = len(stem.lengths) * stem.prompt - real
+        wiring.work.add(real_tokens=real, padding_tokens=padding)
+        return prefill(wiring, walk, stem, stem.hidden, first, kept).hidden
 
     def settle(self) -> None:
         """Nothing is left unfinished."""
