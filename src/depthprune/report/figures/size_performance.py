@@ -142,7 +142,8 @@ def _left_out(table: ModelTable, keys: Sequence[str]) -> str:
         return ""
     more = f" and {len(places) - len(names)} more" if len(places) > len(names) else ""
     return (
-        " Left out of a panel, for another window or text, or fewer tasks: "
+        " Left out of a panel, for another window, or one that no file states, another text, or "
+        "fewer tasks: "
         f"{', '.join(names)}{more}."
     )
 
