@@ -50,6 +50,10 @@ class PreparedRows:
             self._kept[start, stop] = inputs
         return inputs
 
+    def forget(self, start: int, stop: int) -> None:
+        """Let go of the inputs of a batch: they are encoded anew when they are asked for again."""
+        self._kept.pop((start, stop), None)
+
 
 def prepare_rows(
     rows: Sequence[Row], encode: Encode, size: int, room: int

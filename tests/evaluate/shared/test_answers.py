@@ -274,3 +274,13 @@ def test_few_answers_are_under_way_where_memory_is_small(monkeypatch: pytest.Mon
     evaluator = shared(subject.loaded, batch_size=1)
     plain = reference(subject.loaded, subject.split)
     assert_same(evaluator.evaluate(subject.split, REMOVALS), plain)
+
+
+def test_inputs_are_let_go_once_their_stem_is_there() -> None:
+    subject = conformance.llava_sees()
+    evaluator = shared(subject.loaded)
+    evaluator.evaluate(subject.split, [()])
+    assert [group.num_bytes for group in evaluator._memories[0].groups] == [0]
+    pictures: Any = [sample.images[0] for sample in subject.split.samples]
+    evaluator.evaluate(subject.split, REMOVALS)
+    assert [len(picture.opened) for picture in pictures] == [1] * len(pictures)

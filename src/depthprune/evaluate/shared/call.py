@@ -231,6 +231,8 @@ class Call:
             inputs = move(group.inputs(*key[2:]), device)
             stem = self._shared.stem(inputs, max(0, self._mode.new_tokens - 1))
             self._stores.stems.put(key, stem)
+            # From now on the stem stands for them; pictures are large.
+            group.forget(*key[2:])
             self._shared.wiring.work.add(stems=1)
         return stem
 

@@ -16,7 +16,7 @@ from depthprune.evaluate.batching import is_out_of_memory
 from depthprune.evaluate.evaluator import Evaluation
 from depthprune.evaluate.inputs import tokenizer_of
 from depthprune.evaluate.modes import Choose, Generate, Mode, Read, Respond
-from depthprune.evaluate.reference import KEPT_SPLITS, ReferenceEvaluator, evaluation_mode
+from depthprune.evaluate.reference import ReferenceEvaluator, evaluation_mode
 from depthprune.evaluate.shared.call import MOST_REMOVALS, Call, Sizes, SplitMemory, Stores
 from depthprune.evaluate.shared.kept import StateStore
 from depthprune.evaluate.shared.reading import can_read
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     from depthprune.blocks.models import LoadedModel
     from depthprune.blocks.stack import Stack
+
+KEPT_MEMORIES = 256
+"""How many splits, and slices of splits, are remembered: their rows and answers take little."""
 
 FEWEST_REMOVALS = 16
 CALL_SECONDS = 600
@@ -171,10 +174,10 @@ class SharedEvaluator:
             if other.split is split:
                 memory.known = other.known
         self._memories.append(memory)
-        for old in self._memories[:-KEPT_SPLITS]:
+        for old in self._memories[:-KEPT_MEMORIES]:
             self._stores.stems.forget(old.number)
             self._stores.states.forget(old.number)
-        del self._memories[:-KEPT_SPLITS]
+        del self._memories[:-KEPT_MEMORIES]
         return memory
 
     def _shared_answers(
@@ -214,7 +217,8 @@ class SharedEvaluator:
             except Exception as error:
                 if is_out_of_memory(error):
                     raise
-                raise Unshareable(str(error)) from error
+                lines = str(error).splitlines() or [type(error).__name__]
+                raise Unshareable(lines[0]) from error
         return self._models[way]
 
     def _refuse(self, way: str, reason: str) -> None:

@@ -65,6 +65,8 @@ class StemStore:
         return sum(stem.num_bytes() for stem in self._kept.values())
 
     def _spill(self, key: Key, stem: Stem) -> None:
+        import torch
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         size = stem.num_bytes()
@@ -76,12 +78,16 @@ class StemStore:
                 weakref.finalize(self, rmtree, self._folder, ignore_errors=True)
             path = self._folder / f"{self._number}.safetensors"
             self._number += 1
-            save_file(
-                {name: tensor.contiguous().cpu() for name, tensor in stem.named().items()}, path
-            )
-        except OSError as error:
+            # Copies: several tensors may be views of one, which the format does not know.
+            named = {
+                name: tensor.cpu().clone(memory_format=torch.contiguous_format)
+                for name, tensor in stem.named().items()
+            }
+            save_file(named, path)
+        except (OSError, SafetensorError) as error:
             logger.warning(
-                "inputs cannot be kept on disk and are computed anew: %s", error.strerror or error
+                "inputs cannot be kept on disk and are computed anew: %s",
+                getattr(error, "strerror", None) or error,
             )
             self._disk_room = 0
             return
