@@ -173,3 +173,24 @@ def test_requests_for_texts_are_answered_by_the_reference() -> None:
     found = evaluator.evaluate(split, REMOVALS)
     assert found.answers == ReferenceEvaluator(loaded).evaluate(split, REMOVALS).answers
     assert evaluator.statistics.fallbacks == len(REMOVALS)
+
+
+# Scores
+
+
+def test_equal_answers_are_scored_once() -> None:
+    subject = conformance.llama_writes()
+    scored: list[int] = []
+
+    class Counting(tiny.Exactly):
+        def score_many(self, samples: Any, answers: Any) -> list[float]:
+            scored.append(len(answers))
+            return super().score_many(samples, answers)
+
+    split = replace(subject.split, scorer=Counting())
+    evaluator = SharedEvaluator(subject.loaded, self_check=False)
+    first = evaluator.evaluate(split, REMOVALS)
+    again = evaluator.evaluate(split, REMOVALS)
+    assert (first.scores == again.scores).all()
+    pairs = {pair for row in first.answers for pair in zip(first.sample_ids, row, strict=True)}
+    assert scored == [len(pairs)]

@@ -43,6 +43,7 @@ class SplitMemory:
         groups: the rows of these samples, and their inputs.
         number: that no other memory has.
         known: answers to all samples of the split.
+        scores: of (place, answer) pairs.
     """
 
     split: TaskSplit
@@ -50,6 +51,7 @@ class SplitMemory:
     groups: Sequence[PreparedRows]
     number: int
     known: KnownAnswers = field(default_factory=KnownAnswers)
+    scores: dict[tuple[int, str], float] = field(default_factory=dict)
 
     @property
     def rows(self) -> list[Row]:

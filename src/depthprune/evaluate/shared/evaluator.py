@@ -29,6 +29,7 @@ from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
     from depthprune.blocks.models import LoadedModel
     from depthprune.blocks.stack import Stack
@@ -151,13 +152,13 @@ class SharedEvaluator:
             found = self._reference.evaluate(split, rest, samples)
             answers |= dict(zip(rest, found.answers, strict=True))
         rows = tuple(answers[removal] for removal in wanted)
-        scores = [split.scorer.score_many(chosen, row) for row in rows]
+        scores = _scores(memory, rows)
         if wanted:
             self._pace = (perf_counter() - started) / len(wanted)
         return Evaluation(
             removals=wanted,
             sample_ids=tuple(sample.id for sample in chosen),
-            scores=np.array(scores, dtype=np.float32).reshape(len(wanted), len(chosen)),
+            scores=scores,
             answers=rows,
         )
 
@@ -254,6 +255,19 @@ class SharedEvaluator:
             return True
         self._refuse(way, f"{problem}; please report this")
         return False
+
+
+def _scores(memory: SplitMemory, answers: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+    """Return the scores of answers to a split's samples, (R, N); equal ones are scored once."""
+    pairs = [
+        (place, answer) for row in answers for place, answer in zip(memory.places, row, strict=True)
+    ]
+    new = [pair for pair in dict.fromkeys(pairs) if pair not in memory.scores]
+    samples = [memory.split.samples[place] for place, _ in new]
+    found = memory.split.scorer.score_many(samples, [answer for _, answer in new]) if new else []
+    memory.scores.update(zip(new, found, strict=True))
+    scores = np.array([memory.scores[pair] for pair in pairs], dtype=np.float32)
+    return scores.reshape(len(answers), len(memory.places))
 
 
 _WAYS: dict[type, str] = {

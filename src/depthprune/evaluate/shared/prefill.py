@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,10 @@ from depthprune.evaluate.shared.wiring import Wiring
 
 if TYPE_CHECKING:
     import torch
+
+
+CALL_TOKENS = {"cpu": 8192}
+"""Tokens that a call of a block is given at most, where more only leave the processor's caches."""
 
 
 @dataclass(frozen=True)
@@ -67,23 +72,27 @@ def prefill(
             return states[node]
         return kept.get(node)
 
+    at_once = max(1, CALL_TOKENS.get(hidden.device.type, sys.maxsize) // (rows * length))
     for block, nodes in enumerate(walk.levels):
-        cache = Recording()
-        if nodes:
-            given = _together([state_at(node[:-1]) for node in nodes])
-            batch = first_rows(tensors, wiring.slots, len(nodes) * rows)
+        caches = []
+        for start in range(0, len(nodes), at_once):
+            part = nodes[start : start + at_once]
+            given = _together([state_at(node[:-1]) for node in part])
+            batch = first_rows(tensors, wiring.slots, len(part) * rows)
+            cache = Recording()
             if block == walk.last and first > 0:
                 result, cache = _last_block(wiring, block, given, batch, first)
             else:
                 result = wiring.call(block, given, batch, cache)
-            for node, state in zip(nodes, torch.split(result, rows), strict=True):
+            caches.append(cache)
+            for node, state in zip(part, torch.split(result, rows), strict=True):
                 states[node] = state
                 if kept is not None and block != walk.last:
                     kept.put(node, state)
-            wiring.work.at_least("peak_states", len(states))
             del given, result
-        keys.append(cache.keys)
-        values.append(cache.values)
+        wiring.work.at_least("peak_states", len(states))
+        keys.append(_all([cache.keys for cache in caches]))
+        values.append(_all([cache.values for cache in caches]))
         for node in walk.done_with[block]:
             states.pop(node, None)
     wiring.work.add(
@@ -154,6 +163,12 @@ def _last_block(
         else:
             short.append(tensor)
     return wiring.call(block, given[:, first:], short, Known(keys, values)), cache
+
+
+def _all(parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
+    """Return the keys or values of all parts of a level, None where there are none."""
+    known = [part for part in parts if part is not None]
+    return _together(known) if known else None
 
 
 def _together(states: Sequence[torch.Tensor]) -> torch.Tensor:
