@@ -19,6 +19,7 @@ from depthprune.base.removal import Removal
 from depthprune.blocks import find_stack
 from depthprune.blocks.models import LoadedModel
 from depthprune.evaluate import Evaluation, Evaluator
+from depthprune.evaluate.evaluator import in_calls
 from depthprune.evaluate.inputs import encode, move
 from depthprune.evaluate.modes import mode_of
 from depthprune.search import BeamSearch, SearchSpace
@@ -145,8 +146,7 @@ def beam_search(
     found: dict[Removal, Evaluation] = {}
     batch: Sequence[Removal] = [()]
     while batch:
-        for start in range(0, len(batch), evaluator.removals_per_call):
-            part = batch[start : start + evaluator.removals_per_call]
+        for part in in_calls(evaluator, batch):
             evaluation = evaluator.evaluate(split, part)
             found |= {removal: _only(evaluation, row) for row, removal in enumerate(part)}
         baseline = _mean(found[()])

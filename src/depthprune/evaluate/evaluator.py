@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,7 +49,10 @@ class Evaluator(Protocol):
 
     @property
     def removals_per_call(self) -> int:
-        """How many removals this evaluator likes to be given at once (1: shares no work)."""
+        """How many removals this evaluator likes to be given at once (1: shares no work).
+
+        It may be another number after every call; `in_calls` follows it.
+        """
         ...
 
     def evaluate(
@@ -63,3 +66,12 @@ class Evaluator(Protocol):
             TaskError: a sample cannot be used (an image that cannot be read).
         """
         ...
+
+
+def in_calls(evaluator: Evaluator, removals: Sequence[Removal]) -> Iterator[Sequence[Removal]]:
+    """Yield the removals in turn, so many at once as the evaluator likes by then."""
+    start = 0
+    while start < len(removals):
+        stop = start + evaluator.removals_per_call
+        yield removals[start:stop]
+        start = stop

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthprune.base.removal import Removal
-from depthprune.evaluate.evaluator import Evaluator
+from depthprune.evaluate.evaluator import Evaluator, in_calls
 from depthprune.search.joint import SplitGroup
 from depthprune.search.race import race_order
 from depthprune.search.race_bounds import Bounds, check_scores, score_bounds
@@ -89,8 +89,7 @@ def measure_in_full(
     """
     missing = study.missing(course.key, removals, evaluator.settings)
     back = np.argsort(course.places)
-    for start in range(0, len(missing), evaluator.removals_per_call):
-        together = missing[start : start + evaluator.removals_per_call]
+    for together in in_calls(evaluator, missing):
         started = perf_counter()
         parts = [
             evaluator.evaluate(course.split, together, slice(first, first + chunk))

@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 
 from depthprune.base.removal import Removal
-from depthprune.evaluate.evaluator import Evaluator
+from depthprune.evaluate.evaluator import Evaluator, in_calls
 from depthprune.search.joint import mean_drops
 from depthprune.search.strategy import Strategy
 from depthprune.study import SplitRecord, Study
@@ -105,10 +105,8 @@ def measure_missing(
     for split in splits:
         key = study.add_split(split_record(split))
         missing = study.missing(key, removals, evaluator.settings)
-        for start in range(0, len(missing), evaluator.removals_per_call):
-            _measure(
-                study, key, split, evaluator, missing[start : start + evaluator.removals_per_call]
-            )
+        for together in in_calls(evaluator, missing):
+            _measure(study, key, split, evaluator, together)
         measured += len(missing)
     return measured
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from depthprune.evaluate import ReferenceEvaluator, SharedEvaluator
+from depthprune.evaluate.evaluator import in_calls
 from depthprune.evaluate.shared import evaluator as module
 from depthprune.evaluate.shared.self_check import alike
 from depthprune.tasks.task import Request
@@ -135,6 +136,20 @@ def test_few_removals_are_asked_for_at_once_where_each_takes_long() -> None:
     for pace, expected in paces.items():
         evaluator._pace = pace
         assert evaluator.removals_per_call == expected
+
+
+def test_removals_come_in_calls_as_large_as_liked_by_then() -> None:
+    sizes = [3, 1, 2, 9]
+
+    class Slowing:
+        @property
+        def removals_per_call(self) -> int:
+            return sizes.pop(0)
+
+    removals = [(block,) for block in range(7)]
+    calls = list(in_calls(Slowing(), removals))  # type: ignore[arg-type]
+    assert [len(call) for call in calls] == [3, 1, 2, 1]
+    assert [removal for call in calls for removal in call] == removals
 
 
 # Requests
