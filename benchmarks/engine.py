@@ -160,7 +160,7 @@ def print_growth(options: argparse.Namespace) -> None:
                 f"{cost.memory:.0f}",
             )
         )
-    heading = ("samples", "blocks", "width", "removals", "CPU s", "ms an answer", "us a block of it")
+    heading = ("samples", "blocks", "width", "removals", "CPU s", "ms an answer", "us a block")
     print_table((*heading, "memory MB"), lines)
 
 

@@ -4,19 +4,23 @@ In turns in one process, the same search (beam of width 3, down to four blocks r
 
 - a plain loop as in existing tools: a shorter list of blocks, inputs encoded anew, `generate`;
 - the reference evaluator: the same, but inputs are encoded once;
-- the shared evaluator, the default.
+- the shared evaluator, the default;
+- the shared evaluator with `--race`, which is statistical: how many beams are the same is printed.
 
     python benchmarks/search.py [--samples 32] [--batch-size 16] [--threads 1] [--tasks NAME ...]
 
 Prints a table in markdown: ratios of CPU and wall time, block executions, differing answers.
-`python benchmarks/racing.py` tells what `--race` saves beyond it.
+Racing needs samples: with fewer than some hundred hardly a candidate is stopped, and
+`python benchmarks/racing.py` tells more of it.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from measuring import (
@@ -29,14 +33,27 @@ from measuring import (
     number_of_answers,
 )
 
+from depthprune.base.drops import settled
 from depthprune.base.removal import Removal
 from depthprune.blocks import find_stack, load_model
+from depthprune.blocks.models import LoadedModel
 from depthprune.evaluate import Evaluation, Evaluator, ReferenceEvaluator, SharedEvaluator
+from depthprune.search import SearchSpace
+from depthprune.search.comparison import Compared
+from depthprune.search.joint import SplitGroup
+from depthprune.search.model import model_record
+from depthprune.search.options import RaceOptions, SearchOptions
+from depthprune.search.racing import run_racing
+from depthprune.search.runner import split_record
+from depthprune.study import Study
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.load import load_split
 from depthprune.tasks.registry import list_tasks
+from depthprune.tasks.task import TaskSplit
 
 Found = dict[Removal, Evaluation]
+RACED = "shared, racing"
+WIDTH, MOST = 3, 4
 
 
 def main() -> None:
@@ -59,11 +76,12 @@ def main() -> None:
         "reference": lambda: ReferenceEvaluator(loaded, batch_size=size),
         "shared": lambda: SharedEvaluator(loaded, batch_size=size),
     }
-    totals = {name: Cost() for name in engines}
+    totals = {name: Cost() for name in [*engines, RACED]}
     # One of each for the whole search, as the program has it.
     ready = {name: make() for name, make in engines.items()}
-    wrong = dict.fromkeys(engines, 0)
-    answers = 0
+    racer = engines["shared"]()
+    wrong = dict.fromkeys(totals, 0)
+    answers = same = 0
     warm_up(engines)
     names = options.tasks or [one.name for one in list_tasks() if one.name.startswith("demo_")]
     for task in (one for one in list_tasks() if one.name in names):
@@ -71,11 +89,18 @@ def main() -> None:
         found: dict[str, Found] = {}
         for name, evaluator in ready.items():
             with measured(loaded) as cost:
-                found[name] = beam_search(evaluator, split, num_blocks)
+                found[name] = beam_search(evaluator, split, num_blocks, width=WIDTH, most=MOST)
             _add(totals[name], cost)
             wrong[name] += differing(found["plain loop"], found[name])
+        with measured(loaded) as cost:
+            beam, found[RACED] = race(loaded, racer, split)
+        _add(totals[RACED], cost)
+        full = found["plain loop"]
+        common = {removal: one for removal, one in found[RACED].items() if removal in full}
+        wrong[RACED] += differing({removal: full[removal] for removal in common}, common)
+        same += beam == best(full)
         answers += number_of_answers(found["plain loop"])
-        cells = " ".join(f"{name} {totals[name].cpu:.1f} s" for name in engines)
+        cells = " ".join(f"{name} {totals[name].cpu:.1f} s" for name in totals)
         print(f"after {task.name}: {cells} CPU", flush=True)
     plain = totals["plain loop"]
     print(f"\n{answers} answers of {options.samples} samples of each of {len(names)} datasets\n")
@@ -87,7 +112,44 @@ def main() -> None:
             f"| {cost.wall:.1f} | {plain.wall / cost.wall:.2f}x "
             f"| {cost.calls} | {plain.calls / cost.calls:.1f}x | {wrong[name]} |"
         )
+    print(f"\nracing kept {same} of {len(names)} final beams")
     print(f"\n{machine()}; {time.strftime('%Y-%m-%d')}")
+
+
+def race(
+    loaded: LoadedModel, evaluator: Evaluator, split: TaskSplit
+) -> tuple[tuple[Removal, ...], Found]:
+    """Search one split racing; return the last beam and what was measured in full."""
+    stack = find_stack(loaded.model)
+    built = SearchOptions("beam", width=WIDTH, max_removed=MOST).build(
+        SearchSpace(stack.num_blocks)
+    )
+    assert isinstance(built, Compared)
+    with (
+        tempfile.TemporaryDirectory(prefix="depthprune-") as folder,
+        Study.open(Path(folder), model=model_record(loaded, stack)) as study,
+    ):
+        options = RaceOptions(chunk=max(8, len(split.samples) // 8))
+        run_racing(built, study, SplitGroup((split,)), evaluator, options)
+        key = study.add_split(split_record(split))
+        found = {}
+        for one in study.measurements(key, evaluator.settings):
+            assert one.scores is not None
+            assert one.answers is not None
+            ids = tuple(sample.id for sample in split.samples)
+            found[one.removal] = Evaluation(
+                (one.removal,), ids, one.scores[None], (tuple(one.answers),)
+            )
+    return best(found), found
+
+
+def best(found: Found) -> tuple[Removal, ...]:
+    """Return the last beam of a search."""
+    longest = [removal for removal in found if len(removal) == MOST]
+    accuracy = {
+        removal: settled(float(found[removal].scores.mean(dtype=float))) for removal in longest
+    }
+    return tuple(sorted(longest, key=lambda one: (-accuracy[one], one))[:WIDTH])
 
 
 def warm_up(engines: dict[str, Callable[[], Evaluator]]) -> None:
