@@ -223,7 +223,10 @@ class SharedEvaluator:
         return self._models[way]
 
     def _refuse(self, way: str, reason: str) -> None:
+        said = reason in self._refused.values()
         self._refused[way] = reason
+        if said:
+            return
         logger.warning(
             "%s is evaluated one removal after the other, which takes longer: %s",
             self.loaded.name,
