@@ -214,12 +214,14 @@ class SharedEvaluator:
             model = self.loaded.model
             try:
                 self._models[way] = share(model, tokenizer, self.stack, self._work, way)
+            except Unshareable:
+                raise
             # A block may raise anything when it is called in a way that it does not know.
             except Exception as error:
                 if is_out_of_memory(error):
                     raise
                 lines = str(error).splitlines() or [type(error).__name__]
-                raise Unshareable(lines[0]) from error
+                raise Unshareable(f"its blocks cannot be run apart ({lines[0]})") from error
         return self._models[way]
 
     def _refuse(self, way: str, reason: str) -> None:
