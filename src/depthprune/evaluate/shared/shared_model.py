@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     from depthprune.blocks.stack import Stack
 
-FOLLOWING = frozenset({"layer_types", "mlp_layer_types", "max_window_layers"})
+FOLLOWING = frozenset(
+    {"layer_types", "mlp_layer_types", "max_window_layers", "first_k_dense_replace"}
+)
 """Fields of configurations that say of each block what it is, and so change with a removal."""
 
 TOLERANCE = {"float32": 1e-4, "float64": 1e-6, "float16": 2e-2, "bfloat16": 1e-1}
@@ -214,6 +216,28 @@ def _try(
             (stepwise[own, -1:], at_end),
         ):
             _compare(wiring.logits(found, shared.filler)[:, -1], expected)
+    _try_writing(shared, model, ids[:, :PROMPT], mask[:, :PROMPT])
+
+
+def _try_writing(shared: SharedModel, model: Any, ids: torch.Tensor, mask: torch.Tensor) -> None:
+    """Check that a token's logits are the same when it is written as when it is read.
+
+    Some architectures lose padding, or what is behind a window, when they write on.
+
+    Raises:
+        Unshareable: they are not.
+    """
+    import torch
+
+    with greedily(model, shared.tokenizer, (), AHEAD + 1) as config:
+        config.return_dict_in_generate, config.output_logits = True, True
+        written = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+    tokens = written.sequences[:, -AHEAD - 1 : -1]
+    whole = torch.cat([ids, tokens], dim=1), torch.cat([mask, torch.ones_like(tokens)], dim=1)
+    try:
+        _compare(written.logits[-1], _logits(model, shared.tokenizer, *whole))
+    except Unshareable:
+        raise Unshareable("what it writes depends on how its prompt is padded or split") from None
 
 
 def _trial_removals(model: Any, stack: Stack) -> Sequence[Removal]:
