@@ -211,7 +211,10 @@ def test_killed_at_every_call_it_ends_as_if_it_had_not_been(
     assert contents(tmp_path / "killed") == contents(tmp_path / "undisturbed")
 
 
-@pytest.mark.parametrize("calls", range(10, 34))
+@pytest.mark.parametrize(
+    "calls",
+    [pytest.param(calls, marks=[pytest.mark.slow] if calls % 4 else []) for calls in range(10, 34)],
+)
 def test_killed_once_at_any_chunk_only_the_call_in_flight_is_made_again(
     tmp_path: Path, calls: int
 ) -> None:
