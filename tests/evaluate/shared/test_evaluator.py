@@ -11,7 +11,9 @@ import torch
 from depthprune.evaluate import ReferenceEvaluator, SharedEvaluator
 from depthprune.evaluate.evaluator import in_calls
 from depthprune.evaluate.shared import evaluator as module
+from depthprune.evaluate.shared.call import TooManyRemovals
 from depthprune.evaluate.shared.self_check import alike
+from depthprune.evaluate.shared.unshareable import Unshareable
 from depthprune.tasks.task import Request
 from tests.evaluate import conformance, tiny
 from tests.evaluate.conformance import assert_same
@@ -27,6 +29,43 @@ def test_progress_counts_every_sample_of_every_removal_once(make: Any) -> None:
     evaluator.evaluate(subject.split, REMOVALS, slice(0, 7))
     assert sum(done) == len(REMOVALS) * 7
     assert len(done) > 2
+
+
+def test_progress_counts_once_what_is_left_to_the_reference_in_the_middle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subject = conformance.llama_writes()
+    done: list[int] = []
+    evaluator = SharedEvaluator(subject.loaded, batch_size=3, on_batch=done.append)
+    whole = module.Call.answers
+
+    def unshareable(self: Any, removals: Any) -> Any:
+        whole(self, removals[:2])
+        raise Unshareable("a later batch is another")
+
+    monkeypatch.setattr(module.Call, "answers", unshareable)
+    for call in (1, 2):
+        evaluator.evaluate(subject.split, REMOVALS)
+        assert sum(done) == call * len(REMOVALS) * len(subject.split.samples)
+
+
+def test_progress_counts_once_what_is_run_again_with_fewer_removals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subject = conformance.llama_writes()
+    done: list[int] = []
+    evaluator = SharedEvaluator(subject.loaded, on_batch=done.append, self_check=False)
+    whole = module.Call._answers
+
+    def too_many(self: Any, together: Any) -> Any:
+        found = whole(self, together)
+        if len(together) == 4:
+            raise TooManyRemovals("no memory")
+        return found
+
+    monkeypatch.setattr(module.Call, "_answers", too_many)
+    evaluator.evaluate(subject.split, [*REMOVALS, (3,)])
+    assert sum(done) == 4 * len(subject.split.samples)
 
 
 def test_settings_are_those_of_the_reference() -> None:
@@ -59,8 +98,38 @@ def test_answers_that_differ_from_the_reference_s_are_seen_and_not_given(
     assert_same(evaluator.evaluate(subject.split, REMOVALS), plain)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "'nonsense' instead of" in caplog.text
+    assert sum(done) == len(REMOVALS) * len(subject.split.samples)
     assert_same(evaluator.evaluate(subject.split, REMOVALS), plain)
     assert evaluator.statistics.fallbacks == 2 * len(REMOVALS)
+
+
+def test_samples_in_reverse_are_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = conformance.llama_writes()
+    backwards = slice(2, None, -1)
+    plain = ReferenceEvaluator(subject.loaded).evaluate(subject.split, REMOVALS, backwards)
+
+    def wrong(self: Any, removals: Any) -> Any:
+        return dict.fromkeys(removals, ("nonsense",) * 3)
+
+    monkeypatch.setattr(module.Call, "answers", wrong)
+    evaluator = SharedEvaluator(subject.loaded)
+    assert_same(evaluator.evaluate(subject.split, REMOVALS, backwards), plain)
+
+
+def test_an_interrupted_self_check_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = conformance.llama_writes()
+    evaluator = SharedEvaluator(subject.loaded)
+    with monkeypatch.context() as patch:
+        patch.setattr(ReferenceEvaluator, "evaluate", _interrupted)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                evaluator.evaluate(subject.split, REMOVALS)
+    evaluator.evaluate(subject.split, REMOVALS)
+    assert evaluator.statistics.fallbacks == 0
+
+
+def _interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_the_self_check_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

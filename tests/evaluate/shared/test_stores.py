@@ -67,9 +67,10 @@ def test_a_stem_that_was_never_put_is_not_there() -> None:
 
 
 def test_a_full_disk_is_said_and_no_error(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, folders: Path
 ) -> None:
-    def full(*_: object, **__: object) -> None:
+    def full(_: object, path: Path) -> None:
+        path.write_bytes(b"half a file")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("safetensors.torch.save_file", full)
@@ -78,6 +79,7 @@ def test_a_full_disk_is_said_and_no_error(
     assert [record.message for record in caplog.records] == [
         "inputs cannot be kept on disk and are computed anew: No space left on device"
     ]
+    assert list(folders.rglob("*.safetensors")) == []
 
 
 def test_a_damaged_file_is_computed_anew(folders: Path) -> None:

@@ -146,7 +146,9 @@ class Call:
             answers.update(zip(together, self._answers(together), strict=True))
         except TooManyRemovals as error:
             return str(error)
-        self._reported = 0
+        # Where more were under way before memory ran out, some of the next are reported already.
+        finished = len(together) * len(self._memory.places)
+        self._reported = max(0, self._reported - finished)
         return None
 
     def _answers(self, together: tuple[Removal, ...]) -> list[tuple[str, ...]]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import count
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal, make_removal
 from depthprune.blocks import check_admissible
+from depthprune.blocks.stack import refuse_while_skipping
 from depthprune.evaluate.batching import is_out_of_memory
 from depthprune.evaluate.evaluator import Evaluation
+from depthprune.evaluate.generate import end_tokens
 from depthprune.evaluate.inputs import tokenizer_of
 from depthprune.evaluate.modes import Choose, Generate, Mode, Read, Respond
 from depthprune.evaluate.reference import ReferenceEvaluator, evaluation_mode
@@ -85,7 +87,7 @@ class SharedEvaluator:
             batch_size=batch_size,
             read_tokens=read_tokens,
             cache_bytes=cache_bytes,
-            on_batch=on_batch,
+            on_batch=self._report_again,
         )
         self.loaded = loaded
         self.stack = self._reference.stack
@@ -94,9 +96,10 @@ class SharedEvaluator:
         self._work = Work()
         self._models: dict[str, SharedModel] = {}
         self._refused: dict[str, str] = {}
-        self._unchecked = {(way, bare) for way in _WAYS.values() for bare in (True, False)}
-        if not self_check:
-            self._unchecked.clear()
+        self._checks = frozenset(
+            (way, bare) for way in _WAYS.values() for bare in (True, False) if self_check
+        )
+        self._unchecked = self._checks
         self._stores = Stores(
             StemStore(cache_bytes, disk_bytes),
             StateStore(_room(self._reference.device, cache_bytes)),
@@ -105,6 +108,9 @@ class SharedEvaluator:
         self._numbers = count()
         self._pace = 0.0
         self._mentioned = False
+        self._state: object = None
+        # Answers of this call that were reported: all, and those of them that were not used.
+        self._reported = self._unused = 0
 
     @property
     def settings(self) -> str:
@@ -132,7 +138,7 @@ class SharedEvaluator:
         """Return the scores of `removals` on `split.samples[samples]`; see `Evaluator.evaluate`.
 
         Raises:
-            RemovalError: a block does not exist.
+            RemovalError: a block does not exist, or blocks are being skipped already.
             InadmissibleRemovalError: the architecture cannot express a removal.
             TaskError: a sample cannot be used (an image that cannot be read, a text too long).
             DepthpruneError: a single sample does not fit into memory.
@@ -141,6 +147,9 @@ class SharedEvaluator:
         wanted = tuple(make_removal(removal) for removal in removals)
         for removal in wanted:
             check_admissible(self.stack, removal)
+        refuse_while_skipping(self.loaded.model)
+        self._forget_another_model()
+        self._reported = self._unused = 0
         chosen = split.samples[samples]
         mode = self._reference.mode_of(split)
         memory = self._remember(split, range(len(split.samples))[samples], mode)
@@ -149,6 +158,7 @@ class SharedEvaluator:
         rest = [removal for removal in different if removal not in answers]
         if rest:
             self._work.add(fallbacks=len(rest))
+            self._unused = 0 if answers else self._reported
             found = self._reference.evaluate(split, rest, samples)
             answers |= dict(zip(rest, found.answers, strict=True))
         rows = tuple(answers[removal] for removal in wanted)
@@ -161,6 +171,34 @@ class SharedEvaluator:
             scores=scores,
             answers=rows,
         )
+
+    def _forget_another_model(self) -> None:
+        """Drop all that is known of the model when it was changed since the last call."""
+        state = _state_of(self.loaded.model, tokenizer_of(self.loaded.processor))
+        if state == self._state:
+            return
+        if self._state is not None:
+            for memory in self._memories:
+                self._stores.stems.forget(memory.number)
+            self._stores.states.clear()
+            self._memories.clear()
+            self._models.clear()
+            self._refused.clear()
+            self._unchecked = self._checks
+        self._state = state
+
+    def _report(self, finished: int) -> None:
+        """Say how many answers were finished."""
+        self._reported += finished
+        if self.on_batch is not None:
+            self.on_batch(finished)
+
+    def _report_again(self, finished: int) -> None:
+        """Say how many answers the reference finished, but for those reported already."""
+        again = min(finished, self._unused)
+        self._unused -= again
+        if finished > again and self.on_batch is not None:
+            self.on_batch(finished - again)
 
     def _remember(self, split: TaskSplit, places: range, mode: Mode) -> SplitMemory:
         """Return what is known of these samples; prepare them when that is nothing."""
@@ -198,7 +236,7 @@ class SharedEvaluator:
                 model = self.loaded.model
                 together = [each for each in removals if follows(model, self.stack, each)]
                 self._mention(len(removals) - len(together))
-                call = Call(shared, memory, mode, self._stores, self._sizes, self.on_batch)
+                call = Call(shared, memory, mode, self._stores, self._sizes, self._report)
                 answers = call.answers(sorted(together))
             except Unshareable as error:
                 self._refuse(way, str(error))
@@ -250,12 +288,12 @@ class SharedEvaluator:
         checks = {(way, not removal) for removal in answers} & self._unchecked
         if not checks:
             return True
-        self._unchecked -= checks
         on_batch, self._reference.on_batch = self._reference.on_batch, None
         try:
             problem = differences(self._reference, memory.split, memory.places, answers)
         finally:
             self._reference.on_batch = on_batch
+        self._unchecked -= checks
         if problem is None:
             return True
         self._refuse(way, f"{problem}; please report this")
@@ -281,6 +319,16 @@ _WAYS: dict[type, str] = {
     Read: "read",
     Respond: "read",
 }
+
+
+def _state_of(model: Any, tokenizer: Any) -> object:
+    """Return what is another when weights were changed, or how the model attends and ends."""
+    weights = tuple(
+        # What was made in inference mode does not count its changes.
+        (id(each), each.dtype, each.device, 0 if each.is_inference() else each._version)
+        for each in model.parameters()
+    )
+    return weights, model.config._attn_implementation, end_tokens(model, tokenizer)
 
 
 def _room(device: torch.device, cache_bytes: int) -> int:

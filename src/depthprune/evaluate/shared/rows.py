@@ -226,6 +226,15 @@ def select_rows(rows: Rows, wanted: Sequence[int], slots: Sequence[Dims]) -> Row
     )
 
 
+def forget_answer(rows: Rows, wanted: int, start: int) -> None:
+    """Forget keys and values of a row's answer from token `start` on."""
+    for own, keys, values in zip(rows.members, rows.keys, rows.values, strict=True):
+        if wanted in own and keys is not None and values is not None:
+            place = own.index(wanted)
+            keys[place, :, rows.prompt + start :] = 0
+            values[place, :, rows.prompt + start :] = 0
+
+
 def _at_answers(
     tensor: torch.Tensor | None, dims: Dims, rows: torch.Tensor, stem: Stem
 ) -> torch.Tensor:

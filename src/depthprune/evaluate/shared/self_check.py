@@ -37,7 +37,9 @@ def differences(
     """
     few = places[:SAMPLES]
     removals = _some(sorted(answers))
-    found = reference.evaluate(split, removals, slice(few.start, few.stop, few.step))
+    # Before the first sample stands nothing; -1 would be the last.
+    stop = few.stop if few.stop >= 0 else None
+    found = reference.evaluate(split, removals, slice(few.start, stop, few.step))
     pairs = [
         (removal, sample_id, ours, theirs)
         for removal, row in zip(removals, found.answers, strict=True)

@@ -87,6 +87,9 @@ def make_stem(
         Unshareable: this batch is treated in another way than a few tokens.
     """
     lengths = inputs["attention_mask"].sum(dim=1).tolist()
+    turn = _turn(wiring.model)
+    if turn is not None and min(lengths) <= turn < max(lengths) + ahead:
+        raise Unshareable(f"its angles of positions are others beyond {turn} tokens")
     longer = _extend(inputs, ahead, filler)
     hidden, tensors = wiring.observe(lambda: run(longer))
     prompt = inputs["input_ids"].shape[1]
@@ -111,6 +114,19 @@ def rows_of(stem: Stem, slots: Sequence[Dims], start: int, stop: int) -> Stem:
         ]
     hidden = stem.hidden[start:stop, first : first + size]
     return replace(stem, hidden=hidden, tensors=tuple(tensors), lengths=lengths)
+
+
+def _turn(model: Any) -> int | None:
+    """Return the length beyond which all angles of positions are others; None where none are."""
+    config = model.config.get_text_config(decoder=True)
+    rope = getattr(config, "rope_parameters", None) or {}
+    # One for all blocks, or one for each type of them.
+    for each in (rope, *rope.values()):
+        if isinstance(each, dict) and each.get("rope_type") == "longrope":
+            own = each.get("original_max_position_embeddings")
+            turn = own or getattr(config, "original_max_position_embeddings", None)
+            return int(turn or config.max_position_embeddings)
+    return None
 
 
 def _extend(inputs: Mapping[str, Any], ahead: int, filler: int) -> dict[str, Any]:

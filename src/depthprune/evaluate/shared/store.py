@@ -6,6 +6,7 @@ A stem that is nowhere is computed anew, so that neither a full disk nor a lost 
 from __future__ import annotations
 
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -70,6 +71,7 @@ class StemStore:
         from safetensors.torch import save_file
 
         size = stem.num_bytes()
+        path = None
         if size + sum(size for *_, size in self._spilled.values()) > self._disk_room:
             return
         try:
@@ -90,6 +92,9 @@ class StemStore:
                 getattr(error, "strerror", None) or error,
             )
             self._disk_room = 0
+            with suppress(OSError):
+                if path is not None:
+                    path.unlink()
             return
         # What is left of the stem in memory has no data: it says how to put the file together.
         self._spilled[key] = path, stem.with_tensors({}), size
