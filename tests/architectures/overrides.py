@@ -13,8 +13,9 @@ DEL = "DEL"
 
 OVERRIDES: dict[str, dict[str, Any]] = {
     "aria": {"projector_patch_to_query_dict": {16: 4}},
-    "axk1": {"head_dim": 8},
+    "axk1": {"head_dim": 8, "num_key_value_heads": 4},
     "axk2": {"head_dim": 8, "num_key_value_heads": 4},
+    "bailing_hybrid": {"num_key_value_heads": 4},
     "bamba": {"attn_layer_indices": [0, 3, 5]},
     "big_bird": {"attention_type": "original_full"},
     "bigbird_pegasus": {"attention_type": "original_full"},
@@ -43,8 +44,8 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "deepseek_ocr2_text": {
         "mlp_layer_types": ["dense", "sparse", "sparse", "sparse", "sparse", "sparse"]
     },
-    "deepseek_v2": {"head_dim": 8},
-    "deepseek_v3": {"head_dim": 8},
+    "deepseek_v2": {"head_dim": 8, "num_key_value_heads": 4},
+    "deepseek_v3": {"head_dim": 8, "num_key_value_heads": 4},
     "deepseek_v32": {"head_dim": 8, "num_key_value_heads": 4},
     "diffusion_gemma_text": {
         "layer_types": [
@@ -118,7 +119,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
             "mrope_section": [2, 3, 3],
         }
     },
-    "glm4_moe_lite": {"head_dim": 8},
+    "glm4_moe_lite": {"head_dim": 8, "num_key_value_heads": 4},
     "glm4v_moe_text": {
         "rope_parameters": {
             "rope_type": "default",
@@ -187,6 +188,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "instructblip": {"image_token_index": 101},
     "instructblipvideo": {"video_token_index": 101, "num_query_tokens": 4},
     "jamba": {"attn_layer_period": 4, "attn_layer_offset": 2},
+    "kimi_linear": {"num_key_value_heads": 4},
     "kosmos-2": {"latent_query_num": 8},
     "kosmos-2.5": {"latent_query_num": 8, "vision_config.patch_embed_hidden_size": 192},
     "led": {"attention_window": [4, 4, 4, 4, 4, 4]},
@@ -197,9 +199,10 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "llava_next": {"image_grid_pinpoints": [[32, 32]]},
     "llava_next_video": {"image_grid_pinpoints": [[32, 32]]},
     "llava_onevision": {"image_grid_pinpoints": [[32, 32]]},
-    "longcat_flash": {"head_dim": 8},
+    "longcat_flash": {"head_dim": 8, "num_key_value_heads": 4},
     "longformer": {"attention_window": [4, 4, 4, 4, 4, 4]},
     "mamba2": {"num_heads": 8, "head_dim": 16},
+    "minicpm3": {"num_key_value_heads": 4},
     "minicpm_ocr": {"image_token_id": 101},
     "minicpmv4_6": {"image_token_id": 101},
     "minicpmv4_7": {"image_token_id": 101},
@@ -379,7 +382,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "voxtral": {"audio_config.intermediate_size": 256, "audio_token_id": 133},
     "xlstm": {"qk_dim_factor": 1.0, "v_dim_factor": 1.0, "mlstm_round_up_to_multiple_of": 16},
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
-    "youtu": {"head_dim": 8},
+    "youtu": {"head_dim": 8, "num_key_value_heads": 4},
     "zamba": {
         "layers_block_type": ["mamba", "mamba", "hybrid", "mamba", "hybrid", "mamba"],
         "attention_hidden_size": 128,

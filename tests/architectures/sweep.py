@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 
 from tests.architectures.check import CLASSES, Outcome, check_architecture, entries
@@ -21,6 +21,8 @@ TIME_LIMIT_SECONDS = 600  # on a busy machine
 
 Job = tuple[str, str, str]
 """Role, model type and part of the model."""
+
+Check = Callable[[str, str, str], Outcome]
 
 
 def all_jobs(roles: Iterable[str] = tuple(CLASSES)) -> list[Job]:
@@ -32,17 +34,17 @@ def all_jobs(roles: Iterable[str] = tuple(CLASSES)) -> list[Job]:
     return found
 
 
-def sweep(jobs: Iterable[Job]) -> Iterator[Outcome]:
+def sweep(jobs: Iterable[Job], check: Check = check_architecture) -> Iterator[Outcome]:
     """Check one after the other; one that crashes or hangs does not stop the rest."""
-    check_architecture("causal", "llama")  # imports once what every forked process needs
+    check("causal", "llama", "text")  # imports once what every forked process needs
     for job in jobs:
-        yield _check_apart(job)
+        yield _check_apart(job, check)
 
 
-def _check_apart(job: Job) -> Outcome:
+def _check_apart(job: Job, check: Check) -> Outcome:
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(sender, job))
+    process = context.Process(target=_send, args=(sender, job, check))
     start = time.monotonic()
     process.start()
     sender.close()
@@ -59,12 +61,12 @@ def _check_apart(job: Job) -> Outcome:
     return Outcome(*job, "fail", note=note, seconds=time.monotonic() - start)
 
 
-def _send(sender: Connection, job: Job) -> None:
+def _send(sender: Connection, job: Job, check: Check) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_SECONDS, CPU_LIMIT_SECONDS))
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
-    sender.send(check_architecture(*job))
+    sender.send(check(*job))
 
 
 def main() -> None:
