@@ -92,3 +92,17 @@ def test_a_task_with_another_length_is_another_split() -> None:
         split = replace(subject.split, task=task)
         plain = ReferenceEvaluator(subject.loaded, batch_size=3).evaluate(split, REMOVALS)
         assert_same(evaluator.evaluate(split, REMOVALS), plain)
+
+
+def test_samples_with_pictures_and_without_are_kept_apart() -> None:
+    subject = conformance.llava_sees()
+    samples = tuple(
+        sample if place % 2 else replace(sample, images=())
+        for place, sample in enumerate(subject.split.samples)
+    )
+    split = replace(subject.split, samples=samples)
+    plain = ReferenceEvaluator(subject.loaded, batch_size=4).evaluate(split, REMOVALS)
+    evaluator = SharedEvaluator(subject.loaded, batch_size=4, self_check=False)
+    for _ in range(2):
+        assert_same(evaluator.evaluate(split, REMOVALS), plain)
+    assert evaluator.statistics.fallbacks == 0
