@@ -65,6 +65,7 @@ class ModelSection(_Section):
     stack: str = ModelFlags.stack
     trust_remote_code: bool = ModelFlags.trust_remote_code
     revision: str | None = ModelFlags.revision
+    self_check: bool = ModelFlags.self_check
 
 
 class ProfileSection(_Section):
