@@ -222,7 +222,7 @@ def _try(
 def _try_writing(shared: SharedModel, model: Any, ids: torch.Tensor, mask: torch.Tensor) -> None:
     """Check that a token's logits are the same when it is written as when it is read.
 
-    Some architectures lose padding, or what is behind a window, when they write on.
+    Some architectures lose padding when they write on.
 
     Raises:
         Unshareable: they are not.
