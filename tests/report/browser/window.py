@@ -59,6 +59,11 @@ class Window:
     def open(self, page: Path) -> None:
         self.driver.get_log("browser")  # what earlier pages said
         self.driver.get(page.as_uri())
+        # Pictures are drawn when their size is first observed: in the first frame.
+        self.driver.execute_async_script(
+            "const done = arguments[0];"
+            "requestAnimationFrame(() => requestAnimationFrame(() => done()));"
+        )
 
     def resize(self, width: int, height: int = 900) -> None:
         self._command(
