@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
@@ -87,9 +87,16 @@ def write_figures(
             mend=f"choose from {', '.join(FORMATS)}",
         )
     figures = {**FIGURES, **(SPLIT_FIGURES if analysis.findings.agreements else {})}
+    drawn = ((name, draw(analysis)) for name, draw in figures.items())
+    return write_drawn(drawn, folder, formats, dpi)
+
+
+def write_drawn(
+    figures: Iterable[tuple[str, Figure]], folder: str | Path, formats: Sequence[str], dpi: int
+) -> list[Path]:
+    """Write named figures in some formats, and return their paths; FileError as `write_figures`."""
     written = []
-    for name, draw in figures.items():
-        figure = draw(analysis)
+    for name, figure in figures:
         for kind in dict.fromkeys(formats):
             path = Path(folder) / f"{name}.{kind}"
             write_bytes(path, figure_bytes(figure, kind, dpi))
@@ -110,4 +117,4 @@ def figure_bytes(figure: Figure, kind: str = "png", dpi: int = 300) -> bytes:
         return content.getvalue()
 
 
-__all__ = ["FIGURES", "FORMATS", "SPLIT_FIGURES", "figure_bytes", "write_figures"]
+__all__ = ["FIGURES", "FORMATS", "SPLIT_FIGURES", "figure_bytes", "write_drawn", "write_figures"]

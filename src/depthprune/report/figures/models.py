@@ -8,8 +8,7 @@ from types import MappingProxyType
 
 from matplotlib.figure import Figure
 
-from depthprune.base.files import write_bytes
-from depthprune.report.figures import figure_bytes
+from depthprune.report.figures import write_drawn
 from depthprune.report.figures.pruning_heatmap import pruning_heatmap
 from depthprune.report.figures.size_performance import size_performance
 from depthprune.structure.model_table import ModelTable
@@ -34,11 +33,5 @@ def write_model_figures(
     Raises:
         FileError: the folder cannot be written.
     """
-    written = []
-    for name, draw in MODEL_FIGURES.items():
-        figure = draw(table)
-        for kind in dict.fromkeys(formats):
-            path = Path(folder) / f"{name}.{kind}"
-            write_bytes(path, figure_bytes(figure, kind, dpi))
-            written.append(path)
-    return written
+    drawn = ((name, draw(table)) for name, draw in MODEL_FIGURES.items())
+    return write_drawn(drawn, folder, formats, dpi)
