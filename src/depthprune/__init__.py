@@ -1,5 +1,26 @@
 """Find the transformer blocks that a model can lose, and what each loss costs."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from depthprune.tasks.metrics import Metric, metric
+
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = ["Metric", "__version__", "metric"]
+
+_HOMES = {"Metric": "depthprune.tasks.metrics", "metric": "depthprune.tasks.metrics"}
+"""Where each public name is defined; it is imported when it is first asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import depthprune
 from depthprune.base.errors import MetricError
 from depthprune.tasks.metrics import METRICS, corpus_perplexity, make_scorer
 from depthprune.tasks.metrics.anls import Anls, edit_distance
@@ -322,3 +323,44 @@ class TestMakeScorer:
     def test_a_metric_of_another_way_of_answering_is_refused(self) -> None:
         with pytest.raises(MetricError, match="scores answers of mode `read`"):
             make_scorer("perplexity", {}, [], "generate")
+
+
+class TestMetric:
+    """`depthprune.metric` scores single answers."""
+
+    def test_scores_the_letter_of_a_multiple_choice_answer(self) -> None:
+        letter = depthprune.metric("choice_letter")
+        assert [letter.score(a, ["B"], choices=ANIMALS) for a in ("(B)", "A")] == [1.0, 0.0]
+
+    def test_one_reference_may_be_a_text_and_hyphens_are_underscores(self) -> None:
+        assert depthprune.metric("exact-match").score("Two.", "2") == 1.0
+
+    def test_takes_the_options_of_the_metric(self) -> None:
+        assert depthprune.metric("anls", threshold=0.9).score("cafes", "cafe") == 0.0
+
+    def test_knows_its_version(self) -> None:
+        assert depthprune.metric("anls").version == METRICS["anls"].version
+
+    @pytest.mark.parametrize("name", [name for name in METRICS if name != "cider_d"])
+    def test_every_metric_but_one_needs_no_samples(self, name: str) -> None:
+        assert depthprune.metric(name).name == name
+
+    @pytest.mark.parametrize(
+        ("name", "options", "what"),
+        [
+            ("cider_d", {}, "cannot score an answer alone"),
+            ("exact", {}, "no metric 'exact'"),
+            ("anls", {"treshold": 1}, "no option 'treshold'"),
+        ],
+    )
+    def test_what_cannot_be_had(self, name: str, options: dict[str, object], what: str) -> None:
+        with pytest.raises(MetricError, match=what):
+            depthprune.metric(name, **options)
+
+    @pytest.mark.parametrize(
+        ("answer", "references", "choices"),
+        [(None, ["a"], None), ("a", [1], None), ("a", ["A"], "ab"), ("a", ["A"], [1, 2])],
+    )
+    def test_what_is_no_text(self, answer: object, references: object, choices: object) -> None:
+        with pytest.raises(MetricError, match="scores texts"):
+            depthprune.metric("choice_letter").score(answer, references, choices=choices)  # type: ignore[arg-type]

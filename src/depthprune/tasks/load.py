@@ -13,7 +13,7 @@ import numpy as np
 
 from depthprune.base.errors import DepthpruneError, MissingSplitError, TaskError
 from depthprune.base.log import logger
-from depthprune.tasks.metrics import check_metric, make_scorer
+from depthprune.tasks.metrics import METRICS, check_metric, make_scorer
 from depthprune.tasks.prompt import render_prompt
 from depthprune.tasks.sources.fields import RowSamples
 from depthprune.tasks.task import (
@@ -261,6 +261,9 @@ def _fingerprint(task: Task, data: str, scorer: Scorer) -> str:
         "answer": task.answer,
         "max_new_tokens": task.max_new_tokens,
     }
+    # Of a source that scores by rules of its own, `identity` says what they are.
+    if not isinstance(task.source, ScoringSource):
+        settings["metric_version"] = METRICS[task.metric].version
     identity = getattr(scorer, "identity", "")
     if identity:
         settings["identity"] = identity

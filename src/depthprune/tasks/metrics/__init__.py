@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from depthprune.base.errors import MetricError
 from depthprune.base.files import is_number
@@ -19,19 +19,106 @@ from depthprune.tasks.metrics.token_accuracy import TokenAccuracy
 from depthprune.tasks.metrics.vqa_accuracy import VqaAccuracy
 from depthprune.tasks.task import AnswerMode, Sample, Scorer
 
-__all__ = ["METRICS", "check_metric", "corpus_perplexity", "make_scorer"]
+__all__ = ["METRICS", "Metric", "check_metric", "corpus_perplexity", "make_scorer", "metric"]
 
-METRICS: Mapping[str, tuple[Callable[..., Scorer], AnswerMode]] = {
-    "vqa_accuracy": (VqaAccuracy, "generate"),
-    "anls": (Anls, "generate"),
-    "exact_match": (ExactMatch, "generate"),
-    "choice_letter": (ChoiceLetter, "generate"),
-    "choice_likelihood": (ChoiceLikelihood, "choose"),
-    "cider_d": (CiderD, "generate"),
-    "perplexity": (Perplexity, "read"),
-    "token_accuracy": (TokenAccuracy, "read"),
+
+class Rule(NamedTuple):
+    """A metric of the registry.
+
+    Attributes:
+        build: returns the scorer, given the options (and the samples, where it takes them).
+        answer: the way of answering that it scores.
+        version: rises whenever the rule may score an answer differently; results of two versions
+            are not comparable.
+    """
+
+    build: Callable[..., Scorer]
+    answer: AnswerMode
+    version: int
+
+
+METRICS: Mapping[str, Rule] = {
+    "vqa_accuracy": Rule(VqaAccuracy, "generate", version=1),
+    "anls": Rule(Anls, "generate", version=1),
+    "exact_match": Rule(ExactMatch, "generate", version=1),
+    "choice_letter": Rule(ChoiceLetter, "generate", version=1),
+    "choice_likelihood": Rule(ChoiceLikelihood, "choose", version=1),
+    "cider_d": Rule(CiderD, "generate", version=1),
+    "perplexity": Rule(Perplexity, "read", version=1),
+    "token_accuracy": Rule(TokenAccuracy, "read", version=1),
 }
-"""Each metric with the way of answering that it scores."""
+"""The metrics by name."""
+
+
+class Metric:
+    """A metric that scores one answer at a time, without task or data.
+
+    Attributes:
+        name: as in the registry, e.g. `choice_letter`.
+        version: of its rule, see `Rule`.
+    """
+
+    def __init__(self, name: str, scorer: Scorer) -> None:
+        self.name = name
+        self.version = METRICS[name].version
+        self._scorer = scorer
+
+    def __repr__(self) -> str:
+        return f"metric({self.name!r})"
+
+    def score(
+        self,
+        answer: str,
+        references: str | Sequence[str],
+        *,
+        choices: Sequence[str] | None = None,
+    ) -> float:
+        """Return the score of an answer, 0..1, higher is better.
+
+        Args:
+            answer: what the model wrote; the letter it chose (`choice_likelihood`); or the JSON
+                text of how it read a text (`perplexity`, `token_accuracy`).
+            references: the accepted answer, or several; for multiple choice the right letter.
+            choices: the options of a multiple choice question, in order A, B, C, ...
+
+        Raises:
+            MetricError: an argument is no text, or the answer is of another kind than it scores.
+        """
+        accepted = (references,) if isinstance(references, str) else tuple(references)
+        options = tuple(choices or ())
+        if isinstance(choices, str) or not all(
+            isinstance(text, str) for text in (answer, *accepted, *options)
+        ):
+            raise MetricError(
+                f"{self.name} scores texts, not {answer!r:.60} against {references!r:.60}"
+                + (f" among {choices!r:.60}" if choices else ""),
+                mend="give a text, a list of texts as references, and a list of texts as choices",
+            )
+        return self._scorer.score(Sample("", "", references=accepted, choices=options), answer)
+
+
+def metric(name: str, **options: Any) -> Metric:
+    """Return the metric of this name, to score single answers.
+
+    `depthprune.metric("choice_letter").score("(B)", "B", choices=["a cat", "a dog"])` is 1.0.
+
+    Args:
+        name: of the registry, e.g. `exact_match`; hyphens and underscores are the same.
+        options: of the metric, such as `threshold=0.5` of `anls`.
+
+    Raises:
+        MetricError: there is no such metric or option, or the metric weighs an answer by the other
+            samples of a split (`cider_d`).
+    """
+    name = name.replace("-", "_")
+    check_metric(name, options, METRICS[name].answer if name in METRICS else "generate")
+    build = METRICS[name].build
+    if _needs_samples(build):
+        raise MetricError(
+            f"{name} weighs words by all samples of a split: it cannot score an answer alone",
+            mend="load the split and use its scorer: load_split(task, split).scorer",
+        )
+    return Metric(name, build(**options))
 
 
 def check_metric(metric: str, options: Mapping[str, Any], answer: AnswerMode) -> None:
@@ -45,7 +132,7 @@ def check_metric(metric: str, options: Mapping[str, Any], answer: AnswerMode) ->
         raise MetricError(
             f"there is no metric {metric!r}", mend=_suggest(metric, list(METRICS), "metrics")
         )
-    build, mode = METRICS[metric]
+    build, mode, _ = METRICS[metric]
     if answer != mode:
         raise MetricError(
             f"the metric {metric} scores answers of mode `{mode}`, the task's mode is `{answer}`",
@@ -71,10 +158,14 @@ def make_scorer(
 ) -> Scorer:
     """Return the scorer of `metric` for these samples; raises MetricError as `check_metric`."""
     check_metric(metric, options, answer)
-    build, _ = METRICS[metric]
-    if "samples" in inspect.signature(build).parameters:
+    build = METRICS[metric].build
+    if _needs_samples(build):
         return build(samples=samples, **options)
     return build(**options)
+
+
+def _needs_samples(build: Callable[..., Scorer]) -> bool:
+    return "samples" in inspect.signature(build).parameters
 
 
 def _options(build: Callable[..., Scorer]) -> dict[str, Any]:
