@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 from depthprune.base.errors import StudyError
 from depthprune.study import Study
 from depthprune.study.races import RaceChunk, RaceRecord, check_places
-from tests.study.example import MODEL, SETTINGS, SPLIT, add, filled_study
+from tests.study.example import SETTINGS, add, filled_study
 
 RECORD = RaceRecord((1,), SETTINGS, 0.95, "width=3 chunk=4", ((0, 1), (0, 2), (1, 2)))
 
@@ -22,18 +20,6 @@ def chunk(start: int = 0, number: int = 4) -> RaceChunk:
     places = np.arange(start, start + number, dtype=np.int32)[::-1]
     scores = np.linspace(0, 1, number, dtype=np.float32)
     return RaceChunk(start, places, scores, tuple(f"é{place}\0" for place in places), 0.5)
-
-
-def old_study(folder: Path) -> Path:
-    """Return a study as depthprune wrote it before there were races."""
-    filled_study(folder).close()
-    path = folder / "study.db"
-    with closing(sqlite3.connect(path)) as connection:
-        for table in ("stopped", "race_chunk", "race"):
-            connection.execute(f"DROP TABLE {table}")
-        connection.execute("PRAGMA user_version = 1")
-        connection.commit()
-    return path
 
 
 def test_chunks_come_back_as_they_were_stored(tmp_path: Path) -> None:
@@ -127,23 +113,12 @@ def test_a_race_that_saw_a_sample_twice_or_never_is_refused() -> None:
             check_places(places, 3)
 
 
-def test_an_older_study_is_read_as_it_is_and_gets_its_tables_when_it_is_written(
-    tmp_path: Path,
-) -> None:
-    path = old_study(tmp_path)
-    before = path.read_bytes()
-    with Study.open(tmp_path, read_only=True) as study:
-        assert len(study.measurements()) == 12
-        assert study.stopped(1, SETTINGS) == []
-    assert path.read_bytes() == before
-    with Study.open(tmp_path, model=MODEL) as study:
-        held = study.measurements()
-        assert len(held) == 12
-        assert study.add_split(SPLIT) == 1
-        study.race(RECORD).stop([(3, 4)], 4)
-    with Study.open(tmp_path, read_only=True) as study:
-        assert study.measurements() == held
-        assert [one.removal for one in study.stopped(1, SETTINGS)] == [(3, 4)]
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
-        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+@pytest.mark.parametrize("column", ["places", "scores", "answers", "seconds"])
+def test_a_damaged_chunk_is_named_not_used(tmp_path: Path, column: str) -> None:
+    with filled_study(tmp_path, [()]) as study:
+        race = study.race(RECORD)
+        race.add_chunk(1, (0, 1), chunk())
+        study._connection.execute(f"UPDATE race_chunk SET {column} = ?", (b"\0" * 16,))
+        for read in (lambda: race.chunks(1, (0, 1)), lambda: race.chunk_scores(1, (0, 1), 0)):
+            with pytest.raises(StudyError, match="damaged: what a race saw of removal 0,1"):
+                read()

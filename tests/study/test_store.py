@@ -297,18 +297,15 @@ def test_a_hundred_thousand_drops_are_read_in_under_a_second(study: Study) -> No
     add(study, ())
     with study.transaction():
         for number in range(100_000):
-            rows.insert(
-                study._connection,
-                "measurement",
-                split_id=key,
-                settings_id=1,
-                removal=rows.pack_removal((number // 400, 1000 + number % 400)),
-                accuracy=0.5,
-                std=0.5,
-                num_samples=8,
-                seconds=1.0,
-                created="",
-            )
+            columns = {
+                "removal": rows.pack_removal((number // 400, 1000 + number % 400)),
+                "accuracy": 0.5,
+                "std": 0.5,
+                "num_samples": 8,
+                "seconds": 1.0,
+                "created": "2026-11-30T12:00:00+00:00",
+            }
+            rows.insert_measurement(study._connection, key, SETTINGS, columns, None)
     # Processor time of untraced code: neither a busy machine nor coverage is what is measured.
     trace = sys.gettrace()
     sys.settrace(None)

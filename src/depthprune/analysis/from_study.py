@@ -40,7 +40,7 @@ def study_result_set(
         AnalysisError: it holds no removal together with its baseline, or not on `split`.
     """
     with Study.open(folder, read_only=True) as study:
-        problems: list[str] = []
+        problems = [] if study.lacks is None else [study.lacks]
         found = _variants(study, problems, selection)
         if not found:
             raise AnalysisError(

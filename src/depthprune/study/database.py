@@ -8,16 +8,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from depthprune.base.errors import StudyError
+from depthprune.study.identity import (
+    MODEL_CONFIG,
+    NEW_STUDY,
+    check_same_identity,
+    differences,
+    listed,
+)
 from depthprune.study.records import ModelRecord
-from depthprune.study.rows import insert_model, read_model
+from depthprune.study.rows import insert_model, read_model, replace_identity
 
 APPLICATION_ID = 0x44505255
 """Marks an SQLite file as a study (`PRAGMA application_id`); the bytes read `DPRU`."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """`PRAGMA user_version`; raised with every change that an older depthprune cannot read."""
 
-# Blobs lie in a table of their own, so that reading all drops touches no page of scores.
+# Blobs lie in tables of their own, so that reading all drops touches no page of scores.
 SCHEMA = """
 CREATE TABLE model (
     id               INTEGER PRIMARY KEY CHECK (id = 1),
@@ -27,34 +34,58 @@ CREATE TABLE model (
     num_blocks       INTEGER NOT NULL CHECK (num_blocks > 0),
     stack            TEXT NOT NULL,
     parameters       INTEGER,
-    block_parameters TEXT
+    block_parameters TEXT,
+    checksum         TEXT NOT NULL
+);
+CREATE TABLE identity (
+    part   TEXT PRIMARY KEY,
+    digest TEXT NOT NULL,
+    fields BLOB NOT NULL
+);
+CREATE TABLE run (
+    id      INTEGER PRIMARY KEY,
+    created TEXT NOT NULL,
+    how     TEXT NOT NULL UNIQUE
 );
 CREATE TABLE split (
-    id          INTEGER PRIMARY KEY,
-    task        TEXT NOT NULL,
-    task_type   TEXT NOT NULL,
-    split       TEXT NOT NULL,
-    fingerprint TEXT NOT NULL,
-    metric      TEXT NOT NULL,
-    sample_ids  BLOB NOT NULL,
-    UNIQUE (task, split, fingerprint)
+    id             INTEGER PRIMARY KEY,
+    role           TEXT NOT NULL CHECK (role IN ('search', 'verification')),
+    task           TEXT NOT NULL,
+    task_type      TEXT NOT NULL,
+    split          TEXT NOT NULL,
+    fingerprint    TEXT NOT NULL,
+    metric         TEXT NOT NULL,
+    metric_version INTEGER,
+    sample_ids     BLOB NOT NULL,
+    pictures       BLOB NOT NULL,
+    checksum       TEXT NOT NULL,
+    UNIQUE (task, split, fingerprint, role)
+);
+CREATE TABLE prompts (
+    split_id INTEGER PRIMARY KEY REFERENCES split (id),
+    texts    BLOB NOT NULL,
+    checksum TEXT NOT NULL
 );
 CREATE TABLE settings (
     id   INTEGER PRIMARY KEY,
     text TEXT NOT NULL UNIQUE
 );
 CREATE TABLE measurement (
-    id          INTEGER PRIMARY KEY,
-    split_id    INTEGER NOT NULL REFERENCES split (id),
-    settings_id INTEGER NOT NULL REFERENCES settings (id),
-    removal     TEXT NOT NULL,
-    accuracy    REAL NOT NULL,
-    std         REAL,
-    num_samples INTEGER NOT NULL,
-    seconds     REAL NOT NULL,
-    created     TEXT NOT NULL,
-    origin      TEXT,
-    stated_drop REAL,
+    id               INTEGER PRIMARY KEY,
+    split_id         INTEGER NOT NULL REFERENCES split (id),
+    settings_id      INTEGER NOT NULL REFERENCES settings (id),
+    removal          TEXT NOT NULL,
+    accuracy         REAL NOT NULL,
+    std              REAL,
+    num_samples      INTEGER NOT NULL,
+    seconds          REAL NOT NULL,
+    created          TEXT NOT NULL,
+    origin           TEXT,
+    stated_drop      REAL,
+    run_id           INTEGER REFERENCES run (id),
+    scores_checksum  TEXT,
+    answers_checksum TEXT,
+    checksum         TEXT NOT NULL,
     UNIQUE (split_id, settings_id, removal)
 );
 CREATE TABLE samples (
@@ -84,6 +115,7 @@ CREATE TABLE race_chunk (
     scores   BLOB NOT NULL,
     answers  BLOB NOT NULL,
     seconds  REAL NOT NULL,
+    checksum TEXT NOT NULL,
     PRIMARY KEY (race_id, split_id, removal, start)
 );
 CREATE TABLE stopped (
@@ -94,6 +126,15 @@ CREATE TABLE stopped (
     PRIMARY KEY (race_id, removal)
 );
 """
+
+_OLD_COLUMNS = {
+    "model": "'' AS checksum",
+    "split": "'search' AS role, NULL AS metric_version, NULL AS pictures, '' AS checksum",
+    "measurement": "NULL AS run_id, NULL AS scores_checksum, NULL AS answers_checksum, "
+    "'' AS checksum",
+    "race_chunk": "'' AS checksum",
+}
+"""What the tables of a study of schema 1 and 2 are taken to hold in the columns they lack."""
 
 _DAMAGED = "the study file is damaged or is not a study"
 _DAMAGED_MEND = "restore it from a copy, or move it away and measure anew"
@@ -192,16 +233,19 @@ def open_database(
             # Checked before anything is set, so that a stranger's file is left as it is.
             if not empty:
                 _check_schema(connection, path)
+                _read_old_as_new(connection)
                 if model is not None:
-                    _check_same_model(read_model(connection), model, path)
+                    _check_same_model(connection, model, path)
+                if not read_only:
+                    _refuse_to_extend_old(connection, path)
             if not read_only:
                 _prepare_for_writing(connection)
-                if not empty:
-                    _upgrade(connection)
             if new_model is not None:
                 with transaction(connection):
                     _create_schema(connection)
                     insert_model(connection, new_model)
+            elif model is not None and not read_only:
+                _keep_identity(connection, model)
             return connection, read_model(connection)
         except BaseException:
             connection.close()
@@ -274,19 +318,65 @@ def _create_schema(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def _upgrade(connection: sqlite3.Connection) -> None:
-    """Add the tables that a study of an older depthprune lacks; what it holds stays."""
-    if schema_version(connection) < SCHEMA_VERSION:
+def _read_old_as_new(connection: sqlite3.Connection) -> None:
+    """Let a study of an older schema be read as one of today's that lacks what was not recorded.
+
+    Views and empty tables of this connection stand before those of the file, which stays as it is.
+    """
+    if schema_version(connection) == SCHEMA_VERSION:
+        return
+    connection.execute("PRAGMA temp_store = MEMORY")
+    names = {name for (name,) in connection.execute("SELECT name FROM main.sqlite_master")}
+    for table, columns in _OLD_COLUMNS.items():
+        if table in names:
+            connection.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {columns} FROM main.{table}")
+    for statement in _statements(SCHEMA + RACE_SCHEMA):
+        if statement.split()[2] not in names:
+            connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+
+
+def _refuse_to_extend_old(connection: sqlite3.Connection, path: Path) -> None:
+    lacks = lacking(connection)
+    if lacks is not None:
+        raise StudyError(
+            f"{lacks}; it can be read and analysed, but nothing can be added",
+            where=str(path),
+            mend=NEW_STUDY,
+        )
+
+
+def lacking(connection: sqlite3.Connection) -> str | None:
+    """Return what a study does not say because an older depthprune wrote it; None: nothing."""
+    version = schema_version(connection)
+    if version == SCHEMA_VERSION:
+        return None
+    return (
+        f"the study was written by an older depthprune (schema {version}): it does not say with "
+        "which tokenizer, chat template, processor, prompts and version of the metric it was "
+        "measured, and damage to it cannot be noticed"
+    )
+
+
+def _keep_identity(connection: sqlite3.Connection, model: ModelRecord) -> None:
+    """Write what decides the answers of `model`, unless measurements depend on what is written."""
+    if model.identity and not _has_measurements(connection):
         with transaction(connection):
-            _execute(connection, RACE_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            replace_identity(connection, model.identity)
+
+
+def _has_measurements(connection: sqlite3.Connection) -> bool:
+    tables = ("measurement", "race_chunk")
+    return any(connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in tables)
 
 
 def _execute(connection: sqlite3.Connection, statements: str) -> None:
     # Not `executescript`, which would commit the transaction that this is part of.
-    for statement in statements.split(";"):
-        if statement.strip():
-            connection.execute(statement)
+    for statement in _statements(statements):
+        connection.execute(statement)
+
+
+def _statements(script: str) -> list[str]:
+    return [statement.strip() for statement in script.split(";") if statement.strip()]
 
 
 def schema_version(connection: sqlite3.Connection) -> int:
@@ -312,13 +402,25 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _check_same_model(stored: ModelRecord, asked: ModelRecord, path: Path) -> None:
-    if (stored.fingerprint, stored.stack) == (asked.fingerprint, asked.stack):
-        return
-    raise StudyError(
-        f"the study is about {stored.name} (blocks {stored.stack}, fingerprint "
-        f"{stored.fingerprint}), not about {asked.name} (blocks {asked.stack}, fingerprint "
-        f"{asked.fingerprint})",
-        where=str(path),
-        mend="use another study folder for this model",
-    )
+def _check_same_model(connection: sqlite3.Connection, asked: ModelRecord, path: Path) -> None:
+    stored = read_model(connection)
+    if (stored.fingerprint, stored.stack) != (asked.fingerprint, asked.stack):
+        raise StudyError(
+            f"the study is about {stored.name} (blocks {stored.stack}, fingerprint "
+            f"{stored.fingerprint}), not about {asked.name} (blocks {asked.stack}, fingerprint "
+            f"{asked.fingerprint}){_what_changed(stored, asked)}",
+            where=str(path),
+            mend="use another study folder for this model: --output NEW",
+        )
+    if _has_measurements(connection):
+        check_same_identity(stored.identity, asked.identity, path)
+
+
+def _what_changed(stored: ModelRecord, asked: ModelRecord) -> str:
+    """Say what tells a model from the one of the same name that was measured before."""
+    if stored.name != asked.name or stored.fingerprint == asked.fingerprint:
+        return ""
+    if not (stored.identity.get(MODEL_CONFIG) and asked.identity.get(MODEL_CONFIG)):
+        return ": its weights or its config.json have changed"
+    changes = differences({MODEL_CONFIG: stored.identity[MODEL_CONFIG]}, asked.identity)
+    return f": {listed(changes)}" if changes else ": its weights have changed"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from depthprune.base.errors import StudyError
 from depthprune.base.removal import Removal, format_removal
 from depthprune.study import rows
+from depthprune.study.checksums import row_checksum
 from depthprune.study.database import explained_errors, transaction
 
 _OF_CHUNK = "race_id = ? AND split_id = ? AND removal = ?"
@@ -119,46 +121,42 @@ class StoredRace:
                 where=str(self._path),
             )
         with explained_errors(self._path), transaction(self._connection):
+            columns = {
+                "removal": rows.pack_removal(removal),
+                "start": chunk.start,
+                "places": _pack_places(chunk.places),
+                "scores": rows.pack_scores(chunk.scores),
+                "answers": rows.pack_texts(chunk.answers),
+                "seconds": float(chunk.seconds),
+            }
             rows.insert(
                 self._connection,
                 "race_chunk",
                 race_id=self._key,
                 split_id=split_key,
-                removal=rows.pack_removal(removal),
-                start=chunk.start,
-                places=_pack_places(chunk.places),
-                scores=rows.pack_scores(chunk.scores),
-                answers=rows.pack_texts(chunk.answers),
-                seconds=chunk.seconds,
+                **columns,
+                checksum=row_checksum(*columns.values()),
             )
 
     def chunk_scores(self, split_key: int, removal: Removal, start: int) -> _Scores | None:
         """Return the scores of one candidate on the chunk that begins there, or None."""
-        with explained_errors(self._path):
-            found = self._connection.execute(
-                f"SELECT scores FROM race_chunk WHERE {_OF_CHUNK} AND start = ?",
-                (self._key, split_key, rows.pack_removal(removal), start),
-            ).fetchone()
-        return rows.unpack_scores(found[0]) if found else None
+        found = self._chunks(split_key, removal, "AND start = ?", start)
+        return found[0].scores if found else None
 
     def chunks(self, split_key: int, removal: Removal) -> list[RaceChunk]:
         """Return what was seen of one candidate on one split, in the order of the race."""
+        return self._chunks(split_key, removal, "ORDER BY start")
+
+    def _chunks(
+        self, split_key: int, removal: Removal, which: str, *values: int
+    ) -> list[RaceChunk]:
         with explained_errors(self._path):
             found = self._connection.execute(
-                "SELECT start, places, scores, answers, seconds FROM race_chunk "
-                f"WHERE {_OF_CHUNK} ORDER BY start",
-                (self._key, split_key, rows.pack_removal(removal)),
+                "SELECT removal, start, places, scores, answers, seconds, checksum FROM race_chunk "
+                f"WHERE {_OF_CHUNK} {which}",
+                (self._key, split_key, rows.pack_removal(removal), *values),
             ).fetchall()
-        return [
-            RaceChunk(
-                start,
-                np.frombuffer(places, "<i4").astype(np.int32),
-                rows.unpack_scores(scores),
-                rows.unpack_texts(answers),
-                seconds,
-            )
-            for start, places, scores, answers, seconds in found
-        ]
+        return list(map(_chunk_from_row, found))
 
     def forget(self, split_key: int, removal: Removal) -> None:
         """Let the chunks of a candidate go, in the transaction that stores its measurement."""
@@ -223,6 +221,20 @@ def check_places(places: ArrayLike, num_samples: int) -> None:
 
 
 _Scores = NDArray[np.float32]
+
+
+def _chunk_from_row(row: tuple[Any, ...]) -> RaceChunk:
+    *columns, checksum = row
+    if checksum and checksum != row_checksum(*columns):
+        raise rows.damaged(f"what a race saw of removal {columns[0]}")
+    _, start, places, scores, answers, seconds = columns
+    return RaceChunk(
+        start,
+        np.frombuffer(places, "<i4").astype(np.int32),
+        rows.unpack_scores(scores),
+        rows.unpack_texts(answers),
+        seconds,
+    )
 
 
 def _pack_places(places: NDArray[np.int32]) -> bytes:

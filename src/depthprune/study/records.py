@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depthprune.base.removal import Removal
+from depthprune.study.identity import Identity
+
+Role = Literal["search", "verification"]
+"""What a split was measured for: to find removals, or to measure those that were found again, on
+samples that had no part in finding them. Only the first is ranked, merged or written to files."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,8 @@ class ModelRecord:
         stack: where the blocks lie in the model, e.g. `model.layers`.
         parameters: of the whole model, when known.
         block_parameters: parameters of each block, when known.
+        identity: what else decides its answers, see `depthprune.study.identity`; empty when unknown
+            (imported results, studies of an older depthprune).
     """
 
     name: str
@@ -31,6 +40,7 @@ class ModelRecord:
     stack: str
     parameters: int | None = None
     block_parameters: tuple[int, ...] | None = None
+    identity: Identity = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,9 @@ class SplitRecord:
         fingerprint: identifies data, sample ids, prompt and metric.
         sample_ids: in the order of every measurement's scores; empty when unknown.
         metric: the metric with what it depends on.
+        metric_version: of the metric's rule, see `Scorer`; None when unknown.
+        pictures: digests of each sample's pictures; empty when unknown.
+        role: what the split was measured for.
     """
 
     task: str
@@ -52,6 +65,24 @@ class SplitRecord:
     fingerprint: str
     sample_ids: tuple[str, ...]
     metric: str
+    metric_version: int | None = None
+    pictures: tuple[tuple[str, ...], ...] = field(default=(), compare=False, repr=False)
+    role: Role = "search"
+
+
+@dataclass(frozen=True)
+class Run:
+    """How some measurements were made.
+
+    Attributes:
+        key: of the run, `Measurement.run`.
+        created: when it was first begun, ISO 8601 in UTC.
+        how: model, tasks, splits, samples, options, versions; plain JSON data.
+    """
+
+    key: int
+    created: str
+    how: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -82,6 +113,7 @@ class Measurement:
         created: when it was stored, ISO 8601 in UTC.
         origin: None when measured by this study; else where it was imported from.
         stated_drop: the drop as an imported file states it (it may be rounded); None otherwise.
+        run: key of the `Run` that made it; None when unknown.
     """
 
     task: str
@@ -97,3 +129,4 @@ class Measurement:
     created: str
     origin: str | None = None
     stated_drop: float | None = None
+    run: int | None = None

@@ -14,13 +14,19 @@ from numpy.typing import NDArray
 
 from depthprune.base.errors import StudyError
 from depthprune.base.removal import Removal
-from depthprune.study.records import Measurement, ModelRecord, SplitRecord
+from depthprune.study.checksums import bytes_checksum, row_checksum
+from depthprune.study.identity import Identity, pack_fields
+from depthprune.study.records import Measurement, ModelRecord, Run, SplitRecord
 
-SELECT_SPLIT = "SELECT id, task, task_type, split, fingerprint, sample_ids, metric FROM split"
+_SPLIT_COLUMNS = (
+    "role, task, task_type, split, fingerprint, metric, metric_version, sample_ids, pictures"
+)
+SELECT_SPLIT = f"SELECT id, {_SPLIT_COLUMNS}, checksum FROM split"
 
 _MEASUREMENT = """
-SELECT task, split, removal, accuracy, std, num_samples, seconds, text, created, origin,
-       stated_drop, {samples}
+SELECT task, split.split, split.checksum, text, removal, accuracy, std, num_samples, seconds,
+       created, origin, stated_drop, run_id, scores_checksum, answers_checksum,
+       measurement.checksum, {samples}
 FROM measurement
 JOIN split ON split.id = split_id
 JOIN settings ON settings.id = settings_id
@@ -49,27 +55,48 @@ def settings_key(connection: sqlite3.Connection, settings: str) -> int:
 
 
 def insert_model(connection: sqlite3.Connection, model: ModelRecord) -> None:
-    """Write the row that says which model the study is about."""
+    """Write the row that says which model the study is about, and what decides its answers."""
     blocks = model.block_parameters
-    insert(
-        connection,
-        "model",
-        name=model.name,
-        fingerprint=model.fingerprint,
-        architecture=model.architecture,
-        num_blocks=model.num_blocks,
-        stack=model.stack,
-        parameters=model.parameters,
-        block_parameters=None if blocks is None else json.dumps(blocks),
-    )
+    columns = {
+        "name": model.name,
+        "fingerprint": model.fingerprint,
+        "architecture": model.architecture,
+        "num_blocks": model.num_blocks,
+        "stack": model.stack,
+        "parameters": model.parameters,
+        "block_parameters": None if blocks is None else json.dumps(blocks),
+    }
+    insert(connection, "model", **columns, checksum=row_checksum(*columns.values()))
+    replace_identity(connection, model.identity)
+
+
+def replace_identity(connection: sqlite3.Connection, identity: Identity) -> None:
+    """Write what decides the model's answers, in place of what stood there."""
+    connection.execute("DELETE FROM identity")
+    for part, fields in identity.items():
+        packed = pack_fields(fields)
+        insert(
+            connection,
+            "identity",
+            part=part,
+            digest=bytes_checksum(packed.encode()),
+            fields=zlib.compress(packed.encode()),
+        )
 
 
 def read_model(connection: sqlite3.Connection) -> ModelRecord:
-    """Return the model the study is about."""
-    name, fingerprint, architecture, num_blocks, stack, parameters, blocks = connection.execute(
-        "SELECT name, fingerprint, architecture, num_blocks, stack, parameters, block_parameters "
-        "FROM model"
+    """Return the model the study is about.
+
+    Raises:
+        StudyError: the row is damaged.
+    """
+    *columns, checksum = connection.execute(
+        "SELECT name, fingerprint, architecture, num_blocks, stack, parameters, block_parameters, "
+        "checksum FROM model"
     ).fetchone()
+    if checksum and checksum != row_checksum(*columns):
+        raise damaged("what it says about its model")
+    name, fingerprint, architecture, num_blocks, stack, parameters, blocks = columns
     return ModelRecord(
         name=name,
         fingerprint=fingerprint,
@@ -78,34 +105,167 @@ def read_model(connection: sqlite3.Connection) -> ModelRecord:
         stack=stack,
         parameters=parameters,
         block_parameters=None if blocks is None else tuple(json.loads(blocks)),
+        identity=_read_identity(connection),
     )
+
+
+def _read_identity(connection: sqlite3.Connection) -> Identity:
+    identity = {}
+    for part, digest, fields in connection.execute("SELECT part, digest, fields FROM identity"):
+        try:
+            packed = zlib.decompress(fields)
+        except (zlib.error, TypeError) as error:
+            raise damaged(f"what it says about the {part}") from error
+        if bytes_checksum(packed) != digest:
+            raise damaged(f"what it says about the {part}")
+        identity[part] = json.loads(packed)
+    return identity
+
+
+def run_from_row(row: tuple[Any, ...]) -> Run:
+    """Return the run of a row of the table."""
+    key, created, how = row
+    return Run(key, created, json.loads(how))
+
+
+def insert_split(connection: sqlite3.Connection, record: SplitRecord) -> int:
+    """Write a split and return its key."""
+    columns = {
+        "role": record.role,
+        "task": record.task,
+        "task_type": record.task_type,
+        "split": record.split,
+        "fingerprint": record.fingerprint,
+        "metric": record.metric,
+        "metric_version": record.metric_version,
+        "sample_ids": pack_texts(record.sample_ids),
+        "pictures": pack_texts([" ".join(digests) for digests in record.pictures]),
+    }
+    return insert(connection, "split", **columns, checksum=_split_checksum(*columns.values()))
 
 
 def split_from_row(row: tuple[Any, ...]) -> tuple[int, SplitRecord]:
-    """Return key and record of a row of `SELECT_SPLIT`."""
-    key, task, task_type, split, fingerprint, sample_ids, metric = row
-    return key, SplitRecord(task, task_type, split, fingerprint, unpack_texts(sample_ids), metric)
+    """Return key and record of a row of `SELECT_SPLIT`.
 
-
-def measurement_from_row(row: tuple[Any, ...]) -> Measurement:
-    """Return the measurement of a row of `SELECT_MEASUREMENT` or `SELECT_BARE_MEASUREMENT`."""
-    (task, split, removal, accuracy, std, num_samples, seconds, settings) = row[:8]
-    created, origin, stated_drop, scores, answers = row[8:]
-    return Measurement(
+    Raises:
+        StudyError: the row is damaged; names the split.
+    """
+    key, *columns, checksum = row
+    role, task, task_type, split, fingerprint, metric, version, sample_ids, pictures = columns
+    if checksum and checksum != _split_checksum(*columns):
+        raise damaged(f"the samples of {task} {split}")
+    known = () if pictures is None else unpack_texts(pictures)
+    return key, SplitRecord(
         task=task,
+        task_type=task_type,
         split=split,
-        removal=unpack_removal(removal),
-        accuracy=accuracy,
-        std=math.nan if std is None else std,
-        num_samples=num_samples,
-        scores=None if scores is None else unpack_scores(scores, num_samples),
-        answers=None if answers is None else unpack_texts(answers),
-        seconds=seconds,
-        settings=settings,
-        created=created,
-        origin=origin,
-        stated_drop=stated_drop,
+        fingerprint=fingerprint,
+        sample_ids=unpack_texts(sample_ids),
+        metric=metric,
+        metric_version=version,
+        pictures=tuple(tuple(digests.split()) for digests in known),
+        role=role,
     )
+
+
+def _split_checksum(*columns: Any) -> str:
+    *plain, sample_ids, pictures = columns
+    return row_checksum(*plain, bytes_checksum(sample_ids), bytes_checksum(pictures))
+
+
+def insert_measurement(
+    connection: sqlite3.Connection,
+    split_key: int,
+    settings: str,
+    columns: dict[str, Any],
+    samples: tuple[bytes, bytes] | None,
+) -> None:
+    """Write a measurement, with scores and answers as they are packed, where there are any.
+
+    Its checksum goes over all of it, its split and its settings.
+    """
+    scores, answers = (None, None) if samples is None else map(bytes_checksum, samples)
+    columns = {name: columns.get(name) for name in _CHECKED}
+    columns |= {"scores_checksum": scores, "answers_checksum": answers}
+    (of_split,) = connection.execute(
+        "SELECT checksum FROM split WHERE id = ?", (split_key,)
+    ).fetchone()
+    key = insert(
+        connection,
+        "measurement",
+        split_id=split_key,
+        settings_id=settings_key(connection, settings),
+        **columns,
+        checksum=row_checksum(of_split, settings, *columns.values()),
+    )
+    if samples is not None:
+        insert(connection, "samples", measurement_id=key, scores=samples[0], answers=samples[1])
+
+
+_CHECKED = (
+    "removal", "accuracy", "std", "num_samples", "seconds", "created", "origin", "stated_drop",
+    "run_id",
+)  # fmt: skip
+"""Columns of a measurement in the order of its checksum, before those of its samples."""
+
+
+def checked_measurement(row: tuple[Any, ...]) -> tuple[str, float, float | None]:
+    """Return removal, accuracy and stated drop of a row of a measurement, whatever its columns.
+
+    Raises:
+        StudyError: the row is damaged, or samples that were asked for are; names task, split and
+            removal.
+    """
+    *checked, checksum, scores, answers = row[2:]
+    removal = checked[2]
+    if checksum:
+        *_, scores_checksum, answers_checksum = checked
+        if (
+            checksum != row_checksum(*checked)
+            or (scores is not None and bytes_checksum(scores) != scores_checksum)
+            or (answers is not None and bytes_checksum(answers) != answers_checksum)
+        ):
+            raise damaged_measurement(row)
+    return removal, checked[3], checked[9]
+
+
+def damaged_measurement(row: tuple[Any, ...]) -> StudyError:
+    """Return the error that names the measurement of a row as damaged."""
+    task, split, _, _, removal = row[:5]
+    return damaged(f"{task} {split}, removal {str(removal).replace(',', '-') or 'baseline'},")
+
+
+def measurement_from_row(row: tuple[Any, ...], *, with_samples: bool) -> Measurement:
+    """Return the measurement of a row of `SELECT_MEASUREMENT` and its like.
+
+    Raises:
+        StudyError: something of it is damaged; names task, split and removal.
+    """
+    checked_measurement(row)
+    task, split, *checked, _, scores, answers = row
+    if with_samples and scores is None and checked[11] is not None:
+        raise damaged_measurement(row)
+    _, settings, removal, accuracy, std, num_samples, seconds, created = checked[:8]
+    origin, stated_drop, run = checked[8:11]
+    try:
+        return Measurement(
+            task=task,
+            split=split,
+            removal=unpack_removal(removal),
+            accuracy=accuracy,
+            std=math.nan if std is None else std,
+            num_samples=num_samples,
+            scores=None if scores is None else unpack_scores(scores, num_samples),
+            answers=None if answers is None else unpack_texts(answers),
+            seconds=seconds,
+            settings=settings,
+            created=created,
+            origin=origin,
+            stated_drop=stated_drop,
+            run=run,
+        )
+    except (ValueError, TypeError) as error:
+        raise damaged_measurement(row) from error
 
 
 def pack_removal(removal: Removal) -> str:
@@ -124,11 +284,11 @@ def pack_texts(texts: Sequence[str]) -> bytes:
 
 
 def unpack_texts(packed: bytes) -> tuple[str, ...]:
-    """Return the texts that `pack_texts` stored."""
+    """Return the texts that `pack_texts` stored; raises StudyError when they are damaged."""
     try:
         return tuple(json.loads(zlib.decompress(packed)))
-    except (zlib.error, ValueError) as error:
-        raise _damaged() from error
+    except (zlib.error, ValueError, TypeError) as error:
+        raise damaged("a list of texts") from error
 
 
 def pack_scores(scores: NDArray[np.float32]) -> bytes:
@@ -139,12 +299,13 @@ def pack_scores(scores: NDArray[np.float32]) -> bytes:
 def unpack_scores(packed: bytes, num_samples: int | None = None) -> NDArray[np.float32]:
     """Return the scores that `pack_scores` stored; of so many samples, when that is known."""
     if len(packed) % 4 or num_samples not in (None, len(packed) // 4):
-        raise _damaged()
+        raise damaged("scores")
     return np.frombuffer(packed, "<f4").astype(np.float32)
 
 
-def _damaged() -> StudyError:
+def damaged(what: str) -> StudyError:
+    """Return the error that says that something in the study's file is not what was stored."""
     return StudyError(
-        "the study file is damaged: scores or answers cannot be read",
-        mend="restore it from a copy, or move it away and measure anew",
+        f"the study file is damaged: {what} cannot be read as it was stored",
+        mend="restore study.db from a copy, or move it away and measure anew",
     )

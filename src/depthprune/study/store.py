@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,11 +19,20 @@ from depthprune.base.errors import FileError, StudyError
 from depthprune.base.files import make_folder
 from depthprune.base.removal import Removal, check_removal, format_removal, make_removal
 from depthprune.study import database, rows
+from depthprune.study.checksums import bytes_checksum
+from depthprune.study.identity import NEW_STUDY, differences
 from depthprune.study.lock import WriteLock
 from depthprune.study.races import RaceRecord, StoppedCandidate, StoredRace, stopped_candidates
-from depthprune.study.records import Measurement, ModelRecord, SplitRecord, StoredSplit
+from depthprune.study.records import (
+    Measurement,
+    ModelRecord,
+    Role,
+    Run,
+    SplitRecord,
+    StoredSplit,
+)
 
-__all__ = ["Measurement", "ModelRecord", "SplitRecord", "StoredSplit", "Study"]
+__all__ = ["Measurement", "ModelRecord", "Run", "SplitRecord", "StoredSplit", "Study"]
 
 DATABASE_NAME = "study.db"
 LOCK_NAME = "study.lock"
@@ -52,6 +62,7 @@ class Study:
         self._path = folder / DATABASE_NAME
         self._connection = connection
         self._lock = lock
+        self._run: int | None = None
 
     @classmethod
     def open(
@@ -72,8 +83,9 @@ class Study:
             read_only: works while another process writes, and takes no lock.
 
         Raises:
-            StudyError: no study is there and none may be begun; it is about another model, in use
-                by another writer, of a newer depthprune, damaged, or no study at all.
+            StudyError: no study is there and none may be begun; it is about another model, or one
+                whose tokenizer, template, ... have changed since; it is in use by another writer,
+                of a newer depthprune, of an older one and to be written, damaged, or no study.
             FileError: the folder is a file, or cannot be written.
         """
         folder = Path(folder)
@@ -122,12 +134,35 @@ class Study:
         with database.explained_errors(self._path), database.transaction(self._connection):
             yield
 
+    @property
+    def lacks(self) -> str | None:
+        """What the study does not say because an older depthprune wrote it; None: nothing."""
+        with database.explained_errors(self._path):
+            return database.lacking(self._connection)
+
+    def begin_run(self, how: Mapping[str, Any]) -> None:
+        """Say how everything that is added from now on is measured; plain JSON data.
+
+        A run that is the same as an earlier one is that one, gone on with.
+        """
+        text = json.dumps(how, sort_keys=True)
+        with self.transaction():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO run (created, how) VALUES (?, ?)", (_now(), text)
+            )
+            ((self._run,),) = self._query("SELECT id FROM run WHERE how = ?", (text,))
+
+    def runs(self) -> list[Run]:
+        """Return how the measurements were made, in the order the runs were first begun."""
+        return list(map(rows.run_from_row, self._query("SELECT id, created, how FROM run")))
+
     def add_split(self, record: SplitRecord) -> int:
         """Return the key of a split, which is stored if it is new.
 
         Raises:
-            StudyError: a split with this fingerprint is there, with other samples or metric; or a
-                name cannot be the name of a folder.
+            StudyError: a split with this fingerprint is there, with other samples, another metric;
+                the study scored by another version of the metric's rule; or a name cannot be the
+                name of a folder.
         """
         for name in (record.task, record.split):
             if name in ("", ".", "..") or "/" in name or "\\" in name:
@@ -135,22 +170,14 @@ class Study:
                     f"{name!r} cannot be the name of a task or split",
                     mend="use letters, digits, '_', '-' and '+': result folders bear these names",
                 )
+        self._check_metric_version(record)
         stored = self._query(
-            f"{rows.SELECT_SPLIT} WHERE task = ? AND split = ? AND fingerprint = ?",
-            (record.task, record.split, record.fingerprint),
+            f"{rows.SELECT_SPLIT} WHERE task = ? AND split = ? AND fingerprint = ? AND role = ?",
+            (record.task, record.split, record.fingerprint, record.role),
         )
         if not stored:
             with self.transaction():
-                return rows.insert(
-                    self._connection,
-                    "split",
-                    task=record.task,
-                    task_type=record.task_type,
-                    split=record.split,
-                    fingerprint=record.fingerprint,
-                    metric=record.metric,
-                    sample_ids=rows.pack_texts(record.sample_ids),
-                )
+                return rows.insert_split(self._connection, record)
         key, known = rows.split_from_row(stored[0])
         if (known.sample_ids, known.metric) != (record.sample_ids, record.metric):
             raise StudyError(
@@ -160,6 +187,70 @@ class Study:
                 mend="use another study folder",
             )
         return key
+
+    def keep_prompts(self, split_key: int, prompts: Sequence[Sequence[str]]) -> None:
+        """Store what the model is sent for each sample of a split, once; check it later on.
+
+        Args:
+            split_key: from `add_split`.
+            prompts: for each sample, in the order of the split, the texts that are sent.
+
+        Raises:
+            StudyError: they differ from those that were sent when it was measured.
+        """
+        texts = [json.dumps(list(sent)) for sent in prompts]
+        known = self._prompts(split_key)
+        if known is None:
+            packed = rows.pack_texts(texts)
+            with self.transaction():
+                rows.insert(
+                    self._connection,
+                    "prompts",
+                    split_id=split_key,
+                    texts=packed,
+                    checksum=bytes_checksum(packed),
+                )
+            return
+        record = self.split(split_key)
+        for sample_id, before, now in zip(record.sample_ids, known, texts, strict=True):
+            if before != now:
+                (change,) = differences({"prompt": {"": before}}, {"prompt": {"": now}})
+                raise StudyError(
+                    f"{record.task} {record.split} was measured with other prompts: sample "
+                    f"{sample_id}, {change}",
+                    where=str(self._path),
+                    mend=NEW_STUDY,
+                )
+
+    def prompts(self, split_key: int) -> list[tuple[str, ...]] | None:
+        """Return what the model was sent for each sample of a split; None when not recorded."""
+        known = self._prompts(split_key)
+        return None if known is None else [tuple(json.loads(text)) for text in known]
+
+    def _prompts(self, split_key: int) -> tuple[str, ...] | None:
+        found = self._query("SELECT texts, checksum FROM prompts WHERE split_id = ?", (split_key,))
+        if not found:
+            return None
+        ((packed, checksum),) = found
+        if bytes_checksum(packed) != checksum:
+            record = self.split(split_key)
+            raise rows.damaged(f"the prompts of {record.task} {record.split}")
+        return rows.unpack_texts(packed)
+
+    def _check_metric_version(self, record: SplitRecord) -> None:
+        """Refuse scores of a rule that is not the one by which the study scored before."""
+        found = self._query(
+            "SELECT task, split, metric_version FROM split "
+            "WHERE metric = ? AND metric_version != ? LIMIT 1",
+            (record.metric, record.metric_version),
+        )
+        for task, split, version in found:
+            raise StudyError(
+                f"the rule of the metric {record.metric} has changed since {task} {split} was "
+                f"measured: was version {version}, is version {record.metric_version}",
+                where=str(self._path),
+                mend=f"{NEW_STUDY}: scores by two rules do not compare",
+            )
 
     def split(self, split_key: int) -> SplitRecord:
         """Return the split to which `add_split` gave this key.
@@ -172,8 +263,13 @@ class Study:
             raise StudyError(f"the study has no split number {split_key}", where=str(self._path))
         return rows.split_from_row(found[0])[1]
 
-    def splits(self) -> list[StoredSplit]:
-        """Return every split with the settings under which it was measured, by task and split."""
+    def splits(self, role: Role | None = "search") -> list[StoredSplit]:
+        """Return the splits with the settings under which they were measured, by task and split.
+
+        Args:
+            role: of the splits that are wanted; None wants all. What verified a removal is found
+                only by those who ask for it.
+        """
         settings: dict[int, list[str]] = {}
         for split_key, text in self._query(
             "SELECT DISTINCT split_id, text FROM measurement "
@@ -183,7 +279,11 @@ class Study:
         found = map(
             rows.split_from_row, self._query(f"{rows.SELECT_SPLIT} ORDER BY task, split, id")
         )
-        return [StoredSplit(key, record, tuple(settings.get(key, ()))) for key, record in found]
+        return [
+            StoredSplit(key, record, tuple(settings.get(key, ())))
+            for key, record in found
+            if role in (None, record.role)
+        ]
 
     def missing(self, split_key: int, removals: Iterable[Removal], settings: str) -> list[Removal]:
         """Return those `removals` that are not measured yet, each once, in the order given."""
@@ -276,7 +376,7 @@ class Study:
         """Return the measurements, ordered by number of removed blocks and by removal.
 
         Args:
-            split_key: of this split; None means all splits.
+            split_key: of this split; None means all splits of the role `search`.
             settings: under these settings; None means any.
             with_samples: False leaves out scores and answers, which takes far less memory.
             with_answers: False leaves out the answers, which take most of that memory.
@@ -293,16 +393,15 @@ class Study:
         `measurements`.
         """
         found = self._query(
-            "SELECT removal, accuracy, stated_drop FROM measurement "
-            "WHERE split_id = ? AND settings_id = (SELECT id FROM settings WHERE text = ?)",
-            (split_key, settings),
+            f"{rows.SELECT_BARE_MEASUREMENT} WHERE split_id = ? AND text = ?", (split_key, settings)
         )
-        baseline = next((accuracy for removal, accuracy, _ in found if not removal), None)
+        accuracies = list(map(rows.checked_measurement, found))
+        baseline = next((accuracy for removal, accuracy, _ in accuracies if not removal), None)
         if baseline is None:
             return {}
         drops = {
             rows.unpack_removal(removal): baseline - accuracy if stated is None else stated
-            for removal, accuracy, stated in found
+            for removal, accuracy, stated in accuracies
         }
         return {removal: drops[removal] for removal in sorted(drops, key=_rank)}
 
@@ -317,9 +416,6 @@ class Study:
         Ordered as `measurements`.
         """
         with database.explained_errors(self._path):
-            # A study of schema version 1 that is opened for reading has no such tables.
-            if database.schema_version(self._connection) < database.SCHEMA_VERSION:
-                return []
             return stopped_candidates(self._connection, split_key, settings)
 
     def _store(
@@ -342,24 +438,12 @@ class Study:
                     mend="a study never changes a result; use another study folder",
                 )
             return
+        columns |= {"removal": rows.pack_removal(removal), "created": _now(), "run_id": self._run}
+        packed = None
+        if samples is not None:
+            packed = rows.pack_scores(samples[0]), rows.pack_texts(samples[1])
         with self.transaction():
-            key = rows.insert(
-                self._connection,
-                "measurement",
-                split_id=split_key,
-                settings_id=rows.settings_key(self._connection, settings),
-                removal=rows.pack_removal(removal),
-                created=datetime.now(UTC).isoformat(timespec="seconds"),
-                **columns,
-            )
-            if samples is not None:
-                rows.insert(
-                    self._connection,
-                    "samples",
-                    measurement_id=key,
-                    scores=rows.pack_scores(samples[0]),
-                    answers=rows.pack_texts(samples[1]),
-                )
+            rows.insert_measurement(self._connection, split_key, settings, columns, packed)
 
     def _checked_samples(
         self, split_key: int, removal: Removal, scores: ArrayLike, answers: Sequence[str]
@@ -394,7 +478,8 @@ class Study:
     ) -> list[Measurement]:
         wanted = {
             "split_id = ?": split_key,
-            "settings_id = (SELECT id FROM settings WHERE text = ?)": settings,
+            "text = ?": settings,
+            "role = ?": "search" if split_key is None else None,
             "removal = ?": None if removal is None else rows.pack_removal(removal),
         }
         wanted = {condition: value for condition, value in wanted.items() if value is not None}
@@ -404,9 +489,10 @@ class Study:
         if wanted:
             statement += " WHERE " + " AND ".join(wanted)
         found = self._query(
-            f"{statement} ORDER BY task, split, split_id, text", tuple(wanted.values())
+            f"{statement} ORDER BY task, split.split, split_id, text", tuple(wanted.values())
         )
-        return sorted(map(rows.measurement_from_row, found), key=lambda one: _rank(one.removal))
+        measurements = (rows.measurement_from_row(row, with_samples=with_samples) for row in found)
+        return sorted(measurements, key=lambda one: _rank(one.removal))
 
     def _query(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with database.explained_errors(self._path):
@@ -428,6 +514,10 @@ def _equal(existing: Measurement, columns: dict[str, Any], samples: _Samples | N
     if existing.scores is None or samples is None:
         return True
     return np.array_equal(existing.scores, samples[0]) and existing.answers == samples[1]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _rank(removal: Removal) -> tuple[int, Removal]:
