@@ -292,7 +292,7 @@ def test_an_imported_accuracy_must_be_a_number(study: Study) -> None:
         study.add_imported(key, "i", (), accuracy=float("nan"), origin="x")
 
 
-def test_a_hundred_thousand_drops_are_read_in_under_a_second(study: Study) -> None:
+def test_a_hundred_thousand_drops_are_read_in_under_two_seconds(study: Study) -> None:
     key = study.add_split(SPLIT)
     add(study, ())
     with study.transaction():
@@ -314,4 +314,4 @@ def test_a_hundred_thousand_drops_are_read_in_under_a_second(study: Study) -> No
     seconds = process_time() - started
     sys.settrace(trace)
     assert len(drops) == 100_001
-    assert seconds < 1.0
+    assert seconds < 2.0  # half of it checks the checksums

@@ -47,6 +47,8 @@ def split_record(split: TaskSplit) -> SplitRecord:
         fingerprint=split.fingerprint,
         sample_ids=tuple(sample.id for sample in split.samples),
         metric=split.scorer.name,
+        metric_version=split.metric_version,
+        pictures=split.pictures,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from os.path import commonprefix
+from itertools import takewhile
 from pathlib import Path
 
 from depthprune.base.errors import StudyError
@@ -80,11 +80,9 @@ def _shown(text: str | None, other: str | None) -> str:
         return "absent"
     if len(text) <= _SHOWN:
         return repr(text)
-    pairs = enumerate(zip(text, other or "", strict=False))
-    same = next(
-        (place for place, (one, two) in pairs if one != two), min(len(text), len(other or ""))
-    )
-    start = max(0, same - _SHOWN // 3)
+    pairs = zip(text, other or "", strict=False)
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    start = max(0, alike - _SHOWN // 3)
     excerpt = text[start : start + _SHOWN]
     before, after = "..." if start else "", "..." if start + _SHOWN < len(text) else ""
     return repr(before + excerpt + after)

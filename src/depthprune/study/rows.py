@@ -31,6 +31,7 @@ FROM measurement
 JOIN split ON split.id = split_id
 JOIN settings ON settings.id = settings_id
 """
+_CHECKSUM_PLACE = 15
 SELECT_BARE_MEASUREMENT = _MEASUREMENT.format(samples="NULL, NULL")
 _SAMPLES = "LEFT JOIN samples ON measurement_id = measurement.id\n"
 SELECT_SCORED_MEASUREMENT = _MEASUREMENT.format(samples="scores, NULL") + _SAMPLES
@@ -216,17 +217,15 @@ def checked_measurement(row: tuple[Any, ...]) -> tuple[str, float, float | None]
         StudyError: the row is damaged, or samples that were asked for are; names task, split and
             removal.
     """
-    *checked, checksum, scores, answers = row[2:]
-    removal = checked[2]
-    if checksum:
-        *_, scores_checksum, answers_checksum = checked
-        if (
-            checksum != row_checksum(*checked)
-            or (scores is not None and bytes_checksum(scores) != scores_checksum)
-            or (answers is not None and bytes_checksum(answers) != answers_checksum)
-        ):
-            raise damaged_measurement(row)
-    return removal, checked[3], checked[9]
+    checksum, scores, answers = row[_CHECKSUM_PLACE:]
+    # Old studies have no checksums.
+    if checksum and (
+        checksum != row_checksum(*row[2:_CHECKSUM_PLACE])
+        or (scores is not None and bytes_checksum(scores) != row[_CHECKSUM_PLACE - 2])
+        or (answers is not None and bytes_checksum(answers) != row[_CHECKSUM_PLACE - 1])
+    ):
+        raise damaged_measurement(row)
+    return row[4], row[5], row[11]
 
 
 def damaged_measurement(row: tuple[Any, ...]) -> StudyError:

@@ -64,6 +64,7 @@ def load_split(task: Task, split: str, num_samples: int | None = None, seed: int
         raise TaskError(f"the split {split} of {task.name} is empty", where=task.source.describe())
     places = _choose(available, num_samples, seed, f"{task.name}, {split}")
     samples: dict[str, Sample] = {}
+    pictures: list[tuple[str, ...]] = []
     data = hashlib.sha256()
     for place in places:
         with _asking(task.source):
@@ -73,11 +74,20 @@ def load_split(task: Task, split: str, num_samples: int | None = None, seed: int
             raise TaskError(f"two samples of {task.name} have the id {sample.id!r}")
         # The picture's bytes are read here, while its row is at hand.
         with _asking(task.source):
-            data.update(_sample_line(sample))
+            pictures.append(tuple(image_digest(image) for image in sample.images))
+        data.update(_sample_line(sample, pictures[-1]))
         samples[sample.id] = sample
     chosen = tuple(samples.values())
     scorer = _scorer(task, chosen)
-    return TaskSplit(task, split, chosen, scorer, _fingerprint(task, data.hexdigest(), scorer))
+    return TaskSplit(
+        task=task,
+        split=split,
+        samples=chosen,
+        scorer=scorer,
+        fingerprint=_fingerprint(task, data.hexdigest(), scorer),
+        metric_version=_metric_version(task),
+        pictures=tuple(pictures),
+    )
 
 
 def _scorer(task: Task, samples: Sequence[Sample]) -> Scorer:
@@ -240,9 +250,9 @@ def _are_texts(value: object) -> bool:
     return isinstance(value, tuple | list) and all(isinstance(entry, str) for entry in value)
 
 
-def _sample_line(sample: Sample) -> bytes:
-    images = [image_digest(image) for image in sample.images]
-    parts: list[object] = [sample.id, sample.question, sample.references, sample.choices, images]
+def _sample_line(sample: Sample, pictures: Sequence[str]) -> bytes:
+    parts: list[object] = [sample.id, sample.question, sample.references, sample.choices]
+    parts.append(list(pictures))
     if sample.requests:
         parts.append([asdict(request) for request in sample.requests])
     return _line(parts)
@@ -261,13 +271,18 @@ def _fingerprint(task: Task, data: str, scorer: Scorer) -> str:
         "answer": task.answer,
         "max_new_tokens": task.max_new_tokens,
     }
-    # Of a source that scores by rules of its own, `identity` says what they are.
-    if not isinstance(task.source, ScoringSource):
-        settings["metric_version"] = METRICS[task.metric].version
+    version = _metric_version(task)
+    if version is not None:
+        settings["metric_version"] = version
     identity = getattr(scorer, "identity", "")
     if identity:
         settings["identity"] = identity
     return hashlib.sha256(_line(settings)).hexdigest()
+
+
+def _metric_version(task: Task) -> int | None:
+    # Of a source that scores by rules of its own, the scorer's `identity` says what they are.
+    return None if isinstance(task.source, ScoringSource) else METRICS[task.metric].version
 
 
 def _line(value: object) -> bytes:

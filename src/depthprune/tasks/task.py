@@ -112,6 +112,8 @@ class TaskSplit:
         scorer: scores any of these samples.
         fingerprint: identifies data, sample ids, prompt and metric; equal fingerprints mean that
             scores may be compared sample by sample.
+        metric_version: of the metric's rule; None where a source scores by rules of its own.
+        pictures: digests of each sample's pictures.
     """
 
     task: Task
@@ -119,6 +121,8 @@ class TaskSplit:
     samples: tuple[Sample, ...]
     scorer: Scorer
     fingerprint: str
+    metric_version: int | None = None
+    pictures: tuple[tuple[str, ...], ...] = ()
 
 
 class Source(Protocol):
