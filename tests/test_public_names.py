@@ -13,7 +13,10 @@ HEAVY = ("torch", "numpy", "pydantic", "matplotlib", "transformers")
 
 
 def test_importing_it_imports_nothing_heavy() -> None:
-    code = f"import depthprune, sys; dir(depthprune); print([m for m in {HEAVY!r} if m in sys.modules])"
+    code = (
+        "import depthprune, sys; dir(depthprune)\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
 
