@@ -147,11 +147,13 @@ def test_more_scores_than_can_be_held_are_left_out(
 
 
 def test_removals_of_blocks_that_do_not_exist_are_left_out(study: Study) -> None:
-    """As only a damaged study holds them."""
+    """As only a damaged study without checksums, of an older depthprune, holds them."""
     measure(study)
     study.close()
     with sqlite3.connect(study.folder / "study.db") as connection:
-        connection.execute("UPDATE measurement SET removal = '1,99' WHERE removal = '3'")
+        connection.execute(
+            "UPDATE measurement SET removal = '1,99', checksum = '' WHERE removal = '3'"
+        )
     connection.close()
     results = read_result_set(study.folder)
     assert list(results.datasets[0].measurements) == [(1,), (2,)]
