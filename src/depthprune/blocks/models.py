@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from depthprune.base.errors import ModelError
 from depthprune.blocks.checkpoint import checkpoint_folder, read_config, weight_files
 from depthprune.blocks.fingerprint import model_fingerprint
+from depthprune.blocks.processors import first_line, how_to_install, load_processor
 from depthprune.blocks.skeleton import quiet
 
 if TYPE_CHECKING:
@@ -223,17 +224,8 @@ def _checkpoint_dtype(config: PreTrainedConfig) -> str:
 def _load_processor(
     source: str | Path, kind: ModelKind, config: PreTrainedConfig, options: dict[str, Any]
 ) -> Any:
-    import transformers
-
     name = {"image-text": "AutoProcessor", "image": "AutoImageProcessor"}.get(kind, "AutoTokenizer")
-    try:
-        processor = getattr(transformers, name).from_pretrained(source, **options)
-    except Exception as error:
-        raise ModelError(
-            f"the model has no usable {name.removeprefix('Auto').lower()}: {_first_line(error)}",
-            where=str(source),
-            mend="add the tokenizer and processor files of the model that it was made from",
-        ) from error
+    processor = load_processor(source, name, **options)
     tokenizer = getattr(processor, "tokenizer", processor)
     if kind in ("text", "image-text") and not config.is_encoder_decoder:
         # A decoder continues the end of a row: padding belongs at its start.
@@ -254,17 +246,13 @@ def _refuse_missing_weights(report: dict[str, Any], source: str | Path) -> None:
 
 
 def _not_loaded(source: str | Path, error: Exception) -> ModelError:
-    text = str(error)
-    mend = "check the files, and that this version of transformers knows the model"
-    if "trust_remote_code" in text:
+    mend = how_to_install(error)
+    if "trust_remote_code" in str(error):
         mend = (
             "the checkpoint brings its own code; allow it with --trust-remote-code if you trust it"
         )
     return ModelError(
-        f"the model cannot be loaded: {_first_line(error)}", where=str(source), mend=mend
+        f"the model cannot be loaded: {first_line(error)}",
+        where=str(source),
+        mend=mend or "check the files, and that this version of transformers knows the model",
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
