@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForImageTextToText, PreTrainedTokenizerFast
 
 from tests.architectures.tiny_configs import tiny_config
+from tests.evaluate.tiny import spread
 
 WORDS = ("what", "is", "this", "?", "a", "cat", "user", "assistant", ":", "red", "blue")
 PLAIN = ("<pad>", "<s>", "</s>", "<unk>", "<|im_start|>", "<|im_end|>")
@@ -73,8 +73,8 @@ class HubModel:
             for section in sections:
                 owner = getattr(owner, section)
             setattr(owner, name, value)
-        torch.manual_seed(0)
-        AutoModelForImageTextToText.from_config(config).eval().save_pretrained(folder)
+        # Projections that begin at zero would hide every picture.
+        spread(AutoModelForImageTextToText.from_config(config)).save_pretrained(folder)
         self._write_tokenizer(folder, vocabulary, extra)
         for name, content in self.files.items():
             (folder / name).write_text(json.dumps(content, indent=2))
@@ -134,8 +134,11 @@ _QWEN_PICTURE = "<|vision_start|> <|image_pad|> <|vision_end|>"
 
 def _qwen(model_type: str, processor: str, **options: Any) -> HubModel:
     pixels = {
-        **{"min_pixels": 16 * 16, "max_pixels": 64 * 64},
-        **{"patch_size": 8, "temporal_patch_size": 2, "merge_size": 2},
+        "min_pixels": 16 * 16,
+        "max_pixels": 64 * 64,
+        "patch_size": 8,
+        "temporal_patch_size": 2,
+        "merge_size": 2,
         **_NORMAL,
         "image_processor_type": "Qwen2VLImageProcessor",
         "processor_class": processor,
@@ -184,15 +187,21 @@ HUB_MODELS = {
         {
             "preprocessor_config.json": {
                 "size": {"longest_edge": 64 * 64, "shortest_edge": 16 * 16},
-                **{"patch_size": 8, "temporal_patch_size": 2, "merge_size": 2},
-                **{"image_mean": [0.5] * 3, "image_std": [0.5] * 3},
+                "patch_size": 8,
+                "temporal_patch_size": 2,
+                "merge_size": 2,
+                "image_mean": [0.5] * 3,
+                "image_std": [0.5] * 3,
                 "processor_class": "Qwen3VLProcessor",
                 "image_processor_type": "Qwen2VLImageProcessorFast",
             },
             "video_preprocessor_config.json": {
                 "size": {"longest_edge": 25165824, "shortest_edge": 4096},
-                **{"patch_size": 8, "temporal_patch_size": 2, "merge_size": 2},
-                **{"image_mean": [0.5] * 3, "image_std": [0.5] * 3},
+                "patch_size": 8,
+                "temporal_patch_size": 2,
+                "merge_size": 2,
+                "image_mean": [0.5] * 3,
+                "image_std": [0.5] * 3,
                 "processor_class": "Qwen3VLProcessor",
                 "video_processor_type": "Qwen3VLVideoProcessor",
             },
@@ -265,7 +274,8 @@ HUB_MODELS = {
                 **_SCALE,
                 "crop_to_patches": False,
                 "image_processor_type": "GotOcr2ImageProcessorFast",
-                **{"max_patches": 2, "min_patches": 1},
+                "max_patches": 2,
+                "min_patches": 1,
                 "processor_class": "InternVLProcessor",
                 "size": {"height": 32, "width": 32},
             },
@@ -301,7 +311,8 @@ HUB_MODELS = {
             "preprocessor_config.json": {
                 **_NORMAL,
                 **_SCALE,
-                **{"do_convert_rgb": None, "do_pan_and_scan": None},
+                "do_convert_rgb": None,
+                "do_pan_and_scan": None,
                 "image_processor_type": "Gemma3ImageProcessor",
                 "image_seq_length": 4,
                 "processor_class": "Gemma3Processor",
