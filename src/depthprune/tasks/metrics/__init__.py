@@ -40,8 +40,8 @@ class Rule(NamedTuple):
 METRICS: Mapping[str, Rule] = {
     "vqa_accuracy": Rule(VqaAccuracy, "generate", version=1),
     "anls": Rule(Anls, "generate", version=1),
-    "exact_match": Rule(ExactMatch, "generate", version=1),
-    "choice_letter": Rule(ChoiceLetter, "generate", version=1),
+    "exact_match": Rule(ExactMatch, "generate", version=2),
+    "choice_letter": Rule(ChoiceLetter, "generate", version=2),
     "choice_likelihood": Rule(ChoiceLikelihood, "choose", version=1),
     "cider_d": Rule(CiderD, "generate", version=1),
     "perplexity": Rule(Perplexity, "read", version=1),

@@ -6,27 +6,76 @@ import re
 from collections.abc import Sequence
 from string import ascii_uppercase
 
-from depthprune.tasks.metrics.normalise import normalise_answer
+from depthprune.tasks.metrics.letter_mentions import find_groups, is_denied
+from depthprune.tasks.metrics.plain_text import Tokens, compared, fold
 from depthprune.tasks.task import Sample, Scorer
 
-_ALONE = re.compile(r"[\s(\[*]*([A-Za-z])[\s)\].:*]*")
-_LEADING = re.compile(r"\s*(?:[(\[*]+([A-Z])[)\]*]|([A-Z])[).:,])")
-# A and I before another word are words themselves ("Answer: A cat is here"), unless it cannot be a
-# noun ("Answer: A because ...").
-_ANNOUNCED = re.compile(
-    r"(?i:\b(?:answer|option|choice)(?:\s+is)?\s*:?)[\s(\[*\"']*"
-    r"([B-HJ-Z](?![A-Za-z'])"
-    r"|[AI](?=[)\].,:;!?*\"']|[ \t]*(?:$|[-(])|\s+(?:is|because|since|as)\b))",
-    re.MULTILINE,
+_THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|$)", re.DOTALL | re.IGNORECASE)
+_THOUGHT_END = re.compile(r".*</(?:think|thinking|reasoning)>", re.DOTALL | re.IGNORECASE)
+_MARKED = (
+    re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}"),
+    re.compile(r"<((?:final_?)?answer)>(.*?)(?:</\1>|$)", re.DOTALL | re.IGNORECASE),
+    re.compile(r"<\|begin_of_box\|>(.*?)(?:<\|end_of_box\|>|$)", re.DOTALL),
+    re.compile(r"^####\s*(.+)$", re.MULTILINE),
 )
-_BRACKETED = re.compile(r"[(\[]([A-Z])[)\]]")
+_WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mathsf|bm)\s*\{([^{}]*)\}")
+_MARKUP = re.compile(
+    r"\*+|`+|~~|\\[()\[\]]|\$|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])|<\|[a-z_]+\|>"
+    r"|(?-i:</?(?:[bips]|br|em|strong|span|div|code)\s*/?>)|^[ \t]*(?:#+|[-•>])[ \t]+",
+    re.MULTILINE | re.IGNORECASE,
+)
+
+_FILLER = (
+    r"(?:(?:therefore|thus|hence|so|probably|most likely|likely|clearly|definitely|indeed|simply"
+    r"|just|either|both|the|option|choice|letter|answer)\b[\s,]*|选项)*"
+)
+_OPENERS = r"[\s(\[{<\"'【〔]*"
+# The words after which a reader expects the answer; where `is` or a colon is among them, the
+# answer may be an option's text.
+_CUE = re.compile(
+    r"(?:\b(?:answer|ans|solution|conclusion)\b\.?"
+    r"|\b(?:correct|right|best|final|my)\s+(?:option|choice|letter|one)\b"
+    r"|(?<!each )(?<!every )\b(?:choice|option|letter)(?=[\"']?\s*[:=])"
+    r"|\b(?:choose|chose|pick|picked|select|selected|(?:go|going|went) (?:with|for)|opt for)\b"
+    r"|\b(?:it's|it is|it must be|so|therefore|thus|hence)\b,?"
+    r"|答案|正解|答え|정답|正确选项|(?<![不别非未])(?:选择|选(?!项)))"
+    r"[\"'】\])]*(?:\s+(?:to|of|for|in|here)\b[^.!?\n]{0,60}?(?=\s(?:is|would|must|should)\b))?"
+    r"(?P<says>(?:\s*(?:(?:is|was|be|would be|should be|must be|will be)\b|[:=]|->|→|应该|应当|应"
+    r"|[是为选はは은]))*)"
+    rf"\s*{_FILLER}{_OPENERS}",
+    re.IGNORECASE,
+)
+_CALLED_RIGHT = re.compile(
+    r"[\s)\]}>\"'】〕]*(?:选项)?(?:是|为)?(?:最)?(?:正确|对的|对$|が正解|は正しい)"
+    r"|[)\]}>\"'】〕]*\s+(?:is|was|seems|looks|appears|would be|should be|must be)\s+"
+    r"(?:(?:to be|the|more|most|likely|probably|clearly|definitely|indeed|a|my|also|only|one|that"
+    r"|is|thus|therefore)\s+)*"
+    r"(?:correct|right|true|best|better|answer|choice|option|accurate)\b",
+    re.IGNORECASE,
+)
+_PREFACE = re.compile(
+    rf"{_OPENERS}(?:(?:sure|okay|ok|yes|well|so|thus|therefore|hence|it is|it's|i think|i believe"
+    r"|i'd say|probably|definitely|clearly|maybe|option|choice|letter)\b[\s,.:!]*|选项)*"
+    rf"{_OPENERS}",
+    re.IGNORECASE,
+)
+_LONE = re.compile(r"[\s()\[\]{}<>\"'.,:;!?【】〔〕]*([A-Za-z])[\s()\[\]{}<>\"'.,:;!?【】〔〕]*")
+_CROSSED_OUT = re.compile(r"~~.*?~~")
+_BLANKS = re.compile(r"[^\S\n]+|(?<=\n)\s+")
+_LISTED = re.compile(
+    r"^[\s(\[【]*(?:(?:option|choice) )?([A-Za-z])[)\].:】]+(?=\s|\w)(.*)$",
+    re.MULTILINE | re.IGNORECASE,
+)
+_REFUSES = re.compile(r"\b(?:wrong|incorrect|not|too|never|no)\b|n't\b|[不错]", re.IGNORECASE)
+_FAR = 300  # as many characters at most belong to one clause
+_SENTENCE = re.compile(r"[.!\n]+(?:\s|$)|。")
 
 
 class ChoiceLetter(Scorer):
     """1 when the option that the answer names is the right one, else 0.
 
     The references hold the right letter. A sample without options (an open question among
-    multiple choice) is scored by normalised exact match.
+    multiple choice) is scored as `exact_match` does.
     """
 
     name = "choice_letter"
@@ -34,44 +83,190 @@ class ChoiceLetter(Scorer):
     def score(self, sample: Sample, answer: str) -> float:
         """Return 1.0 or 0.0; an answer that names no option, or several, earns 0."""
         if not sample.choices:
-            given = normalise_answer(answer)
-            return float(any(normalise_answer(r) == given for r in sample.references))
+            given = compared(answer)
+            return float(bool(given) and any(compared(r) == given for r in sample.references))
         return float(parse_choice(answer, sample.choices) in sample.references)
 
 
 def parse_choice(answer: str, choices: Sequence[str]) -> str | None:
     """Return the letter of the option that `answer` names, or None when that is unclear.
 
-    Understood, in this order: the letter alone (`B`, `(B)`, `b.`); the option's text; a letter
-    set off at the beginning (`B. a dog`, `(B) a dog`); `the answer is B`; one letter in brackets;
-    one option whose text occurs in the answer.
+    Read in this order, as a reader would: what is marked as the answer (`\\boxed{B}`,
+    `<answer>B</answer>`); the letter alone; an option's text; the last letter or text that is
+    announced (`Answer: B`, `B is correct`, `答案是B`) or stands alone on the last line; a letter
+    at the beginning; the only option that is named at all, by letter or text. Several options named
+    together are none, and an option that is denied (`not A`, `A is wrong`) is not named.
     """
-    letters = ascii_uppercase[: len(choices)]
-    if (match := _ALONE.fullmatch(answer)) and match[1].upper() in letters:
-        return match[1].upper()
-    texts = [normalise_answer(choice) for choice in choices]
-    given = normalise_answer(answer)
-    if given and texts.count(given) == 1:
-        return letters[texts.index(given)]
-    if (match := _LEADING.match(answer)) and (letter := match[1] or match[2]) in letters:
-        return letter
-    for pattern in (_ANNOUNCED, _BRACKETED):
-        named: set[str] = {letter for letter in pattern.findall(answer) if letter in letters}
-        if len(named) == 1:
-            return named.pop()
-    return _mentioned(given, texts, letters)
+    text = _THOUGHT.sub("", _THOUGHT_END.sub("", fold(answer)))
+    marked = _marked(text)
+    if marked is not None:
+        text = marked
+    return _Reader(text, choices[: len(ascii_uppercase)]).read()
 
 
-def _mentioned(given: str, texts: Sequence[str], letters: str) -> str | None:
-    found = [place for place, text in enumerate(texts) if text and _occurs(text, given)]
-    # "dark red" names the option "dark red", not also the option "red" within it.
-    widest = [
-        place
-        for place in found
-        if not any(other != place and _occurs(texts[place], texts[other]) for other in found)
-    ]
-    return letters[widest[0]] if len(widest) == 1 else None
+class _Reader:
+    """One answer with the options of its question."""
+
+    def __init__(self, text: str, choices: Sequence[str]) -> None:
+        self.letters = ascii_uppercase[: len(choices)]
+        self.choices = choices
+        self.written = text
+        bare = _MARKUP.sub("", _WRAPPED.sub(r"\1", _CROSSED_OUT.sub("", text)))
+        self.text = _BLANKS.sub(" ", bare).strip()
+        self.lines = [line for line in map(str.strip, self.text.splitlines()) if line]
+        self.options = [compared(choice) for choice in choices]
+        spans = [
+            match.span()
+            for choice in choices
+            if re.search(r"\b[A-Za-z]\b", choice) and len(choice.strip()) > 1
+            for match in re.finditer(_spaced(fold(choice)), self.text, re.IGNORECASE)
+        ]
+        self.groups = find_groups(self.text, self.letters, spans)
+
+    def read(self) -> str | None:
+        if (lone := _LONE.fullmatch(self.text)) and lone[1].upper() in self.letters:
+            return lone[1].upper()
+        if (exact := self._is_option(self.written) or self._is_option(self.text)) is not None:
+            return exact
+        steps = (
+            self._announced, self._judged, self._leading, self._first_sentence, self._only_one
+        )  # fmt: skip
+        for step in steps:
+            named = step()
+            if named is not None:
+                return named or None
+        return None
+
+    def _announced(self) -> str | None:
+        """Return the option announced last, "" where several are announced together."""
+        lone = [match[1].upper() if (match := _LONE.fullmatch(line)) else "" for line in self.lines]
+        if len(set(lone)) > 1 and "" not in lone:
+            return ""
+        if len(lone) > 1 and lone[-1] in self.letters and lone[-1]:
+            return lone[-1]
+        called_right = {
+            group.start: group
+            for group in self.groups
+            if _CALLED_RIGHT.match(self.text, group.mentions[-1].end)
+        }
+        cues = {cue.end(): bool(cue["says"].strip()) for cue in _CUE.finditer(self.text)}
+        starts = {group.start: group for group in self.groups}
+        for place in sorted({*cues, *called_right}, reverse=True):
+            letters: frozenset[str] | set[str] = frozenset()
+            if group := starts.get(place):
+                letters = group.letters
+            elif cues[place]:
+                clause = self.text[place : place + _FAR].lstrip()
+                letters = self._texts_in(_SENTENCE.split(clause, maxsplit=1)[0])
+            if letters:
+                return _single(letters)
+        if len(self.lines) > 1:
+            return self._is_option(self.lines[-1])
+        return None
+
+    def _judged(self) -> str | None:
+        """Return the one option of a list that is not refused, where others are."""
+        listed = {match[1].upper(): match[2] for match in _LISTED.finditer(self.text)}
+        left = [letter for letter, rest in listed.items() if not _REFUSES.search(rest)]
+        return left[0] if len(left) == 1 < len(listed) and left[0] in self.letters else None
+
+    def _leading(self) -> str | None:
+        if len(self.lines) > 1 and (lone := _LONE.fullmatch(self.lines[0])):
+            return lone[1].upper() if lone[1].upper() in self.letters else None
+        start = _PREFACE.match(self.text)
+        first = next((group for group in self.groups if start and group.start == start.end()), None)
+        if first is None or not first.letters or self.text.startswith("?", first.mentions[-1].end):
+            return None
+        return "" if self._lists_options() else _single(first.letters)
+
+    def _lists_options(self) -> bool:
+        """Return whether the answer repeats several options, A, B, ..., and refuses none."""
+        if len(self.lines) > 1:
+            listed = [
+                match[1].upper()
+                for match in _LISTED.finditer(self.text)
+                if not _REFUSES.search(match[2])
+            ]
+        else:
+            listed = [
+                mention.letter
+                for group in self.groups
+                for mention in group.mentions
+                if self._followed_by_its_text(mention.letter, mention.end)
+            ]
+        return len(set(listed)) > 1 and listed == sorted(listed)
+
+    def _followed_by_its_text(self, letter: str, end: int) -> bool:
+        place = self.letters.index(letter)
+        option, far = self.options[place], 2 * len(self.choices[place]) + 10
+        after = compared(self.text[end : end + far].lstrip(" )].:-=\t"))
+        return bool(option) and after[: len(option)] == option
+
+    def _first_sentence(self) -> str | None:
+        return self._is_option(_SENTENCE.split(self.text, maxsplit=1)[0])
+
+    def _only_one(self) -> str | None:
+        by_letter = {
+            mention.letter
+            for group in self.groups
+            for mention in group.mentions
+            if mention.letter in group.letters and not mention.plain
+        }
+        by_text = self._texts_in(self.text)
+        named = {one for letters in (by_letter, by_text) if (one := _single(letters))}
+        return named.pop() if len(named) == 1 else None
+
+    def _is_option(self, text: str) -> str | None:
+        given = compared(text)
+        if given and self.options.count(given) == 1:
+            return self.letters[self.options.index(given)]
+        return None
+
+    def _texts_in(self, text: str) -> set[str]:
+        """Return the letters of the options whose text occurs in an answer and is not denied."""
+        given = compared(text)
+        found = [place for place, option in enumerate(self.options) if _occurs(option, given)]
+        # "dark red" names the option "dark red", not also the option "red" within it.
+        return {
+            self.letters[place]
+            for place in found
+            if self.options.count(self.options[place]) == 1
+            and self.options[place] not in (("a",), ("i",))
+            and not any(
+                len(self.options[other]) > len(self.options[place])
+                and _occurs(self.options[place], self.options[other])
+                for other in found
+            )
+        }
 
 
-def _occurs(part: str, whole: str) -> bool:
-    return f" {part} " in f" {whole} "
+def _marked(text: str) -> str | None:
+    """Return what is marked as the answer; marks on one line that differ are returned together."""
+    found = [match for pattern in _MARKED for match in pattern.finditer(text)]
+    if not found:
+        return None
+    found.sort(key=lambda match: match.start())
+    line = text[: found[-1].start()].count("\n")
+    together = [match for match in found if text[: match.start()].count("\n") == line]
+    return " and ".join(dict.fromkeys(str(match[match.lastindex or 0]) for match in together))
+
+
+def _single(letters: frozenset[str] | set[str]) -> str:
+    return next(iter(letters)) if len(letters) == 1 else ""
+
+
+def _spaced(text: str) -> str:
+    return r"(?<!\w)" + r"\s+".join(map(re.escape, text.split())) + r"(?!\w)"
+
+
+def _occurs(part: Tokens, whole: Tokens) -> bool:
+    """Return whether the tokens of an option stand in an answer at least once undenied."""
+    size = len(part)
+    for start, token in enumerate(whole):
+        if size and token == part[0] and whole[start : start + size] == part:
+            before = " ".join(whole[max(0, start - 8) : start])
+            after = " ".join(whole[start + size : start + size + 8])
+            is_negative = part[0][0].isdigit() and before.endswith("-")
+            if not is_negative and not is_denied(f"{before} ", f" {after}"):
+                return True
+    return False

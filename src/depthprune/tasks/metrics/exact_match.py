@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from depthprune.tasks.metrics.normalise import normalise_answer
+from depthprune.tasks.metrics.plain_text import Tokens, compared
 from depthprune.tasks.task import Sample, Scorer
 
 
 class ExactMatch(Scorer):
     """1 when the answer equals a reference, else 0.
 
-    By default both are normalised as in VQA (case, articles, punctuation, number words: `"Two."`
-    equals `"2"`); with `normalised: false` only blanks at the ends are ignored.
+    By default both are compared by their words, numbers and signs (`compared`): `"Two."` equals
+    `"2"`, `"1,000"` equals `"1000.0"`, `"-5"` is not `"5"`. With `normalised: false` only blanks
+    at the ends are ignored. An answer of which nothing is left matches nothing.
     """
 
     name = "exact_match"
@@ -21,7 +22,7 @@ class ExactMatch(Scorer):
     def score(self, sample: Sample, answer: str) -> float:
         """Return 1.0 or 0.0."""
         given = self._prepare(answer)
-        return float(any(self._prepare(reference) == given for reference in sample.references))
+        return float(bool(given) and any(self._prepare(r) == given for r in sample.references))
 
-    def _prepare(self, text: str) -> str:
-        return normalise_answer(text) if self.normalised else text.strip()
+    def _prepare(self, text: str) -> Tokens | str:
+        return compared(text) if self.normalised else text.strip()

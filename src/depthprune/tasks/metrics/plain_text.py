@@ -1,0 +1,137 @@
+"""What two answers are compared by: words, numbers and signs, however they are written."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from decimal import Decimal
+
+from depthprune.tasks.metrics.normalise import ARTICLES, CONTRACTIONS
+
+_COUNTING = (  # noqa: SIM905 - a list of quoted words is longer
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+).split()
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_NUMBER_WORDS = (
+    {"none": 0}
+    | {word: number for number, word in enumerate(_COUNTING)}
+    | {word: 10 * number for number, word in enumerate(_TENS, start=2)}
+)
+_TWENTY_ONE = re.compile(rf"\b({'|'.join(_TENS)})[- ]({'|'.join(_COUNTING[1:10])})\b")
+
+# Full and half width, small forms, letters in circles and brackets. NFKC of everything else would
+# turn x² into x2.
+_WIDTHS = re.compile("[\u2460-\u24ff\u3000\ufe50-\ufe6f\uff00-\uffef\U0001f110-\U0001f149]+")
+_SAME = str.maketrans(
+    dict.fromkeys("‐‑‒–—−", "-")
+    | dict.fromkeys("‘’´", "'")
+    | dict.fromkeys("“”„«»「」『』", '"')
+    | {"。": ".", "、": ",", "×": "*", "÷": "/"}
+)
+
+# Two words that a hyphen joins; between single letters it is a minus.
+_HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_])|(?<=[^\W\d_])-(?=[^\W\d_]{2})")
+_ABBREVIATION = re.compile(r"(?<=[^\W\d_])\.(?=[^\W\d_])")
+_TOKEN = re.compile(
+    r"(?P<digits>(?<!\w)\.?\d+(?:[.,:]\d+)*(?:e[+-]?\d{1,4})?(?!\w))"
+    r"|(?P<word>\w+(?:[.']\w+)*)"
+    r"|(?P<sign>\S)"
+)
+_NUMBER = re.compile(r"(?:\d{1,3}(?:,\d{2,3})*,\d{3}|\d*)(?:\.\d+)?(?:e[+-]?\d+)?")
+# After a number it is the factorial, before a name the negation.
+_EXCLAMATION = re.compile(r"(?<![\d)!])!+(?![\w=(])")
+_OPERATORS = frozenset("%‰&*/\\@#·!")
+_BRACKETS = frozenset("()[]{}")
+_AROUND = ("()", "[]", "**", "__", "``", "$$", '""', "''")
+
+Tokens = tuple[str, ...]
+
+
+def fold(text: str) -> str:
+    """Return `text` in NFC, with one form of every digit, width, dash and quotation mark."""
+    text = _WIDTHS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    text = unicodedata.normalize("NFC", text).translate(_SAME)
+    return "".join(map(_visible, text)) if not text.isascii() else text
+
+
+def compared(text: str) -> Tokens:
+    """Return the words, numbers and signs that an answer consists of.
+
+    Dropped are case, the punctuation of sentences, quotes, marks around the whole answer, articles
+    before a word, and brackets in prose. A number has one form (`1,000` and `1000.0`, `Two` and
+    `2`, `+5` and `5`), signs and operators stay. An answer of punctuation alone is that
+    punctuation; a blank one has no tokens.
+    """
+    folded = fold(text).casefold().strip()
+    tokens: list[str] = []
+    for match in _TOKEN.finditer(_prepared(folded)):
+        if match["digits"]:
+            tokens += _numbers(match["digits"])
+        elif match["word"]:
+            tokens.append(_word(match["word"]))
+        elif not _is_punctuation(match["sign"]):
+            tokens.append(match["sign"])
+    if all(token[0].isalpha() or token in _BRACKETS for token in tokens):
+        tokens = [token for token in tokens if token not in _BRACKETS]
+    if tokens[:2] == ["-", "0"] or (tokens[:1] == ["+"] and tokens[1:2] and tokens[1][0].isdigit()):
+        tokens = tokens[1:]
+    kept = [
+        token
+        for token, following in zip(tokens, (*tokens[1:], ""), strict=False)
+        if token not in ARTICLES or not following[:1].isalnum()
+    ]
+    return tuple(kept) or ((folded,) if folded else ())
+
+
+def _prepared(text: str) -> str:
+    before = ""
+    while before != text:
+        before = text
+        for pair in _AROUND:
+            opening, closing, inner = pair[0], pair[1], text[1:-1]
+            around = text.startswith(opening) and text.endswith(closing) and inner.strip()
+            # Not `(2+3)*(4+5)`, and not an interval `[1, 2)`.
+            if around and not set(inner) & {opening, closing, ","}:
+                text = inner.strip()
+        text = text[2:-2].strip() if re.fullmatch(r"\*\*[^*]+\*\*", text) else text
+    text = _TWENTY_ONE.sub(
+        lambda match: str(_NUMBER_WORDS[match[1]] + _NUMBER_WORDS[match[2]]), text
+    )
+    return _ABBREVIATION.sub("", _HYPHEN.sub(" ", _EXCLAMATION.sub(" ", text)))
+
+
+def _numbers(digits: str) -> list[str]:
+    """Return the number that digits with points and commas are; 10:30 and 1.2.3 are none."""
+    if _NUMBER.fullmatch(digits):
+        return [_number(digits)]
+    if ":" in digits or digits.count(".") > 1:
+        return [digits]
+    return [_number(part) if _NUMBER.fullmatch(part) else part for part in digits.split(",")]
+
+
+def _number(digits: str) -> str:
+    """Write a number in one way only, exactly: 1,000 and 1000.00 as 1e3."""
+    _, figures, exponent = Decimal(digits.replace(",", "")).as_tuple()
+    written = "".join(map(str, figures)).lstrip("0")
+    shortest = written.rstrip("0")
+    if not shortest:
+        return "0"
+    return f"{shortest}e{int(exponent) + len(written) - len(shortest)}"
+
+
+def _word(word: str) -> str:
+    if word in _NUMBER_WORDS:
+        return _number(str(_NUMBER_WORDS[word]))
+    return CONTRACTIONS.get(word, word)
+
+
+def _is_punctuation(sign: str) -> bool:
+    return unicodedata.category(sign) in ("Po", "Pi", "Pf") and sign not in _OPERATORS
+
+
+def _visible(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
+    return "" if category == "Cf" else character
