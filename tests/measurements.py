@@ -28,7 +28,7 @@ def measurement(
         std=float("nan") if alone else float(values.std()),
         num_samples=0 if alone else len(values),
         scores=None if alone else values,
-        answers=None if alone else ("",) * len(values),
+        answers=None if alone else tuple(f"answer {place}" for place in range(len(values))),
         seconds=0.0,
         settings="greedy dtype=float32",
         created="2026-11-21T00:00:00+00:00",

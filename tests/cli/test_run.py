@@ -203,8 +203,9 @@ def test_a_run_goes_through_every_stage_and_does_nothing_twice(
     path = study_file(tmp_path, SMALL)
     first = program("run", path)
     assert first.code == 0, first.err
-    # Two tasks, two splits, the baseline and 16 blocks; then the baseline, 5 blocks and 4 pairs.
-    assert "Measured 68 removals" in first.out
+    # Two tasks, two splits, the baseline and 16 blocks, and the baselines of the search; then 5
+    # blocks and 4 pairs.
+    assert "Measured 70 removals" in first.out
     for heading in ("Split: train", "order the blocks alike?", "method over them: average"):
         assert heading in first.out
     folder = tmp_path / "study"

@@ -12,6 +12,7 @@ import yaml
 
 import depthprune
 from depthprune.report.language import catalogue, translator
+from depthprune.tasks.weak import SENTENCES
 
 PACKAGE = Path(depthprune.__file__).parent
 CATALOGUES = sorted((PACKAGE / "report" / "zh").glob("*.yaml"))
@@ -34,8 +35,12 @@ def test_every_text_has_a_chinese_one(path: Path) -> None:
     assert texts_of(path) - catalogue().keys() == set()
 
 
+def test_every_reason_of_a_weak_baseline_has_a_chinese_text() -> None:
+    assert set(SENTENCES.values()) <= catalogue().keys()
+
+
 def test_nothing_is_translated_that_is_not_printed() -> None:
-    printed = set().union(*map(texts_of, PRINTING))
+    printed = set(SENTENCES.values()).union(*map(texts_of, PRINTING))
     assert catalogue().keys() - printed == set()
 
 

@@ -14,10 +14,10 @@ import pytest
 from rich.cells import cell_len
 
 from depthprune.base.errors import FileError, MissingDependencyError
+from depthprune.base.shown import shown
 from depthprune.report.structure_files import FORMATS, write_summary
 from depthprune.report.structure_summary import (
     remarks,
-    shown,
     summary_markdown,
     summary_parts,
     summary_text,

@@ -71,6 +71,10 @@ class AnalysisError(DepthpruneError):
     """A question that what was measured cannot answer, or that makes no sense."""
 
 
+class WeakBaselineError(DepthpruneError):
+    """The whole model's answers are no basis for drops; names the tasks and shows samples."""
+
+
 class FileError(DepthpruneError):
     """A file or folder that cannot be read or written."""
 

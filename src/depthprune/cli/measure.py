@@ -41,6 +41,10 @@ MinDrop = Annotated[
     float,
     Parameter(help="The smallest mean drop that is ranked; -1 ranks improvements too."),
 ]
+AllowWeakBaseline = Annotated[
+    bool,
+    Parameter(help="Go on where the whole model's answers are no basis for drops."),
+]
 AsJson = Annotated[
     bool, Parameter(name="--json", help="Print one JSON object on stdout, for scripts.")
 ]
@@ -52,6 +56,7 @@ def profile(
     output: Output = None,
     protect: Protect = (),
     race: Annotated[bool, Parameter(show=False)] = False,  # known, to be refused with the reason
+    allow_weak_baseline: AllowWeakBaseline = False,
     json: AsJson = False,
     lang: Language = "en",
     run: ModelFlags = ModelFlags(),  # noqa: B008 - frozen
@@ -71,6 +76,7 @@ def profile(
     """
     every_block = SearchOptions("ablation", race=RaceOptions() if race else None)
     request = _request(model, output, protect, run, data, every_block)
+    request = replace(request, allow_weak_baseline=allow_weak_baseline)
     show(search_model(request), as_json=json, lang=lang)
 
 
@@ -81,6 +87,7 @@ def search(
     protect: Protect = (),
     min_coverage: MinCoverage = 2,
     min_drop: MinDrop = 0.0,
+    allow_weak_baseline: AllowWeakBaseline = False,
     json: AsJson = False,
     lang: Language = "en",
     how: SearchFlags = SearchFlags(),  # noqa: B008 - frozen
@@ -105,7 +112,15 @@ def search(
         depthprune search ./model --task okvqa --race --race-confidence 0.99
     """
     check_ranking(min_coverage, min_drop)
-    request = search_request(model, output=output, protect=protect, how=how, run=run, data=data)
+    request = search_request(
+        model,
+        output=output,
+        protect=protect,
+        how=how,
+        run=run,
+        data=data,
+        allow_weak_baseline=allow_weak_baseline,
+    )
     outcome = search_model(request)
     show(outcome, as_json=json, min_coverage=min_coverage, min_drop=min_drop, lang=lang)
 
@@ -118,6 +133,7 @@ def search_request(
     how: SearchFlags,
     run: ModelFlags,
     data: DataFlags,
+    allow_weak_baseline: bool = False,
 ) -> SearchRequest:
     """Return what `search` measures by these options; a study file means the same by them."""
     request = replace(
@@ -125,6 +141,7 @@ def search_request(
         joint=how.joint,
         complete=how.complete,
         warm_start=how.warm_start,
+        allow_weak_baseline=allow_weak_baseline,
     )
     weights = how.weights([task.name for task in request.tasks])
     return replace(request, task_weights=weights)

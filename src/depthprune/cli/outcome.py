@@ -14,6 +14,7 @@ from depthprune.analysis.collect import dataset_measurements
 from depthprune.base.files import write_text
 from depthprune.cli.search_findings import search_findings, search_value
 from depthprune.importance import RankAgreement, rank_agreement
+from depthprune.report.baseline import weak_lines, weak_value
 from depthprune.report.language import Lang, translator
 from depthprune.report.summary import summary_parts, summary_value
 from depthprune.report.tables import agreement_table, as_text
@@ -108,6 +109,7 @@ def _parts(
     if agreements:
         heading = t("Do train and validation order the blocks alike? (Spearman)")
         parts += [heading, agreement_table(agreements, lang=lang), ""]
+    parts += weak_lines(outcome.weak, lang)
     for block, reason in outcome.inadmissible.items():
         parts.append(t("Block {block} was not tried: {reason}.").format(block=block, reason=reason))
     return parts
@@ -180,5 +182,6 @@ def _value(
             dataset: {"spearman_correlation": one.rho, "p_value": one.p_value}
             for dataset, one in agreements.items()
         },
+        "weak_baselines": weak_value(outcome.weak),
         "inadmissible": {str(block): reason for block, reason in outcome.inadmissible.items()},
     }

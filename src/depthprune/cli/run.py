@@ -34,6 +34,7 @@ def run(
         Path | None, Parameter(name=("--output", "--output-dir"), help="Another folder.")
     ] = None,
     num_samples: int | None = None,
+    allow_weak_baseline: bool = False,
     json: AsJson = False,
     lang: Annotated[Lang | None, Parameter(name="--lang", help="Another language.")] = None,
 ) -> None:
@@ -53,10 +54,19 @@ def run(
     ----------
     num_samples
         Other than the file says; 0 means all.
+    allow_weak_baseline
+        Go on where the whole model's answers are no basis for drops.
 
     """
     study = read_study_file(study_file)
-    run_study(study, output=output, num_samples=num_samples, as_json=json, lang=lang)
+    run_study(
+        study,
+        output=output,
+        num_samples=num_samples,
+        allow_weak_baseline=allow_weak_baseline,
+        as_json=json,
+        lang=lang,
+    )
 
 
 def run_study(
@@ -64,6 +74,7 @@ def run_study(
     *,
     output: Path | None = None,
     num_samples: int | None = None,
+    allow_weak_baseline: bool = False,
     as_json: bool = False,
     lang: Lang | None = None,
 ) -> None:
@@ -73,12 +84,15 @@ def run_study(
         study: the file.
         output: a folder instead of the one in the file.
         num_samples: instead of the number in the file; 0 means all.
+        allow_weak_baseline: allow it, whatever the file says.
         as_json: print one JSON object in the end, with a value for each stage.
         lang: instead of the language in the file.
     """
     lang = lang or study.content.lang
     content = study.content
     requests = study.requests(output, num_samples)
+    if allow_weak_baseline:
+        requests = {n: replace(one, allow_weak_baseline=True) for n, one in requests.items()}
     card = None if content.evaluate is None else card_options(study, content.evaluate)
     # All stages: what cannot be is refused before hours of measuring, not after them.
     ready = study.blame(lambda: get_ready(list(requests.values())))
@@ -90,8 +104,9 @@ def run_study(
         check_cut(study, content.cut, last)
     transcript = Transcript(folder, as_json=as_json)
     outcomes = [
-        measure(study, name, one, transcript, lang)
-        for name, one in zip(requests, ready, strict=True)
+        # The first stage checks the baselines of all, so that nothing is measured in vain.
+        measure(study, name, one, () if number else ready, transcript, lang)
+        for number, (name, one) in enumerate(zip(requests, ready, strict=True))
     ]
     if content.analyze is not None:
         decision = analyze(study, content.analyze, outcomes, transcript, lang)

@@ -125,6 +125,7 @@ class StudyFile:
                 how=self.search_flags(),
                 run=self.model_flags(),
                 data=self.data_flags(num_samples),
+                allow_weak_baseline=self.content.allow_weak_baseline,
             )
         )
         requests = {}

@@ -182,6 +182,7 @@ class StudyContent(_Section):
     seed: int = DataFlags.seed
     download: bool = DataFlags.download
     output: Place | None = None
+    allow_weak_baseline: bool = False
     lang: Lang = "en"
     profile: Annotated[ProfileSection | None, BeforeValidator(_with_defaults)] = None
     merge: Annotated[MergeSection | None, BeforeValidator(_with_defaults)] = None

@@ -12,10 +12,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from depthprune.base.shown import shown
 from depthprune.report.cut import size
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.structure_notes import note_text
-from depthprune.report.structure_summary import shown
 from depthprune.report.structure_words import (
     aligned_line,
     doubt_lines,

@@ -6,9 +6,10 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
+from depthprune.base.shown import shown
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.structure_notes import note_text
-from depthprune.report.structure_summary import UNKNOWN, remarks, shown
+from depthprune.report.structure_summary import UNKNOWN, remarks
 from depthprune.report.tables import percent
 from depthprune.structure.batch import BatchOutcome, BatchResult
 from depthprune.structure.facts import ModelFacts, facts_of

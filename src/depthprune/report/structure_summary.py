@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table
 
+from depthprune.base.shown import shown
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.tables import percent
 from depthprune.structure.facts import ModelFacts, facts_of
@@ -170,11 +171,6 @@ def summary_markdown(summary: Summary, *, lang: Lang = "en") -> str:
     for heading, found in _further(summary, t):
         lines += ["", f"## {heading}", "", *(f"    {line}" for line in found)]
     return "\n".join(lines) + "\n"
-
-
-def shown(text: str) -> str:
-    """Return a name of the file system in one line: what cannot be printed is escaped."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def without_shared_folders(names: Sequence[str]) -> list[str]:

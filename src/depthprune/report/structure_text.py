@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
+from depthprune.base.shown import shown
 from depthprune.report.language import Lang, Translate, translator
-from depthprune.report.structure_summary import shown
 from depthprune.report.structure_words import (
     aligned_line,
     before_after,

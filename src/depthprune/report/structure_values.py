@@ -8,9 +8,9 @@ from datetime import datetime
 from io import StringIO
 from typing import Any
 
+from depthprune.base.shown import shown
 from depthprune.report.structure_summary import (
     num_emptied,
-    shown,
     summary_rows,
     without_analysis,
 )

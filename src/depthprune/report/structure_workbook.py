@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from depthprune.base.errors import MissingDependencyError
+from depthprune.base.shown import shown
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.strategy_text import strategy_names
 from depthprune.report.structure_summary import (
     UNKNOWN,
     num_emptied,
     remarks,
-    shown,
     summary_rows,
     without_analysis,
 )

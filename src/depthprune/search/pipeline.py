@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from depthprune.base.errors import DepthpruneError, MissingSplitError, TaskError
@@ -12,6 +12,15 @@ from depthprune.base.files import check_can_make
 from depthprune.base.log import logger
 from depthprune.base.progress import Progress, progress
 from depthprune.base.removal import Removal
+from depthprune.evaluate.evaluator import Evaluator
+from depthprune.evaluate.sent import sent_text
+from depthprune.search.baselines import (
+    Sent,
+    WeakTask,
+    find_weak_tasks,
+    judge,
+    measure_baselines,
+)
 from depthprune.search.complete import Completion, check_best
 from depthprune.search.groups import (
     complete_groups,
@@ -56,6 +65,7 @@ class SearchRequest:
         complete: the best combinations of each number removed that are measured on every dataset
             in the end; 0 leaves them as the search did.
         warm_start: the proxy (see `importance.proxies`) that proposes removals first.
+        allow_weak_baseline: go on where the whole model's answers are no basis for drops.
     """
 
     model: ModelOptions
@@ -70,6 +80,7 @@ class SearchRequest:
     task_weights: Mapping[str, float] = field(default_factory=dict)
     complete: int = 0
     warm_start: str | None = None
+    allow_weak_baseline: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,7 @@ class SearchOutcome:
             a joint search are the same for all its splits.
         completions: by name of a split, that its best combinations are measured everywhere.
         races: what racing did in each search, in their order; none where it was not asked for.
+        weak: tasks on which the whole model's answers are no basis for drops, or may be none.
     """
 
     folder: Path
@@ -104,6 +116,7 @@ class SearchOutcome:
     one_shot: Mapping[int, Mapping[int, Removal]] = field(default_factory=dict)
     completions: Mapping[str, Completion] = field(default_factory=dict)
     races: tuple[RaceReport, ...] = ()
+    weak: tuple[WeakTask, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,12 +177,19 @@ def search_model(request: SearchRequest) -> SearchOutcome:
     return run_search(ready)
 
 
-def run_search(ready: ReadySearch) -> SearchOutcome:
+def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None) -> SearchOutcome:
     """Measure all that the strategy asks for, on every split; run again to go on.
 
     The result files are written also when the search is interrupted.
 
+    Args:
+        ready: the search.
+        to_check: searches of the same study and model whose baselines are measured and checked
+            before the first removal: this one's where not given.
+
     Raises:
+        WeakBaselineError: the whole model's answers are no basis for drops, and that is not
+            allowed; the baselines are kept.
         DepthpruneError: with what is wrong; measurements that were finished are kept.
     """
     request, model, space, groups = ready.request, ready.model, ready.space, ready.groups
@@ -181,7 +201,12 @@ def run_search(ready: ReadySearch) -> SearchOutcome:
             check_views(
                 study, request.folder / RESULTS, [(key, evaluator.settings) for key in keys]
             )
-            report = RunReport(0, 0, 0.0)
+            searches = [ready] if to_check is None else to_check
+            report = measure_all_baselines(searches, study, evaluator, bar)
+            # What was measured for the check is there already when the search looks for it.
+            report = replace(report, reused=-report.measured)
+            check_baselines(searches, study, evaluator.settings)
+            weak = find_weak_tasks(study, ready.splits, evaluator.settings, _sent(ready))
             one_shot: dict[int, dict[int, Removal]] = {}
             completions: dict[str, Completion] = {}
             races: list[RaceReport] = []
@@ -233,7 +258,36 @@ def run_search(ready: ReadySearch) -> SearchOutcome:
         one_shot=one_shot,
         completions=completions,
         races=tuple(races),
+        weak=tuple(weak),
     )
+
+
+def measure_all_baselines(
+    searches: Sequence[ReadySearch], study: Study, evaluator: Evaluator, bar: Progress
+) -> RunReport:
+    """Measure the whole model on every split of some searches."""
+    report = RunReport(0, 0, 0.0)
+    for one in searches:
+        race, seed = one.request.search.race, one.request.seed
+        report += measure_baselines(study, one.groups, evaluator, race, seed, bar)
+    return report
+
+
+def check_baselines(searches: Sequence[ReadySearch], study: Study, settings: str) -> None:
+    """Stop where the whole model's answers are no basis for drops, unless that is allowed.
+
+    Raises:
+        WeakBaselineError: names all such tasks of all these searches.
+    """
+    splits = {(one.task.name, one.fingerprint): one for each in searches for one in each.splits}
+    if splits:
+        weak = find_weak_tasks(study, list(splits.values()), settings, _sent(searches[0]))
+        allow = all(each.request.allow_weak_baseline for each in searches)
+        judge(weak, {one.task.name for one in splits.values()}, study.folder, allow=allow)
+
+
+def _sent(ready: ReadySearch) -> Sent:
+    return lambda task, sample: sent_text(ready.model.loaded.processor, task, sample)
 
 
 def check_request(request: SearchRequest) -> dict[str, float]:

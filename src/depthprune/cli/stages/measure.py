@@ -24,12 +24,20 @@ MERGED = "merged_importance.json"
 
 
 def measure(
-    study: StudyFile, name: str, ready: ReadySearch, transcript: Transcript, lang: Lang
+    study: StudyFile,
+    name: str,
+    ready: ReadySearch,
+    to_check: Sequence[ReadySearch],
+    transcript: Transcript,
+    lang: Lang,
 ) -> SearchOutcome:
-    """Measure what the stage `name` (`profile` or `search`) asks for, and tell it."""
+    """Measure what the stage `name` (`profile` or `search`) asks for, and tell it.
+
+    The baselines of `to_check` are measured and checked before the first removal.
+    """
     limits = study.search
     with stage(name):
-        outcome = run_search(ready)
+        outcome = run_search(ready, to_check)
         parts, value = findings(
             outcome,
             min_coverage=limits.min_coverage,

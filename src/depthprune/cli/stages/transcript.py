@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from depthprune.base.errors import DepthpruneError
+from depthprune.base.errors import DepthpruneError, WeakBaselineError
 from depthprune.base.files import write_text
 from depthprune.cli.outcome import SUMMARY, print_findings
 from depthprune.report.tables import as_text
@@ -65,6 +65,9 @@ def stage(name: str) -> Iterator[None]:
     """
     try:
         yield
+    except WeakBaselineError:
+        # Nothing was removed yet, and to run the same command again would not help.
+        raise
     except DepthpruneError as error:
         kept = "what was measured is kept: run the same command again to go on"
         raise type(error)(

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from depthprune.base.files import write_text
+from depthprune.base.shown import shown
 from depthprune.report.html.document import Parts, render
 from depthprune.report.html.structure_data import structure_data
 from depthprune.report.html.structure_overview import overview
 from depthprune.report.html.structure_words import page_words, script_words
 from depthprune.report.language import Lang, translator
-from depthprune.report.structure_summary import shown
 from depthprune.structure.summary import ModelSummary, Summary
 
 PARTS = Parts(

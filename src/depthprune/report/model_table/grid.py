@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from depthprune.base.shown import shown
 from depthprune.report.language import Lang, Translate, translator
-from depthprune.report.structure_summary import remarks, shown, without_shared_folders
+from depthprune.report.structure_summary import remarks, without_shared_folders
 from depthprune.report.tables import percent
 from depthprune.structure.kept import is_located, layers_below
 from depthprune.structure.model_columns import COLUMNS, Column

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 
 from depthprune.base.errors import MissingDependencyError
+from depthprune.base.shown import shown
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.model_table.grid import (
     SIZES,
@@ -20,7 +21,6 @@ from depthprune.report.model_table.grid import (
     model_grid,
     windows,
 )
-from depthprune.report.structure_summary import shown
 from depthprune.report.structure_values import FORMULA_SIGNS
 from depthprune.structure.kept import num_layers, shares_kept
 from depthprune.structure.model_columns import Column
