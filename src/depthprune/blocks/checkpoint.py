@@ -1,15 +1,22 @@
-"""Find the files of a checkpoint: a folder, or a model of the hub in the local cache."""
+"""Which files of a checkpoint transformers loads: a folder, or a model of the hub in the cache."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import FileError, ModelError
 from depthprune.base.files import read_json
 
-_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-_SINGLE_FILES = ("model.safetensors", "pytorch_model.bin")
+CONFIG_NAME = "config.json"
+WEIGHTS_FIELD, CONFIGS_FIELD = "transformers_weights", "configuration_files"
+"""Fields of config.json that name other files than the usual ones."""
+
+_STEMS = (("model", ".safetensors"), ("pytorch_model", ".bin"))
 
 LARGEST_INDEX = 64 * 1024**2
 """Bytes of an index of weight files; for 200,000 tensors it takes some 20 million."""
@@ -46,42 +53,201 @@ def checkpoint_folder(
     return _hub_folder(str(source), revision, download)
 
 
+def configuration_path(folder: Path) -> Path:
+    """Return the configuration that transformers reads: config.json, or one that it names.
+
+    `configuration_files` lists files such as `config.4.0.0.json`; the one with the highest version
+    up to the installed one counts, see `transformers.configuration_utils.get_configuration_file`.
+
+    Raises:
+        ModelError: the file that it names is not in the folder.
+    """
+    path = folder / CONFIG_NAME
+    named = _field(path, CONFIGS_FIELD)
+    try:
+        found = version("transformers")
+    except PackageNotFoundError:
+        return path
+    if not isinstance(named, list):
+        return path
+    from packaging.version import InvalidVersion, Version
+
+    chosen = CONFIG_NAME
+    versions = {
+        match[1]: name
+        for name in named
+        if isinstance(name, str) and (match := re.fullmatch(r"config\.(.+)\.json", name))
+    }
+    try:
+        for number in sorted(versions):
+            if Version(number) > Version(found):
+                break
+            chosen = versions[number]
+    except InvalidVersion as error:
+        raise ModelError(f"{CONFIGS_FIELD} names no version: {error}", where=str(path)) from error
+    if Path(chosen).name != chosen or not _is_file(folder / chosen):
+        raise ModelError(
+            f"{CONFIGS_FIELD} names {chosen!r}, which is not in the folder",
+            where=str(path),
+            mend="download the checkpoint again",
+        )
+    return folder / chosen
+
+
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return the content of `config.json` of a checkpoint folder.
+    """Return the content of the configuration of a checkpoint folder, see `configuration_path`.
 
     Raises:
         ModelError: it is missing, broken or no JSON object.
     """
-    path = folder / "config.json"
+    path = configuration_path(folder)
+    refuse_pointer(path)
     try:
         # The limits of Mamba's time steps are written so.
         config = read_json(path, infinity=True)
     except FileError as error:
         raise ModelError(
-            f"config.json is broken: {error.what}", where=error.where, mend="download it again"
+            f"{path.name} is broken: {error.what}", where=error.where, mend="download it again"
         ) from error
     if not isinstance(config, dict):
-        raise ModelError("config.json is not a JSON object", where=str(path))
+        raise ModelError(f"{path.name} is not a JSON object", where=str(path))
     return config
 
 
+def _field(path: Path, name: str) -> Any:
+    """Return a field of a configuration; None where there is none, or a broken one."""
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST_INDEX:  # a pipe would wait for ever
+            return None
+        config = read_json(path, infinity=True)
+    except (FileError, OSError):  # `read_config` tells it
+        return None
+    return config.get(name) if isinstance(config, dict) else None
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """The weight files of a checkpoint folder that transformers loads.
+
+    Attributes:
+        files: in order of name.
+        index: the file that lists them, None for a single file.
+        variant: what `from_pretrained` must be given as `variant`; None for the usual names.
+    """
+
+    files: tuple[Path, ...]
+    index: Path | None = None
+    variant: str | None = None
+
+
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """Return the weight files of a checkpoint folder, in order of name.
+    """Return the weight files of a checkpoint folder, see `find_weight_files`."""
+    return find_weight_files(folder).files
+
+
+def find_weight_files(folder: Path) -> WeightFiles:
+    """Return which weight files of a checkpoint folder transformers loads, and how it is told to.
+
+    The file that `transformers_weights` names; else model.safetensors, its index,
+    pytorch_model.bin, its index; else the only variant (`model.fp16.safetensors`).
 
     Raises:
-        ModelError: it has none, its index is broken, or names a file that is not in the folder.
+        ModelError: it has none, or several variants; its index is broken, or names a file that is
+            not in the folder; a file is a pointer to one that was not downloaded.
     """
-    # In the order in which transformers looks for them.
-    for name, index in zip(_SINGLE_FILES, _INDEXES, strict=True):
-        if (folder / name).is_file():
-            return (folder / name,)
-        if (folder / index).is_file():
-            return tuple(_indexed_file(folder, index, file) for file in _file_names(folder / index))
-    raise ModelError(
-        "the checkpoint has no weights",
-        where=str(folder),
-        mend="it needs model.safetensors (or pytorch_model.bin), or their parts with an index",
-    )
+    explicit = named_weights(folder)
+    if explicit is not None:
+        return _listed(folder, explicit, None)
+    names = [f"{stem}{suffix}{index}" for stem, suffix in _STEMS for index in ("", ".index.json")]
+    for name in names:
+        if _is_file(folder / name):
+            return _listed(folder, name, None)
+    variants = dict(_variants(folder))
+    if len(variants) == 1:
+        ((variant, name),) = variants.items()
+        return _listed(folder, name, variant)
+    raise _no_weights(folder, variants)
+
+
+def named_weights(folder: Path) -> str | None:
+    """Return the weight file or index that the configuration names itself, if it does.
+
+    Raises:
+        ModelError: it is none of safetensors, or not in the folder.
+    """
+    name = _field(configuration_path(folder), WEIGHTS_FIELD)
+    if name is None:
+        return None
+    if not isinstance(name, str) or not name.endswith((".safetensors", ".safetensors.index.json")):
+        raise ModelError(
+            f"{WEIGHTS_FIELD} names {name!r}, which is neither a safetensors file nor an index",
+            where=str(folder / CONFIG_NAME),
+        )
+    return name
+
+
+def _listed(folder: Path, name: str, variant: str | None) -> WeightFiles:
+    path = _file_within(folder, CONFIG_NAME, name)
+    refuse_pointer(path)
+    if not name.endswith(".json"):
+        return WeightFiles((path,), None, variant)
+    files = tuple(_file_within(folder, name, file) for file in _file_names(path))
+    for file in files:
+        refuse_pointer(file)
+    return WeightFiles(files, path, variant)
+
+
+def _variants(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the variants of a folder, each once, with the file or index that stands for it."""
+    seen: set[str] = set()
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    for stem, suffix in _STEMS:
+        for pattern in (
+            rf"{stem}\.([\w-]+)\{suffix}",
+            rf"{stem}\{suffix}\.index\.([\w-]+)\.json",
+        ):
+            for name in names:
+                match = re.fullmatch(pattern, name)
+                if match and match[1] not in seen:
+                    seen.add(match[1])
+                    yield match[1], name
+
+
+def _no_weights(folder: Path, variants: dict[str, str]) -> ModelError:
+    what = "the checkpoint has no weights"
+    mend = "it needs model.safetensors (or pytorch_model.bin), or their parts with an index"
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    others = [name for name in names if re.match(r"consolidated.*\.(safetensors|pth)$", name)]
+    others += [name for name in names if name.endswith((".gguf", ".h5", ".msgpack", ".onnx"))]
+    if variants:
+        what = f"the checkpoint has weights in several variants: {', '.join(variants.values())}"
+        mend = f"rename the one that is meant, for example {next(iter(variants.values()))}, so "
+        mend += "that its name has no variant (model.safetensors, pytorch_model.bin)"
+    elif "adapter_config.json" in names:
+        what = "the folder holds an adapter (PEFT), not a model"
+        mend = "merge it into its model (`merge_and_unload`), and save that"
+    elif others:
+        what = f"the checkpoint has no weights that transformers loads, but {', '.join(others[:3])}"
+        mend = "convert it with the scripts of transformers, or download the files in its format"
+    return ModelError(what, where=str(folder), mend=mend)
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise ModelError when a file is a pointer of Git LFS: it says where the real file is."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_POINTER))
+    except OSError:  # told where it is read
+        return
+    if start == _POINTER:
+        raise ModelError(
+            f"{path.name} is a pointer of Git LFS: the file itself was not downloaded",
+            where=str(path),
+            mend="run `git lfs pull` in the folder, or download the checkpoint again",
+        )
+
+
+_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def _file_names(index: Path) -> list[str]:
@@ -101,11 +267,14 @@ def _file_names(index: Path) -> list[str]:
     return sorted(names)
 
 
-def _indexed_file(folder: Path, index: str, name: str) -> Path:
-    if Path(name).name != name or not _is_file(folder / name):
+def _file_within(folder: Path, origin: str, name: str) -> Path:
+    """Return a file of the folder or a folder in it, by the name that `origin` gives."""
+    inside = name and not Path(name).is_absolute() and ".." not in Path(name).parts
+    if not inside or not _is_file(folder / name):
+        what = "the index of the weights" if origin != CONFIG_NAME else WEIGHTS_FIELD
         raise ModelError(
-            f"the index of the weights names {name!r}, which is not in the folder",
-            where=str(folder / index),
+            f"{what} names {name!r}, which is not in the folder",
+            where=str(folder / origin),
             mend="download the checkpoint again",
         )
     return folder / name

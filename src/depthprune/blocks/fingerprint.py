@@ -43,11 +43,15 @@ def model_fingerprint(source: str | Path, *, revision: str | None = None) -> str
     Raises:
         ModelError: there is no such checkpoint, or it lacks its configuration or its weights.
     """
-    from depthprune.blocks.checkpoint import checkpoint_folder, weight_files
+    from depthprune.blocks.checkpoint import (
+        checkpoint_folder,
+        configuration_path,
+        weight_files,
+    )
 
     folder = checkpoint_folder(source, revision=revision)
     try:
-        config = read_json(folder / "config.json", infinity=True)
+        config = read_json(configuration_path(folder), infinity=True)
     except FileError as error:
         raise ModelError("config.json cannot be read", where=error.where) from error
     digest = hashlib.sha256(json.dumps(_stable(config), sort_keys=True).encode())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from depthprune.base.errors import ModelError
-from depthprune.blocks.checkpoint import checkpoint_folder, read_config, weight_files
+from depthprune.blocks.checkpoint import checkpoint_folder, find_weight_files, read_config
 from depthprune.blocks.fingerprint import model_fingerprint
 from depthprune.blocks.processors import first_line, how_to_install, load_processor
 from depthprune.blocks.skeleton import quiet
@@ -74,8 +74,7 @@ def load_model(
     folder = checkpoint_folder(source, revision=revision, download=download)
     local = Path(source).expanduser().is_dir()
     where = folder if local else source
-    if local:
-        weight_files(folder)
+    variant = find_weight_files(folder).variant if local else None
     # A local folder is never completed from the network.
     remote = {
         "trust_remote_code": trust_remote_code,
@@ -94,6 +93,7 @@ def load_model(
                 dtype=torch_dtype,
                 device_map=device_map,
                 output_loading_info=True,
+                variant=variant,
                 **remote,
             )
     except Exception as error:  # damaged files fail in as many ways as there are libraries

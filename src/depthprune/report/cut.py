@@ -16,9 +16,9 @@ from depthprune.report.language import Lang, Translate, translator
 
 if TYPE_CHECKING:
     from depthprune.blocks.cut.execute import CutResult
+    from depthprune.blocks.cut.leftovers import Reason
     from depthprune.blocks.cut.notes import Note
     from depthprune.blocks.cut.plan import CutPlan
-    from depthprune.blocks.cut.source_files import Reason
     from depthprune.blocks.cut.verify import Verification
 
 _MOST_FILES = 12
@@ -160,7 +160,8 @@ def _reasons(t: Translate) -> dict[Reason, str]:
         "broken link": t("broken link"),
         "link out of the folder": t("link out of the folder"),
         "no file": t("no file"),
-        "weights": t("weights in another format, or state of training"),
+        "weights": t("another copy of the weights, or state of training"),
+        "whole model": t("describes the whole model"),
         "too large": t("too large for what belongs to a checkpoint"),
     }
 

@@ -128,7 +128,7 @@ def models_in(folder: Path, name: str, files: Sequence[str]) -> list[FoundModel]
     groups = models_among(files)
     chosen = [group for group in groups if Path(group[0]).stem == SUBFOLDER]
     looks = {group[0]: look for group in chosen or groups if (look := glance(folder / group[0]))}
-    if chosen or is_standard(files):
+    if chosen or is_standard(folder, files):
         sliced = "slicegpt" in looks.values()
         kind: FoundKind = "slicegpt" if sliced else "bin" if chosen else "huggingface"
         return [FoundModel(name, folder, folder, kind)]

@@ -145,7 +145,7 @@ def _models(path: Path, names: Sequence[str]) -> dict[str, Path]:
     """Return what to analyse of the models in a folder, by the names of their own folders."""
     groups = models_among(names)
     chosen = any(Path(group[0]).stem == SUBFOLDER for group in groups)
-    if chosen or is_standard(names) or len(groups) == 1:
+    if chosen or is_standard(path, names) or len(groups) == 1:
         return {path.name: path}
     # Files may hold scores and the like: only their content tells.
     return {model.folder.name: model.source for model in models_in(path, path.name, names)}

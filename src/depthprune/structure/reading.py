@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import DepthpruneError, ModelError
-from depthprune.blocks.checkpoint import LARGEST_INDEX, is_path, local_path
+from depthprune.blocks.checkpoint import LARGEST_INDEX, configuration_path, is_path, local_path
 from depthprune.blocks.cut.pickled_tensor import PickledTensor
 from depthprune.blocks.cut.safetensors_files import FileTensor, read_header
 from depthprune.structure.checkpoint import Checkpoint, Kind, Tensor
@@ -16,7 +16,7 @@ from depthprune.structure.json_files import read_json_object
 from depthprune.structure.model_names import Unwrapping
 from depthprune.structure.origin import origin_of
 from depthprune.structure.pickled_model import PickledModel, read_pickled_model
-from depthprune.structure.weights import INDEXES, Weights, find_weights
+from depthprune.structure.weights import Weights, find_weights
 
 
 def read_checkpoint(source: str | Path, *, revision: str | None = None) -> Checkpoint:
@@ -103,7 +103,7 @@ def _kind(weights: Weights, pickled: PickledModel | None, tensors: dict[str, Ten
 def _config(weights: Weights, pickled: PickledModel | None, kind: Kind) -> dict[str, Any]:
     """Return the configuration; of a sliced model, with the dimensions of its slices."""
     config = pickled.config if pickled else {}
-    path = weights.folder / "config.json"
+    path = configuration_path(weights.folder)
     if not config and path.is_file():
         config = read_json_object(path, weights.folder)
     slicing = _slicing(weights) if kind == "slicegpt" else None
@@ -135,8 +135,8 @@ def _unreadable(names: Sequence[str]) -> list[str]:
 
 def _check_index(weights: Weights, tensors: dict[str, FileTensor | PickledTensor]) -> None:
     """Check that the files hold what their index promises."""
-    index = weights.folder / INDEXES[weights.files[0].suffix != ".safetensors"]
-    if not weights.standard or len(weights.files) == 1 or not index.is_file():
+    index = weights.index
+    if index is None:
         return
     files = read_json_object(index, weights.folder, most=LARGEST_INDEX)["weight_map"]
     missing = [name for name in files if name not in tensors]

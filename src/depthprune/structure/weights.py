@@ -9,16 +9,16 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from depthprune.base.errors import FileError, ModelError
-from depthprune.blocks.checkpoint import weight_files
+from depthprune.blocks.checkpoint import find_weight_files, named_weights, refuse_pointer
 from depthprune.blocks.links import check_link
 from depthprune.structure.glance import SUFFIXES, glance
 
 SUBFOLDER = "pruned_model"
 """A model's folder may hold the model in a folder of this name, beside `analysis` and the like."""
 
-INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
-_STANDARD = ("model.safetensors", "pytorch_model.bin", *INDEXES)
+_STANDARD = ("model.safetensors", "pytorch_model.bin", *_INDEXES)
 _OF_TRAINING = (
     "optimizer*", "scheduler*", "scaler*", "training_args*", "rng_state*", "random_states*",
     "adapter_*", "trainer_state*",
@@ -34,8 +34,9 @@ class Weights:
         path: the folder, or the one file of a folder that is not in Hugging Face format.
         folder: where `config.json` and the like lie.
         files: in order of name.
-        standard: whether they are named as Hugging Face names them.
+        standard: whether they are named as Hugging Face names them, or by config.json.
         notes: what was left out.
+        index: the file that lists them, None where there is none.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Weights:
     files: tuple[Path, ...]
     standard: bool
     notes: tuple[str, ...] = ()
+    index: Path | None = None
 
 
 def find_weights(path: Path) -> Weights:
@@ -73,6 +75,7 @@ def find_weights(path: Path) -> Weights:
         check_link(file, found.folder)
         if not file.is_file():  # reading a pipe would wait for ever
             raise ModelError("it is no file", where=str(file))
+        refuse_pointer(file)
     return found
 
 
@@ -99,9 +102,14 @@ def models_among(names: Sequence[str]) -> list[list[str]]:
     return list(groups.values())
 
 
-def is_standard(names: Sequence[str]) -> bool:
+def is_standard(folder: Path, names: Sequence[str]) -> bool:
     """Return whether a folder with these files has weights where Hugging Face looks for them."""
-    return any(name in names for name in _STANDARD)
+    if any(name in names for name in _STANDARD):
+        return True
+    try:
+        return "config.json" in names and named_weights(folder) is not None
+    except ModelError:  # told when the model is read
+        return True
 
 
 def _chosen(folder: Path, names: Sequence[str]) -> Weights | None:
@@ -110,13 +118,13 @@ def _chosen(folder: Path, names: Sequence[str]) -> Weights | None:
     chosen = [group for group in groups if Path(group[0]).stem == SUBFOLDER]
     if chosen:
         return _any(folder, chosen, groups)
-    if not is_standard(names):
+    if not is_standard(folder, names):
         return None
-    for name in INDEXES:
+    for name in _INDEXES:
         check_link(folder / name, folder)
-    files = weight_files(folder)
-    notes = _left_out(groups, [file.name for file in files])
-    return Weights(folder, folder, files, standard=True, notes=notes)
+    found = find_weight_files(folder)
+    notes = _left_out(groups, [file.name for file in found.files])
+    return Weights(folder, folder, found.files, standard=True, notes=notes, index=found.index)
 
 
 def _glanced(folder: Path, names: Sequence[str]) -> Weights | None:

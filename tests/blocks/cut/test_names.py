@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from depthprune.base.errors import ModelError
 from depthprune.blocks import CutPlan, execute_cut, plan_cut
-from depthprune.blocks.cut.configuration import BlockNames, is_quantized, rename_blocks
+from depthprune.blocks.cut.block_names import BlockNames
+from depthprune.blocks.cut.configuration import is_quantized, rename_blocks
 from depthprune.blocks.cut.keys import Numbering, change_keys
 from depthprune.blocks.cut.model_card import model_card
 from depthprune.blocks.cut.notes import Note
@@ -55,6 +58,7 @@ NAMES = BlockNames(
     modules=frozenset({"lm_head", "model.vision.layers.3.mlp", "model.vision.layers.3"}),
     num_blocks=6,
     removal=(1, 3),
+    inner=(frozenset({"self_attn", "mlp", "mlp.gate", "mlp.gate_up"}),) * 6,
 )
 
 
@@ -76,23 +80,103 @@ NAMES = BlockNames(
         ("model.vision.layers.3", "model.vision.layers.3"),
         ("model.language_model.layers.*.mlp.gate", "model.language_model.layers.*.mlp.gate"),
         ("w8a8", "w8a8"),
+        (r"re:model\.language_model\.layers\.[0-3]\..*",
+         r"re:model\.language_model\.layers\.(?:0|1)(?!\d)\..*"),
+        (r"re:.*language_model\.layers\.(0|1)\.mlp", r"re:.*language_model\.layers\.0\.mlp"),
+        (r"re:.*language_model\.layers\.[^0]\.mlp", r"re:.*language_model\.layers\.[^0]\.mlp"),
+        ("layers.3.mlp", "model.vision.layers.3.mlp"),
     ],
 )  # fmt: skip
 def test_names_of_modules_follow_their_blocks(name: str, expected: str | None) -> None:
-    assert NAMES.rename(name, "ignore") == expected
+    assert NAMES.rename(name, "ignore") == (() if expected is None else (expected,))
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("lists", "text", "expected"),
     [
-        r"re:model\.language_model\.layers\.[0-3]\..*",
-        r"re:.*layers\.(0|1)\.mlp",
-        r"re:.*layers\.1\d?\.mlp",
-        "*layers.1*",
-        "layers.3.mlp",
+        ("model.layers", "layers.5.mlp", ("layers.3.mlp",)),
+        ("model.layers", "language_model.model.layers.2", ("language_model.model.layers.1",)),
+        ("transformer.h", "h.4.mlp", ("h.2.mlp",)),
+        ("transformer.h", "h.1.mlp", ()),
     ],
 )
-def test_patterns_that_could_mean_several_blocks_are_refused(name: str) -> None:
+def test_names_without_their_prefix_or_with_another(
+    lists: str, text: str, expected: tuple[str, ...]
+) -> None:
+    names = BlockNames((lists,), frozenset({"lm_head"}), 6, (1, 3))
+    assert names.rename(text, "ignore") == expected
+
+
+LONG = BlockNames(
+    ("model.layers",), frozenset({"lm_head"}), 24, (1, 12), (frozenset({"mlp", "mlp.up"}),) * 24
+)
+NEW = {old: new for new, old in enumerate(block for block in range(24) if block not in (1, 12))}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "model.layers.1.*",
+        r"model\.layers\.1\d?\.mlp\.up",
+        r"model\.layers\.\d\.mlp.*",
+        r".*layers\.(0|1|2|12|23)\.mlp\.up$",
+        r".*\.(?:layers\.3|layers\.13)\.mlp",
+        r"model.layers..\.mlp",
+        r".*\.(?!1\.)\d+\.mlp\.up",
+        r".*layers.[0-9]{2}.mlp.up",
+        "model.layers.12.*",
+        ".*mlp.*",
+    ],
+)
+def test_a_pattern_matches_the_same_modules_at_their_new_places(pattern: str) -> None:
+    def hits(texts: Any, blocks: Any) -> set[str]:
+        ends = ("", ".mlp", ".mlp.up")
+        names = [f"model.layers.{block}{end}" for block in blocks for end in ends]
+        return {name for name in names for text in texts if re.match(text, name)}
+
+    expected = {
+        name.replace(f".{old}", f".{new}", 1)
+        for old, new in NEW.items()
+        for name in hits([pattern], [old])
+    }
+    renamed = LONG.rename(f"re:{pattern}", "ignore")
+    assert all(text.startswith("re:") for text in renamed)
+    assert hits([text[3:] for text in renamed], range(22)) == expected
+    assert len(renamed) == bool(expected)
+
+
+def test_patterns_of_file_names_are_read_as_modelopt_reads_them() -> None:
+    names = replace(LONG, method="modelopt")
+    assert names.rename("model.layers.23*", "ignore") == ("model.layers.21*",)
+    assert names.rename("model.layers.1?.mlp.up", "ignore") == tuple(
+        f"model.layers.{block}.mlp.up" for block in (10, 11, 12, 13, 14, 15, 16, 17, 9)
+    )
+    assert names.rename("model.layers.12*", "ignore") == ()
+
+
+def test_names_between_commas_and_single_texts() -> None:
+    renamed = rename_blocks(
+        {
+            "skip": "model.layers.0.mlp, model.layers.1.mlp, model.layers.3.mlp,lm_head",
+            "blocks": "model.layers",
+            "one": "model.layers.23",
+            "version": "1.12.3",
+        },
+        LONG,
+        "quantization_config",
+    )
+    assert renamed == {
+        "skip": "model.layers.0.mlp, model.layers.2.mlp, lm_head",
+        "blocks": "model.layers",
+        "one": "model.layers.21",
+        "version": "1.12.3",
+    }
+    with pytest.raises(ModelError, match="cannot say none"):
+        rename_blocks({"one": "model.layers.1.mlp"}, LONG, "quantization_config")
+
+
+@pytest.mark.parametrize("name", ["*blocks.1*", r"re:layers\.(3|4)\.mlp"])
+def test_what_may_mean_blocks_and_is_not_understood_is_refused(name: str) -> None:
     with pytest.raises(ModelError, match="cannot be renumbered"):
         NAMES.rename(name, "ignore")
 

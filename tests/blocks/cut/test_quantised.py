@@ -284,16 +284,51 @@ def test_lists_of_another_stack_stay(tmp_path: Path) -> None:
     ]
 
 
+PATTERNS = {
+    "blocks in turns": ({"ignore": [r"re:.*layers\.(1|3)\..*"]}, {"ignore": []}),
+    "a range of blocks": (
+        {"ignore": [r"re:model\.layers\.[0-3]\..*"]},
+        {"ignore": [r"re:model\.layers\.(?:0|1)(?!\d)\..*"]},
+    ),
+    "the start of a number": (
+        {"quant_method": "modelopt", "ignore": ["model.layers.2*", "model.layers.1*"]},
+        {"ignore": ["model.layers.1*"]},
+    ),
+    "a block in any list": ({"ignore": [r"re:.*\.2\.mlp.*"]}, {"ignore": [r"re:.*\.1\.mlp.*"]}),
+    "a pattern as a key": (
+        {"dynamic": {r"+:.*\.(?:4|5)\..*": {"bits": 8}}},
+        {"dynamic": {r"+:.*\.(?:2|3)(?!\d)\..*": {"bits": 8}}},
+    ),
+    "another name of the list": (
+        {"ignore": ["decoder.layers.2.mlp"]},
+        {"ignore": ["decoder.layers.1.mlp"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_patterns_mean_the_same_layers_afterwards(tmp_path: Path, name: str) -> None:
+    before, changed = PATTERNS[name]
+    plan = plan_cut(checkpoint(tmp_path / "whole", before), REMOVAL)
+    assert plan.config["quantization_config"] == before | changed
+
+
+def test_settings_of_mlx_follow_the_blocks(tmp_path: Path) -> None:
+    source = checkpoint(tmp_path / "whole", {})
+    path = source / "config.json"
+    section = {"group_size": 64, "model.layers.1.mlp": {"bits": 8}, "model.layers.2.mlp": False}
+    config = json.loads(path.read_text()) | {"quantization": section}
+    path.write_text(json.dumps(config))
+    plan = plan_cut(source, REMOVAL)
+    assert plan.quantized
+    assert plan.config["quantization"] == {"group_size": 64, "model.layers.1.mlp": False}
+
+
 REFUSED = {
-    "blocks in turns": {"ignore": [r"re:.*layers\.(1|3)\..*"]},
-    "a range of blocks": {"ignore": [r"re:model\.layers\.[0-3]\..*"]},
-    "the start of a number": {"ignore": ["model.layers.1*"]},
-    "a block in any list": {"ignore": [r"re:.*\.3\.mlp.*"]},
-    "a pattern as a key": {"dynamic": {r"+:.*\.(?:4|5)\..*": {"bits": 8}}},
+    "blocks of an unknown list": {"ignore": [r"re:blocks\.(3|4)\.mlp\.down_proj"]},
     "an entry for every block": {"bits_per_block": [4, 4, 4, 4, 4, 8]},
     "numbers of blocks": {"skip_layers": [0, 5]},
     "numbers of blocks as keys": {"overrides": {"0": {"bits": 8}, "5": {"bits": 8}}},
-    "another name of the list": {"ignore": ["decoder.layers.3.mlp"]},
 }
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from depthprune.base.errors import ModelError
-from depthprune.base.removal import Removal, active_blocks
-from depthprune.blocks.cut.keys import Numbering
+from depthprune.blocks.cut.block_names import BlockNames, method_of
 from depthprune.blocks.layer_rules import Section
 
 ABSENT: Final = "(absent)"
@@ -19,7 +17,8 @@ QUANTIZATION_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_con
                       "quantization_config.json")  # fmt: skip
 """Files beside config.json that say how a checkpoint was quantised."""
 
-_QUANTIZATION_SECTIONS = ("quantization_config", "compression_config")
+_QUANTIZATION_SECTIONS = ("quantization_config", "compression_config", "quantization")
+# The last is that of MLX.
 
 
 @dataclass(frozen=True)
@@ -49,77 +48,6 @@ def field_changes(before: Section, after: Section, prefix: str = "") -> tuple[Fi
     return tuple(changes)
 
 
-@dataclass(frozen=True)
-class BlockNames:
-    """How to rename what names modules of blocks: lists of layers that are not quantised.
-
-    Attributes:
-        lists: paths of the lists of blocks, as the model and as the checkpoint call them.
-        modules: the paths of all modules in the checkpoint, which tell other stacks apart.
-        num_blocks: of the whole model.
-        removal: the blocks that go.
-    """
-
-    lists: tuple[str, ...]
-    modules: frozenset[str]
-    num_blocks: int
-    removal: Removal
-
-    def rename(self, text: str, where: str) -> str | None:
-        """Return a name or pattern for the smaller model; None when its block goes.
-
-        Raises:
-            ModelError: it has numbers that could mean blocks, and is neither a name of a module
-                nor a pattern with one block written out.
-        """
-        if not re.search(r"\d", text):
-            return text
-        plain = text.replace("\\", "")
-        mark = re.match(r"^(re:)?([+-]:)?\^?(\.\*\.?)?", plain)
-        start = mark.end() if mark else 0
-        for path in self.lists:
-            found = re.match(rf"{re.escape(path)}\.(\d+)(?=$|\.|\$)", plain[start:])
-            if found:
-                return self._renumbered(text, path, int(found[1]), where)
-        if self._is_elsewhere(plain[start:].removesuffix("$")):
-            return text
-        last_names = {path.rpartition(".")[2] for path in self.lists}
-        any_list = re.search(r"[*?|\[]", plain) and re.search(r"(^|[.*])\d+($|[.*$])", plain)
-        if (
-            any_list
-            or "(" in plain
-            or any(re.search(rf"(^|[.*]){name}[.\[(]", plain) for name in last_names)
-        ):
-            raise ModelError(
-                f"{text!r} may mean blocks of the stack that is cut, and cannot be renumbered",
-                where=where,
-                mend="write it as the names of modules, such as model.layers.3.mlp",
-            )
-        return text
-
-    def _renumbered(self, text: str, path: str, block: int, where: str) -> str | None:
-        if block >= self.num_blocks:
-            return None
-        if block in self.removal:
-            return None
-        kept = active_blocks(self.removal, self.num_blocks)
-        pattern = re.escape(path).replace(r"\.", r"\\?\.") + r"\\?\."
-        renamed, count = re.subn(
-            rf"({pattern}){block}(?!\d)", rf"\g<1>{kept.index(block)}", text, count=1
-        )
-        if count != 1:
-            raise ModelError(f"{text!r} cannot be renumbered", where=where)
-        return renamed
-
-    def _is_elsewhere(self, name: str) -> bool:
-        """Return whether a name is that of a module or tensor outside the lists."""
-        return any(
-            module == name or module.startswith(f"{name}.") or name.startswith(f"{module}.")
-            for module in self.modules
-            if module
-        )
-
-
 def rename_in_quantization(config: Section, names: BlockNames) -> Section:
     """Return `config` with the blocks renamed in its quantisation sections; others are the same.
 
@@ -127,8 +55,8 @@ def rename_in_quantization(config: Section, names: BlockNames) -> Section:
         ModelError: a list in it may name blocks in a way that is not understood.
     """
     return {
-        name: rename_blocks(value, names, name)
-        if name in _QUANTIZATION_SECTIONS
+        name: rename_blocks(value, replace(names, method=method_of(value)), name)
+        if _is_quantization(name, value)
         else (rename_in_quantization(value, names) if isinstance(value, dict) else value)
         for name, value in config.items()
     }
@@ -146,13 +74,11 @@ def rename_blocks(value: Any, names: BlockNames, where: str) -> Any:
     if isinstance(value, dict):
         if value and all(re.fullmatch(r"\d+", str(key)) for key in value):
             raise _unknown_numbers(where)
-        renamed = {}
-        for key, entry in value.items():
-            place = f"{where}.{key}"
-            new_key = names.rename(key, where) if isinstance(key, str) else key
-            if new_key is not None:
-                renamed[new_key] = rename_blocks(entry, names, place)
-        return renamed
+        return {
+            new: rename_blocks(entry, names, f"{where}.{key}")
+            for key, entry in value.items()
+            for new in names.rename(key, where)
+        }
     if isinstance(value, list):
         if len(value) == names.num_blocks and not all(isinstance(entry, str) for entry in value):
             raise ModelError(
@@ -162,14 +88,30 @@ def rename_blocks(value: Any, names: BlockNames, where: str) -> Any:
             )
         if re.search(r"layers|blocks", where.rpartition(".")[2]) and int in map(type, value):
             raise _unknown_numbers(where)
-        kept = [
-            names.rename(entry, where)
-            if isinstance(entry, str)
-            else rename_blocks(entry, names, where)
-            for entry in value
-        ]
-        return [entry for entry in kept if entry is not None]
-    return value
+        renamed: list[Any] = []
+        for entry in value:
+            if isinstance(entry, str):
+                renamed += names.rename(entry, where)
+            else:
+                renamed.append(rename_blocks(entry, names, where))
+        return renamed
+    return _rename_text(value, names, where) if isinstance(value, str) else value
+
+
+def _rename_text(text: str, names: BlockNames, where: str) -> str:
+    """Return a text, which may be a name, a pattern or names between commas, with new names."""
+    lists = "|".join(re.escape(path.rpartition(".")[2]) for path in names.lists)
+    if not lists or not re.search(rf"(^|[.*])({lists})\\?\.\W*\d", text):
+        return text
+    parts = [text] if text.startswith("re:") else re.split(r"\s*,\s*", text)
+    renamed = [new for part in parts for new in names.rename(part, where)]
+    if not renamed or (len(parts) == 1 < len(renamed)):
+        raise ModelError(
+            f"{where} names modules of blocks that go, {text!r}, and cannot say none or several",
+            where="config.json",
+            mend="write it as a list, or cut the model before it is quantised",
+        )
+    return (", " if ", " in text else ",").join(renamed)
 
 
 def _unknown_numbers(where: str) -> ModelError:
@@ -183,18 +125,11 @@ def _unknown_numbers(where: str) -> ModelError:
 def is_quantized(config: Section) -> bool:
     """Return whether a configuration, or one inside it, says that the weights are quantised."""
     return any(
-        (name in _QUANTIZATION_SECTIONS and bool(value))
+        (_is_quantization(name, value) and bool(value))
         or (isinstance(value, dict) and is_quantized(value))
         for name, value in config.items()
     )
 
 
-def block_lists(numberings: Sequence[Numbering], containers: Iterable[str]) -> tuple[str, ...]:
-    """Return all paths by which the lists of blocks may be named, the longest first.
-
-    The keys of the checkpoint, the modules of the model, and either without the `model.` before.
-    """
-    paths = [numbering.prefix.rstrip(".") for numbering in numberings]
-    paths += list(containers)
-    shorter: Callable[[str], str] = lambda path: path.removeprefix("model.")  # noqa: E731
-    return tuple(sorted({*paths, *map(shorter, paths)}, key=lambda path: (-len(path), path)))
+def _is_quantization(name: str, value: Any) -> bool:
+    return name in _QUANTIZATION_SECTIONS and isinstance(value, dict)

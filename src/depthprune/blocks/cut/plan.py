@@ -16,12 +16,16 @@ from typing import Any, Literal
 from depthprune.base.errors import FileError, ModelError, RemovalError
 from depthprune.base.files import read_json
 from depthprune.base.removal import Removal, active_blocks, check_removal, make_removal
-from depthprune.blocks.checkpoint import read_config
+from depthprune.blocks.checkpoint import (
+    CONFIGS_FIELD,
+    WEIGHTS_FIELD,
+    configuration_path,
+    read_config,
+)
+from depthprune.blocks.cut.block_names import names_of_blocks
 from depthprune.blocks.cut.configuration import (
     QUANTIZATION_FILES,
-    BlockNames,
     FieldChange,
-    block_lists,
     field_changes,
     is_quantized,
     rename_blocks,
@@ -40,7 +44,12 @@ from depthprune.blocks.cut.shards import (
     make_shards,
     parse_size,
 )
-from depthprune.blocks.cut.source_files import SmallFiles, find_small_files, read_tensors
+from depthprune.blocks.cut.source_files import (
+    SmallFiles,
+    find_small_files,
+    read_tensors,
+    tensors_of_blocks,
+)
 from depthprune.blocks.cut.stored import StoredTensor, num_bytes
 from depthprune.blocks.layer_fields import shorten_dict
 from depthprune.blocks.layer_rules import Section
@@ -157,7 +166,7 @@ def plan_cut(
     gone = make_removal(removal)
     if not gone:
         raise RemovalError("no block is to go", mend="name at least one block, as in 4,13")
-    check_link(folder / "config.json", folder)
+    check_link(configuration_path(folder), folder)
     config = read_config(folder)
     _refuse_adapter(folder)
     tensors = read_tensors(folder)
@@ -175,6 +184,9 @@ def plan_cut(
     quantized = is_quantized(config)
     new_config, documents = _rename_quantization(folder, found, tensors, gone)
     new_config, notes = without_extra_blocks(new_config, found, changes)
+    # One configuration and one set of weights are written, under the usual names.
+    for field in (CONFIGS_FIELD, WEIGHTS_FIELD):
+        new_config.pop(field, None)
     notes += unknown_lists(config, new_config, found)
     return CutPlan(
         source=folder,
@@ -190,7 +202,7 @@ def plan_cut(
         documents=documents,
         shards=make_shards(_target_tensors(tensors, changes, found, gone), limit),
         dropped=(*changes.dropped, *changes.extra),
-        files=find_small_files(folder),
+        files=find_small_files(folder, tensors_of_blocks(tensors, found.numberings)),
         quantized=quantized,
         notes=notes,
         bytes_before=sum(num_bytes(one.dtype, one.shape) for one in tensors.values()),
@@ -263,14 +275,14 @@ def _rename_quantization(
     folder: Path, found: ProbedStack, tensors: Mapping[str, StoredTensor], removal: Removal
 ) -> tuple[Section, dict[str, Any]]:
     """Return configuration and quantisation files in which the blocks have their new names."""
-    modules = frozenset(name.rpartition(".")[0] for name in tensors)
-    lists = block_lists(found.numberings, found.containers)
-    outside = frozenset(
-        module for module in modules if not any(module.startswith(f"{path}.") for path in lists)
-    )
-    names = BlockNames(lists, outside, found.num_blocks, removal)
+    names = names_of_blocks(tensors, found.numberings, found.containers, found.num_blocks, removal)
     documents = {
-        name: rename_blocks(_read_document(folder / name), names, name)
+        name: rename_blocks(
+            _read_document(folder / name),
+            # That of modelopt; the others are those of GPTQ and AWQ.
+            replace(names, method="modelopt") if name == "hf_quant_config.json" else names,
+            name,
+        )
         for name in QUANTIZATION_FILES
         if (folder / name).is_file()
     }

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from depthprune.base.errors import FileError, ModelError
+from depthprune.base.errors import DepthpruneError, FileError, ModelError
 from depthprune.base.files import read_json
-from depthprune.blocks.checkpoint import weight_files
+from depthprune.blocks.checkpoint import configuration_path, find_weight_files
 from depthprune.blocks.cut.also import FILE_NAMES
 from depthprune.blocks.cut.configuration import QUANTIZATION_FILES
+from depthprune.blocks.cut.keys import Numbering
+from depthprune.blocks.cut.leftovers import TENSOR_SUFFIXES, Reason, is_copy_folder, leftover
 from depthprune.blocks.cut.safetensors_files import read_safetensors
-from depthprune.blocks.cut.shards import INDEX_NAME, SINGLE_NAME
 from depthprune.blocks.cut.stored import StoredTensor
 from depthprune.blocks.links import check_link, leads_out
 
-Reason = Literal[
-    "hidden", "broken link", "link out of the folder", "no file", "weights", "too large"
-]
-"""Why a file is left out; weights: in another format, or of the state of training."""
-
-_WEIGHT_SUFFIXES = (
-    ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf", ".ggml", ".onnx",
-    ".onnx_data", ".pb", ".tflite", ".ot", ".npz", ".mlmodel", ".nemo", ".distcp", ".tar", ".zip",
-    ".gz", ".pkl", ".pickle",
-)  # fmt: skip
 # Those for other tools say what an earlier cut removed from another model.
 _WRITTEN_ANEW = frozenset(
     {"config.json", "README.md", "depthprune.json", *QUANTIZATION_FILES, *FILE_NAMES.values()}
@@ -49,8 +40,8 @@ class SmallFiles:
 
     Attributes:
         copied: what the smaller checkpoint gets too.
-        left_out: what it does not get, with the reason: weights in other formats, hidden files,
-            links that lead out of the folder.
+        left_out: what it does not get, with the reason: other copies of the weights, what describes
+            the whole model, hidden files, links that lead out of the folder; folders end with `/`.
     """
 
     copied: tuple[SmallFile, ...]
@@ -66,24 +57,23 @@ def read_tensors(folder: Path) -> dict[str, StoredTensor]:
         FileError: a file cannot be read.
     """
     tensors: dict[str, StoredTensor] = {}
-    paths = weight_files(folder)
-    for path in paths:
+    weights = find_weight_files(folder)
+    for path in weights.files:
         check_link(path, folder)
-        found: dict[str, StoredTensor]
-        if path.suffix == ".safetensors":
-            found = dict(read_safetensors(path))
-        else:
-            from depthprune.blocks.cut.pickled import read_pickled
-
-            found = read_pickled(path)
-        tensors |= found
-    for index in (folder / INDEX_NAME, folder / "pytorch_model.bin.index.json"):
-        if index.is_file() and paths[0].name not in (SINGLE_NAME, "pytorch_model.bin"):
-            _check_index(index, tensors)
-            break
+        tensors |= _tensors_of(path)
+    if weights.index is not None:
+        _check_index(weights.index, tensors)
     if not tensors:
         raise ModelError("the checkpoint has no tensors", where=str(folder))
     return tensors
+
+
+def _tensors_of(path: Path) -> dict[str, StoredTensor]:
+    if path.suffix == ".safetensors":
+        return dict(read_safetensors(path))
+    from depthprune.blocks.cut.pickled import read_pickled
+
+    return read_pickled(path)
 
 
 def _check_index(index: Path, tensors: dict[str, StoredTensor]) -> None:
@@ -100,19 +90,33 @@ def _check_index(index: Path, tensors: dict[str, StoredTensor]) -> None:
             )
 
 
-def find_small_files(folder: Path) -> SmallFiles:
+def find_small_files(folder: Path, blocks: Mapping[str, tuple[int, ...]]) -> SmallFiles:
     """Return the files of a checkpoint beside weights and configuration.
 
+    Whatever a load may open is copied, also tensors: the modules of sentence-transformers, voices,
+    codecs. What holds or describes this model itself is not: it would be about the whole one.
     Links are followed to files of the folder, or of the hub's cache that it lies in, alone.
+
+    Args:
+        folder: of the whole checkpoint.
+        blocks: see `tensors_of_blocks`.
     """
     copied: list[SmallFile] = []
     left_out: list[tuple[str, Reason]] = []
-    used = {path.name for path in weight_files(folder)}
-    for path in _files(folder):
+    weights = find_weight_files(folder)
+    loaded = (*weights.files, *([weights.index] if weights.index else ()))
+    used = {path.relative_to(folder).as_posix() for path in loaded}
+    configuration = configuration_path(folder).name
+    modules = _modules(folder)
+    for path in _entries(folder, modules):
         name = path.relative_to(folder).as_posix()
-        if name in used or name in _WRITTEN_ANEW or name.endswith(".index.json"):
+        if name in used or name in _WRITTEN_ANEW or name == configuration:
             continue
-        reason = _reason_to_leave_out(path, folder)
+        if path.is_dir() and not path.is_symlink():
+            left_out.append((f"{name}/", "whole model"))
+            continue
+        named = path.parent in modules
+        reason = _reason_to_leave_out(path, folder, named, blocks)
         if reason:
             left_out.append((name, reason))
         else:
@@ -120,19 +124,35 @@ def find_small_files(folder: Path) -> SmallFiles:
     return SmallFiles(tuple(copied), tuple(left_out))
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield everything in a folder and the folders in it that is no folder, in order of name."""
+def _modules(folder: Path) -> frozenset[Path]:
+    """Return the folders of the modules that sentence-transformers loads beside the model."""
+    path = folder / "modules.json"
+    try:
+        listed = read_json(path) if path.is_file() and not leads_out(path, folder) else []
+    except FileError:  # copied as it is
+        return frozenset()
+    names = [one.get("path") for one in listed if isinstance(one, dict)] if listed else []
+    return frozenset(folder / name for name in names if isinstance(name, str) and name.strip("./"))
+
+
+def _entries(folder: Path, modules: frozenset[Path]) -> Iterator[Path]:
+    """Yield files and links of a folder and those in it, and whole folders that are left out."""
     for place, folders, names in os.walk(folder, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
         here = Path(place)
-        for name in sorted(folders):
-            if (here / name).is_symlink():
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in list(folders):
+            apart = here == folder and is_copy_folder(name) and here / name not in modules
+            if apart or (here / name).is_symlink():
                 yield here / name
+            if apart:
+                folders.remove(name)
         for name in sorted(names):
             yield here / name
 
 
-def _reason_to_leave_out(path: Path, folder: Path) -> Reason | None:
+def _reason_to_leave_out(
+    path: Path, folder: Path, named: bool, blocks: Mapping[str, tuple[int, ...]]
+) -> Reason | None:
     if path.name.startswith("."):
         return "hidden"
     if not path.exists():
@@ -141,8 +161,39 @@ def _reason_to_leave_out(path: Path, folder: Path) -> Reason | None:
         return "link out of the folder"
     if not path.is_file():
         return "no file"
-    if path.suffix.lower() in _WEIGHT_SUFFIXES:
-        return "weights"
-    if path.stat().st_size > _MOST_BYTES:
-        return "too large"
-    return None
+    if named:
+        return None
+    known = leftover(path.name, at_top=path.parent == folder)
+    if known:
+        return known
+    if path.suffix in TENSOR_SUFFIXES:
+        return "weights" if _has_blocks(path, blocks) else None
+    return "too large" if path.stat().st_size > _MOST_BYTES else None
+
+
+def _has_blocks(path: Path, blocks: Mapping[str, tuple[int, ...]]) -> bool:
+    """Return whether a file holds tensors of the model's own blocks, under whatever prefix."""
+    try:
+        tensors = _tensors_of(path)
+    except DepthpruneError:  # of another kind
+        return False
+    return any(
+        blocks.get(name[start:]) == tuple(tensor.shape)
+        for name, tensor in tensors.items()
+        for start in (match.start(1) for match in _NUMBER.finditer(name))
+    )
+
+
+_NUMBER = re.compile(r"(?:^|\.)(\d+)(?=\.)")
+
+
+def tensors_of_blocks(
+    tensors: Mapping[str, StoredTensor], numberings: Sequence[Numbering]
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the blocks' tensors, by their keys from the number of the block on."""
+    return {
+        name[len(one.prefix) :]: tuple(tensor.shape)
+        for name, tensor in tensors.items()
+        for one in numberings
+        if one.block(name) is not None
+    }
