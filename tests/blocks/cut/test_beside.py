@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from depthprune.base.errors import (
@@ -77,6 +80,63 @@ def test_weights_in_other_formats_and_hidden_files_are_left_out(
         "README.md",
         "depthprune.json",
     }
+
+
+def test_tensors_that_are_not_the_models_own_are_copied(source: Path, tmp_path: Path) -> None:
+    for name in ("2_Dense", "speech_tokenizer"):
+        (source / name).mkdir()
+    modules = [{"path": ""}, {"path": "3_Copy"}]
+    (source / "modules.json").write_text(json.dumps(modules))
+    shutil.copytree(source, tmp_path / "3_Copy")
+    (tmp_path / "3_Copy").rename(source / "3_Copy")
+    save_file({"linear.weight": torch.ones(4, 4)}, source / "2_Dense" / "model.safetensors")
+    save_file({"layers.0.a": torch.ones(2)}, source / "speech_tokenizer" / "model.safetensors")
+    torch.save({"Chelsie": {"cond": torch.ones(1, 4)}}, source / "spk_dict.pt")
+    (source / "voice.npz").write_bytes(b"x")
+    (source / "bpe.txt.gz").write_bytes(b"x")
+    assert reasons(source) == {}
+    cut(source, (1,), tmp_path / "out")
+    for name in ("2_Dense/model.safetensors", "spk_dict.pt", "3_Copy/model.safetensors"):
+        assert (tmp_path / "out" / name).read_bytes() == (source / name).read_bytes()
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "base.model."])
+def test_copies_of_the_weights_are_known_by_their_tensors(prefix: str, source: Path) -> None:
+    tensors = load_file(source / "model.safetensors")
+    (source / "old").mkdir()
+    kept = {f"{prefix}{name}": tensor for name, tensor in tensors.items() if ".2.mlp" in name}
+    torch.save({"state_dict": kept}, source / "old" / "ema.pt")
+    save_file(kept, source / "best.safetensors")
+    assert reasons(source) == {"best.safetensors": "weights", "old/ema.pt": "weights"}
+
+
+def test_what_describes_the_whole_model_to_other_programs_is_left_out(source: Path) -> None:
+    for name in ("checkpoint-500", "onnx", "openvino", "original", "global_step7"):
+        (source / name).mkdir()
+        (source / name / "config.json").write_text("{}")
+    described = ("params.json", "genai_config.json", "recipe.yaml", "eval_results.json")
+    copies = (
+        "consolidated.00.pth",
+        "flax_model.msgpack",
+        "openvino_model.xml",
+        "trainer_state.json",
+    )
+    for name in (*described, *copies, "vocab.json", "model_notes.txt"):
+        (source / name).write_text("{}")
+    found = reasons(source)
+    assert {name for name, why in found.items() if why == "whole model"} == {
+        *described, "checkpoint-500/", "onnx/", "openvino/", "original/", "global_step7/",
+        "openvino_model.xml",
+    }  # fmt: skip
+    assert {name for name, why in found.items() if why == "weights"} == set(copies)
+
+
+def test_a_list_of_modules_leads_nowhere_else(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "a.txt").write_text("x")
+    (source / "modules.json").write_text('[{"path": "../secret"}, {"path": 3}, 4]')
+    cut(source, (1,), tmp_path / "out")
+    assert not any("a.txt" in name for name in files(tmp_path / "out"))
 
 
 def test_links_that_lead_out_of_the_folder_are_not_followed(source: Path, tmp_path: Path) -> None:
