@@ -115,13 +115,8 @@ def test_what_describes_the_whole_model_to_other_programs_is_left_out(source: Pa
         (source / name).mkdir()
         (source / name / "config.json").write_text("{}")
     described = ("params.json", "genai_config.json", "recipe.yaml", "eval_results.json")
-    copies = (
-        "consolidated.00.pth",
-        "flax_model.msgpack",
-        "openvino_model.xml",
-        "trainer_state.json",
-    )
-    for name in (*described, *copies, "vocab.json", "model_notes.txt"):
+    copies = ("consolidated.00.pth", "flax_model.msgpack", "trainer_state.json")
+    for name in (*described, *copies, "openvino_model.xml", "vocab.json", "model_notes.txt"):
         (source / name).write_text("{}")
     found = reasons(source)
     assert {name for name, why in found.items() if why == "whole model"} == {
