@@ -1,4 +1,4 @@
-"""Checkpoint folders of tiny vision-language models with the files that the hub has of the real ones.
+"""Checkpoint folders of tiny vision-language models, with the files of the real ones on the hub.
 
 The real tokenizers and weights are large; everything else is laid out as in the folders of
 Qwen/Qwen2-VL-2B-Instruct, Qwen/Qwen2.5-VL-3B-Instruct, Qwen/Qwen3-VL-2B-Instruct,
