@@ -164,4 +164,5 @@ def _request(
         num_samples=data.samples,
         seed=data.seed,
         protect=frozenset(block_set(protect, "--protect")),
+        places=data.places,
     )

@@ -13,7 +13,7 @@ from cyclopts import Group, Parameter
 from depthprune.base.errors import DepthpruneError, RemovalError
 from depthprune.base.removal import Removal, parse_removal
 from depthprune.cli.output import Language as Language
-from depthprune.search.model import ModelOptions
+from depthprune.search.model import DataPlaces, ModelOptions
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.registry import find_tasks, list_tasks, place_task
 from depthprune.tasks.task import Task
@@ -132,6 +132,11 @@ class DataFlags:
         return tuple(
             place_task(task, self.data_dir, download=self.download) for task in chosen.values()
         )
+
+    @property
+    def places(self) -> DataPlaces:
+        """Return where tasks and their data are looked for."""
+        return DataPlaces(self.data_dir, self.task_file, self.lm_eval_path)
 
     @property
     def samples(self) -> int | None:

@@ -266,6 +266,7 @@ def _request(
         latency=LatencyOptions(times.latency_samples, times.warmup, times.latency_tokens),
         remeasure_latency=times.remeasure_latency,
         max_memory=times.memory(run),
+        places=data.places,
     )
 
 

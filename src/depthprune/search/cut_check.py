@@ -10,6 +10,7 @@ import numpy as np
 
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
+from depthprune.search.how import begin_split
 from depthprune.search.model import OpenModel
 from depthprune.search.runner import measure_missing, split_record
 from depthprune.study import SplitRecord, Study
@@ -78,6 +79,7 @@ def check_cut_model(
         for split in splits:
             record = split_record(split)
             bar.describe(record.task)
+            begin_split(own, model, split)
             measured += measure_missing(own, [split], evaluator, [()])
             found = own.measurement(own.add_split(record), evaluator.settings, ())
             assert found is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from depthprune.base.progress import Progress
@@ -45,6 +46,21 @@ class ModelOptions:
     revision: str | None = None
     download: bool = False
     self_check: bool = True
+
+
+@dataclass(frozen=True)
+class DataPlaces:
+    """Where tasks and their data were looked for, see `depthprune.tasks.registry.get_task`.
+
+    Attributes:
+        data_dir: folder with local copies of the data.
+        task_files: files that define tasks.
+        lm_eval_path: folders with definitions of the lm-evaluation-harness.
+    """
+
+    data_dir: Path | None = None
+    task_files: tuple[Path, ...] = ()
+    lm_eval_path: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,6 +138,8 @@ def open_model(options: ModelOptions) -> OpenModel:
 
 def model_record(loaded: LoadedModel, stack: Stack, name: str | None = None) -> ModelRecord:
     """Return what a study keeps about its model."""
+    from depthprune.evaluate.identity import identity_of
+
     blocks = loaded.model.get_submodule(stack.path)
     return ModelRecord(
         name=name or loaded.name,
@@ -133,4 +151,5 @@ def model_record(loaded: LoadedModel, stack: Stack, name: str | None = None) -> 
         block_parameters=tuple(
             sum(tensor.numel() for tensor in block.parameters()) for block in blocks.children()
         ),
+        identity=identity_of(loaded),
     )

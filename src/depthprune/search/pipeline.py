@@ -31,11 +31,12 @@ from depthprune.search.groups import (
     search_group,
     weights_by_key,
 )
+from depthprune.search.how import begin_run, begin_split, how_measured
 from depthprune.search.joint import SplitGroup, check_joint, check_task_weights, group_splits
-from depthprune.search.model import ModelOptions, OpenModel, open_model
+from depthprune.search.model import DataPlaces, ModelOptions, OpenModel, open_model
 from depthprune.search.options import SearchOptions
 from depthprune.search.racing import RaceReport, check_race, without_measured
-from depthprune.search.runner import RunReport, split_record
+from depthprune.search.runner import RunReport
 from depthprune.search.space import SearchSpace
 from depthprune.search.warm_start import check_proxy, seeds_of
 from depthprune.study import Study
@@ -66,6 +67,7 @@ class SearchRequest:
             in the end; 0 leaves them as the search did.
         warm_start: the proxy (see `importance.proxies`) that proposes removals first.
         allow_weak_baseline: go on where the whole model's answers are no basis for drops.
+        places: where the tasks and their data were looked for; only kept.
     """
 
     model: ModelOptions
@@ -81,6 +83,7 @@ class SearchRequest:
     complete: int = 0
     warm_start: str | None = None
     allow_weak_baseline: bool = False
+    places: DataPlaces = field(default_factory=DataPlaces)
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,14 @@ def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None
     with progress("measuring", sum(most_work(planned, group) for group in groups)) as bar:
         evaluator = model.evaluator(bar)
         with Study.open(request.folder, model=model.record) as study:
-            keys = tuple(study.add_split(split_record(split)) for split in ready.splits)
+            begin_run(
+                study,
+                how_measured(
+                    *(model, request.tasks, request.splits),
+                    *(request.num_samples, request.seed, request.places),
+                ),
+            )
+            keys = tuple(begin_split(study, model, split) for split in ready.splits)
             check_views(
                 study, request.folder / RESULTS, [(key, evaluator.settings) for key in keys]
             )

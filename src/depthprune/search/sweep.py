@@ -20,7 +20,8 @@ from depthprune.evaluate.latency import (
     measure_latency,
 )
 from depthprune.search.configurations import Configuration
-from depthprune.search.model import ModelOptions, OpenModel
+from depthprune.search.how import begin_run, begin_split, how_measured
+from depthprune.search.model import DataPlaces, ModelOptions, OpenModel
 from depthprune.search.runner import measure_missing, split_record
 from depthprune.study import Measurement, SplitRecord, Study
 from depthprune.tasks.load import load_split
@@ -46,6 +47,7 @@ class SweepRequest:
         latency: how latencies are measured.
         remeasure_latency: measure them even if equal ones are known.
         max_memory: GiB that may be used of each GPU; None: all.
+        places: where the tasks and their data were looked for; only kept.
     """
 
     model: ModelOptions
@@ -57,6 +59,7 @@ class SweepRequest:
     latency: LatencyOptions = field(default_factory=LatencyOptions)
     remeasure_latency: bool = False
     max_memory: float | None = None
+    places: DataPlaces = field(default_factory=DataPlaces)
 
 
 @dataclass(frozen=True)
@@ -184,9 +187,21 @@ def run_sweep(
         memory_limit(model, request.max_memory),
         Study.open(request.folder, model=model.record) as study,
     ):
+        begin_run(
+            study,
+            how_measured(
+                *(model, request.tasks, [request.split]),
+                *(request.num_samples, request.seed, request.places),
+            ),
+        )
         evaluator = model.evaluator(bar)
         for split in splits:
             bar.describe(split.task.name)
+            try:
+                begin_split(study, model, split)
+            except TaskError as error:
+                report += SweepReport(failures=(Failure(split.task.name, None, error),))
+                continue
             accurate, found = _accuracies(study, split, configurations, removals, evaluator)
             bar.shrink(found.reused * len(split.samples))
             report += found
