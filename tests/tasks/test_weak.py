@@ -57,8 +57,12 @@ class TestTexts:
         assert reason(texts(answers, [0.0] * 20 + [1.0] * 20)) is None
 
     def test_an_empty_answer_that_is_right_is_none_of_them(self) -> None:
-        # Questions without an answer; or answers that were not kept beside the scores.
-        assert reason(texts([""] * 40, [1.0] * 25 + [0.0] * 15)) is None
+        answers = [""] * 30 + [str(n) for n in range(10)]
+        assert reason(texts(answers, [1.0] * 10 + [0.0] * 30)) is None
+        assert reason(texts(answers, [1.0] * 9 + [0.0] * 31)) == "empty"
+
+    def test_answers_that_were_not_kept_beside_the_scores_say_nothing(self) -> None:
+        assert reason(texts([""] * 40, [1.0] * 5 + [0.0] * 35)) is None
 
     def test_one_answer_nearly_always_is_weak_where_it_is_mostly_wrong(self) -> None:
         answers = ["yes"] * 18 + ["Yes "] * 19 + ["no", "two", "red"]

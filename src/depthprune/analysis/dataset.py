@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from depthprune.base.removal import Removal
 from depthprune.study.records import Measurement
+from depthprune.tasks.weak import Weakness
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class DatasetMeasurements:
         baseline: of removal `()`; its accuracy is NaN where files state drops alone.
         measurements: by removal, the baseline not included; their accuracies likewise.
         metric: what the scores are, with what it depends on.
+        weakness: why the baseline is no basis for drops; None where it is one, or was not judged.
     """
 
     dataset: str
@@ -26,6 +28,7 @@ class DatasetMeasurements:
     baseline: Measurement
     measurements: Mapping[Removal, Measurement]
     metric: str = ""
+    weakness: Weakness | None = None
 
     def drop(self, removal: Removal) -> float:
         """Return the drop under `removal`, a fraction: as it is stated, if its file states it.

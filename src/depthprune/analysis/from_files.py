@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from math import isnan, nan
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 from depthprune.analysis.dataset import DatasetMeasurements
 from depthprune.analysis.result_set import ResultSet, SplitScores
 from depthprune.analysis.splits import choose_splits, role
+from depthprune.analysis.weak import judged
 from depthprune.base.errors import LayoutError
 from depthprune.study import (
     DatasetResults,
@@ -157,12 +159,16 @@ def _measurements(results: DatasetResults, problems: list[str]) -> DatasetMeasur
             f"{results.folder}: {unpaired} results list other samples than the unpruned model: "
             "they have no confidence interval"
         )
+    metric = source.metric if source else ""
+    whole = _measurement(results, unpruned, baseline, sample_ids)
+    answers = tuple(sample.answer for sample in unpruned.samples or ()) or None
     return DatasetMeasurements(
         results.dataset,
         (source.task_type if source else ""),
-        _measurement(results, unpruned, baseline, sample_ids),
+        whole,
         measurements,
-        source.metric if source else "",
+        metric,
+        judged(replace(whole, answers=answers), metric),
     )
 
 

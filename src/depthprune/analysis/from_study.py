@@ -9,8 +9,10 @@ from pathlib import Path
 from depthprune.analysis.dataset import DatasetMeasurements
 from depthprune.analysis.result_set import ResultSet, SplitScores
 from depthprune.analysis.splits import choose_splits, role
+from depthprune.analysis.weak import judged
 from depthprune.base.errors import AnalysisError
 from depthprune.study import ModelRecord, StoredSplit, Study
+from depthprune.tasks.weak import Weakness
 
 MOST_SCORES = 2**28
 """Per-sample scores that are held in memory: 1 GiB; intervals of larger studies are left out."""
@@ -43,6 +45,14 @@ def study_result_set(
         problems = [] if study.lacks is None else [study.lacks]
         found = _variants(study, problems, selection)
         if not found:
+            weak = _weak_baselines(study, selection)
+            if weak:
+                raise AnalysisError(
+                    "nothing was removed, because the whole model's answers are no basis for "
+                    f"drops:\n{weak}",
+                    where=str(folder),
+                    mend="mend model or task, and measure in a new study; or leave these tasks out",
+                )
             raise AnalysisError(
                 "the study holds no removal together with its baseline",
                 where=str(folder),
@@ -138,7 +148,27 @@ def _measurements(study: Study, variant: _Variant, *, with_samples: bool) -> Dat
     }
     baseline = by_removal.pop(())
     record = variant.stored.record
-    return DatasetMeasurements(record.task, record.task_type, baseline, by_removal, record.metric)
+    weakness = _weakness(study, variant.stored, variant.settings)
+    return DatasetMeasurements(
+        record.task, record.task_type, baseline, by_removal, record.metric, weakness
+    )
+
+
+def _weakness(study: Study, stored: StoredSplit, settings: str) -> Weakness | None:
+    baseline = study.measurement(stored.key, settings, ())
+    return None if baseline is None else judged(baseline, stored.record.metric)
+
+
+def _weak_baselines(study: Study, selection: Collection[tuple[int, str]] | None) -> str:
+    """Return a line for each baseline that is no basis for drops."""
+    lines = [
+        f"  {stored.record.task}, {stored.record.split}: {weakness}"
+        for stored in study.splits()
+        for settings in stored.settings
+        if selection is None or (stored.key, settings) in selection
+        if (weakness := _weakness(study, stored, settings)) is not None and weakness.is_certain
+    ]
+    return "\n".join(lines)
 
 
 def _comparisons(found: Mapping[str, Mapping[str, _Variant]]) -> tuple[SplitScores, ...]:

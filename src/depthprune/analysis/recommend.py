@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.stepwise import stepwise_path
 from depthprune.analysis.table import DropTable, drop_table
 from depthprune.analysis.targets import check_targets, choose_targets
+from depthprune.analysis.weak import weak_baselines
 from depthprune.base.errors import AnalysisError
 from depthprune.base.removal import Removal
 
@@ -91,6 +92,10 @@ def recommend(
             "no removal was measured, there is nothing to recommend",
             mend="measure removals first: depthprune search, or depthprune profile",
         )
+    weak = weak_baselines(results)
+    if any(one.weakness.is_certain for one in weak):
+        # Drops from such a baseline say nothing: a ranking of them would be taken for one.
+        combinations = []
     num_datasets = len(results.datasets)
     options = _Options(
         min(min_coverage, num_datasets),
@@ -104,14 +109,14 @@ def recommend(
     )
     adjusted = dict(zip(table.removals, adjusted_drops(table).tolist(), strict=True))
     found = _decide(combinations, results, adjusted, options, with_draws=False)
-    if any(dataset.baseline.scores is not None for dataset in results.datasets):
+    if combinations and any(one.baseline.scores is not None for one in results.datasets):
         # Which combinations are shown must be known before their intervals are computed.
         shown = _shown(found, top) if len(combinations) > EVERY_INTERVAL else set(table.removals)
         chosen = [one for one in combinations if one.removal in shown]
         known = {one.removal: one for one in with_intervals(chosen, results.datasets, seed=seed)}
         combinations = [known.get(one.removal, one) for one in combinations]
         found = _decide(combinations, results, adjusted, options, with_draws=True)
-    return found
+    return replace(found, weak=weak)
 
 
 def _decide(

@@ -8,6 +8,7 @@ from typing import Literal
 
 from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.combinations import Combination, Ranking
+from depthprune.tasks.weak import WeakBaseline
 
 LevelName = Literal["conservative", "balanced", "aggressive"]
 TargetKind = Literal["max_drop", "speedup", "params"]
@@ -142,6 +143,8 @@ class Recommendations:
         targets: one for each target that was asked for.
         singles: mean drop of every block that was measured alone, by block; none is left out.
         num_judged: single blocks with enough coverage to tell whether they must stay.
+        weak: datasets whose baseline is no basis for drops, or may be none. Where that is certain
+            of one, nothing is ranked, and this is the reason.
     """
 
     num_blocks: int
@@ -158,6 +161,12 @@ class Recommendations:
     targets: tuple[Target, ...] = ()
     singles: Mapping[int, float] = field(default_factory=dict)
     num_judged: int = 0
+    weak: tuple[WeakBaseline, ...] = ()
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether nothing can be recommended because of a baseline."""
+        return any(one.weakness.is_certain for one in self.weak)
 
     @property
     def essential_blocks(self) -> frozenset[int]:

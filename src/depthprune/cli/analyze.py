@@ -150,6 +150,8 @@ def _answer(analysis: Analysis, lang: Lang) -> list[RenderableType]:
         *problem_lines(analysis.results, lang=lang),
         *notes(found, lang=lang),
     ]
+    if found.is_weak:
+        return [*parts, ""]
     if found.targets:
         parts += ["", t("Targets"), *target_lines(found, lang=lang)]
     parts += ["", t("For three appetites"), *level_lines(found, lang=lang)]

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.levels import upper_end
 from depthprune.analysis.recommendations import Level, Recommendations, Step, Target
+from depthprune.report.baseline import weak_lines
 from depthprune.report.evidence import coverage_text, evidence, samples_text
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.recommendation_tables import path_table, ranking_table, step_table
@@ -36,6 +37,8 @@ def recommendation_parts(
     """
     t = translator(lang)
     parts: list[RenderableType] = [*notes(found, lang=lang)]
+    if found.is_weak:
+        return parts
     parts += [
         "",
         t("Independent best: for each number removed, the smallest mean drops"),
@@ -278,7 +281,15 @@ def notes(found: Recommendations, *, lang: Lang = "en") -> list[str]:
                 "nothing about other datasets."
             )
         )
-    if not any(ranking.combinations for ranking in found.independent.values()):
+    lines += weak_lines(found.weak, lang)
+    if found.is_weak:
+        lines.append(
+            t(
+                "Nothing is recommended: drops from a weak baseline say nothing. Mend the model or "
+                "the task and measure in a new study, or measure without it."
+            )
+        )
+    elif not any(ranking.combinations for ranking in found.independent.values()):
         nothing = t(
             "Note: no removal was measured on {coverage} datasets or more with a drop that is "
             "ranked: nothing can be recommended. --min-coverage and --min-drop change the limits."

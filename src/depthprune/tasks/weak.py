@@ -231,11 +231,14 @@ def _overflowed(parsed: Any) -> bool:
 def _by_texts(baseline: Baseline, texts: Sequence[str]) -> Weakness | None:
     seen = [_visible(text) for text in texts]
     scores = None if baseline.scores is None else baseline.scores.astype(np.float64)
-    # An empty answer that earns something is the right one, or was not kept by whoever measured it.
-    wrong = np.ones(len(seen), dtype=bool) if scores is None else scores == 0
-    empty = float((np.array([not text for text in seen]) & wrong).mean())
-    if empty > MOST_EMPTY:
-        return _weak(baseline, "empty", share=empty)
+    empty = np.array([not text for text in seen])
+    if scores is not None:
+        if empty.all() and scores.any():
+            return None  # what earned something was not kept beside the scores
+        # A question without an answer is answered rightly by none.
+        empty &= scores == 0
+    if empty.mean() > MOST_EMPTY:
+        return _weak(baseline, "empty", share=float(empty.mean()))
     (answer, times), *_ = Counter(seen).most_common(1)
     share = times / len(seen)
     if scores is not None and answer and share > MOST_ALIKE:

@@ -42,31 +42,27 @@ def write_documents(analysis: Analysis, folder: Path, *, lang: Lang = "en") -> l
         FileError: the folder cannot be written.
     """
     make_folder(folder)
-    for name, value in (
-        (RECOMMENDATIONS, recommendations_value(analysis)),
-        (BLOCK_CONFIGS, block_configs_value(analysis)),
-        (SCORES, scores_value(analysis)),
-        (PAIRWISE, pairwise_value(analysis)),
-    ):
+    values = {
+        RECOMMENDATIONS: recommendations_value(analysis),
+        BLOCK_CONFIGS: block_configs_value(analysis),
+        SCORES: scores_value(analysis),
+        PAIRWISE: pairwise_value(analysis),
+    }
+    if analysis.recommendations.is_weak:
+        # `select` would take any order of the blocks for a recommendation.
+        del values[SCORES]
+    for name, value in values.items():
         write_json(folder / name, value)
     write_bytes(folder / CROSS_DATASET, cross_dataset_pieces(analysis))
-    for name, text in (
-        (QUICK_SUMMARY, quick_summary(analysis, lang=lang)),
-        (COMPREHENSIVE_REPORT, comprehensive_report(analysis, lang=lang)),
-        (CROSS_DATASET_REPORT, cross_dataset_report(analysis, lang=lang)),
-    ):
+    texts = {
+        QUICK_SUMMARY: quick_summary(analysis, lang=lang),
+        COMPREHENSIVE_REPORT: comprehensive_report(analysis, lang=lang),
+        CROSS_DATASET_REPORT: cross_dataset_report(analysis, lang=lang),
+    }
+    for name, text in texts.items():
         write_text(folder / name, text)
-    names = (
-        QUICK_SUMMARY,
-        COMPREHENSIVE_REPORT,
-        CROSS_DATASET_REPORT,
-        RECOMMENDATIONS,
-        BLOCK_CONFIGS,
-        SCORES,
-        CROSS_DATASET,
-        PAIRWISE,
-    )
-    return [folder / name for name in names]
+    names = (*texts, RECOMMENDATIONS, BLOCK_CONFIGS, SCORES, CROSS_DATASET, PAIRWISE)
+    return [folder / name for name in names if name in {*texts, *values, CROSS_DATASET}]
 
 
 __all__ = [

@@ -32,6 +32,8 @@ def quick_summary(analysis: Analysis, *, lang: Lang = "en") -> str:
     best = [one.combinations[0] for one in found.independent.values() if one.combinations]
     lines = [f"# {t('Which blocks can go')}", "", _plain(scope_line(analysis, lang=lang)), ""]
     lines += [_item(one) for one in notes(found, lang=lang)]
+    if found.is_weak:
+        return "\n".join(_collapsed(lines)) + "\n"
     if found.targets:
         lines += ["", f"## {t('Targets')}", ""]
         lines += [_item(one) for one in target_lines(found, lang=lang)]

@@ -9,6 +9,7 @@ from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.recommendations import Recommendations, Target
 from depthprune.analysis.score_order import scores_realising
 from depthprune.analysis.whole import Analysis
+from depthprune.report.baseline import weak_value
 from depthprune.report.documents.values import combination_value, interval_value, number
 from depthprune.report.recommendations import SHOWN, level_reason, notes
 
@@ -68,6 +69,7 @@ def recommendations_value(analysis: Analysis) -> dict[str, Any]:
             for one in found.disagreements
         ],
         "targets": [_target(one, found) for one in found.targets],
+        "weak_baselines": weak_value(found.weak),
         "notes": notes(found),
         "problems": list(results.problems),
     }

@@ -1,0 +1,128 @@
+"""A study whose baseline is no basis for drops has a reason in place of a recommendation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from depthprune.analysis.analyse import analyse
+from depthprune.analysis.choice import choose, choose_number
+from depthprune.analysis.collect import read_result_set
+from depthprune.analysis.weak import weak_baselines
+from depthprune.base.errors import AnalysisError
+from depthprune.base.removal import Removal
+from depthprune.report.documents import (
+    BLOCK_CONFIGS,
+    SCORES,
+    recommendations_value,
+    write_documents,
+)
+from depthprune.report.recommendations import recommendation_parts
+from depthprune.report.tables import as_text
+from depthprune.study import ModelRecord, SplitRecord, Study
+from depthprune.study.views import write_views
+
+SETTINGS = "greedy dtype=float32"
+BLOCKS: tuple[Removal, ...] = ((1,), (2,), (1, 2))
+
+
+def measure(
+    folder: Path,
+    answers: Sequence[str],
+    scores: Sequence[float],
+    *,
+    task: str = "okvqa",
+    metric: str = "vqa_accuracy",
+    removals: Sequence[Removal] = BLOCKS,
+) -> None:
+    """Store a baseline and, with the same answers, some removals."""
+    model = ModelRecord("m", "f", "Made", 8, "layers")
+    ids = tuple(f"{task}/{place}" for place in range(len(answers)))
+    with Study.open(folder, model=model) as study:
+        key = study.add_split(SplitRecord(task, "VQA", "validation", f"f {task}", ids, metric))
+        for removal in ((), *removals):
+            study.add(key, SETTINGS, removal, np.array(scores), answers, 0.0)
+
+
+def good(folder: Path, task: str = "doc_qa") -> None:
+    answers = [f"word {place}" for place in range(30)]
+    measure(folder, answers, [1.0] * 20 + [0.0] * 10, task=task)
+
+
+def test_one_weak_dataset_leaves_nothing_to_recommend(tmp_path: Path) -> None:
+    good(tmp_path)
+    measure(tmp_path, [""] * 30, [0.0] * 30)
+    analysis = analyse(read_result_set(tmp_path))
+    found = analysis.recommendations
+    assert [(one.task, one.split, one.weakness.reason) for one in found.weak] == [
+        ("okvqa", "validation", "empty")
+    ]
+    assert choose(found) is None
+    assert choose_number(found, 1) is None
+    text = as_text(recommendation_parts(found))
+    assert "okvqa, validation: 100.0% of the 30 answers are empty" in text
+    assert "Nothing is recommended" in text
+    assert "Independent best" not in text
+    assert "不作任何推荐" in as_text(recommendation_parts(found, lang="zh"))
+
+
+def test_the_documents_give_the_reason(tmp_path: Path) -> None:
+    measure(tmp_path / "study", ["yes"] * 30, [1.0] * 10 + [0.0] * 20)
+    analysis = analyse(read_result_set(tmp_path / "study"))
+    value = recommendations_value(analysis)
+    assert value["weak_baselines"] == [
+        {
+            "dataset": "okvqa",
+            "split": "validation",
+            "reason": "100.0% of the 30 answers are yes, which is right in 33.3% of them",
+            "certain": True,
+        }
+    ]
+    assert value["stepwise"]["steps"] == []
+    files = write_documents(analysis, tmp_path / "analysis")
+    assert all(path.is_file() for path in files)
+    assert tmp_path / "analysis" / BLOCK_CONFIGS in files
+    assert not (tmp_path / "analysis" / SCORES).exists()
+    assert "Nothing is recommended" in (tmp_path / "analysis" / "quick_summary.md").read_text()
+
+
+def test_few_samples_are_a_note_beside_the_recommendation(tmp_path: Path) -> None:
+    measure(tmp_path, [""] * 8, [0.0] * 8)
+    found = analyse(read_result_set(tmp_path)).recommendations
+    assert not found.is_weak
+    assert found.independent[1].combinations
+    assert "Weak baseline, maybe: okvqa" in as_text(recommendation_parts(found))
+
+
+def test_a_good_baseline_has_no_note(tmp_path: Path) -> None:
+    good(tmp_path)
+    results = read_result_set(tmp_path)
+    assert weak_baselines(results) == ()
+    assert "baseline" not in as_text(recommendation_parts(analyse(results).recommendations)[:1])
+
+
+def test_result_files_have_the_verdict_of_their_study(tmp_path: Path) -> None:
+    good(tmp_path / "study")
+    measure(tmp_path / "study", ["yes"] * 30, [0.0] * 30)
+    with Study.open(tmp_path / "study", read_only=True) as study:
+        write_views(study, tmp_path / "results")
+    of_study, of_files = (
+        weak_baselines(read_result_set(tmp_path / name)) for name in ("study", "results")
+    )
+    assert of_study == of_files
+    assert [one.task for one in of_study] == ["okvqa"]
+
+
+def test_a_study_of_baselines_alone_says_why_nothing_was_removed(tmp_path: Path) -> None:
+    measure(tmp_path, [""] * 30, [0.0] * 30, removals=())
+    with pytest.raises(AnalysisError, match=r"no basis for drops:\n  okvqa, validation: 100\.0%"):
+        read_result_set(tmp_path)
+
+
+def test_a_good_baseline_alone_is_only_a_beginning(tmp_path: Path) -> None:
+    measure(tmp_path, ["a", "b"], [1.0, 1.0], removals=())
+    with pytest.raises(AnalysisError, match="no removal together with its baseline"):
+        read_result_set(tmp_path)
