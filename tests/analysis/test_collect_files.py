@@ -136,13 +136,14 @@ def removal_file(
 
 def test_scores_are_paired_with_those_of_the_baseline_by_sample(put: Put, tmp_path: Path) -> None:
     folder = "okvqa/validation"
-    put(folder, removal_file([], {"a": 1, "b": 0}), "sensitivity_baseline.json")
-    put(folder, removal_file([1], {"b": 0.25, "a": 0.75}), "sensitivity_block_1.json")
+    more = {str(number): 0.5 for number in range(8)}
+    put(folder, removal_file([], {"a": 1, "b": 0} | more), "sensitivity_baseline.json")
+    put(folder, removal_file([1], more | {"b": 0.25, "a": 0.75}), "sensitivity_block_1.json")
     (one,) = read_result_set(tmp_path).datasets
     scores = one.measurements[(1,)].scores
     assert scores is not None
-    assert np.array_equal(scores, [0.75, 0.25])
-    assert one.baseline.num_samples == 2
+    assert np.array_equal(scores[:2], [0.75, 0.25])
+    assert one.baseline.num_samples == 10
     assert combine([one])[0].interval is not None
 
 

@@ -122,26 +122,26 @@ def test_many_intervals_are_computed_in_parts_with_the_same_result(
     scores = {(block,): generator.random(20).tolist() for block in range(7)}
     given = [dataset(name, generator.random(20).tolist(), scores) for name in ("a", "b")]
     whole = combine(given)
-    monkeypatch.setattr("depthprune.analysis.combinations.AT_ONCE", 3)
+    monkeypatch.setattr("depthprune.analysis.intervals.AT_ONCE", 45)
     assert combine(given) == whole
 
 
 def test_scores_of_other_samples_are_not_paired() -> None:
-    one = dataset("okvqa", [1, 1, 0, 1], {(4,): [1, 0, 0, 1]})
+    one = dataset("okvqa", [1, 1, 0, 1] * 3, {(4,): [1, 0, 0, 1] * 3})
     other = dataset("okvqa", [1, 1], {(5,): [1, 0]})
     mixed = replace(one, measurements={**one.measurements, **other.measurements})
     assert [found.interval is None for found in combine([mixed])] == [False, True]
 
 
 def test_an_interval_needs_the_scores_of_every_dataset() -> None:
-    scored = dataset("okvqa", [1, 1, 0, 1], {(4,): [1, 0, 0, 1]})
+    scored = dataset("okvqa", [1, 1, 0, 1] * 3, {(4,): [1, 0, 0, 1] * 3})
     bare = dataset("doc_qa", 0.8, {(4,): 0.5})
     assert combine([bare])[0].interval is None
     assert combine([scored, bare])[0].interval is None
     found = combine([scored])[0]
     assert found.interval is not None
     assert found.interval.low <= found.mean <= found.interval.high
-    assert found.num_samples == 4
+    assert found.num_samples == 12
 
 
 def test_the_ranking_leaves_out_and_counts_low_coverage_and_improvements() -> None:

@@ -116,7 +116,7 @@ def noise(seed: int, samples: int = 60, removals: int = 30) -> DatasetMeasuremen
 
 
 def test_chance_alone_gains_on_the_samples_that_chose_and_not_on_the_others() -> None:
-    gains = [one(search_gains([noise(seed)], 64, ONE_SHOT, resamples=10)) for seed in range(200)]
+    gains = [one(search_gains([noise(seed)], 64, ONE_SHOT)) for seed in range(200)]
     plain = np.mean([gain.gain for gain in gains if gain.gain is not None])
     held_out = [gain.held_out for gain in gains if gain.held_out is not None]
     assert len(held_out) == 200
@@ -169,7 +169,7 @@ def slow_held_out(datasets: list[DatasetMeasurements], one_shot: Removal) -> flo
 @settings(max_examples=25, deadline=None)
 def test_the_held_out_gain_is_that_of_one_sample_at_a_time(seed: int, samples: int) -> None:
     datasets = [noise(seed, samples, 6), noise(seed + 1, samples + 3, 6)]
-    gain = one(search_gains(datasets, 16, ONE_SHOT, resamples=5))
+    gain = one(search_gains(datasets, 16, ONE_SHOT))
     assert gain.held_out == pytest.approx(slow_held_out(datasets, (1, 2)), abs=1e-9)
 
 
@@ -181,7 +181,7 @@ def test_the_interval_is_that_of_the_paired_differences() -> None:
         one_shot = best * (generator.random(80) < 0.7)
         datasets.append(dataset(name, base.tolist(), {(0, 3): best, (1, 2): one_shot}))  # type: ignore[dict-item]
         differences.append(best - one_shot)
-    found = one(search_gains(datasets, 16, ONE_SHOT, resamples=4000)).interval
+    found = one(search_gains(datasets, 16, ONE_SHOT)).interval
     draws = [
         np.mean([each[generator.integers(0, 80, 80)].mean() for each in differences])
         for _ in range(4000)
@@ -208,7 +208,7 @@ def test_without_the_scores_of_every_dataset_there_is_a_gain_and_no_interval() -
 def test_one_sample_cannot_be_halved() -> None:
     gain = one(search_gains([dataset("okvqa", [1], {(1, 2): [0], (0, 3): [1]})], 16, ONE_SHOT))
     assert gain.held_out is None
-    assert gain.interval is not None
+    assert gain.interval is None
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthprune.analysis.bootstrap import bootstrap_drops, interval
+from depthprune.analysis.bootstrap import Interval
+from depthprune.analysis.intervals import Differences, mean_intervals
 from depthprune.analysis.sweep import (
     compare_points,
     dominated_places,
@@ -62,16 +63,27 @@ def test_nothing_timed_is_refused() -> None:
         stage_times(latency((), totals=()))
 
 
-def test_a_drop_has_the_paired_bootstrap_interval() -> None:
+MANY = (1, 0, 0, 1, 1, 0, 1, 1) * 5
+
+
+def test_a_drop_has_the_paired_interval() -> None:
+    unpruned = (1,) * 40
+    found = point(measured((1,), MANY, baseline=unpruned))
+    differences = Differences(1.0 - np.array([MANY], dtype=np.float64), 1.0)
+    assert found.drop == pytest.approx(0.375)
+    assert [found.drop_interval] == mean_intervals([differences])
+
+
+def test_the_accuracy_of_nothing_right_is_not_certainly_nothing() -> None:
+    found = point(measured((1,), (0,) * 40, baseline=(1,) * 40)).accuracy_interval
+    assert found is not None
+    assert str(found.low) == "0.0"
+    assert 0.03 < found.high < 0.12
+
+
+def test_too_few_samples_have_no_interval() -> None:
     found = point(measured((1,), (1, 0, 0, 1)))
-    draws = bootstrap_drops([1, 1, 0, 1], [[1, 0, 0, 1]])[0]
-    assert found.drop == pytest.approx(0.25)
-    assert found.drop_interval == interval(draws)
-
-
-def test_an_accuracy_of_nothing_has_no_sign() -> None:
-    found = point(measured((1,), (0, 0, 0, 0))).accuracy_interval
-    assert [str(found.low), str(found.high)] == ["0.0", "0.0"]
+    assert (found.accuracy_interval, found.drop_interval) == (None, None)
 
 
 def test_what_was_timed_in_another_run_has_no_paired_interval() -> None:
@@ -83,20 +95,19 @@ def test_what_was_timed_in_another_run_has_no_paired_interval() -> None:
     assert apart.speedup_interval is None
 
 
-def test_an_accuracy_has_the_percentiles_of_its_resampled_mean() -> None:
-    scores = (1, 0, 0, 1, 1, 0, 1, 1)
-    found = point(measured((1,), scores, baseline=scores))
-    draws = np.random.default_rng(1).choice(scores, (20000, len(scores))).mean(axis=1)
+def test_an_accuracy_has_about_the_percentiles_of_its_resampled_mean() -> None:
+    found = point(measured((1,), MANY, baseline=MANY)).accuracy_interval
+    draws = np.random.default_rng(1).choice(MANY, (20000, len(MANY))).mean(axis=1)
+    assert found is not None
     low, high = np.quantile(draws, [0.025, 0.975])
-    # Means of 8 samples come in steps of an eighth.
-    assert found.accuracy_interval.low == pytest.approx(low, abs=0.126)
-    assert found.accuracy_interval.high == pytest.approx(high, abs=0.126)
-    assert found.accuracy_interval.low < found.accuracy < found.accuracy_interval.high
+    assert found.low == pytest.approx(low, abs=0.03)
+    assert found.high == pytest.approx(high, abs=0.03)
 
 
 def test_the_unpruned_model_has_no_drop() -> None:
     found = point(measured((), (1, 1, 0, 1)))
-    assert (found.drop, found.drop_interval.low, found.drop_interval.high) == (0, 0, 0)
+    assert found.drop == 0
+    assert found.drop_interval == Interval(0.0, 0.0)
 
 
 def test_throughput_is_over_the_total_time() -> None:

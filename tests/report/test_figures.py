@@ -277,7 +277,7 @@ def test_error_bars_are_the_intervals_where_these_are_known() -> None:
     assert best.interval is not None
     ends = [100 * min(best.interval.low, best.mean), 100 * best.interval.high]
     assert drawn_ends == pytest.approx(ends)
-    assert "95% paired bootstrap interval" in drawn.get_supxlabel()
+    assert "95% paired interval" in drawn.get_supxlabel()
 
 
 def test_error_bars_are_the_std_over_datasets_elsewhere() -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from math import isnan
 
 import numpy as np
-from numpy.typing import NDArray
 
-from depthprune.analysis.bootstrap import Interval, bootstrap_drops, dataset_seed, interval
+from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.dataset import DatasetMeasurements
+from depthprune.analysis.intervals import paired_intervals
 from depthprune.analysis.table import DropTable, drop_table
 from depthprune.base.drops import settled
 from depthprune.base.removal import Removal
@@ -21,13 +21,9 @@ __all__ = [
     "Ranking",
     "combine",
     "rank",
-    "removal_draws",
     "table_combinations",
     "with_intervals",
 ]
-
-AT_ONCE = 4096
-"""Combinations whose bootstrap draws are held at once: 64 MiB."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +37,8 @@ class Combination:
         std: population standard deviation of the drops.
         accuracy: mean accuracy over these datasets; NaN where one of them is unknown.
         num_samples: samples behind the drops, over all its datasets; 0 when one is unknown.
-        interval: paired bootstrap interval of the mean drop; None without per-sample scores, or
-            where it was not asked for, see `with_intervals`.
+        interval: paired, of the mean drop, see `mean_intervals`; None without per-sample scores,
+            below ten samples, or where it was not asked for, see `with_intervals`.
     """
 
     removal: Removal
@@ -83,8 +79,8 @@ def combine(
 
     Args:
         datasets: to be combined.
-        seed: of the bootstrap.
-        intervals: False leaves the intervals out, which take most of the time.
+        seed: see `paired_intervals`.
+        intervals: False leaves the intervals out.
     """
     # The combinations do not depend on how many blocks there are.
     combinations = table_combinations(drop_table(datasets, num_blocks=0))
@@ -124,43 +120,29 @@ def table_combinations(table: DropTable) -> list[Combination]:
 def with_intervals(
     combinations: Iterable[Combination], datasets: Sequence[DatasetMeasurements], *, seed: int = 0
 ) -> list[Combination]:
-    """Return the combinations with the paired bootstrap interval of each mean drop.
+    """Return the combinations with the paired interval of each mean drop.
 
-    A combination whose scores are unknown on one of its datasets has none. The interval of a
-    combination does not depend on which others are asked for.
+    A combination whose scores are unknown on one of its datasets has none.
 
     Args:
         combinations: of these datasets.
         datasets: with per-sample scores.
-        seed: of the draws; every dataset draws by itself, whatever their order.
+        seed: see `paired_intervals`.
     """
     given = list(combinations)
-    return [
-        one
-        for start in range(0, len(given), AT_ONCE)
-        for one in _with_intervals(given[start : start + AT_ONCE], datasets, seed)
-    ]
-
-
-def removal_draws(
-    dataset: DatasetMeasurements, removals: Iterable[Removal], *, seed: int
-) -> dict[Removal, NDArray[np.float64]]:
-    """Return the bootstrap drops, shape (B,), of those `removals` that have per-sample scores."""
-    seed = dataset_seed(dataset.dataset, seed)
-    baseline = dataset.baseline.scores
-    if baseline is None or not len(baseline):
-        return {}
-    scored = {
-        removal: measurement.scores
-        for removal in removals
-        if (measurement := dataset.measurements.get(removal)) is not None
-        and measurement.scores is not None
-        and len(measurement.scores) == len(baseline)
-    }
-    if not scored:
-        return {}
-    drops = bootstrap_drops(baseline, np.stack(list(scored.values())), seed=seed)
-    return dict(zip(scored, drops, strict=True))
+    by_datasets: dict[frozenset[str], list[int]] = {}
+    for place, one in enumerate(given):
+        by_datasets.setdefault(frozenset(one.drops), []).append(place)
+    found: list[Interval | None] = [None] * len(given)
+    for names, places in by_datasets.items():
+        measured = [dataset for dataset in datasets if dataset.dataset in names]
+        if len(measured) == len(names):
+            pairs = [((), given[place].removal) for place in places]
+            for place, end in zip(
+                places, paired_intervals(measured, pairs, seed=seed), strict=True
+            ):
+                found[place] = end
+    return [replace(one, interval=end) for one, end in zip(given, found, strict=True)]
 
 
 def rank(
@@ -185,21 +167,3 @@ def rank(
     ]
     kept.sort(key=lambda combination: (settled(combination.mean), combination.removal))
     return Ranking(tuple(kept), len(given) - len(covered), len(covered) - len(kept))
-
-
-def _with_intervals(
-    combinations: Sequence[Combination], datasets: Sequence[DatasetMeasurements], seed: int
-) -> list[Combination]:
-    totals: dict[Removal, NDArray[np.float64]] = {}
-    known = dict.fromkeys((one.removal for one in combinations), 0)
-    for dataset in datasets:
-        measured = [one.removal for one in combinations if dataset.dataset in one.drops]
-        for removal, draws in removal_draws(dataset, measured, seed=seed).items():
-            totals[removal] = totals[removal] + draws if removal in totals else draws
-            known[removal] += 1
-    return [
-        replace(one, interval=interval(totals[one.removal] / one.coverage))
-        if one.coverage and known[one.removal] == one.coverage
-        else replace(one, interval=None)
-        for one in combinations
-    ]

@@ -30,6 +30,11 @@ class DatasetMeasurements:
     metric: str = ""
     weakness: Weakness | None = None
 
+    @property
+    def may_exceed_one(self) -> bool:
+        """Whether its scores may exceed 1."""
+        return may_exceed_one(self.metric, self.task_type)
+
     def drop(self, removal: Removal) -> float:
         """Return the drop under `removal`, a fraction: as it is stated, if its file states it.
 
@@ -39,3 +44,8 @@ class DatasetMeasurements:
         if measurement.stated_drop is not None:
             return measurement.stated_drop
         return self.baseline.accuracy - measurement.accuracy
+
+
+def may_exceed_one(metric: str, task_type: str) -> bool:
+    """Return whether scores of a metric may exceed 1: CIDEr-D's, captions' when it is unknown."""
+    return "cider" in metric.lower() or (not metric and task_type == "Captioning")

@@ -9,8 +9,9 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from depthprune.analysis.bootstrap import Interval, bootstrap_drops, dataset_seed, interval
+from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.combinations import DatasetMeasurements
+from depthprune.analysis.intervals import paired_intervals
 from depthprune.base.drops import DECIMALS, settled
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
@@ -31,7 +32,7 @@ class Gain:
         one_shot: the least important blocks together; None when it is not known.
         one_shot_drop: its mean drop; None when it was not measured on every dataset.
         gain: `one_shot_drop - best_drop`; None when the former is.
-        interval: paired bootstrap interval of the gain; None without per-sample scores.
+        interval: paired, of the gain; None without per-sample scores, or below ten samples.
         held_out: the gain on samples that had no part in choosing `best`; None without per-sample
             scores of every candidate.
         num_samples: samples behind each drop, over all datasets; 0 when unknown.
@@ -59,7 +60,6 @@ def search_gains(
     weights: Mapping[str, float] | None = None,
     max_drop: float | None = None,
     *,
-    resamples: int = 2000,
     seed: int = 0,
 ) -> list[Gain]:
     """Return what the search gained, for each number of removed blocks from two on.
@@ -79,8 +79,7 @@ def search_gains(
         one_shot: by number of removed blocks, see `search.one_shot_removals`.
         weights: of the datasets by name, not negative; None means equal weights.
         max_drop: a number of removed blocks of which every removal costs more is left out.
-        resamples: of the bootstrap; the same draws for both removals, each dataset within itself.
-        seed: of the draws.
+        seed: see `paired_intervals`.
 
     Returns:
         Gains by number of removed blocks, ascending; those of which nothing was measured on every
@@ -114,7 +113,7 @@ def search_gains(
                 num_datasets=len(datasets),
             )
         )
-    return _with_intervals(found, datasets, shares, resamples, seed)
+    return _with_intervals(found, datasets, shares, seed)
 
 
 def _shares(
@@ -181,29 +180,21 @@ def _with_intervals(
     gains: Sequence[Gain],
     datasets: Sequence[DatasetMeasurements],
     shares: NDArray[np.float64],
-    resamples: int,
     seed: int,
 ) -> list[Gain]:
-    """Bootstrap all gains that can be, in one pass over each dataset."""
-    compared = [
-        (gain.one_shot, gain.best)
+    compared = {
+        gain.best: (gain.best, gain.one_shot)
         for gain in gains
         if gain.one_shot is not None and gain.gain is not None
-    ]
-    paired = [
-        pair for pair in compared if all(_scores(one, [(), *pair]) is not None for one in datasets)
-    ]
-    if not paired:
-        return list(gains)
-    removals = [removal for pair in paired for removal in pair]
-    draws = np.zeros((len(paired), resamples))
-    for one, share in zip(datasets, shares, strict=True):
-        rows = _scores(one, [(), *removals])
-        assert rows is not None
-        own_seed = dataset_seed(one.dataset, seed)
-        drops = bootstrap_drops(rows[0], rows[1:], resamples=resamples, seed=own_seed)
-        draws += share * (drops[0::2] - drops[1::2])
-    intervals = {best: interval(row) for (_, best), row in zip(paired, draws, strict=True)}
+    }
+    counted = [place for place, share in enumerate(shares) if share > 0]
+    ends = paired_intervals(
+        [datasets[place] for place in counted],
+        list(compared.values()),
+        shares=shares[counted].tolist(),
+        seed=seed,
+    )
+    intervals = dict(zip(compared, ends, strict=True))
     return [replace(gain, interval=intervals.get(gain.best)) for gain in gains]
 
 

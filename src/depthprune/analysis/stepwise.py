@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 
-import numpy as np
-from numpy.typing import NDArray
-
-from depthprune.analysis.bootstrap import Interval, interval
-from depthprune.analysis.combinations import Combination, Ranking, removal_draws
+from depthprune.analysis.bootstrap import Interval
+from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.dataset import DatasetMeasurements
+from depthprune.analysis.intervals import paired_intervals
 from depthprune.analysis.recommendations import Step, StepwisePath
 from depthprune.base.drops import settled
-from depthprune.base.removal import Removal
-
-Draws = NDArray[np.float64]
 
 JUMP_FACTOR = 3.0
 """A step jumps when it costs more than this many times the median of the steps before it..."""
@@ -40,15 +35,10 @@ def stepwise_path(
     Args:
         independent: the rankings by number removed.
         datasets: for the intervals and the n of the increments.
-        seed: of the bootstrap.
+        seed: see `paired_intervals`.
         intervals: False leaves the intervals out.
     """
     found, missing = _walk(independent)
-    removals = [one.removal for one in found]
-    draws = {
-        dataset.dataset: removal_draws(dataset, removals, seed=seed)
-        for dataset in (datasets if intervals else ())
-    }
     by_name = {dataset.dataset: dataset for dataset in datasets}
     steps: list[Step] = []
     costs: list[float] = []
@@ -62,7 +52,7 @@ def stepwise_path(
         usual = max(JUMP_LEAST, JUMP_FACTOR * median(costs))
         jump = settled(incremental) > settled(usual)
         paired = _paired(before, combination)
-        certain = _paired_interval(before, combination, draws)
+        certain = _paired_interval(before, combination, by_name, seed) if intervals else None
         samples = _paired_samples(before, combination, by_name)
         steps.append(Step(combination, incremental, paired, certain, jump, samples))
         costs.append(incremental)
@@ -105,12 +95,13 @@ def _paired_samples(
 
 
 def _paired_interval(
-    before: Combination, after: Combination, draws: Mapping[str, Mapping[Removal, Draws]]
+    before: Combination,
+    after: Combination,
+    datasets: Mapping[str, DatasetMeasurements],
+    seed: int,
 ) -> Interval | None:
-    differences = []
-    for name in _common(before, after):
-        known = draws.get(name, {})
-        if before.removal not in known or after.removal not in known:
-            return None
-        differences.append(known[after.removal] - known[before.removal])
-    return interval(np.mean(differences, axis=0)) if differences else None
+    common = _common(before, after)
+    if not common or any(name not in datasets for name in common):
+        return None
+    measured = [datasets[name] for name in common]
+    return paired_intervals(measured, [(before.removal, after.removal)], seed=seed)[0]

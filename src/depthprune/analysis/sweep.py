@@ -8,7 +8,9 @@ from statistics import fmean
 
 import numpy as np
 
-from depthprune.analysis.bootstrap import Interval, bootstrap_drops, interval
+from depthprune.analysis.bootstrap import Interval, interval
+from depthprune.analysis.dataset import may_exceed_one
+from depthprune.analysis.intervals import Differences, mean_intervals
 from depthprune.base.removal import Removal
 from depthprune.evaluate.latency import Latency
 from depthprune.study import Measurement, ModelRecord, SplitRecord
@@ -62,9 +64,9 @@ class SweepPoint:
         removal: the blocks that were left out.
         recommended: those that are recommended for as many active blocks; None where nothing is.
         num_samples: that accuracies are over.
-        accuracy, accuracy_interval: under the removal, with bootstrap interval.
+        accuracy, accuracy_interval: under the removal, with its interval, see `mean_intervals`.
         baseline: accuracy of the unpruned model on the same samples.
-        drop, drop_interval: baseline minus accuracy, with paired bootstrap interval.
+        drop, drop_interval: baseline minus accuracy, with its paired interval.
         times: of each stage.
         totals: total milliseconds of each timed sample, in order.
         samples_per_second, tokens_per_second: one sample at a time; new tokens over the total
@@ -86,10 +88,10 @@ class SweepPoint:
     recommended: Removal | None
     num_samples: int
     accuracy: float
-    accuracy_interval: Interval
+    accuracy_interval: Interval | None
     baseline: float
     drop: float
-    drop_interval: Interval
+    drop_interval: Interval | None
     times: StageTimes
     totals: tuple[float, ...]
     samples_per_second: float
@@ -154,17 +156,19 @@ def sweep_point(
         measurement: the configuration on the same samples, with scores.
         latency: of the configuration.
         recommended: the removal that is recommended for as many active blocks.
-        seed: of the bootstrap.
+        seed: of the draws where scores may exceed 1.
 
     Raises:
         ValueError: scores are missing, or nothing was timed.
     """
     if baseline.scores is None or measurement.scores is None:
         raise ValueError("a measurement without scores has no interval")
-    scores = measurement.scores
-    drops = bootstrap_drops(baseline.scores, scores[None], seed=seed)[0]
-    # A drop from nothing is minus the accuracy: the same draws, with the sign turned (and no -0.0).
-    accuracies = 0.0 - bootstrap_drops(np.zeros(len(scores)), scores[None], seed=seed)[0]
+    scores = np.asarray(measurement.scores, dtype=np.float64)
+    bounded = not may_exceed_one(split.metric, split.task_type) and bool(
+        np.concatenate([baseline.scores, scores]).max(initial=0.0) <= 1.0
+    )
+    drop = Differences((baseline.scores - scores)[None], 1.0, bounded, seed)
+    accuracy = Differences(scores[None], 1.0, bounded, seed)
     seconds = sum(one.total for one in latency.samples) / 1000
     tokens = sum(one.new_tokens for one in latency.samples)
     return SweepPoint(
@@ -174,10 +178,10 @@ def sweep_point(
         recommended=recommended,
         num_samples=measurement.num_samples,
         accuracy=measurement.accuracy,
-        accuracy_interval=interval(accuracies),
+        accuracy_interval=mean_intervals([accuracy], lowest=0.0)[0],
         baseline=baseline.accuracy,
         drop=baseline.accuracy - measurement.accuracy,
-        drop_interval=interval(drops),
+        drop_interval=mean_intervals([drop])[0] if measurement.removal else Interval(0.0, 0.0),
         times=stage_times(latency),
         totals=tuple(one.total for one in latency.samples),
         samples_per_second=len(latency.samples) / seconds,

@@ -56,10 +56,10 @@ class AggregateStats(_Strict):
     num_samples: Count
     accuracy: Finite
     accuracy_std: Positive
-    accuracy_confidence_interval: Ends
+    accuracy_confidence_interval: Ends | None
     baseline_accuracy: Finite
     accuracy_drop: Finite
-    accuracy_drop_confidence_interval: Ends
+    accuracy_drop_confidence_interval: Ends | None
     latency: LatencyLayout
     samples_per_second: Positive
     tokens_per_second: Positive | None
@@ -312,9 +312,7 @@ def _row(point: SweepPoint) -> dict[str, Any]:
         "decode_ms_per_token": None if times.decode is None else times.decode.mean,
         "total_ms": times.total.mean,
         "speedup": point.speedup,
-        "speedup_confidence_interval": None
-        if point.speedup_interval is None
-        else _ends(point.speedup_interval),
+        "speedup_confidence_interval": _ends(point.speedup_interval),
         "samples_per_second": point.samples_per_second,
         "tokens_per_second": point.tokens_per_second,
         "peak_memory_bytes": point.peak_memory,
@@ -397,5 +395,5 @@ def _stated(times: Times) -> TimesLayout:
     )
 
 
-def _ends(interval: Interval) -> tuple[float, float]:
-    return interval.low, interval.high
+def _ends(interval: Interval | None) -> Ends | None:
+    return None if interval is None else (interval.low, interval.high)

@@ -47,7 +47,7 @@ def pareto_accuracy_latency(points: Sequence[SweepPoint]) -> Figure:
     first = points[0]
     caption = (
         "Numbers: active blocks. Blue: no other configuration is at least as accurate and as fast "
-        "and better in one of the two; grey: another one is. Lines: 95% bootstrap interval of the "
+        "and better in one of the two; grey: another one is. Lines: 95% interval of the "
         "accuracy over the samples (none for the mean). Time: mean from prepared inputs to answer, "
         f"one sample at a time, {first.times.total.count} samples; a difference smaller than the "
         "machine's noise means nothing."

@@ -51,9 +51,7 @@ def block_position_analysis(analysis: Analysis) -> Figure:
     coverage = span(one.coverage for one in findings.blocks)
     intervals = known_intervals(analysis)
     bars = (
-        "95% paired bootstrap interval where scores per sample are known (black), else "
-        if intervals
-        else ""
+        "95% paired interval where scores per sample are known (black), else " if intervals else ""
     )
     caption = (
         f"Top: mean over datasets (n = {coverage} per block), error bars: {bars}± population std "

@@ -62,11 +62,11 @@ def whiskers(combinations: Iterable[Combination]) -> str:
     deviations = sum(one.interval is None and one.coverage > 1 for one in given)
     if intervals and deviations:
         return (
-            "Error bars: 95% paired bootstrap interval of the mean drop (black); "
+            "Error bars: 95% paired interval of the mean drop (black); "
             "± population std over datasets where scores per sample are unknown (grey)."
         )
     if intervals:
-        return "Error bars: 95% paired bootstrap interval of the mean drop."
+        return "Error bars: 95% paired interval of the mean drop."
     if deviations:
         return "Error bars: ± population std over the datasets."
     return "No error bars: one dataset each, and no scores per sample."

@@ -1,0 +1,194 @@
+"""How sure a mean difference is, given the scores of each sample with and without blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthprune.analysis.bootstrap import Interval, bootstrap_drops, dataset_seed, interval
+from depthprune.analysis.dataset import DatasetMeasurements
+from depthprune.base.removal import Removal
+
+FEWEST = 10
+"""Samples over all datasets below which a mean has no interval."""
+
+FEW = 3.0
+"""With fewer differing samples than this, those that were not met are reckoned with too."""
+
+NORMAL = 1.959963984540054
+"""The standard normal distribution holds 95 % between this and its negative."""
+
+TINY = 1e-9
+"""A deviation from the mean below this is rounding."""
+
+AT_ONCE = 2**22
+"""Differences whose deviations are held at once: 32 MiB, a few times."""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What R removals change on the samples of one dataset.
+
+    Attributes:
+        values: one score minus another of the same sample, shape (R, N).
+        share: of the dataset in the mean.
+        bounded: each score is between 0 and 1.
+        seed: of the draws where one is not.
+    """
+
+    values: NDArray[np.float64]
+    share: float
+    bounded: bool = True
+    seed: int = 0
+
+
+def paired_intervals(
+    datasets: Sequence[DatasetMeasurements],
+    pairs: Sequence[tuple[Removal, Removal]],
+    *,
+    shares: Sequence[float] | None = None,
+    seed: int = 0,
+) -> list[Interval | None]:
+    """Return for each pair the interval of the mean score under the first minus the second.
+
+    A pair of `()` and a removal gives that removal's drop. See `mean_intervals`; a pair whose
+    scores are not all known has no interval, and a removal differs from itself by exactly 0. An
+    interval does not depend on which others are asked for.
+
+    Args:
+        datasets: on which each pair was measured, with per-sample scores.
+        pairs: of removals; `()` is the unpruned model.
+        shares: of the datasets in the mean, with a sum of 1; None means equal ones.
+        seed: of the draws for scores that may exceed 1; every dataset draws by itself.
+    """
+    found = [Interval(0.0, 0.0) if before == after else None for before, after in pairs]
+    if not datasets:
+        return found
+    known = [
+        place
+        for place, pair in enumerate(pairs)
+        if found[place] is None
+        and all(_scores(one, removal) is not None for one in datasets for removal in pair)
+    ]
+    rows = max(1, AT_ONCE // max(1, *(one.baseline.num_samples for one in datasets)))
+    for start in range(0, len(known), rows):
+        places = known[start : start + rows]
+        parts, beyond = [], np.zeros(len(places), dtype=bool)
+        for index, one in enumerate(datasets):
+            before, after = (
+                np.array([_scores(one, pairs[place][side]) for place in places], dtype=np.float64)
+                for side in (0, 1)
+            )
+            share = 1 / len(datasets) if shares is None else shares[index]
+            parts.append(Differences(before - after, share, seed=dataset_seed(one.dataset, seed)))
+            outside = [((each < 0) | (each > 1)).any(axis=1) for each in (before, after)]
+            beyond |= outside[0] | outside[1] | one.may_exceed_one
+        for chosen, bounded in ((~beyond, True), (beyond, False)):
+            asked = [replace(one, values=one.values[chosen], bounded=bounded) for one in parts]
+            for place, end in zip(np.flatnonzero(chosen), mean_intervals(asked), strict=True):
+                found[places[place]] = end
+    return found
+
+
+def mean_intervals(
+    datasets: Sequence[Differences], *, lowest: float = -1.0
+) -> list[Interval | None]:
+    """Return the 95% interval of each mean difference over the datasets.
+
+    It is about these datasets: what other samples of them would give. There is none below `FEWEST`
+    samples, nor where scores may exceed 1 and no sample differs.
+
+    Scores between 0 and 1: the ends lie t below and above the mean, where t solves
+
+        t² = z² (V + g t)
+
+    V is the estimated variance of the mean, and g is how fast it grows with the distance from the
+    mean: the third central moment over V towards the longer tail, 0 towards the shorter one. Where
+    every difference is 0 or 1 and most are 0 this is Wilson's score interval on that side
+    (Wilson, JASA 22, 1927). A loss that one sample in a hundred suffers is often not met at all.
+    So while the effective number of samples away from the mean, J = V² / fourth moment (Kish,
+    Survey Sampling, 1965), is below `FEW`, g is at least w (1 - J / FEW) on both sides, where w is
+    the weight of a sample in the mean, the largest over the datasets. Where no sample differs, t is
+    z² w, which is Tango's interval of paired proportions but for a term of order w²
+    (Tango, Statistics in Medicine 17, 1998). `benchmarks/intervals.py` measures how often it holds.
+
+    Scores that may exceed 1 on one of the datasets: percentiles of a paired bootstrap.
+
+    Args:
+        datasets: the same removals on each.
+        lowest: no difference is below it: -1, or 0 for scores themselves.
+    """
+    num_samples = sum(one.values.shape[1] for one in datasets)
+    count = len(datasets[0].values) if datasets else 0
+    if num_samples < FEWEST or not count:
+        return [None] * count
+    if all(one.bounded for one in datasets):
+        low, high = score_ends(datasets)
+        ends = zip(np.maximum(low, lowest).tolist(), np.minimum(high, 1.0).tolist(), strict=True)
+        return [Interval(*one) for one in ends]
+    draws = np.sum([_draws(one) for one in datasets], axis=0)
+    differ = np.any([one.values.any(axis=1) for one in datasets], axis=0)
+    return [interval(row) if any_ else None for row, any_ in zip(draws, differ, strict=True)]
+
+
+def score_ends(
+    datasets: Sequence[Differences],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the lower and upper ends of `mean_intervals` of bounded scores, shape (R,) each."""
+    mean, variance, third, fourth = np.sum([_moments(one) for one in datasets], axis=0)
+    weight = max(one.share / one.values.shape[1] for one in datasets)
+    skew = np.divide(third, variance, out=np.zeros_like(third), where=variance > 0)
+    differing = np.divide(variance**2, fourth, out=np.zeros_like(fourth), where=fourth > 0)
+    least = weight * np.clip(1 - differing / FEW, 0, 1)
+    below = _distance(variance, np.maximum(-skew, least))
+    above = _distance(variance, np.maximum(skew, least))
+    return mean - below, mean + above
+
+
+def _draws(one: Differences) -> NDArray[np.float64]:
+    unchanged = np.zeros(one.values.shape[1])
+    return one.share * bootstrap_drops(unchanged, -one.values, seed=one.seed)
+
+
+def _distance(variance: NDArray[np.float64], growth: NDArray[np.float64]) -> NDArray[np.float64]:
+    half = NORMAL**2 * growth / 2
+    distance: NDArray[np.float64] = half + np.sqrt(half**2 + NORMAL**2 * variance)
+    return distance
+
+
+def _moments(one: Differences) -> NDArray[np.float64]:
+    """Return mean, and central moments 2 to 4 of the weighted sum, shape (4, R).
+
+    Of the sum of independent terms: the mean's variance, and the sums of third and fourth powers.
+    """
+    rows, num_samples = one.values.shape
+    weight = one.share / num_samples
+    found = np.empty((4, rows))
+    part = max(1, AT_ONCE // num_samples)
+    for start in range(0, rows, part):
+        values = one.values[start : start + part]
+        means = values.mean(axis=1)
+        away = values - means[:, None]
+        away[np.abs(away) < TINY] = 0.0
+        squares = away * away
+        found[:, start : start + part] = (
+            one.share * means,
+            weight**2 * squares.sum(axis=1),
+            weight**3 * np.einsum("rn,rn->r", squares, away),
+            weight**4 * np.einsum("rn,rn->r", squares, squares),
+        )
+    found[1] *= num_samples / max(1, num_samples - 1)
+    return found
+
+
+def _scores(dataset: DatasetMeasurements, removal: Removal) -> NDArray[np.float32] | None:
+    """Return the scores of each sample, as many as the unpruned model has; None if unknown."""
+    baseline = dataset.baseline.scores
+    measured = dataset.measurements.get(removal) if removal else dataset.baseline
+    scores = None if measured is None else measured.scores
+    if baseline is None or scores is None or not 0 < len(scores) == len(baseline):
+        return None
+    return scores
