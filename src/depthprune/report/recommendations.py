@@ -15,7 +15,7 @@ from depthprune.report.baseline import weak_lines
 from depthprune.report.evidence import coverage_text, evidence, samples_text
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.recommendation_tables import path_table, ranking_table, step_table
-from depthprune.report.tables import blocks, percent
+from depthprune.report.tables import blocks, interval_note, percent
 
 SHOWN = 5
 """Combinations of each number removed that the rankings show."""
@@ -314,13 +314,13 @@ def notes(found: Recommendations, *, lang: Lang = "en") -> list[str]:
 def reading_note(*, lang: Lang = "en") -> str:
     """Return how the tables are to be read."""
     t = translator(lang)
-    return t(
+    text = t(
         "Drop: accuracy of the unpruned model minus accuracy, in percentage points, mean over the "
-        "datasets; negative = better. Std: population, over datasets. Interval: 95%, paired "
-        "bootstrap over samples, where scores per sample are known. Acc.: mean accuracy. Sets: "
+        "datasets; negative = better. Std: population, over datasets. Acc.: mean accuracy. Sets: "
         "datasets measured of all, one star for each full quarter. n: samples, - = unknown. Adj.: "
         "adjusted, expected over all datasets (effect of the removal + effect of the dataset)."
     )
+    return f"{text} {interval_note(t)}"
 
 
 def _on_common_sets(before: Step, step: Step, t: Translate) -> str:

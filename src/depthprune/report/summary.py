@@ -44,8 +44,10 @@ def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType
     parts.append(
         t(
             "Drop = baseline accuracy minus accuracy, in percentage points; negative = better. "
-            "Interval: 95%, paired bootstrap over samples. Std: over datasets. n: samples."
+            "Std: over datasets. n: samples."
         )
+        + " "
+        + tables.interval_note(t)
     )
     return parts
 

@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from depthprune.base.removal import Removal, format_removal
-from depthprune.report.language import Lang, translator
+from depthprune.report.language import Lang, Translate, translator
 
 if TYPE_CHECKING:  # they load numpy and scipy, which tables of other things do without
     from depthprune.analysis import Combination, DatasetMeasurements, Interval, Ranking, Summary
@@ -38,6 +38,15 @@ def interval_text(interval: Interval | None) -> str:
     if interval is None:
         return "-"
     return f"[{percent(interval.low, 1)}, {percent(interval.high, 1)}]"
+
+
+def interval_note(t: Translate) -> str:
+    """Return what the intervals of a report are about, and where there is none."""
+    return t(
+        "Interval: 95%, paired by sample; about these datasets, what other samples of them would "
+        "give. None without scores per sample or below 10 samples; a bootstrap where scores may "
+        "exceed 1 (CIDEr-D)."
+    )
 
 
 def dataset_table(datasets: Sequence[DatasetMeasurements], *, lang: Lang = "en") -> Table:

@@ -69,7 +69,7 @@ def whiskers(combinations: Iterable[Combination]) -> str:
         return "Error bars: 95% paired interval of the mean drop."
     if deviations:
         return "Error bars: ± population std over the datasets."
-    return "No error bars: one dataset each, and no scores per sample."
+    return "No error bars: one dataset each, and no scores per sample, or fewer than ten."
 
 
 def scope(analysis: Analysis) -> str:

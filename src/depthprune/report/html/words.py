@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from depthprune.report.language import Translate
+from depthprune.report.tables import interval_note
 
 
 def page_words(t: Translate) -> dict[str, str]:
@@ -47,9 +48,10 @@ def page_words(t: Translate) -> dict[str, str]:
         ),
         "findings": t("What else was found"),
         "made_by": t(
-            "Made by depthprune. Drops are percentage points; std is over datasets (population); "
-            "intervals are 95%, paired bootstrap over samples."
-        ),
+            "Made by depthprune. Drops are percentage points; std is over datasets (population)."
+        )
+        + " "
+        + interval_note(t),
     }
 
 
