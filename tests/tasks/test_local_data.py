@@ -404,9 +404,9 @@ class TestRefusals:
             LocalSource(folder).samples("train")
 
     def test_a_file_of_another_type(self, folder: Path) -> None:
-        (folder / "some.csv").write_text("a,b")
-        with pytest.raises(TaskError, match=r"'\.csv' are not read"):
-            LocalSource(folder / "some.csv").samples("validation")
+        (folder / "some.xlsx").write_text("a,b")
+        with pytest.raises(TaskError, match=r"'\.xlsx' are not read"):
+            LocalSource(folder / "some.xlsx").samples("validation")
 
     def test_a_damaged_saved_dataset(self, folder: Path) -> None:
         pytest.importorskip("datasets")

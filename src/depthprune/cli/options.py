@@ -96,6 +96,9 @@ class DataFlags:
     data_dir: Annotated[Path | None, Parameter(group=_DATA)] = None
     """Folder with local copies of the data: DIR/TASK/SPLIT.jsonl, .parquet or a folder."""
 
+    follow_links: Annotated[bool, Parameter(group=_DATA)] = False
+    """Read pictures behind symbolic links that lead out of the data folder."""
+
     task_file: Annotated[tuple[Path, ...], Parameter(group=_DATA)] = ()
     """Your own tasks: YAML, or a Python file, which is executed."""
 
@@ -130,7 +133,8 @@ class DataFlags:
             for task in find_tasks(name, known, self.lm_eval_path)
         }
         return tuple(
-            place_task(task, self.data_dir, download=self.download) for task in chosen.values()
+            place_task(task, self.data_dir, download=self.download, follow_links=self.follow_links)
+            for task in chosen.values()
         )
 
     @property

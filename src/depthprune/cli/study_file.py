@@ -83,6 +83,7 @@ class StudyFile:
             num_samples=said.num_samples if num_samples is None else num_samples,
             seed=said.seed,
             data_dir=None if said.data_dir is None else self._beside(said.data_dir),
+            follow_links=said.follow_links,
             task_file=tuple(self._beside(path) for path in said.task_files),
             lm_eval_path=tuple(self._beside(path) for path in said.lm_eval_paths),
             download=said.download,

@@ -177,6 +177,7 @@ class StudyContent(_Section):
     task_files: Places = Field(default_factory=list)
     lm_eval_paths: Places = Field(default_factory=list)
     data_dir: Place | None = None
+    follow_links: bool = DataFlags.follow_links
     splits: Annotated[Names, Field(min_length=1)] = list(DataFlags.split)
     num_samples: int = Field(default=DataFlags.num_samples, ge=0)
     seed: int = DataFlags.seed

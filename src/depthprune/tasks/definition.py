@@ -27,8 +27,8 @@ class FieldNames(BaseModel):
 
     question: str | list[str] = Field(default_factory=list)
     answers: str = ""
-    choices: str = ""
-    image: str | list[str] = Field(default_factory=list)
+    choices: str | list[str] = ""
+    image: str | list[str] | None = None
     records: str = ""
 
     def to_fields(self) -> Fields:
@@ -36,9 +36,10 @@ class FieldNames(BaseModel):
         return Fields(
             question=_names(self.question),
             answers=self.answers,
-            choices=self.choices,
-            images=_names(self.image),
+            choices=self.choices if isinstance(self.choices, str) else tuple(self.choices),
+            images=_names(self.image or []),
             records=self.records,
+            has_images=self.image is None or bool(self.image),
         )
 
 
@@ -56,6 +57,7 @@ class Definition(BaseModel):
     demo: str | None = None
     fields: FieldNames | None = None
     prompt: str = "{question}"
+    open_prompt: str = ""
     metric: str = "exact_match"
     metric_options: dict[str, Any] = Field(default_factory=dict)
     answer: AnswerMode = "generate"
@@ -136,7 +138,7 @@ RESERVED = ("all", "demo")
 """What `--task` understands as several tasks."""
 
 TASK_SETTINGS = {
-    "task_type", "prompt", "metric", "metric_options", "answer", "max_new_tokens",
+    "task_type", "prompt", "open_prompt", "metric", "metric_options", "answer", "max_new_tokens",
     "choice_format", "choice_separator", "train_split", "validation_split", "enabled", "note",
 }  # fmt: skip
 

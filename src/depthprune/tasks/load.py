@@ -17,6 +17,7 @@ from depthprune.tasks.metrics import METRICS, check_metric, make_scorer
 from depthprune.tasks.prompt import render_prompt
 from depthprune.tasks.sources.fields import RowSamples
 from depthprune.tasks.task import (
+    PICTURE_TASKS,
     ImageSource,
     Request,
     Sample,
@@ -59,7 +60,7 @@ def load_split(task: Task, split: str, num_samples: int | None = None, seed: int
         parts = [task.source.samples(name) for name in names]
         available = sum(len(part) for part in parts)
     for part in parts:
-        _check_question(task, part)
+        _check_columns(task, part)
     if not available:
         raise TaskError(f"the split {split} of {task.name} is empty", where=task.source.describe())
     places = _choose(available, num_samples, seed, f"{task.name}, {split}")
@@ -68,8 +69,11 @@ def load_split(task: Task, split: str, num_samples: int | None = None, seed: int
     data = hashlib.sha256()
     for place in places:
         with _asking(task.source):
-            sample = _at(parts, place)
-        _check(task, sample)
+            part, index = _at(parts, place)
+            sample = part[index]
+        _check(task, sample, part.place(index) if isinstance(part, RowSamples) else None)
+        if isinstance(part, RowSamples):
+            _check_picture(task, sample, part, index)
         if sample.id in samples:
             raise TaskError(f"two samples of {task.name} have the id {sample.id!r}")
         # The picture's bytes are read here, while its row is at hand.
@@ -183,40 +187,56 @@ def _choose(available: int, wanted: int | None, seed: int, what: str) -> list[in
     return sorted(int(place) for place in shuffled[:wanted])
 
 
-def _at(parts: Sequence[SampleSequence], place: int) -> Sample:
+def _at(parts: Sequence[SampleSequence], place: int) -> tuple[SampleSequence, int]:
     for part in parts:
         if place < len(part):
-            return part[place]
+            return part, place
         place -= len(part)
     raise IndexError(place)
 
 
-def _check_question(task: Task, part: SampleSequence) -> None:
-    """Refuse a table without questions for a prompt that asks them: the model would guess."""
-    asks = "{question}" in task.prompt and task.answer != "read"
-    if asks and isinstance(part, RowSamples):
+def _check_columns(task: Task, part: SampleSequence) -> None:
+    """Refuse a table without the questions or pictures that are asked: the model would guess."""
+    if not isinstance(part, RowSamples) or task.answer == "read":
+        return
+    part.require_pictures(always=task.task_type in PICTURE_TASKS)
+    if "{question}" in task.prompt:
         part.require_question()
 
 
-def _check(task: Task, sample: Sample) -> None:
+def _check(task: Task, sample: Sample, row: str | None) -> None:
+    """Refuse a sample that cannot be asked or scored; `row` is its file and line, where known."""
     _check_types(task, sample)
     render_prompt(task, sample)
-    if not sample.references:
+    where = row or task.source.describe()
+    if not any(reference.strip() for reference in sample.references):
         raise TaskError(
             f"sample {sample.id} of {task.name} has no reference answer",
-            where=task.source.describe(),
+            where=where,
             mend="splits whose answers are secret (often `test`) cannot be scored",
         )
     if task.answer == "respond" and not sample.requests:
         raise TaskError(
             f"sample {sample.id} of {task.name} has no requests to respond to",
-            where=task.source.describe(),
+            where=where,
             mend="give the sample requests, or the task another answer mode",
         )
     if task.answer == "choose" and not sample.choices:
         raise TaskError(
             f"sample {sample.id} of {task.name} has no options to choose from",
+            where=row,
             mend="map the column with `choices`, or set `answer: generate`",
+        )
+
+
+def _check_picture(task: Task, sample: Sample, part: RowSamples, index: int) -> None:
+    """Refuse a question about a picture without one."""
+    is_asked = task.task_type in PICTURE_TASKS and task.answer != "read"
+    if is_asked and part.fields.has_images and not sample.images:
+        raise TaskError(
+            f"sample {sample.id} of {task.name} has no picture, and the task is about pictures",
+            where=part.place(index),
+            mend="leave the row out, or choose another task type for questions about texts",
         )
 
 
@@ -274,6 +294,8 @@ def _fingerprint(task: Task, data: str, scorer: Scorer) -> str:
     version = _metric_version(task)
     if version is not None:
         settings["metric_version"] = version
+    if task.open_prompt:
+        settings["open_prompt"] = task.open_prompt
     identity = getattr(scorer, "identity", "")
     if identity:
         settings["identity"] = identity

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from string import ascii_uppercase
 from typing import Any
 
 from depthprune.base.errors import TaskError
 from depthprune.tasks.task import Sample, Task
+
+_IMAGE = re.compile(r"<image[ _]?(\d{1,3})>")
 
 
 def render_prompt(task: Task, sample: Sample) -> str:
@@ -25,19 +28,35 @@ def render_prompt(task: Task, sample: Sample) -> str:
         for letter, text in zip(ascii_uppercase, sample.choices, strict=False)
     ]
     choices = task.choice_separator.join(options)
+    template = task.prompt if sample.choices or not task.open_prompt else task.open_prompt
     # An open question among multiple choice leaves no blank end behind.
-    return _fill(task, task.prompt, question=sample.question, choices=choices).rstrip()
+    return _fill(task, template, question=sample.question, choices=choices).rstrip()
 
 
 def messages(task: Task, sample: Sample) -> list[dict[str, Any]]:
     """Return the sample as one user message for a chat template: its images, then the text.
 
-    The entries `{"type": "image"}` stand for the sample's images in order; the caller hands the
-    pictures themselves to the processor.
+    Where the text says `<image 1>`, `<image 2>`, ... in this order (MMMU), each image stands in
+    that place. The entries `{"type": "image"}` stand for the sample's images in order; the caller
+    hands the pictures themselves to the processor.
     """
-    content: list[dict[str, Any]] = [{"type": "image"} for _ in sample.images]
-    content.append({"type": "text", "text": render_prompt(task, sample)})
+    text = render_prompt(task, sample)
+    pieces = _around_images(text, len(sample.images))
+    content: list[dict[str, Any]] = [{"type": "image"} for _ in sample.images[len(pieces) - 1 :]]
+    for number, piece in enumerate(pieces):
+        content += [{"type": "image"}] if number else []
+        content += [{"type": "text", "text": piece}] if piece.strip() or len(pieces) == 1 else []
     return [{"role": "user", "content": content}]
+
+
+def _around_images(text: str, images: int) -> list[str]:
+    """Split a text where it names its images; whole unless it names all of them once, in order."""
+    found = list(_IMAGE.finditer(text))
+    if [int(match[1]) for match in found] != list(range(1, images + 1)):
+        return [text]
+    ends = [0, *(match.end() for match in found)]
+    starts = [*(match.start() for match in found), len(text)]
+    return [text[end:start] for end, start in zip(ends, starts, strict=True)]
 
 
 def _fill(task: Task, template: str, **values: str) -> str:

@@ -28,6 +28,7 @@ def get_task(
     *,
     download: bool = False,
     lm_eval_path: Iterable[Path | str] = (),
+    follow_links: bool = False,
 ) -> Task:
     """Return the task of this name; hyphens and underscores are the same.
 
@@ -40,12 +41,13 @@ def get_task(
             in its cache is used.
         lm_eval_path: folders with definitions of the lm-evaluation-harness; Python functions that
             they name are executed.
+        follow_links: whether pictures may lie behind symbolic links that leave the data folder.
 
     Raises:
         TaskError: there is no such task, its file is malformed, or `data_dir` lacks its data.
     """
     task = find_task(name, list_tasks(files), lm_eval_path)
-    return place_task(task, data_dir, download=download)
+    return place_task(task, data_dir, download=download, follow_links=follow_links)
 
 
 def find_tasks(
@@ -92,7 +94,13 @@ def find_task(name: str, known: Iterable[Task], lm_eval_path: Iterable[Path | st
     return tasks[found]
 
 
-def place_task(task: Task, data_dir: Path | str | None = None, *, download: bool = False) -> Task:
+def place_task(
+    task: Task,
+    data_dir: Path | str | None = None,
+    *,
+    download: bool = False,
+    follow_links: bool = False,
+) -> Task:
     """Return a task whose data are looked for in `data_dir`, or on the hub.
 
     Args:
@@ -100,6 +108,7 @@ def place_task(task: Task, data_dir: Path | str | None = None, *, download: bool
             lm-evaluation-harness is returned as it is.
         data_dir: see `get_task`.
         download: see `get_task`.
+        follow_links: see `get_task`.
 
     Raises:
         TaskError: there is no such folder, or it lacks the data of a hub task.
@@ -111,9 +120,12 @@ def place_task(task: Task, data_dir: Path | str | None = None, *, download: bool
             logger.warning("%s has data of its own and does not use %s", task.name, data_dir)
         if isinstance(task.source, LmEvalSource):
             return replace(task, source=replace(task.source, download=download))
+        if isinstance(task.source, LocalSource) and follow_links:
+            return replace(task, source=replace(task.source, follow_links=True))
         return task
     if data_dir is not None:
-        return replace(task, source=_local_copy(task, task.source, Path(data_dir)))
+        copy = replace(_local_copy(task, task.source, Path(data_dir)), follow_links=follow_links)
+        return replace(task, source=copy)
     return replace(task, source=replace(task.source, download=download))
 
 

@@ -23,6 +23,9 @@ AnswerMode = Literal["generate", "choose", "read", "respond"]
 """How a model answers: it generates text; it chooses the likeliest of `choices`; it reads a given
 text and is scored on the probability of its tokens; or it responds to the sample's `requests`."""
 
+PICTURE_TASKS: tuple[TaskType, ...] = ("VQA", "Captioning", "Document QA", "Scene Text QA")
+"""The types of tasks that are about pictures."""
+
 RequestKind = Literal["loglikelihood", "rolling", "generate"]
 """What is asked of a model: how likely a continuation of a context is; how likely a whole text is,
 however long; or what it writes after a context."""
@@ -181,6 +184,8 @@ class Task:
             tally_qa).
         enabled: whether `--task all` includes it.
         note: what a user should know about it, e.g. why it is off.
+        open_prompt: the template for samples without options among multiple choice; empty means
+            `prompt`.
     """
 
     name: str
@@ -197,6 +202,7 @@ class Task:
     validation_split: str = "validation"
     enabled: bool = True
     note: str = ""
+    open_prompt: str = ""
 
     @property
     def folder(self) -> str:

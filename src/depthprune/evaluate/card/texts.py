@@ -9,7 +9,7 @@ from pathlib import Path
 
 from depthprune.base.errors import MissingDependencyError, TaskError
 from depthprune.tasks.sources.hub import network
-from depthprune.tasks.sources.rows import read_json_lines
+from depthprune.tasks.sources.text_files import read_json_lines
 
 TEXT_FIELDS = ("text", "sentence", "content")
 """Fields of a JSON line that may hold its text; the first that is there counts."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,14 +13,25 @@ from string import ascii_uppercase
 from typing import Any
 
 from depthprune.base.errors import TaskError
-from depthprune.tasks.sources.images import LazyImage
+from depthprune.tasks.sources.images import LazyImage, Pictures
 from depthprune.tasks.sources.rows import Rows
 from depthprune.tasks.task import Sample
 
 QUESTION_COLUMNS = ("question",)
+QUESTION_TYPE = "question_type"
+"""Says `open` of a question among multiple choice that has no options (MMMU)."""
 ANSWER_COLUMNS = ("answers", "answer", "references", "captions", "caption", "text")
 CHOICE_COLUMNS = ("choices", "options")
 IMAGE_COLUMNS = ("image", "images", "file_name")
+# A column per option: A, B, C; option_a, option_b; choice A, choice B.
+_OPTION_COLUMN = re.compile(r"(?:(?:option|choice|opt)[ _-]?)?([a-z])", re.IGNORECASE)
+_PICTURE_NAME = re.compile(
+    r"im(a)?ge?s?(?![a-z])|picture|photo|pic(?![a-z])|file_?(name|path)", re.I
+)
+_NO_PICTURE_NAME = re.compile(r"(^|_)(id|ids|width|height|size|type|source|class|classes)$", re.I)
+_PICTURE_FILE = re.compile(r"[^\n]{1,300}\.(bmp|gif|jpe?g|png|ppm|pgm|tiff?|webp)", re.IGNORECASE)
+_LETTERED = re.compile(r"\s*[(\[]?([A-Za-z])\s*[.):\]、．：）]\s*(?=\S)")
+_SEVERAL = ("answers", "references", "captions")
 
 
 @dataclass(frozen=True)
@@ -31,27 +44,38 @@ class Fields:
         answers: an answer or a list of them; `answers.answer` takes `answer` of an object, or of
             each entry of a list that is an object. For multiple choice: the right option, see
             `_letter`.
-        choices: the options.
+        choices: the options; several columns where each holds one of them.
         images: columns with a picture or a list of pictures; null means none.
+        has_images: False for data without pictures, whatever their columns are called.
         records: a column with several question-answer records per row, each of which becomes a
             sample; `question`, `answers` and `choices` are then looked up in the record first.
     """
 
     question: tuple[str, ...] = ()
     answers: str = ""
-    choices: str = ""
+    choices: str | tuple[str, ...] = ""
     images: tuple[str, ...] = ()
     records: str = ""
+    has_images: bool = True
+
+    @property
+    def choice_columns(self) -> tuple[str, ...]:
+        """The columns of the options: one with a list, or one for each; there may be none."""
+        named = (self.choices,) if isinstance(self.choices, str) else self.choices
+        return tuple(name for name in named if name)
 
     def required(self) -> tuple[str, ...]:
         """Return the columns that the data must have."""
-        inside_record = (*self.question[-1:], self.answers, self.choices)
+        inside_record = (*self.question[-1:], self.answers, *self.choice_columns[:2])
         named = (*(() if self.records else inside_record), self.records, *self.images[:1])
         return tuple(name.partition(".")[0] for name in named if name)
 
     def columns(self) -> tuple[str, ...]:
         """Return all columns that a sample is made of."""
-        named = (*self.question, self.answers, self.choices, self.records, *self.images)
+        named = (
+            *self.question, self.answers, *self.choice_columns, self.records, *self.images,
+            QUESTION_TYPE,
+        )  # fmt: skip
         return tuple(dict.fromkeys(name.partition(".")[0] for name in named if name))
 
 
@@ -63,6 +87,7 @@ class RowSamples:
     fields: Fields
     split: str
     places: Sequence[tuple[int, int]]
+    pictures: Pictures
 
     def __len__(self) -> int:
         return len(self.places)
@@ -72,18 +97,52 @@ class RowSamples:
         if not self.fields.question and self.places:
             raise _missing_field(QUESTION_COLUMNS[0], self.rows.place(0), self.rows.columns)
 
+    def require_pictures(self, *, always: bool) -> None:
+        """Raise TaskError when no column is known to hold pictures and the data should have some.
+
+        Args:
+            always: whether the task is about pictures; otherwise only a column that visibly holds
+                pictures is a reason.
+        """
+        if self.fields.images or not self.fields.has_images or not self.places:
+            return
+        row = self.rows.row(0, self.rows.columns)
+        holding = [name for name, cell in row.items() if _is_picture(cell)]
+        named = [
+            name
+            for name in self.rows.columns
+            if _PICTURE_NAME.search(name) and not _NO_PICTURE_NAME.search(name)
+        ]
+        alike = holding or named
+        if always or holding:
+            example = alike[0] if alike else "NAME"
+            raise TaskError(
+                "no column is known to hold the pictures"
+                + (f"; {' and '.join(map(repr, alike))} may" if alike else ""),
+                where=self.rows.place(0),
+                mend=f"name the column in the task, `fields: {{image: {example}}}`, or call it "
+                f"{' or '.join(IMAGE_COLUMNS)}; a task of texts says `fields: {{image: []}}`. "
+                f"Columns that are there: {', '.join(self.rows.columns)}",
+            )
+
+    def place(self, index: int) -> str:
+        """Return the file and row of a sample, for error messages."""
+        return self.rows.place(self.places[index][0])
+
     def __getitem__(self, index: int) -> Sample:
-        row, record = self.places[index]
-        return _to_sample(self.rows, self.fields, row, record, f"{self.split}/{index}")
+        return _to_sample(self, index)
 
 
-def make_samples(rows: Rows, own: Fields | None, split: str, *, or_plain: bool) -> RowSamples:
+def make_samples(
+    rows: Rows, own: Fields | None, split: str, pictures: Pictures, *, or_plain: bool
+) -> RowSamples:
     """Return the samples of `rows`.
 
     Args:
         rows: the table.
         own: the task's columns; what it does not name is found by its plain name.
         split: the first part of the sample ids.
+        pictures: where files of pictures may lie.
         or_plain: whether a table that lacks one of the task's columns may have plain names.
 
     Raises:
@@ -95,21 +154,22 @@ def make_samples(rows: Rows, own: Fields | None, split: str, *, or_plain: bool) 
         fields = _complete(Fields(), rows.columns)
         missing = []
     if not len(rows):
-        return RowSamples(rows, fields, split, ())
+        return RowSamples(rows, fields, split, (), pictures)
     if not fields.answers:
         missing = missing or ["answers"]
     if missing:
         raise _missing_field(missing[0], rows.place(0), rows.columns)
     if not fields.records:
-        return RowSamples(rows, fields, split, [(index, 0) for index in range(len(rows))])
-    places: list[tuple[int, int]] = []
+        places = [(index, 0) for index in range(len(rows))]
+        return RowSamples(rows, fields, split, places, pictures)
+    places = []
     for index, records in enumerate(rows.column(fields.records)):
         if records is not None and not isinstance(records, list):
             raise TaskError(
                 f"the field {fields.records!r} holds no list of records", where=rows.place(index)
             )
         places.extend((index, number) for number in range(len(records or ())))
-    return RowSamples(rows, fields, split, places)
+    return RowSamples(rows, fields, split, places, pictures)
 
 
 def _complete(own: Fields, columns: Iterable[str]) -> Fields:
@@ -121,8 +181,8 @@ def _complete(own: Fields, columns: Iterable[str]) -> Fields:
     plain = Fields(
         question=(first(QUESTION_COLUMNS),) if first(QUESTION_COLUMNS) else (),
         answers=first(ANSWER_COLUMNS),
-        choices=first(CHOICE_COLUMNS),
-        images=(first(IMAGE_COLUMNS),) if first(IMAGE_COLUMNS) else (),
+        choices=first(CHOICE_COLUMNS) or _option_columns(columns),
+        images=(first(IMAGE_COLUMNS),) if own.has_images and first(IMAGE_COLUMNS) else (),
     )
     return replace(
         own,
@@ -133,35 +193,98 @@ def _complete(own: Fields, columns: Iterable[str]) -> Fields:
     )
 
 
-def _to_sample(rows: Rows, fields: Fields, index: int, record: int, name: str) -> Sample:
-    columns = fields.columns()
-    row = dict(rows.row(index, columns))
-    place = rows.place(index)
+def _option_columns(columns: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns that hold one option each, A, B, ..., when there are at least two."""
+    families: dict[str, dict[str, str]] = {}
+    for name in columns:
+        if match := _OPTION_COLUMN.fullmatch(name):
+            family = name[: -len(match[1])] + ("A" if match[1].isupper() else "a")
+            families.setdefault(family, {})[match[1].upper()] = name
+    for letters in families.values():
+        found = []
+        for letter in ascii_uppercase:
+            if letter not in letters:
+                break
+            found.append(letters[letter])
+        if len(found) > 1:
+            return tuple(found)
+    return ()
+
+
+def _to_sample(samples: RowSamples, index: int) -> Sample:
+    rows, fields = samples.rows, samples.fields
+    number, record = samples.places[index]
+    row = dict(rows.row(number, fields.columns()))
+    place = rows.place(number)
     pictures = row
     if fields.records:
         entry = row[fields.records][record]
         if not isinstance(entry, Mapping):
             raise TaskError(f"a record in {fields.records!r} is not an object", where=place)
         row = {**row, **entry}
-    choices: tuple[str, ...] = ()
     answers = _cell(row, fields.answers, place)
-    if fields.choices:
-        options = _list_written_as_text(_cell(row, fields.choices, place))
-        choices = tuple(_text(option, fields.choices, place) for option in _entries(options))
+    written = _choices(row, fields, place)
+    if written:
+        choices = _unlettered(written)
+        references = tuple(
+            _letter(answer, written, choices, fields.answers, place) for answer in _entries(answers)
+        )
+    else:
+        choices = ()
         # MMMU writes the answers to an open question as it writes options.
-        answers = answers if choices else _list_written_as_text(answers)
-    references = tuple(
-        _letter(answer, choices, fields.answers, place)
-        if choices
-        else _text(answer, fields.answers, place)
-        for answer in _entries(answers)
-    )
+        if fields.choice_columns or fields.answers.partition(".")[0] in _SEVERAL:
+            answers = _list_written_as_text(answers)
+        references = tuple(_text(answer, fields.answers, place) for answer in _entries(answers))
     return Sample(
-        id=name,
+        id=f"{samples.split}/{index}",
         question=_question(row, fields.question, place),
-        images=tuple(_images(rows, fields, pictures, index, place)),
+        images=tuple(_images(samples, pictures, number, place)),
         references=references,
         choices=choices,
+    )
+
+
+def _choices(row: Mapping[str, Any], fields: Fields, place: str) -> tuple[str, ...]:
+    """Return the options as they are written; an open question has none."""
+    columns = fields.choice_columns
+    if not columns or str(row.get(QUESTION_TYPE)).strip().lower() == "open":
+        return ()
+    if len(columns) == 1:
+        options = _list_written_as_text(_cell(row, columns[0], place))
+        return tuple(_text(option, columns[0], place) for option in _entries(options))
+    cells = [None if _is_blank(row.get(name)) else row[name] for name in columns]
+    while cells and cells[-1] is None:
+        cells.pop()
+    if None in cells or len(cells) < 2:
+        empty = columns[cells.index(None)] if None in cells else columns[len(cells)]
+        raise TaskError(f"the option {empty!r} is empty", where=place)
+    return tuple(_text(cell, name, place) for cell, name in zip(cells, columns, strict=False))
+
+
+def _is_blank(cell: Any) -> bool:
+    is_nan = isinstance(cell, float) and math.isnan(cell)
+    return cell is None or is_nan or (isinstance(cell, str) and not cell.strip())
+
+
+def _unlettered(options: tuple[str, ...]) -> tuple[str, ...]:
+    """Return options without the letters that all of them have already: `A. cat`, `(B) dog`."""
+    matches = [_LETTERED.match(option) for option in options]
+    letters = [match[1].upper() if match else "" for match in matches]
+    if len(options) > 1 and letters == list(ascii_uppercase[: len(options)]):
+        return tuple(o[match.end() :] for o, match in zip(options, matches, strict=True) if match)
+    return options
+
+
+def _is_picture(cell: Any) -> bool:
+    """Return whether a cell visibly holds a picture, or names one."""
+    if isinstance(cell, Mapping):
+        return set(cell) == {"bytes", "path"}
+    if isinstance(cell, list):
+        return bool(cell) and _is_picture(cell[0])
+    if isinstance(cell, bytes):
+        return True
+    return isinstance(cell, str) and (
+        _PICTURE_FILE.fullmatch(cell) is not None or cell.startswith("data:image/")
     )
 
 
@@ -173,8 +296,9 @@ def _question(row: Mapping[str, Any], columns: Sequence[str], place: str) -> str
 
 
 def _images(
-    rows: Rows, fields: Fields, row: Mapping[str, Any], index: int, place: str
+    samples: RowSamples, row: Mapping[str, Any], index: int, place: str
 ) -> Iterable[LazyImage]:
+    rows, fields = samples.rows, samples.fields
     columns = fields.columns()
     for number, name in enumerate(fields.images):
         if name not in row:
@@ -184,10 +308,11 @@ def _images(
         cell = row[name]
         many = isinstance(cell, list)
         for entry, value in enumerate(cell if many else [cell]):
-            if value is None or value == {"bytes": None, "path": None}:
+            is_nan = isinstance(value, float) and math.isnan(value)
+            if value is None or is_nan or value == {"bytes": None, "path": None}:
                 continue
             read = partial(_read_image, rows, columns, index, name, entry if many else None)
-            yield LazyImage(read, rows.root, place)
+            yield LazyImage(read, samples.pictures, place)
 
 
 def _read_image(
@@ -200,11 +325,19 @@ def _read_image(
 def _cell(row: Mapping[str, Any], name: str, place: str) -> Any:
     """Return what `name` leads to; `answers.answer` takes `answer` from each entry of a list."""
     column, _, key = name.partition(".")
-    if row.get(column) is None:
+    if column not in row:
         raise _missing_field(column, place, row)
     value = row[column]
+    if value is None:
+        raise TaskError(
+            f"the field {column!r} is null: there is nothing in it",
+            where=place,
+            mend="fill it in, or leave the row out; splits whose answers are secret (often `test`) "
+            "cannot be scored",
+        )
     if not key:
         return value
+    value = _list_written_as_text(value)
     for entry in _entries(value):
         if isinstance(entry, Mapping) and key not in entry:
             raise TaskError(f"an entry of {column!r} has no field {key!r}", where=place)
@@ -219,10 +352,15 @@ def _entries(value: Any) -> Sequence[Any]:
 
 
 def _list_written_as_text(value: Any) -> Any:
-    """Return the list that a text such as `['a', 'b']` means (MMMU), other values unchanged."""
-    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
+    """Return what a text such as `['a', 'b']` (MMMU) or `["a", "b"]` means, others unchanged."""
+    text = value.strip() if isinstance(value, str) else ""
+    if text.startswith(("[", "{")) and text.endswith(("]", "}")):
         try:
-            return ast.literal_eval(value)
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            pass
+        try:
+            return ast.literal_eval(text)
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return value
     return value
@@ -241,11 +379,14 @@ def _text(value: Any, name: str, place: str) -> str:
     return str(int(value)) if number and value.is_integer() else str(value)
 
 
-def _letter(answer: Any, choices: Sequence[str], name: str, place: str) -> str:
+def _letter(
+    answer: Any, written: Sequence[str], choices: Sequence[str], name: str, place: str
+) -> str:
     """Return the right option's letter.
 
     A whole number is the option's place, counted from 0, whatever the options say. A text is the
-    option's letter, else its text, else its place.
+    option's letter, else its text (with its own letter or without), else its place, else a letter
+    in lower case or with a bracket or point.
     """
     letters = ascii_uppercase[: len(choices)]
     places = [str(number) for number in range(len(letters))]
@@ -253,10 +394,14 @@ def _letter(answer: Any, choices: Sequence[str], name: str, place: str) -> str:
     if isinstance(answer, str | bool):
         if len(text) == 1 and text in letters:
             return text
-        if choices.count(text) == 1:
-            return ascii_uppercase[choices.index(text)]
+        for options in (written, choices):
+            if list(options).count(text) == 1:
+                return ascii_uppercase[list(options).index(text)]
     if text in places:
         return letters[places.index(text)]
+    bare = text.strip(" ().[]:").upper()
+    if isinstance(answer, str) and len(bare) == 1 and bare in letters:
+        return bare
     raise TaskError(
         f"the answer {text[:60]!r} is none of the {len(choices)} options",
         where=place,

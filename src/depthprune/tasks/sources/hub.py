@@ -11,6 +11,7 @@ from typing import Any
 
 from depthprune.base.errors import MissingDependencyError, TaskError
 from depthprune.tasks.sources.fields import Fields, RowSamples, make_samples
+from depthprune.tasks.sources.images import Pictures
 from depthprune.tasks.sources.rows import Row
 
 
@@ -43,8 +44,9 @@ class HubSource:
         """Return the samples of a split; raises TaskError where data are missing or broken."""
         if split not in self._dataset:
             raise TaskError(f"there is no split {split}", where=self.describe())
-        rows = DatasetRows(self._dataset[split], self._image_root(), f"{self.name}, {split}")
-        return make_samples(rows, self.fields, split, or_plain=False)
+        root = self._image_root()
+        rows = DatasetRows(self._dataset[split], root, f"{self.name}, {split}")
+        return make_samples(rows, self.fields, split, Pictures(root, root), or_plain=False)
 
     def describe(self) -> str:
         """Return the name, with the configuration."""

@@ -6,12 +6,16 @@ import base64
 import binascii
 import hashlib
 import io
+import re
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import TaskError
+from depthprune.tasks.sources.rows import check_pointer
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,10 +24,26 @@ if TYPE_CHECKING:
 # like this and consist of base64's letters: an extension's dot is none.
 _BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk", "SUkqA", "TU0AK")
 _SHORTEST_BASE64 = 32
+_URL = re.compile(r"(https?|ftp|s3|gs|file|hf)://", re.IGNORECASE)
 
 # Pillow would hand some other formats (EPS) to programs outside.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _MEND = "replace the image, or leave its row out"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Where the pictures of a table may lie.
+
+    Attributes:
+        root: the folder that paths are relative to; None forbids paths.
+        folder: the data folder, which paths and links must not leave.
+        follow_links: whether links may leave it nevertheless.
+    """
+
+    root: Path | None = None
+    folder: Path | None = None
+    follow_links: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,12 +53,12 @@ class LazyImage:
     Attributes:
         read: returns the cell: a path, base64 text, encoded bytes, or `{bytes, path}` as the
             Hugging Face hub writes it.
-        root: the folder that paths are relative to and must not leave; None forbids paths.
+        pictures: where files may lie.
         place: tells a user which row this is.
     """
 
     read: Callable[[], Any]
-    root: Path | None
+    pictures: Pictures
     place: str
 
     def open(self) -> Image:
@@ -48,9 +68,12 @@ class LazyImage:
         encoded, place = self._encoded()
         try:
             with Image.open(io.BytesIO(encoded), formats=_FORMATS) as picture:
-                # Turned upright as the photographer held it, as `datasets` does.
-                upright = ImageOps.exif_transpose(picture)
-                return _in_eight_bits(upright, picture.format, place).convert("RGB")
+                picture.load()
+                # Turned upright as the photographer held it, as `datasets` does. What a camera
+                # wrote wrongly beside the picture leaves it as it is.
+                with suppress(Exception), warnings.catch_warnings(action="ignore"):
+                    ImageOps.exif_transpose(picture, in_place=True)
+                return _on_white(_in_eight_bits(picture, picture.format, place))
         except UnidentifiedImageError as error:
             raise TaskError(
                 f"not an image of the types {', '.join(_FORMATS)}", where=place, mend=_MEND
@@ -69,24 +92,38 @@ class LazyImage:
             cell = cell.get("bytes") or cell.get("path")
         if isinstance(cell, bytes | bytearray | memoryview):
             return bytes(cell), self.place
-        if not isinstance(cell, str) or not cell:
+        if isinstance(cell, str) and not cell.strip():
+            raise TaskError(
+                "the picture's field is an empty text, which is not an image",
+                where=self.place,
+                mend="write null where a sample has no picture",
+            )
+        if not isinstance(cell, str):
             raise TaskError(f"{str(cell)[:60]!r} is not an image", where=self.place)
+        if _URL.match(cell):
+            raise TaskError(
+                f"the picture is an address on the network, {cell[:80]}: it is not fetched",
+                where=self.place,
+                mend="download the pictures into the data folder, and write their paths",
+            )
         encoded = _decode_base64(cell)
         if encoded is not None:
             return encoded, self.place
         return self._file_bytes(cell)
 
     def _file_bytes(self, path: str) -> tuple[bytes, str]:
-        if self.root is None:
+        where = self.pictures
+        if where.root is None:
             raise TaskError("these data may not refer to image files", where=self.place)
         try:
-            file = inside(self.root, path)
+            file = inside(where.root, path, where.folder, follow_links=where.follow_links)
+            check_pointer(file)
             return file.read_bytes(), f"{file} ({self.place})"
         except OSError as error:
             raise TaskError(
                 f"the image file cannot be read: {error.strerror or error}",
                 where=f"{path[:200]} ({self.place})",
-                mend=f"image paths are relative to {self.root}",
+                mend=f"image paths are relative to {where.root}",
             ) from error
 
 
@@ -107,25 +144,54 @@ def _in_eight_bits(picture: Image, file_format: str | None, place: str) -> Image
     return picture
 
 
-def inside(root: Path, path: str) -> Path:
-    """Return `path`, relative to `root`, when it stays inside `root`, symbolic links followed.
+def _on_white(picture: Image) -> Image:
+    """Return the picture in RGB, what is transparent laid on white, as a page shows it."""
+    from PIL import Image
+
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    seen = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+
+
+def inside(
+    root: Path, path: str, folder: Path | None = None, *, follow_links: bool = False
+) -> Path:
+    """Return `path`, relative to `root`, when it stays inside `folder`, symbolic links followed.
+
+    Args:
+        root: what the path is relative to.
+        path: as the data have it.
+        folder: what must not be left; `root` when it is None.
+        follow_links: whether links inside the folder may lead out of it.
 
     Raises:
         TaskError: it leads out of the folder, or is no path at all.
         OSError: it cannot be looked up.
     """
+    bound = root if folder is None else folder
     try:
-        folder = root.resolve()
-        target = (folder / path).resolve()
+        written = root.absolute() / path
+        target = written.resolve()
     except ValueError as error:
         raise TaskError(f"{path[:60]!r} is not a path: {error}", where=str(root)) from error
-    if not target.is_relative_to(folder) or ".." in Path(path).parts:
+    is_written_inside = ".." not in Path(path).parts and (
+        written.is_relative_to(bound.absolute()) or written.is_relative_to(bound.resolve())
+    )
+    is_inside = any(target.is_relative_to(place.resolve()) for place in (bound, root))
+    if is_written_inside and (is_inside or follow_links):
+        return target
+    if is_written_inside:
         raise TaskError(
-            f"the path {path!r} leads out of the data folder",
-            where=str(root),
-            mend="put the file into the folder itself; links and .. that leave it are not followed",
+            f"the path {path!r} leads out of the data folder by a symbolic link",
+            where=str(bound),
+            mend="allow it with --follow-links, or put the file into the folder itself",
         )
-    return target
+    raise TaskError(
+        f"the path {path!r} leads out of the data folder",
+        where=str(bound),
+        mend="put the file into the folder itself; `..` and paths elsewhere are not followed",
+    )
 
 
 def _decode_base64(text: str) -> bytes | None:

@@ -1,17 +1,18 @@
-"""Rows of a data file, read one by one: JSON lines, JSON arrays, Parquet."""
+"""Rows of data files, read one by one: in memory, of JSON lines, of Parquet, of several files."""
 
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from depthprune.base.errors import FileError, TaskError
-from depthprune.base.files import read_json
+from depthprune.base.errors import TaskError
 
 Row = Mapping[str, Any]
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class Rows(Protocol):
@@ -44,16 +45,20 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class ListedRows:
-    """Rows that are in memory: of a JSON array."""
+    """Rows that are in memory; `numbers` says which entries, or lines, of the file they are."""
 
     entries: Sequence[Row]
     root: Path | None
     file: Path
+    unit: str = "entry"
+    numbers: Sequence[int] = ()
+    header: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names that occur, in the order of their first occurrence."""
-        return tuple(dict.fromkeys(name for entry in self.entries for name in entry))
+        found = dict.fromkeys(name for entry in self.entries for name in entry)
+        return self.header or tuple(found)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -67,8 +72,9 @@ class ListedRows:
         return [entry.get(name) for entry in self.entries]
 
     def place(self, index: int) -> str:
-        """Return the file and the number of the entry."""
-        return f"{self.file}, entry {index + 1}"
+        """Return the file and the number of the entry or line."""
+        number = self.numbers[index] if self.numbers else index + 1
+        return f"{self.file}, {self.unit} {number}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class JsonLines:
         """Return the named columns of a row."""
         with self.file.open("rb") as file:
             file.seek(self.offsets[index])
-            return _pick(_parse_line(file.readline(), self.place(index)), columns)
+            return _pick(parse_line(file.readline(), self.place(index)), columns)
 
     def column(self, name: str) -> Sequence[Any]:
         """Return a whole column."""
@@ -120,6 +126,7 @@ class ParquetRows:
         self._groups: list[tuple[int, int, int]] = []
         total = 0
         for number, file in enumerate(files):
+            check_pointer(file)
             try:
                 table = parquet.ParquetFile(file)
             except (pyarrow.ArrowException, OSError) as error:
@@ -131,11 +138,9 @@ class ParquetRows:
         self._files = files
         self._total = total
         self.columns: tuple[str, ...] = tuple(self._tables[0].schema_arrow.names)
-        if any(tuple(t.schema_arrow.names) != self.columns for t in self._tables):
-            raise TaskError(
-                "the Parquet files of one split have different columns",
-                where=", ".join(map(str, files)),
-            )
+        _check_columns(
+            [(str(f), t.schema_arrow.names) for f, t in zip(files, self._tables, strict=True)]
+        )
         self._loaded: tuple[int, tuple[str, ...], Any] | None = None
 
     def __len__(self) -> int:
@@ -172,48 +177,64 @@ class ParquetRows:
         return max(p for p, (start, _, _) in enumerate(self._groups) if start <= index)
 
 
-def read_json_lines(file: Path) -> JsonLines:
-    """Check every line of a JSON-lines file and remember where it begins; blank lines are skipped.
+class JoinedRows:
+    """The rows of several tables of one split, one after the other."""
 
-    Raises:
-        TaskError: a line is not a JSON object (names the line), or the file cannot be read.
-    """
-    offsets: list[int] = []
-    lines: list[int] = []
-    columns: dict[str, None] = {}
-    position = 0
-    try:
-        with file.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                if line.strip(b"\xef\xbb\xbf \t\r\n"):
-                    offsets.append(position)
-                    lines.append(number)
-                    columns |= dict.fromkeys(_parse_line(line, f"{file}, line {number}"))
-                position += len(line)
-    except OSError as error:
-        raise TaskError(f"cannot read: {error.strerror or error}", where=str(file)) from error
-    return JsonLines(file, offsets, lines, tuple(columns))
+    def __init__(self, tables: Sequence[Rows]) -> None:
+        self.root = tables[0].root
+        self.columns = tuple(dict.fromkeys(name for table in tables for name in table.columns))
+        self._tables = tables
+        self._starts = [sum(map(len, tables[:number])) for number in range(len(tables))]
 
+    def __len__(self) -> int:
+        return sum(map(len, self._tables))
 
-def read_json_array(file: Path) -> ListedRows:
-    """Read a JSON file that holds a list of objects.
+    def row(self, index: int, columns: Sequence[str]) -> Row:
+        """Return the named columns of a row."""
+        table, inner = self._find(index)
+        return table.row(inner, columns)
 
-    Raises:
-        TaskError: it is not JSON, or something else.
-    """
-    try:
-        entries = read_json(file)
-    except FileError as error:
-        raise TaskError(error.what, where=error.where, mend=error.mend) from error
-    if not isinstance(entries, list):
-        raise TaskError("the file holds no list of samples", where=str(file), mend="write [{...}]")
-    for number, entry in enumerate(entries, start=1):
-        if not isinstance(entry, dict):
-            raise TaskError("the entry is not an object", where=f"{file}, entry {number}")
-    return ListedRows(entries, file.parent, file)
+    def column(self, name: str) -> Sequence[Any]:
+        """Return a whole column."""
+        return [cell for table in self._tables for cell in table.column(name)]
+
+    def place(self, index: int) -> str:
+        """Return the file and row."""
+        table, inner = self._find(index)
+        return table.place(inner)
+
+    def _find(self, index: int) -> tuple[Rows, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        number = bisect_right(self._starts, index) - 1
+        return self._tables[number], index - self._starts[number]
 
 
-def _parse_line(line: bytes, place: str) -> Row:
+def _check_columns(tables: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Raise TaskError when tables of one split differ in columns; their order does not matter."""
+    for place, names in tables[1:]:
+        first, expected = tables[0]
+        if different := sorted(set(names) ^ set(expected)):
+            raise TaskError(
+                "the files of one split have different columns: only one of two has "
+                f"{', '.join(different)}",
+                where=f"{first}; {place}",
+            )
+
+
+def check_pointer(file: Path) -> None:
+    """Raise TaskError when a file is a Git LFS pointer; OSError when it cannot be read."""
+    with file.open("rb") as stream:
+        if stream.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise TaskError(
+                "a Git LFS pointer, not the file itself: it was not downloaded",
+                where=str(file),
+                mend="run `git lfs pull` in the folder of the data, or download the file again",
+            )
+
+
+def parse_line(line: bytes, place: str) -> Row:
+    """Return the object that one line of JSON holds; raises TaskError that names the place."""
     try:
         value = json.loads(line.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
