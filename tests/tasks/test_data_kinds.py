@@ -224,6 +224,10 @@ class TestOptions:
         sample = one(tmp_path, row)
         assert (sample.choices, sample.references) == (("cat", "dog"), ("B",))
 
+    def test_an_object_of_letters(self, tmp_path: Path) -> None:
+        row = {"question": "?", "options": {"B": "dog", "A": "cat"}, "answer": "B"}
+        assert one(tmp_path, row).choices == ("cat", "dog")
+
     def test_named_columns(self, tmp_path: Path) -> None:
         row = {"question": "?", "sol1": "cat", "sol2": "dog", "label": 1}
         sample = one(tmp_path, row, Fields(answers="label", choices=("sol1", "sol2")))
@@ -308,7 +312,7 @@ class TestPictureColumns:
         ("image", "what"),
         [
             ("", "empty text, which is not an image"),
-            ("https://example.org/a.png", "address on the network"),
+            ("https://example.org/a.png", "the picture is an address"),
             (None, "has no picture, and the task is about pictures"),
             (float("nan"), "has no picture, and the task is about pictures"),
             ([], "has no picture, and the task is about pictures"),

@@ -27,7 +27,7 @@ _MARKUP = re.compile(
 
 _FILLER = (
     r"(?:(?:therefore|thus|hence|so|probably|most likely|likely|clearly|definitely|indeed|simply"
-    r"|just|either|both|the|option|choice|letter|answer)\b[\s,]*|选项)*"
+    r"|just|either|both|the|option|choice|letter)\b[\s,]*|选项)*"
 )
 _OPENERS = r"[\s(\[{<\"'【〔]*"
 # The words after which a reader expects the answer; where `is` or a colon is among them, the
@@ -60,6 +60,7 @@ _PREFACE = re.compile(
     re.IGNORECASE,
 )
 _LONE = re.compile(r"[\s()\[\]{}<>\"'.,:;!?【】〔〕]*([A-Za-z])[\s()\[\]{}<>\"'.,:;!?【】〔〕]*")
+_NEXT_QUESTION = re.compile(r"\n\s*(?:question|human|user|q|问题?)\s*:", re.IGNORECASE)
 _CROSSED_OUT = re.compile(r"~~.*?~~")
 _BLANKS = re.compile(r"[^\S\n]+|(?<=\n)\s+")
 _LISTED = re.compile(
@@ -99,9 +100,12 @@ def parse_choice(answer: str, choices: Sequence[str]) -> str | None:
     """
     text = _THOUGHT.sub("", _THOUGHT_END.sub("", fold(answer)))
     marked = _marked(text)
+    options = choices[: len(ascii_uppercase)]
     if marked is not None:
-        text = marked
-    return _Reader(text, choices[: len(ascii_uppercase)]).read()
+        return _Reader(marked, options).read()
+    # A model that goes on with a question of its own has answered before.
+    own, *rest = _NEXT_QUESTION.split(text, maxsplit=1)
+    return (_Reader(own, options).read() if rest else None) or _Reader(text, options).read()
 
 
 class _Reader:

@@ -16,12 +16,12 @@ _LETTER = re.compile(
 )
 # What may follow a letter that is no word of a sentence, as A and I often are.
 _SET_OFF = re.compile(
-    rf"[{_CLOSE}.,:;!?/]|[ \t]*(?:$|[-(|&\n]|[^\x00-\x7f])"
-    r"|\s+(?:is|was|because|since|as|and|or|but|not|[A-Z](?![A-Za-z']))\b"
+    rf"[{_CLOSE}.,:;!?/+]|[ \t]*(?:$|[-(|&\n]|[^\x00-\x7f])"
+    r"|\s+(?:is|was|because|since|as|and|or|but|not|instead|rather|over|must|seems|looks|[A-Z](?![A-Za-z']))\b"
 )
 _TOGETHER = re.compile(
-    rf"[{_CLOSE}]*[ \t]*(?:,?[ \t]*(?:and/or|or|and|nor|as well as|和|或者?|与|及|以及)\b|[,/&+])?"
-    rf"[ \t]*(?:(?:either|both|option|choice)\b[ \t]*)?[{_OPEN}]*",
+    rf"[{_CLOSE}]*(?:\s*(?:,?\s*(?:and/or|or|and|nor|as well as|和|或者?|与|及|以及)\b|[,;/|&+])\s*"
+    rf"|[ \t]*)(?:(?:either|both|maybe|perhaps|possibly|option|choice)\b[ \t]*)*[{_OPEN}]*",
     re.IGNORECASE,
 )
 _VERB = re.compile(rf"[{_CLOSE}]*\s+(?:is|was|has|does|shows|looks|seems|would|can)\b")

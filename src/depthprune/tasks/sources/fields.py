@@ -251,6 +251,10 @@ def _choices(row: Mapping[str, Any], fields: Fields, place: str) -> tuple[str, .
         return ()
     if len(columns) == 1:
         options = _list_written_as_text(_cell(row, columns[0], place))
+        if isinstance(options, Mapping) and sorted(options) == list(
+            ascii_uppercase[: len(options)]
+        ):
+            options = [options[letter] for letter in sorted(options)]
         return tuple(_text(option, columns[0], place) for option in _entries(options))
     cells = [None if _is_blank(row.get(name)) else row[name] for name in columns]
     while cells and cells[-1] is None:

@@ -102,7 +102,7 @@ class LazyImage:
             raise TaskError(f"{str(cell)[:60]!r} is not an image", where=self.place)
         if _URL.match(cell):
             raise TaskError(
-                f"the picture is an address on the network, {cell[:80]}: it is not fetched",
+                f"the picture is an address, {cell[:80]}: it is not fetched",
                 where=self.place,
                 mend="download the pictures into the data folder, and write their paths",
             )
@@ -134,7 +134,13 @@ def _in_eight_bits(picture: Image, file_format: str | None, place: str) -> Image
         import numpy as np
         from PIL import Image
 
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+        levels = np.asarray(picture)
+        grey = Image.fromarray((levels >> 8).astype(np.uint8))
+        clear = picture.info.get("transparency")
+        if isinstance(clear, int):
+            alpha = Image.fromarray(np.where(levels == clear, 0, 255).astype(np.uint8))
+            return Image.merge("LA", (grey, alpha))
+        return grey
     if picture.mode in ("I", "F"):
         raise TaskError(
             "an image of 32-bit numbers: which of them is white is not known",
