@@ -142,7 +142,8 @@ def test_the_files_hold_what_was_merged(tmp_path: Path) -> None:
     assert value["weights"] == {"doc_qa": 0.5, "st_qa": 0.5}
     assert value["datasets"] == ["doc_qa", "st_qa"]
     assert value["num_blocks"] == 3
-    assert value["ranking"] == [1, 2, 0]
+    assert [block for block, _ in value["ranking"]] == [1, 2, 0]
+    assert {str(block): score for block, score in value["ranking"]} == value["merged_scores"]
     assert value["per_dataset"]["st_qa"]["train_scores"] == {"0": 0.5, "1": 0.1, "2": 0.2}
     assert value["per_dataset"]["st_qa"]["scores"]["0"] == pytest.approx(0.58)
     assert "one split only" in value["per_dataset"]["doc_qa"]["note"]

@@ -17,6 +17,7 @@ from depthprune.importance.score_files import (
     read_scores,
 )
 
+USERS = Path(__file__).parents[1] / "users"
 THREE = {"0": 0.5, "1": -0.25, "2": 0.0}
 
 
@@ -142,6 +143,21 @@ def test_the_full_file_tells_it_for_the_simple_one(tmp_path: Path) -> None:
     assert count_blocks(read_scores(written(tmp_path, THREE, "merged_simple.json"))) == 8
 
 
+@pytest.mark.parametrize("name", ["num_blocks", "num_total_blocks"])
+def test_the_file_or_its_config_tells_it(tmp_path: Path, name: str) -> None:
+    assert count_blocks(read_scores(written(tmp_path, {"merged_scores": THREE, name: 9}))) == 9
+    config = {"importance_scores": THREE, "config": {"total_blocks": 9}}
+    assert count_blocks(read_scores(written(tmp_path, config))) == 9
+
+
+def test_without_a_first_block_it_must_be_told(tmp_path: Path) -> None:
+    found = read_scores(written(tmp_path, {"1": 1, "2": 1, "3": 1}))
+    with pytest.raises(DepthpruneError, match="block 0 has none") as refused:
+        count_blocks(found)
+    assert "--num_blocks 5" in str(refused.value)
+    assert count_blocks(found, 5) == 5
+
+
 def test_unknown_it_is_the_largest_index_and_one(tmp_path: Path) -> None:
     found = read_scores(written(tmp_path, {"0": 1, "6": 1}))
     assert count_blocks(found) == 7
@@ -151,6 +167,41 @@ def test_unknown_it_is_the_largest_index_and_one(tmp_path: Path) -> None:
 def test_a_block_that_the_model_lacks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="block 2 has a score, but the model has 2 blocks"):
         count_blocks(read_scores(written(tmp_path, THREE)), 2)
+
+
+def test_a_ranking_alone_is_an_order_with_or_without_scores(tmp_path: Path) -> None:
+    pairs = read_scores(written(tmp_path, {"ranking": [[2, 0.1], [0, 0.2], [1, 0.4]]}))
+    assert (pairs.field, dict(pairs.scores)) == ("ranking", {0: 0.2, 1: 0.4, 2: 0.1})
+    alone = read_scores(written(tmp_path, {"ranking": [2, 0, 1]}))
+    assert dict(alone.scores) == {0: 1, 1: 2, 2: 0}
+
+
+@pytest.mark.parametrize(
+    ("ranking", "words"),
+    [
+        ({"2": 1}, "not a list of blocks"),
+        ([1, 1], "block 1 is listed twice"),
+        ([[1, 0.2], [1, 0.3]], "block 1 is listed twice"),
+        ([[1, "high"], [0, 1]], "1 is not a finite number"),
+        ([[1, 0.2], 0], "is not a block"),
+        (["1"], "'1' is not a block"),
+        ([-1], "'-1' is not a block index"),
+    ],
+)
+def test_a_ranking_that_is_none_is_refused(tmp_path: Path, ranking: Any, words: str) -> None:
+    with pytest.raises(LayoutError, match=words):
+        read_scores(written(tmp_path, {"ranking": ranking}))
+
+
+@pytest.mark.parametrize("form", ["pairs", "blocks"])
+def test_scores_beside_a_ranking_of_either_form_are_read(tmp_path: Path, form: str) -> None:
+    value = json.loads((USERS / "layer_importance_scores_multi_dataset.json").read_text())
+    if form == "blocks":
+        value["ranking"] = [block for block, _ in value["ranking"]]
+    found = read_scores(written(tmp_path, value))
+    assert (found.field, count_blocks(found)) == ("merged_scores", 16)
+    order = sorted(found.scores, key=lambda block: found.scores[block])
+    assert order == [one if form == "blocks" else one[0] for one in value["ranking"]]
 
 
 def test_missing_blocks_are_named() -> None:

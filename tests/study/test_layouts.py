@@ -15,6 +15,7 @@ from depthprune.study import Reading, RemovalResult, SampleResult, read_results,
 from tests.study.example import MODEL, SETTINGS, SPLIT, answers_of, filled_study, scores_of
 
 DATA = Path(__file__).parent / "data"
+USERS = Path(__file__).parents[1] / "users"
 PUBLISHED = Path("/work/shared/published")
 SUMMARY = "exp3_accuracy_sensitivity_v2_results.json"
 IMPORTANCE = "layer_importance_scores.json"
@@ -65,6 +66,40 @@ def only_problem(reading: Reading) -> str:
 
 
 # What is right
+
+
+def test_the_number_of_blocks_may_stand_in_config_or_in_any_row(put: Put, tmp_path: Path) -> None:
+    config = {"dataset_name": "doc_qa", "split": "dev", "total_blocks": 6, "beam_width": 2}
+    bare = dict.fromkeys(("num_total_blocks", "dataset_name", "split"), ...)
+    (dataset,) = read_results(put(summary(config=config, **bare), folder="x/y")).datasets
+    assert (dataset.num_blocks, dataset.dataset, dataset.split) == (6, "doc_qa", "dev")
+    assert dataset.beam_width == 2
+    rows = summary(entry([0], 0.3), entry([1], 0.8, num_total_blocks=7), num_total_blocks=...)
+    (dataset,) = read_results(put(rows, folder="z/train")).datasets
+    assert dataset.num_blocks == 7
+
+
+def test_head_and_config_that_differ_are_told(put: Put) -> None:
+    put(summary())
+    path = put(summary(config={"total_blocks": 6}), folder="doc-qa/train")
+    reading = read_results(path.parents[2])
+    assert "num_total_blocks is 4, config.total_blocks 6" in only_problem(reading)
+
+
+def test_the_users_own_files_are_read_number_by_number() -> None:
+    reading = read_results(USERS / "beam")
+    assert reading.problems == ()
+    assert [(one.dataset, one.split, one.num_blocks) for one in reading.datasets] == [
+        ("okvqa", "train+validation", 16),
+        ("tally_qa", "train+test", 16),
+        ("text_vqa", "train+validation", 16),
+    ]
+    for dataset in reading.datasets:
+        value = json.loads((dataset.folder / SUMMARY).read_text())
+        assert len(dataset.results) == len(value["summary"]) + 1
+        singles = {removal[0]: drop for removal, drop in dataset.drops.items() if len(removal) == 1}
+        assert singles == {int(block): one for block, one in value["importance_scores"].items()}
+        assert (dataset.beam_width, dataset.max_blocks_to_remove) == (3, 4)
 
 
 def test_published_results_are_read_number_by_number() -> None:
@@ -331,10 +366,18 @@ def test_samples_that_do_not_fit_their_accuracy_are_a_problem(
     assert message in only_problem(reading)
 
 
-def test_two_results_of_one_removal_in_a_file_are_a_problem_and_neither_is_taken(put: Put) -> None:
-    reading = read_results(put(summary(entry([0], 0.3), entry([1], 0.8), entry([1], 0.8001))))
-    assert list(drops(reading)) == [(), (0,)]
-    assert "removal 1 has two results" in only_problem(reading)
+def test_of_two_results_of_one_removal_in_a_file_the_later_counts_with_a_note(put: Put) -> None:
+    reading = read_results(put(summary(entry([0], 0.3), entry([1], 0.8), entry([1], 0.7))))
+    assert drops(reading) == pytest.approx({(): 0, (0,): 0.6, (1,): 0.2})
+    assert "the later counts (removal 1)" in only_problem(reading)
+    assert only_problem(reading).endswith("(kept)")
+
+
+def test_the_later_of_three_results_counts_however_near_they_are(put: Put) -> None:
+    entries = [entry([1], 0.8), entry([1], 0.8001), entry([1], 0.8002, num_samples=3)]
+    reading = read_results(put(summary(*entries)))
+    assert drops(reading)[1,] == pytest.approx(0.0998)
+    assert reading.datasets[0].results[1].num_samples == 3
 
 
 def test_the_same_result_twice_is_no_problem(put: Put) -> None:

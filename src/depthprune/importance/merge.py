@@ -179,7 +179,7 @@ def _full(merged: Merged) -> dict[str, Any]:
         "num_blocks": merged.num_blocks,
         "per_dataset": {one.source.dataset: _share(one) for one in merged.datasets},
         "merged_scores": _by_text(merged.scores),
-        "ranking": list(merged.ranking),
+        "ranking": [[block, merged.scores[block]] for block in merged.ranking],
     }
 
 

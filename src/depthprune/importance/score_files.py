@@ -16,6 +16,10 @@ FIELDS = ("merged_scores", "train_scores", "importance_scores", "validation_scor
 """Where a file may keep its scores, the first that is there and not empty; else it is nothing but
 scores, `{"0": 0.65, ...}`."""
 
+RANKING = "ranking"
+"""The blocks, least important first: `[[5, 0.0196], ...]` with their scores, or `[5, ...]` alone.
+Read where a file has no scores; of blocks alone the places in the order are taken."""
+
 BLOCK_COUNTS = ("num_blocks", "num_total_blocks")
 
 MENTIONED = 8
@@ -28,7 +32,7 @@ class ScoreFile:
 
     Attributes:
         path: of the file.
-        field: one of `FIELDS`; None for a file that is nothing but scores.
+        field: one of `FIELDS`, or `RANKING`; None for a file that is nothing but scores.
         scores: by block, ascending; higher = more important.
         num_blocks: of the model, as far as the file says it.
         instead_of: the file that was asked for, where this one is a substitute.
@@ -59,6 +63,9 @@ def read_scores(path: Path) -> ScoreFile:
     if field is not None:
         scores = block_scores(value[field], f"{where}, {field}")
         return ScoreFile(path, field, scores, _stated_blocks(value, where))
+    if value.get(RANKING):
+        scores = _ranked_scores(value[RANKING], f"{where}, {RANKING}")
+        return ScoreFile(path, RANKING, scores, _stated_blocks(value, where))
     strange = next((key for key in value if not key.isdigit()), None)
     if strange is not None:
         raise LayoutError(
@@ -111,21 +118,30 @@ def find_scores(paths: Sequence[Path]) -> ScoreFile:
 def count_blocks(found: ScoreFile, given: int | None = None) -> int:
     """Return how many blocks the model has whose scores these are.
 
-    Known from `given`, the file itself, `provenance.json`, a summary or the full merged file beside
-    it; where none of them tells it, the largest index and one.
+    Known from `given` or `stated_blocks`; where neither tells it, the largest index and one.
 
     Raises:
-        DepthpruneError: `given` contradicts the file, or is smaller than a block in it.
+        DepthpruneError: `given` contradicts the file, or is smaller than a block in it; or neither
+            tells it, and the first block, which goes with the last, has no score.
         FileError, LayoutError: a file beside it is broken.
     """
     largest = max(found.scores)
-    stated = found.num_blocks if found.num_blocks is not None else _blocks_beside(found.path)
+    stated = stated_blocks(found)
     if given is not None and stated is not None and given != stated:
         raise DepthpruneError(
             f"--num_blocks says {given} blocks, the score file {stated}", where=str(found.path)
         )
     known = given if given is not None else stated
     if known is None:
+        if 0 not in found.scores:
+            # Scripts that never measure the first block leave out the last one too.
+            raise DepthpruneError(
+                f"blocks {min(found.scores)} to {largest} have scores, block 0 has none, and no "
+                "file tells how many blocks the model has",
+                where=str(found.path),
+                mend=f"say it: `select --num_blocks {largest + 2}`, if the last block has no score "
+                "either; `cut` and `sweep` take the file that `select --output_file` writes",
+            )
         return largest + 1
     if largest >= known:
         raise LayoutError(
@@ -134,6 +150,14 @@ def count_blocks(found: ScoreFile, given: int | None = None) -> int:
             mend="name the scores of this model, or its number of blocks with --num_blocks",
         )
     return known
+
+
+def stated_blocks(found: ScoreFile) -> int | None:
+    """Return how many blocks the model has, as far as files say it.
+
+    That is the file itself, `provenance.json`, a summary or the full merged file beside it.
+    """
+    return found.num_blocks if found.num_blocks is not None else _blocks_beside(found.path)
 
 
 def check_complete(
@@ -161,7 +185,7 @@ def check_complete(
             f"{list_blocks(missing)} {'has' if len(missing) == 1 else 'have'} none",
             where=where,
             mend="measure every block (`depthprune profile`); a block that cannot be measured may "
-            "be named in --protect: it then stays",
+            "be named in --protect: it then stays; --num_blocks says another number of blocks",
         )
 
 
@@ -206,9 +230,26 @@ def _substitutes(folder: Path) -> list[Path]:
     return sorted([*folder.glob(pattern), *folder.glob(f"*/{pattern}")])
 
 
+def _ranked_scores(value: Any, where: str) -> dict[int, float]:
+    if not isinstance(value, list):
+        raise LayoutError("not a list of blocks, or of pairs [block, score]", where=where)
+    pairs = all(isinstance(one, list) and len(one) == 2 for one in value)
+    ranked = value if pairs else [[block, place] for place, block in enumerate(value)]
+    scores: dict[str, Any] = {}
+    for block, score in ranked:
+        if not isinstance(block, int) or isinstance(block, bool):
+            raise LayoutError(f"{block!r} is not a block", where=where)
+        if str(block) in scores:
+            raise LayoutError(f"block {block} is listed twice", where=where)
+        scores[str(block)] = score
+    return block_scores(scores, where)
+
+
 def _stated_blocks(value: Mapping[str, Any], where: str) -> int | None:
-    for name in BLOCK_COUNTS:
-        stated = value.get(name)
+    config = value.get("config")
+    counts = [value.get(name) for name in BLOCK_COUNTS]
+    counts.append(config.get("total_blocks") if isinstance(config, dict) else None)
+    for name, stated in zip((*BLOCK_COUNTS, "config.total_blocks"), counts, strict=True):
         if stated is None:
             continue
         if isinstance(stated, bool) or not isinstance(stated, int) or stated < 1:

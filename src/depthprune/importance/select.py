@@ -103,8 +103,8 @@ def select_blocks(
         num_blocks: of the model; None: the largest index in `scores` and one.
 
     Raises:
-        DepthpruneError: the scores cover only part of the blocks (a block that `protect` names
-            needs none), or so many blocks cannot stay.
+        DepthpruneError: the scores cover only part of the blocks (a protected block needs none),
+            or so many blocks cannot stay.
         RemovalError: a protected block does not exist.
     """
     return make_selection(scores, num_active, protect, num_blocks=num_blocks).removal
@@ -132,7 +132,9 @@ def make_selection(
             where="--protect",
             mend=f"name blocks from 0 to {total - 1}",
         )
-    check_complete(scores, total, excused=() if protect is None else protected, where=where)
+    # The last block of a guessed number is the last one with a score: nothing is excused by it.
+    told = protect is not None or num_blocks is not None
+    check_complete(scores, total, excused=protected if told else (), where=where)
     _check_count(num_active, total, protected)
     order = least_important_first(scores)
     number = total - num_active

@@ -10,7 +10,7 @@ from typing import Any
 from depthprune.base.errors import DepthpruneError, LayoutError, RemovalError
 from depthprune.base.files import read_json
 from depthprune.base.removal import Removal, check_removal, make_removal
-from depthprune.importance.score_files import ScoreFile, count_blocks
+from depthprune.importance.score_files import ScoreFile, stated_blocks
 from depthprune.importance.select import make_selection
 from depthprune.study import ModelRecord, filenames
 
@@ -213,9 +213,10 @@ def _recommended(value: Mapping[str, Any], path: Path, num_blocks: int) -> dict[
 
 
 def _check_same_model(found: ScoreFile, model: ModelRecord) -> None:
-    stated = count_blocks(found)
+    stated = stated_blocks(found)
     # Without a word about it, the largest block that has a score is all that is known.
-    if stated > model.num_blocks or (stated != model.num_blocks and _is_stated(found)):
+    stated = max(max(found.scores) + 1, model.num_blocks) if stated is None else stated
+    if stated != model.num_blocks:
         raise DepthpruneError(
             f"the scores are of a model of {stated} blocks, this one has {model.num_blocks}",
             where=str(found.path),
@@ -230,10 +231,6 @@ def _check_same_model(found: ScoreFile, model: ModelRecord) -> None:
                 mend=f"name scores of {model.name}, or write the blocks down and give them by "
                 "--block_configs",
             )
-
-
-def _is_stated(found: ScoreFile) -> bool:
-    return found.num_blocks is not None or count_blocks(found) != max(found.scores) + 1
 
 
 def _fingerprint(path: Path) -> str | None:

@@ -14,7 +14,6 @@ from depthprune.study.parsing import ROUNDING, FilePart, dataset_name
 from depthprune.study.results import DatasetResults, Problem, Provenance, RemovalResult
 
 _Value = TypeVar("_Value", str, int, float)
-_SAME = 1e-9
 
 
 def merge_parts(
@@ -22,16 +21,17 @@ def merge_parts(
 ) -> DatasetResults | None:
     """Return what the files of one folder say together, or None when nothing is left.
 
-    The summary is believed first, then the files of single removals, then the importance file. A
-    file about another dataset, split, model size or baseline is left out; so is a removal on which
-    the files disagree. All of that is added to `problems`.
+    The summary is believed first, then the files of single removals, then the importance file. Of
+    several results for one removal in a file the later counts, which is noted. A file about another
+    dataset, split, model size or baseline is left out; so is a removal on which the files disagree.
+    All of that is added to `problems`.
     """
     parts = _agreeing(sorted(parts, key=_authority), problems)
     num_blocks = _first(parts, lambda part: part.num_blocks) or _implied_blocks(parts)
     baseline = _first(parts, lambda part: part.baseline_accuracy)
     stated: dict[Removal, list[tuple[RemovalResult, Path]]] = defaultdict(list)
     for part in parts:
-        for result in part.results:
+        for result in _last_of_each(part, problems):
             if num_blocks is not None and any(block >= num_blocks for block in result.removal):
                 what = f"block {result.removal[-1]} does not exist: the model has {num_blocks}"
                 problems.append(Problem(what, str(part.path)))
@@ -62,6 +62,24 @@ def merge_parts(
         max_blocks_to_remove=_first(parts, lambda part: part.max_blocks_to_remove),
         provenance=provenance,
     )
+
+
+def _last_of_each(part: FilePart, problems: list[Problem]) -> list[RemovalResult]:
+    """Return one result for each removal of a file: of several, the later counts.
+
+    A search that was gone on with appends what it measured again.
+    """
+    last: dict[Removal, RemovalResult] = {}
+    differing: dict[Removal, None] = {}
+    for result in part.results:
+        if last.setdefault(result.removal, result) != result:
+            differing[result.removal] = None
+        last[result.removal] = result
+    if differing:
+        named = ", ".join(map(format_removal, list(differing)[:3])) + ", ..." * (len(differing) > 3)
+        what = f"{len(differing)} removals have several results, the later counts (removal {named})"
+        problems.append(Problem(what, str(part.path), left_out=False))
+    return list(last.values())
 
 
 def _authority(part: FilePart) -> tuple[int, str]:
@@ -115,12 +133,11 @@ def _merge_statements(
     """Return one result of all that is said about one removal; None when it is contradictory."""
     result, origin = statements[0]
     for other, path in statements[1:]:
-        tolerance = _SAME if path == origin else ROUNDING
         for field in ("drop", "accuracy", "std", "num_samples"):
             here, there = getattr(result, field), getattr(other, field)
             if here is None:
                 result = replace(result, **{field: there})
-            elif there is not None and abs(here - there) > tolerance:
+            elif there is not None and abs(here - there) > ROUNDING:
                 problems.append(
                     Problem(
                         f"removal {format_removal(result.removal)} has two results: "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -152,9 +154,7 @@ def _removal_part(value: Json, path: Path) -> FilePart:
             f"the name says removal {format_removal(named)}, the file {result.removal}",
             where=str(path),
         )
-    return FilePart(
-        path, (result,), part.dataset, part.split, part.num_blocks, part.baseline_accuracy
-    )
+    return replace(part, results=(result,))
 
 
 def _summary_part(value: Json, path: Path, problems: list[Problem]) -> FilePart:
@@ -162,6 +162,8 @@ def _summary_part(value: Json, path: Path, problems: list[Problem]) -> FilePart:
     summary = value.get("summary")
     if not isinstance(summary, list):
         raise LayoutError("there is no list 'summary'", where=str(path))
+    if part.num_blocks is None:
+        part = replace(part, num_blocks=_blocks_of_rows(summary))
     results = []
     for number, entry in enumerate(summary, start=1):
         where = f"{path}, entry {number} of the summary"
@@ -171,27 +173,37 @@ def _summary_part(value: Json, path: Path, problems: list[Problem]) -> FilePart:
             results.append(_entry(entry, part, where, None))
         except DepthpruneError as error:
             problems.append(Problem(error.what, error.where or where))
-    return FilePart(
-        path,
-        tuple(results),
-        part.dataset,
-        part.split,
-        part.num_blocks,
-        part.baseline_accuracy,
-        _count(value, "beam_width", str(path)),
-        _count(value, "max_blocks_to_remove", str(path)),
-    )
+    return replace(part, results=tuple(results))
+
+
+def _blocks_of_rows(summary: Sequence[Any]) -> int | None:
+    """Return the number of blocks that most rows state."""
+    rows = [row.get("num_total_blocks") for row in summary if isinstance(row, dict)]
+    # A row that states nonsense is told when it is read itself.
+    stated = Counter(one for one in rows if isinstance(one, int) and one > 0)
+    return stated.most_common(1)[0][0] if stated else None
 
 
 def _heading(value: Json, path: Path) -> FilePart:
     where = str(path)
+    config = value.get("config")
+    # Files of the users' scripts keep in `config` what others have in their head.
+    said = {**(config if isinstance(config, dict) else {}), **value}
+    num_blocks = _count(said, "num_total_blocks", where)
+    of_config = _count(said, "total_blocks", where)
+    if num_blocks is not None and of_config not in (None, num_blocks):
+        raise LayoutError(
+            f"num_total_blocks is {num_blocks}, config.total_blocks {of_config}", where=where
+        )
     return FilePart(
         path,
         (),
-        _name(value, "dataset_name", where, underscores=True),
-        _name(value, "split", where),
-        _count(value, "num_total_blocks", where),
+        _name(said, "dataset_name", where, underscores=True),
+        _name(said, "split", where),
+        of_config if num_blocks is None else num_blocks,
         _number(value, "baseline_accuracy", where),
+        _count(said, "beam_width", where),
+        _count(said, "max_blocks_to_remove", where),
     )
 
 
