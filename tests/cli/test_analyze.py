@@ -53,9 +53,10 @@ def test_figures_and_page_are_written(
     monkeypatch.setattr(figures.write_figures, "__defaults__", (("png",), 40))
     done = program("analyze", BEAM, "--output", tmp_path)
     assert done.code == 0, done.err
-    assert names(tmp_path) == DOCUMENTS | {"figures", "report.html"}
-    assert len(names(tmp_path / "figures")) == 9
-    assert "figures/ (9 figures)" in done.out
+    pictures = {f"{name}.png" for name in figures.FIGURES}
+    assert len(pictures) == 9
+    assert names(tmp_path) == DOCUMENTS | pictures | {"report.html"}
+    assert "9 figures (png)" in done.out
 
 
 def test_the_score_file_selects_exactly_the_path(program: Program, tmp_path: Path) -> None:
@@ -94,13 +95,19 @@ def test_output_inside_the_results_is_not_read_as_results(program: Program, tmp_
     assert first.out == second.out
 
 
-def test_without_output_files_of_results_get_a_folder_here(
-    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_output_the_documents_go_into_what_is_analysed(
+    program: Program, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = program("analyze", BEAM, *TEXTS)
-    assert done.code == 0, done.err
-    assert (tmp_path / f"depthprune-analysis-{BEAM.name}" / "quick_summary.md").is_file()
+    folder = tmp_path / "results"
+    shutil.copytree(BEAM, folder)
+    for given in (folder, next((folder / "okvqa").rglob("exp3_*.json"))):
+        before = program("recommend", given, "--json").out
+        done = program("analyze", given, *TEXTS)
+        assert done.code == 0, done.err
+        place = (given.parent if given.is_file() else given) / "analysis"
+        assert names(place) == DOCUMENTS
+        # What was written there is no result.
+        assert program("recommend", given, "--json").out == before
 
 
 def test_a_study_keeps_its_analysis(program: Program, tmp_path: Path) -> None:

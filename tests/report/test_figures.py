@@ -21,6 +21,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.combinations import Ranking
 from depthprune.analysis.find import find
 from depthprune.analysis.findings import SplitAgreement
@@ -181,11 +182,11 @@ def bars(axes: Axes) -> list[Rectangle]:
     return [bar for container in drawn for bar in container.patches]
 
 
-def first_error_bar(axes: Axes) -> list[float]:
-    """Return where the first horizontal error bar of a panel begins and ends."""
-    container = next(one for one in axes.containers if isinstance(one, ErrorbarContainer))
-    (segment, *_) = container.lines[2][0].get_segments()
-    return [float(end) for end in segment[:, 0]]
+def whisker_ends(axes: Axes) -> list[list[float]]:
+    """Return where the horizontal error bars of a panel begin and end, in the order drawn."""
+    containers = [one for one in axes.containers if isinstance(one, ErrorbarContainer)]
+    segments = [segment for one in containers for segment in one.lines[2][0].get_segments()]
+    return [[float(end) for end in segment[:, 0]] for segment in segments]
 
 
 EVERY = [
@@ -245,7 +246,7 @@ def test_rankings_draw_the_ranked_mean_drops() -> None:
     for number, ranking in found.items():
         title = "1 block removed" if number == 1 else f"{number} blocks removed"
         widths = [bar.get_width() for bar in bars(panel(drawn, title))]
-        assert widths == pytest.approx([100 * one.mean for one in ranking.combinations[:5]])
+        assert widths == pytest.approx([100 * one.mean for one in ranking.combinations[:15]])
 
 
 def test_rankings_say_how_many_combinations_are_left_out() -> None:
@@ -270,23 +271,58 @@ def test_a_number_of_which_none_is_ranked_says_so() -> None:
     ]
 
 
-def test_error_bars_are_the_intervals_where_these_are_known() -> None:
+def test_whiskers_are_interval_and_std_beside_each_other() -> None:
+    case = "2 datasets, same type"
+    given = analysis(case)
+    best = given.recommendations.independent[1].combinations[0]
+    best = replace(best, interval=Interval(best.mean - 0.05, best.mean + 0.07))
+    independent = {1: Ranking((best,), 0, 0)}
+    drawn = FIGURES["rankings_by_num_removed"](
+        replace(given, recommendations=replace(given.recommendations, independent=independent))
+    )
+    (interval, std) = whisker_ends(panel(drawn, "1 block removed"))
+    assert interval == pytest.approx([100 * (best.mean - 0.05), 100 * (best.mean + 0.07)])
+    assert std == pytest.approx([100 * (best.mean - best.std), 100 * (best.mean + best.std)])
+    caption = " ".join(drawn.get_supxlabel().split())
+    assert "95% interval of the mean drop (black); ± population std" in caption
+
+
+def test_one_dataset_has_its_interval_alone() -> None:
     best = analysis("one dataset").recommendations.independent[1].combinations[0]
     drawn = figure("one dataset", "rankings_by_num_removed")
-    drawn_ends = first_error_bar(panel(drawn, "1 block removed"))
     assert best.interval is not None
-    ends = [100 * min(best.interval.low, best.mean), 100 * best.interval.high]
-    assert drawn_ends == pytest.approx(ends)
-    assert "95% paired interval" in drawn.get_supxlabel()
+    ends = [100 * best.interval.low, 100 * best.interval.high]
+    assert whisker_ends(panel(drawn, "1 block removed"))[0] == pytest.approx(ends)
+    assert "std" not in drawn.get_supxlabel()
 
 
-def test_error_bars_are_the_std_over_datasets_elsewhere() -> None:
+def test_whiskers_are_the_std_over_datasets_elsewhere() -> None:
     case = "16 blocks, 8 datasets"
     best = analysis(case).recommendations.independent[1].combinations[0]
     drawn = figure(case, "rankings_by_num_removed")
-    drawn_ends = first_error_bar(panel(drawn, "1 block removed"))
     ends = [100 * (best.mean - best.std), 100 * (best.mean + best.std)]
-    assert drawn_ends == pytest.approx(ends)
+    assert whisker_ends(panel(drawn, "1 block removed"))[0] == pytest.approx(ends)
+
+
+def test_up_to_fifteen_of_each_number_are_ranked_in_the_colour_of_their_datasets() -> None:
+    case = "80 blocks, 20 datasets, holes"
+    ranking = analysis(case).recommendations.independent[1].combinations
+    assert len(ranking) > 15
+    drawn = figure(case, "rankings_by_num_removed")
+    shown = bars(panel(drawn, "1 block removed"))
+    assert [100 * one.mean for one in ranking[:15]] == pytest.approx(
+        [bar.get_width() for bar in shown]
+    )
+    colours = {one.coverage: bar.get_facecolor() for one, bar in zip(ranking, shown, strict=False)}
+    assert len(set(colours.values())) == len(colours)
+    legend = next(axes.get_legend() for axes in drawn.axes if axes.get_legend() is not None)
+    named = {
+        text.get_text(): patch.get_facecolor()
+        for text, patch in zip(legend.get_texts(), legend.get_patches(), strict=True)
+    }
+    explained = [named.get(f"{coverage} datasets", colours[coverage]) for coverage in colours]
+    assert explained == list(colours.values())
+    assert 2 <= len(named) <= 8
 
 
 def test_blocks_are_drawn_with_their_mean_drops() -> None:

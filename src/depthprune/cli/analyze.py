@@ -22,7 +22,7 @@ from depthprune.report.documents import (
     select_command,
     write_documents,
 )
-from depthprune.report.documents.pictures import FIGURES, Pictures, write_pictures
+from depthprune.report.documents.pictures import Pictures, write_pictures
 from depthprune.report.inputs import problem_lines, scope_line
 from depthprune.report.language import Lang, translator
 from depthprune.report.recommendations import (
@@ -32,10 +32,9 @@ from depthprune.report.recommendations import (
     stepwise_parts,
     target_lines,
 )
-from depthprune.study.store import DATABASE_NAME
 
 FOLDER = "analysis"
-"""Where the documents go inside a study."""
+"""Where the documents go, inside what is analysed."""
 
 EXTRA = "report"
 """The extra that brings what figures and page need."""
@@ -72,8 +71,7 @@ def analyze(
     path
         Folder of a study, or a folder of documented result files.
     output
-        Gets the documents; `analysis` in the study, or depthprune-analysis-NAME here for a folder
-        of files, when not given.
+        Gets the documents; the folder `analysis` in what is analysed when not given.
     formats
         Of the figures.
     skip
@@ -123,7 +121,7 @@ def write_analysis(
     """
     files = write_documents(analysis, folder, lang=lang)
     pictures = write_pictures(analysis, folder, formats=formats, skip=skip, lang=lang)
-    files += pictures.files
+    files += [*pictures.files, *pictures.figures]
     value = recommendations_value(analysis)
     value |= {"output": str(folder), "files": list(map(str, files))}
     value |= {"not_written": {kind: f"needs {name}" for kind, name in pictures.missing.items()}}
@@ -132,14 +130,10 @@ def write_analysis(
 
 
 def output_folder(given: Path | None, path: Path) -> Path:
-    """Return where the documents go: as asked, in the study, or a folder of their own here."""
+    """Return where the documents go: as asked, or `analysis` in what is analysed or beside it."""
     if given is not None:
         return given
-    if path.name == DATABASE_NAME and path.is_file():
-        return path.parent / FOLDER
-    if (path / DATABASE_NAME).is_file():
-        return path / FOLDER
-    return Path(f"depthprune-analysis-{path.resolve().name.removesuffix('.json')}")
+    return (path.parent if path.is_file() else path) / FOLDER
 
 
 def _answer(analysis: Analysis, lang: Lang) -> list[RenderableType]:
@@ -166,10 +160,11 @@ def _places(
 ) -> list[RenderableType]:
     t = translator(lang)
     lines: list[RenderableType] = [t("Files: {folder} ({n})").format(folder=folder, n=len(files))]
-    lines += [f"  {path.name}" for path in files if path.parent == folder]
-    figures = [path for path in files if path.parent != folder]
-    if figures:
-        lines.append("  " + t("{folder}/ ({n} figures)").format(folder=FIGURES, n=len(figures)))
+    lines += [f"  {path.name}" for path in files if path not in pictures.figures]
+    if pictures.figures:
+        kinds = sorted({path.suffix.removeprefix(".") for path in pictures.figures})
+        figures = t("{n} figures ({kinds})")
+        lines.append("  " + figures.format(n=len(pictures.figures), kinds=", ".join(kinds)))
     for kind, package in pictures.missing.items():
         note = t("Not written: {kind}. It needs {package}: pip install 'depthprune[{extra}]'")
         lines.append(note.format(kind=kind, package=package, extra=EXTRA))

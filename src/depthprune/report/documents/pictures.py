@@ -11,9 +11,6 @@ from depthprune.analysis.whole import Analysis
 from depthprune.base.errors import MissingDependencyError
 from depthprune.report.language import Lang
 
-FIGURES = "figures"
-"""The folder of the figures, beside the documents."""
-
 PAGE = "report.html"
 
 Kind = Literal["figures", "html", "latex"]
@@ -24,11 +21,13 @@ class Pictures:
     """What was written beside the documents, and what could not be.
 
     Attributes:
-        files: that were written.
+        files: that were written, without the figures.
+        figures: that were written.
         missing: packages that are not installed, by what needs them.
     """
 
     files: tuple[Path, ...]
+    figures: tuple[Path, ...]
     missing: dict[Kind, str]
 
 
@@ -44,7 +43,7 @@ def write_pictures(
 
     Args:
         analysis: to be shown.
-        folder: of the documents; the figures lie in its folder `figures`.
+        folder: of the documents.
         formats: of the figures: png, svg, pdf.
         skip: what is not wanted.
         lang: of the page.
@@ -56,7 +55,7 @@ def write_pictures(
     def figures() -> list[Path]:
         from depthprune.report.figures import write_figures
 
-        return write_figures(analysis, folder / FIGURES, formats=formats)
+        return write_figures(analysis, folder, formats=formats)
 
     def page() -> list[Path]:
         from depthprune.report.html import write_report
@@ -73,19 +72,21 @@ def write_pictures(
         "figures": figures,
         "latex": latex,
     }
-    written: list[Path] = []
+    written: dict[Kind, list[Path]] = {}
     missing: dict[Kind, str] = {}
     for kind, write in writers.items():
         if kind in skip:
             continue
         try:
-            written += write()
+            written[kind] = write()
         except (ModuleNotFoundError, MissingDependencyError) as error:
             package = _package(error)
             if package is None:
                 raise
             missing[kind] = package
-    return Pictures(tuple(written), missing)
+    figures_written = written.pop("figures", [])
+    others = [path for paths in written.values() for path in paths]
+    return Pictures(tuple(others), tuple(figures_written), missing)
 
 
 PACKAGES = ("matplotlib", "jinja2")
