@@ -154,6 +154,77 @@ def test_blocks_are_those_of_a_recommendation(program: Program, tmp_path: Path) 
     assert "1, 2" in done.err
 
 
+RECOMMENDED: dict[str, object] = {
+    "num_blocks": 16,
+    "recommended": {"rule": "conservative", "removed_blocks": [4, 13]},
+    "strategies": {
+        "conservative": [{"removed_blocks": [4]}, {"removed_blocks": [4, 13]}],
+        "balanced": [{"removed_blocks": [2, 4, 7]}],
+        "aggressive": [{"removed_blocks": [2, 4, 13, 14]}, {"removed_blocks": [3, 4, 13, 14]}],
+    },
+    "stepwise": {"steps": [{"removed_blocks": [4]}, {"removed_blocks": [4, 13]}]},
+    "robust_best": {"3": {"best": {"removed_blocks": [2, 7, 9]}}},
+    "independent_best": {"5": {"best": {"removed_blocks": [1, 2, 3, 4, 5]}}, "6": {"best": None}},
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "blocks"),
+    [
+        ((), [4, 13]),
+        (("--removed", 1), [4]),
+        (("--removed", 3), [2, 4, 7]),
+        (("--removed", 4), [3, 4, 13, 14]),
+        (("--removed", 5), [1, 2, 3, 4, 5]),
+    ],
+)
+def test_pruning_recommendations_are_one_too(
+    program: Program, tmp_path: Path, options: tuple[object, ...], blocks: list[int]
+) -> None:
+    path = tmp_path / "pruning_recommendations.json"
+    path.write_text(json.dumps(RECOMMENDED))
+    assert removed(program, "--recommendation", path, *options) == blocks
+    unmarked = {name: one for name, one in RECOMMENDED.items() if name != "recommended"}
+    path.write_text(json.dumps(unmarked))
+    assert removed(program, "--recommendation", path, *options) == blocks
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "message"),
+    [
+        ({"recommended": None}, (), "nothing is recommended"),
+        ({"recommended": None, "weak_baselines": [{"reason": "all empty"}]}, (), "all empty"),
+        ({}, ("--removed", 7), "recommendations for 1, 2, 3, 4, 5"),
+        ({"num_blocks": 12}, (), "chosen out of 12, but the model has 16"),
+        ({"recommended": {"removed_blocks": "4"}}, (), "has no list removed_blocks"),
+        ({"recommended": {"removed_blocks": [1, 1]}}, (), "named twice"),
+    ],
+)
+def test_pruning_recommendations_that_do_not_tell_are_refused(
+    program: Program,
+    tmp_path: Path,
+    changes: dict[str, object],
+    options: tuple[object, ...],
+    message: str,
+) -> None:
+    path = tmp_path / "pruning_recommendations.json"
+    path.write_text(json.dumps(RECOMMENDED | changes))
+    done = program("cut", "demo", "--recommendation", path, *options, "--dry-run")
+    assert done.code == 2
+    assert message in done.err
+
+
+def test_without_a_number_the_conservative_list_of_an_analysis_goes(
+    program: Program, tmp_path: Path
+) -> None:
+    path = tmp_path / "block_configs_for_core_exp.json"
+    configs = {str(n): {"removed_block_indices": list(range(16 - n))} for n in (15, 14, 13)}
+    levels = {"conservative": {"removed_block_indices": [4, 13]}, "balanced": None}
+    path.write_text(json.dumps({"num_blocks": 16, "block_configs": configs, "levels": levels}))
+    assert removed(program, "--recommendation", path) == [4, 13]
+    assert removed(program, "--recommendation", path, "--removed", 3) == [0, 1, 2]
+
+
 def test_what_select_writes_is_a_recommendation(
     program: Program, scores: Path, tmp_path: Path
 ) -> None:

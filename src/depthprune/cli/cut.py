@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 from rich.console import Console
 
-from depthprune.base.errors import DepthpruneError, LayoutError, RemovalError
-from depthprune.base.files import check_can_make, read_json
+from depthprune.base.errors import DepthpruneError, RemovalError
+from depthprune.base.files import check_can_make
 from depthprune.base.progress import progress
-from depthprune.base.removal import Removal, format_removal, make_removal, parse_removal
+from depthprune.base.removal import Removal, format_removal, parse_removal
 from depthprune.blocks.cut.also import FILE_NAMES, Tool, also_for
+from depthprune.cli.recommendation_file import read_recommendation
 from depthprune.report.cut import closing_parts, closing_value, plan_parts, plan_value
 from depthprune.report.language import Lang, translator
 
@@ -55,10 +56,10 @@ class WhichFlags:
     """Blocks that stay whatever their score; the first and the last when not given; or none."""
 
     recommendation: Annotated[Path | None, Parameter(group=_WHICH)] = None
-    """A file with block_configs that `depthprune analyze` or `select --output_file` wrote."""
+    """pruning_recommendations.json, or block_configs of `analyze` or `select --output_file`."""
 
     removed: Annotated[int | None, Parameter(group=_WHICH)] = None
-    """How many blocks go, where --recommendation holds several."""
+    """How many blocks go by --recommendation; what is recommended when not given."""
 
     def removal(self) -> tuple[Removal, int | None]:
         """Return the blocks that go, and of how many, where the source says it.
@@ -152,6 +153,7 @@ def cut(
         depthprune cut demo --remove 4,13 --output demo-14
         depthprune cut ./Qwen2.5-VL-3B-Instruct --remove 4,13 --output smaller --verify
         depthprune cut MODEL --num_active_blocks 14 --importance_scores_file F --output DIR
+        depthprune cut MODEL --recommendation pruning_recommendations.json --output DIR
         depthprune cut MODEL --recommendation block_configs.json --removed 2 --output DIR
         depthprune cut MODEL --remove 4,13 --dry_run
 
@@ -264,49 +266,6 @@ def cut(
         _show([*parts, *closing_parts(result, verified, lang=lang)])
     if verified is not None and not verified.agrees:
         raise SystemExit(NOT_VERIFIED)
-
-
-def read_recommendation(path: Path, removed: int | None) -> tuple[Removal, int | None]:
-    """Return the blocks that a file with `block_configs` says to remove, and of how many.
-
-    Raises:
-        FileError: it cannot be read, or is not JSON.
-        LayoutError: it has no block_configs, none with so many blocks, or a broken one.
-        DepthpruneError: it has several, and it is not said which.
-    """
-    content = read_json(path)
-    configs = content.get("block_configs") if isinstance(content, dict) else None
-    if not isinstance(configs, dict) or not configs:
-        raise LayoutError(
-            "there are no block_configs",
-            where=str(path),
-            mend="give a file that `depthprune analyze` or `select --output_file` wrote",
-        )
-    found = {}
-    for key, entry in configs.items():
-        blocks = entry.get("removed_block_indices") if isinstance(entry, dict) else None
-        if not isinstance(blocks, list):
-            raise LayoutError(
-                f"block_configs[{key!r}] has no list removed_block_indices", where=str(path)
-            )
-        removal = make_removal(blocks)
-        found[len(removal)] = (removal, _total(key, len(removal)))
-    if removed is None and len(found) == 1:
-        return next(iter(found.values()))
-    if removed in found:
-        return found[removed]
-    sizes = ", ".join(map(str, sorted(found)))
-    raise DepthpruneError(
-        f"no recommendation removes {removed} blocks"
-        if removed is not None
-        else "it is not said how many blocks go",
-        where=f"--removed; {path}",
-        mend=f"there are recommendations for {sizes}",
-    )
-
-
-def _total(num_active: str, num_removed: int) -> int | None:
-    return int(num_active) + num_removed if num_active.isdecimal() else None
 
 
 def measured_drops(folder: Path, plan: CutPlan) -> tuple[MeasuredDrop, ...]:
