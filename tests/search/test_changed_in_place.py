@@ -261,7 +261,7 @@ def test_a_study_says_how_it_was_measured_and_what_was_sent(folder: Path) -> Non
     with Study.open(folder / "study", read_only=True) as study:
         (stored,) = study.splits()
         (run,) = study.runs()
-        prompts = study.prompts(stored.key)
+        prompts = study.prompts(stored.key, stored.settings[0])
         assert {one.run for one in study.measurements()} == {run.key}
         assert stored.record.metric_version == metrics.METRICS["vqa_accuracy"].version
         assert [len(one) for one in stored.record.pictures] == [1, 1, 1, 1]

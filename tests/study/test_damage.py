@@ -78,7 +78,7 @@ def test_what_a_study_says_of_model_and_splits_is_checked(tmp_path: Path, damage
 
 def test_damaged_prompts_are_told(tmp_path: Path) -> None:
     with filled_study(tmp_path, [()]) as study:
-        study.keep_prompts(1, [("a",)] * len(SPLIT.sample_ids))
+        study.keep_prompts(1, SETTINGS, [("a",)] * len(SPLIT.sample_ids))
         study._connection.execute("UPDATE prompts SET texts = zeroblob(20)")
         with pytest.raises(StudyError, match="the prompts of demo_okvqa"):
-            study.prompts(1)
+            study.prompts(1, SETTINGS)

@@ -119,19 +119,23 @@ def test_prompts_are_kept_once_and_others_are_refused(tmp_path: Path) -> None:
     prompts = [(f"user: question {number}\nassistant:",) for number in range(7)]
     prompts.append(("context", "context again"))
     with filled_study(tmp_path) as study:
-        study.keep_prompts(1, prompts)
-        study.keep_prompts(1, prompts)
-        assert study.prompts(1) == prompts
+        study.keep_prompts(1, SETTINGS, prompts)
+        study.keep_prompts(1, SETTINGS, prompts)
+        assert study.prompts(1, SETTINGS) == prompts
         assert study._query("SELECT count(*) FROM prompts") == [(1,)]
     with Study.open(tmp_path, read_only=True) as study:
-        assert study.prompts(1) == prompts
+        assert study.prompts(1, SETTINGS) == prompts
     others = [*prompts[:3], ("system: be brief\nuser: question 3",), *prompts[4:]]
     with (
         Study.open(tmp_path) as study,
         pytest.raises(StudyError, match=r"other prompts: sample validation/3, .*question 3") as no,
     ):
-        study.keep_prompts(1, others)
+        study.keep_prompts(1, SETTINGS, others)
     assert "--output NEW" in str(no.value.mend)
+    with Study.open(tmp_path) as study:
+        study.keep_prompts(1, "greedy system_prompt=0123", others)
+        assert study.prompts(1, "greedy system_prompt=0123") == others
+        assert study.prompts(1, SETTINGS) == prompts
 
 
 def test_another_version_of_the_metrics_rule_is_refused_for_any_split(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_it_is_read_and_stays_as_it_is(folder: Path) -> None:
         assert (found.accuracy, found.scores.tolist()) == (0.5, [1.0, 0.0, 0.0, 1.0])
         assert len(found.answers) == 4
         assert study.stopped(first.key, settings) == []
-        assert study.prompts(first.key) is None
+        assert study.prompts(first.key, settings) is None
         assert (study.runs(), study.model.identity) == ([], {})
     assert (folder / "study.db").read_bytes() == before
 

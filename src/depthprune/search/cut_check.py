@@ -79,7 +79,7 @@ def check_cut_model(
         for split in splits:
             record = split_record(split)
             bar.describe(record.task)
-            begin_split(own, model, split)
+            begin_split(own, model, split, evaluator.settings)
             measured += measure_missing(own, [split], evaluator, [()])
             found = own.measurement(own.add_split(record), evaluator.settings, ())
             assert found is not None

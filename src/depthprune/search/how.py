@@ -58,7 +58,7 @@ def begin_run(study: Study, how: Mapping[str, Any]) -> None:
     study.begin_run(how)
 
 
-def begin_split(study: Study, model: OpenModel, split: TaskSplit) -> int:
+def begin_split(study: Study, model: OpenModel, split: TaskSplit, settings: str) -> int:
     """Return the key of a split in a study that holds, or gets, what the model is sent.
 
     Raises:
@@ -68,7 +68,7 @@ def begin_split(study: Study, model: OpenModel, split: TaskSplit) -> int:
     from depthprune.evaluate.prompts import prompts_of
 
     key = study.add_split(split_record(split))
-    study.keep_prompts(key, prompts_of(model.loaded.processor, split.task, split.samples))
+    study.keep_prompts(key, settings, prompts_of(model.loaded.processor, split.task, split.samples))
     return key
 
 

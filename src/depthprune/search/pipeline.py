@@ -207,7 +207,9 @@ def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None
                     *(request.num_samples, request.seed, request.places),
                 ),
             )
-            keys = tuple(begin_split(study, model, split) for split in ready.splits)
+            keys = tuple(
+                begin_split(study, model, split, evaluator.settings) for split in ready.splits
+            )
             check_views(
                 study, request.folder / RESULTS, [(key, evaluator.settings) for key in keys]
             )

@@ -198,7 +198,7 @@ def run_sweep(
         for split in splits:
             bar.describe(split.task.name)
             try:
-                begin_split(study, model, split)
+                begin_split(study, model, split, evaluator.settings)
             except TaskError as error:
                 report += SweepReport(failures=(Failure(split.task.name, None, error),))
                 continue

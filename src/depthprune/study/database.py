@@ -61,14 +61,16 @@ CREATE TABLE split (
     checksum       TEXT NOT NULL,
     UNIQUE (task, split, fingerprint, role)
 );
-CREATE TABLE prompts (
-    split_id INTEGER PRIMARY KEY REFERENCES split (id),
-    texts    BLOB NOT NULL,
-    checksum TEXT NOT NULL
-);
 CREATE TABLE settings (
     id   INTEGER PRIMARY KEY,
     text TEXT NOT NULL UNIQUE
+);
+CREATE TABLE prompts (
+    split_id    INTEGER NOT NULL REFERENCES split (id),
+    settings_id INTEGER NOT NULL REFERENCES settings (id),
+    texts       BLOB NOT NULL,
+    checksum    TEXT NOT NULL,
+    PRIMARY KEY (split_id, settings_id)
 );
 CREATE TABLE measurement (
     id               INTEGER PRIMARY KEY,

@@ -188,18 +188,19 @@ class Study:
             )
         return key
 
-    def keep_prompts(self, split_key: int, prompts: Sequence[Sequence[str]]) -> None:
+    def keep_prompts(self, split_key: int, settings: str, prompts: Sequence[Sequence[str]]) -> None:
         """Store what the model is sent for each sample of a split, once; check it later on.
 
         Args:
             split_key: from `add_split`.
+            settings: under which it is sent.
             prompts: for each sample, in the order of the split, the texts that are sent.
 
         Raises:
             StudyError: they differ from those that were sent when it was measured.
         """
         texts = [json.dumps(list(sent)) for sent in prompts]
-        known = self._prompts(split_key)
+        known = self._prompts(split_key, settings)
         if known is None:
             packed = rows.pack_texts(texts)
             with self.transaction():
@@ -207,6 +208,7 @@ class Study:
                     self._connection,
                     "prompts",
                     split_id=split_key,
+                    settings_id=rows.settings_key(self._connection, settings),
                     texts=packed,
                     checksum=bytes_checksum(packed),
                 )
@@ -222,13 +224,17 @@ class Study:
                     mend=NEW_STUDY,
                 )
 
-    def prompts(self, split_key: int) -> list[tuple[str, ...]] | None:
+    def prompts(self, split_key: int, settings: str) -> list[tuple[str, ...]] | None:
         """Return what the model was sent for each sample of a split; None when not recorded."""
-        known = self._prompts(split_key)
+        known = self._prompts(split_key, settings)
         return None if known is None else [tuple(json.loads(text)) for text in known]
 
-    def _prompts(self, split_key: int) -> tuple[str, ...] | None:
-        found = self._query("SELECT texts, checksum FROM prompts WHERE split_id = ?", (split_key,))
+    def _prompts(self, split_key: int, settings: str) -> tuple[str, ...] | None:
+        found = self._query(
+            "SELECT texts, checksum FROM prompts JOIN settings ON settings.id = settings_id "
+            "WHERE split_id = ? AND text = ?",
+            (split_key, settings),
+        )
         if not found:
             return None
         ((packed, checksum),) = found
