@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+# Importing `typing` would be half of what importing this package costs.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from depthprune.tasks.metrics import Metric, metric
 
 __version__ = "0.1.0"
