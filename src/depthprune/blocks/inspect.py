@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from depthprune.base.errors import ModelError
 from depthprune.blocks.admissible import admissibility
 from depthprune.blocks.finding import choose_stack
 from depthprune.blocks.layer_fields import find_layer_fields
-from depthprune.blocks.models import ModelKind, load_config, model_kind
+from depthprune.blocks.model_class import build_model, find_loader
+from depthprune.blocks.models import KINDS, load_config
 from depthprune.blocks.probing import find_stacks
-from depthprune.blocks.skeleton import build_skeleton, quiet
+from depthprune.blocks.skeleton import quiet
 from depthprune.blocks.stack import Stack
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Inspection:
         name: the hub name, or the name of the folder.
         model_type: of the configuration, e.g. `llava`.
         architecture: the model class.
-        kind: what goes in and what comes out.
+        kind: what goes in and what comes out; as the hub calls it where it cannot be measured.
         stack: the stack that was asked for.
         other_stacks: all others that were found.
         parameters: of the whole model; tied tensors count once.
@@ -71,7 +71,7 @@ class Inspection:
     name: str
     model_type: str
     architecture: str
-    kind: ModelKind
+    kind: str
     stack: StackSummary
     other_stacks: tuple[StackSummary, ...]
     parameters: int
@@ -118,8 +118,9 @@ def inspect_model(
         revision=revision,
         local_files_only=not download,
     )
-    kind, auto_class = model_kind(config)
-    skeleton = _build(auto_class, config, trust_remote_code)
+    skeleton = build_model(config, trust_remote_code=trust_remote_code)
+    with quiet():
+        skeleton.tie_weights()
     model_class, name = type(skeleton), type(skeleton).__name__
     stacks = find_stacks(model_class, skeleton.config)
     stack = choose_stack(stacks, part, name)
@@ -129,7 +130,7 @@ def inspect_model(
         name=path.resolve().name if path.is_dir() else str(source),
         model_type=config.model_type,
         architecture=name,
-        kind=kind,
+        kind=_kind(skeleton, config),
         stack=_summary(stack),
         other_stacks=tuple(_summary(other) for other in stacks if other is not stack),
         parameters=_parameters(skeleton),
@@ -144,20 +145,9 @@ def inspect_model(
     )
 
 
-def _build(auto_class: Any, config: Any, trust_remote_code: bool) -> PreTrainedModel:
-    def construct(config: Any) -> Any:
-        return auto_class.from_config(config, trust_remote_code=trust_remote_code)
-
-    try:
-        skeleton = build_skeleton(construct, config)
-        with quiet():
-            skeleton.tie_weights()
-    except Exception as error:
-        raise ModelError(
-            f"the model cannot be built from its configuration: {error}",
-            mend="check config.json, and that this version of transformers knows the model",
-        ) from error
-    return skeleton
+def _kind(model: PreTrainedModel, config: Any) -> str:
+    loader = find_loader(model, config)
+    return KINDS.get(loader.name) or loader.pipeline_tag or "other"
 
 
 def _summary(stack: Stack) -> StackSummary:

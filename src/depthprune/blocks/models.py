@@ -169,6 +169,9 @@ _AUTO_CLASSES = {
     ),
 }
 
+KINDS = {auto_name: kind for kind, (auto_name, _) in _AUTO_CLASSES.items()}
+"""The kinds of models that can be measured, by the classes that load them."""
+
 _DTYPES = {
     "fp32": "float32",
     "float": "float32",

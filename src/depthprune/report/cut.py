@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from depthprune.base.removal import format_removal
 from depthprune.report.language import Lang, Translate, translator
 
 if TYPE_CHECKING:
+    from depthprune.blocks.cut.also import Tool
     from depthprune.blocks.cut.execute import CutResult
     from depthprune.blocks.cut.leftovers import Reason
     from depthprune.blocks.cut.notes import Note
@@ -65,6 +67,26 @@ def plan_parts(plan: CutPlan, *, lang: Lang = "en") -> list[RenderableType]:
         parts.append(t("Left out: {files}").format(files=_listed(left)))
     parts += [_note(note, t) for note in plan.notes]
     return parts
+
+
+def also_warnings(
+    tools: Sequence[Tool], fields: Sequence[str], *, lang: Lang = "en"
+) -> list[RenderableType]:
+    """Return what these tools would write wrongly, and what to do instead."""
+    t = translator(lang)
+    if not fields:
+        return []
+    instead = {
+        "mergekit": t(
+            "Warning: mergekit changes only the number of blocks. Replace the config.json that it "
+            "writes by the one of this folder: {fields} would not fit."
+        ),
+        "llama.cpp": t(
+            "Warning: llama.cpp changes only the number of blocks, and {fields} would not fit. "
+            "Convert the smaller checkpoint to GGUF instead."
+        ),
+    }
+    return [instead[tool].format(fields=_listed(list(fields))) for tool in tools]
 
 
 def closing_parts(

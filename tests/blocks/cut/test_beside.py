@@ -210,17 +210,6 @@ def test_a_model_that_is_not_there(
         plan_cut(name, (1,))
 
 
-def test_the_licence_of_the_source_is_kept(source: Path) -> None:
-    (source / "README.md").write_text(
-        "---\nlicense: apache-2.0\ntags:\n- x\npipeline_tag: text-generation\n---\nWhole."
-    )
-    card = model_card(plan_cut(source, (1,)), (), None)
-    front = card.split("---\n")[1].splitlines()
-    assert front == [
-        "license: apache-2.0", "pipeline_tag: text-generation", "tags:", "- depthprune", "- pruned",
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("make", "loader"),
     [(tiny.llama, "AutoModelForCausalLM"), (tiny.llava, "AutoModelForImageTextToText"),

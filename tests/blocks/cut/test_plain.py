@@ -50,6 +50,7 @@ def assert_same(table: CutPlan, probed: CutPlan, tmp_path: Path) -> None:
     assert table.numberings == probed.numberings
     assert table.shards == probed.shards
     assert table.dropped == probed.dropped
+    assert (table.loader, table.is_text) == (probed.loader, probed.is_text)
     assert loaded_config(table, tmp_path) == loaded_config(probed, tmp_path)
 
 

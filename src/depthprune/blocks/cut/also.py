@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal, active_blocks, format_removal
+from depthprune.blocks.checkpoint import CONFIGS_FIELD, WEIGHTS_FIELD
+
+if TYPE_CHECKING:
+    from depthprune.blocks.cut.plan import CutPlan
 
 Tool = Literal["mergekit", "llama.cpp"]
 
@@ -33,6 +38,37 @@ def also_for(tool: Tool, model: str, num_blocks: int, removal: Removal, dtype: s
         return prune_layers(removal) + "\n"
     raise DepthpruneError(
         f"nothing is known to be written for {tool!r}", mend="choose mergekit or llama.cpp"
+    )
+
+
+def check_also(tools: Sequence[Tool], plan: CutPlan) -> None:
+    """Raise when the blocks are none that these tools remove.
+
+    Raises:
+        DepthpruneError: they are of another stack than the language model's, or there is an encoder
+            beside it: the tools count the blocks of one stack.
+    """
+    if tools and not plan.is_text:
+        raise DepthpruneError(
+            f"{' and '.join(tools)} can only remove blocks of a language model without an encoder, "
+            f"and these are counted by {plan.config_path}",
+            where="--also",
+            mend="leave --also out; the smaller checkpoint itself can be converted",
+        )
+
+
+def unfitting_fields(plan: CutPlan) -> tuple[str, ...]:
+    """Return the fields that change beside the count: these tools leave them as they are.
+
+    Neither shortens lists of kinds of layers: mergekit copies config.json and changes the count,
+    llama-quantize does the same with the metadata of the file.
+    """
+    return tuple(
+        change.path
+        for change in plan.fields
+        if change.path.rpartition(".")[2] != plan.config_path.rpartition(".")[2]
+        and change.path not in (WEIGHTS_FIELD, CONFIGS_FIELD)
+        and "quantization" not in change.path
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 from depthprune.base.removal import format_removal
 from depthprune.blocks.cut.plan import CutPlan
@@ -37,16 +37,6 @@ class MeasuredDrop:
         return self.baseline - self.accuracy
 
 
-_LOADERS = {
-    "ForConditionalGeneration": "AutoModelForImageTextToText",
-    "ForCausalLM": "AutoModelForCausalLM",
-    "LMHeadModel": "AutoModelForCausalLM",
-    "ForMaskedLM": "AutoModelForMaskedLM",
-    "ForImageClassification": "AutoModelForImageClassification",
-    "ForSequenceClassification": "AutoModelForSequenceClassification",
-}
-
-
 def model_card(plan: CutPlan, drops: Sequence[MeasuredDrop], command: str | None) -> str:
     """Return the text of README.md (Markdown with the hub's front matter)."""
     saved = 1 - plan.bytes_after / plan.bytes_before if plan.bytes_before else 0.0
@@ -67,31 +57,48 @@ def model_card(plan: CutPlan, drops: Sequence[MeasuredDrop], command: str | None
 
 
 def _front_matter(plan: CutPlan) -> str:
-    # The hub wants a name that it knows; a folder's name may be anybody's.
-    known = re.fullmatch(r"[\w.-]+/[\w.-]+", plan.name)
-    base = [f"base_model: {plan.name}"] if known else []
-    return "\n".join(["---", *base, *_inherited(plan), "tags:", "- depthprune", "- pruned", "---"])
-
-
-def _inherited(plan: CutPlan) -> list[str]:
-    """Return the licence and kind that the card of the source states, on single lines."""
+    """Return what the hub reads of a card: of the source's card, or else of the checkpoint."""
     import yaml
 
-    card = plan.source / "README.md"
+    stated = _stated(plan.source)
+    # The hub wants a name that it knows; a folder's name may be anybody's.
+    hub_name = re.fullmatch(r"[\w.-]+/[\w.-]+", plan.name)
+    modules = any(file.path == "modules.json" for file in plan.files.copied)
+    known = {
+        "base_model": plan.name if hub_name else stated.get("base_model"),
+        **{name: stated.get(name) for name in ("license", "license_name", "license_link")},
+        "library_name": stated.get("library_name")
+        or ("sentence-transformers" if modules else "transformers"),
+        "pipeline_tag": stated.get("pipeline_tag") or plan.loader.pipeline_tag,
+        "tags": ["depthprune", "pruned"],
+    }
+    kept = {name: value for name, value in known.items() if value}
+    text: str = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=10**6)
+    return f"---\n{text}---"
+
+
+def _stated(source: Path) -> dict[str, str]:
+    """Return what the card of the source states in single texts."""
+    import yaml
+
+    card = source / "README.md"
     try:
         text = card.read_text(encoding="utf-8")[:20000] if card.is_file() else ""
     except (OSError, UnicodeDecodeError):
-        return []
-    match = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+        return {}
+    match = re.match(r"---\r?\n(.*?)\r?\n---\r?\n", text, re.DOTALL)
     try:
         stated = yaml.safe_load(match[1]) if match else None
     except (yaml.YAMLError, ValueError, RecursionError):  # it may be anything
-        return []
-    names = ("license", "license_name", "license_link", "pipeline_tag", "library_name")
-    values = stated if isinstance(stated, dict) else {}
-    kept = {name: values[name] for name in names if isinstance(values.get(name), str)}
-    text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=10**6) if kept else ""
-    return text.splitlines()
+        return {}
+    if not isinstance(stated, dict):
+        return {}
+    # The hub takes a list of one for a text.
+    single = {
+        name: value[0] if isinstance(value, list) and len(value) == 1 else value
+        for name, value in stated.items()
+    }
+    return {name: value for name, value in single.items() if isinstance(value, str)}
 
 
 def _name(plan: CutPlan) -> str:
@@ -128,25 +135,13 @@ def _drops(drops: Sequence[MeasuredDrop]) -> str:
     return head + "\n".join(rows)
 
 
-def loader_name(config: Mapping[str, Any]) -> str:
-    """Return the class of transformers that loads a checkpoint with this config.json."""
-    architecture = next(iter(config.get("architectures") or ()), "")
-    loader = next(
-        (name for ending, name in _LOADERS.items() if str(architecture).endswith(ending)),
-        "AutoModel",
-    )
-    if loader == "AutoModelForImageTextToText" and "vision_config" not in config:
-        return "AutoModelForSeq2SeqLM"
-    return loader
-
-
 def _loading(plan: CutPlan) -> str:
-    loader = loader_name(plan.config)
-    remote = ", trust_remote_code=True" if plan.config.get("auto_map") else ""
+    loader = plan.loader
+    remote = ", trust_remote_code=True" if loader.remote_code else ""
     return (
         "## How to load it\n\nLike the source; depthprune is not needed.\n\n```python\n"
-        f"from transformers import {loader}\n\n"
-        f'model = {loader}.from_pretrained("THIS_FOLDER"{remote})\n```'
+        f"from transformers import {loader.name}\n\n"
+        f'model = {loader.name}.from_pretrained("THIS_FOLDER"{remote})\n```'
     )
 
 

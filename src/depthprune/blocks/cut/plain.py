@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from depthprune.blocks.cut.keys import Numbering
 from depthprune.blocks.layer_rules import Section
+from depthprune.blocks.model_class import Loader
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,32 @@ PLAIN_WRAPPERS: dict[str, str] = {
 """Models around one of them in `text_config`, by `model_type`, and how the list is called there."""
 
 
+_LOADERS = {
+    "ForConditionalGeneration": "AutoModelForImageTextToText",
+    "ForCausalLM": "AutoModelForCausalLM",
+    "LMHeadModel": "AutoModelForCausalLM",
+    "ForSequenceClassification": "AutoModelForSequenceClassification",
+    "ForTokenClassification": "AutoModelForTokenClassification",
+    "ForQuestionAnswering": "AutoModelForQuestionAnswering",
+}
+"""The class that loads a plain checkpoint, by the end of the name of its architecture."""
+
+
 @dataclass(frozen=True)
 class PlainStack:
-    """Where the blocks of a plain checkpoint are counted: in its configuration and in its keys."""
+    """Where the blocks of a plain checkpoint are counted: in its configuration and in its keys.
+
+    Attributes:
+        config_path: the count in the configuration.
+        num_blocks: of the whole model.
+        numberings: where the keys count the blocks.
+        loader: how transformers loads the checkpoint.
+    """
 
     config_path: str
     num_blocks: int
     numberings: tuple[Numbering, ...]
+    loader: Loader
 
 
 _COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
@@ -101,6 +121,9 @@ def find_plain(config: Section, keys: Iterable[str]) -> PlainStack | None:
     if found is None:
         return None
     kind, section, prefix = found
+    loader = _loader(config)
+    if loader is None:
+        return None
     num_blocks = section.get(kind.count)
     if type(num_blocks) is not int or num_blocks < 1:
         return None
@@ -112,7 +135,7 @@ def find_plain(config: Section, keys: Iterable[str]) -> PlainStack | None:
     if len(paths) != 1:
         return None
     count = f"{prefix}.{kind.count}" if prefix else kind.count
-    return PlainStack(count, num_blocks, (Numbering(paths.pop()),))
+    return PlainStack(count, num_blocks, (Numbering(paths.pop()),), loader)
 
 
 def _plain_type(config: Section) -> tuple[PlainType, Section, str] | None:
@@ -127,6 +150,18 @@ def _plain_type(config: Section) -> tuple[PlainType, Section, str] | None:
         return None if inner is None else (replace(inner, lists=lists), text, "text_config")
     row = PLAIN_TYPES.get(model_type)
     return None if row is None else (row, config, "")
+
+
+def _loader(config: Section) -> Loader | None:
+    """Return how a checkpoint is loaded; None where its architecture is none of the usual."""
+    named = config.get("architectures") or [
+        "ForConditionalGeneration" if config.get("model_type") in PLAIN_WRAPPERS else "ForCausalLM"
+    ]
+    architecture = str(named[0]) if isinstance(named, list) else ""
+    for ending, name in _LOADERS.items():
+        if architecture.endswith(ending):
+            return Loader(name)
+    return None
 
 
 def _says_all(section: Section, kind: PlainType, num_blocks: int) -> bool:

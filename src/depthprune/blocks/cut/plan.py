@@ -54,6 +54,7 @@ from depthprune.blocks.cut.stored import StoredTensor, num_bytes
 from depthprune.blocks.layer_fields import shorten_dict
 from depthprune.blocks.layer_rules import Section
 from depthprune.blocks.links import check_link
+from depthprune.blocks.model_class import Loader
 
 DEFAULT_SHARD_SIZE = "5GB"
 
@@ -80,6 +81,8 @@ class CutPlan:
         quantized: whether the weights are quantised.
         notes: what a user should know.
         bytes_before: of the whole model's tensors.
+        loader: how transformers loads the smaller checkpoint.
+        is_text: whether the blocks are those of a language model that has no encoder.
     """
 
     source: Path
@@ -99,6 +102,8 @@ class CutPlan:
     quantized: bool
     notes: tuple[Note, ...]
     bytes_before: int
+    loader: Loader
+    is_text: bool
 
     @property
     def kept(self) -> tuple[int, ...]:
@@ -206,6 +211,8 @@ def plan_cut(
         quantized=quantized,
         notes=notes,
         bytes_before=sum(num_bytes(one.dtype, one.shape) for one in tensors.values()),
+        loader=found.loader,
+        is_text=found.is_text,
     )
 
 
@@ -241,6 +248,7 @@ def _from_table(
         numberings=plain.numberings,
         slices={},
         config=shorten_dict(config, plain.config_path, removal),
+        loader=plain.loader,
     )
 
 

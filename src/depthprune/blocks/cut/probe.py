@@ -14,16 +14,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base import errors
-from depthprune.base.errors import DepthpruneError, ModelError
+from depthprune.base.errors import DepthpruneError, ModelError, StackError
 from depthprune.base.removal import Removal
 from depthprune.blocks.cut.keys import Numbering
 from depthprune.blocks.cut.probed_config import written_config
 from depthprune.blocks.cut.probed_keys import Shapes, check_keys, find_numberings
 from depthprune.blocks.layer_fields import shorten_dict
 from depthprune.blocks.layer_rules import Section
+from depthprune.blocks.model_class import Loader
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel
+    from depthprune.blocks.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class ProbedStack:
         numberings: where the keys of the checkpoint count the blocks.
         slices: axis of the slices, by key, of tensors with one slice per block.
         config: the content of the new config.json.
+        loader: how transformers loads the checkpoint.
+        is_text: whether it is the stack of a language model that has no encoder.
     """
 
     path: str
@@ -68,6 +71,8 @@ class ProbedStack:
     numberings: tuple[Numbering, ...]
     slices: dict[str, int]
     config: Section
+    loader: Loader
+    is_text: bool = True
 
 
 def probe_apart(request: ProbeRequest) -> ProbedStack:
@@ -105,6 +110,7 @@ def probe_apart(request: ProbeRequest) -> ProbedStack:
         | {
             "containers": tuple(found["containers"]),
             "numberings": tuple(Numbering(**one) for one in found["numberings"]),
+            "loader": Loader(**found["loader"]),
         }
     )
 
@@ -120,6 +126,7 @@ def probe(request: ProbeRequest) -> ProbedStack:
     """
     from depthprune.blocks.admissible import check_admissible
     from depthprune.blocks.finding import choose_stack
+    from depthprune.blocks.model_class import build_model, find_loader
     from depthprune.blocks.models import load_config
     from depthprune.blocks.probing import find_stacks
     from depthprune.blocks.skeleton import build_skeleton, rebuild_config
@@ -127,9 +134,10 @@ def probe(request: ProbeRequest) -> ProbedStack:
     config = load_config(
         request.folder, trust_remote_code=request.trust_remote_code, local_files_only=True
     )
-    whole = _build(config, request)
+    whole = build_model(config, trust_remote_code=request.trust_remote_code)
     model_class = type(whole)
-    stack = choose_stack(find_stacks(model_class, whole.config), request.part, model_class.__name__)
+    stacks = find_stacks(model_class, whole.config)
+    stack = choose_stack(stacks, request.part, model_class.__name__)
     check_admissible(stack, request.removal)
     assert stack.origin is not None
     data = shorten_dict(stack.origin.data, stack.config_path, request.removal)
@@ -144,35 +152,19 @@ def probe(request: ProbeRequest) -> ProbedStack:
         numberings=numberings,
         slices=slices,
         config=written_config(request.config, config, stack.origin.data, data),
+        loader=find_loader(whole, config),
+        is_text=_is_text(stack, stacks, model_class.__name__),
     )
 
 
-def _build(config: PreTrainedConfig, request: ProbeRequest) -> PreTrainedModel:
-    """Build the skeleton of the class that the checkpoint names, or else of its kind's."""
-    import transformers
-
-    from depthprune.blocks.models import model_kind
-    from depthprune.blocks.skeleton import build_skeleton
-
-    def construct(config: Any) -> Any:
-        names = [] if request.config.get("auto_map") else config.architectures or ()
-        for name in names:
-            model_class: Any = getattr(transformers, name, None)
-            if isinstance(config, getattr(model_class, "config_class", None) or ()):
-                return model_class(config)
-        auto_class = model_kind(config)[1]
-        return auto_class.from_config(config, trust_remote_code=request.trust_remote_code)
+def _is_text(stack: Stack, stacks: tuple[Stack, ...], name: str) -> bool:
+    from depthprune.blocks.finding import choose_stack
 
     try:
-        return build_skeleton(construct, config)
-    except DepthpruneError:
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"the model cannot be built from its configuration: {error}",
-            where=request.folder,
-            mend="check config.json, and that this version of transformers knows the model",
-        ) from error
+        text = choose_stack(stacks, "text", name)
+    except StackError:
+        return False
+    return stack is text and not any(other.part == "encoder" for other in stacks if other != stack)
 
 
 def _answer() -> None:

@@ -17,7 +17,6 @@ from depthprune.blocks.checkpoint import weight_files
 from depthprune.blocks.cut.execute import execute_cut
 from depthprune.blocks.cut.find_source import source_folder
 from depthprune.blocks.cut.folder import check_disk, check_output
-from depthprune.blocks.cut.model_card import loader_name
 from depthprune.blocks.cut.plan import plan_cut
 from depthprune.blocks.cut.provenance import PROVENANCE_NAME
 from depthprune.blocks.cut.shards import parse_size
@@ -164,7 +163,7 @@ def cut(
             closing.append(verified_line(verified, lang=lang))
         value = plan_value(plan) | closing_value(output, result, verified)
         transcript.tell(parts, {"cut": value}, closing=closing)
-    return Cut(output, loader_name(plan.config), verified)
+    return Cut(output, plan.loader.name, verified)
 
 
 @contextmanager
