@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint format test-architectures test-slow train-demo clean
+.PHONY: help demo test lint format test-architectures test-slow test-real train-demo clean
 
 help:
 	@echo "make demo                 install into .venv and run the main job on the embedded model"
 	@echo "make test                 install into .venv, lint, type-check and run the tests"
 	@echo "make test-architectures   skip blocks in every architecture of transformers (long)"
 	@echo "make test-slow            the long sweeps of the other tests"
+	@echo "make test-real            cut a real model of 30 blocks (downloads 93 MB, or DEPTHPRUNE_SMOLLM2=FOLDER)"
 	@echo "make train-demo           train the embedded demo model from nothing (an hour on 2 cores)"
 	@echo "make format               put the code into ruff's form"
 
@@ -35,6 +36,9 @@ test-architectures: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+test-real: $(INSTALLED)
+	$(BIN)/python -m pytest -m real -s -rs
 
 train-demo: $(INSTALLED)
 	$(BIN)/python training/train_demo.py --output src/depthprune/tasks/demo/model
