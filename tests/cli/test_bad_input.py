@@ -259,3 +259,9 @@ def test_a_package_that_is_not_installed(
 
 def _import_transformers(request: object) -> None:
     raise ModuleNotFoundError("No module named 'transformers.models'", name="transformers.models")
+
+
+def test_the_check_at_the_start_can_be_left_out(program: Program) -> None:
+    done = program("profile", "./no-such-model", "--no-self-check")
+    assert done.code == 2
+    assert "no-such-model" in done.err

@@ -245,7 +245,7 @@ def test_what_select_writes_is_a_recommendation(
         (["--remove", "4", "--removed", "1"], "--removed says nothing"),
         (["--remove", "4", "--protect", "1"], "--protect says nothing"),
         (["--remove", "four"], "not a removal"),
-        (["--remove", "4-13"], "two blocks or all"),
+        (["--remove", "4-"], "write block indices such as 4,13"),
         (["--remove", "16"], "does not exist"),
         (["--remove", "none"], "no block is to go"),
         (["--remove", "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15"], "leaves no model"),
@@ -307,7 +307,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(program: Program, tmp_path:
     done = program("cut", "demo", "--remove", "4,13", "--output", tmp_path / "out", "--dry-run")
     assert done.code == 0
     for text in (
-        "removed: 4, 13",
+        "removed: blocks 4 and 13",
         "14 blocks stay",
         "num_hidden_layers",
         "disk needed",
@@ -315,6 +315,36 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(program: Program, tmp_path:
     ):
         assert text in done.out
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("written", "named"),
+    [("4-13", "blocks 4 and 13;"), ("4", "block 4;"), ("13,4,9", "blocks 4, 9 and 13;")],
+)
+def test_the_plan_names_the_blocks_in_words(program: Program, written: str, named: str) -> None:
+    done = program("cut", "demo", "--remove", written, "--dry-run")
+    assert f"removed: {named}" in done.out
+
+
+def test_no_control_character_of_a_name_reaches_the_terminal_or_the_card(
+    program: Program, tmp_path: Path
+) -> None:
+    steering = "\x1b[2J\u202eevil\x07"
+    source = tmp_path / f"model{steering}"
+    shutil.copytree(MODEL_PATH, source)
+    (source / f"file{steering}.json").write_text("{}")
+    (source / f".{steering}").write_text("x")
+    content = config(source) | {f"kind{steering}": steering}
+    (source / "config.json").write_text(json.dumps(content))
+    out = tmp_path / f"out{steering}"
+    done = program("cut", source, "--remove", "4", "--output", out)
+    assert done.code == 0, done.err
+    refused = program("cut", source, "--remove", "4", "--output", out)
+    assert refused.code == 2
+    shown = program("inspect", source)
+    for text in (done.out, done.err, refused.err, shown.out, (out / "README.md").read_text()):
+        assert all(letter == "\n" or letter.isprintable() for letter in text), text
+    assert r"model\x1b[2J\u202eevil" in done.out
 
 
 def test_a_dry_run_says_what_would_be_refused(program: Program) -> None:
@@ -325,7 +355,7 @@ def test_a_dry_run_says_what_would_be_refused(program: Program) -> None:
 
 def test_the_plan_in_chinese(program: Program) -> None:
     done = program("cut", "demo", "--remove", "4,13", "--dry-run", "--lang", "zh")
-    assert "移除：4, 13" in done.out
+    assert "移除：块 4、13" in done.out
 
 
 def test_everything_a_user_needs_lies_beside_the_weights(program: Program, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_what_fails_is_told_and_the_exit_code_says_so(program: Program) -> None:
         (("--metrics", "speed", "--repeats", 0), "at least one"),
         (("--num-samples", -1), "--num-samples"),
         (("--metrics", "speed", "--batch-size", 0), "--batch-size"),
-        (("--metrics", "speed", "--remove", "4-13"), "could be two blocks"),
+        (("--metrics", "speed", "--remove", "4-99"), "block 99 does not exist"),
         (("--metrics", "speed", "--remove", "99"), "99"),
         (("--metrics", "speed", "--device", "cuda:7"), "there is no device 'cuda:7'"),
         (("--metrics", "speed", "--output", "."), "this is a folder"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from depthprune.base.terminal import printable, printable_lines
+
 
 class DepthpruneError(Exception):
     """A mistake a user can mend; the command line prints it without traceback and exits with 2.
@@ -19,11 +21,11 @@ class DepthpruneError(Exception):
         super().__init__(self._text())
 
     def _text(self) -> str:
-        lines = [self.what]
+        lines = [printable_lines(self.what)]
         if self.where:
-            lines.append(f"  where: {self.where}")
+            lines.append(f"  where: {printable(self.where)}")
         if self.mend:
-            lines.append(f"  mend:  {self.mend}")
+            lines.append(f"  mend:  {printable_lines(self.mend)}")
         return "\n".join(lines)
 
 

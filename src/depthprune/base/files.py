@@ -185,3 +185,11 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def format_size(num_bytes: int) -> str:
+    """Return a number of bytes as people read it, in powers of 1000: `1.20 GB`, `538.09 MB`."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6)):
+        if num_bytes >= factor:
+            return f"{num_bytes / factor:.2f} {unit}"
+    return f"{num_bytes / 1000:.1f} kB"

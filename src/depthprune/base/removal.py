@@ -49,9 +49,7 @@ def parse_removal(text: str) -> Removal:
         return ()
     parts = re.split(r"\s*[,\-]\s*|\s+", inner)
     if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):
-        raise RemovalError(
-            f"{text!r} is not a removal", mend="write block indices such as 4,13 (or 4-13)"
-        )
+        raise RemovalError(f"{text!r} is not a removal", mend="write block indices such as 4,13")
     return make_removal(int(part) for part in parts)
 
 

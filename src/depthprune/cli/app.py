@@ -10,12 +10,12 @@ from io import TextIOWrapper
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
-from rich.console import Console
 from rich.markup import escape
 
 from depthprune import __version__
 from depthprune.base.errors import DepthpruneError, MissingDependencyError
 from depthprune.base.log import configure_logging
+from depthprune.base.terminal import terminal
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -68,7 +68,7 @@ where it was when it is run again.
     version=__version__,
     suppress_keyboard_interrupt=False,
     default_parameter=Parameter(consume_multiple=True, negative=()),
-    error_console=Console(stderr=True),
+    error_console=terminal(stderr=True),
 )
 # Each is imported when it is run: `cut` copies gigabytes in less memory than numpy takes.
 for command in (
@@ -166,5 +166,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _print_error(error: DepthpruneError) -> None:
-    console = Console(stderr=True, soft_wrap=True)
+    console = terminal(stderr=True, soft_wrap=True)
     console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)

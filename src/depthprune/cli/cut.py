@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
-from rich.console import Console
 
 from depthprune.base.errors import DepthpruneError, RemovalError
 from depthprune.base.files import check_can_make
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal, format_removal, parse_removal
+from depthprune.base.terminal import terminal
 from depthprune.blocks.cut.also import FILE_NAMES, Tool, also_for, check_also, unfitting_fields
 from depthprune.cli.recommendation_file import read_recommendation
 from depthprune.report.cut import (
@@ -50,7 +50,7 @@ class WhichFlags:
     """Which blocks go."""
 
     remove: Annotated[tuple[str, ...], Parameter(group=_WHICH)] = ()
-    """The blocks, as 4,13 or 4 13."""
+    """The blocks, as 4,13."""
 
     num_active_blocks: Annotated[int | None, Parameter(group=_WHICH)] = None
     """How many stay, by --importance_scores_file: those with the lowest scores go."""
@@ -346,7 +346,7 @@ def cut_command(
 
 def _blocks(given: Sequence[str], option: str) -> Removal:
     text = " ".join(given)
-    if "-" in text:
+    if "-" in text and option != "--remove":
         raise RemovalError(
             f"{text!r} could be two blocks or all from one to the other",
             where=option,
@@ -356,6 +356,6 @@ def _blocks(given: Sequence[str], option: str) -> Removal:
 
 
 def _show(parts: Sequence[Any]) -> None:
-    console = Console(markup=False)
+    console = terminal(markup=False)
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
+from depthprune.base.terminal import terminal
 from depthprune.cli.init import STUDIES
 from depthprune.cli.measure import AsJson
 from depthprune.cli.options import Language
@@ -51,5 +51,5 @@ def demo(
             "Beam search over the 16 blocks of the embedded vision-language model, on its eight "
             "datasets together, {samples} samples each."
         )
-        Console(stderr=True).print(opening.format(samples=samples or t("all")), highlight=False)
+        terminal(stderr=True).print(opening.format(samples=samples or t("all")), highlight=False)
     run_study(study, output=output, num_samples=num_samples, as_json=json, lang=lang)

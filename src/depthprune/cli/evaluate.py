@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
-from rich.console import Console
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import write_text
 from depthprune.base.removal import Removal
+from depthprune.base.terminal import terminal
 from depthprune.cli.measure import AsJson
 from depthprune.cli.options import DEMO, Language, ModelFlags, block_set
 from depthprune.evaluate.card.card_file import check_card_path
@@ -197,7 +197,7 @@ def _compare(paths: Sequence[str], output: Path | None, *, as_json: bool, lang: 
     if output is not None:
         write_text(output, table)
         t = translator(lang)
-        Console(stderr=True, markup=False).print(t("Table: {path}").format(path=output))
+        terminal(stderr=True, markup=False).print(t("Table: {path}").format(path=output))
 
 
 def _show(outcome: CardOutcome, lang: Lang) -> None:
@@ -208,7 +208,7 @@ def _show(outcome: CardOutcome, lang: Lang) -> None:
     parts.append(
         where.format(path=outcome.path, measured=len(outcome.measured), reused=len(outcome.reused))
     )
-    console = Console(markup=False)
+    console = terminal(markup=False)
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
 

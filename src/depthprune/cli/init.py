@@ -5,10 +5,9 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from rich.console import Console
-
 from depthprune.base.errors import FileError
 from depthprune.base.files import write_text
+from depthprune.base.terminal import terminal
 from depthprune.cli.options import Language
 from depthprune.report.language import translator
 
@@ -50,4 +49,4 @@ def init(
     write_text(study_file, EXAMPLE.read_text(encoding="utf-8"))
     t = translator(lang)
     written = t("Written: {path}. Edit it, then: depthprune run {path}").format(path=study_file)
-    Console(markup=False).print(written, highlight=False, soft_wrap=True)
+    terminal(markup=False).print(written, highlight=False, soft_wrap=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json as json_module
 from dataclasses import asdict, replace
 
-from rich.console import Console
-
+from depthprune.base.terminal import terminal
 from depthprune.cli.measure import AsJson, Model
 from depthprune.cli.options import DEMO, Language, model_source
 from depthprune.report.listing import inspection_parts
@@ -57,6 +56,6 @@ def inspect(
     if json:
         print(json_module.dumps(asdict(inspection), indent=1))
         return
-    console = Console(markup=False)
+    console = terminal(markup=False)
     for part in inspection_parts(inspection, lang=lang):
         console.print(part, highlight=False)

@@ -51,7 +51,7 @@ class ModelFlags:
     revision: Annotated[str | None, Parameter(group=_MODEL)] = None
     """Branch, tag or commit of a hub model."""
 
-    self_check: Annotated[bool, Parameter(group=_MODEL)] = True
+    self_check: Annotated[bool, Parameter(group=_MODEL, negative="--no-self-check")] = True
     """At first, compare a few answers with those of plain generation, removal by removal."""
 
     def options(self, model: str, *, download: bool) -> ModelOptions:
@@ -168,13 +168,13 @@ def study_folder(output: Path | None, model: str) -> Path:
 
 
 def block_set(given: Sequence[str], option: str) -> Removal:
-    """Return blocks that were written as `0 15` or `0,15`.
+    """Return blocks that were written as `0 15` or `0,15`; `0-15` is the pair, as in file names.
 
     Raises:
-        RemovalError: no block indices, or a range, which could mean two things.
+        RemovalError: no block indices, or what could be a range where ranges are likely.
     """
     text = " ".join(given)
-    if "-" in text:
+    if "-" in text and option == "--protect":
         raise RemovalError(
             f"{text!r} could be two blocks or all from one to the other",
             where=option,

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from depthprune.analysis import Summary, summarise
 from depthprune.analysis.collect import dataset_measurements
 from depthprune.base.files import write_text
+from depthprune.base.terminal import terminal
 from depthprune.cli.search_findings import search_findings, search_value
 from depthprune.importance import RankAgreement, rank_agreement
 from depthprune.report.baseline import weak_lines, weak_value
@@ -51,7 +52,7 @@ def print_findings(
     if as_json:
         print(json.dumps(value, indent=1))
         return
-    console = Console(markup=False)
+    console = terminal(markup=False)
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from depthprune.base.files import check_can_make
 from depthprune.base.progress import progress
+from depthprune.base.terminal import terminal
 from depthprune.cli.measure import AsJson, Model, Output
 from depthprune.cli.options import DEMO, DataFlags, Language, ModelFlags, study_folder
 from depthprune.importance.proxies import PROXIES, ProxyScores, measure_proxies, num_passes
@@ -86,7 +86,7 @@ def proxies(
         command = _profile_command(model, run, data, folder)
         parts.append(t("To measure the drops: {command}").format(command=command))
     parts.append(t("Scores: {folder}").format(folder=folder / PROXIES_FOLDER))
-    console = Console(markup=False)
+    console = terminal(markup=False)
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
 

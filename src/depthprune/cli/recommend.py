@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Group, Parameter
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from depthprune.analysis.analyse import analyse
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.whole import Analysis
 from depthprune.base.files import write_json
+from depthprune.base.terminal import terminal
 from depthprune.cli.options import Language
 from depthprune.cli.scores import AsJson, show
 from depthprune.importance.score_files import check_output
@@ -129,12 +130,12 @@ def recommend(
 
 def is_wide() -> bool:
     """Return whether the terminal has room for more than the tables need."""
-    return Console().width >= WIDE
+    return terminal().width >= WIDE
 
 
 def show_wrapped(parts: Sequence[RenderableType]) -> None:
     """Print tables and sentences; long ones are wrapped between words."""
     # In less room a table would leave out its blocks, which are the answer; a line may be folded.
-    console = Console(markup=False, width=max(NARROWEST, Console().width))
+    console = terminal(markup=False, width=max(NARROWEST, terminal().width))
     for part in parts:
         console.print(part, highlight=False)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Group, Parameter
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from depthprune.base.errors import DepthpruneError, RemovalError
+from depthprune.base.terminal import terminal
 from depthprune.cli.output import AsJson as AsJson
 from depthprune.cli.output import Language
 from depthprune.importance.from_removals import write_scores_from_removals
@@ -147,7 +148,7 @@ def from_removals(
 
 def show(parts: Sequence[RenderableType]) -> None:
     """Print tables and lines."""
-    console = Console(markup=False)
+    console = terminal(markup=False)
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
 

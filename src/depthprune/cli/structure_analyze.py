@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from depthprune.base.files import make_folder
 from depthprune.base.progress import progress
+from depthprune.base.terminal import terminal
 from depthprune.report.language import Lang
 from depthprune.report.structure import analysis_parts, analysis_value
 from depthprune.report.structure_text import text_files
@@ -80,7 +80,7 @@ def analyze(
     if json:
         print(json_module.dumps(analysis_value(analysis), indent=1, ensure_ascii=False))
         return
-    console = Console(markup=False)
+    console = terminal(markup=False)
     for part in analysis_parts(analysis, lang=lang):
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
 

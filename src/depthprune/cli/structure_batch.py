@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from depthprune.base.files import write_json
+from depthprune.base.terminal import terminal
 from depthprune.cli.output import AsJson, Language
 from depthprune.report.language import translator
 from depthprune.report.structure_batch import batch_parts
@@ -87,7 +87,7 @@ def batch(
         print(json_module.dumps(value, indent=1))
     else:
         t = translator(lang)
-        console = Console(markup=False)
+        console = terminal(markup=False)
         written = t("Written: {files}").format(files=", ".join(map(str, files)))
         for part in [*batch_parts(outcome, summary, lang=lang), written]:
             console.print(part, highlight=False, soft_wrap=isinstance(part, str))

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from depthprune.base.errors import AnalysisError, LayoutError
+from depthprune.base.terminal import terminal
 from depthprune.cli.output import AsJson, Language
 from depthprune.report.language import translator
 from depthprune.report.structure_files import FORMATS, Format, write_summary
@@ -81,7 +81,7 @@ def summarize(
         print(json_module.dumps(value, indent=1))
         return
     t = translator(lang)
-    console = Console(markup=False)
+    console = terminal(markup=False)
     for part in summary_parts(summary, lang=lang):
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
     console.print(

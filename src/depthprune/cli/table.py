@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from depthprune.base.errors import AnalysisError, FileError, LayoutError
 from depthprune.base.files import check_can_make
+from depthprune.base.terminal import terminal
 from depthprune.cli.options import Language
 from depthprune.cli.scores import AsJson
 from depthprune.report.language import translator
@@ -120,7 +120,7 @@ def table(
         print(model_table_bytes(found, format, lang=lang).decode("utf-8"), end="")
         return
     t = translator(lang)
-    console = Console(markup=False)
+    console = terminal(markup=False)
     most = None if output is None else MOST_SHOWN
     for part in model_parts(found, most=most, width=console.width, lang=lang):
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))

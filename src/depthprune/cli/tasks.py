@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
+from depthprune.base.terminal import terminal
 from depthprune.cli.options import Language
 from depthprune.report.listing import task_table
 from depthprune.tasks.registry import list_tasks
@@ -24,4 +23,4 @@ def tasks(*, task_file: tuple[Path, ...] = (), lang: Language = "en") -> None:
         Your own tasks: YAML, or a Python file, which is executed.
 
     """
-    Console(markup=False).print(task_table(list_tasks(task_file), lang=lang))
+    terminal(markup=False).print(task_table(list_tasks(task_file), lang=lang))

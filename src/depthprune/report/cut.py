@@ -12,7 +12,8 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
-from depthprune.base.removal import format_removal
+from depthprune.base.files import format_size
+from depthprune.base.terminal import printable
 from depthprune.report.language import Lang, Translate, translator
 
 if TYPE_CHECKING:
@@ -37,26 +38,26 @@ def plan_parts(plan: CutPlan, *, lang: Lang = "en") -> list[RenderableType]:
     )
     parts: list[RenderableType] = [
         facts.format(
-            name=plan.name,
+            name=printable(plan.name),
             n=plan.num_blocks,
             path=plan.config_path,
-            blocks=format_removal(plan.removal, ", "),
+            blocks=blocks_named(plan.removal, lang=lang),
             kept=len(plan.kept),
         ),
         weights.format(
-            before=size(plan.bytes_before),
-            after=size(plan.bytes_after),
+            before=format_size(plan.bytes_before),
+            after=format_size(plan.bytes_after),
             saved=f"{saved:.1%}",
             n=plan.num_tensors,
             files=len(plan.shards),
-            disk=size(plan.disk_needed),
+            disk=format_size(plan.disk_needed),
         ),
     ]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in (t("config.json"), t("before"), t("after")):
         table.add_column(heading)
     for change in plan.fields:
-        table.add_row(change.path, _short(change.before), _short(change.after))
+        table.add_row(printable(change.path), _short(change.before), _short(change.after))
     parts.append(table)
     copied = [file.path for file in plan.files.copied]
     if copied:
@@ -97,7 +98,7 @@ def closing_parts(
     if result is None:
         return [t("Nothing was written: this is the plan (--dry-run).")]
     written = t("Written: {path} ({size})")
-    lines = [written.format(path=result.output, size=size(result.num_bytes))]
+    lines = [written.format(path=printable(str(result.output)), size=format_size(result.num_bytes))]
     if verified is not None:
         lines.append(verified_line(verified, lang=lang))
     return lines
@@ -154,12 +155,13 @@ def closing_value(
     }
 
 
-def size(num_bytes: int) -> str:
-    """Return a number of bytes as people read it, in powers of 1000."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6)):
-        if num_bytes >= factor:
-            return f"{num_bytes / factor:.2f} {unit}"
-    return f"{num_bytes / 1000:.1f} kB"
+def blocks_named(removal: Sequence[int], *, lang: Lang = "en") -> str:
+    """Return blocks in words: `block 4`, `blocks 4 and 13`, `blocks 4, 9 and 13`."""
+    t = translator(lang)
+    *first, last = map(str, removal)
+    if not first:
+        return t("block {block}").format(block=last)
+    return t("blocks {blocks} and {last}").format(blocks=", ".join(first), last=last)
 
 
 def _note(note: Note, t: Translate) -> str:
@@ -168,12 +170,17 @@ def _note(note: Note, t: Translate) -> str:
             "Note: the extra blocks that predict further tokens ({field}) are left out: they were "
             "trained on the whole model."
         )
+    elif note.kind == "wrapped keys":
+        text = t(
+            "Note: the keys of the weights have {field} of a wrapper around the model; they are "
+            "written without it, as transformers expects them."
+        )
     else:
         text = t(
             "Note: {field} has as many entries as there were blocks; it is not known whether they "
             "belong to the blocks, and it was left as it is."
         )
-    return text.format(field=note.field)
+    return text.format(field=printable(note.field))
 
 
 def _reasons(t: Translate) -> dict[Reason, str]:
@@ -190,9 +197,10 @@ def _reasons(t: Translate) -> dict[Reason, str]:
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = printable(text)
     return text if len(text) <= 60 else f"{text[:56]} ..."
 
 
 def _listed(names: list[str]) -> str:
     more = f" ... (+{len(names) - _MOST_FILES})" if len(names) > _MOST_FILES else ""
-    return ", ".join(names[:_MOST_FILES]) + more
+    return ", ".join(map(printable, names[:_MOST_FILES])) + more

@@ -9,7 +9,7 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
-from depthprune.report.cut import size
+from depthprune.base.files import format_size
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.tables import percent
 
@@ -180,9 +180,9 @@ def _memory_table(memory: Mapping[str, Any], t: Translate) -> Table:
         peak = one["peak_bytes"]
         table.add_row(
             name.removeprefix("batch_size_"),
-            size(one["weights_bytes"]),
-            size(one["skipped_bytes"]),
-            "-" if peak is None else size(peak),
+            format_size(one["weights_bytes"]),
+            format_size(one["skipped_bytes"]),
+            "-" if peak is None else format_size(peak),
             kinds.get(one["peak_of"], one["peak_of"]),
         )
     return table
@@ -248,7 +248,7 @@ def _value(row: Row, value: float) -> str:
     if row.kind == "accuracy":
         return percent(value)
     if row.kind == "bytes":
-        return size(int(value))
+        return format_size(int(value))
     return _ppl(value) if row.kind == "ppl" else f"{value:.2f}"
 
 

@@ -12,8 +12,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from depthprune.base.files import format_size
 from depthprune.base.shown import shown
-from depthprune.report.cut import size
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_words import (
@@ -88,7 +88,7 @@ def _headline(anatomy: Anatomy, t: Translate) -> str:
         name=shown(anatomy.name), n=f"{anatomy.total:,}", layers=len(anatomy.layers)
     )
     if anatomy.bytes:
-        line += t("; {more}").format(more=size(anatomy.bytes))
+        line += t("; {more}").format(more=format_size(anatomy.bytes))
     return f"{line} ({shown(', '.join(anatomy.dtypes))})" if anatomy.dtypes else line
 
 

@@ -7,10 +7,11 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 
 from depthprune.base.removal import Removal, format_removal
+from depthprune.base.terminal import terminal
 from depthprune.report.language import Lang, Translate, translator
 
 if TYPE_CHECKING:  # they load numpy and scipy, which tables of other things do without
@@ -198,7 +199,7 @@ def agreement_table(agreements: Mapping[str, RankAgreement], *, lang: Lang = "en
 
 def as_text(parts: Sequence[RenderableType], width: int = MAX_WIDTH) -> str:
     """Return tables and lines as plain text of at most `width` columns."""
-    console = Console(
+    console = terminal(
         file=StringIO(), width=width, color_system=None, legacy_windows=False, markup=False
     )
     for part in parts:

@@ -11,9 +11,9 @@ from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.blocks.checkpoint import LARGEST_INDEX, configuration_path, is_path, local_path
 from depthprune.blocks.cut.pickled_tensor import PickledTensor
 from depthprune.blocks.cut.safetensors_files import FileTensor, read_header
+from depthprune.blocks.model_names import Unwrapping
 from depthprune.structure.checkpoint import Checkpoint, Kind, Tensor
 from depthprune.structure.json_files import read_json_object
-from depthprune.structure.model_names import Unwrapping
 from depthprune.structure.origin import origin_of
 from depthprune.structure.pickled_model import PickledModel, read_pickled_model
 from depthprune.structure.weights import Weights, find_weights

@@ -259,8 +259,11 @@ def test_heads_that_predict_further_tokens_are_left_out_and_that_is_said(tmp_pat
 
 
 def test_other_blocks_beyond_the_last_are_refused(tmp_path: Path) -> None:
+    source = saved(tiny.llama(), tmp_path)
+    path = source / "model.safetensors"
+    save_file(load_file(path) | {"model.layers.6.mlp.up_proj.weight": torch.ones(2)}, path)
     with pytest.raises(ModelError, match="counts 6 blocks, but the weights have 7"):
-        plan_cut(with_extra_block(tmp_path, 6), (1,))
+        plan_cut(source, (1,))
 
 
 def test_a_list_that_may_belong_to_the_blocks_is_told(tmp_path: Path) -> None:
@@ -296,4 +299,65 @@ def test_an_adapter_beside_the_weights_is_refused(tmp_path: Path) -> None:
     source = saved(tiny.llama(), tmp_path)
     (source / "adapter_config.json").write_text("{}")
     with pytest.raises(ModelError, match="adapter"):
+        plan_cut(source, (1,))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda name: f"module.{name}",
+        lambda name: f"_orig_mod.{name}",
+        lambda name: f"base_model.model.{name}",
+        lambda name: name.replace("mlp.", "_checkpoint_wrapped_module.mlp."),
+    ],
+    ids=["DataParallel", "compiled", "PEFT", "checkpointed"],
+)
+def test_what_wrappers_add_to_the_keys_is_taken_off_and_that_is_told(
+    wrap: Any, tmp_path: Path
+) -> None:
+    source = saved(tiny.llama(), tmp_path / "whole")
+    expected = plan_cut(source, (1, 3)).shards[0]
+    path = source / "model.safetensors"
+    save_file({wrap(name): one for name, one in load_file(path).items()}, path)
+    plan = plan_cut(source, (1, 3))
+    assert {one.name for one in plan.shards[0].tensors} == {one.name for one in expected.tensors}
+    assert [note.kind for note in plan.notes] == ["wrapped keys"]
+    execute_cut(plan, tmp_path / "out")
+    loaded, report = type(tiny.llama()).from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not any(report.values())
+    assert loaded.config.num_hidden_layers == 4
+
+
+def test_an_adapter_that_is_not_merged_is_refused(tmp_path: Path) -> None:
+    source = saved(tiny.llama(), tmp_path)
+    path = source / "model.safetensors"
+    tensors = {f"base_model.model.{name}": one for name, one in load_file(path).items()}
+    tensors["base_model.model.model.layers.0.mlp.up_proj.lora_A.weight"] = torch.ones(2)
+    save_file(tensors, path)
+    with pytest.raises(ModelError, match="not merged"):
+        plan_cut(source, (1,))
+
+
+@pytest.mark.parametrize("field", ["num_nextn_predict_layers", "num_mtp_modules", None])
+def test_extra_heads_are_known_by_their_count_or_their_tensors(
+    field: str | None, tmp_path: Path
+) -> None:
+    source = with_extra_block(tmp_path, 6)  # it has an eh_proj
+    if field:
+        path = source / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {field: 1}))
+    plan = plan_cut(source, (1,))
+    assert plan.notes[0].kind == "extra blocks"
+    assert field is None or plan.config[field] == 0
+
+
+def test_a_wrong_count_of_extra_heads_is_named_as_such(tmp_path: Path) -> None:
+    source = saved(tiny.llama(), tmp_path)
+    path = source / "model.safetensors"
+    extra = {f"model.layers.{index}.mlp.up_proj.weight": torch.ones(2) for index in (6, 7)}
+    save_file(load_file(path) | extra, path)
+    config = source / "config.json"
+    text = json.loads(config.read_text()) | {"num_nextn_predict_layers": 1}
+    config.write_text(json.dumps(text))
+    with pytest.raises(ModelError, match=r"6 blocks and 1 that predict further tokens \(num_nextn"):
         plan_cut(source, (1,))

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from depthprune.base.errors import FileError
+from depthprune.base.files import format_size
 
 _NEW, _OLD = "new-", "replaced-"
 
@@ -63,7 +64,7 @@ def check_disk(output: Path, needed: int) -> None:
     free = shutil.disk_usage(place).free
     if free < needed:
         raise FileError(
-            f"the disk has {free / 1e9:.2f} GB left, and {needed / 1e9:.2f} GB are needed",
+            f"the disk has {format_size(free)} left, and {format_size(needed)} are needed",
             where=str(place),
             mend="make room, or choose an output on another disk",
         )

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from depthprune.base.files import format_size
 from depthprune.base.removal import format_removal
+from depthprune.base.terminal import printable
 from depthprune.blocks.cut.plan import CutPlan
 
 
@@ -46,8 +48,9 @@ def model_card(plan: CutPlan, drops: Sequence[MeasuredDrop], command: str | None
         f"# {_title(plan)}",
         f"{_name(plan)} without {_count(plan.removal)} {removed} of its {plan.num_blocks} "
         f"transformer blocks ({_part(plan)}, counted from 0): {len(plan.kept)} blocks are left, "
-        f"{_size(plan.bytes_after)} instead of {_size(plan.bytes_before)} ({saved:.1%} less). All "
-        "other weights are those of the source, byte by byte; nothing was trained.",
+        f"{format_size(plan.bytes_after)} instead of {format_size(plan.bytes_before)} "
+        f"({saved:.1%} less). All other weights are those of the source, byte by byte; nothing was "
+        "trained.",
         _changes(plan),
         _drops(drops),
         _loading(plan),
@@ -102,7 +105,7 @@ def _stated(source: Path) -> dict[str, str]:
 
 
 def _name(plan: CutPlan) -> str:
-    return " ".join(plan.name.split())
+    return printable(" ".join(plan.name.split()))
 
 
 def _title(plan: CutPlan) -> str:
@@ -113,10 +116,10 @@ def _changes(plan: CutPlan) -> str:
     if not plan.fields:
         return ""
     rows = [
-        f"| `{change.path}` | {_value(change.before)} | {_value(change.after)} |"
+        f"| `{_cell(change.path)}` | {_value(change.before)} | {_value(change.after)} |"
         for change in plan.fields
     ]
-    notes = "".join(f"\n\nNote: {note}." for note in plan.notes)
+    notes = "".join(f"\n\nNote: {printable(str(note))}." for note in plan.notes)
     head = "What changed in `config.json`:\n\n| field | before | after |\n|---|---|---|\n"
     return head + "\n".join(rows) + notes
 
@@ -128,8 +131,8 @@ def _drops(drops: Sequence[MeasuredDrop]) -> str:
     head += " the blocks, in percentage points; measured by skipping the blocks.\n\n"
     head += "| dataset | split | whole % | without % | drop % | n |\n|---|---|--:|--:|--:|--:|\n"
     rows = [
-        f"| {one.dataset} | {one.split} | {100 * one.baseline:.2f} | {100 * one.accuracy:.2f} | "
-        f"{100 * one.drop:.2f} | {one.num_samples} |"
+        f"| {_cell(one.dataset)} | {_cell(one.split)} | {100 * one.baseline:.2f} | "
+        f"{100 * one.accuracy:.2f} | {100 * one.drop:.2f} | {one.num_samples} |"
         for one in drops
     ]
     return head + "\n".join(rows)
@@ -147,9 +150,13 @@ def _loading(plan: CutPlan) -> str:
 
 def _reproducing(plan: CutPlan, command: str | None) -> str:
     blocks = format_removal(plan.removal, ",")
-    made = command or (f"depthprune cut {shlex.quote(_name(plan))} --remove {blocks} --output DIR")
+    made = (
+        printable(command)
+        if command
+        else (f"depthprune cut {shlex.quote(_name(plan))} --remove {blocks} --output DIR")
+    )
     return (
-        f"## How to make it again\n\n```bash\n{made}\n```\n\n"
+        f"## How to make it again\n\n```bash\n{printable(made)}\n```\n\n"
         "`depthprune.json` has the fingerprint of the source and the original index of every block."
     )
 
@@ -162,13 +169,10 @@ def _part(plan: CutPlan) -> str:
     return "of the language model" if plan.part == "text" else f"of the part {plan.part!r}"
 
 
-def _size(num_bytes: int) -> str:
-    for unit, size in (("GB", 10**9), ("MB", 10**6)):
-        if num_bytes >= size:
-            return f"{num_bytes / size:.2f} {unit}"
-    return f"{num_bytes / 1000:.1f} kB"
+def _cell(text: str) -> str:
+    return printable(text).replace("|", "\\|").replace("`", "'")
 
 
 def _value(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False).replace("|", "\\|")
+    text = _cell(json.dumps(value, ensure_ascii=False))
     return f"`{text}`" if len(text) <= 160 else f"`{text[:150]} ...`"

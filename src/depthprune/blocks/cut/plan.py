@@ -33,7 +33,12 @@ from depthprune.blocks.cut.configuration import (
 )
 from depthprune.blocks.cut.find_source import source_folder
 from depthprune.blocks.cut.keys import KeyChanges, Numbering, change_keys
-from depthprune.blocks.cut.notes import Note, unknown_lists, without_extra_blocks
+from depthprune.blocks.cut.notes import (
+    Note,
+    unknown_lists,
+    without_extra_blocks,
+    without_wrappers,
+)
 from depthprune.blocks.cut.plain import find_plain
 from depthprune.blocks.cut.probe import ProbedStack, ProbeRequest, probe_apart
 from depthprune.blocks.cut.shards import (
@@ -174,7 +179,7 @@ def plan_cut(
     check_link(configuration_path(folder), folder)
     config = read_config(folder)
     _refuse_adapter(folder)
-    tensors = read_tensors(folder)
+    tensors, wrapped = without_wrappers(read_tensors(folder))
     way: Literal["table", "probed"] = "table"
     found = None if probed or part != "text" else _from_table(config, tensors, gone)
     if found is None:
@@ -192,7 +197,7 @@ def plan_cut(
     # One configuration and one set of weights are written, under the usual names.
     for field in (CONFIGS_FIELD, WEIGHTS_FIELD):
         new_config.pop(field, None)
-    notes += unknown_lists(config, new_config, found)
+    notes += wrapped + unknown_lists(config, new_config, found)
     return CutPlan(
         source=folder,
         name=name or _name(source, folder),

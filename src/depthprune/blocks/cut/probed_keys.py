@@ -149,7 +149,7 @@ def check_keys(
         raise ModelError(
             f"without these blocks, the checkpoint would lack {min(new)}",
             where=stack.path,
-            mend="the blocks that stay share tensors with one that goes; choose other blocks",
+            mend="the blocks that stay share tensors with one that goes: keep that one",
         )
 
 
