@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
+from transformers.utils import is_torchvision_available
 
-from tests.architectures.check import check_architecture
+from tests.architectures.check import check_architecture, entries
+from tests.architectures.processors import check_processor, section, table
 from tests.architectures.report import GOALS, class_table, document, tally
 from tests.architectures.sweep import all_jobs, sweep
 
@@ -34,6 +37,22 @@ def test_skipping_equals_building_and_cutting(role: str, model_type: str, part: 
     assert outcome.images == (role in {"vlm", "vit"})
 
 
+@pytest.mark.parametrize("model_type", ["llava", "qwen2_vl", "mllama", "paligemma"])
+def test_the_processor_of_an_architecture_loads(model_type: str) -> None:
+    found = check_processor(model_type)
+    assert (found.verdict, found.image_processor[-3:]) == ("loads", "Pil")
+
+
+@pytest.mark.skipif(is_torchvision_available(), reason="nothing is missing")
+def test_a_processor_that_needs_a_package_says_which() -> None:
+    assert check_processor("llama4").verdict == "needs `torchvision`"
+
+
+def test_every_vision_language_architecture_is_in_the_table_of_processors() -> None:
+    rows = re.findall(r"^\| (\S+) \|", section(DOCUMENT.read_text(encoding="utf-8")), re.MULTILINE)
+    assert rows[1:] == entries("vlm")
+
+
 @pytest.mark.architectures
 @pytest.mark.timeout(0)
 def test_every_architecture() -> None:
@@ -44,6 +63,7 @@ def test_every_architecture() -> None:
             sys.stdout.write(f"{outcome.role} {outcome.model_type}: {outcome.note}\n")
     sys.stdout.write(f"\n{class_table(outcomes)}\n")
     DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(document(outcomes), encoding="utf-8")
+    processors = table([check_processor(model_type) for model_type in entries("vlm")])
+    DOCUMENT.write_text(document(outcomes) + "\n" + processors, encoding="utf-8")
     missed = [goal.title for goal in GOALS if not tally(outcomes, goal).reached]
     assert not missed, f"goals missed: {missed}; see {DOCUMENT}"

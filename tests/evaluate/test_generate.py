@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from depthprune.evaluate.generate import decode, end_tokens
+from depthprune.evaluate.generate import checkpoint_ends, decode, end_tokens
 from tests.evaluate import tiny
 
 RED, BLUE, CAT = (6 + tiny.WORDS.index(word) for word in ("red", "blue", "cat"))
@@ -39,10 +39,28 @@ def test_an_end_token_counts_also_when_it_is_a_word() -> None:
     assert decode(tiny.word_tokenizer(), [RED, BLUE, CAT], [END, BLUE]) == "red"
 
 
-def test_the_checkpoint_says_what_ends_an_answer_else_the_tokenizer() -> None:
+def test_every_token_that_anything_names_as_the_end_ends_an_answer() -> None:
     tokenizer = tiny.word_tokenizer()
-    assert end_tokens(model([7, 8]), tokenizer) == (7, 8)
-    assert end_tokens(model(7), tokenizer) == (7,)
+    assert end_tokens(model([7, 8]), tokenizer) == (END, 7, 8)
+    assert end_tokens(model(0), tokenizer) == (0, END)
     assert end_tokens(model(None), tokenizer) == (END,)
     tokenizer.eos_token = None
     assert end_tokens(model(None), tokenizer) == ()
+
+
+def test_what_a_chat_template_writes_after_an_answer_ends_it() -> None:
+    tokenizer = tiny.word_tokenizer(extra=["<end_of_turn>"])
+    end = tokenizer.convert_tokens_to_ids("<end_of_turn>")
+    assert end_tokens(model(END), tokenizer) == (END,)
+    tokenizer.chat_template = (
+        "{% for turn in messages %}<user> {{ turn['content'] }} <end_of_turn> {% endfor %}"
+    )
+    assert end_tokens(model(END), tokenizer) == (END, end)
+    tokenizer.chat_template = tiny.CHAT
+    assert end_tokens(model(END), tokenizer) == (END,), "a word is no end"
+
+
+def test_the_harness_ends_an_answer_as_it_does_itself() -> None:
+    tokenizer = tiny.word_tokenizer(chat=True)
+    assert checkpoint_ends(model([7, 8]), tokenizer) == (7, 8)
+    assert checkpoint_ends(model(None), tokenizer) == (END,)

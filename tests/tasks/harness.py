@@ -132,9 +132,18 @@ def write_definition(folder: Path, name: str, text: str) -> None:
 
 
 def own_run(
-    model: Any, tokenizer: Any, folder: Path, name: str, *, shots: int | None = None
+    model: Any,
+    tokenizer: Any,
+    folder: Path,
+    name: str,
+    *,
+    shots: int | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
-    """Return what the harness itself finds, asking its own model class one request at a time."""
+    """Return what the harness itself finds, asking its own model class one request at a time.
+
+    `options` are more of `simple_evaluate`.
+    """
     import lm_eval
     from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
@@ -146,6 +155,7 @@ def own_run(
         task_manager=TaskManager(include_path=str(folder), include_defaults=False),
         bootstrap_iters=20,
         log_samples=True,
+        **options,
     )
     return found
 

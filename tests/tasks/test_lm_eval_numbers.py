@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pytest
 
-from depthprune.base.errors import MetricError
+from depthprune.base.errors import MetricError, TaskError
+from depthprune.base.prompting import PromptSettings
 from depthprune.base.removal import Removal
 from depthprune.blocks import skip
 from depthprune.blocks.models import LoadedModel
+from depthprune.evaluate.chat import prompt_remarks, prompted
 from depthprune.evaluate.reference import ReferenceEvaluator
 from depthprune.tasks.lm_eval import harness_task, lm_eval_metrics
 from depthprune.tasks.load import load_split
@@ -108,6 +111,59 @@ def test_texts_longer_than_the_model_reads_are_treated_alike(
         split = split_of(folder, name, num_fewshot=shots)
         run = own_run(loaded.model, loaded.tokenizer, folder, name, shots=shots)
         assert_equal(our_metrics(loaded, split), own_metrics(run, name))
+
+
+CHAT = (
+    "{% for turn in messages %}{% if turn['role'] == 'assistant' %}<answer> "
+    "{% elif turn['role'] == 'system' %}: {% else %}<user> {% endif %}{{ turn['content'] }} "
+    "{% endfor %}{% if add_generation_prompt %}<answer> {% endif %}"
+)
+
+
+@pytest.mark.parametrize("system", ["", "the answer is a colour ."])
+@pytest.mark.parametrize("shots", [0, 2])
+@pytest.mark.parametrize("name", ["tiny_choice", "tiny_written", "tiny_last_word"])
+def test_so_are_those_with_a_chat_template_where_it_is_asked_for(
+    name: str, shots: int, system: str, folder: Path
+) -> None:
+    if name == "tiny_last_word" and shots:
+        pytest.skip("it has no examples")
+    loaded = tiny.loaded(tiny.llama(), tiny.word_tokenizer())
+    loaded.processor.chat_template = CHAT
+    plain = split_of(folder, name, num_fewshot=shots)
+    loaded = replace(loaded, prompt=PromptSettings("auto", system))
+    task = prompted(plain.task, loaded.processor, loaded.prompt)
+    split = load_split(task, "validation")
+    assert split.fingerprint != plain.fingerprint
+    assert split.samples[0].requests[0].context.endswith("<answer> ")
+    run = own_run(
+        loaded.model,
+        loaded.tokenizer,
+        folder,
+        name,
+        shots=shots,
+        apply_chat_template=True,
+        fewshot_as_multiturn=True,
+        system_instruction=system or None,
+    )
+    assert_equal(our_metrics(loaded, split), own_metrics(run, name))
+
+
+def test_without_being_asked_for_nothing_changes(folder: Path) -> None:
+    loaded = tiny.loaded(tiny.llama(), tiny.word_tokenizer(chat=True))
+    plain = split_of(folder, "tiny_choice")
+    task = prompted(plain.task, loaded.processor, loaded.prompt)
+    assert load_split(task, "validation").fingerprint == plain.fingerprint
+    (remark,) = prompt_remarks(loaded, [task])
+    assert "--chat-template auto" in remark
+    asked = replace(loaded, prompt=PromptSettings("auto"))
+    assert prompt_remarks(asked, [task]) == []
+
+
+def test_a_template_that_a_model_lacks_is_refused(folder: Path) -> None:
+    task = split_of(folder, "tiny_choice").task
+    with pytest.raises(TaskError, match="has no chat template"):
+        prompted(task, tiny.word_tokenizer(), PromptSettings("auto"))
 
 
 def test_answers_are_the_harness_s_one_by_one(folder: Path) -> None:

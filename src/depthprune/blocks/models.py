@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from depthprune.base.errors import ModelError
+from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.blocks.checkpoint import checkpoint_folder, find_weight_files, read_config
 from depthprune.blocks.fingerprint import model_fingerprint
-from depthprune.blocks.processors import first_line, how_to_install, load_processor
+from depthprune.blocks.processors import (
+    adopt_chat_template,
+    first_line,
+    how_to_install,
+    load_processor,
+)
 from depthprune.blocks.skeleton import quiet
 
 if TYPE_CHECKING:
@@ -29,6 +35,7 @@ class LoadedModel:
         kind: what goes in and what comes out.
         name: the hub name, or the name of the folder.
         fingerprint: see `model_fingerprint`.
+        prompt: how questions are put to it.
     """
 
     model: PreTrainedModel
@@ -36,6 +43,7 @@ class LoadedModel:
     kind: ModelKind
     name: str
     fingerprint: str
+    prompt: PromptSettings = USUAL_PROMPTS
 
     @property
     def tokenizer(self) -> Any:
@@ -52,6 +60,7 @@ def load_model(
     trust_remote_code: bool = False,
     revision: str | None = None,
     download: bool = False,
+    prompt: PromptSettings = USUAL_PROMPTS,
 ) -> LoadedModel:
     """Load a model with its tokenizer (which pads a decoder's rows on the left) or processor.
 
@@ -64,6 +73,7 @@ def load_model(
         trust_remote_code: whether code that comes with the checkpoint may run.
         revision: of the model on the hub.
         download: whether the network may be asked for what the local cache lacks.
+        prompt: how questions are put to it.
 
     Raises:
         ModelError: the model, its configuration, its weights or the device are not there, or the
@@ -107,7 +117,32 @@ def load_model(
         kind,
         folder.resolve().name if local else str(source),
         model_fingerprint(source, revision=revision),
+        prompt,
     )
+
+
+def load_model_processor(
+    source: str | Path,
+    *,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    download: bool = False,
+) -> Any:
+    """Load a model's processor or tokenizer alone, as `load_model` does.
+
+    Raises:
+        ModelError: it, or the configuration of the model, is not there.
+    """
+    folder = checkpoint_folder(source, revision=revision, download=download)
+    local = Path(source).expanduser().is_dir()
+    where = folder if local else source
+    remote = {
+        "trust_remote_code": trust_remote_code,
+        "revision": revision,
+        "local_files_only": local or not download,
+    }
+    config = load_config(where, **remote)
+    return _load_processor(where, model_kind(config)[0], config, remote)
 
 
 def load_config(source: str | Path, **options: Any) -> PreTrainedConfig:
@@ -229,6 +264,8 @@ def _load_processor(
 ) -> Any:
     name = {"image-text": "AutoProcessor", "image": "AutoImageProcessor"}.get(kind, "AutoTokenizer")
     processor = load_processor(source, name, **options)
+    if kind != "image":
+        adopt_chat_template(processor, checkpoint_folder(source, revision=options["revision"]))
     tokenizer = getattr(processor, "tokenizer", processor)
     if kind in ("text", "image-text") and not config.is_encoder_decoder:
         # A decoder continues the end of a row: padding belongs at its start.

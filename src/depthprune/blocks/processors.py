@@ -1,7 +1,7 @@
 """Load a model's tokenizer, image processor or processor, in the environment that is there.
 
 What is measured are texts and pictures. Processors of several architectures have a half for videos,
-which needs torchvision; without torchvision they are loaded without this half.
+which needs torchvision; they are loaded without it, so that nobody needs torchvision for it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import ModelError
+from depthprune.base.files import read_json
 from depthprune.blocks.skeleton import quiet
 
 
@@ -48,6 +49,22 @@ def load_processor(source: str | Path, class_name: str, **options: Any) -> Any:
             or "add the tokenizer and processor files of the model that it was made from",
         ) from error
     return processor
+
+
+def adopt_chat_template(processor: Any, folder: Path) -> None:
+    """Give a processor or tokenizer without chat template the one that lies elsewhere.
+
+    That is the tokenizer's, or that of `chat_template.json`, which processors alone look for.
+    """
+    if getattr(processor, "chat_template", None):
+        return
+    found = getattr(getattr(processor, "tokenizer", None), "chat_template", None)
+    path = folder / "chat_template.json"
+    if not found and path.is_file():
+        content = read_json(path)
+        found = content.get("chat_template") if isinstance(content, dict) else None
+    if found:
+        processor.chat_template = found
 
 
 def how_to_install(error: BaseException) -> str | None:
@@ -125,14 +142,10 @@ class _NoVideos(dict[str, Any]):
 
 @contextmanager
 def _without_videos() -> Iterator[None]:
-    """Let processors load their other halves where torchvision, which videos need, is missing."""
+    """Let processors load their other halves alone, also where torchvision is installed."""
     import transformers
     from transformers.models.auto import video_processing_auto
-    from transformers.utils import is_torchvision_available
 
-    if is_torchvision_available():
-        yield
-        return
     places = ((video_processing_auto, "AutoVideoProcessor"), (transformers, "VideoProcessorMixin"))
     before = [vars(module).get(name) for module, name in places]
     for module, name in places:

@@ -173,7 +173,8 @@ def evaluate(
     path = output or RESULTS
     options = card.options(run)
     check_card_path(path, overwrite=overwrite)
-    opened = open_model(run.options(model, download=card.download))
+    asked = [one.task for one in options.tasks]
+    opened = open_model(run.options(model, download=card.download), asked)
     outcome = measure_card(
         opened.loaded,
         opened.stack,

@@ -11,6 +11,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from depthprune.base.errors import DepthpruneError, RemovalError
+from depthprune.base.prompting import NONE, OWN, PromptSettings
 from depthprune.base.removal import Removal, parse_removal
 from depthprune.cli.output import Language as Language
 from depthprune.search.model import DataPlaces, ModelOptions
@@ -54,6 +55,18 @@ class ModelFlags:
     self_check: Annotated[bool, Parameter(group=_MODEL, negative="--no-self-check")] = True
     """At first, compare a few answers with those of plain generation, removal by removal."""
 
+    chat_template: Annotated[str | None, Parameter(group=_MODEL)] = None
+    """auto: the model's own; none; or a file. If not given: auto, but none for lm_eval: tasks."""
+
+    system_prompt: Annotated[str, Parameter(group=_MODEL)] = ""
+    """What the model is told before every question."""
+
+    thinking: Annotated[bool, Parameter(group=_MODEL)] = False
+    """Let a model think before it answers, where its chat template offers the choice."""
+
+    prompt_date: Annotated[str, Parameter(group=_MODEL)] = PromptSettings.date
+    """Today, for chat templates that ask: one fixed day, so that prompts stay the same."""
+
     def options(self, model: str, *, download: bool) -> ModelOptions:
         """Return what the library takes, for a model that a user named."""
         return ModelOptions(
@@ -68,7 +81,19 @@ class ModelFlags:
             revision=self.revision,
             download=download,
             self_check=self.self_check,
+            prompt=self.prompt(),
         )
+
+    def prompt(self) -> PromptSettings:
+        """Return how questions are put to the model.
+
+        Raises:
+            DepthpruneError: the file with the chat template cannot be read, or the date is none.
+        """
+        template = self.chat_template
+        if template not in (None, OWN, NONE):
+            template = _chat_template_file(template)
+        return PromptSettings(template, self.system_prompt, self.thinking, self.prompt_date)
 
 
 @Parameter(name="*")
@@ -152,6 +177,24 @@ class DataFlags:
                 mend="give a positive number, or 0 for all",
             )
         return self.num_samples or None
+
+
+def _chat_template_file(name: str) -> str:
+    try:
+        text = Path(name).expanduser().read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise DepthpruneError(
+            f"the chat template {name!r} cannot be read: {error}",
+            where="--chat-template",
+            mend="name a file with a Jinja template, or say auto or none",
+        ) from error
+    if not text.strip():
+        raise DepthpruneError(
+            f"the chat template {name!r} is empty",
+            where="--chat-template",
+            mend="say none to ask without a template",
+        )
+    return text
 
 
 def model_source(model: str) -> str:

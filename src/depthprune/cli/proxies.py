@@ -28,7 +28,7 @@ from depthprune.importance.proxies.description import check_names
 from depthprune.importance.proxies.files import PROXIES_FOLDER, kept_proxy, write_proxy
 from depthprune.report.language import translator
 from depthprune.report.proxies import SplitProxies, proxies_parts, proxies_value
-from depthprune.search.model import ModelOptions, open_model
+from depthprune.search.model import ModelOptions, open_model, prompted_tasks
 from depthprune.search.pipeline import load_splits
 from depthprune.study import ModelRecord, Study
 from depthprune.study.store import DATABASE_NAME
@@ -73,9 +73,10 @@ def proxies(
     names = check_names(tuple(PROXIES) if ALL in proxy else proxy)
     folder = study_folder(output, model)
     check_can_make(folder)
-    tasks = data.tasks(model)
+    options = run.options(model, download=data.download)
+    tasks = prompted_tasks(options, data.tasks(model))
     splits = load_splits(tasks, data.split, data.samples, data.seed)
-    found = _proxies_of(splits, names, run.options(model, download=data.download), folder)
+    found = _proxies_of(splits, names, options, folder)
     if json:
         value = {"folder": str(folder / PROXIES_FOLDER), "splits": proxies_value(found)}
         print(json_module.dumps(value, indent=1))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from depthprune.base.errors import DepthpruneError, StudyFileError
+from depthprune.base.prompting import NONE, OWN
 from depthprune.base.yaml_file import YamlFile, read_yaml
 from depthprune.cli.measure import search_request
 from depthprune.cli.options import DEMO, DataFlags, ModelFlags, study_folder
@@ -72,7 +73,10 @@ class StudyFile:
 
     def model_flags(self) -> ModelFlags:
         """Return the options about the model."""
-        return ModelFlags(**self.content.model.model_dump(exclude={"source"}))
+        said = self.content.model.model_dump(exclude={"source"})
+        if said["chat_template"] not in (None, OWN, NONE):
+            said["chat_template"] = str(self._beside(Path(said["chat_template"])))
+        return ModelFlags(**said)
 
     def data_flags(self, num_samples: int | None = None) -> DataFlags:
         """Return the options about the data; `num_samples` replaces what the file says."""

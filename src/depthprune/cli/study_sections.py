@@ -66,6 +66,10 @@ class ModelSection(_Section):
     trust_remote_code: bool = ModelFlags.trust_remote_code
     revision: str | None = ModelFlags.revision
     self_check: bool = ModelFlags.self_check
+    chat_template: str | None = ModelFlags.chat_template
+    system_prompt: str = ModelFlags.system_prompt
+    thinking: bool = ModelFlags.thinking
+    prompt_date: str = ModelFlags.prompt_date
 
 
 class ProfileSection(_Section):

@@ -141,7 +141,7 @@ def sweep(
     request = _request(model, folder, run, data, times)
     source = read_source(blocks, folder)
     splits, missing = load_sweep_splits(request)
-    opened = open_model(request.model)
+    opened = open_model(request.model, request.tasks)
     record = opened.record
     configurations = source.configurations(record)
     found = SweepFindings(folder / SWEEP, record, source.recommended(record), source.name)

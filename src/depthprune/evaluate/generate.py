@@ -6,15 +6,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from depthprune.evaluate.inputs import Inputs, Row, prompt_of, tokenize, tokenizer_of
+from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
+from depthprune.evaluate.chat import end_of_turn, tokenizer_of
+from depthprune.evaluate.inputs import Inputs, Row, prompt_of, tokenize
 from depthprune.tasks.task import Sample, Task
 
 
-def rows_to_generate(processor: Any, task: Task, samples: Sequence[Sample]) -> list[Row]:
+def rows_to_generate(
+    processor: Any, task: Task, samples: Sequence[Sample], settings: PromptSettings = USUAL_PROMPTS
+) -> list[Row]:
     """Return one row per sample: its prompt."""
     rows = []
     for index, sample in enumerate(samples):
-        prompt = prompt_of(processor, task, sample)
+        prompt = prompt_of(processor, task, sample, settings)
         tokens = tokenize(processor, prompt.text, add_special_tokens=prompt.add_special_tokens)
         rows.append(Row(index, sample, prompt.text, tokens, prompt.add_special_tokens))
     return rows
@@ -28,7 +32,7 @@ def generate(model: Any, processor: Any, inputs: Inputs, max_new_tokens: int) ->
     ignored: only its special tokens count.
     """
     tokenizer = tokenizer_of(processor)
-    ends = end_tokens(model, tokenizer)
+    ends = end_tokens(model, processor)
     with greedily(model, tokenizer, ends, max_new_tokens) as config:
         tokens = model.generate(**inputs, generation_config=config)
     return [
@@ -43,8 +47,20 @@ def decode(tokenizer: Any, tokens: Sequence[int], ends: Sequence[int]) -> str:
     return text.strip()
 
 
-def end_tokens(model: Any, tokenizer: Any) -> tuple[int, ...]:
-    """Return the tokens that end an answer: the checkpoint's, else the tokenizer's."""
+def end_tokens(model: Any, processor: Any) -> tuple[int, ...]:
+    """Return the tokens that end an answer, smallest first: all that anything names as such.
+
+    That are those of the checkpoint's generation configuration, the tokenizer's end token, and what
+    its chat template writes after an answer.
+    """
+    tokenizer = tokenizer_of(processor)
+    own = (tokenizer.eos_token_id, getattr(tokenizer, "eot_token_id", None))
+    named = {token for token in own if isinstance(token, int)}
+    return tuple(sorted({*checkpoint_ends(model, tokenizer), *named, *end_of_turn(processor)}))
+
+
+def checkpoint_ends(model: Any, tokenizer: Any) -> tuple[int, ...]:
+    """Return the end tokens of the checkpoint's generation configuration, else the tokenizer's."""
     ends = model.generation_config.eos_token_id
     if ends is None:
         ends = tokenizer.eos_token_id

@@ -42,7 +42,7 @@ def identity_of(loaded: LoadedModel) -> Identity:
         "chat template": _texts(getattr(processor, "chat_template", None)),
         "tokenizer": _tokenizer(tokenizer) if hasattr(tokenizer, "get_vocab") else {},
         "processor": {} if processor is tokenizer else _settings(processor),
-        "generation config": _generation(loaded.model, tokenizer),
+        "generation config": _generation(loaded.model, processor),
         "code of the checkpoint": _code(loaded.model, processor, tokenizer),
         MODEL_CONFIG: _flat(loaded.model.config.to_dict()),
     }
@@ -88,14 +88,14 @@ def _settings(processor: Any) -> dict[str, Any]:
     return _flat(processor.to_dict()) if hasattr(processor, "to_dict") else {}
 
 
-def _generation(model: Any, tokenizer: Any) -> dict[str, Any]:
+def _generation(model: Any, processor: Any) -> dict[str, Any]:
     """Return what greedy decoding takes from the generation config; see `generate.greedily`."""
     if getattr(model, "generation_config", None) is None:
         return {}
     return {
-        "eos_token_id": sorted(end_tokens(model, tokenizer)),
+        "eos_token_id": sorted(end_tokens(model, processor)),
         "bos_token_id": model.generation_config.bos_token_id,
-        "pad_token_id": getattr(tokenizer, "pad_token_id", None),
+        "pad_token_id": getattr(tokenizer_of(processor), "pad_token_id", None),
     }
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.errors import DepthpruneError, TaskError
+from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
+from depthprune.evaluate.chat import chat_template, prompt_text
+from depthprune.evaluate.chat import tokenizer_of as tokenizer_of
 from depthprune.tasks.prompt import messages, render_prompt
 from depthprune.tasks.task import Sample, Task
 
@@ -57,12 +60,9 @@ class Prompt:
     is_chat: bool
 
 
-def tokenizer_of(processor: Any) -> Any:
-    """Return the tokenizer: the processor's, or the processor itself for a text model."""
-    return getattr(processor, "tokenizer", processor)
-
-
-def prompt_of(processor: Any, task: Task, sample: Sample) -> Prompt:
+def prompt_of(
+    processor: Any, task: Task, sample: Sample, settings: PromptSettings = USUAL_PROMPTS
+) -> Prompt:
     """Put a sample into the words that this model was trained on.
 
     With a chat template: the question as the user's turn, up to where the assistant's begins
@@ -79,23 +79,18 @@ def prompt_of(processor: Any, task: Task, sample: Sample) -> Prompt:
             where=f"sample {sample.id} of {task.name}",
             mend="choose a vision-language model, or a task of texts",
         )
-    template = getattr(processor, "chat_template", None)
+    template = chat_template(processor, settings)
+    placeholder = _image_placeholder(processor)
     if not template:
-        placeholder = _image_placeholder(processor) * len(sample.images)
-        return Prompt(placeholder + render_prompt(task, sample), True, is_chat=False)
-    turns = messages(task, sample)
-    if not sees_images:
-        turns = [{**turn, "content": _text_of(turn["content"])} for turn in turns]
-    options = {"enable_thinking": False} if "enable_thinking" in str(template) else {}
+        before = f"{settings.system_prompt}\n\n" if settings.system_prompt else ""
+        pictures = placeholder * len(sample.images)
+        return Prompt(before + pictures + render_prompt(task, sample), True, is_chat=False)
+    turns = messages(task, sample, settings.system_prompt)
     try:
-        text: str = processor.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=True, **options
-        )
-    except Exception as error:  # A template is a program of its own and may raise anything.
-        raise TaskError(
-            f"the model's chat template refuses the sample: {error}",
-            where=f"sample {sample.id} of {task.name}",
-        ) from error
+        text = prompt_text(processor, template, turns, settings, placeholder)
+    except TaskError as error:
+        where = f"sample {sample.id} of {task.name}"
+        raise TaskError(error.what, where=where, mend=error.mend) from error
     # A template writes the start token itself; some processors' templates leave it out.
     start = tokenizer_of(processor).bos_token
     adds = sees_images and not (start and text.startswith(start))
@@ -249,13 +244,6 @@ def _refusal(
         where=f"samples {rows[0].sample.id} to {rows[-1].sample.id}",
         mend="its samples work one by one: choose --batch-size 1",
     )
-
-
-def _text_of(content: str | Sequence[Mapping[str, Any]]) -> str:
-    """Return the words of a turn as plain text: templates of text models know no parts."""
-    if isinstance(content, str):
-        return content
-    return "".join(part["text"] for part in content if part.get("type") == "text")
 
 
 def _image_placeholder(processor: Any) -> str:

@@ -15,6 +15,7 @@ from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal, make_removal
 from depthprune.blocks import Stack, check_admissible, skip
 from depthprune.evaluate.batching import run_in_batches
+from depthprune.evaluate.chat import tokenizer_of
 from depthprune.evaluate.generate import greedily
 from depthprune.evaluate.inputs import (
     Inputs,
@@ -24,7 +25,6 @@ from depthprune.evaluate.inputs import (
     lengths,
     max_positions,
     move,
-    tokenizer_of,
 )
 from depthprune.evaluate.modes import Mode, mode_of
 from depthprune.evaluate.reference import evaluation_mode, input_device
@@ -267,7 +267,7 @@ def _jobs(loaded: LoadedModel, split: TaskSplit, options: LatencyOptions) -> lis
     """Return what is run for each sample, with the inputs where the model takes them."""
     model, processor = loaded.model, loaded.processor
     limit = max_positions(model)
-    mode = mode_of(model, processor, split.task, limit)
+    mode = mode_of(loaded, split.task, limit)
     writes = split.task.answer == "generate"
     jobs = []
     for sample in split.samples[: options.samples]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from depthprune.base.errors import TaskError
 from depthprune.base.log import logger
+from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.evaluate.inputs import Inputs, Prompt, Row, lengths, prompt_of, tokenize
 from depthprune.tasks.task import Sample, Task
 
@@ -40,7 +41,9 @@ class Likelihood:
     correct: int
 
 
-def rows_to_choose(processor: Any, task: Task, samples: Sequence[Sample]) -> list[Row]:
+def rows_to_choose(
+    processor: Any, task: Task, samples: Sequence[Sample], settings: PromptSettings = USUAL_PROMPTS
+) -> list[Row]:
     """Return the rows that the options of every sample need: one if they are single tokens.
 
     Where the prompt shows the options (`{choices}`), their letters compete; otherwise their texts.
@@ -50,7 +53,7 @@ def rows_to_choose(processor: Any, task: Task, samples: Sequence[Sample]) -> lis
     """
     rows = []
     for index, sample in enumerate(samples):
-        prompt = prompt_of(processor, task, sample)
+        prompt = prompt_of(processor, task, sample, settings)
         options = options_of(task, sample)
         # A chat template ends where the answer begins; after a plain prompt stands a space.
         space = "" if prompt.is_chat or prompt.text[-1:].isspace() else " "

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from depthprune.base.prompting import PromptSettings
 from depthprune.evaluate import generate, likelihood, requests
 from depthprune.evaluate.inputs import Inputs, Row, Side
 from depthprune.tasks.task import Sample, Task
+
+if TYPE_CHECKING:
+    from depthprune.blocks.models import LoadedModel
 
 Outcome = Any
 """What a mode gets from the model for one row; only the mode itself looks into it."""
@@ -38,15 +42,16 @@ class Mode(Protocol):
         ...
 
 
-def mode_of(model: Any, processor: Any, task: Task, read_tokens: int | None) -> Mode:
+def mode_of(loaded: LoadedModel, task: Task, read_tokens: int | None) -> Mode:
     """Return the mode of a task; `read_tokens` is the most that is read of a text."""
+    model, processor = loaded.model, loaded.processor
     if task.answer == "choose":
-        return Choose(model, processor, task)
+        return Choose(model, processor, task, loaded.prompt)
     if task.answer == "read":
         return Read(model, processor, task, read_tokens)
     if task.answer == "respond":
         return Respond(model, processor, read_tokens)
-    return Generate(model, processor, task)
+    return Generate(model, processor, task, loaded.prompt)
 
 
 @dataclass(frozen=True)
@@ -57,13 +62,14 @@ class Generate:
     model: Any
     processor: Any
     task: Task
+    prompt: PromptSettings
 
     @property
     def new_tokens(self) -> int:
         return self.task.max_new_tokens
 
     def rows(self, samples: Sequence[Sample]) -> list[Row]:
-        return generate.rows_to_generate(self.processor, self.task, samples)
+        return generate.rows_to_generate(self.processor, self.task, samples, self.prompt)
 
     def run(self, inputs: Inputs, rows: Sequence[Row]) -> list[Outcome]:
         return generate.generate(self.model, self.processor, inputs, self.new_tokens)
@@ -82,9 +88,10 @@ class Choose:
     model: Any
     processor: Any
     task: Task
+    prompt: PromptSettings
 
     def rows(self, samples: Sequence[Sample]) -> list[Row]:
-        return likelihood.rows_to_choose(self.processor, self.task, samples)
+        return likelihood.rows_to_choose(self.processor, self.task, samples, self.prompt)
 
     def run(self, inputs: Inputs, rows: Sequence[Row]) -> list[Outcome]:
         return likelihood.foretell(self.model, inputs, rows)

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.evaluate.inputs import prompt_of
 from depthprune.tasks.task import Sample, Task
 
 
-def prompts_of(processor: Any, task: Task, samples: Sequence[Sample]) -> list[tuple[str, ...]]:
+def prompts_of(
+    processor: Any,
+    task: Task,
+    samples: Sequence[Sample],
+    settings: PromptSettings = USUAL_PROMPTS,
+) -> list[tuple[str, ...]]:
     """Return the texts that are sent for each sample, with one placeholder for every picture.
 
     A question is one text, up to where the answer begins; a text that is read is itself; requests
@@ -25,4 +31,4 @@ def prompts_of(processor: Any, task: Task, samples: Sequence[Sample]) -> list[tu
             tuple(request.context + request.continuation for request in sample.requests)
             for sample in samples
         ]
-    return [(prompt_of(processor, task, sample).text,) for sample in samples]
+    return [(prompt_of(processor, task, sample, settings).text,) for sample in samples]

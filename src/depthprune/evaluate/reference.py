@@ -115,6 +115,8 @@ class ReferenceEvaluator:
             parts.append(f"quantization={_quantization_method(quantization)}")
         if self._read_tokens is not None:
             parts.append(f"read_tokens={self._read_tokens}")
+        if self.loaded.prompt.text:
+            parts.append(self.loaded.prompt.text)
         return " ".join(parts)
 
     def evaluate(
@@ -148,7 +150,7 @@ class ReferenceEvaluator:
 
     def mode_of(self, split: TaskSplit) -> Mode:
         """Return how the samples of a split are answered."""
-        return mode_of(self.loaded.model, self.loaded.processor, split.task, self._read_limit())
+        return mode_of(self.loaded, split.task, self._read_limit())
 
     def _read_limit(self) -> int | None:
         limits = (self._read_tokens, max_positions(self.loaded.model))

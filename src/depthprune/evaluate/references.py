@@ -11,7 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import TaskError
-from depthprune.evaluate.inputs import Inputs, Row, lengths, prompt_of, tokenizer_of
+from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
+from depthprune.evaluate.chat import tokenizer_of
+from depthprune.evaluate.inputs import Inputs, Row, lengths, prompt_of
 from depthprune.evaluate.likelihood import (
     LETTERS,
     logits_between,
@@ -27,7 +29,11 @@ if TYPE_CHECKING:
 
 
 def rows_with_reference(
-    processor: Any, task: Task, samples: Sequence[Sample], limit: int | None
+    processor: Any,
+    task: Task,
+    samples: Sequence[Sample],
+    limit: int | None,
+    settings: PromptSettings = USUAL_PROMPTS,
 ) -> list[Row]:
     """Return one row per sample: its prompt, then the reference as its only continuation.
 
@@ -50,7 +56,7 @@ def rows_with_reference(
         ]
     rows = []
     for index, sample in enumerate(samples):
-        prompt = prompt_of(processor, task, sample)
+        prompt = prompt_of(processor, task, sample, settings)
         # A chat template ends where the answer begins; after a plain prompt stands a space.
         space = "" if prompt.is_chat or prompt.text[-1:].isspace() else " "
         text = prompt.text + space + _reference(task, sample)

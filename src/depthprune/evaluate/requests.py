@@ -14,8 +14,9 @@ from typing import Any
 
 from depthprune.base.errors import TaskError
 from depthprune.evaluate import likelihood
-from depthprune.evaluate.generate import end_tokens, greedily
-from depthprune.evaluate.inputs import Inputs, Row, lengths, move, pad, tokenizer_of
+from depthprune.evaluate.chat import tokenizer_of
+from depthprune.evaluate.generate import checkpoint_ends, greedily
+from depthprune.evaluate.inputs import Inputs, Row, lengths, move, pad
 from depthprune.evaluate.likelihood import Likelihood, logits_between
 from depthprune.evaluate.stopping import StopAtTexts
 from depthprune.tasks.task import Request, Sample
@@ -195,7 +196,7 @@ def write(
 
     A row ends before the first of the texts `until`, with an end token, or after `longest` tokens.
     """
-    ends = end_tokens(model, tokenizer)
+    ends = checkpoint_ends(model, tokenizer)
     stops = list(until)
     if tokenizer.eos_token_id is not None:
         stops.append(tokenizer.decode([tokenizer.eos_token_id], skip_special_tokens=False))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.evaluate.inputs import prompt_of
 from depthprune.tasks.task import Sample, Task
 
 
-def sent_text(processor: Any, task: Task, sample: Sample) -> str:
+def sent_text(
+    processor: Any, task: Task, sample: Sample, settings: PromptSettings = USUAL_PROMPTS
+) -> str:
     """Return the text that the model is given: with chat template, where one is used.
 
     Of several options that compete, what stands before them; an image is its placeholder.
@@ -21,4 +24,4 @@ def sent_text(processor: Any, task: Task, sample: Sample) -> str:
     if task.answer == "respond":
         first = sample.requests[0]
         return first.context or first.continuation
-    return prompt_of(processor, task, sample).text
+    return prompt_of(processor, task, sample, settings).text

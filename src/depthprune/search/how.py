@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,9 @@ def begin_split(study: Study, model: OpenModel, split: TaskSplit, settings: str)
     from depthprune.evaluate.prompts import prompts_of
 
     key = study.add_split(split_record(split))
-    study.keep_prompts(key, settings, prompts_of(model.loaded.processor, split.task, split.samples))
+    loaded = model.loaded
+    sent = prompts_of(loaded.processor, split.task, split.samples, loaded.prompt)
+    study.keep_prompts(key, settings, sent)
     return key
 
 
@@ -86,6 +89,7 @@ def _model(model: OpenModel) -> dict[str, Any]:
         "attention": getattr(loaded.config, "_attn_implementation", None),
         "batch_size": options.batch_size,
         "trust_remote_code": options.trust_remote_code,
+        "prompt": asdict(options.prompt),
     }
 
 

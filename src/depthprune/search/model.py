@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from depthprune.base.log import logger
 from depthprune.base.progress import Progress
+from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
+from depthprune.evaluate.chat import prompt_remarks, prompted
 from depthprune.search.space import SearchSpace
 from depthprune.study import ModelRecord
+from depthprune.tasks.lm_eval.source import LmEvalSource
+from depthprune.tasks.task import Task
 
 if TYPE_CHECKING:
     from depthprune.blocks.models import LoadedModel
@@ -33,6 +39,7 @@ class ModelOptions:
         revision: of a hub model.
         download: whether the hub may be asked for what the local cache lacks.
         self_check: whether a few answers are compared with the reference evaluator's at first.
+        prompt: how questions are put to the model.
     """
 
     source: str
@@ -46,6 +53,7 @@ class ModelOptions:
     revision: str | None = None
     download: bool = False
     self_check: bool = True
+    prompt: PromptSettings = USUAL_PROMPTS
 
 
 @dataclass(frozen=True)
@@ -116,8 +124,8 @@ class OpenModel:
         )
 
 
-def open_model(options: ModelOptions) -> OpenModel:
-    """Load a model and find its blocks.
+def open_model(options: ModelOptions, tasks: Iterable[Task] = ()) -> OpenModel:
+    """Load a model and find its blocks; say what is to be known about how these tasks are asked.
 
     Raises:
         DepthpruneError: there is no such model, it cannot be loaded, or it has no such stack.
@@ -132,8 +140,34 @@ def open_model(options: ModelOptions) -> OpenModel:
         trust_remote_code=options.trust_remote_code,
         revision=options.revision,
         download=options.download,
+        prompt=options.prompt,
     )
+    for remark in prompt_remarks(loaded, tasks):
+        logger.warning("%s", remark)
     return OpenModel(options, loaded, find_stack(loaded.model, options.part))
+
+
+def prompted_tasks(options: ModelOptions, tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """Return the tasks with those of the lm-evaluation-harness put as the prompt settings say.
+
+    The harness asks without chat template and system prompt by default; then nothing is loaded.
+
+    Raises:
+        DepthpruneError: the model's tokenizer cannot be loaded, or it has no template.
+    """
+    settings = options.prompt
+    asked = any(isinstance(task.source, LmEvalSource) for task in tasks)
+    if not asked or not (settings.for_harness or settings.system_prompt):
+        return tuple(tasks)
+    from depthprune.blocks.models import load_model_processor
+
+    processor = load_model_processor(
+        options.source,
+        trust_remote_code=options.trust_remote_code,
+        revision=options.revision,
+        download=options.download,
+    )
+    return tuple(prompted(task, processor, settings) for task in tasks)
 
 
 def model_record(loaded: LoadedModel, stack: Stack, name: str | None = None) -> ModelRecord:

@@ -33,7 +33,13 @@ from depthprune.search.groups import (
 )
 from depthprune.search.how import begin_run, begin_split, how_measured
 from depthprune.search.joint import SplitGroup, check_joint, check_task_weights, group_splits
-from depthprune.search.model import DataPlaces, ModelOptions, OpenModel, open_model
+from depthprune.search.model import (
+    DataPlaces,
+    ModelOptions,
+    OpenModel,
+    open_model,
+    prompted_tasks,
+)
 from depthprune.search.options import SearchOptions
 from depthprune.search.racing import RaceReport, check_race, without_measured
 from depthprune.search.runner import RunReport
@@ -154,12 +160,13 @@ def get_ready(requests: Sequence[SearchRequest]) -> list[ReadySearch]:
     for request in requests:
         weights = check_request(request)
         check_can_make(request.folder)
-        splits = load_splits(request.tasks, request.splits, request.num_samples, request.seed)
+        tasks = prompted_tasks(request.model, request.tasks)
+        splits = load_splits(tasks, request.splits, request.num_samples, request.seed)
         groups = group_splits(splits, joint=request.joint, task_weights=weights)
         if request.search.race is not None:
             check_race(groups)
         loaded.append((request, tuple(splits), tuple(groups)))
-    model = open_model(requests[0].model)
+    model = open_model(requests[0].model, {t.name: t for r in requests for t in r.tasks}.values())
     ready = []
     for request, of_splits, of_groups in loaded:
         space = model.space(request.protect)
@@ -299,7 +306,8 @@ def check_baselines(searches: Sequence[ReadySearch], study: Study, settings: str
 
 
 def _sent(ready: ReadySearch) -> Sent:
-    return lambda task, sample: sent_text(ready.model.loaded.processor, task, sample)
+    loaded = ready.model.loaded
+    return lambda task, sample: sent_text(loaded.processor, task, sample, loaded.prompt)
 
 
 def check_request(request: SearchRequest) -> dict[str, float]:

@@ -21,7 +21,7 @@ from depthprune.evaluate.latency import (
 )
 from depthprune.search.configurations import Configuration
 from depthprune.search.how import begin_run, begin_split, how_measured
-from depthprune.search.model import DataPlaces, ModelOptions, OpenModel
+from depthprune.search.model import DataPlaces, ModelOptions, OpenModel, prompted_tasks
 from depthprune.search.runner import measure_missing, split_record
 from depthprune.study import Measurement, SplitRecord, Study
 from depthprune.tasks.load import load_split
@@ -134,7 +134,7 @@ def load_sweep_splits(request: SweepRequest) -> tuple[list[TaskSplit], list[Fail
     check_can_make(request.folder)
     splits: list[TaskSplit] = []
     failures: list[Failure] = []
-    for task in request.tasks:
+    for task in prompted_tasks(request.model, request.tasks):
         try:
             splits.append(load_split(task, request.split, request.num_samples, request.seed))
         except TaskError as error:

@@ -33,20 +33,25 @@ def render_prompt(task: Task, sample: Sample) -> str:
     return _fill(task, template, question=sample.question, choices=choices).rstrip()
 
 
-def messages(task: Task, sample: Sample) -> list[dict[str, Any]]:
+def messages(task: Task, sample: Sample, system_prompt: str = "") -> list[dict[str, Any]]:
     """Return the sample as one user message for a chat template: its images, then the text.
 
     Where the text says `<image 1>`, `<image 2>`, ... in this order (MMMU), each image stands in
     that place. The entries `{"type": "image"}` stand for the sample's images in order; the caller
-    hands the pictures themselves to the processor.
+    hands the pictures themselves to the processor. A system prompt is a message in front.
     """
     text = render_prompt(task, sample)
     pieces = _around_images(text, len(sample.images))
     content: list[dict[str, Any]] = [{"type": "image"} for _ in sample.images[len(pieces) - 1 :]]
     for number, piece in enumerate(pieces):
         content += [{"type": "image"}] if number else []
-        content += [{"type": "text", "text": piece}] if piece.strip() or len(pieces) == 1 else []
-    return [{"role": "user", "content": content}]
+        content += [_words(piece)] if piece.strip() or len(pieces) == 1 else []
+    turns = [{"role": "system", "content": [_words(system_prompt)]}] if system_prompt else []
+    return [*turns, {"role": "user", "content": content}]
+
+
+def _words(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
 
 
 def _around_images(text: str, images: int) -> list[str]:

@@ -261,7 +261,7 @@ def _measure_text(run: _Run, source: TextSet, part: Part, step: _Step) -> bool:
 
 
 def _measure_task(run: _Run, task: ZeroShotTask, part: Part, step: _Step) -> bool:
-    split = task.load(run.options.num_samples, seed=SEED, download=run.options.download)
+    split = task.load(run.loaded, run.options.num_samples, seed=SEED, download=run.options.download)
     fingerprint = fingerprint_of({"task": split.fingerprint})
     if run.file.kept(part, fingerprint):
         return False

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from depthprune.base.errors import TaskError
 from depthprune.base.removal import Removal
 from depthprune.blocks.models import LoadedModel
+from depthprune.evaluate.chat import prompted
 from depthprune.evaluate.reference import ReferenceEvaluator
 from depthprune.tasks.lm_eval import harness_tasks, lm_eval_metrics
 from depthprune.tasks.lm_eval.guard import guarded
@@ -69,8 +70,17 @@ class ZeroShotTask:
     name: str
     task: Task = field(repr=False)
 
-    def load(self, num_samples: int | None, *, seed: int = 0, download: bool = False) -> TaskSplit:
+    def load(
+        self,
+        loaded: LoadedModel,
+        num_samples: int | None,
+        *,
+        seed: int = 0,
+        download: bool = False,
+    ) -> TaskSplit:
         """Return the documents that the harness evaluates, or a seeded sample of them.
+
+        They are asked as the model's prompt settings say; by default as the harness does.
 
         Raises:
             TaskError: the data are not on this machine, or cannot be used.
@@ -78,6 +88,7 @@ class ZeroShotTask:
         source = self.task.source
         assert isinstance(source, LmEvalSource)
         task = replace(self.task, source=replace(source, download=download))
+        task = prompted(task, loaded.processor, loaded.prompt)
         return load_split(task, "validation", num_samples, seed)
 
 

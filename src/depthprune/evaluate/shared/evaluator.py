@@ -16,7 +16,6 @@ from depthprune.blocks.stack import refuse_while_skipping
 from depthprune.evaluate.batching import is_out_of_memory
 from depthprune.evaluate.evaluator import Evaluation
 from depthprune.evaluate.generate import end_tokens
-from depthprune.evaluate.inputs import tokenizer_of
 from depthprune.evaluate.modes import Choose, Generate, Mode, Read, Respond
 from depthprune.evaluate.reference import ReferenceEvaluator, evaluation_mode
 from depthprune.evaluate.shared.call import MOST_REMOVALS, Call, Sizes, SplitMemory, Stores
@@ -174,7 +173,7 @@ class SharedEvaluator:
 
     def _forget_another_model(self) -> None:
         """Drop all that is known of the model when it was changed since the last call."""
-        state = _state_of(self.loaded.model, tokenizer_of(self.loaded.processor))
+        state = _state_of(self.loaded.model, self.loaded.processor)
         if state == self._state:
             return
         if self._state is not None:
@@ -248,10 +247,9 @@ class SharedEvaluator:
         if way in self._refused:
             return None
         if way not in self._models:
-            tokenizer = tokenizer_of(self.loaded.processor)
-            model = self.loaded.model
+            model, processor = self.loaded.model, self.loaded.processor
             try:
-                self._models[way] = share(model, tokenizer, self.stack, self._work, way)
+                self._models[way] = share(model, processor, self.stack, self._work, way)
             except Unshareable:
                 raise
             # A block may raise anything when it is called in a way that it does not know.
@@ -321,14 +319,14 @@ _WAYS: dict[type, str] = {
 }
 
 
-def _state_of(model: Any, tokenizer: Any) -> object:
+def _state_of(model: Any, processor: Any) -> object:
     """Return what is another when weights were changed, or how the model attends and ends."""
     weights = tuple(
         # What was made in inference mode does not count its changes.
         (id(each), each.dtype, each.device, 0 if each.is_inference() else each._version)
         for each in model.parameters()
     )
-    return weights, model.config._attn_implementation, end_tokens(model, tokenizer)
+    return weights, model.config._attn_implementation, end_tokens(model, processor)
 
 
 def _room(device: torch.device, cache_bytes: int) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from depthprune.base.removal import Removal
 from depthprune.blocks import inadmissible_reason, skip
 from depthprune.blocks.plan import ABSENT, Change, plan_removal
+from depthprune.evaluate.chat import tokenizer_of
 from depthprune.evaluate.generate import end_tokens, greedily
 from depthprune.evaluate.inputs import Side
 from depthprune.evaluate.shared.decode import advance
@@ -69,7 +70,7 @@ class SharedModel:
         return make_stem(self.wiring, self.run, inputs, ahead, self.filler, side)
 
 
-def share(model: Any, tokenizer: Any, stack: Stack, work: Work, way: str) -> SharedModel:
+def share(model: Any, processor: Any, stack: Stack, work: Work, way: str) -> SharedModel:
     """Find out how to run the blocks of a model apart from it, and try it.
 
     Raises:
@@ -84,7 +85,8 @@ def share(model: Any, tokenizer: Any, stack: Stack, work: Work, way: str) -> Sha
     if stack.origin is None:
         raise Unshareable("it has no configuration")
     blocks = list(model.get_submodule(stack.path).children())
-    ends = end_tokens(model, tokenizer)
+    tokenizer = tokenizer_of(processor)
+    ends = end_tokens(model, processor)
     filler = ends[0] if ends else 0
 
     def generate(inputs: Mapping[str, Any]) -> None:

@@ -80,7 +80,7 @@ class Calibration:
         self._size = size
         self._on_batch = on_batch
         limit = max_positions(model)
-        rows = rows_with_reference(processor, split.task, split.samples, limit)
+        rows = rows_with_reference(processor, split.task, split.samples, limit, loaded.prompt)
         self.num_reference_tokens = num_reference_tokens(rows)
 
         def encoded(batch: Sequence[Row]) -> Inputs:

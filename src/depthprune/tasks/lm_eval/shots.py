@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 SEED = 1234
@@ -17,7 +17,15 @@ class Shots:
     numbers. So the draws of documents that are not asked for are made as well, without their texts.
     """
 
-    def __init__(self, task: Any, docs: Sequence[Any], *, own: bool) -> None:
+    def __init__(
+        self,
+        task: Any,
+        docs: Sequence[Any],
+        *,
+        own: bool,
+        chat: Callable[..., str] | None = None,
+        system_prompt: str = "",
+    ) -> None:
         """Take the task's documents.
 
         Args:
@@ -25,7 +33,11 @@ class Shots:
             docs: of one split.
             own: whether the harness itself evaluates them. Of others, such as the training split,
                 a document is never among its own examples.
+            chat: see `LmEvalSource`.
+            system_prompt: see `LmEvalSource`.
         """
+        self._chat = chat
+        self._system_prompt = system_prompt
         self._task = task
         self._docs = docs
         self._own = own
@@ -62,10 +74,11 @@ class Shots:
         return self._task.fewshot_context(
             doc,
             num_fewshot=self._count,
-            system_instruction=None,
-            apply_chat_template=False,
-            fewshot_as_multiturn=False,
-            chat_template=None,
+            system_instruction=self._system_prompt or None,
+            # With a template examples are turns of their own, as the harness does it.
+            apply_chat_template=self._chat is not None,
+            fewshot_as_multiturn=self._chat is not None,
+            chat_template=self._chat,
             gen_prefix=self._task.doc_to_prefix(doc),
         )
 

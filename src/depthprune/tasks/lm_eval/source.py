@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,6 +43,9 @@ class LmEvalSource:
         metric: see `harness_task`.
         max_new_tokens: see `harness_task`.
         download: whether the network may be used.
+        chat: writes turns by a model's chat template, as the harness's `apply_chat_template` does:
+            given the turns and, by name, `add_generation_prompt`; None asks without a template.
+        system_prompt: see `system_instruction` of the harness.
     """
 
     name: str
@@ -52,6 +55,8 @@ class LmEvalSource:
     metric: str = "auto"
     max_new_tokens: int | None = None
     download: bool = False
+    chat: Callable[..., str] | None = None
+    system_prompt: str = ""
 
     def splits(self) -> tuple[str, ...]:
         """Return the splits that are there; raises TaskError when the data cannot be loaded."""
@@ -197,7 +202,13 @@ class LmEvalSamples:
         self._source = source
         self._split = split
         self._docs = docs
-        self._shots = Shots(source.task, docs, own=split == "validation")
+        self._shots = Shots(
+            source.task,
+            docs,
+            own=split == "validation",
+            chat=source.chat,
+            system_prompt=source.system_prompt,
+        )
 
     def __len__(self) -> int:
         return len(self._docs)
@@ -213,8 +224,8 @@ class LmEvalSamples:
                 doc=doc,
                 ctx=context,
                 metadata=(self._source.name, index, task.config.repeats),
-                apply_chat_template=False,
-                chat_template=None,
+                apply_chat_template=self._source.chat is not None,
+                chat_template=self._source.chat,
             )
             instances = made if isinstance(made, list) else [made]
             requests = tuple(
