@@ -1,8 +1,7 @@
-"""The one removal that is carried out: by a target, a level, or the best of the fewest blocks."""
+"""The one removal that is recommended and carried out."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -28,16 +27,12 @@ def found(results: ResultSet) -> Recommendations:
     return analyse(results).recommendations
 
 
-def without_levels(found: Recommendations, *names: str) -> Recommendations:
-    levels = [replace(one, combination=None) if one.name in names else one for one in found.levels]
-    return replace(found, levels=tuple(levels))
-
-
-def test_the_balanced_level_is_chosen_when_nothing_is_asked_for(found: Recommendations) -> None:
+def test_the_last_conservative_removal_is_chosen_when_nothing_is_asked_for(
+    found: Recommendations,
+) -> None:
     choice = choose(found)
     assert choice is not None
-    balanced = next(one for one in found.levels if one.name == "balanced")
-    assert (choice.rule, choice.combination) == ("balanced", balanced.combination)
+    assert (choice.rule, choice.combination.removal) == ("conservative", (1, 2))
 
 
 def test_a_target_that_is_met_comes_first(results: ResultSet) -> None:
@@ -46,26 +41,15 @@ def test_a_target_that_is_met_comes_first(results: ResultSet) -> None:
     assert (choice.rule, choice.combination.removal) == ("max_drop", (1,))
 
 
-def test_a_target_that_cannot_be_met_leaves_the_balanced_level(results: ResultSet) -> None:
+def test_a_target_that_cannot_be_met_leaves_the_conservative_one(results: ResultSet) -> None:
     choice = choose(analyse(results, speedup=100).recommendations)
     assert choice is not None
-    assert choice.rule == "balanced"
+    assert choice.rule == "conservative"
 
 
-@pytest.mark.parametrize(
-    ("missing", "rule"),
-    [
-        (("balanced",), "conservative"),
-        (("balanced", "conservative"), "aggressive"),
-        (("balanced", "conservative", "aggressive"), "first"),
-    ],
-)
-def test_something_is_chosen_wherever_anything_is_ranked(
-    found: Recommendations, missing: tuple[str, ...], rule: str
-) -> None:
-    choice = choose(without_levels(found, *missing))
-    assert choice is not None
-    assert choice.rule == rule
+def test_nothing_is_chosen_where_everything_costs_too_much() -> None:
+    given = by_hand.results({(0,): (0.2, 0.2), (1,): (0.3, 0.3)}, num_blocks=4)
+    assert choose(analyse(given).recommendations) is None
 
 
 def test_nothing_is_chosen_where_nothing_is_ranked(results: ResultSet) -> None:

@@ -147,14 +147,21 @@ def test_an_interval_needs_the_scores_of_every_dataset() -> None:
 def test_the_ranking_leaves_out_and_counts_low_coverage_and_improvements() -> None:
     one = dataset("okvqa", 0.5, {(1,): 0.4, (2,): 0.6, (3,): 0.1})
     two = dataset("doc_qa", 0.5, {(1,): 0.4, (2,): 0.6})
-    ranking = rank(combine([one, two]))
+    ranking = rank(combine([one, two]), min_drop=0.0)
     assert [found.removal for found in ranking.combinations] == [(1,)]
     assert (ranking.low_coverage, ranking.improving) == (1, 1)
 
 
+def test_by_default_improvements_are_ranked_first() -> None:
+    one = dataset("okvqa", 0.5, {(1,): 0.4, (2,): 0.6})
+    ranking = rank(combine([one]), min_coverage=1)
+    assert [found.removal for found in ranking.combinations] == [(2,), (1,)]
+    assert ranking.improving == 0
+
+
 def test_rounding_noise_is_no_improvement() -> None:
     same = dataset("okvqa", [0.9, 0.0], {(1,): [0.3, 0.6], (2,): [0.0, 0.9]})
-    ranking = rank(combine([same]), min_coverage=1)
+    ranking = rank(combine([same]), min_coverage=1, min_drop=0.0)
     assert [found.removal for found in ranking.combinations] == [(1,), (2,)]
     assert ranking.improving == 0
 
@@ -193,7 +200,7 @@ def test_the_summary_ranks_singles_whole_and_several_by_number() -> None:
     assert [one.removal for one in summary.importance.combinations] == [(1,), (2,), (0,)]
     assert sorted(summary.combinations) == [1, 2]
     assert [one.removal for one in summary.combinations[2].combinations] == [(1, 2), (0, 1)]
-    assert summary.combinations[1].improving == 1
+    assert summary.combinations[1].improving == 0
     assert summary.best["okvqa"][2] == ((1, 2), pytest.approx(0.2))
 
 

@@ -46,7 +46,9 @@ def outcome(found: Recommendations) -> Mapping[str, object]:
         "robust": [[one.removal for one in given.combinations] for given in found.robust.values()],
         "stepwise": [(step.combination.removal, step.jump) for step in found.stepwise.steps],
         "missing": found.stepwise.missing,
-        "levels": [(one.name, one.combination and one.combination.removal) for one in found.levels],
+        "strategies": [
+            (one.name, [each.removal for each in one.combinations]) for one in found.strategies
+        ],
         "essential": [one.combination.removal for one in found.essential],
     }
 
@@ -66,12 +68,12 @@ def test_of_one_dataset_all_is_ranked() -> None:
     assert (found.min_coverage, found.robust_coverage) == (1, 1)
 
 
-def test_improvements_are_left_out_and_counted_unless_asked_for() -> None:
+def test_improvements_are_ranked_unless_a_lower_limit_is_asked_for() -> None:
     given = results({(1,): [-0.1, -0.1], (2,): [0.1, 0.1]})
-    found = recommend(given)
+    assert best(recommend(given), 1) == (1,)
+    found = recommend(given, min_drop=0.0)
     assert best(found, 1) == (2,)
     assert found.independent[1].improving == 1
-    assert best(recommend(given, min_drop=None), 1) == (1,)
 
 
 def test_nothing_is_ranked_where_all_was_measured_on_one_dataset_of_several() -> None:
@@ -101,10 +103,11 @@ def test_targets_are_answered() -> None:
     ]
 
 
-def test_the_conservative_limit_is_a_tenth_of_the_accuracy_unless_given() -> None:
-    given = results({(1,): [0.01, 0.01]}, baseline=0.8)
-    assert recommend(given).levels[0].limit == pytest.approx(0.08)
-    assert recommend(given, conservative_limit=0.03).levels[0].limit == 0.03
+def test_the_limit_is_a_tenth_of_the_mean_baseline_over_all_datasets() -> None:
+    given = results({(1,): [0.01, 0.01, None]}, baseline=0.8)
+    third = replace(given.datasets[2], baseline=replace(given.datasets[2].baseline, accuracy=0.5))
+    found = recommend(replace(given, datasets=(*given.datasets[:2], third)))
+    assert found.limit.drop == pytest.approx(0.07)
 
 
 def test_without_any_known_accuracy_the_limit_is_a_tenth() -> None:
@@ -113,7 +116,8 @@ def test_without_any_known_accuracy_the_limit_is_a_tenth() -> None:
         replace(one, baseline=replace(one.baseline, accuracy=float("nan")))
         for one in given.datasets
     )
-    assert recommend(replace(given, datasets=unknown)).levels[0].limit == pytest.approx(0.1)
+    limit = recommend(replace(given, datasets=unknown)).limit
+    assert (limit.drop, limit.baseline) == (pytest.approx(0.1), None)
 
 
 def test_a_table_that_is_there_already_is_used() -> None:
@@ -128,9 +132,8 @@ def test_a_table_that_is_there_already_is_used() -> None:
         {"min_coverage": 0},
         {"robust_coverage": 0},
         {"top": 0},
-        {"conservative_limit": -0.1},
-        {"conservative_limit": float("nan")},
         {"essential_threshold": 2.0},
+        {"essential_threshold": float("nan")},
         {"max_drop": 5.0},
         {"min_drop": float("nan")},
         {"min_drop": -2.0},
@@ -202,7 +205,8 @@ def test_of_many_combinations_those_shown_have_their_interval(
     ranked = [one.removal for one in found.independent[2].combinations]
     path = {step.combination.removal for step in found.stepwise.steps}
     known = {one.removal for one in found.independent[2].combinations if one.interval is not None}
-    assert known == {*ranked[:2], *path.intersection(ranked)}
+    considered = {*path, *found.candidates.removals}
+    assert known == {*ranked[:2], *considered.intersection(ranked)}
     assert len(known) < len(ranked)
 
 

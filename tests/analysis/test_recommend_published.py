@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from depthprune.analysis.choice import choose
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.combinations import combine
 from depthprune.analysis.recommend import recommend
@@ -133,14 +134,22 @@ def test_removals_measured_on_one_dataset_only_are_left_out_and_counted(
     assert min(one.coverage for one in found.independent[2].combinations) == 2
 
 
-def test_the_three_levels_remove_more_from_one_to_the_next(found: Recommendations) -> None:
-    chosen = {level.name: level.combination for level in found.levels}
-    removals = {name: one.removal for name, one in chosen.items() if one is not None}
-    assert removals == {
-        "conservative": (2, 12),
-        "balanced": (4, 10, 13),
-        "aggressive": (3, 4, 13, 14),
+def test_the_recommended_strategies(found: Recommendations) -> None:
+    assert {one.name: [each.removal for each in one.combinations] for one in found.strategies} == {
+        "conservative": [(4,), (4, 13)],
+        "balanced": [(2, 4, 7)],
+        "aggressive": [(2, 4, 13, 14), (3, 4, 13, 14)],
     }
+    choice = choose(found)
+    assert choice is not None
+    assert choice.combination.removal == (4, 13)
+
+
+def test_the_limit_is_a_tenth_of_the_mean_baseline(found: Recommendations) -> None:
+    assert found.limit.drop == pytest.approx(0.0757, abs=POINT)
+    assert found.limit.baseline == pytest.approx(0.7571, abs=POINT)
+    assert found.limit.coverage == 6
+    assert list(found.limit.unbounded) == ["coco_caption"]
 
 
 def test_single_blocks_are_measured_everywhere_so_that_adjusting_changes_nothing(

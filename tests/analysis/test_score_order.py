@@ -29,7 +29,7 @@ def test_the_others_follow_by_their_drop_alone() -> None:
         {
             (0,): [0.08, 0.08],
             (1,): [0.03, 0.03],
-            (2,): [-0.02, -0.02],  # not ranked, but the cheapest of the others
+            (2,): [0.02, None],  # not ranked, but the cheapest of the others
             (3,): [0.01, 0.01],
             (4,): [0.09, None],  # not ranked either
             (5,): [0.04, 0.04],

@@ -166,12 +166,33 @@ def test_the_stepwise_path_is_kept_as_published() -> None:
     assert [step["jump"] for step in steps] == [False, False, False, True]
 
 
-def test_levels_targets_and_disagreements_are_kept() -> None:
+def test_strategies_targets_and_disagreements_are_kept() -> None:
     value = recommendations_value(published())
-    assert value["levels"]["balanced"]["reason"].startswith("the last step of the stepwise path")
-    assert value["levels"]["balanced"]["recommendation"]["removed_blocks"] == [4, 10, 13]
+    assert value["levels"]["balanced"]["reason"].startswith("the most blocks whose best removal")
+    assert value["levels"]["balanced"]["recommendation"]["removed_blocks"] == [2, 4, 7]
+    assert {
+        name: [one["removed_blocks"] for one in ones] for name, ones in value["strategies"].items()
+    } == {
+        "conservative": [[4], [4, 13]],
+        "balanced": [[2, 4, 7]],
+        "aggressive": [[2, 4, 13, 14], [3, 4, 13, 14]],
+    }
+    assert value["strategies"]["balanced"][0]["datasets"] == [
+        "coco_2014_vqa",
+        "coco_caption",
+        "okvqa",
+    ]
     assert [one["kind"] for one in value["targets"]] == ["max_drop", "speedup", "params"]
     assert value["disagreements"][0]["adjusted_winner"]["removed_blocks"] == [12, 14]
+
+
+def test_what_is_recommended_is_the_last_conservative_one_unless_a_target_is_met() -> None:
+    cells = {(1,): [0.01] * 3, (1, 2): [0.02] * 3, (1, 2, 3): [0.5] * 3}
+    recommended = recommendations_value(made(cells))["recommended"]
+    assert (recommended["rule"], recommended["removed_blocks"]) == ("conservative", [1, 2])
+    recommended = recommendations_value(made(cells, max_drop=0.015))["recommended"]
+    assert (recommended["rule"], recommended["removed_blocks"]) == ("max_drop", [1])
+    assert recommendations_value(made({(1,): [0.5] * 3}))["recommended"] is None
 
 
 # block_configs_for_core_exp.json
@@ -248,12 +269,12 @@ def test_no_pair_is_among_the_most_and_the_least_alike() -> None:
 
 def test_the_quick_summary_answers_on_one_screen() -> None:
     text = quick_summary(published())
-    assert len(text.splitlines()) <= 50
+    assert len(text.splitlines()) <= 56
     for removed, step in enumerate(EXPECTED["stepwise"], start=1):
         blocks = ", ".join(map(str, step["blocks"]))
         row = f"| {removed} | {16 - removed} | {blocks} | {step['drop']:.2f} | {step['std']:.2f} |"
         assert row in text
-    assert "7/8 ★★★☆" in text
+    assert r"7/8 (not coco\_caption)" in text
     assert "The cost jumps at 4 removed." in text
     assert "--num_active_blocks 15 14 13 12\n" in text
     assert "## Targets" in text

@@ -5,24 +5,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
 
+from depthprune.analysis.analyse import analyse
+from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.whole import Analysis
-from depthprune.report.evidence import coverage_stars
-from depthprune.report.language import Lang
+from depthprune.report.evidence import coverage_text, evidence, mark_text
+from depthprune.report.language import Lang, translator
 from depthprune.report.recommendations import (
     adjusted_lines,
     essential_parts,
-    level_lines,
+    notes,
     recommendation_parts,
     stepwise_parts,
     target_lines,
 )
+from depthprune.report.strategies import recommended_lines, strategy_lines
 from depthprune.report.tables import as_text
-from tests.analysis.results import PUBLISHED
+from tests.analysis.results import PUBLISHED, combination, results
 from tests.report.analyses import made, many_blocks, one_dataset, published, with_samples
 
 EXPECTED: Mapping[str, Any] = json.loads((PUBLISHED / "expected.json").read_text())
@@ -47,29 +51,43 @@ def section(whole: str, start: str, end: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("coverage", "total", "stars"),
+    ("measured", "told"),
     [
-        (8, 8, "★★★★"),
-        (7, 8, "★★★☆"),
-        (2, 8, "★☆☆☆"),
-        (1, 8, "☆☆☆☆"),
-        (1, 1, "★★★★"),
-        (2, 3, "★★☆☆"),
+        ("abcd", "4/4"),
+        ("abc", "3/4 (not d)"),
+        ("ab", "2/4 (a, b)"),
+        ("d", "1/4 (d)"),
     ],
 )
-def test_one_star_for_each_full_quarter_of_the_datasets(
-    coverage: int, total: int, stars: str
-) -> None:
-    assert coverage_stars(coverage, total) == stars
+def test_coverage_is_a_count_with_the_names(measured: str, told: str) -> None:
+    one = combination((1,), *[0.1] * len(measured), names=measured)
+    assert coverage_text(one, "abcd", translator("en")) == told
+
+
+@pytest.mark.parametrize(
+    ("interval", "told"),
+    [
+        (Interval(-0.01, 0.019), "no measurable cost"),
+        (Interval(-0.03, -0.01), "no measurable cost"),
+        (Interval(0.0, 0.0199), "no measurable cost"),
+        (Interval(-0.01, 0.02), "not separable from 0 with 400 samples"),
+        (Interval(0.001, 0.01), ""),
+        (None, ""),
+    ],
+)
+def test_an_interval_says_whether_anything_is_lost(interval: Interval | None, told: str) -> None:
+    one = replace(combination((1,), 0.01, names="a"), interval=interval, num_samples=400)
+    assert mark_text(one, translator("en")) == told
+    assert (told in evidence(one, "a")) if told else ("0 with" not in evidence(one, "a"))
 
 
 @pytest.mark.parametrize(
     "row",
     [
-        ["1", "15", "4", "3.09", "3.15", "72.62", "8/8 ★★★★", "8000", "3.09"],
-        ["2", "14", "4, 13", "5.41", "4.43", "78.59", "7/8 ★★★☆", "7000"],
-        ["3", "13", "4, 10, 13", "7.53", "8.73", "81.46", "2/8 ★☆☆☆", "2000"],
-        ["4", "12", "2, 4, 10, 13", "18.36", "18.90", "70.62", "2/8 ★☆☆☆", "2000"],
+        ["1", "15", "4", "3.09", "3.15", "72.62", "8/8", "8000", "3.09"],
+        ["2", "14", "4, 13", "5.41", "4.43", "78.59", "7/8", "7000"],
+        ["3", "13", "4, 10, 13", "7.53", "8.73", "81.46", "2/8", "2000"],
+        ["4", "12", "2, 4, 10, 13", "18.36", "18.90", "70.62", "2/8", "2000"],
     ],
 )
 def test_the_published_path_has_its_drops_std_and_coverage(row: list[str]) -> None:
@@ -100,36 +118,75 @@ def test_the_independent_best_five_of_each_number_are_shown(number: str) -> None
 
 
 def test_the_robust_best_and_what_is_left_out() -> None:
-    shown = section(text(published()), "Robust:", "For three appetites")
+    shown = section(text(published()), "Robust:", "Recommended strategies")
     for blocks in ("2, 12", "2, 4, 7", "3, 4, 13, 14"):
         assert blocks in shown
     assert "13 measured on fewer than 3 datasets" in " ".join(shown.split())
 
 
-def test_each_level_has_a_reason() -> None:
-    lines = level_lines(published().recommendations)
+def test_each_strategy_has_its_removals_and_a_reason_with_its_numbers() -> None:
+    lines = strategy_lines(published().recommendations)
     assert [line.split(":")[0].strip() for line in lines] == [
+        "conservative",
         "conservative",
         "Why",
         "balanced",
         "Why",
         "aggressive",
+        "aggressive",
         "Why",
+        "Note",
     ]
-    assert "within 7.57 points: its mean plus std is 7.09" in lines[1]
-    assert "jumps (by 10.83 points at 4 blocks)" in lines[3]
+    assert lines[2].strip() == (
+        "Why: the last steps of the stepwise path measured on at least 6 of 8 datasets that have "
+        "a drop of at most 7.57 points (a tenth of the mean baseline accuracy, 75.71)."
+    )
+    assert "datasets 3/8 (coco_2014_vqa, coco_caption, okvqa)" in lines[3]
+    assert "with 4 removed, the most at which a removal keeps half" in lines[7]
+    assert "45.20 of 50.25 points stay" in lines[7]
 
 
-def test_a_level_names_what_is_cheaper_on_fewer_datasets() -> None:
-    reason = level_lines(published().recommendations)[5]
-    assert "Cheaper, but measured on fewer datasets: 2, 4, 13, 14 (5.05 points; 2/8" in reason
-    alone = level_lines(made({(1,): [0.1, 0.1]}).recommendations)
-    assert not any("Cheaper" in line for line in alone)
+def test_a_metric_that_may_exceed_1_is_named_with_its_share_of_the_limit() -> None:
+    note = strategy_lines(published().recommendations)[-1]
+    assert "coco_caption may exceed 1" in note
+    assert "2.9 % of the mean baseline accuracy, and so 0.22 of the 7.57 points" in note
+    assert not any(
+        "exceed 1" in line for line in strategy_lines(made({(1,): [0.1, 0.1]}).recommendations)
+    )
 
 
-def test_without_a_path_the_balanced_choice_has_none_to_tell_of() -> None:
-    lines = level_lines(made({(2, 3): [0.2, 0.2]}).recommendations)
-    assert lines[3].strip() == "Why: there is no stepwise path."
+def test_a_removal_that_takes_a_steps_place_is_told() -> None:
+    cells = {(1,): [0.01] * 2, (2,): [0.02] * 2, (1, 3): [0.05] * 2, (2, 4): [0.03] * 2}
+    lines = strategy_lines(made(cells).recommendations)
+    assert "remove 2 of 6 blocks (2, 4)" in lines[1]
+    assert "2, 4 takes the place of the step 1, 3 (5.00 points)." in lines[2]
+
+
+def test_where_nothing_is_conservative_the_nearest_is_named() -> None:
+    lines = strategy_lines(made({(1,): [0.2, 0.2], (2,): [0.3, 0.3]}).recommendations)
+    assert lines[0] == "conservative: nothing fulfils the condition"
+    assert "the nearest is 1, with 20.00." in lines[1]
+    (line,) = recommended_lines(made({(1,): [0.2, 0.2]}).recommendations)
+    assert line.startswith("Recommended: nothing: no removal is certain enough")
+
+
+def test_a_baseline_of_0_recommends_nothing_and_says_why() -> None:
+    cells = {(0,): [0.0, 0.0], (1,): [0.0, 0.0], (0, 1): [0.0, 0.0]}
+    found = analyse(results(cells, baseline=0.0)).recommendations
+    lines = strategy_lines(found)
+    assert lines[::2] == [
+        f"{name}: nothing fulfils the condition"
+        for name in ("conservative", "balanced", "aggressive")
+    ]
+    assert all("the mean baseline accuracy is 0" in line for line in lines[1::2])
+    assert "nothing: no removal" in recommended_lines(found)[0]
+
+
+def test_without_a_path_there_is_no_conservative_choice() -> None:
+    lines = strategy_lines(made({(2, 3): [0.05, 0.05]}).recommendations)
+    assert "no step of the stepwise path" in lines[1]
+    assert "was measured on at least 2 of 2 datasets" in lines[1]
+    assert "remove 2 of 6 blocks (2, 3)" in lines[2]
 
 
 def test_what_is_measured_on_too_few_datasets_is_not_called_harmless() -> None:
@@ -140,11 +197,10 @@ def test_what_is_measured_on_too_few_datasets_is_not_called_harmless() -> None:
     assert line.startswith("None of the 1 blocks that were measured alone on 2 datasets or more")
 
 
-def test_a_superset_that_improves_is_not_called_unmeasured() -> None:
-    found = made({(1,): [0.1, 0.1], (1, 2): [-0.2, -0.2]}).recommendations
+def test_a_superset_on_too_few_datasets_is_not_called_unmeasured() -> None:
+    found = made({(1,): [0.1, 0.1], (1, 2): [-0.2, None]}).recommendations
     told = " ".join(as_text(stepwise_parts(found)).split())
     assert "No superset of the last step with 2 blocks is ranked" in told
-    assert "its mean drop not below the limit" in told
 
 
 def test_a_jump_that_other_datasets_make_is_told_as_such() -> None:
@@ -153,7 +209,6 @@ def test_a_jump_that_other_datasets_make_is_told_as_such() -> None:
     told = " ".join(as_text(stepwise_parts(analysis.recommendations)).split())
     assert "the step to 2 blocks costs 24.50 points more" in told
     assert "On the 1 datasets that measured both it adds 0.00" in told
-    assert "measured both it adds 0.00" in level_lines(analysis.recommendations)[3]
     assert "measured both it adds" not in flat(published())
 
 
@@ -164,7 +219,7 @@ def test_increments_have_their_n() -> None:
 
 def test_block_0_must_stay_with_the_evidence() -> None:
     (line,) = essential_parts(published().recommendations)
-    assert line.startswith("Block 0: drop 62.70 points, std 14.00, 8 of 8 datasets ★★★★, n = 8000")
+    assert line.startswith("Block 0: drop 62.70 points, std 14.00, datasets 8/8, n = 8000")
     assert "okvqa (83.36 points)" in line
 
 
@@ -179,9 +234,20 @@ def test_a_harmless_stack_has_no_block_that_must_stay() -> None:
 
 
 def test_a_warning_stands_where_adjusted_drops_name_another_winner() -> None:
-    (line,) = adjusted_lines(published().recommendations)
-    assert line.startswith("Warning, 2 removed: the plain mean favours 2, 10 (2/8 ★☆☆☆, n = 2000")
+    line, assumed = adjusted_lines(published().recommendations)
+    assert "missing at random" in assumed
+    assert line.startswith("Warning, 2 removed: the plain mean favours 2, 10 (2/8 (coco_2014_vqa, ")
     assert "12, 14 costs less" in line
+
+
+def test_after_separate_searches_a_search_on_equal_ground_is_proposed() -> None:
+    (note,) = (one for one in notes(published().recommendations) if "equal ground" in one)
+    assert "19 of 35 combinations were measured on some of the 8 datasets only" in note
+    assert "--joint" in note
+    assert "--complete 3" in note
+    complete = made({(1,): [0.1, 0.1], (2,): [0.2, 0.2]}).recommendations
+    assert notes(complete) == []
+    assert len(adjusted_lines(complete)) == 1
 
 
 def test_agreement_of_plain_and_adjusted_drops_is_said() -> None:
@@ -218,28 +284,18 @@ def test_there_is_no_path_without_single_blocks() -> None:
     assert "there is no path" in as_text(stepwise_parts(found))
 
 
-def test_levels_that_nothing_fulfils_say_so() -> None:
-    lines = level_lines(made({(2, 3): [0.6, 0.6]}).recommendations)
-    assert "nothing fulfils the condition" in lines[0]
-
-
-def test_the_balanced_choice_may_end_before_a_block_that_must_stay() -> None:
-    found = made({(1,): [0.1, 0.1], (0,): [0.7, 0.7], (0, 1): [0.11, 0.11]}).recommendations
-    assert "before a block goes that must stay" in level_lines(found)[3]
-
-
 def test_intervals_are_shown_where_scores_per_sample_are_known() -> None:
     shown = text(with_samples())
     assert "95% interval" in shown
     assert re.search(r"\[-?\d+\.\d, -?\d+\.\d\]", shown)
-    assert "its interval ends at" in shown
+    assert "a 95% interval that ends at" in " ".join(shown.split())
     assert "95% interval" not in section(text(published()), "Independent", "Left out")
 
 
 def test_a_single_dataset_has_no_std_and_is_warned_of() -> None:
     shown = text(one_dataset())
     assert "only one dataset was measured" in shown
-    assert ["1", "5", "1", "1.00", "-", "89.00", "1/1 ★★★★", "-", "1.00"] in rows(shown)
+    assert ["1", "5", "1", "1.00", "-", "89.00", "1/1", "-", "1.00"] in rows(shown)
     assert "n unknown" in shown
 
 
@@ -248,7 +304,7 @@ def test_a_path_over_an_end_of_the_stack_names_the_option() -> None:
 
 
 def test_nothing_ranked_is_said_and_no_error() -> None:
-    shown = flat(made({(1,): [0.1, None], (1, 2): [-0.1, -0.1]}))
+    shown = flat(made({(1,): [0.1, None], (1, 2): [None, -0.1]}))
     assert "nothing can be recommended" in shown
     assert "none ranked" in shown
 

@@ -13,7 +13,7 @@ def analyse(
     results: ResultSet,
     *,
     min_coverage: int = 2,
-    min_drop: float | None = 0.0,
+    min_drop: float | None = None,
     robust_coverage: int = 3,
     max_drop: float | None = None,
     speedup: float | None = None,

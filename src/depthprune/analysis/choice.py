@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from depthprune.analysis.combinations import Combination, Ranking
-from depthprune.analysis.recommendations import LevelName, Recommendations, TargetKind
+from depthprune.analysis.recommendations import Recommendations, TargetKind
 
-ChoiceRule = LevelName | TargetKind | Literal["first", "asked"]
+ChoiceRule = TargetKind | Literal["conservative", "asked"]
 
 _TARGETS: tuple[TargetKind, ...] = ("max_drop", "speedup", "params")
-_LEVELS: tuple[LevelName, ...] = ("balanced", "conservative", "aggressive")
 
 
 @dataclass(frozen=True)
@@ -20,8 +19,8 @@ class Choice:
 
     Attributes:
         combination: with its drop, interval, n and coverage.
-        rule: the target that it meets, the level that it is, `first` (the best of the fewest
-            blocks) or `asked` (the best of a number that was asked for).
+        rule: the target that it meets, `conservative`, or `asked` (the best of a number that was
+            asked for).
     """
 
     combination: Combination
@@ -29,23 +28,18 @@ class Choice:
 
 
 def choose(found: Recommendations) -> Choice | None:
-    """Return the removal to carry out when nobody says which; None where nothing is ranked.
+    """Return the removal to carry out when nobody says which: the one that every report names.
 
     What meets a target, where one was asked for and can be met: the largest drop before the
-    speed-up before the parameters. Else the balanced level, where there is none the conservative,
-    the aggressive one, and at last the best combination of the fewest blocks.
+    speed-up before the parameters. Else the last conservative one; None where there is none.
     """
-    by_rule: dict[ChoiceRule, Combination | None] = {
-        one.kind: one.combination for one in found.targets
-    }
-    by_rule |= {one.name: one.combination for one in found.levels}
-    by_rule["first"] = next(
-        (one.combinations[0] for _, one in sorted(found.independent.items()) if one.combinations),
-        None,
-    )
-    order: tuple[ChoiceRule, ...] = (*_TARGETS, *_LEVELS, "first")
-    return next(
-        (Choice(one, rule) for rule in order if (one := by_rule.get(rule)) is not None), None
+    met = {one.kind: one.combination for one in found.targets}
+    for kind in _TARGETS:
+        if (target := met.get(kind)) is not None:
+            return Choice(target, kind)
+    (conservative,) = (one for one in found.strategies if one.name == "conservative")
+    return (
+        Choice(conservative.combinations[-1], "conservative") if conservative.combinations else None
     )
 
 

@@ -149,14 +149,14 @@ def rank(
     combinations: Iterable[Combination],
     *,
     min_coverage: int = 2,
-    min_drop: float | None = 0.0,
+    min_drop: float | None = None,
 ) -> Ranking:
     """Rank combinations by mean drop, and count those left out.
 
     Args:
         combinations: to be ranked.
         min_coverage: the fewest datasets a combination must be measured on.
-        min_drop: the smallest mean drop that is ranked; None ranks improvements too.
+        min_drop: the smallest mean drop that is ranked; None (the default) is no limit.
     """
     given = list(combinations)
     covered = [combination for combination in given if combination.coverage >= min_coverage]

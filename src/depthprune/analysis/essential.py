@@ -19,6 +19,14 @@ def costs_too_much(drop: float, baseline: float, threshold: float = THRESHOLD) -
     return baseline > 0 and settled(drop) > settled(threshold * baseline)
 
 
+def baseline_of(one: Combination, baselines: Mapping[str, float]) -> float:
+    """Return the mean accuracy of the unpruned model on the datasets of a combination.
+
+    One that is unknown counts as 1, the most it can be, so that no loss is overstated.
+    """
+    return fmean(1.0 if isnan(baselines[name]) else baselines[name] for name in one.drops)
+
+
 def find_essential(
     singles: Iterable[Combination],
     baselines: Mapping[str, float],
@@ -37,8 +45,7 @@ def find_essential(
     """
     found = []
     for one in singles:
-        known = [1.0 if isnan(baselines[name]) else baselines[name] for name in one.drops]
-        baseline = fmean(known)
+        baseline = baseline_of(one, baselines)
         if costs_too_much(one.mean, baseline, threshold):
             worst = max(one.drops.items(), key=lambda item: (item[1], item[0]))
             found.append(Essential(one, one.mean / baseline, worst))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-
-import numpy as np
+from math import fsum, isnan
+from statistics import fmean
 
 from depthprune.analysis.adjusted import adjusted_drops, find_disagreements
 from depthprune.analysis.combinations import (
@@ -16,10 +16,15 @@ from depthprune.analysis.combinations import (
     with_intervals,
 )
 from depthprune.analysis.essential import THRESHOLD, find_essential
-from depthprune.analysis.levels import SHARE, choose_levels
-from depthprune.analysis.recommendations import Recommendations
+from depthprune.analysis.recommendations import Limit, Recommendations
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.stepwise import stepwise_path
+from depthprune.analysis.strategies import (
+    SHARE,
+    choose_strategies,
+    conservative_coverage,
+    find_candidates,
+)
 from depthprune.analysis.table import DropTable, drop_table
 from depthprune.analysis.targets import check_targets, choose_targets
 from depthprune.analysis.weak import weak_baselines
@@ -35,7 +40,6 @@ class _Options:
     min_coverage: int
     robust_coverage: int
     min_drop: float | None
-    limit: float
     essential: float
     top: int
     targets: Mapping[str, float | None]
@@ -46,12 +50,11 @@ def recommend(
     results: ResultSet,
     *,
     min_coverage: int = 2,
-    min_drop: float | None = 0.0,
+    min_drop: float | None = None,
     robust_coverage: int = 3,
     max_drop: float | None = None,
     speedup: float | None = None,
     params: float | None = None,
-    conservative_limit: float | None = None,
     essential_threshold: float = THRESHOLD,
     top: int = 5,
     seed: int = 0,
@@ -62,11 +65,9 @@ def recommend(
     Args:
         results: what was measured.
         min_coverage: the fewest datasets of a ranked combination; with a single dataset it is 1.
-        min_drop: the smallest mean drop that is ranked; None ranks improvements too.
+        min_drop: the smallest mean drop that is ranked; None (the default) is no limit.
         robust_coverage: the fewest datasets of a robust combination.
         max_drop, speedup, params: targets, see `choose_targets`.
-        conservative_limit: the drop that a conservative choice may cost, a fraction; None is a
-            tenth of the mean accuracy of the unpruned model.
         essential_threshold: see `find_essential`.
         top: combinations of each ranking that are shown, and have intervals even if there are more
             than `EVERY_INTERVAL`.
@@ -76,11 +77,11 @@ def recommend(
     Raises:
         AnalysisError: nothing was measured, or an option makes no sense.
     """
-    _check(min_coverage, robust_coverage, conservative_limit, essential_threshold, top)
+    _check(min_coverage, robust_coverage, essential_threshold, top)
     if min_drop is not None and not -1 <= min_drop <= 1:  # NaN is refused too
         raise AnalysisError(
             f"a smallest drop of {min_drop} makes no sense",
-            mend="give a fraction from -1 to 1; -1 ranks improvements too",
+            mend="give a fraction from -1 to 1, or leave it out: then nothing is too small",
         )
     targets = {"max_drop": max_drop, "speedup": speedup, "params": params}
     check_targets(**targets)
@@ -101,7 +102,6 @@ def recommend(
         min(min_coverage, num_datasets),
         min(robust_coverage, num_datasets),
         min_drop,
-        _limit(table) if conservative_limit is None else conservative_limit,
         essential_threshold,
         top,
         targets,
@@ -134,28 +134,28 @@ def _decide(
     robust = _rankings(by_number, options.robust_coverage, options.min_drop)
     singles = by_number.get(1, [])
     judged = [one for one in singles if one.coverage >= options.min_coverage]
-    essential = find_essential(
-        judged,
-        {dataset.dataset: dataset.baseline.accuracy for dataset in results.datasets},
-        threshold=options.essential,
-    )
+    baselines = {dataset.dataset: dataset.baseline.accuracy for dataset in results.datasets}
+    essential = find_essential(judged, baselines, threshold=options.essential)
     stepwise = stepwise_path(independent, results.datasets, seed=options.seed, intervals=with_draws)
+    limit = _limit(results, baselines)
+    candidates = find_candidates(
+        independent,
+        robust,
+        stepwise,
+        baselines,
+        essential={one.combination.removal[0] for one in essential},
+    )
     return Recommendations(
         num_blocks=results.num_blocks,
-        num_datasets=len(results.datasets),
+        datasets=tuple(dataset.dataset for dataset in results.datasets),
         min_coverage=options.min_coverage,
         robust_coverage=options.robust_coverage,
         independent=independent,
         robust=robust,
         stepwise=stepwise,
-        levels=choose_levels(
-            robust,
-            stepwise,
-            limit=options.limit,
-            candidates=options.top,
-            essential={one.combination.removal[0] for one in essential},
-            independent=independent,
-        ),
+        strategies=choose_strategies(candidates, limit.drop),
+        limit=limit,
+        candidates=candidates,
         essential=essential,
         adjusted={
             one.removal: adjusted[one.removal]
@@ -184,19 +184,27 @@ def _shown(found: Recommendations, top: int) -> set[Removal]:
     shown += [step.combination for step in found.stepwise.steps]
     shown += [one.combination for one in found.essential]
     shown += [one.adjusted for one in found.disagreements]
-    shown += [one.combination for one in found.levels if one.combination is not None]
     shown += [one.combination for one in found.targets if one.combination is not None]
-    return {one.removal for one in shown} | {(block,) for block in found.singles}
+    named = {one.removal for one in shown} | {(block,) for block in found.singles}
+    return named | found.candidates.removals
 
 
-def _limit(table: DropTable) -> float:
-    baselines = table.baselines[~np.isnan(table.baselines)]
-    return SHARE * float(baselines.mean()) if len(baselines) else SHARE
+def _limit(results: ResultSet, baselines: Mapping[str, float]) -> Limit:
+    known = {name: accuracy for name, accuracy in baselines.items() if not isnan(accuracy)}
+    mean = fmean(known.values()) if known else None
+    total = fsum(known.values())
+    unbounded = [
+        one.dataset for one in results.datasets if one.may_exceed_one or one.baseline.accuracy > 1
+    ]
+    return Limit(
+        drop=SHARE * (1.0 if mean is None else mean),
+        baseline=mean,
+        coverage=conservative_coverage(len(baselines)),
+        unbounded={name: known[name] / total for name in unbounded if name in known and total},
+    )
 
 
-def _check(
-    min_coverage: int, robust_coverage: int, limit: float | None, threshold: float, top: int
-) -> None:
+def _check(min_coverage: int, robust_coverage: int, threshold: float, top: int) -> None:
     for name, count in (
         ("min_coverage", min_coverage),
         ("robust_coverage", robust_coverage),
@@ -204,6 +212,5 @@ def _check(
     ):
         if count < 1:
             raise AnalysisError(f"{name} is {count}", mend="give a count of 1 or more")
-    for name, share in (("conservative_limit", limit), ("essential_threshold", threshold)):
-        if share is not None and not 0 <= share <= 1:
-            raise AnalysisError(f"{name} is {share}", mend="give a fraction from 0 to 1")
+    if not 0 <= threshold <= 1:  # NaN is refused too
+        raise AnalysisError(f"essential_threshold is {threshold}", mend="give a fraction, 0 to 1")

@@ -10,7 +10,7 @@ from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.tasks.weak import WeakBaseline
 
-LevelName = Literal["conservative", "balanced", "aggressive"]
+StrategyName = Literal["conservative", "balanced", "aggressive"]
 TargetKind = Literal["max_drop", "speedup", "params"]
 
 
@@ -52,25 +52,57 @@ class StepwisePath:
 
 
 @dataclass(frozen=True)
-class Level:
-    """A recommendation for one appetite.
+class Candidates:
+    """What the strategies choose among; no interval is needed to know them.
 
     Attributes:
-        name: conservative: the most blocks whose drop is certainly small (upper end of the
-            interval, or mean plus std where there is none, within `limit`); balanced: the most
-            blocks before the increment of the stepwise path jumps; aggressive: the most blocks that
-            were ranked with robust coverage. See `levels.choose_levels`.
-        combination: None where nothing fulfils the condition.
-        limit: the drop that the condition allows, a fraction; None where it has none. By default
-            a tenth of the mean accuracy of the unpruned model.
-        cheaper: the ranked combination of as many blocks with a smaller mean drop, measured on
-            fewer datasets: why it is not chosen must be said. None where there is none.
+        steps: for each step of the path with enough coverage, what may stand for it, best first.
+        robust: the best robust combination of each number removed, most blocks first.
+        bold: the best combination of each number that keeps half of the baseline accuracy, and the
+            best robust one that does, most blocks first.
     """
 
-    name: LevelName
-    combination: Combination | None
-    limit: float | None
-    cheaper: Combination | None = None
+    steps: tuple[tuple[Combination, ...], ...]
+    robust: tuple[Combination, ...]
+    bold: tuple[tuple[Combination, ...], ...]
+
+    @property
+    def removals(self) -> set[tuple[int, ...]]:
+        """All of them: whose intervals decide."""
+        chosen = [*self.robust, *(one for ones in (*self.steps, *self.bold) for one in ones)]
+        return {one.removal for one in chosen}
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One way to choose removals: see `strategies.choose_strategies`.
+
+    Attributes:
+        name: conservative, balanced or aggressive.
+        combinations: one or two removals; none where nothing fulfils the condition. The last
+            conservative one is what is carried out where nobody says otherwise.
+    """
+
+    name: StrategyName
+    combinations: tuple[Combination, ...]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The drop that a conservative or balanced removal may cost.
+
+    Attributes:
+        drop: a fraction: a tenth of `baseline`.
+        baseline: mean accuracy of the unpruned model over all datasets; None where none is known,
+            which counts as 1.
+        coverage: the fewest datasets that must have measured a conservative removal.
+        unbounded: share of `baseline`, and so of `drop`, by dataset whose metric may exceed 1.
+    """
+
+    drop: float
+    baseline: float | None
+    coverage: int
+    unbounded: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,13 +161,15 @@ class Recommendations:
 
     Attributes:
         num_blocks: of the unpruned stack.
-        num_datasets: in the result set.
+        datasets: names of those in the result set.
         min_coverage: of the independent and stepwise rankings; 1 where there is one dataset.
         robust_coverage: of the robust rankings; no more than there are datasets.
         independent: by number removed, every ranked combination, best first.
         robust: the same with `robust_coverage`.
         stepwise: the path whose blocks are removed one after the other.
-        levels: conservative, balanced, aggressive.
+        strategies: conservative, balanced, aggressive.
+        limit: what a conservative or balanced removal may cost.
+        candidates: what the strategies were chosen among.
         essential: blocks that must never go, the most damaging first.
         adjusted: dataset-adjusted drop (two-way additive model) of every ranked combination; NaN
             where the datasets have no removals in common, by which they could be compared.
@@ -148,13 +182,15 @@ class Recommendations:
     """
 
     num_blocks: int
-    num_datasets: int
+    datasets: tuple[str, ...]
     min_coverage: int
     robust_coverage: int
     independent: Mapping[int, Ranking]
     robust: Mapping[int, Ranking]
     stepwise: StepwisePath
-    levels: tuple[Level, ...]
+    strategies: tuple[Strategy, ...]
+    limit: Limit
+    candidates: Candidates
     essential: tuple[Essential, ...]
     adjusted: Mapping[tuple[int, ...], float]
     disagreements: tuple[Disagreement, ...]
@@ -167,6 +203,26 @@ class Recommendations:
     def is_weak(self) -> bool:
         """Whether nothing can be recommended because of a baseline."""
         return any(one.weakness.is_certain for one in self.weak)
+
+    @property
+    def num_datasets(self) -> int:
+        """Return how many datasets were measured."""
+        return len(self.datasets)
+
+    @property
+    def num_combinations(self) -> int:
+        """Return how many combinations were measured, those that a limit left out not counted."""
+        return sum(len(one.combinations) + one.low_coverage for one in self.independent.values())
+
+    @property
+    def num_incomplete(self) -> int:
+        """Return how many of them some datasets did not measure."""
+        complete = sum(
+            one.coverage == self.num_datasets
+            for ranking in self.independent.values()
+            for one in ranking.combinations
+        )
+        return self.num_combinations - complete
 
     @property
     def essential_blocks(self) -> frozenset[int]:

@@ -27,7 +27,7 @@ class Summary:
         combinations: rankings by number of removed blocks, as far as several blocks were removed.
         best: by dataset and number of removed blocks, its best removal with its drop.
         min_coverage: the fewest datasets that a ranked combination was measured on.
-        min_drop: the smallest mean drop that was ranked.
+        min_drop: the smallest mean drop that was ranked; None is no limit.
     """
 
     num_blocks: int
@@ -36,7 +36,7 @@ class Summary:
     combinations: Mapping[int, Ranking]
     best: Mapping[str, Mapping[int, tuple[Removal, float]]]
     min_coverage: int
-    min_drop: float
+    min_drop: float | None
 
 
 def summarise(
@@ -44,7 +44,7 @@ def summarise(
     num_blocks: int,
     *,
     min_coverage: int = 2,
-    min_drop: float = 0.0,
+    min_drop: float | None = None,
 ) -> Summary:
     """Return the findings; one dataset alone is ranked by itself.
 
@@ -52,7 +52,7 @@ def summarise(
         datasets: that were measured on one split.
         num_blocks: of the unpruned stack.
         min_coverage: the fewest datasets a ranked combination must be measured on.
-        min_drop: the smallest mean drop of a ranked combination.
+        min_drop: the smallest mean drop of a ranked combination; None is no limit.
     """
     required = min(min_coverage, max(1, len(datasets)))
     by_number: dict[int, list[Combination]] = {}

@@ -27,11 +27,11 @@ from depthprune.report.inputs import problem_lines, scope_line
 from depthprune.report.language import Lang, translator
 from depthprune.report.recommendations import (
     essential_parts,
-    level_lines,
     notes,
     stepwise_parts,
     target_lines,
 )
+from depthprune.report.strategies import recommended_lines, strategy_lines
 
 FOLDER = "analysis"
 """Where the documents go, inside what is analysed."""
@@ -148,7 +148,8 @@ def _answer(analysis: Analysis, lang: Lang) -> list[RenderableType]:
         return [*parts, ""]
     if found.targets:
         parts += ["", t("Targets"), *target_lines(found, lang=lang)]
-    parts += ["", t("For three appetites"), *level_lines(found, lang=lang)]
+    parts += ["", t("Recommended strategies"), *strategy_lines(found, lang=lang)]
+    parts += recommended_lines(found, lang=lang)
     parts += ["", t("Stepwise: each step removes one more block than the step before")]
     parts += stepwise_parts(found, wide=is_wide(), lang=lang)
     parts += ["", t("Blocks that must never go"), *essential_parts(found, lang=lang), ""]

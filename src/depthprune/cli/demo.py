@@ -30,7 +30,7 @@ def demo(
     """Run a study of the embedded model: 16 blocks, eight datasets, a few minutes on a CPU.
 
     Needs no network and no GPU. One beam search on the mean drop over all datasets, as
-    `depthprune search demo --joint --num-samples 64 --min-drop -1 --output depthprune-demo`; then
+    `depthprune search demo --joint --num-samples 64 --output depthprune-demo`; then
     what is recommended is written up, timed, cut out, and the smaller model is asked again.
 
     For example:

@@ -38,8 +38,8 @@ MinCoverage = Annotated[
     int, Parameter(help="The fewest datasets a ranked combination must be measured on.")
 ]
 MinDrop = Annotated[
-    float,
-    Parameter(help="The smallest mean drop that is ranked; -1 ranks improvements too."),
+    float | None,
+    Parameter(help="The smallest mean drop that is ranked; no limit when not given."),
 ]
 AllowWeakBaseline = Annotated[
     bool,
@@ -86,7 +86,7 @@ def search(
     output: Output = None,
     protect: Protect = (),
     min_coverage: MinCoverage = 2,
-    min_drop: MinDrop = 0.0,
+    min_drop: MinDrop = None,
     allow_weak_baseline: AllowWeakBaseline = False,
     json: AsJson = False,
     lang: Language = "en",

@@ -226,7 +226,7 @@ def block_set(given: Sequence[str], option: str) -> Removal:
     return parse_removal(text)
 
 
-def check_ranking(min_coverage: int, min_drop: float) -> None:
+def check_ranking(min_coverage: int, min_drop: float | None) -> None:
     """Refuse limits of a ranking that mean nothing.
 
     Raises:
@@ -238,9 +238,9 @@ def check_ranking(min_coverage: int, min_drop: float) -> None:
             where="--min-coverage",
             mend="give 1 or more",
         )
-    if not isfinite(min_drop):
+    if min_drop is not None and not isfinite(min_drop):
         raise DepthpruneError(
             f"a mean drop of {min_drop} is no limit",
             where="--min-drop",
-            mend="give a fraction: 0.01 is one percentage point, -1 ranks improvements too",
+            mend="give a fraction (0.01 is one percentage point), or leave it out",
         )

@@ -36,7 +36,7 @@ def show(
     *,
     as_json: bool,
     min_coverage: int = 2,
-    min_drop: float = 0.0,
+    min_drop: float | None = None,
     lang: Lang = "en",
 ) -> None:
     """Summarise a search: print it, write `summary.txt` and the comparisons of the splits."""
@@ -61,7 +61,7 @@ def findings(
     outcome: SearchOutcome,
     *,
     min_coverage: int = 2,
-    min_drop: float = 0.0,
+    min_drop: float | None = None,
     show_agreement: bool = True,
     lang: Lang = "en",
 ) -> tuple[list[RenderableType], dict[str, Any]]:

@@ -46,8 +46,8 @@ class RankingFlags:
     min_coverage: Annotated[int, Parameter(group=_RANKED)] = 2
     """The fewest datasets that a ranked combination was measured on."""
 
-    min_drop: Annotated[float, Parameter(group=_RANKED)] = 0.0
-    """The smallest mean drop that is ranked, a fraction; -1 ranks improvements too."""
+    min_drop: Annotated[float | None, Parameter(group=_RANKED)] = None
+    """The smallest mean drop that is ranked, a fraction; no limit when not given."""
 
     robust_coverage: Annotated[int, Parameter(group=_RANKED)] = 3
     """The fewest datasets that a robust combination was measured on."""
@@ -90,8 +90,8 @@ def recommend(
     """Say which blocks to remove, by what was measured: every rule, each with its evidence.
 
     Shows the best removals of each number of blocks, a path that removes one block after the other,
-    what is robust over datasets, a conservative, a balanced and an aggressive choice, and the
-    blocks that must stay. Nothing is measured and nothing in the folder is changed.
+    what is robust over datasets, conservative, balanced and aggressive strategies, and the blocks
+    that must stay. Nothing is measured and nothing in the folder is changed.
 
     For example:
 

@@ -117,7 +117,7 @@ class SearchSection(_Section):
     race_confidence: float = Field(default=SearchFlags.race_confidence, gt=0, lt=1)
     race_chunk: int = Field(default=SearchFlags.race_chunk, ge=1)
     min_coverage: int = Field(default=2, ge=1)
-    min_drop: float = 0.0
+    min_drop: float | None = None
 
 
 class AnalyzeSection(_Section):
@@ -212,7 +212,8 @@ class StudyContent(_Section):
 
     @model_validator(mode="after")
     def _ranks_within_reason(self) -> Self:
-        if self.analyze is not None and not -1 <= self.ranking.min_drop <= 1:
+        least = self.ranking.min_drop
+        if self.analyze is not None and least is not None and not -1 <= least <= 1:
             raise ValueError("`analyze` needs a `search.min_drop` from -1 to 1, or one of its own")
         return self
 

@@ -58,8 +58,8 @@ class BlockFlags:
     protect: Annotated[tuple[str, ...], Parameter(group=_BLOCKS)] = ()
     """With scores: blocks that stay whatever theirs; the first and the last when not given."""
 
-    min_drop: Annotated[float, Parameter(group=_BLOCKS)] = 0.0
-    """Of what the study recommends, as in `recommend`; -1 ranks improvements too."""
+    min_drop: Annotated[float | None, Parameter(group=_BLOCKS)] = None
+    """The smallest mean drop that is ranked, as in `recommend`; no limit when not given."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,9 @@ def read_source(flags: BlockFlags, folder: Path) -> BlockSource:
     return BlockSource(flags, folder, found, protected)
 
 
-def study_recommendation(folder: Path, model: ModelRecord, min_drop: float) -> dict[int, Removal]:
+def study_recommendation(
+    folder: Path, model: ModelRecord, min_drop: float | None
+) -> dict[int, Removal]:
     """Return the stepwise path that a study recommends, by number of active blocks.
 
     As far as every step was chosen from several removals of its size: what a sweep itself has
@@ -201,6 +203,6 @@ def _num_compared(ranking: Ranking) -> int:
 
 
 _MEND = (
-    "measure with `depthprune search` first, rank improvements too (--min-drop -1), or give "
+    "measure with `depthprune search` first, or give "
     "--importance_scores_file, --recommendation or --block_configs"
 )

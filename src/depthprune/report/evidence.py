@@ -1,29 +1,66 @@
-"""What stands behind a drop, as words and cells: std, accuracy, interval, coverage stars, n."""
+"""What stands behind a drop, as words and cells: std, accuracy, interval, datasets, n."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from math import isnan
 
 from rich import box
 from rich.table import Table
 
 from depthprune.analysis.combinations import Combination
+from depthprune.analysis.marks import mark
 from depthprune.report.language import Lang, Translate, translator
-from depthprune.report.tables import interval_text, percent
-
-STARS = 4
-"""One for each full quarter of the datasets that measured a combination."""
+from depthprune.report.tables import blocks, interval_text, percent
 
 
-def coverage_stars(coverage: int, num_datasets: int) -> str:
-    """Return one star for each full quarter of the datasets: 2 of 8 are `★☆☆☆`."""
-    full = STARS * coverage // max(num_datasets, 1)
-    return "★" * full + "☆" * (STARS - full)
+def coverage_text(one: Combination, datasets: Sequence[str], t: Translate) -> str:
+    """Return on how many datasets a combination was measured, and which: `2/8 (okvqa, doc_qa)`.
+
+    Where it is most of them, those that lack are named; where it is all, none.
+    """
+    count = f"{one.coverage}/{len(datasets)}"
+    missing = [name for name in datasets if name not in one.drops]
+    if not missing:
+        return count
+    if len(missing) < one.coverage:
+        names = t("not {names}").format(names=", ".join(missing))
+    else:
+        names = ", ".join(one.drops)
+    return f"{count} ({names})"
 
 
-def coverage_text(one: Combination, num_datasets: int) -> str:
-    """Return on how many datasets a combination was measured, as `2/8 ★☆☆☆`."""
-    return f"{one.coverage}/{num_datasets} {coverage_stars(one.coverage, num_datasets)}"
+def dataset_lines(ones: Iterable[Combination], datasets: Sequence[str], t: Translate) -> list[str]:
+    """Return which datasets measured the combinations that not all of them did."""
+    groups: dict[str, list[Combination]] = {}
+    for one in ones:
+        if one.coverage < len(datasets):
+            groups.setdefault(coverage_text(one, datasets, t), []).append(one)
+    line = t("Datasets {coverage}: {combinations}")
+    return [line.format(coverage=text, combinations=_listed(of)) for text, of in groups.items()]
+
+
+def mark_text(one: Combination, t: Translate) -> str:
+    """Return what the interval says about the drop in words; empty where it says nothing."""
+    found = mark(one)
+    if found == "no_measurable_cost":
+        return t("no measurable cost")
+    if found == "not_separable_from_0":
+        return t("not separable from 0 with {n} samples").format(n=one.num_samples)
+    return ""
+
+
+def mark_lines(ones: Iterable[Combination], t: Translate) -> list[str]:
+    """Return which of the combinations cost nothing measurable, and of which nothing is known."""
+    marked: dict[str, list[Combination]] = {}
+    for one in ones:
+        marked.setdefault(mark_text(one, t), []).append(one)
+    marked.pop("", None)
+    line = t("{mark}: {combinations}")
+    return [
+        line.format(mark=text[0].upper() + text[1:], combinations=_listed(found))
+        for text, found in marked.items()
+    ]
 
 
 def samples_text(number: int) -> str:
@@ -41,17 +78,17 @@ def accuracy_text(one: Combination) -> str:
     return "-" if isnan(one.accuracy) else percent(one.accuracy)
 
 
-def evidence(one: Combination, num_datasets: int, *, lang: Lang = "en") -> str:
-    """Return a drop and what stands behind it in one line: interval, std, coverage, n."""
+def evidence(one: Combination, datasets: Sequence[str], *, lang: Lang = "en") -> str:
+    """Return a drop and what stands behind it in one line: mark, interval, std, datasets, n."""
     t = translator(lang)
     parts = [t("drop {drop} points").format(drop=percent(one.mean))]
+    if said := mark_text(one, t):
+        parts.append(said)
     if one.interval is not None:
         parts.append(t("95% interval {interval}").format(interval=interval_text(one.interval)))
     if one.coverage > 1:
         parts.append(t("std {std}").format(std=percent(one.std)))
-    sets = t("{coverage} of {total} datasets {stars}")
-    stars = coverage_stars(one.coverage, num_datasets)
-    parts.append(sets.format(coverage=one.coverage, total=num_datasets, stars=stars))
+    parts.append(t("datasets {coverage}").format(coverage=coverage_text(one, datasets, t)))
     parts.append(_samples(one, t))
     return t(", ").join(parts)
 
@@ -59,6 +96,10 @@ def evidence(one: Combination, num_datasets: int, *, lang: Lang = "en") -> str:
 def compact_table() -> Table:
     """Return an empty table with as little space between its columns as can be read."""
     return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def _listed(ones: Iterable[Combination]) -> str:
+    return "; ".join(blocks(one.removal) for one in ones)
 
 
 def _samples(one: Combination, t: Translate) -> str:

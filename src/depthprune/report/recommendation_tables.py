@@ -13,7 +13,6 @@ from depthprune.analysis.recommendations import Recommendations, Step
 from depthprune.report.evidence import (
     accuracy_text,
     compact_table,
-    coverage_text,
     samples_text,
     std_text,
 )
@@ -102,7 +101,7 @@ def _combination_table(
             *((interval_text(one.interval),) if intervals else ()),
             std_text(one),
             *((accuracy_text(one),) if accuracies else ()),
-            coverage_text(one, found.num_datasets),
+            f"{one.coverage}/{found.num_datasets}",
             samples_text(one.num_samples),
             _adjusted(found, one),
         ]

@@ -8,14 +8,20 @@ from math import isnan
 
 from rich.console import RenderableType
 
-from depthprune.analysis.combinations import Combination, Ranking
-from depthprune.analysis.levels import upper_end
-from depthprune.analysis.recommendations import Level, Recommendations, Step, Target
+from depthprune.analysis.combinations import Ranking
+from depthprune.analysis.recommendations import Recommendations, Step, Target
 from depthprune.report.baseline import weak_lines
-from depthprune.report.evidence import coverage_text, evidence, samples_text
+from depthprune.report.evidence import (
+    coverage_text,
+    dataset_lines,
+    evidence,
+    mark_lines,
+    samples_text,
+)
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.recommendation_tables import path_table, ranking_table, step_table
-from depthprune.report.tables import blocks, interval_note, percent
+from depthprune.report.strategies import recommended_lines, strategy_lines
+from depthprune.report.tables import below_limit_note, blocks, interval_note, percent
 
 SHOWN = 5
 """Combinations of each number removed that the rankings show."""
@@ -43,6 +49,7 @@ def recommendation_parts(
         "",
         t("Independent best: for each number removed, the smallest mean drops"),
         ranking_table(found, found.independent, shown=shown, wide=wide, lang=lang),
+        *combination_notes(found, found.independent, shown=shown, lang=lang),
         left_out(found.independent, found.min_coverage, t),
         "",
         t("Stepwise: each step removes one more block than the step before"),
@@ -52,10 +59,12 @@ def recommendation_parts(
             coverage=found.robust_coverage
         ),
         ranking_table(found, found.robust, shown=ROBUST_SHOWN, wide=wide, lang=lang),
+        *combination_notes(found, found.robust, shown=ROBUST_SHOWN, lang=lang),
         left_out(found.robust, found.robust_coverage, t),
         "",
-        t("For three appetites"),
-        *level_lines(found, lang=lang),
+        t("Recommended strategies"),
+        *strategy_lines(found, lang=lang),
+        *recommended_lines(found, lang=lang),
         "",
         t("Blocks that must never go"),
         *essential_parts(found, lang=lang),
@@ -68,17 +77,21 @@ def recommendation_parts(
     return [*parts, "", reading_note(lang=lang)]
 
 
+def combination_notes(
+    found: Recommendations, rankings: Mapping[int, Ranking], *, shown: int, lang: Lang = "en"
+) -> list[str]:
+    """Return what a table of rankings has no room for: marks, and the names of the datasets."""
+    t = translator(lang)
+    ones = [one for _, each in sorted(rankings.items()) for one in each.combinations[:shown]]
+    return [*mark_lines(ones, t), *dataset_lines(ones, found.datasets, t)]
+
+
 def left_out(rankings: Mapping[int, Ranking], min_coverage: int, t: Translate) -> str:
     """Return the line that counts what the rankings leave out, and why."""
-    text = t(
-        "Left out: {low} measured on fewer than {coverage} datasets, {improving} whose mean drop "
-        "is below the limit (negative = better than the unpruned model)."
+    text = t("Left out: {low} measured on fewer than {coverage} datasets.").format(
+        low=sum(ranking.low_coverage for ranking in rankings.values()), coverage=min_coverage
     )
-    return text.format(
-        low=sum(ranking.low_coverage for ranking in rankings.values()),
-        coverage=min_coverage,
-        improving=sum(ranking.improving for ranking in rankings.values()),
-    )
+    return text + below_limit_note(rankings.values(), t)
 
 
 def stepwise_parts(
@@ -93,8 +106,7 @@ def stepwise_parts(
     if path.missing is not None:
         missing = t(
             "No superset of the last step with {number} blocks is ranked (measured on enough "
-            "datasets, its mean drop not below the limit): the path ends here. Measure more: "
-            "depthprune search --complete 3."
+            "datasets): the path ends here. Measure more: depthprune search --complete 3."
         )
         if not path.steps:
             missing = t("No single block is ranked: there is no path.")
@@ -122,71 +134,6 @@ def stepwise_parts(
     return parts
 
 
-def level_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
-    """Return the conservative, the balanced and the aggressive choice, each with its reason."""
-    t = translator(lang)
-    names = {
-        "conservative": t("conservative"),
-        "balanced": t("balanced"),
-        "aggressive": t("aggressive"),
-    }
-    lines = []
-    for level in found.levels:
-        one = level.combination
-        if one is None:
-            choice = t("nothing fulfils the condition")
-        else:
-            removed = t("remove {number} of {total} blocks ({blocks}); {evidence}")
-            choice = removed.format(
-                number=len(one.removal),
-                blocks=blocks(one.removal),
-                total=found.num_blocks,
-                evidence=evidence(one, found.num_datasets, lang=lang),
-            )
-        lines.append(t("{name}: {text}").format(name=names[level.name], text=choice))
-        lines.append("  " + level_reason(found, level, lang=lang))
-    return lines
-
-
-def level_reason(found: Recommendations, level: Level, *, lang: Lang = "en") -> str:
-    """Return why a level is the choice that it is, in one sentence."""
-    t = translator(lang)
-    if level.name == "conservative":
-        reason = t(
-            "Why: the most blocks of which one of the best has its drop, carefully estimated, "
-            "within {limit} points: {bound}; coverage at least {coverage}."
-        )
-        told = reason.format(
-            limit=percent(level.limit or 0.0),
-            bound=_bound(level.combination, t),
-            coverage=found.robust_coverage,
-        )
-        return told + _cheaper(found, level, t)
-    if level.name == "balanced":
-        if not found.stepwise.steps:
-            return t("Why: there is no stepwise path.")
-        after = 0 if level.combination is None else len(level.combination.removal)
-        steps = found.stepwise.steps[after:]
-        if not steps:
-            return t("Why: the most blocks of the stepwise path, whose cost never jumps.")
-        if not steps[0].jump:
-            return t("Why: the last step of the stepwise path before a block goes that must stay.")
-        reason = t(
-            "Why: the last step of the stepwise path before its cost jumps (by {increment} "
-            "points at {number} blocks)."
-        )
-        step = steps[0]
-        increment = percent(step.incremental or 0.0)
-        told = reason.format(increment=increment, number=len(step.combination.removal))
-        before = found.stepwise.steps[after - 1] if after else step
-        return told + _on_common_sets(before, step, t)
-    told = t(
-        "Why: the most blocks that were ranked with a coverage of at least {coverage}, none of "
-        "which must stay."
-    ).format(coverage=found.robust_coverage)
-    return told + _cheaper(found, level, t)
-
-
 def essential_parts(found: Recommendations, *, lang: Lang = "en") -> list[str]:
     """Return the blocks that must stay, with the evidence."""
     t = translator(lang)
@@ -207,7 +154,7 @@ def essential_parts(found: Recommendations, *, lang: Lang = "en") -> list[str]:
     return [
         line.format(
             block=blocks(one.combination.removal),
-            evidence=evidence(one.combination, found.num_datasets, lang=lang),
+            evidence=evidence(one.combination, found.datasets, lang=lang),
             share=percent(one.share, 0),
             dataset=one.worst[0],
             drop=percent(one.worst[1]),
@@ -217,12 +164,13 @@ def essential_parts(found: Recommendations, *, lang: Lang = "en") -> list[str]:
 
 
 def adjusted_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
-    """Return a warning wherever plain means and adjusted drops name different winners."""
+    """Return where plain means and adjusted drops name different winners, and what is assumed."""
     t = translator(lang)
+    if not found.adjusted or all(isnan(drop) for drop in found.adjusted.values()):
+        return [t("The drops cannot be adjusted for the datasets.")]
     if not found.disagreements:
-        if not found.adjusted or all(isnan(drop) for drop in found.adjusted.values()):
-            return [t("The drops cannot be adjusted for the datasets.")]
-        return [t("Plain means and drops adjusted for the datasets name the same winners.")]
+        same = t("Plain means and drops adjusted for the datasets name the same winners.")
+        return [same, *_assumption(found, t)]
     warning = t(
         "Warning, {number} removed: the plain mean favours {plain} ({plain_sets}, n = {plain_n}: "
         "{plain_drop} points, adjusted {plain_adjusted}), but over equal datasets {other} costs "
@@ -232,17 +180,30 @@ def adjusted_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
         warning.format(
             number=one.number,
             plain=blocks(one.plain.removal),
-            plain_sets=coverage_text(one.plain, found.num_datasets),
+            plain_sets=coverage_text(one.plain, found.datasets, t),
             plain_n=samples_text(one.plain.num_samples),
             plain_drop=percent(one.plain.mean),
             plain_adjusted=percent(one.plain_adjusted_drop),
             other=blocks(one.adjusted.removal),
-            other_sets=coverage_text(one.adjusted, found.num_datasets),
+            other_sets=coverage_text(one.adjusted, found.datasets, t),
             other_n=samples_text(one.adjusted.num_samples),
             other_drop=percent(one.adjusted.mean),
             other_adjusted=percent(one.adjusted_adjusted_drop),
         )
         for one in found.disagreements
+    ] + _assumption(found, t)
+
+
+def _assumption(found: Recommendations, t: Translate) -> list[str]:
+    """Return what the adjusted drop assumes, where it is more than the plain mean."""
+    if not found.num_incomplete:
+        return []
+    return [
+        t(
+            "The adjusted drop assumes that cells are missing at random: that which datasets "
+            "measured a combination has nothing to do with what it costs there. Searches on each "
+            "dataset by itself measure what is cheap there, so it comes out too low after them."
+        )
     ]
 
 
@@ -263,7 +224,7 @@ def target_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
                 number=len(one.removal),
                 blocks=blocks(one.removal),
                 total=found.num_blocks,
-                evidence=evidence(one, found.num_datasets, lang=lang),
+                evidence=evidence(one, found.datasets, lang=lang),
                 reached=_reached(target, t),
             )
         )
@@ -291,8 +252,8 @@ def notes(found: Recommendations, *, lang: Lang = "en") -> list[str]:
         )
     elif not any(ranking.combinations for ranking in found.independent.values()):
         nothing = t(
-            "Note: no removal was measured on {coverage} datasets or more with a drop that is "
-            "ranked: nothing can be recommended. --min-coverage and --min-drop change the limits."
+            "Note: no removal that is ranked was measured on {coverage} datasets or more: nothing "
+            "can be recommended. --min-coverage changes the limit."
         )
         lines.append(nothing.format(coverage=found.min_coverage))
     elif all(isnan(drop) for drop in found.adjusted.values()):
@@ -302,6 +263,14 @@ def notes(found: Recommendations, *, lang: Lang = "en") -> list[str]:
                 "different groups are not comparable."
             )
         )
+    if found.num_incomplete:
+        text = t(
+            "Note: {incomplete} of {all} combinations were measured on some of the {total} "
+            "datasets only, as searches on each dataset by itself do. On equal ground: "
+            "`depthprune search --joint`, or `--complete 3` for the best of each number."
+        )
+        counts = {"incomplete": found.num_incomplete, "all": found.num_combinations}
+        lines.append(text.format(**counts, total=found.num_datasets))
     if found.path_ends:
         ends = t(
             "Note: the stepwise path removes block {blocks}, an end of the stack: `select` follows "
@@ -317,8 +286,8 @@ def reading_note(*, lang: Lang = "en") -> str:
     text = t(
         "Drop: accuracy of the unpruned model minus accuracy, in percentage points, mean over the "
         "datasets; negative = better. Std: population, over datasets. Acc.: mean accuracy. Sets: "
-        "datasets measured of all, one star for each full quarter. n: samples, - = unknown. Adj.: "
-        "adjusted, expected over all datasets (effect of the removal + effect of the dataset)."
+        "datasets measured of all. n: samples, - = unknown. Adj.: adjusted, expected over all "
+        "datasets (effect of the removal + effect of the dataset)."
     )
     return f"{text} {interval_note(t)}"
 
@@ -334,33 +303,6 @@ def _on_common_sets(before: Step, step: Step, t: Translate) -> str:
         paired=percent(step.paired),
         samples=samples_text(step.num_samples),
     )
-
-
-def _cheaper(found: Recommendations, level: Level, t: Translate) -> str:
-    """Return that another combination of as many blocks is cheaper, but on fewer datasets."""
-    one = level.cheaper
-    if one is None:
-        return ""
-    text = t(
-        " Cheaper, but measured on fewer datasets: {blocks} ({drop} points; {sets}, n = {samples})."
-    )
-    return text.format(
-        blocks=blocks(one.removal),
-        drop=percent(one.mean),
-        sets=coverage_text(one, found.num_datasets),
-        samples=samples_text(one.num_samples),
-    )
-
-
-def _bound(one: Combination | None, t: Translate) -> str:
-    if one is None:
-        return t("there is none")
-    upper = percent(upper_end(one))
-    if one.interval is not None:
-        return t("its interval ends at {upper}").format(upper=upper)
-    if one.coverage > 1:
-        return t("its mean plus std is {upper}").format(upper=upper)
-    return t("its drop on the one dataset is {upper}").format(upper=upper)
 
 
 def _asked(target: Target, t: Translate) -> str:

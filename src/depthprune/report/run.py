@@ -16,6 +16,7 @@ from depthprune.analysis.recommendations import Recommendations
 from depthprune.analysis.speedup import Speedup
 from depthprune.report.evidence import compact_table, evidence
 from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.strategies import choice_reason, nothing_text
 from depthprune.report.tables import blocks, percent
 from depthprune.search.cut_check import CutCheck, CutChecks
 
@@ -49,13 +50,13 @@ def choice_line(choice: Choice | None, found: Recommendations, *, lang: Lang = "
     """Return which removal is carried out, and why this one."""
     t = translator(lang)
     if choice is None:
-        return t("Nothing can be recommended: no combination is ranked (see the notes above).")
+        return t("Recommended: {text}").format(text=nothing_text(found, t))
     line = t("Chosen: remove {number} of {total} blocks ({blocks}): {why}.")
     return line.format(
         number=len(choice.combination.removal),
         total=found.num_blocks,
         blocks=blocks(choice.combination.removal),
-        why=_why(choice, t),
+        why=choice_reason(choice, t),
     )
 
 
@@ -179,7 +180,7 @@ def _rows(ending: Ending, t: Translate, lang: Lang) -> list[tuple[str, str]]:
     found, choice = ending.recommendations, ending.choice
     rows = []
     if choice is None:
-        rows.append((t("Recommended:"), choice_line(None, found, lang=lang)))
+        rows.append((t("Recommended:"), nothing_text(found, t)))
     else:
         one = choice.combination
         removed = t("remove {number} of {total} blocks: {blocks} ({why})")
@@ -187,10 +188,10 @@ def _rows(ending: Ending, t: Translate, lang: Lang) -> list[tuple[str, str]]:
             number=len(one.removal),
             total=found.num_blocks,
             blocks=blocks(one.removal),
-            why=_why(choice, t),
+            why=choice_reason(choice, t),
         )
         rows.append((t("Recommended:"), text))
-        rows.append((t("It costs:"), evidence(one, found.num_datasets, lang=lang)))
+        rows.append((t("It costs:"), evidence(one, found.datasets, lang=lang)))
     if ending.speedup is not None:
         rows.append((t("Speed:"), _speed(ending.speedup, t)))
     if ending.parameters is not None:
@@ -220,19 +221,6 @@ def _speed(speed: Speedup, t: Translate) -> str:
         high=speed.high,
         timed=speed.num_timed,
     )
-
-
-def _why(choice: Choice, t: Translate) -> str:
-    return {
-        "max_drop": t("meets the largest drop asked for"),
-        "speedup": t("meets the speed-up asked for"),
-        "params": t("meets the share of parameters asked for"),
-        "balanced": t("the balanced choice"),
-        "conservative": t("the conservative choice"),
-        "aggressive": t("the aggressive choice"),
-        "first": t("the best of the fewest blocks"),
-        "asked": t("the best of the number asked for"),
-    }[choice.rule]
 
 
 def _equal(checks: Sequence[CutCheck]) -> bool | None:

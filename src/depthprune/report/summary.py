@@ -9,6 +9,7 @@ from rich.console import RenderableType
 
 from depthprune.analysis import Combination, DatasetMeasurements, Summary
 from depthprune.report import tables
+from depthprune.report.evidence import mark_lines
 from depthprune.report.language import Lang, translator
 
 MATRIX_WIDTH = 12
@@ -26,6 +27,7 @@ def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType
         parts += [
             t("Blocks, least important first: what removing each one alone costs"),
             tables.importance_table(summary.importance, lang=lang),
+            *mark_lines(summary.importance.combinations, t),
         ]
         if 1 < len(summary.datasets) <= MATRIX_WIDTH:
             parts += [
@@ -36,6 +38,7 @@ def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType
         parts += [
             t("Best combinations over the datasets"),
             tables.combination_table(summary, lang=lang),
+            *mark_lines(tables.best_combinations(summary), t),
             tables.left_out_note(summary, lang=lang),
             "",
             t("Best combination on each dataset by itself: blocks (drop %)"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -147,21 +147,32 @@ def combination_table(summary: Summary, *, top: int = 3, lang: Lang = "en") -> T
     return table
 
 
+def best_combinations(summary: Summary, *, top: int = 3) -> list[Combination]:
+    """Return the combinations that `combination_table` shows, in its order."""
+    return [
+        one for _, each in sorted(summary.combinations.items()) for one in each.combinations[:top]
+    ]
+
+
 def left_out_note(summary: Summary, *, lang: Lang = "en") -> str:
     """Return a line that says how many combinations the ranking leaves out, and why."""
     t = translator(lang)
     rankings = summary.combinations.values()
-    return t(
-        "Left out of this ranking: {low} measured on fewer than {coverage} datasets, "
-        "{improving} with a mean drop below {least} (negative = better than the baseline). "
-        "--min-coverage and --min-drop change these limits. "
-        "A mean over few datasets (sets) says little about the others."
-    ).format(
-        low=sum(ranking.low_coverage for ranking in rankings),
-        coverage=summary.min_coverage,
-        improving=sum(ranking.improving for ranking in rankings),
-        least=percent(summary.min_drop),
-    )
+    text = t(
+        "Left out of this ranking: {low} measured on fewer than {coverage} datasets "
+        "(--min-coverage). A mean over few datasets (sets) says little about the others."
+    ).format(low=sum(ranking.low_coverage for ranking in rankings), coverage=summary.min_coverage)
+    return text + below_limit_note(rankings, t)
+
+
+def below_limit_note(rankings: Iterable[Ranking], t: Translate) -> str:
+    """Return the sentence that counts what `--min-drop` left out; nothing where it left out none.
+
+    Only an option leaves them out: by default nothing is too small to be ranked.
+    """
+    count = sum(ranking.improving for ranking in rankings)
+    text = t(" {count} with a mean drop below --min-drop.")
+    return text.format(count=count) if count else ""
 
 
 def best_table(summary: Summary, *, lang: Lang = "en") -> Table:

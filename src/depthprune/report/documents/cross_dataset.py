@@ -61,7 +61,6 @@ def _rows(table: DropTable, start: int, stop: int) -> DropTable:
 
 def _stats(one: Combination, analysis: Analysis) -> dict[str, Any]:
     return combination_value(one, analysis.recommendations) | {
-        "datasets": list(one.drops),
         "accuracy_drops_by_dataset": dict(one.drops),
     }
 

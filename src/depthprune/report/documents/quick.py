@@ -14,10 +14,10 @@ from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.recommendations import (
     adjusted_lines,
     essential_parts,
-    level_lines,
     notes,
     target_lines,
 )
+from depthprune.report.strategies import recommended_lines, strategy_lines
 from depthprune.report.tables import blocks, interval_text, percent
 
 MOST_ROWS = 12
@@ -37,9 +37,9 @@ def quick_summary(analysis: Analysis, *, lang: Lang = "en") -> str:
     if found.targets:
         lines += ["", f"## {t('Targets')}", ""]
         lines += [_item(one) for one in target_lines(found, lang=lang)]
-    lines += ["", f"## {t('For three appetites')}", ""]
-    chosen = level_lines(found, lang=lang)
-    lines += [_item(one) for one in chosen[::2]]
+    lines += ["", f"## {t('Recommended strategies')}", ""]
+    chosen = [*recommended_lines(found, lang=lang), *strategy_lines(found, lang=lang)]
+    lines += [_item(one) for one in chosen if not one.startswith(" ")]
     lines += ["", f"## {t('One block after the other')}", "", *_table(analysis, path, t)]
     jumps = {len(step.combination.removal) for step in found.stepwise.steps if step.jump}
     if jumps:
@@ -92,7 +92,7 @@ def _table(analysis: Analysis, ones: Sequence[Combination], t: Translate) -> lis
             std_text(one),
             accuracy_text(one),
             interval_text(one.interval),
-            coverage_text(one, found.num_datasets),
+            _plain(coverage_text(one, found.datasets, t)).replace("|", r"\|"),
             samples_text(one.num_samples),
         ]
         for one in ones[:MOST_ROWS]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from depthprune.analysis.choice import choose
 from depthprune.analysis.combinations import Combination, Ranking
-from depthprune.analysis.recommendations import Recommendations, Target
+from depthprune.analysis.recommendations import Recommendations, Strategy, Target
 from depthprune.analysis.score_order import scores_realising
 from depthprune.analysis.whole import Analysis
 from depthprune.report.baseline import weak_value
 from depthprune.report.documents.values import combination_value, interval_value, number
-from depthprune.report.recommendations import SHOWN, level_reason, notes
+from depthprune.report.recommendations import SHOWN, notes
+from depthprune.report.strategies import strategy_reason
 
 SCORES = "importance_scores_recommended.json"
 FIELD = "importance_scores"
@@ -43,13 +45,27 @@ def recommendations_value(analysis: Analysis) -> dict[str, Any]:
             "no_superset_for_num_removed": found.stepwise.missing,
         },
         "robust_best": _rankings(found.robust, found),
+        "recommended": _recommended(found),
+        "strategies": {
+            strategy.name: [combination_value(one, found) for one in strategy.combinations]
+            for strategy in found.strategies
+        },
+        "strategy_reasons": {
+            strategy.name: strategy_reason(found, strategy) for strategy in found.strategies
+        },
+        "limit": {
+            "drop": found.limit.drop,
+            "mean_baseline_accuracy": number(found.limit.baseline),
+            "min_datasets": found.limit.coverage,
+            "share_of_metrics_that_may_exceed_1": dict(found.limit.unbounded),
+        },
         "levels": {
-            level.name: {
-                "reason": level_reason(found, level).removeprefix("Why: "),
-                "max_drop": number(level.limit),
-                "recommendation": _or_null(level.combination, found),
+            strategy.name: {
+                "reason": strategy_reason(found, strategy),
+                "max_drop": None if strategy.name == "aggressive" else found.limit.drop,
+                "recommendation": _or_null(_last(strategy), found),
             }
-            for level in found.levels
+            for strategy in found.strategies
         },
         "must_keep": [
             combination_value(one.combination, found)
@@ -114,10 +130,10 @@ def block_configs_value(analysis: Analysis) -> dict[str, Any]:
             ),
         },
         "levels": {
-            level.name: None
-            if level.combination is None
-            else _config(level.combination, level.name, found)
-            for level in found.levels
+            strategy.name: None
+            if (last := _last(strategy)) is None
+            else _config(last, strategy.name, found)
+            for strategy in found.strategies
         },
     }
 
@@ -152,6 +168,19 @@ def _rankings(rankings: Mapping[int, Ranking], found: Recommendations) -> dict[s
         }
         for removed, ranking in rankings.items()
     }
+
+
+def _recommended(found: Recommendations) -> dict[str, Any] | None:
+    choice = choose(found)
+    return (
+        None
+        if choice is None
+        else {"rule": choice.rule} | combination_value(choice.combination, found)
+    )
+
+
+def _last(strategy: Strategy) -> Combination | None:
+    return strategy.combinations[-1] if strategy.combinations else None
 
 
 def _or_null(one: Combination | None, found: Recommendations) -> dict[str, Any] | None:

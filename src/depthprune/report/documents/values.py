@@ -8,6 +8,7 @@ from typing import Any
 from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.findings import Distribution
+from depthprune.analysis.marks import mark
 from depthprune.analysis.recommendations import Recommendations
 
 
@@ -30,10 +31,12 @@ def combination_value(one: Combination, found: Recommendations) -> dict[str, Any
         "avg_accuracy_drop": number(one.mean),
         "std_accuracy_drop": number(one.std),
         "confidence_interval": interval_value(one.interval),
+        "mark": mark(one),
         "avg_accuracy": number(one.accuracy),
         "adjusted_accuracy_drop": number(found.adjusted.get(one.removal)),
         "num_datasets_tested": one.coverage,
         "num_datasets": found.num_datasets,
+        "datasets": list(one.drops),
         "num_samples": one.num_samples or None,
     }
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from depthprune.analysis.choice import choose
 from depthprune.analysis.combinations import Combination
-from depthprune.analysis.recommendations import Level, Target
+from depthprune.analysis.recommendations import Strategy, Target
 from depthprune.analysis.whole import Analysis
-from depthprune.report.evidence import coverage_stars
+from depthprune.report.evidence import coverage_text, mark_text
 from depthprune.report.html.text import (
     LONG,
     NOTHING,
@@ -20,7 +21,8 @@ from depthprune.report.html.text import (
     spread_text,
 )
 from depthprune.report.language import Lang, Translate, translator
-from depthprune.report.recommendations import level_reason, notes
+from depthprune.report.recommendations import notes
+from depthprune.report.strategies import nothing_text, strategy_reason, unbounded_lines
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Choice:
     """A recommendation on a card.
 
     Attributes:
-        name: careful, balanced, bold, or a target.
+        name: a strategy, or a target.
         blocks: to be removed, as text; what stands in the way where there are none.
         removal: the same as numbers, for the what-if strip; empty where there is none.
         drop, facts: what it costs, and how sure that is; empty likewise.
@@ -76,21 +78,26 @@ def answer(analysis: Analysis, lang: Lang) -> Answer:
         ),
         lead=lead,
         evidence=evidence,
-        choices=[*targets, *(_level(analysis, one, lang) for one in found.levels)],
+        choices=[
+            *targets,
+            *(one for each in found.strategies for one in _strategy(analysis, each, lang)),
+        ],
         never=list(_never(analysis, t)),
         table=_by_number(analysis, t),
-        warnings=[*_warnings(analysis, t), *notes(found, lang=lang)],
+        warnings=[
+            *unbounded_lines(found, lang=lang),
+            *_warnings(analysis, t),
+            *notes(found, lang=lang),
+        ],
     )
 
 
 def _lead(analysis: Analysis, t: Translate) -> tuple[str, str]:
     found = analysis.recommendations
-    chosen = [one.combination for one in found.targets if one.combination is not None]
-    chosen += [one.combination for one in found.levels if one.combination is not None]
-    chosen += [r.combinations[0] for r in found.independent.values() if r.combinations]
-    if not chosen:
-        return t("Nothing that was measured can be recommended."), ""
-    one = chosen[0]
+    choice = choose(found)
+    if choice is None:
+        return t("No removal is recommended."), nothing_text(found, t)
+    one = choice.combination
     if len(one.removal) > LONG:
         text = t("{number} of {total} blocks can go together: accuracy drops by {drop} points.")
     elif len(one.removal) == 1:
@@ -106,7 +113,7 @@ def _lead(analysis: Analysis, t: Translate) -> tuple[str, str]:
     return lead, _facts(analysis, one, t)
 
 
-def _level(analysis: Analysis, level: Level, lang: Lang) -> Choice:
+def _strategy(analysis: Analysis, strategy: Strategy, lang: Lang) -> list[Choice]:
     t = translator(lang)
     found = analysis.recommendations
     names = {
@@ -114,8 +121,17 @@ def _level(analysis: Analysis, level: Level, lang: Lang) -> Choice:
         "balanced": t("Balanced"),
         "aggressive": t("Aggressive"),
     }
-    reason = level_reason(found, level, lang=lang)
-    return _choice(analysis, names[level.name], level.combination, reason, t)
+    reason = strategy_reason(found, strategy, lang=lang)
+    name, choice = names[strategy.name], choose(found)
+    recommended = None if choice is None or choice.rule != strategy.name else choice.combination
+    marked = t("{strategy} · recommended").format(strategy=name)
+    ones: Sequence[Combination | None] = strategy.combinations or (None,)
+    return [
+        _choice(
+            analysis, marked if one is not None and one is recommended else name, one, reason, t
+        )
+        for one in ones
+    ]
 
 
 def _target(analysis: Analysis, target: Target, t: Translate) -> Choice:
@@ -153,8 +169,9 @@ def _facts(analysis: Analysis, one: Combination, t: Translate) -> str:
     found = analysis.recommendations
     sure = t("95% interval {spread}") if one.interval is not None else t("{spread} std")
     facts = [
+        *filter(None, [mark_text(one, t)]),
         sure.format(spread=spread_text(one)),
-        t("{coverage} of {total} datasets").format(coverage=one.coverage, total=found.num_datasets),
+        t("datasets {coverage}").format(coverage=coverage_text(one, found.datasets, t)),
     ]
     if one.num_samples:
         facts.append(f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{count(one.num_samples)}")
@@ -193,7 +210,6 @@ def _by_number(analysis: Analysis, t: Translate) -> TextTable:
                     block_list(one.removal),
                     points(one.mean),
                     spread_text(one),
-                    f"{coverage_stars(one.coverage, found.num_datasets)} "
                     f"{one.coverage}/{found.num_datasets}",
                     count(one.num_samples),
                     points(found.adjusted.get(one.removal)),
@@ -220,7 +236,7 @@ def _by_number(analysis: Analysis, t: Translate) -> TextTable:
             "Drop: baseline accuracy minus accuracy, mean over the datasets that measured it, in "
             "percentage points. Best: smallest mean drop among combinations measured on {least} "
             "datasets or more. Robust: the same for {robust} or more. Step by step: contains the "
-            "step before. Stars: one for each full quarter of the datasets. "
+            "step before. "
             "Adjusted drop: the mean over all datasets that the two-way additive model expects. "
             "Accuracies over different datasets are not comparable."
         ).format(least=found.min_coverage, robust=found.robust_coverage),
@@ -283,9 +299,9 @@ def _warnings(analysis: Analysis, t: Translate) -> Iterator[str]:
         yield text.format(number=found.stepwise.missing)
     low = sum(ranking.low_coverage for ranking in found.independent.values())
     improving = sum(ranking.improving for ranking in found.independent.values())
-    if low or improving:
-        text = t(
-            "Not ranked: {low} combinations measured on fewer than {least} datasets, {improving} "
-            "with a negative mean drop (better than the unpruned model)."
-        )
-        yield text.format(low=low, least=found.min_coverage, improving=improving)
+    if low:
+        text = t("Not ranked: {low} combinations measured on fewer than {least} datasets.")
+        yield text.format(low=low, least=found.min_coverage)
+    if improving:
+        text = t("Not ranked: {improving} combinations with a mean drop below --min-drop.")
+        yield text.format(improving=improving)

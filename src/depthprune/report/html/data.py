@@ -161,7 +161,7 @@ def _named(found: Recommendations) -> set[Removal]:
     rankings = [*found.independent.values(), *found.robust.values()]
     named = [ranking.combinations[0] for ranking in rankings if ranking.combinations]
     named += [step.combination for step in found.stepwise.steps]
-    named += [one.combination for one in found.levels if one.combination is not None]
+    named += [one for strategy in found.strategies for one in strategy.combinations]
     named += [one.combination for one in found.targets if one.combination is not None]
     named += [one.adjusted for one in found.disagreements]
     return {one.removal for one in named}

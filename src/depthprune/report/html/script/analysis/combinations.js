@@ -21,12 +21,6 @@ function signed(millionths) {
   return millionths > 0 && /[1-9]/.test(text) ? "+" + text : text;
 }
 
-// One star for each full quarter of the datasets.
-function stars(coverage) {
-  const full = Math.floor((4 * coverage) / DATASETS.length);
-  return "★".repeat(full) + "☆".repeat(4 - full);
-}
-
 // Mean accuracy of the unpruned model; null where no dataset states it.
 function meanBaseline() {
   const known = DATASETS.map((dataset) => dataset.baseline).filter((baseline) => baseline !== null);
@@ -45,7 +39,7 @@ function sureness(one) {
 function facts(one) {
   return [
     sureness(one),
-    stars(one.coverage) + " " + format(WORDS.of, { coverage: one.coverage, total: DATASETS.length }),
+    format(WORDS.of, { coverage: one.coverage, total: DATASETS.length }),
     one.samples ? "n\u00a0=\u00a0" + counted(one.samples) : null,
     one.accuracy === null ? null : format(WORDS.baselineFor, { accuracy: points(one.accuracy) }),
     one.ranked ? null : WORDS.notRanked,

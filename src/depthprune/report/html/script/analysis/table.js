@@ -6,7 +6,7 @@ const TABLE_COLUMNS = [
   { key: "mean", name: WORDS.drop, text: (one) => points(one.mean) },
   { key: "std", name: WORDS.std, text: (one) => points(one.std) },
   { key: "low", name: WORDS.interval, text: intervalText, needed: COMBINATIONS.some((one) => one.low !== null) },
-  { key: "coverage", name: WORDS.coverage, text: (one) => `${stars(one.coverage)} ${one.coverage}/${DATASETS.length}` },
+  { key: "coverage", name: WORDS.coverage, text: (one) => `${one.coverage}/${DATASETS.length}` },
   { key: "samples", name: "n", text: (one) => counted(one.samples) },
   { key: "adjusted", name: WORDS.adjusted, text: (one) => points(one.adjusted) },
   { key: "accuracy", name: WORDS.accuracy, text: (one) => points(one.accuracy) },

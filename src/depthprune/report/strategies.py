@@ -1,0 +1,201 @@
+"""The recommended strategies and the removal that is recommended, in sentences."""
+
+from __future__ import annotations
+
+from depthprune.analysis.choice import Choice, choose
+from depthprune.analysis.combinations import Combination
+from depthprune.analysis.recommendations import Recommendations, Strategy, StrategyName
+from depthprune.analysis.strategies import upper_end
+from depthprune.report.evidence import evidence
+from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.tables import blocks, percent
+
+
+def strategy_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+    """Return each strategy with its removals and its reason; what is about all stands last."""
+    t = translator(lang)
+    names = strategy_names(t)
+    line = t("{name}: {text}")
+    lines = []
+    for strategy in found.strategies:
+        removals = [removal_text(found, one, lang=lang) for one in strategy.combinations]
+        lines += [
+            line.format(name=names[strategy.name], text=text)
+            for text in removals or [t("nothing fulfils the condition")]
+        ]
+        why = strategy_reason(found, strategy, lang=lang)
+        lines.append("  " + t("Why: {reason}").format(reason=why))
+    return [*lines, *unbounded_lines(found, lang=lang)]
+
+
+def strategy_names(t: Translate) -> dict[StrategyName, str]:
+    """Return what the strategies are called."""
+    return {
+        "conservative": t("conservative"),
+        "balanced": t("balanced"),
+        "aggressive": t("aggressive"),
+    }
+
+
+def removal_text(found: Recommendations, one: Combination, *, lang: Lang = "en") -> str:
+    """Return which blocks go, and the evidence."""
+    t = translator(lang)
+    return t("remove {number} of {total} blocks ({blocks}); {evidence}").format(
+        number=len(one.removal),
+        blocks=blocks(one.removal),
+        total=found.num_blocks,
+        evidence=evidence(one, found.datasets, lang=lang),
+    )
+
+
+def strategy_reason(found: Recommendations, strategy: Strategy, *, lang: Lang = "en") -> str:
+    """Return why a strategy has the removals that it has, or none, in one sentence."""
+    t = translator(lang)
+    if found.limit.drop <= 0:
+        return t("the mean baseline accuracy is 0, so that no drop says what a removal costs.")
+    if strategy.name == "conservative":
+        return _conservative(found, strategy, t)
+    if strategy.name == "balanced":
+        text = t(
+            "the most blocks whose best removal measured on at least {least} of {total} datasets "
+            "has {bound}."
+        )
+        return text.format(
+            least=found.robust_coverage, total=found.num_datasets, bound=_bound(found, t)
+        )
+    return _aggressive(found, strategy, t)
+
+
+def recommended_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+    """Return the one removal that is recommended, as every command and report names it."""
+    t = translator(lang)
+    choice = choose(found)
+    if choice is None:
+        return [t("Recommended: {text}").format(text=nothing_text(found, t))]
+    text = t("{removal} ({why})").format(
+        removal=blocks(choice.combination.removal), why=choice_reason(choice, t)
+    )
+    return [t("Recommended: {text}").format(text=text)]
+
+
+def nothing_text(found: Recommendations, t: Translate) -> str:
+    """Return what is said where no removal is recommended."""
+    if found.is_weak:
+        return t("nothing: a baseline is too weak for drops to say anything.")
+    return t(
+        "nothing: no removal is certain enough to cost no more than the limit. More samples or "
+        "more datasets may change that; `depthprune cut --remove` cuts all the same."
+    )
+
+
+def choice_reason(choice: Choice, t: Translate) -> str:
+    """Return by which rule a removal was chosen."""
+    return {
+        "max_drop": t("meets the largest drop asked for"),
+        "speedup": t("meets the speed-up asked for"),
+        "params": t("meets the share of parameters asked for"),
+        "conservative": t("the last conservative choice"),
+        "asked": t("the best of the number asked for"),
+    }[choice.rule]
+
+
+def unbounded_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+    """Return which metrics may exceed 1, and how much of the limit is theirs."""
+    t = translator(lang)
+    limit = found.limit
+    text = t(
+        "Note: the metric of {dataset} may exceed 1 (CIDEr-D, or unknown); it makes up {share} % "
+        "of the mean baseline accuracy, and so {points} of the {limit} points of the limit."
+    )
+    return [
+        text.format(
+            dataset=name,
+            share=percent(share, 1),
+            points=percent(share * limit.drop),
+            limit=percent(limit.drop),
+        )
+        for name, share in limit.unbounded.items()
+    ]
+
+
+def _conservative(found: Recommendations, strategy: Strategy, t: Translate) -> str:
+    if not strategy.combinations:
+        return _none_conservative(found, t)
+    text = t(
+        "the last steps of the stepwise path measured on at least {least} of {total} datasets "
+        "that have {bound}."
+    )
+    told = text.format(least=found.limit.coverage, total=found.num_datasets, bound=_bound(found, t))
+    path = {len(step.combination.removal): step.combination for step in found.stepwise.steps}
+    for one in strategy.combinations:
+        step = path[len(one.removal)]
+        if step.removal != one.removal:
+            better = t(" {better} takes the place of the step {step} ({drop} points).")
+            told += better.format(
+                better=blocks(one.removal), step=blocks(step.removal), drop=percent(step.mean)
+            )
+    return told
+
+
+def _none_conservative(found: Recommendations, t: Translate) -> str:
+    judged = [one for ones in found.candidates.steps for one in ones]
+    if not judged:
+        text = t(
+            "no step of the stepwise path without a block that must never go was measured on at "
+            "least {least} of {total} datasets."
+        )
+        return text.format(least=found.limit.coverage, total=found.num_datasets)
+    nearest = min(judged, key=upper_end)
+    text = t(
+        "no step of the stepwise path measured on at least {least} of {total} datasets has "
+        "{bound}; the nearest is {nearest}, with {reached}."
+    )
+    return text.format(
+        least=found.limit.coverage,
+        total=found.num_datasets,
+        bound=_bound(found, t),
+        nearest=blocks(nearest.removal),
+        reached=percent(upper_end(nearest)),
+    )
+
+
+def _aggressive(found: Recommendations, strategy: Strategy, t: Translate) -> str:
+    if not strategy.combinations:
+        return t(
+            "no removal without a block that must never go keeps half of the baseline accuracy."
+        )
+    text = t(
+        "with {number} removed, the most at which a removal keeps half of the baseline accuracy, "
+        "the best"
+    )
+    told = text.format(number=len(strategy.combinations[0].removal))
+    if strategy.combinations[1:]:
+        beside = t(", and the best measured on at least {least} of {total} datasets")
+        told += beside.format(least=found.robust_coverage, total=found.num_datasets)
+    kept = t("; {kept} of {baseline} points stay")
+    return (
+        told
+        + "".join(
+            kept.format(kept=percent(one.accuracy), baseline=percent(one.accuracy + one.mean))
+            for one in strategy.combinations
+            if one.accuracy == one.accuracy
+        )
+        + t(".")
+    )
+
+
+def _bound(found: Recommendations, t: Translate) -> str:
+    """Return what must be within the limit, and what the limit is."""
+    limit = found.limit
+    if limit.baseline is None:
+        share = t("a tenth of the baseline accuracy, which is unknown and taken as 100")
+    else:
+        share = t("a tenth of the mean baseline accuracy, {baseline}").format(
+            baseline=percent(limit.baseline)
+        )
+    judged = [*found.candidates.robust, *(one for ones in found.candidates.steps for one in ones)]
+    if any(one.interval is not None for one in judged):
+        text = t("a 95% interval that ends at {limit} points or below ({share})")
+    else:
+        text = t("a drop of at most {limit} points ({share})")
+    return text.format(limit=percent(limit.drop), share=share)
