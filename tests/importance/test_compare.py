@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.importance import rank_agreement
@@ -146,3 +149,16 @@ def test_different_blocks_are_refused_with_the_dataset() -> None:
 def test_options_out_of_range_are_refused(options: dict[str, float], where: str) -> None:
     with pytest.raises(DepthpruneError, match=where):
         compared([1, 2, 3], [1, 2, 3], **options)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=3, max_size=30))
+def test_rho_and_its_chance_are_those_of_scipy(pairs: list[tuple[int, int]]) -> None:
+    first, second = (
+        {block: float(pair[side]) for block, pair in enumerate(pairs)} for side in (0, 1)
+    )
+    if len(set(first.values())) == 1 or len(set(second.values())) == 1:
+        return
+    found, known = rank_agreement(first, second), spearmanr(*zip(*pairs, strict=True))
+    assert found.rho == pytest.approx(known.statistic, abs=1e-12)
+    # A rho of 1 but for rounding: scipy's own chance is then 0 or some 1e-24.
+    assert found.p_value == pytest.approx(known.pvalue, rel=1e-6, abs=1e-9)

@@ -14,7 +14,7 @@ from depthprune.analysis.result_set import ResultSet
 from depthprune.base.errors import AnalysisError
 from depthprune.study import Study
 from depthprune.study.store import DATABASE_NAME
-from depthprune.tasks.registry import list_tasks
+from depthprune.tasks.shipped import shipped_task_types
 
 
 def read_result_set(
@@ -88,7 +88,7 @@ def dataset_measurements(
 
 def _with_task_types(datasets: Iterable[DatasetMeasurements]) -> list[DatasetMeasurements]:
     """Return the datasets with the type of the known task of their name, where results say none."""
-    known = {task.name: task.task_type for task in list_tasks()}
+    known = shipped_task_types()
     return [
         one if one.task_type else replace(one, task_type=known.get(one.dataset, ""))
         for one in datasets

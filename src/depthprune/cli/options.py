@@ -16,7 +16,6 @@ from depthprune.base.removal import Removal, parse_removal
 from depthprune.cli.output import Language as Language
 from depthprune.search.model import DataPlaces, ModelOptions
 from depthprune.tasks.demo import MODEL_PATH
-from depthprune.tasks.registry import find_tasks, list_tasks, place_task
 from depthprune.tasks.task import Task
 
 DEMO = "demo"
@@ -146,6 +145,9 @@ class DataFlags:
                 where="--task",
                 mend="name tasks, e.g. --task okvqa text_vqa; `depthprune tasks` lists them",
             )
+        # Reading task files needs pydantic, which commands that read results do without.
+        from depthprune.tasks.registry import find_tasks, list_tasks, place_task
+
         known = list_tasks(self.task_file)
         groups = {
             DEMO: [task.name for task in known if task.name.startswith("demo_")],

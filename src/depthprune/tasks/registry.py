@@ -14,11 +14,10 @@ from depthprune.tasks.definition import check_task_name, read_definitions
 from depthprune.tasks.lm_eval.catalogue import OURS, PREFIX, harness_task, harness_tasks
 from depthprune.tasks.lm_eval.source import LmEvalSource
 from depthprune.tasks.python_file import tasks_of_python_file
+from depthprune.tasks.shipped import SHIPPED
 from depthprune.tasks.sources.hub import HubSource
 from depthprune.tasks.sources.local import LocalSource
 from depthprune.tasks.task import Task
-
-SHIPPED = ("builtin.yaml", "demo.yaml")
 
 
 def get_task(
