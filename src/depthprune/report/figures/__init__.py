@@ -7,7 +7,10 @@ from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from depthprune.analysis.whole import Analysis
 from depthprune.base.errors import FileError
@@ -52,9 +55,11 @@ SPLIT_FIGURES: Mapping[str, Draw] = MappingProxyType(
 FORMATS = ("png", "svg", "pdf")
 
 # A date would make every file of the same analysis a different one.
+PNG_COMPRESSION = 3
+"""Of zlib, 0 to 9: as small as the usual 6 with opacity, in two thirds of the time."""
+
 METADATA: Mapping[str, dict[str, str | None]] = MappingProxyType(
     {
-        "png": {"Software": None},
         "svg": {"Date": None, "Creator": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
@@ -113,8 +118,23 @@ def figure_bytes(figure: Figure, kind: str = "png", dpi: int = 300) -> bytes:
         dpi: dots per inch.
     """
     with style(), BytesIO() as content:
-        figure.savefig(content, format=kind, dpi=dpi, metadata=METADATA[kind])
+        if kind == "png":
+            _save_png(figure, content, dpi)
+        else:
+            figure.savefig(content, format=kind, dpi=dpi, metadata=METADATA[kind])
         return content.getvalue()
+
+
+def _save_png(figure: Figure, content: BytesIO, dpi: int) -> None:
+    """Write the same picture as `savefig`, drawn once instead of twice and without opacity."""
+    canvas, usual = FigureCanvasAgg(figure), figure.dpi
+    figure.set_dpi(dpi)
+    try:
+        canvas.draw()
+        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    finally:
+        figure.set_dpi(usual)
+    picture.save(content, "png", dpi=(dpi, dpi), compress_level=PNG_COMPRESSION)
 
 
 __all__ = ["FIGURES", "FORMATS", "SPLIT_FIGURES", "figure_bytes", "write_drawn", "write_figures"]
