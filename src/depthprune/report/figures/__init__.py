@@ -130,11 +130,13 @@ def _save_png(figure: Figure, content: BytesIO, dpi: int) -> None:
     canvas, usual = FigureCanvasAgg(figure), figure.dpi
     figure.set_dpi(dpi)
     try:
-        canvas.draw()
-        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+        canvas.draw()  # type: ignore[no-untyped-call]
+        pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     finally:
         figure.set_dpi(usual)
-    picture.save(content, "png", dpi=(dpi, dpi), compress_level=PNG_COMPRESSION)
+    Image.fromarray(pixels[..., :3].copy()).save(
+        content, "png", dpi=(dpi, dpi), compress_level=PNG_COMPRESSION
+    )
 
 
 __all__ = ["FIGURES", "FORMATS", "SPLIT_FIGURES", "figure_bytes", "write_drawn", "write_figures"]
