@@ -385,3 +385,33 @@ def test_a_dataset_without_any_removal_is_left_out(put: Put, tmp_path: Path) -> 
 def test_one_dataset_alone_is_said(put: Put, tmp_path: Path) -> None:
     put("okvqa/validation", GOOD)
     assert said(read_result_set(tmp_path), "only one dataset, okvqa")
+
+
+def test_each_broken_file_is_named_however_much_is_wrong_in_another(
+    put: Put, tmp_path: Path
+) -> None:
+    put("okvqa/train", GOOD)
+    rows = [{"removed_block_indices": [9, 9], "accuracy_drop": 0.1} for _ in range(50)]
+    put("a_qa/train", {**GOOD, "summary": [*GOOD["summary"], *rows]})
+    put("z_qa/train", "{")
+    results = read_result_set(tmp_path)
+    assert [one.dataset for one in results.datasets] == ["a_qa", "okvqa"]
+    first, second = results.problems
+    assert first.startswith(str(tmp_path / "a_qa")) and first.endswith("and 49 more in this file")
+    assert second.startswith(str(tmp_path / "z_qa"))
+
+
+def test_an_error_about_the_good_files_names_the_broken_one_too(put: Put, tmp_path: Path) -> None:
+    put("okvqa/train", GOOD)
+    broken = put("st_qa/validation", "{")
+    with pytest.raises(AnalysisError) as refused:
+        read_result_set(tmp_path, "validation")
+    assert str(broken) in str(refused.value)
+
+
+def test_a_folder_with_the_name_of_a_result_file_is_named(put: Put, tmp_path: Path) -> None:
+    put("okvqa/train", GOOD)
+    folder = tmp_path / "st_qa" / "train" / SUMMARY
+    folder.mkdir(parents=True)
+    first, *_ = read_result_set(tmp_path).problems
+    assert first == f"{folder}: a folder with the name of a result file (left out)"

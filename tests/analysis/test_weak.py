@@ -24,6 +24,7 @@ from depthprune.report.recommendations import recommendation_parts
 from depthprune.report.tables import as_text
 from depthprune.study import ModelRecord, SplitRecord, Study
 from depthprune.study.views import write_views
+from depthprune.tasks.weak import CHANCE
 
 SETTINGS = "greedy dtype=float32"
 BLOCKS: tuple[Removal, ...] = ((1,), (2,), (1, 2))
@@ -114,6 +115,21 @@ def test_result_files_have_the_verdict_of_their_study(tmp_path: Path) -> None:
     )
     assert of_study == of_files
     assert [one.task for one in of_study] == ["okvqa"]
+
+
+def test_options_are_judged_by_the_chance_that_the_study_keeps(tmp_path: Path) -> None:
+    letters = ["A", "B", "C", "D"] * 15
+    scores = [1.0, 0.0, 0.0, 0.0] * 15
+    for name, chance in (("unknown", None), ("four", 0.25), ("twenty", 0.05)):
+        folder = tmp_path / name
+        if chance is not None:
+            with Study.open(folder, model=ModelRecord("m", "f", "Made", 8, "layers")) as study:
+                study.begin_run({CHANCE: {"f ai2d": chance}})
+        measure(folder, letters, scores, task="ai2d", metric="choice_likelihood")
+    assert weak_baselines(read_result_set(tmp_path / "unknown")) == ()
+    assert weak_baselines(read_result_set(tmp_path / "twenty")) == ()
+    (weak,) = weak_baselines(read_result_set(tmp_path / "four"))
+    assert weak.weakness.reason == "at chance"
 
 
 def test_a_study_of_baselines_alone_says_why_nothing_was_removed(tmp_path: Path) -> None:

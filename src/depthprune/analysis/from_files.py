@@ -14,11 +14,12 @@ from depthprune.analysis.dataset import DatasetMeasurements
 from depthprune.analysis.result_set import ResultSet, SplitScores
 from depthprune.analysis.splits import choose_splits, role
 from depthprune.analysis.weak import judged
-from depthprune.base.errors import LayoutError
+from depthprune.base.errors import DepthpruneError, LayoutError
 from depthprune.study import (
     DatasetResults,
     ImportanceComparison,
     Measurement,
+    Problem,
     Reading,
     RemovalResult,
     read_results,
@@ -41,7 +42,34 @@ def file_result_set(path: Path, split: str | None) -> ResultSet:
         AnalysisError: no dataset has the split that was asked for.
     """
     reading = read_results(path)
-    problems = [str(problem) for problem in reading.problems]
+    problems = _by_file(reading.problems)
+    try:
+        return _result_set(reading, path, split, problems)
+    except DepthpruneError as error:
+        broken = [problem for problem in problems if problem not in error.what]
+        if not reading.datasets or not broken:
+            raise
+        what = f"{error.what}\nwhat else is wrong in the files:\n{_named(broken)}"
+        raise type(error)(what, where=error.where, mend=error.mend) from error
+
+
+def _by_file(problems: Iterable[Problem]) -> list[str]:
+    """Return a line for each file with what was left out of it, then what was kept in doubt.
+
+    Each broken file is named, however much is wrong in another.
+    """
+    lines = []
+    for left_out in (True, False):
+        files: dict[str, list[Problem]] = {}
+        for one in problems:
+            if one.left_out is left_out:
+                files.setdefault(one.where.partition(",")[0], []).append(one)
+        for first, *more in files.values():
+            lines.append(f"{first}{f', and {len(more)} more in this file' if more else ''}")
+    return lines
+
+
+def _result_set(reading: Reading, path: Path, split: str | None, problems: list[str]) -> ResultSet:
     found = list(reading.datasets)
     if not found:
         found = [one for comparison in reading.comparisons for one in _as_results(comparison)]

@@ -12,7 +12,7 @@ from depthprune.analysis.splits import choose_splits, role
 from depthprune.analysis.weak import judged
 from depthprune.base.errors import AnalysisError
 from depthprune.study import ModelRecord, StoredSplit, Study
-from depthprune.tasks.weak import Weakness
+from depthprune.tasks.weak import CHANCE, Weakness
 
 MOST_SCORES = 2**28
 """Per-sample scores that are held in memory: 1 GiB; intervals of larger studies are left out."""
@@ -156,7 +156,18 @@ def _measurements(study: Study, variant: _Variant, *, with_samples: bool) -> Dat
 
 def _weakness(study: Study, stored: StoredSplit, settings: str) -> Weakness | None:
     baseline = study.measurement(stored.key, settings, ())
-    return None if baseline is None else judged(baseline, stored.record.metric)
+    if baseline is None:
+        return None
+    return judged(baseline, stored.record.metric, _chance(study, stored.record.fingerprint))
+
+
+def _chance(study: Study, fingerprint: str) -> float | None:
+    """Return the accuracy of guessing on a split, where the study says it."""
+    if study.lacks is not None:
+        return None
+    known = (run.how.get(CHANCE) for run in study.runs())
+    found = [one.get(fingerprint) for one in known if isinstance(one, dict)]
+    return next((one for one in found if isinstance(one, float)), None)
 
 
 def _weak_baselines(study: Study, selection: Collection[tuple[int, str]] | None) -> str:

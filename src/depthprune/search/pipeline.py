@@ -13,7 +13,7 @@ from depthprune.base.log import logger
 from depthprune.base.progress import Progress, progress
 from depthprune.base.removal import Removal
 from depthprune.evaluate.evaluator import Evaluator
-from depthprune.evaluate.sent import sent_text
+from depthprune.evaluate.prompts import prompts_of
 from depthprune.search.baselines import (
     Sent,
     WeakTask,
@@ -49,6 +49,7 @@ from depthprune.study import Study
 from depthprune.study.views import check_views, write_views
 from depthprune.tasks.load import load_split
 from depthprune.tasks.task import Task, TaskSplit
+from depthprune.tasks.weak import CHANCE, chances
 
 RESULTS = "results"
 """The folder inside a study that holds the documented result files."""
@@ -212,7 +213,8 @@ def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None
                 how_measured(
                     *(model, request.tasks, request.splits),
                     *(request.num_samples, request.seed, request.places),
-                ),
+                )
+                | {CHANCE: chances(ready.splits)},
             )
             keys = tuple(
                 begin_split(study, model, split, evaluator.settings) for split in ready.splits
@@ -307,7 +309,7 @@ def check_baselines(searches: Sequence[ReadySearch], study: Study, settings: str
 
 def _sent(ready: ReadySearch) -> Sent:
     loaded = ready.model.loaded
-    return lambda task, sample: sent_text(loaded.processor, task, sample, loaded.prompt)
+    return lambda task, sample: prompts_of(loaded.processor, task, [sample], loaded.prompt)[0][0]
 
 
 def check_request(request: SearchRequest) -> dict[str, float]:

@@ -89,6 +89,11 @@ def _result_files(path: Path, problems: list[Problem]) -> Iterator[Path]:
             for name in subfolders
             if Path(folder, name).is_symlink()
         ]
+        problems += [
+            Problem("a folder with the name of a result file", str(Path(folder, name)))
+            for name in subfolders
+            if _is_known(name)
+        ]
         yield from (Path(folder, name) for name in sorted(names) if _is_known(name))
 
 

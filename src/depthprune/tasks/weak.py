@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from depthprune.base.shown import shown
 from depthprune.tasks.task import AnswerMode, TaskSplit
 
+CHANCE = "chance"
+"""Where `Run.how` of a study keeps `chances`."""
+
 FEW = 20
 """With fewer samples any of this may be an accident: a warning, no reason to stop."""
 
@@ -160,6 +163,12 @@ def chance_of(split: TaskSplit) -> float | None:
     if task.answer == "choose" or (task.answer == "generate" and named):
         return _mean_chance([len(sample.choices) for sample in split.samples])
     return None
+
+
+def chances(splits: Sequence[TaskSplit]) -> dict[str, float]:
+    """Return the chance of each split that has one, by fingerprint: what a study keeps of it."""
+    found = {split.fingerprint: chance_of(split) for split in splits}
+    return {fingerprint: chance for fingerprint, chance in found.items() if chance is not None}
 
 
 def _mean_chance(counts: Sequence[int]) -> float | None:
