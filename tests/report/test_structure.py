@@ -35,7 +35,7 @@ from tests.structure.llamas import made_up, with_layers
 
 LANGS: list[Lang] = ["en", "zh"]
 STRATEGIES: list[Strategy] = [
-    "unchanged", "uniform", "non-uniform", "layer removal", "unstructured", "sliced",
+    "unchanged", "uniform", "non-uniform", "layer removal", "unstructured", "sliced", "unknown",
 ]  # fmt: skip
 WAYS: list[AlignedBy] = ["provenance", "content", "config", "best match", "position"]
 
@@ -68,7 +68,7 @@ def test_every_strategy_way_and_doubt_has_its_own_words(lang: Lang) -> None:
     assert len({aligned_line(replace(found[0], aligned_by=way), t) for way in WAYS}) == len(WAYS)
     doubts = Alignment((), "position", doubts=tuple(Doubt(kind, (3,), 7) for kind in DOUBTS))
     assert len(set(doubt_lines(doubts, t))) == len(DOUBTS)
-    assert len(set(label_words(t).values())) == 6
+    assert len(set(label_words(t).values())) == 7
     assert doubt_lines(None, t) == []
 
 
@@ -235,17 +235,22 @@ def test_missing_layers_are_told_in_the_text_file(lang: Lang) -> None:
 
 NOTES = [
     "the configuration says 32 layers, the weights have 25",
-    "no numbered list of layers was found: only the sums are known",
+    "no numbered list of layers was found: of the layers nothing is known",
     "quantised by gptq: parameters are those of the unpacked weights",
-    "3 packed tensors, e.g. a.weight, count as they are stored: nothing says how many parameters "
-    "they hold",
+    "3 tensors, e.g. a.weight: packed numbers, and nothing says how many parameters they hold",
+    "3 tensors, e.g. a.weight: saved with size 0, as DeepSpeed does where ZeRO-3 is not gathered",
+    "3 tensors, e.g. a.weight: packed by torchao, and the file does not say its shape",
+    "3 tensors, e.g. a.weight: a bitmask whose shape is not stored",
+    "3 tensors, e.g. a.weight: a tensor of a form whose shape is not told (_rebuild_x)",
+    "3 tensors, e.g. a.weight: 2 ranks hold parts of it that do not fit each other",
+    "1 of 2 ranks: the others hold the rest of every tensor",
+    "2 ranks, saved by a program whose way to split is not known",
+    "original: model-00002-of-00003.safetensors is one part of 3",
     "zeros were not counted in 3 tensors of packed numbers, e.g. a.qweight",
     "lm_head is taken for tied: counted apart, the parts exceed the total",
     "model-00002-of-00003.safetensors is one part of 3",
     "its parts have no index",
     "other weight files are left out: gradients.pt, b {c}.pt",
-    "left out, for their format is not known: a, b, c and 3 more",
-    "left out, for their format is not known: a, b",
     "layers_to_remove.json is left out: it does not say which layers were removed",
     "depthprune.json is left out: not valid JSON",
 ]

@@ -154,7 +154,8 @@ def test_a_number_beyond_all_layers_is_no_reason_to_count_those_before() -> None
 def test_a_model_without_layers_has_its_sums() -> None:
     anatomy = counted(OUTSIDE)
     assert (anatomy.layers, anatomy.total) == ((), 64 * 32 + 32)
-    assert "no numbered list of layers" in anatomy.notes[0]
+    assert "no numbered list of layers" in anatomy.unknown[0]
+    assert (anatomy.layer_params, anatomy.norm) == (None, None)
 
 
 def test_tied_heads_are_not_stored() -> None:

@@ -156,15 +156,19 @@ def test_mxfp4_experts() -> None:
         ({"weight": (48, 8)}, {}),
     ],
 )
-def test_what_cannot_be_unpacked_counts_as_stored_and_is_named(
+def test_what_cannot_be_unpacked_is_not_known_and_is_named(
     shapes: Shapes, quantised: dict[str, Any]
 ) -> None:
     packed = next(iter(shapes))
     below = in_layer({f"{UP}.{name}": shape for name, shape in shapes.items()})
     dtypes = {f".{packed}": "I32", "qzeros": "I32"}
     anatomy = counted(below, {"quantization_config": quantised}, dtypes=dtypes)
-    assert f"1 packed tensors, e.g. model.layers.0.{UP}.{packed}" in anatomy.notes[-1]
-    assert anatomy.total > 0
+    weight = packed if packed in ("codes", "weight") else "weight"
+    assert anatomy.unknown == (
+        f"1 tensors, e.g. model.layers.0.{UP}.{weight}: packed numbers, and nothing says how many "
+        "parameters they hold",
+    )
+    assert (anatomy.total, anatomy.layers[0].total, anatomy.layers[0].mlp.total) == (None,) * 3
 
 
 BUFFERS: dict[str, tuple[tuple[int, ...], str]] = {

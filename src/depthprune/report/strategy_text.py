@@ -18,6 +18,7 @@ def strategy_names(t: Translate) -> dict[str, str]:
         "layer removal": t("layer removal"),
         "unstructured": t("unstructured"),
         "sliced": t("sliced"),
+        "unknown": t("unknown"),
     }
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from depthprune.base.files import format_size
 from depthprune.base.shown import shown
 from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.structure_counts import count_text, share_text
 from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_words import (
     aligned_line,
@@ -26,7 +27,7 @@ from depthprune.report.structure_words import (
 )
 from depthprune.report.tables import percent
 from depthprune.structure.analyze import Analysis
-from depthprune.structure.anatomy import Anatomy, Layer, Sparsity
+from depthprune.structure.anatomy import Anatomy, Layer, Sparsity, added
 from depthprune.structure.comparison import (
     Change,
     Comparison,
@@ -43,6 +44,7 @@ _STYLES: dict[Label, str] = {
     "moderate": "yellow",
     "light": "",
     "unchanged": "dim",
+    "unknown": "magenta",
 }
 
 
@@ -63,6 +65,10 @@ def analysis_parts(analysis: Analysis, *, lang: Lang = "en") -> list[RenderableT
         parts += [_part_table(analysis.anatomy, t), _layer_table(analysis.anatomy, t)]
     if analysis.anatomy.sparsity is not None:
         parts.append(_zeros_line(analysis.anatomy.sparsity, t))
+    unknown = (
+        analysis.anatomy.unknown if analysis.comparison is None else analysis.comparison.unknown
+    )
+    parts += [t("Not known: {why}").format(why=shown(note_text(why, t))) for why in unknown]
     notes = [note_text(note, t) for note in analysis.anatomy.notes]
     parts += [t("Note: {text}").format(text=shown(note)) for note in notes]
     if analysis.files:
@@ -84,8 +90,15 @@ def analysis_value(analysis: Analysis) -> dict[str, Any]:
 
 
 def _headline(anatomy: Anatomy, t: Translate) -> str:
-    line = t("{name}: {n} parameters in {layers} layers").format(
-        name=shown(anatomy.name), n=f"{anatomy.total:,}", layers=len(anatomy.layers)
+    if anatomy.total is None:
+        text = t("{name}: an unknown number of parameters in {layers} layers")
+    else:
+        text = t("{name}: {n} parameters in {layers} layers")
+    told = bool(anatomy.layers) or not anatomy.unknown
+    line = text.format(
+        name=shown(anatomy.name),
+        n=count_text(anatomy.total, t),
+        layers=len(anatomy.layers) if told else t("unknown"),
     )
     if anatomy.bytes:
         line += t("; {more}").format(more=format_size(anatomy.bytes))
@@ -94,16 +107,18 @@ def _headline(anatomy: Anatomy, t: Translate) -> str:
 
 def _original_line(comparison: Comparison, t: Translate) -> str:
     change = comparison.total
-    if change.reduced < 0:
+    if change.reduced is None:
+        text = t("Original: {name}, {n} parameters; how many are gone is unknown")
+    elif change.reduced < 0:
         text = t("Original: {name}, {n} parameters; the model has {more} MORE")
     else:
         text = t("Original: {name}, {n} parameters; {gone} ({share} %) are gone")
     return text.format(
         name=shown(comparison.original_name),
-        n=f"{change.original:,}",
-        gone=f"{change.reduced:,}",
-        more=f"{-change.reduced:,}",
-        share=percent(change.ratio),
+        n=count_text(change.original, t),
+        gone=count_text(change.reduced, t),
+        more=f"{-(change.reduced or 0):,}",
+        share=share_text(change.ratio, t),
     )
 
 
@@ -117,16 +132,16 @@ def _zeros_line(sparsity: Sparsity, t: Translate) -> str:
     return line + t("; {more}").format(more=pattern)
 
 
-def _counts(anatomy: Anatomy, t: Translate) -> dict[str, int]:
+def _counts(anatomy: Anatomy, t: Translate) -> dict[str, int | None]:
     """Return the parameters of each part by name; the indented add up to the layers."""
     layers, towers = anatomy.layers, tower_words(t)
     counts = {
         t("Embedding"): anatomy.embedding,
         t("Decoder layers"): anatomy.layer_params,
-        t("  attention"): sum(layer.attention.total for layer in layers),
-        t("  MLP"): sum(layer.mlp.total for layer in layers),
-        t("  norms"): sum(layer.norm for layer in layers),
-        t("  other"): sum(layer.other for layer in layers),
+        t("  attention"): _of_layers(anatomy, (layer.attention.total for layer in layers)),
+        t("  MLP"): _of_layers(anatomy, (layer.mlp.total for layer in layers)),
+        t("  norms"): _of_layers(anatomy, (layer.norm for layer in layers)),
+        t("  other"): _of_layers(anatomy, (layer.other for layer in layers)),
         t("Final norm"): anatomy.norm,
         t("LM head (tied)") if anatomy.tied else t("LM head"): anatomy.lm_head,
         **{towers.get(name, shown(name)): count for name, count in anatomy.towers.items()},
@@ -134,7 +149,11 @@ def _counts(anatomy: Anatomy, t: Translate) -> dict[str, int]:
         t("Total"): anatomy.total,
     }
     optional = {t("  other"), t("Final norm"), t("Other")}
-    return {name: count for name, count in counts.items() if count or name not in optional}
+    return {name: count for name, count in counts.items() if count != 0 or name not in optional}
+
+
+def _of_layers(anatomy: Anatomy, counts: Iterable[int | None]) -> int | None:
+    return added(counts) if anatomy.layers or not anatomy.unknown else None
 
 
 def _part_table(anatomy: Anatomy, t: Translate) -> Table:
@@ -142,8 +161,9 @@ def _part_table(anatomy: Anatomy, t: Translate) -> Table:
     for heading in (t("Parameters"), t("share %")):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, count in _counts(anatomy, t).items():
-        share = percent(count / anatomy.total) if anatomy.total else "-"
-        table.add_row(name, f"{count:,}", share)
+        known = bool(anatomy.total) and count is not None
+        share = percent((count or 0) / (anatomy.total or 1)) if known else "-"
+        table.add_row(name, count_text(count, t), share)
     return table
 
 
@@ -157,8 +177,8 @@ def _compared_parts(original: Anatomy, pruned: Anatomy, t: Translate) -> Table:
     before, after = _counts(original, t), _counts(pruned, t)
     for name in _in_order(before, after):
         change = Change(before.get(name, 0), after.get(name, 0))
-        share = percent(change.ratio) if change.original else "-"
-        table.add_row(name, f"{change.original:,}", f"{change.pruned:,}", share)
+        share = "-" if change.original == 0 else share_text(change.ratio, t)
+        table.add_row(name, count_text(change.original, t), count_text(change.pruned, t), share)
     return table
 
 
@@ -173,7 +193,7 @@ def _in_order(before: Iterable[str], after: Iterable[str]) -> list[str]:
 
 
 def _without_norm(anatomy: Anatomy) -> Anatomy:
-    return replace(anatomy, norm=0, other=anatomy.norm + anatomy.other)
+    return replace(anatomy, norm=0, other=added((anatomy.norm, anatomy.other)))
 
 
 def _layer_table(anatomy: Anatomy, t: Translate) -> Table:
@@ -187,10 +207,10 @@ def _layer_table(anatomy: Anatomy, t: Translate) -> Table:
         inner = layer.mlp.intermediate_size
         zeros = [percent(layer.sparsity.ratio) if layer.sparsity else "-"] if counted else []
         return (
-            f"{layer.total:,}",
-            t("NONE") if layer.attention.total == 0 else f"{layer.attention.total:,}",
+            count_text(layer.total, t),
+            t("NONE") if layer.attention.total == 0 else count_text(layer.attention.total, t),
             heads(layer.attention),
-            t("NONE") if layer.mlp.total == 0 else f"{layer.mlp.total:,}",
+            t("NONE") if layer.mlp.total == 0 else count_text(layer.mlp.total, t),
             "-" if inner is None else _with_experts(inner, layer.mlp.num_experts),
             *zeros,
         )
@@ -218,10 +238,10 @@ def _compared_layers(analysis: Analysis, t: Translate) -> Table:
         inner = layer.intermediate_size
         zeros = ["-" if layer.sparsity is None else percent(layer.sparsity)] if counted else []
         return (
-            f"{layer.total.pruned:,}",
-            percent(layer.total.ratio),
-            percent(layer.attention.ratio),
-            percent(layer.mlp.ratio),
+            count_text(layer.total.pruned, t),
+            share_text(layer.total.ratio, t),
+            share_text(layer.attention.ratio, t),
+            share_text(layer.mlp.ratio, t),
             "-" if inner is None else str(inner.pruned),
             *zeros,
             what_happened(layer, t),

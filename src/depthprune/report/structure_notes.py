@@ -22,19 +22,28 @@ def note_text(note: str, t: Translate) -> str:
 def _templates(t: Translate) -> tuple[str, ...]:
     return (
         t("the configuration says {said} layers, the weights have {found}"),
-        t("no numbered list of layers was found: only the sums are known"),
-        t("quantised by {method}: parameters are those of the unpacked weights"),
+        t("no numbered list of layers was found: of the layers nothing is known"),
         t(
-            "{n} packed tensors, e.g. {name}, count as they are stored: nothing says how many "
-            "parameters they hold"
+            "{n} tensors, e.g. {name}: packed numbers, and nothing says how many parameters they "
+            "hold"
         ),
+        t(
+            "{n} tensors, e.g. {name}: saved with size 0, as DeepSpeed does where ZeRO-3 is not "
+            "gathered"
+        ),
+        t("{n} tensors, e.g. {name}: packed by torchao, and the file does not say its shape"),
+        t("{n} tensors, e.g. {name}: a bitmask whose shape is not stored"),
+        t("{n} tensors, e.g. {name}: a tensor of a form whose shape is not told ({form})"),
+        t("{n} of {count} ranks: the others hold the rest of every tensor"),
+        t("{n} ranks, saved by a program whose way to split is not known"),
+        t("{n} tensors, e.g. {name}: {ranks} ranks hold parts of it that do not fit each other"),
+        t("original: {why}"),
+        t("quantised by {method}: parameters are those of the unpacked weights"),
         t("zeros were not counted in {n} tensors of packed numbers, e.g. {name}"),
         t("lm_head is taken for tied: counted apart, the parts exceed the total"),
         t("{name} is one part of {n}"),
         t("its parts have no index"),
         t("other weight files are left out: {names}"),
-        t("left out, for their format is not known: {names} and {n} more"),
-        t("left out, for their format is not known: {names}"),
         t("{name} is left out: it does not say which layers were removed"),
         t("{name} is left out: {error}"),
     )

@@ -9,6 +9,8 @@ from rich.cells import cell_len
 
 from depthprune.base.shown import shown
 from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.structure_counts import count_text
+from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_words import (
     aligned_line,
     before_after,
@@ -49,23 +51,35 @@ def _summary(analysis: Analysis, t: Translate) -> str:
         t("Model name: {name}").format(name=shown(anatomy.name)),
         t("Model path: {path}").format(path=shown(anatomy.path)),
         "",
-        t("Total parameters: {n}").format(n=f"{anatomy.total:,}"),
-        f"  - Embedding: {anatomy.embedding:,}",
-        f"  - LM Head: {anatomy.lm_head:,}",
-        f"  - Decoder Layers: {anatomy.layer_params:,}",
-        t("  - Number of layers: {n}").format(n=len(anatomy.layers)),
+        t("Total parameters: {n}").format(n=count_text(anatomy.total, t)),
+        f"  - Embedding: {count_text(anatomy.embedding, t)}",
+        f"  - LM Head: {count_text(anatomy.lm_head, t)}",
+        f"  - Decoder Layers: {count_text(anatomy.layer_params, t)}",
+        t("  - Number of layers: {n}").format(
+            n=len(anatomy.layers) if anatomy.layers or not anatomy.unknown else t("unknown")
+        ),
     ]
     if analysis.comparison is not None:
         change = analysis.comparison.total
         lines += [
             "",
             t("Pruning:"),
-            t("  - Original parameters: {n}").format(n=f"{change.original:,}"),
-            t("  - Parameters after pruning: {n}").format(n=f"{change.pruned:,}"),
-            t("  - Parameters removed: {n}").format(n=f"{change.reduced:,}"),
-            t("  - Pruning ratio: {share}").format(share=f"{change.ratio:.2%}"),
+            t("  - Original parameters: {n}").format(n=count_text(change.original, t)),
+            t("  - Parameters after pruning: {n}").format(n=count_text(change.pruned, t)),
+            t("  - Parameters removed: {n}").format(n=count_text(change.reduced, t)),
+            t("  - Pruning ratio: {share}").format(share=_percentage(change.ratio, t)),
         ]
+    if anatomy.unknown:
+        lines += ["", *_not_known(anatomy.unknown, t)]
     return "\n".join(lines) + "\n"
+
+
+def _percentage(share: float | None, t: Translate) -> str:
+    return t("unknown") if share is None else f"{share:.2%}"
+
+
+def _not_known(reasons: Sequence[str], t: Translate) -> list[str]:
+    return [t("Not known: {why}").format(why=shown(note_text(why, t))) for why in reasons]
 
 
 def _by_layer(analysis: Analysis, t: Translate) -> str:
@@ -113,6 +127,7 @@ def _by_layer(analysis: Analysis, t: Translate) -> str:
     lines += [f"{words[label]}: {counts[label]}" for label in words if counts[label]]
     lines += ["", *strategy_lines(comparison, t), aligned_line(comparison, t)]
     lines += doubt_lines(analysis.alignment, t)
+    lines += _not_known(comparison.unknown, t)
     return "\n".join(lines) + "\n"
 
 
@@ -122,11 +137,11 @@ def _row(
     inner = layer.intermediate_size
     return [
         str(layer.index),
-        f"{layer.total.original:,}",
-        f"{layer.total.pruned:,}",
-        f"{layer.total.ratio:.2%}",
-        f"{layer.attention.ratio:.2%}",
-        f"{layer.mlp.ratio:.2%}",
+        count_text(layer.total.original, t),
+        count_text(layer.total.pruned, t),
+        _percentage(layer.total.ratio, t),
+        _percentage(layer.attention.ratio, t),
+        _percentage(layer.mlp.ratio, t),
         _heads(before, after),
         "-" if inner is None else before_after(str(inner.original), str(inner.pruned)),
         what_happened(layer, t),

@@ -25,6 +25,7 @@ def label_words(t: Translate) -> dict[Label, str]:
         "moderate": t("moderate"),
         "light": t("light"),
         "unchanged": t("as it was"),
+        "unknown": t("unknown"),
     }
 
 
@@ -70,6 +71,7 @@ def strategy_lines(comparison: Comparison, t: Translate) -> list[str]:
         "sliced": t("Strategy: sliced: the hidden size went from {wide} to {narrow}")
         if "hidden_size_original" in known
         else t("Strategy: sliced: all layers have shortcuts instead of norms"),
+        "unknown": t("Strategy: unknown, for counts are"),
     }
     values = {
         name: f"{known.get(key, 0):.0f}"
@@ -93,7 +95,7 @@ def strategy_lines(comparison: Comparison, t: Translate) -> list[str]:
     }
     values |= {name: percent(known.get(key, 0)) for name, key in shares.items()}
     lines = [texts[comparison.strategy].format(**values)]
-    if comparison.strategy == "unchanged":
+    if comparison.strategy in ("unchanged", "unknown"):
         return lines
     spread = t("  lost per layer: {mean} % on average, standard deviation {std} points")
     ways = [t("  of the layers' parameters, {removal} % went with layers, {less} % within layers")]
@@ -104,6 +106,8 @@ def strategy_lines(comparison: Comparison, t: Translate) -> list[str]:
 
 def aligned_line(comparison: Comparison, t: Translate) -> str:
     """Return how layers of the model were found in its original."""
+    if comparison.unknown and not comparison.layers:
+        return t("Layers were not found.")
     texts: dict[AlignedBy, str] = {
         "provenance": t("Layers were found by what the checkpoint says of its origin."),
         "content": t("Layers were found by equal weights."),

@@ -111,7 +111,8 @@ def _fill_ratios(sheet: Worksheet, summary: Summary, t: Translate) -> None:
     for name, comparison in compared:
         ratios: dict[int, str | float] = dict.fromkeys(_indices(comparison), "?")
         if is_located(comparison):
-            ratios = {layer.index: layer.total.ratio for layer in comparison.layers}
+            known = ((layer.index, layer.total.ratio) for layer in comparison.layers)
+            ratios = {index: "?" if ratio is None else ratio for index, ratio in known}
         rows.append((shown(name), *map(ratios.get, indices)))
     formats = dict.fromkeys(range(1, len(indices) + 1), "0%")
     _fill(sheet, (t("Model"), *indices), rows, formats)

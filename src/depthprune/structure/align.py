@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from depthprune.base.errors import AnalysisError
-from depthprune.structure.anatomy import Anatomy, Layer
+from depthprune.structure.anatomy import Anatomy, Layer, added
 from depthprune.structure.checkpoint import Checkpoint
 from depthprune.structure.comparison import AlignedBy
 from depthprune.structure.monotone import assign
@@ -116,10 +116,14 @@ def align(
     grown = tuple(
         after.index
         for place, after in zip(found.indices, pruned.layers, strict=True)
-        if after.attention.total > original.layers[place].attention.total
-        or after.mlp.total > original.layers[place].mlp.total
+        if _grew(original.layers[place].attention.total, after.attention.total)
+        or _grew(original.layers[place].mlp.total, after.mlp.total)
     )
     return replace(found, doubts=(*found.doubts, Doubt("grown", grown))) if grown else found
+
+
+def _grew(before: int | None, after: int | None) -> bool:
+    return before is not None and after is not None and after > before
 
 
 def _aligned(
@@ -184,9 +188,16 @@ def _size_cost(before: Layer, after: Layer) -> float:
     parts = (
         (before.attention.total, after.attention.total),
         (before.mlp.total, after.mlp.total),
-        (before.norm + before.other, after.norm + after.other),
+        (added((before.norm, before.other)), added((after.norm, after.other))),
     )
-    return sum(1.0 if now > was else (was - now) / max(was, 1) for was, now in parts) / len(parts)
+    return sum(_part_cost(was, now) for was, now in parts) / len(parts)
+
+
+def _part_cost(was: int | None, now: int | None) -> float:
+    """Return what a part has lost; of an unknown count nothing, wherever it may belong."""
+    if was is None or now is None:
+        return 0.0
+    return 1.0 if now > was else (was - now) / max(was, 1)
 
 
 def _best(costs: list[list[float]], least_margin: float) -> Alignment | None:

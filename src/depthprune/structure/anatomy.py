@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -11,13 +11,14 @@ class Attention:
     """The attention of one layer, in parameters; biases count with their projection.
 
     Attributes:
-        total: of all its parts; more than the four where it has norms of its own and the like.
+        total: of all its parts; more than the four where it has norms of its own and the like; None
+            where a packed tensor does not say.
         q, k, v, o: of the projections; None where a file does not say. A fused projection is split.
         num_heads, num_kv_heads: None where nothing says.
         type: class name, e.g. `LlamaAttention` or `ZeroAttention`; None where nothing says.
     """
 
-    total: int
+    total: int | None
     q: int | None = None
     k: int | None = None
     v: int | None = None
@@ -32,12 +33,13 @@ class Mlp:
     """The feed-forward part of one layer, in parameters; of experts, all of them together.
 
     Attributes:
+        total: None where a packed tensor does not say.
         gate: None for a plain two-layer MLP; a fused `gate_up` is split.
         intermediate_size: of the MLP, or of one expert.
         num_experts: 0 for a dense MLP.
     """
 
-    total: int
+    total: int | None
     gate: int | None = None
     up: int | None = None
     down: int | None = None
@@ -73,7 +75,7 @@ class Layer:
 
     Attributes:
         index: in this model.
-        total: all its parameters: attention + mlp + norm + other.
+        total: all its parameters: attention + mlp + norm + other; None where one is not known.
         norm: of its norms.
         other: of what is none of these (shortcuts of SliceGPT, adapters, routers count as mlp).
         bytes: as stored; 0 where a file does not say.
@@ -83,11 +85,11 @@ class Layer:
     """
 
     index: int
-    total: int
+    total: int | None
     attention: Attention
     mlp: Mlp
-    norm: int = 0
-    other: int = 0
+    norm: int | None = 0
+    other: int | None = 0
     bytes: int = 0
     is_zero: bool = False
     sparsity: Sparsity | None = None
@@ -97,12 +99,14 @@ class Layer:
 class Anatomy:
     """What a model consists of; a tensor that is stored or tied twice counts once.
 
+    A count is exact, or None where it is not known; `unknown` says why.
+
     Attributes:
         name: of the model.
         total: parameters of everything; the other counts and `sum(layer.total)` add up to it.
         embedding: of the token (and position) embeddings of the text model.
         lm_head: of the output head; 0 when it is tied to the embedding (`tied`).
-        layers: of the text decoder.
+        layers: of the text decoder; none where `unknown` says that no list of them was found.
         norm: of the final norm and the like.
         other: of what belongs to none of these.
         towers: of other parts by name (`vision`, `projector`, `audio`, `encoder`).
@@ -113,16 +117,17 @@ class Anatomy:
         path: where it was read; empty where a file does not say.
         sparsity: of the whole model, where zeros were counted.
         notes: what a reader should know.
+        unknown: why counts are not known, a sentence for each reason; empty where all are exact.
     """
 
     name: str
-    total: int
-    embedding: int
-    lm_head: int
+    total: int | None
+    embedding: int | None
+    lm_head: int | None
     layers: tuple[Layer, ...]
-    norm: int = 0
-    other: int = 0
-    towers: Mapping[str, int] = field(default_factory=dict)
+    norm: int | None = 0
+    other: int | None = 0
+    towers: Mapping[str, int | None] = field(default_factory=dict)
     dtypes: Mapping[str, int] = field(default_factory=dict)
     bytes: int = 0
     tied: bool = False
@@ -130,8 +135,21 @@ class Anatomy:
     path: str = ""
     sparsity: Sparsity | None = None
     notes: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     @property
-    def layer_params(self) -> int:
-        """Parameters of all layers together."""
-        return sum(layer.total for layer in self.layers)
+    def layer_params(self) -> int | None:
+        """Parameters of all layers together; None where those of one are not known."""
+        if self.unknown and not self.layers:
+            return None
+        return added(layer.total for layer in self.layers)
+
+
+def added(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of counts; None where one of them is not known."""
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total

@@ -45,6 +45,8 @@ class Checkpoint:
         config: of `config.json` beside it, or of the pickled module; empty when there is none.
         types: class names of the modules of a pickled model by their paths (`model.layers.11.
             self_attn`: `ZeroAttention`); empty for formats that do not say.
+        partial: why the files are not the whole model, e.g. those of one rank; None when they are.
+        unknown: tensors of which nothing tells how many parameters they hold, each with the reason.
         attributes: numbers that modules of a pickled model hold, by their paths (`num_heads`, ...).
         provenance: `depthprune.json`, or `{"removed": [...]}` from `layers_to_remove.json` and the
             like; None when nothing says where the model comes from.
@@ -58,5 +60,7 @@ class Checkpoint:
     config: Mapping[str, Any] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    partial: str | None = None
+    unknown: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()

@@ -24,6 +24,9 @@ def compare(original: Anatomy, pruned: Anatomy, alignment: Alignment) -> Compari
     """
     places = dict(zip(alignment.indices, pruned.layers, strict=True))
     listed = original.layers if alignment.known else original.layers[: len(pruned.layers)]
+    told = bool(pruned.layers) or not pruned.unknown
+    if not told:
+        listed = ()  # no layer was found: that is not to say that all are gone
     comparison = Comparison(
         original_name=original.name,
         pruned_name=pruned.name,
@@ -33,8 +36,9 @@ def compare(original: Anatomy, pruned: Anatomy, alignment: Alignment) -> Compari
             _compare_layer(before, places.get(place)) for place, before in enumerate(listed)
         ),
         aligned_by=alignment.by,
-        missing_layers=len(original.layers) - len(listed),
+        missing_layers=len(original.layers) - len(listed) if told else 0,
         notes=tuple(map(str, alignment.doubts)),
+        unknown=(*(f"original: {why}" for why in original.unknown), *pruned.unknown),
     )
     sizes = _both(original.hidden_size, pruned.hidden_size)
     strategy, evidence = strategy_of(
@@ -77,5 +81,5 @@ def _both(before: int | None, after: int | None) -> Change | None:
 def _is_sliced(original: Anatomy, pruned: Anatomy) -> bool:
     """Return whether all layers have the marks of SliceGPT: no norms, but shortcuts."""
     had_norms = any(layer.norm for layer in original.layers)
-    shortcuts = [layer.other > 0 and layer.norm == 0 for layer in pruned.layers]
+    shortcuts = [bool(layer.other) and layer.norm == 0 for layer in pruned.layers]
     return had_norms and bool(shortcuts) and all(shortcuts)

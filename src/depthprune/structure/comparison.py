@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Label = Literal["removed", "zero", "heavy", "moderate", "light", "unchanged"]
+Label = Literal["removed", "zero", "heavy", "moderate", "light", "unchanged", "unknown"]
 """removed: the layer is gone; zero: it is there, but empty (or a file says so); heavy: it lost more
-than 80%; light: less than 20%; moderate: between; unchanged: nothing."""
+than 80%; light: less than 20%; moderate: between; unchanged: nothing; unknown: a count of it is not
+known."""
 
 HEAVY = 0.8
 LIGHT = 0.2
 
-Strategy = Literal["unchanged", "uniform", "non-uniform", "layer removal", "unstructured", "sliced"]
+Strategy = Literal[
+    "unchanged", "uniform", "non-uniform", "layer removal", "unstructured", "sliced", "unknown"
+]
 
 AlignedBy = Literal["provenance", "content", "config", "best match", "position"]
 """How a layer of the pruned model was found to be that layer of the original: what the checkpoint
@@ -22,19 +25,23 @@ says of itself; equal weights; `config.json`; the least different sizes or weigh
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A count before and after."""
+    """A count before and after; None where it is not known, and then nothing follows from it."""
 
-    original: int
-    pruned: int
+    original: int | None
+    pruned: int | None
 
     @property
-    def reduced(self) -> int:
+    def reduced(self) -> int | None:
         """How much is gone; negative when there is more."""
+        if self.original is None or self.pruned is None:
+            return None
         return self.original - self.pruned
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> float | None:
         """Share that is gone, 0..1; 0 where nothing was."""
+        if self.reduced is None:
+            return None
         return self.reduced / self.original if self.original else 0.0
 
 
@@ -67,11 +74,11 @@ class LayerComparison:
 
     @property
     def attention_removed(self) -> bool:
-        return self.attention.original > 0 and self.attention.pruned == 0
+        return bool(self.attention.original) and self.attention.pruned == 0
 
     @property
     def mlp_removed(self) -> bool:
-        return self.mlp.original > 0 and self.mlp.pruned == 0
+        return bool(self.mlp.original) and self.mlp.pruned == 0
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,7 @@ class Comparison:
         strategy: of the whole model.
         evidence: the numbers that led to it, by name.
         notes: what a reader should know of how the layers were matched.
+        unknown: why counts are not known; empty where all are exact.
     """
 
     original_name: str
@@ -101,3 +109,4 @@ class Comparison:
     strategy: Strategy = "unchanged"
     evidence: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()

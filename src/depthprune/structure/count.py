@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterable
 from math import prod
 
-from depthprune.structure.anatomy import Anatomy, Layer
+from depthprune.structure.anatomy import Anatomy, Layer, added
 from depthprune.structure.checkpoint import Checkpoint
 from depthprune.structure.count_layer import count_layer
 from depthprune.structure.count_pieces import HIDDEN_SIZES, Surroundings
 from depthprune.structure.count_places import Places, places_of
 from depthprune.structure.count_stacks import COUNTS, number_in, text_config
 from depthprune.structure.count_stored import Stored
+from depthprune.structure.made_tensors import stored_bytes
 from depthprune.structure.names import is_number
 
 
@@ -31,19 +32,23 @@ def anatomy_of(checkpoint: Checkpoint, name: str | None = None) -> Anatomy:
     Raises:
         FileError: a weight file ends early.
     """
+    name = name if name is not None else checkpoint.path.name
+    if checkpoint.partial is not None:
+        return _partial(checkpoint, name, checkpoint.partial)
     places = places_of(checkpoint)
     config = text_config(checkpoint.config)
     layers, notes = _layers(places, Surroundings(config, checkpoint.types, checkpoint.attributes))
     outside = {place: _sum(stored) for place, stored in places.outside.items()}
     towers = {tower: _sum(stored) for tower, stored in places.towers.items()}
+    parts = [*outside.values(), *towers.values(), *(layer.total for layer in layers)]
     return Anatomy(
-        name=name if name is not None else checkpoint.path.name,
-        total=sum(outside.values()) + sum(towers.values()) + sum(layer.total for layer in layers),
+        name=name,
+        total=added(parts),
         embedding=outside.get("embedding", 0),
         lm_head=outside.get("lm_head", 0),
         layers=layers,
-        norm=outside.get("norm", 0),
-        other=outside.get("other", 0),
+        norm=outside.get("norm", 0) if layers else None,
+        other=outside.get("other", 0) if layers else None,
         towers=towers,
         dtypes=_dtypes(checkpoint),
         bytes=sum({each.storage: each.bytes for each in places.stored}.values()),
@@ -51,17 +56,39 @@ def anatomy_of(checkpoint: Checkpoint, name: str | None = None) -> Anatomy:
         hidden_size=_hidden_size(places, number_in(config, HIDDEN_SIZES)),
         path=str(checkpoint.path),
         notes=(*checkpoint.notes, *places.notes, *notes),
+        unknown=(*places.unknown, *([] if layers else [NO_LAYERS])),
     )
 
 
-def _sum(stored: Iterable[Stored]) -> int:
-    return sum(each.parameters for each in stored)
+NO_LAYERS = "no numbered list of layers was found: of the layers nothing is known"
+
+
+def _partial(checkpoint: Checkpoint, name: str, why: str) -> Anatomy:
+    """Return what is known of a model of which only a part is at hand: no count."""
+    return Anatomy(
+        name=name,
+        total=None,
+        embedding=None,
+        lm_head=None,
+        layers=(),
+        norm=None,
+        other=None,
+        dtypes=_dtypes(checkpoint),
+        bytes=sum(map(stored_bytes, checkpoint.tensors.values())),
+        path=str(checkpoint.path),
+        notes=checkpoint.notes,
+        unknown=(why,),
+    )
+
+
+def _sum(stored: Iterable[Stored]) -> int | None:
+    return added(each.parameters for each in stored)
 
 
 def _layers(places: Places, around: Surroundings) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
     """Count every layer; one without tensors is empty where the model says that it exists."""
     if places.stack is None or not places.layers:
-        return (), ("no numbered list of layers was found: only the sums are known",)
+        return (), ()
     prefix = ".".join(places.stack.prefixes[0])
     configured = number_in(around.config, COUNTS)
     numbers = (path.removeprefix(f"{prefix}.") for path in around.types)

@@ -97,7 +97,7 @@ def piece_of(path: Path, stored: Stored, config: Mapping[str, Any]) -> Piece:
         # Packed in a row, as bitsandbytes does it: one of the two sizes is known.
         other = shape[0] // hidden
         shape = (hidden, other) if role in ("o", "down") else (other, hidden)
-    return Piece(path, leaf, part, role, shape, stored.parameters)
+    return Piece(path, leaf, part, role, shape, stored.parameters or 0)
 
 
 def matrix_sizes(pieces: Iterable[Piece]) -> tuple[int, int] | None:

@@ -32,7 +32,8 @@ class Places:
         outside: the embedding, the head, and what lies around the layers.
         towers: other parts of the model, by name.
         tied: whether the head shares the embedding's numbers.
-        notes: what could not be told.
+        notes: what a reader should know.
+        unknown: why the parameters of some tensors are not known.
     """
 
     stack: TextStack | None
@@ -42,11 +43,13 @@ class Places:
     towers: Mapping[str, list[Stored]] = field(default_factory=dict)
     tied: bool = False
     notes: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 def places_of(checkpoint: Checkpoint) -> Places:
     """Return where every parameter of a checkpoint belongs, by names, shapes and configuration."""
-    stored, notes = stored_parameters(checkpoint.tensors, checkpoint.config)
+    counted = stored_parameters(checkpoint)
+    stored = counted.stored
     stack = find_text_stack(stored, checkpoint.config)
     layers: dict[int, list[tuple[Path, Stored]]] = defaultdict(list)
     outside: dict[Place, list[Stored]] = defaultdict(list)
@@ -59,17 +62,17 @@ def places_of(checkpoint: Checkpoint) -> Places:
             # Beside others of its kind, a list's own name is what tells a norm from a projection.
             own = prefix[-1:] if len(stack.prefixes) > 1 else ()
             layers[index].append(((*own, *path[len(prefix) + 1 :]), each))
-        elif each.parameters:
+        elif each.parameters != 0:
             plain = without_numbers(path)
             if tower := tower_of(plain, encoder=stack.encoder if stack else False):
                 towers[tower].append(each)
             else:
                 outside[place_of(plain)].append(each)
     for index in [index for index, layer in layers.items() if _predicts(layer)]:
-        towers["prediction"] += [each for _, each in layers.pop(index) if each.parameters]
+        towers["prediction"] += [each for _, each in layers.pop(index) if each.parameters != 0]
     tied, copies = _tied_heads(outside, checkpoint)
     outside["lm_head"] = [each for each in outside["lm_head"] if each not in copies]
-    return Places(stack, tuple(stored), layers, outside, towers, tied, notes)
+    return Places(stack, stored, layers, outside, towers, tied, counted.notes, counted.unknown)
 
 
 def _predicts(layer: Iterable[tuple[Path, Stored]]) -> bool:
@@ -79,11 +82,13 @@ def _predicts(layer: Iterable[tuple[Path, Stored]]) -> bool:
 
 def _once(stored: Iterable[Stored]) -> list[Stored]:
     """Leave out what shares its bytes with another; of embedding and head the embedding stays."""
-    first: dict[str, Stored] = {}
-    for each in stored:
-        other = first.get(each.storage)
+    first: dict[str | int, Stored] = {}
+    for place, each in enumerate(stored):
+        # Tensors without numbers begin where the next one does, and share nothing with it.
+        storage = each.storage if each.bytes else place
+        other = first.get(storage)
         if other is None or (_is_head(other) and not _is_head(each)):
-            first[each.storage] = each
+            first[storage] = each
     kept = {id(each) for each in first.values()}
     return [each for each in stored if id(each) in kept]
 
@@ -123,5 +128,8 @@ def _makes_scores(head: Stored, words: Collection[int]) -> bool:
 
 def _begin_alike(one: Stored, other: Stored, tensors: Mapping[str, Tensor]) -> bool:
     """Return whether two tensors begin with the same numbers: transformers ties only equal ones."""
-    first, second = (next(iter(tensors[each.source].pieces(4096)), b"") for each in (one, other))
-    return first == second
+    first, second = (
+        next(iter(tensors[each.source].pieces(4096)), b"") if each.source in tensors else None
+        for each in (one, other)
+    )
+    return bool(first) and first == second

@@ -6,10 +6,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from math import prod
+from typing import TYPE_CHECKING, Any
 
-from depthprune.structure.count_stored import Stored
 from depthprune.structure.names import TEXT_MODULES, is_number, place_of, tower_of
+
+if TYPE_CHECKING:
+    from depthprune.structure.count_stored import Stored
 
 Path = tuple[str, ...]
 
@@ -82,7 +85,8 @@ def find_text_stack(stored: Iterable[Stored], config: Mapping[str, Any]) -> Text
     lists: dict[Path, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for each in stored:
         if place := list_of(split_path(each.name)):
-            lists[place[0]][place[1]] += each.parameters
+            known = each.parameters is not None
+            lists[place[0]][place[1]] += each.parameters or 0 if known else prod(each.shape)
     marked = ([prefix for prefix in lists if marks & set(prefix)] for marks in TEXT_MODULES)
     named = next(filter(None, marked), [])
     encoder = any(tower_of(prefix, encoder=True) is None for prefix in named)

@@ -10,13 +10,15 @@ A weight that `torch.nn.utils.prune` masks is stored as `weight_orig` and `weigh
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from depthprune.blocks.cut.stored import num_bytes
-from depthprune.structure.checkpoint import Tensor
+from depthprune.structure.checkpoint import Checkpoint, Tensor
+from depthprune.structure.count_stacks import text_config
+from depthprune.structure.made_tensors import has_numbers, integers, stored_bytes
 from depthprune.structure.names import BUFFERS, CONSTANT, LEARNT, MASKS
 
 Shape = tuple[int, ...]
@@ -35,7 +37,8 @@ class Stored:
     Attributes:
         name: of the parameter, e.g. `model.layers.0.mlp.up_proj.weight` for a `.qweight`.
         shape: unpacked, as far as it is known.
-        parameters: how many numbers it has unpacked; 0 for buffers, scales and the like.
+        parameters: how many numbers it has unpacked; 0 for buffers, scales and the like; None where
+            nothing tells.
         bytes: that it takes in the file.
         storage: what identifies its bytes.
         source: its name in the file.
@@ -43,47 +46,96 @@ class Stored:
 
     name: str
     shape: Shape
-    parameters: int
+    parameters: int | None
     bytes: int
     storage: str
     source: str
 
 
-def stored_parameters(
-    tensors: Mapping[str, Tensor], config: Mapping[str, Any]
-) -> tuple[list[Stored], tuple[str, ...]]:
-    """Return what every tensor counts for, in their order, and notes on what could not be unpacked.
+@dataclass(frozen=True)
+class StoredParameters:
+    """What the tensors of a checkpoint count for.
 
-    Args:
-        tensors: by name.
-        config: of the checkpoint; of a quantised one, `quantization_config` tells the bits.
+    Attributes:
+        stored: in the order of the tensors.
+        notes: what a reader should know.
+        unknown: why the parameters of some tensors are not known, a sentence for each reason.
     """
-    quantised = config.get("quantization_config") or config.get("quantization")
-    settings = quantised if isinstance(quantised, Mapping) else {}
-    model_type = str(config.get("model_type"))
+
+    stored: tuple[Stored, ...]
+    notes: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def stored_parameters(checkpoint: Checkpoint) -> StoredParameters:
+    """Return what every tensor of a checkpoint counts for; a count is exact, or not known.
+
+    Raises:
+        FileError: a file that holds the shape of a packed weight ends early.
+    """
+    tensors, settings = checkpoint.tensors, quantisation(checkpoint.config)
+    model_type = str(checkpoint.config.get("model_type"))
     found = []
-    unclear: list[str] = []
+    unclear: dict[str, list[str]] = defaultdict(list)
     for name, tensor in tensors.items():
         logical: str | None = None
         shape: Shape | None = tensor.shape
         if not is_buffer(name, tensor, model_type):
             logical, shape = _unpacked(name, tensor, tensors, settings)
-        if shape is None:
-            unclear.append(name)
-            shape = tensor.shape
-        length = num_bytes(tensor.dtype, tensor.shape)
-        parameters = prod(shape) if logical else 0
-        found.append(Stored(logical or name, shape, parameters, length, tensor.storage, name))
-    notes = []
+        reason = checkpoint.unknown.get(name) if logical else None
+        if logical and reason is None:
+            reason = _PACKED_REASON if shape is None else _emptied(name, tensor, tensors)
+        if reason is not None:
+            unclear[reason].append(logical or name)
+        parameters = prod(shape or ()) if logical else 0
+        found.append(
+            Stored(
+                logical or name,
+                tensor.shape if shape is None else shape,
+                None if reason else parameters,
+                stored_bytes(tensor),
+                tensor.storage,
+                name,
+            )
+        )
+    for name, reason in checkpoint.unknown.items():
+        if name not in tensors:
+            unclear[reason].append(name)
+            found.append(Stored(name, (), None, 0, f"unknown:{name}", name))
+    notes: tuple[str, ...] = ()
     if settings:
         method = settings.get("quant_method") or settings.get("quant_type") or "an unnamed method"
-        notes.append(f"quantised by {method}: parameters are those of the unpacked weights")
-    if unclear:
-        notes.append(
-            f"{len(unclear)} packed tensors, e.g. {unclear[0]}, count as they are stored: nothing "
-            "says how many parameters they hold"
-        )
-    return found, tuple(notes)
+        notes = (f"quantised by {method}: parameters are those of the unpacked weights",)
+    unknown = tuple(
+        f"{len(names)} tensors, e.g. {names[0]}: {reason}" for reason, names in unclear.items()
+    )
+    return StoredParameters(tuple(found), notes, unknown)
+
+
+_HOLDS_WEIGHTS = re.compile(r"weight|W_q|B|codes|.*(qweight|packed|qdata|quantized)\w*")
+"""Names of whole numbers that are packed weights, also where no settings say so."""
+
+_PACKED_REASON = "packed numbers, and nothing says how many parameters they hold"
+_EMPTY_REASON = "saved with size 0, as DeepSpeed does where ZeRO-3 is not gathered"
+
+
+def quantisation(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a configuration, or the section of its text model, says of quantisation."""
+    for key in ("quantization_config", "quantization", "compression_config"):
+        found = config.get(key)
+        if isinstance(found, Mapping) and found:
+            return found
+    inner = text_config(config)
+    return {} if inner is config else quantisation(inner)
+
+
+def _emptied(name: str, tensor: Tensor, tensors: Mapping[str, Tensor]) -> str | None:
+    """Return why a tensor without numbers is no empty one: pruning leaves at least its axes."""
+    if tensor.shape != (0,):
+        return None
+    weight = tensors.get(f"{name.rpartition('.')[0]}.weight")
+    beside = weight is not None and len(weight.shape) > 1 and 0 in weight.shape
+    return None if beside else _EMPTY_REASON
 
 
 def _unpacked(
@@ -91,13 +143,14 @@ def _unpacked(
 ) -> tuple[str | None, Shape | None]:
     """Return a parameter's name, None for what is none, and its shape, None if unclear."""
     stem, _, last = name.rpartition(".")
+    if not has_numbers(tensor):
+        return name, tensor.shape  # its shape was told: it is unpacked
     for ending, companions, shape_of in _PACKED:
         if last.endswith(ending):
             base = name[: -len(ending)]
             if all(base + other in tensors for other in companions):
-                beside = {other: tensors[base + other] for other in companions}
-                unpacked = base + _UNPACKED_ENDING.get(ending, ending)
-                return unpacked, shape_of(tensor, beside, settings)
+                packed = Packed(base, tensor, tensors, settings)
+                return base + _UNPACKED_ENDING.get(ending, ending), shape_of(packed)
     is_mask = last.endswith(MASK) and f"{name.removesuffix(MASK)}_orig" in tensors
     if is_mask or _is_scale(name, last, stem, tensors):
         return None, ()
@@ -105,8 +158,8 @@ def _unpacked(
         return name, (4 * tensor.shape[0], *tensor.shape[1:]) if tensor.shape else None
     if tensor.dtype in INTEGERS:
         # Whole numbers are packed weights where they are a matrix, else a table of indices.
-        packed = len(tensor.shape) > 1 and (bool(settings) or last == "weight")
-        return (name, None) if packed else (None, ())
+        packed_matrix = len(tensor.shape) > 1 and (bool(settings) or _HOLDS_WEIGHTS.fullmatch(last))
+        return (name, None) if packed_matrix else (None, ())
     return name, tensor.shape
 
 
@@ -123,35 +176,77 @@ def _is_among(table: Iterable[tuple[str, re.Pattern[str]]], model_type: str, nam
     return any(model_type.startswith(start) and names.search(name) for start, names in table)
 
 
-Companions = Mapping[str, Tensor]
-ShapeOf = Callable[[Tensor, Companions, Mapping[str, Any]], Shape | None]
+@dataclass(frozen=True)
+class Packed:
+    """A packed weight and what lies beside it.
+
+    Attributes:
+        base: its name without the ending, e.g. `model.layers.0.mlp.up_proj.`.
+        tensor: of the packed numbers.
+        tensors: all of the checkpoint.
+        settings: of the quantisation.
+    """
+
+    base: str
+    tensor: Tensor
+    tensors: Mapping[str, Tensor]
+    settings: Mapping[str, Any]
+
+    @property
+    def shape(self) -> Shape:
+        return self.tensor.shape
+
+    def beside(self, ending: str) -> Tensor | None:
+        return self.tensors.get(self.base + ending)
+
+    def size(self, ending: str, axis: int) -> int | None:
+        """Return the size of a matrix beside it along an axis; None where there is no such."""
+        other = self.beside(ending)
+        return other.shape[axis] if other is not None and len(other.shape) == 2 else None
+
+    def setting(self, *names: str) -> int | None:
+        """Return a setting: that of this module, where it has one of its own, else the common."""
+        module = self.base.rstrip(".")
+        inner = self.settings.get("extra_config")
+        places = [self.settings.get(module), self.settings]
+        if isinstance(inner, Mapping):
+            places.insert(0, inner.get(module))
+        for place in places:
+            for name in names:
+                value = place.get(name) if isinstance(place, Mapping) else None
+                if type(value) is int and 1 <= value <= 1024:
+                    return value
+        return None
 
 
-def _gptq_or_awq(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
-    """GPTQ packs along the input (rows), AWQ along the output (columns): the scales tell which."""
-    if len(packed.shape) != 2 or len(others["scales"].shape) != 2:
+ShapeOf = Callable[[Packed], Shape | None]
+
+
+def _gptq_or_awq(packed: Packed) -> Shape | None:
+    """GPTQ packs along the input (rows), AWQ along the output (columns): the scales tell which.
+
+    The tensors tell the bits, which may differ from module to module.
+    """
+    outputs = packed.size("scales", 1)
+    if len(packed.shape) != 2 or not outputs:
         return None
     rows, columns = packed.shape
-    outputs = others["scales"].shape[1]
     if columns != outputs:
         return (outputs, rows) if columns and outputs % columns == 0 else None
-    bits = settings.get("bits", settings.get("w_bit"))
-    if type(bits) is not int or not 1 <= bits <= 8:
-        zeros = others["qzeros"].shape
-        if len(zeros) != 2 or not outputs:
-            return None
-        bits = 32 * zeros[1] // outputs  # the zero points are packed along the output
-        if bits < 1:
-            return None
-    return outputs, rows * 32 // bits
+    order = packed.beside("g_idx")
+    if order is not None and len(order.shape) == 1 and order.shape[0] >= rows:
+        return outputs, order.shape[0]
+    zeros = packed.size("qzeros", 1)  # the zero points are packed along the output
+    bits = 32 * zeros // outputs if zeros else packed.setting("bits", "w_bit")
+    return (outputs, rows * 32 // bits) if bits and 1 <= bits <= 8 else None
 
 
-def _four_bits(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
+def _four_bits(packed: Packed) -> Shape | None:
     """bitsandbytes keeps two numbers a byte in a row; its shape stands in its bytes alone."""
-    return (2 * prod(packed.shape),) if packed.dtype == "U8" else packed.shape
+    return (2 * prod(packed.shape),) if packed.tensor.dtype == "U8" else packed.shape
 
 
-def _blocks(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
+def _blocks(packed: Packed) -> Shape | None:
     """MXFP4: experts x outputs x groups x 16 bytes, two numbers a byte."""
     if len(packed.shape) < 2:
         return None
@@ -159,14 +254,25 @@ def _blocks(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> 
     return (*shape, 2 * groups * length)
 
 
-def _compressed(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
-    """compressed-tensors packs along the input: whole numbers of 32 bits, or two FP4 a byte."""
-    if len(packed.shape) != 2:
+def _marlin_24(packed: Packed) -> Shape | None:
+    """marlin-24 keeps half of the inputs, in tiles of 16 x 16: the scales tell the outputs."""
+    outputs = packed.size("scale_packed", 1)
+    return (outputs, 32 * packed.shape[0]) if outputs and len(packed.shape) == 2 else None
+
+
+def _compressed(packed: Packed) -> Shape | None:
+    """compressed-tensors packs along the input, and stores the shape of what it packed."""
+    if len(packed.shape) < 2:
         return None
-    rows, columns = packed.shape
-    if packed.dtype == "U8":
-        return rows, 2 * columns
-    groups = settings.get("config_groups")
+    *rows, columns = packed.shape
+    said = integers(packed.beside("weight_shape"))
+    if said[:-1] == tuple(rows) and said[-1] >= columns:
+        return said
+    if packed.tensor.dtype == "U8":
+        groups = packed.size("weight_scale", 1)
+        six = groups is not None and 3 * groups * 32 == 4 * columns
+        return (*rows, 32 * groups if six and groups else 2 * columns)
+    groups = packed.settings.get("config_groups")
     weights = [
         group.get("weights")
         for group in (groups.values() if isinstance(groups, Mapping) else ())
@@ -175,41 +281,76 @@ def _compressed(packed: Tensor, others: Companions, settings: Mapping[str, Any])
     bits = {weight.get("num_bits") for weight in weights if isinstance(weight, Mapping)}
     if len(bits) != 1 or not isinstance(each := bits.pop(), int) or not 1 <= each <= 32:
         return None
-    return rows, columns * (32 // each)
+    return (*rows, columns * (32 // each))
 
 
-def _mlx(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
-    """MLX packs along the input, whole numbers of 32 bits."""
-    bits = settings.get("bits")
-    if type(bits) is not int or not 1 <= bits <= 32 or not packed.shape:
+def _mlx(packed: Packed) -> Shape | None:
+    """MLX packs along the input, whole numbers of 32 bits, with a scale for every group.
+
+    Bits x size of a group follow from the tensors, and which of both from the settings.
+    """
+    scales = packed.beside("scales")
+    if scales is None or not scales.shape or not packed.shape or not scales.shape[-1]:
         return None
-    return *packed.shape[:-1], packed.shape[-1] * 32 // bits
+    *rows, columns = packed.shape
+    both, rest = divmod(32 * columns, scales.shape[-1])
+    if packed.beside("biases") is None:  # mxfp4, mxfp8 (groups of 32) and nvfp4 (of 16)
+        group = {128: 32, 256: 32, 64: 16}.get(both)
+        return None if rest or group is None else (*rows, scales.shape[-1] * group)
+    bits, group = packed.setting("bits"), packed.setting("group_size")
+    if rest or not (bits or group):
+        return None
+    if not bits or (group and bits * group != both):
+        bits = both // group if group and both % group == 0 else None
+        if bits not in _MLX_BITS:
+            return None
+    return *rows, 32 * columns // bits
 
 
-def _half_bytes(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
+_MLX_BITS = (2, 3, 4, 5, 6, 8)
+
+
+def _half_quadratic(packed: Packed) -> Shape | None:
+    """HQQ stores the shape of what it packed."""
+    return integers(packed.beside("shape")) or None
+
+
+def _half_bytes(packed: Packed) -> Shape | None:
     """NVFP4 as ModelOpt writes it: two numbers a byte beside a scale for every 16."""
-    if packed.dtype != "U8" or len(packed.shape) != 2:
+    if packed.tensor.dtype != "U8" or len(packed.shape) < 2:
         return packed.shape
-    return packed.shape[0], 2 * packed.shape[1]
+    return *packed.shape[:-1], 2 * packed.shape[-1]
 
 
-def _as_stored(packed: Tensor, others: Companions, settings: Mapping[str, Any]) -> Shape | None:
+def _as_stored(packed: Packed) -> Shape | None:
     return packed.shape
 
 
 _PACKED: tuple[tuple[str, tuple[str, ...], ShapeOf], ...] = (
-    ("qweight", ("scales", "qzeros"), _gptq_or_awq),
+    ("qweight", ("scales",), _gptq_or_awq),
+    ("weight_packed", ("scale_packed", "meta"), _marlin_24),
     ("weight_packed", ("weight_scale",), _compressed),
+    ("W_q", ("shape",), _half_quadratic),
     ("_blocks", ("_scales",), _blocks),
     ("weight", ("weight.absmax",), _four_bits),
     ("weight", ("SCB",), _as_stored),
-    ("weight", ("scales", "biases"), _mlx),
+    ("weight", ("scales",), _mlx),
     ("weight", ("weight_scale_2",), _half_bytes),
     ("_orig", (MASK,), _as_stored),
 )
 """Ending of a packed weight, endings of what must stand beside it, and its shape unpacked."""
 
-_UNPACKED_ENDING = {"qweight": "weight", "weight_packed": "weight", "_blocks": "", "_orig": ""}
+_UNPACKED_ENDING = {
+    "qweight": "weight",
+    "weight_packed": "weight",
+    "W_q": "weight",
+    "_blocks": "",
+    "_orig": "",
+}
+
+_OF_HQQ = """scale zero shape nbits group_size axis channel_wise compute_dtype optimize packing
+    encoded_state_dict offload_meta quant_scale quant_zero round_zero stores_quant_config
+    unpack_view_dtype view_as_float"""
 
 _SCALES: dict[str, tuple[str, ...]] = {
     "scales": ("qweight", "weight"),
@@ -233,6 +374,9 @@ _SCALES: dict[str, tuple[str, ...]] = {
     "activation_scale": ("weight",),
     "k_scale": ("weight",),
     "v_scale": ("weight",),
+    "scale_packed": ("weight_packed",),
+    "meta": ("weight_packed",),
+    **dict.fromkeys(_OF_HQQ.split(), ("W_q",)),
 }
 """What belongs to a quantised weight, and the weights beside which it does."""
 
@@ -242,6 +386,8 @@ _QUANT_STATE = frozenset({"absmax", "quant_map", "nested_absmax", "nested_quant_
 def _is_scale(name: str, last: str, stem: str, tensors: Mapping[str, Tensor]) -> bool:
     if last in _QUANT_STATE or last.startswith("bitsandbytes__"):
         return True
+    if last in ("scale", "zero_point") and tensors[name].shape == ():
+        return f"{stem}.weight" in tensors  # of a linear layer that torch quantised
     if last in _SCALES:
         return any(f"{stem}.{weight}" in tensors for weight in _SCALES[last])
     for ending, weight in (("_scales", "_blocks"), ("_scale_inv", ""), ("_scale", "")):

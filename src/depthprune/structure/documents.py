@@ -37,6 +37,7 @@ FOLDER = "analysis"
 
 def anatomy_document(anatomy: Anatomy) -> Json:
     """Return the content of `model_structure.json`; what is not known is left out."""
+    # A documented count that is not known is null, never a number.
     return {
         "model_name": anatomy.name,
         "total_params": anatomy.total,
@@ -57,6 +58,7 @@ def anatomy_document(anatomy: Anatomy) -> Json:
         "path": anatomy.path,
         **_known(sparsity=_sparsity_document(anatomy.sparsity)),
         "notes": list(anatomy.notes),
+        "unknown": list(anatomy.unknown),
     }
 
 
@@ -74,6 +76,7 @@ def comparison_document(comparison: Comparison) -> Json:
         "strategy": comparison.strategy,
         "evidence": dict(comparison.evidence),
         "notes": list(comparison.notes),
+        "unknown": list(comparison.unknown),
     }
 
 
@@ -82,25 +85,22 @@ def _layer_document(layer: Layer) -> Json:
     return {
         "layer_idx": layer.index,
         "total": layer.total,
-        "attention": _known(
-            type=attention.type,
-            q_proj=attention.q,
-            k_proj=attention.k,
-            v_proj=attention.v,
-            o_proj=attention.o,
-            total=attention.total,
-            num_heads=attention.num_heads,
-            num_kv_heads=attention.num_kv_heads,
-        ),
-        "mlp": _known(
-            type=mlp.type,
-            gate_proj=mlp.gate,
-            up_proj=mlp.up,
-            down_proj=mlp.down,
-            total=mlp.total,
-            intermediate_size=mlp.intermediate_size,
-            num_experts=mlp.num_experts or None,
-        ),
+        "attention": {
+            **_known(
+                type=attention.type,
+                q_proj=attention.q,
+                k_proj=attention.k,
+                v_proj=attention.v,
+                o_proj=attention.o,
+            ),
+            "total": attention.total,
+            **_known(num_heads=attention.num_heads, num_kv_heads=attention.num_kv_heads),
+        },
+        "mlp": {
+            **_known(type=mlp.type, gate_proj=mlp.gate, up_proj=mlp.up, down_proj=mlp.down),
+            "total": mlp.total,
+            **_known(intermediate_size=mlp.intermediate_size, num_experts=mlp.num_experts or None),
+        },
         "norm": layer.norm,
         "is_zero_layer": layer.is_zero,
         "other": layer.other,

@@ -23,6 +23,7 @@ class ModelFacts:
         emptied: layers that are there with nothing in them, or that a file calls zero.
         no_attention, no_mlp: layers that lost this part only.
         strategy: of the comparison.
+        unknown: why counts are not known; empty where all are exact, or no file tells any.
     """
 
     params: int | None
@@ -36,6 +37,7 @@ class ModelFacts:
     no_attention: tuple[int, ...] = ()
     no_mlp: tuple[int, ...] = ()
     strategy: str | None = None
+    unknown: tuple[str, ...] = ()
 
     @property
     def num_removed(self) -> int:
@@ -58,12 +60,13 @@ def _alone(anatomy: Anatomy, original: int | None) -> ModelFacts:
         params=anatomy.total,
         original=original,
         ratio=Change(original, anatomy.total).ratio if original else None,
-        num_layers=len(anatomy.layers),
+        num_layers=len(anatomy.layers) if anatomy.layers or not anatomy.unknown else None,
         of_layers=None,
         emptied=tuple(layer.index for layer in anatomy.layers if layer.is_zero),
         # A model may have layers without attention from birth; a class of this name says better.
         no_attention=tuple(at.index for at in filled if _is_zeroed(at.attention.type)),
         no_mlp=tuple(at.index for at in filled if _is_zeroed(at.mlp.type)),
+        unknown=anatomy.unknown,
     )
 
 
@@ -73,17 +76,19 @@ def _is_zeroed(type_name: str | None) -> bool:
 
 def _compared(found: Comparison) -> ModelFacts:
     stay = [layer for layer in found.layers if not layer.removed]
+    is_told = bool(found.layers) or not found.unknown
     filled = [layer for layer in stay if not is_emptied(layer)]
     return ModelFacts(
         params=found.total.pruned,
         original=found.total.original,
         ratio=found.total.ratio,
-        num_layers=len(stay),
-        of_layers=len(found.layers) + found.missing_layers,
+        num_layers=len(stay) if is_told else None,
+        of_layers=len(found.layers) + found.missing_layers if is_told else None,
         removed=tuple(layer.index for layer in found.layers if layer.removed),
         missing=found.missing_layers,
         emptied=tuple(layer.index for layer in stay if is_emptied(layer)),
         no_attention=tuple(layer.index for layer in filled if layer.attention_removed),
         no_mlp=tuple(layer.index for layer in filled if layer.mlp_removed),
         strategy=found.strategy,
+        unknown=found.unknown,
     )

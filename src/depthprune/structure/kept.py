@@ -7,9 +7,17 @@ from math import fsum, sqrt
 from depthprune.structure.comparison import Comparison, LayerComparison
 
 
-def share_kept(layer: LayerComparison) -> float:
-    """Return the share of its parameters that a layer keeps: 0 when it was removed."""
-    return layer.total.pruned / layer.total.original if layer.total.original else 1.0
+def share_kept(layer: LayerComparison) -> float | None:
+    """Return the share of its parameters that a layer keeps: 0 when it was removed.
+
+    None where a count is not known.
+    """
+    before, after = layer.total.original, layer.total.pruned
+    if layer.removed:
+        return 0.0
+    if before is None or after is None:
+        return None
+    return after / before if before else 1.0
 
 
 def num_layers(comparison: Comparison) -> int:
@@ -28,21 +36,23 @@ def is_located(comparison: Comparison) -> bool:
 
 
 def shares_kept(comparison: Comparison) -> dict[int, float]:
-    """Return the share that each layer of the original keeps; empty when that is not known."""
+    """Return the share that each layer of the original keeps, as far as that is known."""
     if not is_located(comparison):
         return {}
-    return {layer.index: share_kept(layer) for layer in comparison.layers}
+    shares = ((layer.index, share_kept(layer)) for layer in comparison.layers)
+    return {index: share for index, share in shares if share is not None}
 
 
 def variance_kept(comparison: Comparison) -> float | None:
-    """Return the population variance of the shares; None where there are no layers.
+    """Return the population variance of the shares; None without layers, or where one is unknown.
 
     A missing layer keeps nothing, whichever it is: the order does not change the variance.
     """
-    shares = [share_kept(layer) for layer in comparison.layers]
+    found = [share_kept(layer) for layer in comparison.layers]
+    shares = [share for share in found if share is not None]
     missing = comparison.missing_layers
     count = len(shares) + missing
-    if not count:
+    if not count or len(shares) < len(found):
         return None
     mean = fsum(shares) / count
     # A broken file may tell of any number of missing layers: they are not listed.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum, sqrt
 
+from depthprune.structure.anatomy import added
 from depthprune.structure.comparison import (
     HEAVY,
     LIGHT,
@@ -25,15 +26,18 @@ UNIFORM_SPREAD = 0.05
 Evidence = dict[str, float]
 
 
-def lost(layer: LayerComparison) -> float:
+def lost(layer: LayerComparison) -> float | None:
     """Return the share of a layer that is gone or zero: 0..1, negative when it has grown.
+
+    None where a count is not known.
 
     Zeros count where they were counted and are `SPARSE` or more of what is left.
     """
     zeros = layer.sparsity if layer.sparsity is not None and layer.sparsity >= SPARSE else 0.0
-    if not layer.total.original:
-        return 0.0
-    return (layer.total.reduced + layer.total.pruned * zeros) / layer.total.original
+    before, after = layer.total.original, layer.total.pruned
+    if before is None or after is None:
+        return None
+    return (before - after + after * zeros) / before if before else 0.0
 
 
 def label_of(layer: LayerComparison) -> Label:
@@ -43,6 +47,8 @@ def label_of(layer: LayerComparison) -> Label:
     if is_emptied(layer):
         return "zero"
     share = lost(layer)
+    if share is None:
+        return "unknown"
     if share > HEAVY:
         return "heavy"
     if share >= LIGHT:
@@ -54,14 +60,30 @@ def is_emptied(layer: LayerComparison) -> bool:
     """Return whether a layer is there, but does nothing: no attention and no MLP, or only zeros."""
     if layer.removed:
         return False
-    if layer.is_zero or (layer.total.original and not layer.total.pruned):
+    if layer.is_zero or (layer.total.original and layer.total.pruned == 0):
         return True
-    working = layer.attention.pruned + layer.mlp.pruned
+    working = added((layer.attention.pruned, layer.mlp.pruned))
+    if working is None or layer.total.ratio is None:
+        return False
     if working == 0:
         # A layer with a mixer of another kind has lost little with its MLP.
-        return layer.attention.original + layer.mlp.original > 0 and layer.total.ratio > HEAVY
-    zeros = (layer.sparsity or 0.0) * layer.total.pruned
+        had = bool(layer.attention.original or layer.mlp.original)
+        return had and layer.total.ratio > HEAVY
+    zeros = (layer.sparsity or 0.0) * known(layer.total.pruned)
     return zeros >= working - 0.5
+
+
+def known(count: int | None) -> int:
+    """Return a count of a comparison all of whose counts are known."""
+    assert count is not None
+    return count
+
+
+def is_known(comparison: Comparison) -> bool:
+    """Return whether the counts of the model and of all layers that are left are known."""
+    changes = [comparison.total, comparison.layer_params]
+    changes += [layer.total for layer in comparison.layers]
+    return all(change.ratio is not None for change in changes)
 
 
 def strategy_of(
@@ -73,7 +95,7 @@ def strategy_of(
     layers that are gone or empty (layer removal), zeros among the weights (unstructured), or layers
     that are smaller: uniform when at least half of the layers that are left are, by shares that lie
     within `UNIFORM_SPREAD`, else non-uniform. A model that lost only what lies outside its layers
-    is non-uniform, one that lost nothing unchanged.
+    is non-uniform, one that lost nothing unchanged. Unknown, when a count is.
 
     Args:
         comparison: its layers, sums and `missing_layers`.
@@ -85,18 +107,20 @@ def strategy_of(
         (of a removed one 1) with their population standard deviation, shares of the original's
         layers that were lost in each way.
     """
+    if not is_known(comparison):
+        return "unknown", _counts(comparison)
     losses = _losses(comparison)
     evidence = _evidence(comparison, losses)
     if hidden_size is not None:
         evidence |= {
-            "hidden_size_original": hidden_size.original,
-            "hidden_size_pruned": hidden_size.pruned,
+            "hidden_size_original": known(hidden_size.original),
+            "hidden_size_pruned": known(hidden_size.pruned),
         }
-    if sliced or (hidden_size is not None and hidden_size.reduced > 0):
+    if sliced or (hidden_size is not None and known(hidden_size.reduced) > 0):
         return "sliced", evidence
     most = max(losses.gone, losses.smaller, losses.zeros)
     if not most:
-        outside = comparison.total.reduced > comparison.layer_params.reduced
+        outside = known(comparison.total.reduced) > known(comparison.layer_params.reduced)
         return "non-uniform" if outside else "unchanged", evidence
     if losses.gone == most:
         return "layer removal", evidence
@@ -124,26 +148,26 @@ class _Losses:
     @property
     def ratios(self) -> list[float]:
         """Shares that are gone of the layers that are smaller."""
-        return [layer.total.ratio for layer in self.left if layer.total.reduced > 0]
+        return [layer.total.ratio or 0.0 for layer in self.left if known(layer.total.reduced) > 0]
 
 
 def _losses(comparison: Comparison) -> _Losses:
     layers = comparison.layers
     left = tuple(layer for layer in layers if not layer.removed and not is_emptied(layer))
-    listed = sum(layer.total.original for layer in layers)
+    listed = sum(known(layer.total.original) for layer in layers)
     gone = fsum(
-        layer.total.reduced + layer.total.pruned * (layer.sparsity or 0.0)
+        known(layer.total.reduced) + known(layer.total.pruned) * (layer.sparsity or 0.0)
         for layer in layers
         if layer.removed or is_emptied(layer)
     )
     if comparison.missing_layers:
-        gone += comparison.layer_params.original - listed
+        gone += known(comparison.layer_params.original) - listed
     zeros = fsum(
-        layer.total.pruned * layer.sparsity
+        known(layer.total.pruned) * layer.sparsity
         for layer in left
         if layer.sparsity is not None and layer.sparsity >= SPARSE
     )
-    return _Losses(left, gone, sum(max(0, layer.total.reduced) for layer in left), zeros)
+    return _Losses(left, gone, sum(max(0, known(layer.total.reduced)) for layer in left), zeros)
 
 
 def _is_uniform(losses: _Losses) -> bool:
@@ -151,23 +175,30 @@ def _is_uniform(losses: _Losses) -> bool:
     return 2 * len(ratios) >= len(losses.left) and max(ratios) - min(ratios) <= UNIFORM_SPREAD
 
 
+def _counts(comparison: Comparison) -> Evidence:
+    layers, missing = comparison.layers, comparison.missing_layers
+    return {
+        "layers": len(layers) + missing,
+        "layers_removed": sum(layer.removed for layer in layers) + missing,
+        "layers_emptied": sum(map(is_emptied, layers)),
+    }
+
+
 def _evidence(comparison: Comparison, losses: _Losses) -> Evidence:
     layers, missing = comparison.layers, comparison.missing_layers
-    whole, outside = comparison.layer_params.original, comparison.total.reduced
+    whole, outside = known(comparison.layer_params.original), known(comparison.total.reduced)
     there = [layer for layer in layers if not layer.removed]
     ratios = losses.ratios
     evidence: Evidence = {
-        "layers": len(layers) + missing,
-        "layers_removed": len(layers) - len(there) + missing,
-        "layers_emptied": sum(map(is_emptied, layers)),
+        **_counts(comparison),
         "layers_smaller": len(ratios),
         "attention_removed": sum(layer.attention_removed for layer in there),
         "mlp_removed": sum(layer.mlp_removed for layer in there),
-        **_spread([layer.total.ratio for layer in layers], missing),
+        **_spread([layer.total.ratio or 0.0 for layer in layers], missing),
         "lost_by_removal": _share(losses.gone, whole),
         "lost_by_smaller_layers": _share(losses.smaller, whole),
         "lost_outside_layers": _share(
-            outside - comparison.layer_params.reduced, comparison.total.original
+            outside - known(comparison.layer_params.reduced), known(comparison.total.original)
         ),
     }
     if ratios:

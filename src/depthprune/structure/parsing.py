@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity
+from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity, added
 from depthprune.structure.comparison import (
     AlignedBy,
     Change,
@@ -32,7 +32,7 @@ from depthprune.structure.fields import (
     read_document,
     texts,
 )
-from depthprune.structure.labels import strategy_of
+from depthprune.structure.labels import known, strategy_of
 
 GENERIC_NAMES = frozenset({"原始模型", "剪枝后模型"})
 """What older scripts wrote where they knew no name: original model, pruned model."""
@@ -67,13 +67,20 @@ def _anatomy(of: Json, unnamed: str) -> Anatomy:
     layers = each(of, "layers", _layer)
     _check_indices([layer.index for layer in layers])
     optional_inside(of, "layer_summary", partial(_check_summary, layers=layers))
+    tied, notes, unknown = (
+        optional_flag(of, "tied") or False,
+        texts(of, "notes"),
+        texts(of, "unknown"),
+    )
+    if unknown:
+        return _not_known(of, unnamed, layers, notes, unknown, tied)
     total, embedding = count(of, "total_params"), count(of, "embedding_params")
     lm_head, norm = count(of, "lm_head_params"), optional_count(of, "norm_params") or 0
     towers, other = counts(of, "towers"), optional_count(of, "other_params")
-    tied = optional_flag(of, "tied") or False
-    notes = texts(of, "notes")
     if other is None:
-        parts = embedding + norm + sum(towers.values()) + sum(layer.total for layer in layers)
+        parts = (
+            embedding + norm + sum(towers.values()) + sum(known(layer.total) for layer in layers)
+        )
         # The total of a module counts a shared parameter once, the sum of its parts twice.
         if parts + lm_head > total >= parts and lm_head == embedding:
             lm_head, tied = 0, True
@@ -98,11 +105,56 @@ def _anatomy(of: Json, unnamed: str) -> Anatomy:
     )
 
 
+def _not_known(
+    of: Json,
+    unnamed: str,
+    layers: tuple[Layer, ...],
+    notes: tuple[str, ...],
+    unknown: tuple[str, ...],
+    tied: bool,
+) -> Anatomy:
+    """Return an anatomy of which this program says that some counts are not known."""
+    towers = of.get("towers")
+    return Anatomy(
+        name=optional_text(of, "model_name") or unnamed,
+        total=optional_count(of, "total_params"),
+        embedding=optional_count(of, "embedding_params"),
+        lm_head=optional_count(of, "lm_head_params"),
+        layers=layers,
+        norm=optional_count(of, "norm_params"),
+        other=optional_count(of, "other_params"),
+        towers={name: optional_count(towers, name) for name in towers}
+        if isinstance(towers, dict)
+        else {},
+        dtypes=counts(of, "dtypes"),
+        bytes=optional_count(of, "bytes") or 0,
+        tied=tied,
+        hidden_size=optional_count(of, "hidden_size"),
+        path=optional_text(of, "path") or "",
+        sparsity=optional_inside(of, "sparsity", _sparsity),
+        notes=notes,
+        unknown=unknown,
+    )
+
+
 def _layer(of: Json, position: int) -> Layer:
     attention = optional_inside(of, "attention", _attention) or Attention(0)
     mlp = optional_inside(of, "mlp", _mlp) or Mlp(0)
+    if "total" in of and of["total"] is None:
+        return Layer(
+            index=_index(of, position),
+            total=None,
+            attention=attention,
+            mlp=mlp,
+            norm=optional_count(of, "norm"),
+            other=optional_count(of, "other"),
+            bytes=optional_count(of, "bytes") or 0,
+            is_zero=optional_flag(of, "is_zero_layer") or False,
+            sparsity=optional_inside(of, "sparsity", _sparsity),
+        )
     norm, other = optional_count(of, "norm") or 0, optional_count(of, "other")
-    parts, total = attention.total + mlp.total + norm, optional_count(of, "total")
+    parts = known(attention.total) + known(mlp.total) + norm
+    total = optional_count(of, "total")
     if total is None:
         total = parts + (other or 0)
     is_zero = optional_flag(of, "is_zero_layer")
@@ -146,7 +198,9 @@ def _mlp(of: Json) -> Mlp:
     )
 
 
-def _total(of: Json, *parts: int | None) -> int:
+def _total(of: Json, *parts: int | None) -> int | None:
+    if "total" in of and of["total"] is None:
+        return None
     total = optional_count(of, "total")
     return sum(part or 0 for part in parts) if total is None else total
 
@@ -168,7 +222,7 @@ def _check_summary(of: Json, layers: tuple[Layer, ...]) -> None:
     number, total = optional_count(of, "num_layers"), optional_count(of, "total_layer_params")
     if number is not None and number != len(layers):
         raise WrongFieldError(f"{number} layers, but {len(layers)} are listed", "num_layers")
-    listed = sum(layer.total for layer in layers)
+    listed = added(layer.total for layer in layers)
     if total is not None and total != listed:
         what = f"{total} parameters, but those of the listed layers are {listed}"
         raise WrongFieldError(what, "total_layer_params")
@@ -192,6 +246,7 @@ def _comparison(of: Json, unnamed: str) -> Comparison:
         strategy=strategy or "unchanged",
         evidence=numbers(of, "evidence"),
         notes=texts(of, "notes"),
+        unknown=texts(of, "unknown"),
     )
     if strategy is None:
         strategy, evidence = strategy_of(comparison)
@@ -210,7 +265,7 @@ def _layer_comparison(of: Json, position: int) -> LayerComparison:
         attention=attention,
         mlp=mlp,
         intermediate_size=sizes,
-        is_zero=not total.pruned if is_zero is None else is_zero,
+        is_zero=total.pruned == 0 if is_zero is None else is_zero,
         sparsity=optional_number(of, "sparsity"),
     )
 
@@ -225,7 +280,7 @@ def _size_change(of: Json) -> Change | None:
 
 
 def _change(of: Json) -> Change:
-    change = Change(count(of, "original"), count(of, "pruned"))
+    change = Change(*(_count_or_unknown(of, key) for key in ("original", "pruned")))
     reduced = of.get("reduced", change.reduced)
     if reduced != change.reduced:
         what = f"{change.original} - {change.pruned} is {change.reduced}, not {reduced}"
@@ -233,10 +288,15 @@ def _change(of: Json) -> Change:
     return change
 
 
+def _count_or_unknown(of: Json, key: str) -> int | None:
+    """Return a count, None where the file says that it is not known."""
+    return None if key in of and of[key] is None else count(of, key)
+
+
 def _missing(layer_params: Change, layers: tuple[LayerComparison, ...]) -> int:
     """Return how many layers of the original are not listed, by what their listed sum lacks."""
-    sizes = Counter(layer.total.original for layer in layers)
-    lacking = layer_params.original - sum(layer.total.original for layer in layers)
+    sizes = Counter(layer.total.original or 0 for layer in layers)
+    lacking = (layer_params.original or 0) - sum(layer.total.original or 0 for layer in layers)
     usual = sizes.most_common(1)[0][0] if sizes else 0
     return max(1, round(lacking / usual)) if lacking > 0 and usual else 0
 

@@ -22,6 +22,8 @@ from depthprune.blocks.cut.pickled import (
 )
 from depthprune.blocks.cut.pickled_tensor import PickledTensor
 from depthprune.blocks.cut.torch_files import read_pickled_tree
+from depthprune.structure.checkpoint import Tensor
+from depthprune.structure.described import described, packed_linear
 from depthprune.structure.plain_values import is_count, plain_object
 
 
@@ -32,8 +34,7 @@ class PickledModel:
     Attributes:
         whole: whether it is a module that was pickled whole.
         tensors: by name, as torch names them.
-        unreadable: names of tensors, and of modules that pack them, in a format of their own
-            (sparse, quantised by torch).
+        unknown: names of tensors whose shape nothing tells, for each the form it has.
         types: class names of modules by their paths; the model's own path is empty.
         attributes: whole numbers that modules hold, by their paths.
         config: of the first module that has one.
@@ -41,8 +42,8 @@ class PickledModel:
     """
 
     whole: bool
-    tensors: dict[str, PickledTensor] = field(default_factory=dict)
-    unreadable: list[str] = field(default_factory=list)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
     attributes: dict[str, dict[str, int]] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
@@ -65,15 +66,14 @@ def read_pickled_model(path: Path) -> PickledModel:
     described: dict[int, dict[str, int]] = {}  # what is shared is looked at once
     configured = False
     for name, value in _places(inner, path):
-        if isinstance(value, PickledTensor):
-            value.check()
-            model.tensors[name] = replace(value, name=name)
-        elif is_tensor(value):
-            model.unreadable.append(name)
+        if is_tensor(value):
+            _add(model, name, value)
         elif isinstance(value, Record) and (attributes := module_attributes(value)):
             model.types[name] = value.kind.rpartition(".")[2]
-            if isinstance(attributes.get("_packed_params"), Record):
-                model.unreadable.append(name)  # a weight and a bias that torch quantised
+            packed = attributes.get("_packed_params")
+            if isinstance(packed, Record) and not module_attributes(packed):
+                for own, part in packed_linear(f"{name}._packed_params", packed):
+                    _add(model, own, part)
             if id(attributes) not in described:
                 described[id(attributes)] = _counts(attributes)
             if described[id(attributes)]:
@@ -81,6 +81,9 @@ def read_pickled_model(path: Path) -> PickledModel:
             if not configured and isinstance(attributes.get("config"), dict | Record):
                 configured = True
                 model.config = plain_object(attributes["config"])
+        elif name.endswith("._packed_params"):
+            for own, part in packed_linear(name, value):
+                _add(model, own, part)
     if tree is not inner:
         simple = {
             key: value
@@ -89,6 +92,18 @@ def read_pickled_model(path: Path) -> PickledModel:
         }
         model.beside = plain_object(simple)
     return model
+
+
+def _add(model: PickledModel, name: str, value: Any) -> None:
+    """Add a tensor, or what is known of one that cannot be read."""
+    if isinstance(value, PickledTensor):
+        value.check()
+        model.tensors[name] = replace(value, name=name)
+    elif isinstance(value, Record):
+        if (found := described(name, value)) is not None:
+            model.tensors[name] = found
+        else:
+            model.unknown[name] = value.kind.rpartition(".")[2]
 
 
 def _places(tree: Any, path: Path) -> Iterator[tuple[str, Any]]:

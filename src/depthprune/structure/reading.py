@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.blocks.checkpoint import LARGEST_INDEX, configuration_path, is_path, local_path
-from depthprune.blocks.cut.pickled_tensor import PickledTensor
-from depthprune.blocks.cut.safetensors_files import FileTensor, read_header
+from depthprune.blocks.cut.safetensors_files import read_header
 from depthprune.blocks.model_names import Unwrapping
 from depthprune.structure.checkpoint import Checkpoint, Kind, Tensor
 from depthprune.structure.json_files import read_json_object
+from depthprune.structure.made_tensors import renamed
 from depthprune.structure.origin import origin_of
 from depthprune.structure.pickled_model import PickledModel, read_pickled_model
+from depthprune.structure.ranks import join_ranks
+from depthprune.structure.torchao import with_shapes
+from depthprune.structure.unfold import unfold
 from depthprune.structure.weights import Weights, find_weights
 
 
@@ -34,29 +36,22 @@ def read_checkpoint(source: str | Path, *, revision: str | None = None) -> Check
         FileError: a file cannot be read, or is none of its kind.
     """
     weights = find_weights(_located(source, revision))
-    stored: dict[str, FileTensor | PickledTensor] = {}
-    pickled: PickledModel | None = None
-    notes = list(weights.notes)
-    for file in weights.files:
-        if file.suffix == ".safetensors":
-            stored |= read_header(file).tensors
-        else:
-            pickled = read_pickled_model(file)
-            stored |= pickled.tensors
-            notes += _unreadable(pickled.unreadable)
+    stored, pickled, unknown = _read_files(weights)
     _check_index(weights, stored)
-    if not stored:
+    if not stored and not unknown:
         raise ModelError(
-            "the model has no tensors", where=str(weights.path), mend="name the file of its weights"
+            "the model has no tensors with names",
+            where=str(weights.path),
+            mend="name the file of its weights; a list of tensors without names says nothing",
         )
-    unwrapping = Unwrapping(stored)
-    names = {name: unwrapping.tensor(name) for name in stored}
+    unwrapping = Unwrapping([*stored, *unknown])
     tensors: dict[str, Tensor] = {
-        names[name]: tensor if names[name] == name else replace(tensor, name=names[name])
-        for name, tensor in stored.items()
+        (own := unwrapping.tensor(name)): renamed(tensor, own) for name, tensor in stored.items()
     }
     kind = _kind(weights, pickled, tensors)
     config = _config(weights, pickled, kind)
+    tensors, unclear = unfold(tensors, config)
+    unclear |= {unwrapping.tensor(name): reason for name, reason in unknown.items()}
     beside = pickled.beside if pickled else {}
     origin = origin_of(weights.folder, (weights.path.name, beside), ("config", config))
     return Checkpoint(
@@ -67,9 +62,36 @@ def read_checkpoint(source: str | Path, *, revision: str | None = None) -> Check
         config=config,
         types=unwrapping.modules(pickled.types) if pickled else {},
         attributes=unwrapping.modules(pickled.attributes) if pickled else {},
+        partial=weights.partial,
+        unknown=unclear,
         provenance=origin.provenance,
-        notes=(*notes, *origin.notes),
+        notes=(*weights.notes, *origin.notes),
     )
+
+
+def _read_files(
+    weights: Weights,
+) -> tuple[dict[str, Tensor], PickledModel | None, dict[str, str]]:
+    """Return the tensors of all files, what the last pickled one says, and what is not known."""
+    read: list[Mapping[str, Tensor]] = []
+    pickled: PickledModel | None = None
+    unknown: dict[str, str] = {}
+    for file in weights.files:
+        if file.suffix == ".safetensors":
+            tensors, unclear = with_shapes(read_header(file))
+            read.append(tensors)
+            unknown |= unclear
+        else:
+            pickled = read_pickled_model(file)
+            read.append(pickled.tensors)
+            unknown |= {
+                name: f"a tensor of a form whose shape is not told ({form})"
+                for name, form in pickled.unknown.items()
+            }
+    if weights.ranks and not weights.partial:
+        tensors, unclear = join_ranks(weights.ranks, read)
+        return tensors, pickled, unknown | unclear
+    return {name: tensor for part in read for name, tensor in part.items()}, pickled, unknown
 
 
 def _located(source: str | Path, revision: str | None) -> Path:
@@ -126,14 +148,7 @@ def _slicing(weights: Weights) -> dict[str, Any] | None:
 _LARGEST_SLICING = 1024**2
 
 
-def _unreadable(names: Sequence[str]) -> list[str]:
-    if not names:
-        return []
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return [f"left out, for their format is not known: {', '.join(names[:3])}{more}"]
-
-
-def _check_index(weights: Weights, tensors: dict[str, FileTensor | PickledTensor]) -> None:
+def _check_index(weights: Weights, tensors: Mapping[str, Tensor]) -> None:
     """Check that the files hold what their index promises."""
     index = weights.index
     if index is None:

@@ -67,7 +67,7 @@ def layer_samples(checkpoint: Checkpoint) -> dict[int, LayerSamples]:
     Raises:
         FileError: a weight file ends early or cannot be read.
     """
-    stored, _ = stored_parameters(checkpoint.tensors, checkpoint.config)
+    stored = stored_parameters(checkpoint).stored
     stack = find_text_stack(stored, checkpoint.config)
     if stack is None:
         return {}

@@ -12,6 +12,7 @@ from depthprune.base.errors import FileError, ModelError
 from depthprune.blocks.checkpoint import find_weight_files, named_weights, refuse_pointer
 from depthprune.blocks.links import check_link
 from depthprune.structure.glance import SUFFIXES, glance
+from depthprune.structure.ranks import Program, lacking, rank_of
 
 SUBFOLDER = "pruned_model"
 """A model's folder may hold the model in a folder of this name, beside `analysis` and the like."""
@@ -37,6 +38,8 @@ class Weights:
         standard: whether they are named as Hugging Face names them, or by config.json.
         notes: what was left out.
         index: the file that lists them, None where there is none.
+        ranks: the program that saved them, one file for each of several processes; else None.
+        partial: why they are not the whole model; None when they are.
     """
 
     path: Path
@@ -45,6 +48,8 @@ class Weights:
     standard: bool
     notes: tuple[str, ...] = ()
     index: Path | None = None
+    ranks: Program | None = None
+    partial: str | None = None
 
 
 def find_weights(path: Path) -> Weights:
@@ -58,9 +63,7 @@ def find_weights(path: Path) -> Weights:
         FileError: the folder cannot be read.
     """
     if not path.is_dir():
-        part = _PART.fullmatch(path.name)
-        notes = (f"{path.name} is one part of {int(part['count'])}",) if part else ()
-        return Weights(path, path.parent, (path,), standard=False, notes=notes)
+        return _of_group(path.parent, [path.name], named=True)
     names = file_names(path)
     found = _chosen(path, names) or _glanced(path, names)
     if found is None and (path / SUBFOLDER).is_dir():
@@ -97,8 +100,9 @@ def models_among(names: Sequence[str]) -> list[list[str]]:
     for name in names:
         if not name.endswith(SUFFIXES) or any(fnmatch(name, kind) for kind in _OF_TRAINING):
             continue
-        part = _PART.fullmatch(name)
-        groups.setdefault(f"{part['stem']}{part['suffix']}" if part else name, []).append(name)
+        part, rank = _PART.fullmatch(name), rank_of(name)
+        model = f"{part['stem']}{part['suffix']}" if part else rank.stem if rank else name
+        groups.setdefault(model, []).append(name)
     return list(groups.values())
 
 
@@ -150,19 +154,27 @@ def _any(
     return replace(found, notes=(*found.notes, *_left_out(beside, group)))
 
 
-def _of_group(folder: Path, group: Sequence[str]) -> Weights:
+def _of_group(folder: Path, group: Sequence[str], *, named: bool = False) -> Weights:
     files = tuple(folder / name for name in group)
+    rank = rank_of(group[0])
+    if rank is not None:
+        path = files[0] if len(files) == 1 else folder
+        program = rank.program if len(files) > 1 else None
+        return Weights(path, folder, files, False, ranks=program, partial=lacking(files))
     part = _PART.fullmatch(group[0])
     if part is None:
         return Weights(files[0], folder, files, standard=False)
     count = int(part["count"])
-    if len(group) != count:
+    if len(group) == count:
+        return Weights(folder, folder, files, standard=True, notes=("its parts have no index",))
+    if not named:
         raise ModelError(
             f"there are {len(group)} of {count} parts of the model",
             where=str(folder),
             mend="download the checkpoint again",
         )
-    return Weights(folder, folder, files, standard=True, notes=("its parts have no index",))
+    partial = f"{group[0]} is one part of {count}"
+    return Weights(files[0], folder, files, standard=False, partial=partial)
 
 
 def _left_out(groups: Sequence[Sequence[str]], used: Sequence[str]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from depthprune.structure.count_pieces import Piece, Surroundings, piece_of
 from depthprune.structure.count_places import Places, places_of
 from depthprune.structure.count_stacks import text_config
 from depthprune.structure.count_stored import MASK, Stored
+from depthprune.structure.made_tensors import has_numbers
 from depthprune.structure.zero_groups import COUNTED, Groups, count_tensor
 
 HARDLY_ANY = 0.01
@@ -60,7 +61,11 @@ def count_zeros(checkpoint: Checkpoint, on_bytes: Callable[[int], None] | None =
     skipped: list[str] = []
 
     def count(stored: Stored, axis: int | None) -> Groups:
-        tensor = checkpoint.tensors[stored.source]
+        tensor = checkpoint.tensors.get(stored.source)
+        if tensor is None or not has_numbers(tensor):
+            skipped.append(stored.source)
+            done(stored.bytes)
+            return Groups()
         if stored.source != stored.name:
             # Of a masked weight, what was pruned are the zeros of the mask.
             tensor = checkpoint.tensors.get(stored.name + MASK, tensor)
@@ -80,7 +85,7 @@ def count_zeros(checkpoint: Checkpoint, on_bytes: Callable[[int], None] | None =
         found = [
             count(stored, _input_axis(piece, transposed, mlp.intermediate_size))
             for piece, stored in pieces
-            if stored.parameters
+            if stored.parameters != 0
         ]
         layers[index] = Groups.of_all(found)
     around = [each for part in (places.outside, places.towers) for many in part.values()
@@ -151,6 +156,6 @@ def _uncounted_bytes(places: Places, around: Iterable[Stored]) -> int:
     """Return the bytes of what was passed over: buffers, scales, copies of tied weights."""
     every = {each.storage: each.bytes for each in places.stored}
     seen = {stored.storage for layer in places.layers.values() for _, stored in layer
-            if stored.parameters}  # fmt: skip
+            if stored.parameters != 0}  # fmt: skip
     seen |= {stored.storage for stored in around}
     return sum(length for storage, length in every.items() if storage not in seen)

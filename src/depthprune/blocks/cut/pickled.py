@@ -13,7 +13,7 @@ from depthprune.blocks.cut.pickled_tensor import UNREADABLE, PickledTensor
 from depthprune.blocks.cut.stored import StoredTensor
 from depthprune.blocks.cut.torch_files import read_pickled_tree
 
-WRAPPERS = ("state_dict", "model_state_dict", "full_state_dict", "model", "module", "net")
+WRAPPERS = ("state_dict", "model_state_dict", "full_state_dict", "model", "module", "net", "state")
 """Keys under which training programs put a model or its state dictionary, the best first."""
 
 DEEPEST = 100

@@ -225,12 +225,16 @@ def _rebuild(
     return PickledTensor("", dtype, shape, strides, start * width, storage)
 
 
-def _rebuild_subclass(function: Any, kind: Any, arguments: Any, *_: Any) -> Any:
+def _rebuild_subclass(function: Any, kind: Any, arguments: Any, state: Any = None, *_: Any) -> Any:
     """Take a tensor with attributes, or of a class of its own, for what it is underneath."""
     if isinstance(function, Reference) and function.name in _PLAIN:
         return _PLAIN[function.name](*arguments)
+    if isinstance(function, Reference) and function.name.startswith(_REBUILDS):
+        return Record(function.name, arguments if isinstance(arguments, tuple) else (), state)
     return Record(UNREADABLE, (function, kind, arguments))
 
+
+_REBUILDS = "torch._utils._rebuild_"
 
 _PLAIN: dict[str, Builder] = {
     "torch._utils._rebuild_tensor": _rebuild_typed,

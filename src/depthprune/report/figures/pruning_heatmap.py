@@ -93,7 +93,8 @@ def _draw(
             _hatch(axes, place, row)
             continue
         for layer in row.comparison.layers:
-            lost[place, layer.index] = 100 * (1 - share_kept(layer))
+            share = share_kept(layer)
+            lost[place, layer.index] = np.nan if share is None else 100 * (1 - share)
     colours = matplotlib.colormaps[COLOURS]
     mesh = axes.pcolormesh(
         np.ma.masked_invalid(lost),
@@ -108,6 +109,8 @@ def _draw(
         assert row.comparison is not None
         if is_located(row.comparison):
             for layer in row.comparison.layers:
+                if np.isnan(lost[place, layer.index]):
+                    continue
                 axes.text(
                     layer.index + 0.5,
                     place + 0.5,
@@ -120,7 +123,9 @@ def _draw(
         axes.text(
             depth + 0.3,
             place + 0.5,
-            f"{100 * row.comparison.total.ratio:.1f}%",
+            "?"
+            if row.comparison.total.ratio is None
+            else f"{100 * row.comparison.total.ratio:.1f}%",
             va="center",
             fontsize=SMALL_SIZE,
         )

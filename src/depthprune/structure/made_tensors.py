@@ -1,0 +1,270 @@
+"""Tensors that do not lie in one piece: sparse ones, shards of several ranks, masked by bits.
+
+Each is read as if the model had been saved plainly, so that whoever counts, samples or compares
+needs to know nothing of it. `Described` is the exception: its shape is known, its numbers are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from depthprune.base.errors import FileError
+from depthprune.blocks.cut.pickled_tensor import PickledTensor
+from depthprune.blocks.cut.safetensors_files import FileTensor
+from depthprune.blocks.cut.stored import DTYPE_BITS, PIECE, num_bytes
+from depthprune.structure.checkpoint import Tensor
+
+if TYPE_CHECKING:
+    import numpy
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Described:
+    """A tensor of which a file tells the shape, but no numbers that could be read as they lie.
+
+    Attributes:
+        name, dtype, shape: as of every tensor; the shape is that of the unpacked tensor.
+        storage: what identifies it.
+        length: in bytes, in its file.
+    """
+
+    name: str
+    dtype: str
+    shape: Shape
+    storage: str
+    length: int = 0
+
+    def pieces(self, size: int = PIECE) -> Iterator[bytes]:
+        """Yield nothing."""
+        yield from ()
+
+
+@dataclass(frozen=True)
+class Sparse:
+    """A sparse tensor of torch, read as a dense one.
+
+    Attributes:
+        name, shape: as of every tensor.
+        layout: `torch.sparse_coo`, `torch.sparse_csr` or `torch.sparse_csc`.
+        indices: the coordinates (axes x values), or the compressed and the plain indices.
+        values: of the numbers that are stored.
+    """
+
+    name: str
+    shape: Shape
+    layout: str
+    indices: tuple[PickledTensor, ...]
+    values: PickledTensor
+
+    @property
+    def dtype(self) -> str:
+        return self.values.dtype
+
+    @property
+    def storage(self) -> str:
+        return self.values.storage
+
+    @property
+    def length(self) -> int:
+        return sum(num_bytes(each.dtype, each.shape) for each in (*self.indices, self.values))
+
+    def pieces(self, size: int = PIECE) -> Iterator[bytes]:
+        """Yield the bytes of the dense tensor, which is made in memory.
+
+        Raises:
+            FileError: a file ends early or cannot be read.
+        """
+        import numpy as np
+
+        values = _array(self.values)
+        try:
+            dense = np.zeros(self.shape, values.dtype)
+            dense[self._places()] = values  # a place that is named twice counts once
+        except (IndexError, ValueError) as error:
+            raise FileError(
+                "a sparse tensor names places that it does not have",
+                where=f"{self.values.file}, {self.name}",
+                mend="the file is damaged: download it again",
+            ) from error
+        yield from _in_pieces(dense.tobytes(), size)
+
+    def _places(self) -> tuple[Any, ...]:
+        import numpy as np
+
+        indices = [_array(each) for each in self.indices]
+        if self.layout == "torch.sparse_coo":
+            return tuple(indices[0])
+        lines = np.repeat(np.arange(len(indices[0]) - 1), np.diff(indices[0]))
+        return (lines, indices[1]) if self.layout == "torch.sparse_csr" else (indices[1], lines)
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A weight of compressed-tensors in bitmask form, read as a dense one.
+
+    Attributes:
+        name, shape: of the weight.
+        kept: the numbers that are not zero, row by row.
+        bits: a bit for every number of a row, lowest first: whether it is kept.
+    """
+
+    name: str
+    shape: Shape
+    kept: Tensor
+    bits: Tensor
+
+    @property
+    def dtype(self) -> str:
+        return self.kept.dtype
+
+    @property
+    def storage(self) -> str:
+        return self.kept.storage
+
+    @property
+    def length(self) -> int:
+        return stored_bytes(self.kept) + stored_bytes(self.bits)
+
+    def pieces(self, size: int = PIECE) -> Iterator[bytes]:
+        """Yield the bytes of the dense weight, which is made in memory.
+
+        Raises:
+            FileError: a file ends early or cannot be read.
+        """
+        import numpy as np
+
+        bits = _array(self.bits).reshape(self.shape[0], -1)
+        mask = np.unpackbits(bits, axis=1, count=self.shape[1], bitorder="little").astype(bool)
+        kept = _array(self.kept).reshape(-1)
+        dense = np.zeros(self.shape, kept.dtype)
+        if int(mask.sum()) == len(kept):  # else the mask is damaged, and nothing can be told
+            dense[mask] = kept
+        yield from _in_pieces(dense.tobytes(), size)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A tensor whose parts lie in the files of several ranks.
+
+    Attributes:
+        name: as of every tensor.
+        parts: in the order of the ranks.
+        axis: along which they are put together.
+    """
+
+    name: str
+    parts: tuple[Tensor, ...]
+    axis: int
+
+    @property
+    def dtype(self) -> str:
+        return self.parts[0].dtype
+
+    @property
+    def shape(self) -> Shape:
+        shape = list(self.parts[0].shape)
+        shape[self.axis] = sum(part.shape[self.axis] for part in self.parts)
+        return tuple(shape)
+
+    @property
+    def storage(self) -> str:
+        return "+".join(part.storage for part in self.parts)
+
+    @property
+    def length(self) -> int:
+        return sum(map(stored_bytes, self.parts))
+
+    def pieces(self, size: int = PIECE) -> Iterator[bytes]:
+        """Yield the bytes; beyond the first axis, the whole tensor is made in memory.
+
+        Raises:
+            FileError: a file ends early or cannot be read.
+        """
+        if self.axis == 0:
+            for part in self.parts:
+                yield from part.pieces(size)
+            return
+        import numpy as np
+
+        joined = np.concatenate([_array(part) for part in self.parts], axis=self.axis)
+        yield from _in_pieces(joined.tobytes(), size)
+
+
+def stored_bytes(tensor: Tensor) -> int:
+    """Return how many bytes a tensor takes in its files."""
+    if isinstance(tensor, Described | Sparse | Masked | Joined):
+        return tensor.length
+    return num_bytes(tensor.dtype, tensor.shape)
+
+
+def has_numbers(tensor: Tensor) -> bool:
+    """Return whether the numbers of a tensor can be read."""
+    parts: Sequence[Tensor] = tensor.parts if isinstance(tensor, Joined) else (tensor,)
+    return not any(isinstance(part, Described) for part in parts)
+
+
+def renamed(tensor: Any, name: str) -> Any:
+    """Return a tensor under another name."""
+    return tensor if tensor.name == name else replace(tensor, name=name)
+
+
+def entry_of(tensor: Tensor, index: int, name: str) -> Tensor:
+    """Return one entry along the first axis of a tensor, as a tensor of its own."""
+    shape = tensor.shape[1:]
+    if isinstance(tensor, FileTensor):
+        length = num_bytes(tensor.dtype, shape)
+        return replace(
+            tensor, name=name, shape=shape, start=tensor.start + index * length, length=length
+        )
+    if isinstance(tensor, PickledTensor):
+        step = tensor.strides[0] * DTYPE_BITS[tensor.dtype] // 8
+        return replace(
+            tensor,
+            name=name,
+            shape=shape,
+            strides=tensor.strides[1:],
+            start=tensor.start + index * step,
+        )
+    length = stored_bytes(tensor) // tensor.shape[0]
+    return Described(name, tensor.dtype, shape, f"{tensor.storage}[{index}]", length)
+
+
+def integers(tensor: Tensor | None, most: int = 8) -> tuple[int, ...]:
+    """Return the whole numbers of a small tensor, e.g. of a stored shape; none if it is no such.
+
+    Raises:
+        FileError: its file ends early or cannot be read.
+    """
+    if tensor is None or len(tensor.shape) != 1 or tensor.shape[0] > most:
+        return ()
+    dtype = _SIGNED.get(tensor.dtype)
+    data = b"".join(tensor.pieces())
+    if dtype is None or len(data) != num_bytes(tensor.dtype, tensor.shape):
+        return ()
+    import numpy as np
+
+    return tuple(map(int, np.frombuffer(data, dtype)))
+
+
+_SIGNED = {"I32": "<i4", "I64": "<i8"}
+_NUMBERS = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
+
+
+def _array(tensor: Tensor) -> numpy.ndarray[Any, Any]:
+    """Return the numbers of a tensor as whole numbers of its width: their bits are kept."""
+    import numpy as np
+
+    width = max(1, DTYPE_BITS[tensor.dtype] // 8)
+    dtype = _SIGNED.get(tensor.dtype) or _NUMBERS[width]
+    found = np.frombuffer(b"".join(tensor.pieces()), dtype)
+    return found.reshape(tensor.shape) if len(found) == prod(tensor.shape) else found
+
+
+def _in_pieces(data: bytes, size: int) -> Iterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
