@@ -145,7 +145,7 @@ def test_json_is_the_documents(run: Program) -> None:
     assert value["model"]["total_params"] == OUTSIDE + 4 * LAYER
     assert value["original"]["total_params"] == OUTSIDE + 6 * LAYER
     assert value["comparison"]["removed_layers"] == [1, 4]
-    assert value["files"] == []
+    assert "cut/analysis/model_structure.json" in value["files"]
     alone = json.loads(run("structure", "analyze", "cut", "--json").out)
     assert (alone["original"], alone["comparison"]) == (None, None)
 
@@ -159,10 +159,21 @@ def test_the_embedded_model_has_its_name(run: Program) -> None:
 # What is written
 
 
-def test_nothing_is_written_unless_asked_for(run: Program, tmp_path: Path) -> None:
-    before = sorted(tmp_path.rglob("*"))
+def test_the_analysis_goes_beside_the_weights_where_the_summary_finds_it(run: Program) -> None:
     assert run("structure", "analyze", "base").code == 0
-    assert sorted(tmp_path.rglob("*")) == before
+    assert read_anatomy(Path("base/analysis/model_structure.json")).total == OUTSIDE + 6 * LAYER
+    done = run("structure", "summarize", "--dirs", "base", "--output", "all")
+    assert done.code == 0
+    assert Path("all.txt").is_file()
+
+
+def test_an_unknown_count_is_an_error_only_where_that_is_asked_for(run: Program) -> None:
+    Path("rank").mkdir()
+    torch.save({"a.layers.0.weight": torch.ones(2)}, "rank/model_world_size_2_rank_0.pt")
+    done = run("structure", "analyze", "rank")
+    assert (done.code, "an unknown number of parameters" in done.out) == (0, True)
+    done = run("structure", "analyze", "rank", "--strict")
+    assert (done.code, "1 of 2 ranks" in done.err) == (2, True)
 
 
 def test_all_documented_files_are_written(run: Program) -> None:

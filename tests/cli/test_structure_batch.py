@@ -68,6 +68,31 @@ def test_the_results_are_merged_on_request(place: Path, program: Program) -> Non
     assert value["without_analysis"][0]["name"] == "b"
 
 
+def test_merging_without_an_original_analyses_nothing(place: Path, program: Program) -> None:
+    program(*options(place))
+    before = (place / "out" / "a" / "analysis" / "model_structure.json").stat().st_mtime_ns
+    folders = ("--models_dir", place / "models", "--output_dir", place / "out")
+    done = program("structure", "batch", *folders, "--merge_results")
+    assert done.code == 0
+    value = json.loads((place / "out" / "models_summary.json").read_text())
+    (model,) = value["models"]
+    assert model["removed_layers"] == [1, 2]
+    # As the users' guide documents these fields.
+    assert model["params"]["total"] == model["pruning"]["pruned"]
+    assert model["params"]["num_layers"] == 2
+    assert 0 < model["pruning"]["reduction_ratio"] < 1
+    gone = [one["layer_idx"] for one in model["layer_pruning"] if one["reduction_ratio"] == 1]
+    assert gone == [one["layer_idx"] for one in model["layer_pruning"] if one["is_zero"]] == [1, 2]
+    after = (place / "out" / "a" / "analysis" / "model_structure.json").stat().st_mtime_ns
+    assert after == before
+
+
+def test_merging_where_nothing_was_analysed_says_so(place: Path, program: Program) -> None:
+    done = program("structure", "batch", "--models_dir", place / "models", "--merge_results")
+    assert done.code == 2
+    assert "--base_model" in done.err
+
+
 def test_scripts_get_one_object(place: Path, program: Program) -> None:
     value = json.loads(program(*options(place), "--json").out)
     assert value["results"][0]["status"] == "success"

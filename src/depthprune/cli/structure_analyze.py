@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import json as json_module
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from depthprune.base.errors import FileError
 from depthprune.base.files import make_folder
 from depthprune.base.progress import progress
 from depthprune.base.terminal import terminal
 from depthprune.report.language import Lang
 from depthprune.report.structure import analysis_parts, analysis_value
 from depthprune.report.structure_text import text_files
-from depthprune.structure.analyze import ReadModel, read_model, with_zeros
+from depthprune.structure.analyze import (
+    Analysis,
+    ReadModel,
+    Texts,
+    analysis_folder,
+    read_model,
+    refuse_unknown,
+    unknown_of,
+    with_zeros,
+    write_analysis,
+)
 from depthprune.structure.analyze import analyze as run_analysis
 
 _DEMO = "demo"
+
+_log = logging.getLogger(__name__)
 
 
 def analyze(
@@ -27,6 +41,7 @@ def analyze(
     compare_with: str | None = None,
     output_dir: Path | None = None,
     count_zeros: bool = False,
+    strict: bool = False,
     name: str | None = None,
     revision: str | None = None,
     json: Annotated[bool, Parameter(name="--json")] = False,
@@ -56,10 +71,13 @@ def analyze(
         Its original: the same, or a JSON file of an analysis, which has no weights to know layers
         by, but is at hand after the original is gone.
     output_dir
-        Keep the analysis there as JSON and text files. `structure summarize` looks for them in
-        the folder `analysis` beside the weights. Nothing is written without it.
+        Folder for the analysis as JSON and text files. Without it they go into the folder
+        analysis beside the weights, where structure summarize looks for them; of demo and of
+        models in the hub's cache none are written.
     count_zeros
         Read all weights and count the zeros among them: unstructured and n:m sparsity.
+    strict
+        End with exit code 2 when a count is not known.
     name
         What the model is called; its folder or file when not given.
     revision
@@ -76,13 +94,30 @@ def analyze(
     if count_zeros:
         with progress("counting zeros", model.anatomy.bytes) as bar:
             model = with_zeros(model, bar.advance)
-    analysis = run_analysis(model, original, output_dir, texts=partial(text_files, lang=lang))
+    analysis = run_analysis(model, original)
+    texts = partial(text_files, lang=lang)
+    if output_dir is not None:
+        analysis = write_analysis(analysis, output_dir, texts)
+    elif model_path != _DEMO and (beside := analysis_folder(model_path)) is not None:
+        analysis = _write_beside(analysis, beside, texts)
     if json:
         print(json_module.dumps(analysis_value(analysis), indent=1, ensure_ascii=False))
+        refuse_unknown(strict, {model_path: unknown_of(analysis)})
         return
     console = terminal(markup=False)
     for part in analysis_parts(analysis, lang=lang):
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+    refuse_unknown(strict, {model_path: unknown_of(analysis)})
+
+
+def _write_beside(analysis: Analysis, folder: Path, texts: Texts) -> Analysis:
+    """Write the files beside the model; nobody asked for them, so a closed folder is no error."""
+    try:
+        make_folder(folder)
+        return write_analysis(analysis, folder, texts)
+    except FileError as error:
+        _log.warning("the analysis was not kept: %s (--output_dir names another folder)", error)
+        return analysis
 
 
 def _read(model: str, name: str | None = None, revision: str | None = None) -> ReadModel:

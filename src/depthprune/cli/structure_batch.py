@@ -9,15 +9,25 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.console import RenderableType
 
 from depthprune.base.files import write_json
 from depthprune.base.terminal import terminal
 from depthprune.cli.output import AsJson, Language
-from depthprune.report.language import translator
+from depthprune.report.language import Lang, translator
 from depthprune.report.structure_batch import batch_parts
+from depthprune.report.structure_summary import summary_parts
 from depthprune.report.structure_text import text_files
 from depthprune.report.structure_values import summary_value
-from depthprune.structure.batch import RESULTS_FILE, analyze_all, results_document
+from depthprune.structure.analyze import refuse_unknown
+from depthprune.structure.batch import (
+    RESULTS_FILE,
+    analyze_all,
+    merged_analyses,
+    results_document,
+)
+from depthprune.structure.facts import facts_of
+from depthprune.structure.summary import Summary
 
 SOME_FAILED = 1
 """The exit code when a model could not be analysed; the others are."""
@@ -29,9 +39,10 @@ def batch(
     *,
     models_dir: Path,
     base_model: str | None = None,
-    output_dir: Path,
+    output_dir: Path | None = None,
     merge_results: bool = False,
     count_zeros: bool = False,
+    strict: bool = False,
     resume: Annotated[bool, Parameter(negative="--force")] = True,
     json: AsJson = False,
     lang: Language = "en",
@@ -48,6 +59,7 @@ def batch(
         depthprune structure batch --models_dir results --base_model BASE --output_dir analyses
         depthprune structure batch --models_dir results --base_model BASE --output_dir results \\
             --merge_results
+        depthprune structure batch --models_dir results --merge_results
         depthprune structure batch --models_dir results --base_model \\
             results/a/analysis/original_model_analysis.json --output_dir analyses
 
@@ -59,15 +71,30 @@ def batch(
         The original: a checkpoint, or a JSON file of its analysis. Parameters are only counted
         when it is not given.
     output_dir
-        Gets an analysis/ for each model. With the folder of the models, each beside its model.
+        Gets an analysis/ for each model; the folder of the models when not given.
     merge_results
-        Write what became of all models into models_summary.json too.
+        Write what is known of all models into models_summary.json too. Without --base_model
+        nothing is analysed: the analyses that are there are merged.
     count_zeros
         Read all weights and count the zeros among them: unstructured and n:m sparsity.
+    strict
+        End with exit code 2 when a count of a model is not known.
     resume
         Leave out models whose files are unchanged since their analysis; --force analyses all.
 
     """
+    output_dir = models_dir if output_dir is None else output_dir
+    if merge_results and base_model is None:
+        summary = merged_analyses(models_dir, output_dir)
+        write_json(
+            output_dir / SUMMARY_FILE, value := summary_value(summary, datetime.now().astimezone())
+        )
+        if json:
+            print(json_module.dumps(value | {"files": [str(output_dir / SUMMARY_FILE)]}, indent=1))
+        else:
+            _show(summary_parts(summary, lang=lang), [output_dir / SUMMARY_FILE], lang)
+        refuse_unknown(strict, _unknown(summary))
+        return
     outcome = analyze_all(
         models_dir,
         base_model,
@@ -86,10 +113,18 @@ def batch(
         value = results_document(outcome) | {"files": list(map(str, files))}
         print(json_module.dumps(value, indent=1))
     else:
-        t = translator(lang)
-        console = terminal(markup=False)
-        written = t("Written: {files}").format(files=", ".join(map(str, files)))
-        for part in [*batch_parts(outcome, summary, lang=lang), written]:
-            console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+        _show(batch_parts(outcome, summary, lang=lang), files, lang)
+    refuse_unknown(strict, _unknown(summary))
     if outcome.with_status("failed"):
         raise SystemExit(SOME_FAILED)
+
+
+def _unknown(summary: Summary) -> dict[str, tuple[str, ...]]:
+    return {one.name: facts_of(one).unknown for one in summary.models}
+
+
+def _show(parts: list[RenderableType], files: list[Path], lang: Lang) -> None:
+    console = terminal(markup=False)
+    written = translator(lang)("Written: {files}").format(files=", ".join(map(str, files)))
+    for part in [*parts, written]:
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str))

@@ -9,10 +9,9 @@ from rich.table import Table
 from depthprune.base.shown import shown
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.structure_notes import note_text
-from depthprune.report.structure_summary import UNKNOWN, remarks
-from depthprune.report.tables import percent
+from depthprune.report.structure_summary import count_cells, remarks
 from depthprune.structure.batch import BatchOutcome, BatchResult
-from depthprune.structure.facts import ModelFacts, facts_of
+from depthprune.structure.facts import facts_of
 from depthprune.structure.summary import Summary
 
 
@@ -37,7 +36,8 @@ def batch_parts(
     table.add_column(t("layers"), justify="right", no_wrap=True)
     table.add_column(t("outcome"), no_wrap=True)
     for one in outcome.results:
-        cells = _numbers(facts.get(one.name) if one.status == "success" else None)
+        own = facts.get(one.name) if one.status == "success" else None
+        cells = ("", "", "") if own is None else count_cells(own, t)
         table.add_row(shown(one.name), one.kind or "-", *cells, _status(one, t))
     parts: list[RenderableType] = [table]
     told = [
@@ -67,16 +67,6 @@ def batch_parts(
         )
     )
     return parts
-
-
-def _numbers(facts: ModelFacts | None) -> tuple[str, str, str]:
-    if facts is None:
-        return ("", "", "")
-    return (
-        UNKNOWN if facts.params is None else f"{facts.params:,}",
-        UNKNOWN if facts.ratio is None else percent(facts.ratio),
-        UNKNOWN if facts.num_layers is None else str(facts.num_layers),
-    )
 
 
 def _status(one: BatchResult, t: Translate) -> str:

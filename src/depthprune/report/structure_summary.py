@@ -13,6 +13,7 @@ from rich.table import Table
 
 from depthprune.base.shown import shown
 from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.structure_notes import note_text
 from depthprune.report.tables import percent
 from depthprune.structure.facts import ModelFacts, facts_of
 from depthprune.structure.summary import ModelSummary, Summary
@@ -60,6 +61,7 @@ def remarks(facts: ModelFacts, *, lang: Lang = "en") -> list[str]:
         found.append(text.format(n=facts.missing))
     if facts.emptied:
         found.append(t("zero layers: {layers}").format(layers=_listed(facts.emptied)))
+    found += [t("Not known: {why}").format(why=shown(note_text(why, t))) for why in facts.unknown]
     for layers, one, several in (
         (
             facts.no_attention,
@@ -93,8 +95,7 @@ def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType
         words = max(map(cell_len, heading.split())) if longest > _SHORT_NAME else None
         table.add_column(heading, justify="right", max_width=words)
     for name, (_, facts) in zip(names, rows, strict=True):
-        ratio = UNKNOWN if facts.ratio is None else percent(facts.ratio)
-        numbers = (_count(facts.params), ratio, _count(facts.num_layers), str(num_emptied(facts)))
+        numbers = (*count_cells(facts, t), str(num_emptied(facts)))
         table.add_row(name, *numbers)
     parts: list[RenderableType] = [table] if rows else []
     for heading, lines in _sections(summary, t, lang):
@@ -127,9 +128,7 @@ def summary_text(summary: Summary, *, lang: Lang = "en") -> str:
     ]
     for name, (_, facts) in zip(names, rows, strict=True):
         cells = (
-            _count(facts.params),
-            _percentage(facts.ratio),
-            _count(facts.num_layers),
+            *count_cells(facts, t, "%"),
             str(num_emptied(facts)),
         )
         lines.append(name + " " * (widths[0] - cell_len(name)) + _right(cells, widths[1:]))
@@ -161,9 +160,7 @@ def summary_markdown(summary: Summary, *, lang: Lang = "en") -> str:
     for one, facts in summary_rows(summary):
         cells = (
             shown(one.name),
-            _count(facts.params),
-            _percentage(facts.ratio),
-            _count(facts.num_layers),
+            *count_cells(facts, t, "%"),
             str(num_emptied(facts)),
             "; ".join(remarks(facts, lang=lang)),
         )
@@ -239,12 +236,21 @@ def _right(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "".join(f" {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
 
 
-def _count(value: int | None) -> str:
-    return UNKNOWN if value is None else f"{value:,}"
+def count_cells(facts: ModelFacts, t: Translate, unit: str = "") -> tuple[str, str, str]:
+    """Return parameters, share that is gone and layers of a model.
+
+    What no file tells is `UNKNOWN`; what a file says to be unknown is called so.
+    """
+    otherwise = t("unknown") if facts.unknown else UNKNOWN
+    return (
+        otherwise if facts.params is None else f"{facts.params:,}",
+        otherwise if facts.ratio is None else f"{percent(facts.ratio)}{unit}",
+        otherwise if facts.num_layers is None else f"{facts.num_layers:,}",
+    )
 
 
-def _percentage(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{percent(value)}%"
+def _percentage(value: float) -> str:
+    return f"{percent(value)}%"
 
 
 def _listed(layers: Sequence[int]) -> str:

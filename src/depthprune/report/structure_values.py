@@ -88,7 +88,7 @@ def summary_value(summary: Summary, time: datetime) -> dict[str, Any]:
 
 def _model_value(one: ModelSummary, facts: ModelFacts) -> dict[str, Any]:
     anatomy, comparison = one.anatomy, one.comparison
-    params: dict[str, Any] = {"total": facts.params}
+    params: dict[str, Any] = {"total": facts.params, "num_layers": facts.num_layers}
     if anatomy is not None:
         params |= {
             "embedding": anatomy.embedding,
@@ -124,6 +124,7 @@ def _model_value(one: ModelSummary, facts: ModelFacts) -> dict[str, Any]:
         "mlp_removed": list(facts.no_mlp),
         "layer_pruning": [] if comparison is None else _layer_values(comparison),
         "problems": list(one.problems),
+        "unknown": list(facts.unknown),
     }
 
 
@@ -134,10 +135,12 @@ def _layer_values(comparison: Comparison) -> list[dict[str, Any]]:
             "original": layer.total.original,
             "pruned": layer.total.pruned,
             "pruning_ratio": layer.total.ratio,
+            "reduction_ratio": layer.total.ratio,
             "attention_ratio": layer.attention.ratio,
             "mlp_ratio": layer.mlp.ratio,
             "removed": layer.removed,
             "is_zero_layer": layer.is_zero or is_emptied(layer),
+            "is_zero": layer.is_zero or is_emptied(layer),
         }
         for layer in comparison.layers
     ]

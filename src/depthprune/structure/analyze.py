@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from depthprune.base.errors import ModelError
+from depthprune.base.errors import AnalysisError, ModelError
 from depthprune.base.files import make_folder, write_json, write_text
 from depthprune.structure.align import Alignment, align
 from depthprune.structure.anatomy import Anatomy
@@ -17,6 +17,7 @@ from depthprune.structure.comparison import Comparison
 from depthprune.structure.documents import (
     ANATOMY_FILES,
     COMPARISON_FILES,
+    FOLDER,
     ORIGINAL_FILE,
     anatomy_document,
     comparison_document,
@@ -173,6 +174,42 @@ def analyze(
         comparison = compare(original.anatomy, pruned.anatomy, alignment)
         analysis = Analysis(pruned.anatomy, original.anatomy, alignment, comparison)
     return analysis if output_dir is None else write_analysis(analysis, output_dir, texts)
+
+
+def unknown_of(analysis: Analysis) -> tuple[str, ...]:
+    """Return why counts of a model, or of it beside its original, are not known."""
+    return (analysis.comparison or analysis.anatomy).unknown
+
+
+def refuse_unknown(strict: bool, unknown: Mapping[str, Sequence[str]]) -> None:
+    """Raise AnalysisError where `strict` is asked for and a count of a model is not known.
+
+    Args:
+        strict: whether it is asked for.
+        unknown: reasons by the names of the models.
+    """
+    told = [f"{name}: {'; '.join(reasons)}" for name, reasons in unknown.items() if reasons]
+    if strict and told:
+        raise AnalysisError(
+            "counts are not known",
+            where="\n".join(told),
+            mend="give the whole checkpoint in a format that is read; without --strict the rest is "
+            "told",
+        )
+
+
+def analysis_folder(source: str | Path) -> Path | None:
+    """Return the folder `analysis` beside a model's weights, where `summarize` finds it.
+
+    None for what does not lie there as a file or folder of its own, e.g. a name on the hub.
+    """
+    from depthprune.structure.finding import recognise
+
+    path = Path(source).expanduser()
+    if not path.exists() or path.suffix.lower() == ".json":
+        return None
+    found = recognise(path)
+    return (found.folder if found else path if path.is_dir() else path.parent) / FOLDER
 
 
 def write_analysis(analysis: Analysis, output_dir: Path, texts: Texts | None = None) -> Analysis:

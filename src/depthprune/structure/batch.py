@@ -20,7 +20,7 @@ from depthprune.structure.analyze import ReadModel, Texts, analyze, read_model
 from depthprune.structure.documents import FOLDER
 from depthprune.structure.finding import FoundModel, find_models
 from depthprune.structure.folders import analysis_files, find_model_folders
-from depthprune.structure.summarize import summarize_model
+from depthprune.structure.summarize import summarize, summarize_model
 from depthprune.structure.summary import ModelSummary, Summary
 from depthprune.structure.weights import SUBFOLDER
 
@@ -167,6 +167,24 @@ def analyze_all(
     finally:
         outcome = keep()
     return outcome
+
+
+def merged_analyses(*dirs: Path) -> Summary:
+    """Return what the analyses below the first of these folders that holds any say of their models.
+
+    Raises:
+        LayoutError: none of them holds an analysis.
+        FileError: a folder is missing.
+    """
+    for folder in reversed(dirs):
+        summary = summarize([folder])
+        if any(one.anatomy or one.comparison for one in summary.models):
+            return summary
+    raise LayoutError(
+        "no analysis of a model in this folder or below it",
+        where=", ".join(map(str, dict.fromkeys(dirs))),
+        mend="analyse the models first: name their original with --base_model",
+    )
 
 
 def results_document(outcome: BatchOutcome) -> dict[str, Any]:

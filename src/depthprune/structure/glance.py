@@ -16,7 +16,7 @@ link out of its folder."""
 
 # Names come first in every format.
 _GLANCE = 1024**2
-_LAYERS = re.compile(rb"\.\d+\.|_modules")
+_LAYERS = re.compile(rb"\.\d+\.|_modules|\.(layers|blocks|h)\.")
 
 
 def glance(path: Path) -> Look | None:
