@@ -263,13 +263,16 @@ def test_all_layers_gone_leave_nothing_to_align() -> None:
 # Mistakes and words
 
 
-def test_more_layers_than_the_original_are_refused() -> None:
-    with pytest.raises(AnalysisError) as error:
-        align(made_up(9, name="small"), made_up(9, 9, name="large"))
-    assert "2 layers" in error.value.what
-    assert error.value.where == "large; small"
-    assert error.value.mend is not None
-    assert "--compare_with" in error.value.mend
+def test_more_layers_without_weights_are_taken_from_the_end() -> None:
+    found = align(made_up(9, name="small"), made_up(9, 9, name="large"))
+    assert (found.indices, dict(found.added)) == ((0,), {1: None})
+    assert [doubt.kind for doubt in found.doubts] == ["added"]
+
+
+def test_layers_beside_an_original_without_any_are_refused() -> None:
+    with pytest.raises(AnalysisError, match="its original none") as error:
+        align(made_up(name="small"), made_up(9, name="large"))
+    assert "--compare_with" in (error.value.mend or "")
 
 
 def test_every_doubt_can_be_told() -> None:

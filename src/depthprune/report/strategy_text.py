@@ -80,6 +80,9 @@ def _count_names(t: Translate) -> dict[str, str]:
         "mlp_removed": t("layers without MLP"),
         "hidden_size_original": t("hidden size of the original"),
         "hidden_size_pruned": t("hidden size now"),
+        "layers_added": t("added layers"),
+        "experts_original": t("experts of the original"),
+        "experts_pruned": t("experts that are left"),
     }
 
 

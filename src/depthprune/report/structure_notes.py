@@ -38,6 +38,7 @@ def _templates(t: Translate) -> tuple[str, ...]:
         t("{n} ranks, saved by a program whose way to split is not known"),
         t("{n} tensors, e.g. {name}: {ranks} ranks hold parts of it that do not fit each other"),
         t("original: {why}"),
+        t("the configuration leaves out ({field}) {part} of the layers {layers}"),
         t("quantised by {method}: parameters are those of the unpacked weights"),
         t("zeros were not counted in {n} tensors of packed numbers, e.g. {name}"),
         t("lm_head is taken for tied: counted apart, the parts exceed the total"),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from depthprune.report.language import Translate
+from depthprune.report.structure_counts import count_text
 from depthprune.report.tables import percent
 from depthprune.structure.align import Alignment, Doubt, DoubtKind
 from depthprune.structure.anatomy import Attention
+from depthprune.structure.anatomy import added as summed
 from depthprune.structure.comparison import (
+    AddedLayer,
     AlignedBy,
     Comparison,
     Label,
@@ -36,7 +39,15 @@ def what_happened(layer: LayerComparison, t: Translate) -> str:
     if label not in ("removed", "zero"):
         words += [t("NO ATTENTION")] if layer.attention_removed else []
         words += [t("NO MLP")] if layer.mlp_removed else []
+        words += _fewer_experts(layer, t)
     return t(", ").join(words)
+
+
+def _fewer_experts(layer: LayerComparison, t: Translate) -> list[str]:
+    experts = layer.experts
+    if experts is None or not experts.reduced or layer.mlp_removed:
+        return []
+    return [t("{n} of {all} experts").format(n=experts.pruned, all=experts.original)]
 
 
 def tower_words(t: Translate) -> dict[str, str]:
@@ -95,6 +106,7 @@ def strategy_lines(comparison: Comparison, t: Translate) -> list[str]:
     }
     values |= {name: percent(known.get(key, 0)) for name, key in shares.items()}
     lines = [texts[comparison.strategy].format(**values)]
+    lines += _experts_and_added(comparison, t)
     if comparison.strategy in ("unchanged", "unknown"):
         return lines
     spread = t("  lost per layer: {mean} % on average, standard deviation {std} points")
@@ -102,6 +114,26 @@ def strategy_lines(comparison: Comparison, t: Translate) -> list[str]:
     if "lost_by_zeros" in known and comparison.strategy != "unstructured":
         ways.append(t("  {zeros} % are zeros"))
     return [*lines, *(line.format(**values) for line in (spread, *ways))]
+
+
+def _experts_and_added(comparison: Comparison, t: Translate) -> list[str]:
+    known, added = comparison.evidence, comparison.added_layers
+    lines = []
+    if "experts_original" in known:
+        text = t("  experts of all layers: {left} of {all} are left")
+        left, every = (f"{known[key]:,.0f}" for key in ("experts_pruned", "experts_original"))
+        lines.append(text.format(left=left, all=every))
+    if added:
+        total = count_text(summed(layer.total for layer in added), t)
+        text = t("  added layers: {layers}; together {n} parameters")
+        lines.append(text.format(layers=", ".join(_added(layer, t) for layer in added), n=total))
+    return lines
+
+
+def _added(layer: AddedLayer, t: Translate) -> str:
+    if layer.copy_of is None:
+        return str(layer.index)
+    return t("{layer} (a copy of {original})").format(layer=layer.index, original=layer.copy_of)
 
 
 def aligned_line(comparison: Comparison, t: Translate) -> str:
@@ -146,6 +178,10 @@ def _doubt(doubt: Doubt, t: Translate) -> str:
         "unknown": t(
             "Note: {number} layers were removed, but nothing tells WHICH: layer i is set beside "
             "layer i, and the rest is missing."
+        ),
+        "added": t(
+            "Note: the model has {number} layers more than the original, and nothing tells WHICH: "
+            "the last ones are taken for them."
         ),
         "grown": t(
             "Note: these layers hold more than in the original, which may be another model: "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from depthprune.base.errors import AnalysisError
@@ -16,7 +16,7 @@ from depthprune.structure.samples import LayerSamples, differences, layer_sample
 
 DoubtKind = Literal[
     "no original weights", "weights alike", "record unfit", "record contradicted", "reordered",
-    "copies", "could be others", "unknown", "grown",
+    "copies", "could be others", "unknown", "grown", "added",
 ]  # fmt: skip
 
 DOUBTS: dict[DoubtKind, str] = {
@@ -30,6 +30,8 @@ DOUBTS: dict[DoubtKind, str] = {
     "could be others": "layers of the pruned model that could be others as well: {layers}",
     "unknown": "{number} layers were removed, but nothing tells which: layer i is set beside "
     "layer i, and the rest is missing",
+    "added": "the model has {number} layers more than the original, and nothing tells which: the "
+    "last ones are taken for them",
     "grown": "these layers hold more than in the original, which may be another model: {layers}",
 }
 """What is said of a doubt; `layers` and `number` are filled in."""
@@ -71,16 +73,20 @@ class Alignment:
     """Which layer of the original each layer of a pruned model is.
 
     Attributes:
-        indices: in the original, one for each layer of the pruned model; all different.
+        indices: in the original, one for each layer of the pruned model that is not added; all
+            different.
         by: what told it.
         known: False when layers were removed and nothing tells which: then `indices` only count.
         doubts: what a reader should know.
+        added: layers of the pruned model beyond those of the original, by their index; for each the
+            layer of the original that it is a copy of, or None.
     """
 
     indices: tuple[int, ...]
     by: AlignedBy
     known: bool = True
     doubts: tuple[Doubt, ...] = ()
+    added: Mapping[int, int | None] = field(default_factory=dict)
 
 
 def align(
@@ -99,19 +105,22 @@ def align(
     original are given as `original_samples`, see `layer_samples`.
 
     Raises:
-        AnalysisError: the pruned model has more layers than the original.
+        AnalysisError: the pruned model has layers, and the original has none.
         FileError: a weight file ends early or cannot be read.
     """
     number, left = len(original.layers), len(pruned.layers)
-    if left > number:
+    if left and not number and not original.unknown:
         raise AnalysisError(
-            f"the pruned model has {left} layers, its original only {number}",
+            f"the pruned model has {left} layers, its original none",
             where=f"{pruned.name}; {original.name}",
-            mend="check that --compare_with (--base_model) names the original, not a pruned model",
+            mend="check that --compare_with (--base_model) names the original",
         )
-    if left == 0:
-        return Alignment((), "position")
+    if left == 0 or number == 0:
+        return Alignment((), "position", added={layer.index: None for layer in pruned.layers})
     samples = original_samples
+    if left > number:
+        weights = _Weights(original, pruned, original_checkpoint, pruned_checkpoint, samples)
+        return _with_added(original, pruned, weights)
     found = _aligned(original, pruned, original_checkpoint, pruned_checkpoint, samples)
     grown = tuple(
         after.index
@@ -120,6 +129,32 @@ def align(
         or _grew(original.layers[place].mlp.total, after.mlp.total)
     )
     return replace(found, doubts=(*found.doubts, Doubt("grown", grown))) if grown else found
+
+
+def _with_added(original: Anatomy, pruned: Anatomy, weights: _Weights) -> Alignment:
+    """Match a model that has more layers: the first of equal ones is the original's, others copies.
+
+    Where the weights do not tell all layers of the original, the last ones count as added.
+    """
+    number = len(original.layers)
+    firsts: dict[int, int] = {}
+    copies: dict[int, int] = {}
+    unlike: list[int] = []
+    for place, vote in enumerate(weights.votes):
+        if vote is None:
+            unlike.append(place)
+        elif vote in firsts:
+            copies[place] = vote
+        else:
+            firsts[vote] = place
+    if len(firsts) == number:
+        indices = tuple(sorted(firsts, key=firsts.__getitem__))
+        added: dict[int, int | None] = {pruned.layers[place].index: None for place in unlike}
+        added |= {pruned.layers[place].index: vote for place, vote in copies.items()}
+        return Alignment(indices, "content", added=added)
+    beyond = {layer.index: None for layer in pruned.layers[number:]}
+    doubt = Doubt("added", number=len(beyond))
+    return Alignment(tuple(range(number)), "position", doubts=(doubt,), added=beyond)
 
 
 def _grew(before: int | None, after: int | None) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from depthprune.structure.align import Alignment
 from depthprune.structure.anatomy import Anatomy, Layer
-from depthprune.structure.comparison import Change, Comparison, LayerComparison
+from depthprune.structure.comparison import AddedLayer, Change, Comparison, LayerComparison
 from depthprune.structure.labels import strategy_of
 
 
@@ -22,8 +22,9 @@ def compare(original: Anatomy, pruned: Anatomy, alignment: Alignment) -> Compari
         pruned: after.
         alignment: of their layers, see `align`.
     """
-    places = dict(zip(alignment.indices, pruned.layers, strict=True))
-    listed = original.layers if alignment.known else original.layers[: len(pruned.layers)]
+    found = [layer for layer in pruned.layers if layer.index not in alignment.added]
+    places = dict(zip(alignment.indices, found, strict=True))
+    listed = original.layers if alignment.known else original.layers[: len(found)]
     told = bool(pruned.layers) or not pruned.unknown
     if not told:
         listed = ()  # no layer was found: that is not to say that all are gone
@@ -36,6 +37,11 @@ def compare(original: Anatomy, pruned: Anatomy, alignment: Alignment) -> Compari
             _compare_layer(before, places.get(place)) for place, before in enumerate(listed)
         ),
         aligned_by=alignment.by,
+        added_layers=tuple(
+            AddedLayer(layer.index, layer.total, alignment.added[layer.index])
+            for layer in pruned.layers
+            if layer.index in alignment.added
+        ),
         missing_layers=len(original.layers) - len(listed) if told else 0,
         notes=tuple(map(str, alignment.doubts)),
         unknown=(*(f"original: {why}" for why in original.unknown), *pruned.unknown),
@@ -57,6 +63,7 @@ def _compare_layer(before: Layer, after: Layer | None) -> LayerComparison:
             attention=Change(before.attention.total, 0),
             mlp=Change(before.mlp.total, 0),
             intermediate_size=_both(inner, 0),
+            experts=_both(before.mlp.num_experts or None, 0),
             is_zero=True,
         )
     left = after.mlp.intermediate_size
@@ -69,6 +76,10 @@ def _compare_layer(before: Layer, after: Layer | None) -> LayerComparison:
         attention=Change(before.attention.total, after.attention.total),
         mlp=Change(before.mlp.total, after.mlp.total),
         intermediate_size=_both(before.mlp.intermediate_size, left),
+        experts=_both(
+            before.mlp.num_experts or None,
+            None if after.mlp.total is None else after.mlp.num_experts,
+        ),
         is_zero=after.is_zero or after.total == 0,
         sparsity=None if after.sparsity is None else after.sparsity.ratio,
     )

@@ -54,6 +54,7 @@ class LayerComparison:
         pruned_index: in the pruned model; None when the layer was removed.
         total, attention, mlp: parameters.
         intermediate_size: of the MLP; None where a file does not say.
+        experts: of the MLP, where there are any in the original.
         is_zero: as a file says it, or nothing left.
         attention_removed, mlp_removed: there was one, and nothing is left of it.
         sparsity: share of zeros among what is left, where zeros were counted.
@@ -65,6 +66,7 @@ class LayerComparison:
     attention: Change
     mlp: Change
     intermediate_size: Change | None = None
+    experts: Change | None = None
     is_zero: bool = False
     sparsity: float | None = None
 
@@ -81,6 +83,21 @@ class LayerComparison:
         return bool(self.mlp.original) and self.mlp.pruned == 0
 
 
+@dataclass(frozen=True, slots=True)
+class AddedLayer:
+    """A layer of the pruned model that is none of the original's.
+
+    Attributes:
+        index: in the pruned model.
+        total: parameters; None where they are not known.
+        copy_of: the layer of the original with the same weights; None where it is new.
+    """
+
+    index: int
+    total: int | None
+    copy_of: int | None = None
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A pruned model beside its original.
@@ -91,6 +108,7 @@ class Comparison:
         layer_params: of all layers together.
         layers: of the original, ascending; of a file that compares by position, as it stands there.
         aligned_by: how layers were matched.
+        added_layers: that the original does not have, or has only once.
         missing_layers: layers of the original that `layers` does not hold: a file that compares
             layer i with layer i says nothing of those at the end, only the sums tell their number.
         strategy: of the whole model.
@@ -106,6 +124,7 @@ class Comparison:
     layers: tuple[LayerComparison, ...]
     aligned_by: AlignedBy = "position"
     missing_layers: int = 0
+    added_layers: tuple[AddedLayer, ...] = ()
     strategy: Strategy = "unchanged"
     evidence: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

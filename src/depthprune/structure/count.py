@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
+from typing import Any
 
 from depthprune.structure.anatomy import Anatomy, Layer, added
 from depthprune.structure.checkpoint import Checkpoint
@@ -55,12 +56,36 @@ def anatomy_of(checkpoint: Checkpoint, name: str | None = None) -> Anatomy:
         tied=places.tied,
         hidden_size=_hidden_size(places, number_in(config, HIDDEN_SIZES)),
         path=str(checkpoint.path),
-        notes=(*checkpoint.notes, *places.notes, *notes),
+        notes=(*checkpoint.notes, *places.notes, *notes, *left_out_by(config)),
         unknown=(*places.unknown, *([] if layers else [NO_LAYERS])),
     )
 
 
 NO_LAYERS = "no numbered list of layers was found: of the layers nothing is known"
+
+
+_LEFT_OUT = {
+    "drop_attn_list": "attention",
+    "drop_mlp_list": "MLP",
+    "drop_block_list": "all",
+    "skip_layers": "all",
+    "skipped_layers": "all",
+    "layers_to_skip": "all",
+}
+"""Fields that name parts of layers which are stored, but left out when the model runs."""
+
+
+def left_out_by(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a configuration leaves out though its weights are stored."""
+    for name, part in _LEFT_OUT.items():
+        value = config.get(name)
+        if not isinstance(value, list) or not value:
+            continue
+        flags = all(type(each) is bool for each in value)
+        layers = [place for place, each in enumerate(value) if each] if flags else value
+        if layers and all(type(layer) is int for layer in layers):
+            listed = ", ".join(map(str, layers))
+            yield f"the configuration leaves out ({name}) {part} of the layers {listed}"
 
 
 def _partial(checkpoint: Checkpoint, name: str, why: str) -> Anatomy:

@@ -73,6 +73,10 @@ def comparison_document(comparison: Comparison) -> Json:
         "aligned_by": comparison.aligned_by,
         "removed_layers": [layer.index for layer in comparison.layers if layer.removed],
         "missing_layers": comparison.missing_layers,
+        "added_layers": [
+            {"layer_idx": layer.index, "total": layer.total, "copy_of": layer.copy_of}
+            for layer in comparison.added_layers
+        ],
         "strategy": comparison.strategy,
         "evidence": dict(comparison.evidence),
         "notes": list(comparison.notes),
@@ -114,6 +118,8 @@ def _layer_comparison_document(layer: LayerComparison) -> Json:
     mlp = _change_document(layer.mlp)
     if sizes is not None:
         mlp["intermediate_size"] = {"original": sizes.original, "pruned": sizes.pruned}
+    if layer.experts is not None:
+        mlp["num_experts"] = {"original": layer.experts.original, "pruned": layer.experts.pruned}
     return {
         "layer_idx": layer.index,
         "total": _change_document(layer.total),

@@ -181,6 +181,19 @@ def _counts(comparison: Comparison) -> Evidence:
         "layers": len(layers) + missing,
         "layers_removed": sum(layer.removed for layer in layers) + missing,
         "layers_emptied": sum(map(is_emptied, layers)),
+        **({"layers_added": len(comparison.added_layers)} if comparison.added_layers else {}),
+        **_experts(layers),
+    }
+
+
+def _experts(layers: Sequence[LayerComparison]) -> Evidence:
+    """Return the experts of all layers before and after; nothing where none is gone."""
+    changes = [layer.experts for layer in layers if layer.experts is not None]
+    if not any(change.reduced for change in changes):
+        return {}
+    return {
+        "experts_original": sum(known(change.original) for change in changes),
+        "experts_pruned": sum(known(change.pruned) for change in changes),
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity, added
 from depthprune.structure.comparison import (
+    AddedLayer,
     AlignedBy,
     Change,
     Comparison,
@@ -245,6 +246,7 @@ def _comparison(of: Json, unnamed: str) -> Comparison:
         missing_layers=_missing(layer_params, layers) if missing is None else missing,
         strategy=strategy or "unchanged",
         evidence=numbers(of, "evidence"),
+        added_layers=each(of, "added_layers", _added_layer) if "added_layers" in of else (),
         notes=texts(of, "notes"),
         unknown=texts(of, "unknown"),
     )
@@ -254,10 +256,15 @@ def _comparison(of: Json, unnamed: str) -> Comparison:
     return comparison
 
 
+def _added_layer(of: Json, position: int) -> AddedLayer:
+    total, copy_of = optional_count(of, "total"), optional_count(of, "copy_of")
+    return AddedLayer(_index(of, position), total, copy_of)
+
+
 def _layer_comparison(of: Json, position: int) -> LayerComparison:
     total, attention = inside(of, "total", _change), inside(of, "attention", _change)
     index, is_zero = _index(of, position), optional_flag(of, "is_zero_layer")
-    mlp, sizes = inside(of, "mlp", _mlp_change)
+    mlp, sizes, experts = inside(of, "mlp", _mlp_change)
     return LayerComparison(
         index=index,
         pruned_index=optional_count(of, "pruned_layer_idx") if "pruned_layer_idx" in of else index,
@@ -265,13 +272,15 @@ def _layer_comparison(of: Json, position: int) -> LayerComparison:
         attention=attention,
         mlp=mlp,
         intermediate_size=sizes,
+        experts=experts,
         is_zero=total.pruned == 0 if is_zero is None else is_zero,
         sparsity=optional_number(of, "sparsity"),
     )
 
 
-def _mlp_change(of: Json) -> tuple[Change, Change | None]:
-    return _change(of), optional_inside(of, "intermediate_size", _size_change)
+def _mlp_change(of: Json) -> tuple[Change, Change | None, Change | None]:
+    sizes = optional_inside(of, "intermediate_size", _size_change)
+    return _change(of), sizes, optional_inside(of, "num_experts", _size_change)
 
 
 def _size_change(of: Json) -> Change | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from depthprune.report.language import Translate
 from depthprune.report.strategy_text import evidence_texts, strategy_reason
+from depthprune.report.structure_notes import note_text
 from depthprune.structure.anatomy import Anatomy, Layer, Sparsity
 from depthprune.structure.comparison import Comparison, LayerComparison
 from depthprune.structure.facts import facts_of
@@ -56,6 +57,7 @@ def _model(model: ModelSummary, originals: Originals, t: Translate) -> dict[str,
         "noAttention": found.no_attention,
         "noMlp": found.no_mlp,
         "strategy": found.strategy,
+        "unknown": found.unknown,
         "layers": None,
     }
     if anatomy is not None:
@@ -66,7 +68,7 @@ def _model(model: ModelSummary, originals: Originals, t: Translate) -> dict[str,
             "bytes": anatomy.bytes,
             "dtypes": list(anatomy.dtypes),
             "towers": list(anatomy.towers.items()),
-            "notes": anatomy.notes,
+            "notes": [*anatomy.notes, *_not_known(found.unknown, t)],
             "zeros": _zeros(anatomy.sparsity),
             "layers": _own_layers(anatomy) if len(anatomy.layers) <= MOST_LAYERS else None,
         }
@@ -75,13 +77,21 @@ def _model(model: ModelSummary, originals: Originals, t: Translate) -> dict[str,
             "evidence": evidence_texts(comparison, t),
             "reason": strategy_reason(comparison, t),
             "alignedBy": comparison.aligned_by,
-            "notes": [*entry.get("notes", ()), *comparison.notes],
+            "notes": [
+                *(anatomy.notes if anatomy else ()),
+                *comparison.notes,
+                *_not_known(found.unknown, t),
+            ],
             "layers": None,
         }
         if len(comparison.layers) <= MOST_LAYERS:
             base = _shared(originals, _original(comparison.layers))
             entry["layers"] = _compared_layers(comparison, anatomy) | {"base": base}
     return entry
+
+
+def _not_known(reasons: Sequence[str], t: Translate) -> list[str]:
+    return [t("Not known: {why}").format(why=note_text(why, t)) for why in reasons]
 
 
 def _original(layers: Sequence[LayerComparison]) -> dict[str, Column]:

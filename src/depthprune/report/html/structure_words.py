@@ -79,6 +79,8 @@ def script_words(t: Translate) -> dict[str, object]:
         "original": t("original"),
         "left": t("left"),
         "lostPercent": t("gone %"),
+        "rest": t("mixer, norms and others"),
+        "unknown": t("unknown"),
         "size": t("intermediate size"),
         "heads": t("{heads} query heads, {kv} key-value heads"),
         "headsAlone": t("{heads} heads"),
@@ -111,6 +113,7 @@ def script_words(t: Translate) -> dict[str, object]:
             "moderate": t("moderately pruned"),
             "light": t("lightly pruned"),
             "unchanged": t("unchanged"),
+            "unknown": t("counts not known"),
         },
         "alignments": {
             "provenance": t("what the checkpoint says of itself"),

@@ -47,7 +47,8 @@ function differenceRow(pairs) {
     element("div", { class: "columns" }, ...columns));
 }
 
-const PAIR_PARTS = [[WORDS.parameters, "total"], [WORDS.attention, "attention"], [WORDS.mlp, "mlp"]];
+const PAIR_PARTS = [[WORDS.parameters, "total"], [WORDS.attention, "attention"], [WORDS.mlp, "mlp"],
+  ...(HAS_REST ? [[WORDS.rest, "rest"]] : [])];
 
 function differenceTip({ layer, other, text }) {
   const cell = (value) => element("td", { class: "num" }, value);

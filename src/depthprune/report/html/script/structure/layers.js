@@ -9,6 +9,9 @@ function layerColumn(model, layer, largest) {
   if (layer.index === null) {
     return placed(layer, element("span", { class: "layer unsaid", role: "img", tabindex: "-1", "aria-label": WORDS.missing }, sign("?")));
   }
+  if (layer.prunedIndex !== null && layer.total.left === null) {
+    return placed(layer, element("span", { class: "layer unsaid", role: "img", tabindex: "-1", "aria-label": layerLabel(layer) }, sign("?")));
+  }
   const [attention, mlp] = ["attention", "mlp"].map((name) => Math.min(1, shareLeft(layer, name, largest)));
   const removed = layer.prunedIndex === null;
   // What is nothing and never was something has not been taken away.
@@ -29,6 +32,10 @@ function layerColumn(model, layer, largest) {
   return placed(layer, node);
 }
 
+// Of a plain transformer the rest is its norms; of Mamba and other mixers it is most of a layer.
+const HAS_REST = DRAWN.some((model) => layersOf(model).some((layer) => layer.index !== null
+  && 20 * Math.max(layer.rest.original, layer.rest.left) > Math.max(layer.total.original, layer.total.left)));
+
 const sign = (text) => element("i", { class: "sign", "aria-hidden": "true" }, text);
 const half = (side, state = "") => element("i", { class: `${side} ${state}`.trim(), "aria-hidden": "true" }, state === "empty" ? sign("0") : null);
 
@@ -47,7 +54,7 @@ function layerFacts(layer) {
   if (layer.prunedIndex === null) return [WORDS.removed];
   const lost = (name) => layer[name].original > 0 && layer[name].left === 0;
   const facts = [];
-  if (layer.total.original !== null) facts.push(format(WORDS.percentLost, { share: percent(gone(layer.total.original, layer.total.left)) }));
+  if (layer.total.original !== null && layer.total.left !== null) facts.push(format(WORDS.percentLost, { share: percent(gone(layer.total.original, layer.total.left)) }));
   if (layer.label) facts.push(WORDS.labels[layer.label]);
   if (layer.label !== "zero") facts.push(...[lost("attention") && WORDS.noAttention, lost("mlp") && WORDS.noMlp].filter(Boolean));
   return facts;
@@ -73,6 +80,7 @@ function layerTip(model, layer) {
     element("table", {},
       element("thead", {}, element("tr", {}, element("td"), known ? heading(WORDS.original) : null, heading(WORDS.left), known ? heading(WORDS.lostPercent) : null)),
       element("tbody", {}, row(WORDS.parameters, layer.total), row(WORDS.attention, layer.attention), row(WORDS.mlp, layer.mlp),
+        HAS_REST ? row(WORDS.rest, layer.rest) : null,
         layer.size.left === null && layer.size.original === null ? null : row(WORDS.size, layer.size))),
     more.length ? element("p", { class: "facts" }, more.join(" · ")) : null,
   ].filter(Boolean);
@@ -211,5 +219,6 @@ function buildLegend() {
     entry(WORDS.removed, sample("sample removed", sign("×"))),
     ...(MODELS.some((one) => one.layers && [one.layers.zeros].flat().some((share) => share > 0))
       ? [entry(WORDS.legendZeros, element("span", { class: "layer sample", "aria-hidden": "true", "--up": 1, "--zeros": 0.5 }, half("up")))] : []),
-    ...(MODELS.some((one) => one.missing) ? [entry(WORDS.missing, sample("sample unsaid", sign("?")))] : []));
+    ...(MODELS.some((one) => one.missing) ? [entry(WORDS.missing, sample("sample unsaid", sign("?")))] : []),
+    ...(MODELS.some((one) => one.unknown.length) ? [entry(WORDS.labels.unknown, sample("sample unsaid", sign("?")))] : []));
 }

@@ -20,7 +20,13 @@ function signedPercent(fraction) {
 }
 
 // Share that is gone, as `Change.ratio` of `structure/comparison.py`.
-const gone = (original, left) => (original ? (original - left) / original : 0);
+function gone(original, left) {
+  if (original === null || left === null) return null;
+  return original ? (original - left) / original : 0;
+}
+
+// A count of a model: a dash where no file tells it, the word where a file says that it is not known.
+const told = (model, value, text) => (value === null && model.unknown.length ? WORDS.unknown : text(value));
 
 // Every layer of a model with what it was and what is left; `original` is null where nothing tells it.
 function layersOf(model) {
@@ -33,10 +39,13 @@ function layersOf(model) {
       original: from ? at(from[name], place) : null,
       left: at(model.layers[name], place),
     });
+    const [total, attention, mlp] = ["total", "attention", "mlp"].map(part);
+    const rest = (time) => (total[time] === null || attention[time] === null || mlp[time] === null
+      ? null : total[time] - attention[time] - mlp[time]);
     layers.push({
       index,
       prunedIndex: model.layers.prunedIndex ? model.layers.prunedIndex[place] : index,
-      total: part("total"), attention: part("attention"), mlp: part("mlp"), size: part("size"),
+      total, attention, mlp, size: part("size"), rest: { original: rest("original"), left: rest("left") },
       heads: at(model.layers.heads, place), kvHeads: at(model.layers.kvHeads, place),
       zeros: at(model.layers.zeros, place), label: at(model.layers.label, place),
     });
@@ -52,6 +61,7 @@ function layersOf(model) {
 // Share of a part that is left, 0 to 1; without an original, of the largest of this model.
 function shareLeft(layer, name, largest) {
   const { original, left } = layer[name];
+  if (left === null) return 0;
   if (original === null) return largest[name] ? left / largest[name] : 0;
   return original ? left / original : 0;
 }
@@ -62,4 +72,4 @@ const removedText = (model) => [
 const strategyText = (model) => (model.strategy ? WORDS.strategies[model.strategy] : NOTHING);
 const headText = (model) => (model.tied ? WORDS.tied : number(model.head));
 const layersText = (model) => (model.ofLayers === null || model.ofLayers === model.numLayers
-  ? number(model.numLayers) : format(WORDS.ofLayers, { n: model.numLayers, total: model.ofLayers }));
+  ? told(model, model.numLayers, number) : format(WORDS.ofLayers, { n: model.numLayers, total: model.ofLayers }));

@@ -2,8 +2,8 @@
 const FIRST_ROWS = 50;
 const TABLE_COLUMNS = [
   { key: "name", name: WORDS.model, number: false, value: (one) => one.name, text: (one) => breakableName(one.name) },
-  { key: "params", name: WORDS.parameters, value: (one) => one.params, text: (one) => number(one.params) },
-  { key: "ratio", name: WORDS.pruned, value: (one) => one.ratio, text: (one) => percent(one.ratio) },
+  { key: "params", name: WORDS.parameters, value: (one) => one.params, text: (one) => told(one, one.params, number) },
+  { key: "ratio", name: WORDS.pruned, value: (one) => one.ratio, text: (one) => told(one, one.ratio, percent) },
   { key: "numLayers", name: WORDS.layers, value: (one) => one.numLayers, text: layersText },
   { key: "removed", list: true, name: WORDS.removedLayers, value: (one) => counts(one, one.removed.length + one.missing), text: removedText },
   { key: "emptied", list: true, name: WORDS.emptiedLayers, value: (one) => counts(one, one.emptied.length), text: (one) => blockList(one.emptied) },
