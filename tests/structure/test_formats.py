@@ -454,3 +454,19 @@ def test_totals_of_real_checkpoints(name: str | None, tmp_path: Path) -> None:
 
 
 _BYTES = {"BF16": 2, "F16": 2, "F32": 4, "I8": 1, "U8": 1, "F8_E4M3": 1, "I32": 4, "I64": 8}
+
+
+@pytest.mark.parametrize("name", ["model.gguf", "megatron.nemo", "weights.npz", "__0_0.distcp"])
+@pytest.mark.parametrize("named", [False, True])
+def test_formats_that_are_not_read_are_named(tmp_path: Path, name: str, named: bool) -> None:
+    (tmp_path / name).write_bytes(b"GGUF" + bytes(60))
+    with pytest.raises(ModelError, match="which is not read"):
+        read_model(tmp_path / name if named else tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("named", [False, True])
+def test_pointers_of_git_lfs_are_named(tmp_path: Path, name: str, named: bool) -> None:
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(ModelError, match="pointer of Git LFS"):
+        read_model(tmp_path / name if named else tmp_path)

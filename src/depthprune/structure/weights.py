@@ -63,6 +63,9 @@ def find_weights(path: Path) -> Weights:
         FileError: the folder cannot be read.
     """
     if not path.is_dir():
+        refuse_pointer(path)
+        if format_name := _NOT_READ.get(path.suffix.lower()):
+            raise _not_read(path, format_name)
         return _of_group(path.parent, [path.name], named=True)
     names = file_names(path)
     found = _chosen(path, names) or _glanced(path, names)
@@ -182,6 +185,30 @@ def _left_out(groups: Sequence[Sequence[str]], used: Sequence[str]) -> tuple[str
     return (f"other weight files are left out: {', '.join(others[:5])}",) if others else ()
 
 
+_NOT_READ = {
+    ".gguf": "GGUF",
+    ".ggml": "GGML",
+    ".nemo": "NeMo",
+    ".npz": "NumPy",
+    ".npy": "NumPy",
+    ".h5": "TensorFlow",
+    ".msgpack": "Flax",
+    ".onnx": "ONNX",
+    ".distcp": "torch.distributed.checkpoint",
+    ".tflite": "TensorFlow Lite",
+    ".mlmodel": "Core ML",
+}
+"""Endings of weight files in formats that are not read."""
+
+
+def _not_read(path: Path, format_name: str) -> ModelError:
+    return ModelError(
+        f"the weights are in the format {format_name}, which is not read",
+        where=str(path),
+        mend="convert them to safetensors with the tools of that format",
+    )
+
+
 def _no_weights(folder: Path, names: Sequence[str]) -> ModelError:
     if any(fnmatch(name, "adapter_model.*") for name in names):
         return ModelError(
@@ -189,6 +216,9 @@ def _no_weights(folder: Path, names: Sequence[str]) -> ModelError:
             where=str(folder),
             mend="merge it into its model, and save that",
         )
+    for name in names:
+        if format_name := _NOT_READ.get(Path(name).suffix.lower()):
+            return _not_read(folder / name, format_name)
     return ModelError(
         "the folder holds no model",
         where=str(folder),
