@@ -62,7 +62,7 @@ def difference(model: nn.Module, role: str, model_type: str, folder: Path) -> st
 
 def sums_that_do_not_add_up(anatomy: Anatomy) -> str:
     if anatomy.unknown:
-        return "" if not anatomy.layers else f"not known: {anatomy.unknown}"
+        return "" if anatomy.total is None or not anatomy.layers else "what is unknown has a total"
     outside = anatomy.embedding + anatomy.lm_head + anatomy.norm + anatomy.other
     if anatomy.total != outside + sum(anatomy.towers.values()) + anatomy.layer_params:
         return "the parts of the model do not add up"
