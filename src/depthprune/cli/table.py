@@ -107,11 +107,13 @@ def table(
     known = _window(window)
     rows = [model_row(model, known) for model in summary.models]
     found = model_table(rows, window=known, reference=base, sort_by=sort_by, reverse=reverse)
+    not_drawn: list[str] = []
     written = [] if output is None else [write_model_table(found, output, format, lang=lang)]
     if figures is not None:
-        from depthprune.report.figures.models import write_model_figures
+        from depthprune.report.figures.models import MODEL_FIGURES, drawable, write_model_figures
 
         written += write_model_figures(found, figures, figure_formats)
+        not_drawn = [name for name in MODEL_FIGURES if name not in drawable(found)]
     if json:
         value = model_value(found) | {"files": list(map(str, written))}
         print(json_module.dumps(value, indent=1))
@@ -124,6 +126,9 @@ def table(
     most = None if output is None else MOST_SHOWN
     for part in model_parts(found, most=most, width=console.width, lang=lang):
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+    for name in not_drawn:
+        text = t("Not drawn: {name}: the models lack what it shows.").format(name=name)
+        console.print(text, highlight=False, soft_wrap=True)
     if written:
         text = t("Written: {files}").format(files=", ".join(map(str, written)))
         console.print(text, highlight=False, soft_wrap=True)

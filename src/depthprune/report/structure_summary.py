@@ -90,7 +90,7 @@ def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType
     longest = max(map(cell_len, names), default=0)
     table.add_column(t("model"), overflow="fold", no_wrap=longest <= _LONGEST_NAME)
     table.add_column(t("parameters"), justify="right", no_wrap=True)
-    for heading in (t("pruning ratio %"), t("layers"), t("emptied layers")):
+    for heading in (t("pruning ratio %"), t("layers"), t("removed or emptied")):
         # Long names get the room of the headings, not the other way round.
         words = max(map(cell_len, heading.split())) if longest > _SHORT_NAME else None
         table.add_column(heading, justify="right", max_width=words)
@@ -112,7 +112,7 @@ def summary_text(summary: Summary, *, lang: Lang = "en") -> str:
     t = translator(lang)
     rows = summary_rows(summary)
     headings = (
-        t("Model"), t("Total parameters"), t("Pruning ratio"), t("Layers"), t("Emptied layers")
+        t("Model"), t("Total parameters"), t("Pruning ratio"), t("Layers"), t("Removed or emptied")
     )  # fmt: skip
     names = [shown(one.name) for one, _ in rows]
     # The old script counted characters, not columns: its Chinese headings stand a bit to the left.
@@ -148,7 +148,7 @@ def summary_markdown(summary: Summary, *, lang: Lang = "en") -> str:
     """Return the summary as a document in Markdown."""
     t = translator(lang)
     headings = (
-        t("Model"), t("Total parameters"), t("Pruning ratio"), t("Layers"), t("Emptied layers"),
+        t("Model"), t("Total parameters"), t("Pruning ratio"), t("Layers"), t("Removed or emptied"),
         t("Remarks on layers"),
     )  # fmt: skip
     lines = [

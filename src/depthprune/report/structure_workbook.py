@@ -67,7 +67,7 @@ def summary_workbook(summary: Summary, *, lang: Lang = "en") -> bytes:
             t("Original"),
             t("Pruning ratio"),
             t("Layers"),
-            t("Emptied layers"),
+            t("Removed or emptied"),
             t("Strategy"),
             t("Remarks on layers"),
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.comparison import Change, Comparison
@@ -50,8 +50,8 @@ def facts_of(model: ModelSummary) -> ModelFacts:
     if model.comparison is not None:
         return _compared(model.comparison)
     if model.anatomy is None:
-        return ModelFacts(None, model.original, None, None, None)
-    return _alone(model.anatomy, model.original)
+        return ModelFacts(None, model.original, None, None, None, model.removed)
+    return replace(_alone(model.anatomy, model.original), removed=model.removed)
 
 
 def _alone(anatomy: Anatomy, original: int | None) -> ModelFacts:

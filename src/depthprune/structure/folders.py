@@ -12,6 +12,7 @@ from pathlib import Path
 from depthprune.base.errors import FileError
 from depthprune.structure.documents import ANATOMY_FILES, COMPARISON_FILES, FOLDER, ORIGINAL_FILE
 from depthprune.structure.finding import PARTS, RESULTS, models_in
+from depthprune.structure.origin import LIST_NAME
 from depthprune.structure.weights import SUBFOLDER, is_standard, models_among
 
 EVALUATION, EVALUATION_FILE = "evaluation", "evaluation_results.json"
@@ -19,7 +20,7 @@ EVALUATION, EVALUATION_FILE = "evaluation", "evaluation_results.json"
 
 TEXTS = ("structure_summary.txt", "pruning_summary_by_layer.txt")
 
-_KNOWN = frozenset({*ANATOMY_FILES, *COMPARISON_FILES, ORIGINAL_FILE, *TEXTS})
+_KNOWN = frozenset({*ANATOMY_FILES, *COMPARISON_FILES, ORIGINAL_FILE, *TEXTS, LIST_NAME})
 _PARTS = frozenset({*RESULTS, SUBFOLDER, "__pycache__"})
 """Folders that belong to a model and hold no other one."""
 
@@ -109,7 +110,8 @@ def _below(given: Path, prefix: str, homes: tuple[Path, ...]) -> Iterator[ModelF
         own = next(iter(models.values())) if len(models) == 1 else place.model
         is_analysed = FOLDER in folders and not _KNOWN.isdisjoint(_names(path / FOLDER))
         is_evaluated = EVALUATION in folders or EVALUATION_FILE in files
-        is_lacking = not place.is_variant and (own is not None or is_evaluated)
+        is_listed = LIST_NAME in files
+        is_lacking = not place.is_variant and (own is not None or is_evaluated or is_listed)
         if is_analysed or is_lacking:
             yield ModelFolder(name, path, analysis_files(path) if is_analysed else (), own)
         for entry in members:

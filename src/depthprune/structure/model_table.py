@@ -18,7 +18,9 @@ class ModelTable:
     """Models side by side.
 
     Attributes:
-        rows: the reference first, the others in the order that was asked for.
+        rows: family by family, the reference first, the others in the order that was asked for.
+        families: of the rows: parameters of the model that each was made of, None where nothing
+            tells. Only models of one family compete.
         compared: by column, the conditions under which its numbers are compared.
         best: by column, the places of the rows with the best number; empty where fewer than two
             compete, the reference not counted.
@@ -27,6 +29,7 @@ class ModelTable:
     """
 
     rows: tuple[ModelRow, ...]
+    families: tuple[int | None, ...]
     compared: Mapping[str, Conditions]
     best: Mapping[str, tuple[int, ...]]
     apart: Mapping[str, tuple[int, ...]]
@@ -45,8 +48,8 @@ def model_table(
     Args:
         rows: of the models.
         window: of the perplexity that is compared, where any model has it.
-        reference: name of the model that the others were pruned from; None takes the only one that
-            has no comparison and as many parameters as the original of the others.
+        reference: name of the model that the others were pruned from; None takes for each family
+            the only one that has no comparison and as many parameters as the original of others.
         sort_by: key of a column; the better number first, else the smaller one, what does not
             compare behind, and what is not known last.
         reverse: the other way round, but for what does not compare or is not known.
@@ -55,8 +58,8 @@ def model_table(
         DepthpruneError: there is no such column or model.
     """
     column = _column(sort_by)
-    origin = _find_reference(rows, reference)
-    told = (replace(row, is_reference=place == origin) for place, row in enumerate(rows))
+    origins = _find_references(rows, reference)
+    told = (replace(row, is_reference=place in origins) for place, row in enumerate(rows))
     named = sorted(told, key=lambda row: row.name)
     preferred = {f"ppl_{text}": window for text in TEXTS} | {"mean_accuracy": ALL_TASKS}
     compared = {
@@ -65,13 +68,18 @@ def model_table(
         if (found := [row.numbers[key].under for row in named if key in row.numbers])
     }
     ordered = _in_order(named, column, compared.get(sort_by), reverse=reverse)
+    families = _families(ordered)
     apart, best = {}, {}
     for key, usual in compared.items():
         known = [place for place, row in enumerate(ordered) if key in row.numbers]
         alike = [p for p in known if ordered[p].numbers[key].under.compare_with(usual)]
         apart[key] = tuple(place for place in known if place not in alike)
-        best[key] = _best(ordered, BY_KEY[key], alike)
-    return ModelTable(tuple(ordered), compared, best, apart)
+        best[key] = tuple(
+            place
+            for family in dict.fromkeys(families)
+            for place in _best(ordered, BY_KEY[key], [p for p in alike if families[p] == family])
+        )
+    return ModelTable(tuple(ordered), tuple(families), compared, best, apart)
 
 
 def _column(key: str) -> Column:
@@ -85,8 +93,8 @@ def _column(key: str) -> Column:
     return column
 
 
-def _find_reference(rows: Sequence[ModelRow], name: str | None) -> int | None:
-    """Return the place of the model that the others were pruned from."""
+def _find_references(rows: Sequence[ModelRow], name: str | None) -> set[int]:
+    """Return the places of the models that others were pruned from, at most one for each family."""
     if name is not None:
         named = [
             place
@@ -99,16 +107,41 @@ def _find_reference(rows: Sequence[ModelRow], name: str | None) -> int | None:
                 where="--base",
                 mend="write its name as in the table's first column",
             )
-        return named[0]
+        return set(named)
     originals = {row.comparison.total.original for row in rows if row.comparison is not None}
     unchanged = [
         place
         for place, row in enumerate(rows)
-        if row.comparison is None
-        and "parameters_b" in row.numbers
-        and round(row.numbers["parameters_b"].value * BILLION) in originals
+        if row.comparison is None and _parameters(row) is not None and _parameters(row) in originals
     ]
-    return unchanged[0] if len(unchanged) == 1 else None
+    families = Counter(_parameters(rows[place]) for place in unchanged)
+    return {place for place in unchanged if families[_parameters(rows[place])] == 1}
+
+
+def _parameters(row: ModelRow) -> int | None:
+    found = row.numbers.get("parameters_b")
+    return None if found is None else round(found.value * BILLION)
+
+
+def _original(row: ModelRow) -> int | None:
+    return None if row.comparison is None else row.comparison.total.original
+
+
+def _families(rows: Sequence[ModelRow]) -> list[int | None]:
+    """Return the parameters of the model that each was made of; one of that size is one of them."""
+    known = {_original(row) for row in rows} - {None}
+    own = [_original(row) or _parameters(row) for row in rows]
+    if len(known) < 2:
+        return [next(iter(known), None)] * len(rows)
+    return [family if family in known else None for family in own]
+
+
+def _is_unpruned(row: ModelRow) -> bool:
+    return row.is_reference or (
+        row.comparison is not None
+        and row.comparison.strategy == "unchanged"
+        and row.comparison.total.reduced == 0
+    )
 
 
 def _usual(found: Sequence[Conditions], preferred: str | None) -> Conditions:
@@ -127,7 +160,10 @@ def _in_order(
 ) -> list[ModelRow]:
     """Return rows in the order of a column; those that are equal in the order of their names."""
 
-    def place(row: ModelRow) -> tuple[bool, bool, bool, float]:
+    families = list(dict.fromkeys(_families(rows)))
+    family = {row.name: families.index(one) for row, one in zip(rows, _families(rows), strict=True)}
+
+    def place(row: ModelRow) -> tuple[int, bool, bool, bool, float]:
         value = _sorted_value(row, column)
         apart = (
             usual is not None
@@ -135,11 +171,12 @@ def _in_order(
             and not row.numbers[column.key].under.compare_with(usual)
         )
         sign = -1 if (column.better == "high") != reverse else 1
-        return not row.is_reference, value is None, apart, sign * (value or 0.0)
+        known = (value is None, apart, sign * (value or 0.0))
+        return family[row.name], not row.is_reference, *known
 
     if column.kind == "name":
         in_order = sorted(rows, key=lambda row: row.name, reverse=reverse)
-        return sorted(in_order, key=lambda row: not row.is_reference)
+        return sorted(in_order, key=lambda row: (family[row.name], not row.is_reference))
     return sorted(rows, key=place)
 
 
@@ -153,7 +190,7 @@ def _sorted_value(row: ModelRow, column: Column) -> float | None:
 
 
 def _best(rows: Sequence[ModelRow], column: Column, alike: Sequence[int]) -> tuple[int, ...]:
-    competing = [place for place in alike if not rows[place].is_reference]
+    competing = [place for place in alike if not _is_unpruned(rows[place])]
     if column.better is None or len(competing) < 2:
         return ()
     values = [rows[place].numbers[column.key].value for place in competing]

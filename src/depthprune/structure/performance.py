@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from depthprune.base.errors import DepthpruneError
 from depthprune.evaluate.card.compare import (
     QUICK_WINDOW,
     STANDARD_WINDOW,
@@ -118,6 +119,7 @@ def read_performance(path: Path, folder: Path) -> Performance:
     for section in ("ppl", "ppl_quick", "ppl_unstated"):
         for text, one in _measured(file, section).items():
             perplexities[text] = (*perplexities.get(text, ()), one)
+    perplexities = _with_windows(perplexities, path, folder)
     parameters = file.values.get(("parameters", ""))
     return Performance(
         path=path,
@@ -137,6 +139,39 @@ def read_performance(path: Path, folder: Path) -> Performance:
             *(f"{path}, {problem}" for problem in file.problems),
         ),
     )
+
+
+_MOST_BESIDE = 20
+"""Files beside an evaluation that are asked for windows, at most."""
+
+
+def _with_windows(
+    found: Mapping[str, tuple[Measured, ...]], path: Path, folder: Path
+) -> dict[str, tuple[Measured, ...]]:
+    """Return perplexities with the windows that other evaluations in the same folder state.
+
+    Only an equal perplexity of the same text lends its window: nothing is taken on trust.
+    """
+    if all(one.under.basis is not None for each in found.values() for one in each):
+        return dict(found)
+    stated: dict[tuple[str, float], str] = {}
+    for other in sorted(path.parent.glob("*.json"))[:_MOST_BESIDE]:
+        if other == path:
+            continue
+        try:
+            file = evaluation_of(other, read_json_value(other, folder))
+        except DepthpruneError:  # most are no evaluations, and none is needed
+            continue
+        stated |= {(key[1], file.values[key]): window for key, window in file.windows.items()}
+    return {
+        text: tuple(
+            one
+            if one.under.basis is not None or (text, one.value) not in stated
+            else replace(one, under=replace(one.under, basis=stated[text, one.value]))
+            for one in each
+        )
+        for text, each in found.items()
+    }
 
 
 def choose_perplexity(found: tuple[Measured, ...], window: str = STANDARD) -> Measured | None:

@@ -29,6 +29,7 @@ from depthprune.structure.folders import (
     analysis_files,
     find_model_folders,
 )
+from depthprune.structure.origin import LIST_NAME, origin_of
 from depthprune.structure.parsing import GENERIC_NAMES
 from depthprune.structure.selection import is_near_ratio, is_of_method
 from depthprune.structure.summary import ModelSummary, Summary
@@ -88,7 +89,7 @@ def _read_folder(folder: ModelFolder) -> ModelSummary:
         if name == ORIGINAL_FILE and original is None:
             base = _attempt(read_anatomy, path, problems)
             original = None if base is None else base.total
-        elif name not in {*ANATOMY_FILES, *COMPARISON_FILES}:
+        elif name not in {*ANATOMY_FILES, *COMPARISON_FILES, LIST_NAME}:
             _attempt(read_value, path, problems)
     if anatomy and comparison and anatomy.total != comparison.total.pruned:
         problems.append(
@@ -102,9 +103,18 @@ def _read_folder(folder: ModelFolder) -> ModelSummary:
         anatomy=anatomy,
         comparison=comparison,
         original=original,
+        removed=() if comparison is not None else _listed(folder.path, problems),
         problems=tuple(problems),
         mend=None if is_analysed else _mend(folder),
     )
+
+
+def _listed(path: Path, problems: list[str]) -> tuple[int, ...]:
+    """Return the layers that `layers_to_remove.json` and the like name."""
+    origin = origin_of(path)
+    problems += [f"{path}: {note}" for note in origin.notes]
+    removed = (origin.provenance or {}).get("removed")
+    return tuple(removed) if isinstance(removed, list | tuple) else ()
 
 
 def _may_read(path: Path, home: Path, problems: list[str]) -> bool:

@@ -20,6 +20,7 @@ class ModelSummary:
         anatomy: of the pruned model; None where no file tells it.
         comparison: with its original; None where no file tells it.
         original: parameters of the original; None where nothing tells it.
+        removed: layers that a list in its folder names as removed, where no comparison tells them.
         problems: what could not be read, each with file and place.
         mend: for a model without analysis, the command that makes one.
     """
@@ -29,6 +30,7 @@ class ModelSummary:
     anatomy: Anatomy | None = None
     comparison: Comparison | None = None
     original: int | None = None
+    removed: tuple[int, ...] = ()
     problems: tuple[str, ...] = ()
     mend: str | None = None
 

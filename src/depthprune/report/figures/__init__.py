@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -117,7 +118,9 @@ def figure_bytes(figure: Figure, kind: str = "png", dpi: int = 300) -> bytes:
         kind: of `FORMATS`.
         dpi: dots per inch.
     """
-    with style(), BytesIO() as content:
+    with style(), BytesIO() as content, catch_warnings():
+        # A sign that no font has is drawn as a box; there is nothing that a reader could do.
+        filterwarnings("ignore", message="Glyph .* missing from")
         if kind == "png":
             _save_png(figure, content, dpi)
         else:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from depthprune.report.figures import write_drawn
 from depthprune.report.figures.pruning_heatmap import pruning_heatmap
-from depthprune.report.figures.size_performance import size_performance
+from depthprune.report.figures.size_performance import SCORES, has_points, size_performance
 from depthprune.structure.model_table import ModelTable
 
 MODEL_FIGURES: Mapping[str, Callable[[ModelTable], Figure]] = MappingProxyType(
@@ -33,5 +33,14 @@ def write_model_figures(
     Raises:
         FileError: the folder cannot be written.
     """
-    drawn = ((name, draw(table)) for name, draw in MODEL_FIGURES.items())
+    drawn = ((name, draw(table)) for name, draw in MODEL_FIGURES.items() if name in drawable(table))
     return write_drawn(drawn, folder, formats, dpi)
+
+
+def drawable(table: ModelTable) -> tuple[str, ...]:
+    """Return the names of the figures that would not be empty."""
+    found = {
+        "pruning_heatmap": any(row.comparison is not None for row in table.rows),
+        "size_performance": any(has_points(table, key) for key in SCORES),
+    }
+    return tuple(name for name in MODEL_FIGURES if found[name])

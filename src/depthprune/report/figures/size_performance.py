@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -59,6 +59,7 @@ class _Point:
     size: float
     score: float
     is_reference: bool
+    family: int | None
     dominated: bool = False
 
 
@@ -73,7 +74,8 @@ def size_performance(table: ModelTable) -> Figure:
     numbers = _numbers([points for _, points in panels])
     keys = -(-len(numbers) // KEY_LINES)
     caption = (
-        "Blue: no other model is at least as small and as good and better in one of the two; "
+        "Blue: no other model of its family is at least as small and as good and better in one "
+        "of the two; "
         "grey: another one is. Diamond: the model that the others were pruned from."
         + _left_out(table, [column.key for column, _ in panels])
         + _without_number(panels, numbers)
@@ -163,24 +165,33 @@ def _size_column(table: ModelTable) -> str:
     return "size_gb" if all("size_gb" in row.numbers for row in scored) else "parameters_b"
 
 
+def has_points(table: ModelTable, key: str) -> bool:
+    """Return whether a panel of a score would show a model."""
+    return bool(_points(table, key, _size_column(table)))
+
+
 def _points(table: ModelTable, key: str, unit: str) -> list[_Point]:
     scale = 100 if BY_KEY[key].kind == "accuracy" else 1
     apart = table.apart.get(key, ())
     points = [
-        _Point(name, row.numbers[unit].value, scale * row.numbers[key].value, row.is_reference)
+        _Point(
+            name,
+            row.numbers[unit].value,
+            scale * row.numbers[key].value,
+            row.is_reference,
+            table.families[place],
+        )
         for place, (row, name) in enumerate(zip(table.rows, own_names(table), strict=True))
         if key in row.numbers and unit in row.numbers and place not in apart
     ]
     sign = -1 if BY_KEY[key].better == "high" else 1
-    return [
-        _Point(one.name, one.size, one.score, one.is_reference, _is_dominated(one, points, sign))
-        for one in points
-    ]
+    return [replace(one, dominated=_is_dominated(one, points, sign)) for one in points]
 
 
 def _is_dominated(one: _Point, points: Sequence[_Point], sign: int) -> bool:
     return any(
-        other.size <= one.size
+        other.family == one.family
+        and other.size <= one.size
         and sign * other.score <= sign * one.score
         and (other.size, other.score) != (one.size, one.score)
         for other in points

@@ -148,7 +148,8 @@ def _cell(
 
 def _is_best(table: ModelTable, place: int, column: Column, text: str) -> bool:
     """Return whether a number is the best of its column, or looks the same."""
-    best = table.best.get(column.key, ())
+    family = table.families[place]
+    best = [one for one in table.best.get(column.key, ()) if table.families[one] == family]
     if not best or table.rows[place].is_reference or place in table.apart[column.key]:
         return False
     return text == _number(column, table.rows[best[0]].numbers[column.key].value)
@@ -207,7 +208,8 @@ def _notes(table: ModelTable, lang: Lang) -> list[str]:
     t = translator(lang)
     notes = [
         t(
-            "Best of each column in bold, where at least two compete. {unknown}: no file says it. "
+            "Best of each column in bold, where at least two of one family compete. {unknown}: no "
+            "file says it. "
             "GB and MB: 2^30 and 2^20 bytes."
         ).format(unknown=UNKNOWN),
     ]
