@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation, Text
 
-from depthprune.report.figures.models import write_model_figures
+from depthprune.report.figures.models import drawable, write_model_figures
 from depthprune.report.figures.pruning_heatmap import MOST_ROWS, pruning_heatmap
 from depthprune.report.figures.size_performance import (
     KEY_LINES,
@@ -255,14 +255,18 @@ def test_nothing_was_scored() -> None:
 # Files
 
 
+def test_a_figure_that_would_be_empty_is_not_written(tmp_path: Path) -> None:
+    alone = model_table([ModelRow("alone")])
+    assert drawable(alone) == ()
+    assert write_model_figures(alone, tmp_path / "a") == []
+
+
 def test_figures_are_written_in_every_format_and_always_the_same(
     table: ModelTable, tmp_path: Path
 ) -> None:
     first = write_model_figures(table, tmp_path / "a", ("png", "svg", "pdf", "png"), dpi=40)
     again = write_model_figures(table, tmp_path / "b", ("png", "svg", "pdf"), dpi=40)
     assert [path.name for path in first] == [
-        f"{name}.{kind}"
-        for name in ("pruning_heatmap", "size_performance")
-        for kind in ("png", "svg", "pdf")
+        f"{name}.{kind}" for name in drawable(table) for kind in ("png", "svg", "pdf")
     ]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]

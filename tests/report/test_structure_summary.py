@@ -369,7 +369,8 @@ def test_one_long_name_does_not_break_the_others() -> None:
     mixed = Summary((), tuple(compared(name, 7, whole(1)) for name in names))
     lines = as_text(summary_parts(mixed), 80).splitlines()
     assert any(names[0][:32] in line for line in lines)
-    assert "pruning" in lines[1] and "emptied" in lines[1] and "ratio %" in lines[2]
+    headings = " ".join(lines[:4]).split()
+    assert {"pruning", "ratio", "removed", "emptied"} <= set(headings)
     assert max(map(len, lines[:9])) <= 80
 
 

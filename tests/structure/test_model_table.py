@@ -351,8 +351,9 @@ def test_rows_are_sorted_best_first_then_what_stands_apart_then_unknown(
 
 
 def test_rows_are_sorted_by_how_many_layers_keep_little() -> None:
+    two = compared([removed(0), removed(1), layer(2)])
     rows = [
-        row("two", compared([removed(0), removed(1), layer(2)])),
+        row("two", replace(two, total=compared([layer(0)]).total)),  # of the same original
         row("unknown"),
         row("three", compared([layer(0)], missing=3)),
         row("none", compared([layer(0)])),
@@ -426,3 +427,54 @@ def test_an_old_file_among_ours_is_trusted_but_for_its_window(tmp_path: Path) ->
 def test_an_evaluation_that_lies_in_the_folder_itself_is_found(tmp_path: Path) -> None:
     put(tmp_path / "lone", card(), "evaluation_results.json")
     assert rows_of(tmp_path)["lone"].numbers["ppl_wikitext2"].value == 10.0
+
+
+# Families, and models that were not pruned
+
+
+def of_family(name: str, original: int, pruned: int, mean: float) -> ModelRow:
+    total = Change(original, pruned)
+    comparison = replace(compared([layer(0)]), total=total, strategy="uniform")
+    numbers = {"mean_accuracy": Measured(mean, Conditions("boolq"))}
+    return ModelRow(name, numbers, comparison)
+
+
+def test_models_of_one_original_compete_among_themselves() -> None:
+    rows = [
+        of_family("big-a", 8_000, 6_000, 0.7), of_family("big-b", 8_000, 6_000, 0.6),
+        of_family("small-a", 1_000, 800, 0.4), of_family("small-b", 1_000, 800, 0.5),
+    ]  # fmt: skip
+    table = model_table(rows, sort_by="mean_accuracy")
+    assert names(table) == ["big-a", "big-b", "small-b", "small-a"]
+    assert table.best["mean_accuracy"] == (0, 2)
+
+
+def test_a_model_that_lost_nothing_is_never_the_best() -> None:
+    whole = of_family("whole", 8_000, 8_000, 0.9)
+    assert whole.comparison is not None
+    whole = replace(whole, comparison=replace(whole.comparison, strategy="unchanged"))
+    table = model_table(
+        [whole, of_family("a", 8_000, 6_000, 0.7), of_family("b", 8_000, 6_000, 0.6)]
+    )
+    assert [table.rows[place].name for place in table.best["mean_accuracy"]] == ["a"]
+
+
+def test_a_window_that_an_evaluation_beside_states_is_taken_for_the_same_number(
+    tmp_path: Path,
+) -> None:
+    old = {"metrics": {"ppl": {"wikitext2": 16.5, "ptb": 63.6}}}
+    later = {"metrics": {"ppl_standard_2048_512": {"wikitext2": 16.5, "ptb": 60.0}}}
+    put(tmp_path / "m", old)
+    put(tmp_path / "m", later, "evaluation/later.json")
+    numbers = rows_of(tmp_path)["m"].numbers
+    assert numbers["ppl_wikitext2"].under.basis == STANDARD
+    assert numbers["ppl_ptb"].under.basis is None
+
+
+def test_a_list_of_removed_layers_alone_names_them(tmp_path: Path) -> None:
+    put(tmp_path / "m", [3, 5], "layers_to_remove.json")
+    (model,) = summarize([tmp_path]).models
+    assert model.removed == (3, 5)
+    facts = rows_of(tmp_path)["m"].facts
+    assert facts is not None
+    assert facts.removed == (3, 5)
