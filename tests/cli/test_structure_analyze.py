@@ -284,13 +284,11 @@ def test_names_of_a_file_cannot_write_to_the_terminal(run: Program) -> None:
     [
         (("absent",), "absent"),
         (("base", "--compare_with", "absent.json"), "absent.json"),
-        (("base", "--compare_with", "small"), "--compare_with"),
         (("base", "--output_dir", "base/config.json/out"), "config.json"),
         ((), "model-path"),
     ],
 )
 def test_mistakes_are_told_in_words(run: Program, arguments: tuple[str, ...], words: str) -> None:
-    save(Path("small"), keep_layers(STATE, [0]))
     done = run("structure", "analyze", *arguments)
     assert done.code == 2
     assert "Traceback" not in done.err
