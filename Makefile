@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint format test-architectures test-slow test-real train-demo clean
+.PHONY: help demo test lint format test-architectures test-per-layer test-slow test-real train-demo clean
 
 help:
 	@echo "make demo                 install into .venv and run the main job on the embedded model"
 	@echo "make test                 install into .venv, lint, type-check and run the tests"
 	@echo "make test-architectures   skip blocks in every architecture of transformers (long)"
+	@echo "make test-per-layer       what belongs to a block stays with it, in every architecture (long)"
 	@echo "make test-slow            the long sweeps of the other tests"
 	@echo "make test-real            cut a real model of 30 blocks (downloads 93 MB, or DEPTHPRUNE_SMOLLM2=FOLDER)"
 	@echo "make train-demo           train the embedded demo model from nothing (an hour on 2 cores)"
@@ -33,6 +34,9 @@ format: $(INSTALLED)
 
 test-architectures: $(INSTALLED)
 	$(BIN)/python -m pytest -m architectures tests/architectures -s
+
+test-per-layer: $(INSTALLED)
+	$(BIN)/python -m pytest -m per_layer tests/architectures -s
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

@@ -54,6 +54,7 @@ class Outcome:
         images: whether a picture was among the inputs (for encoder-decoders: sound).
         note: the reason of a refusal, failure or restriction.
         seconds: it took.
+        fields: of the configuration, that were given other values for other blocks.
     """
 
     role: str
@@ -65,6 +66,7 @@ class Outcome:
     images: bool = False
     note: str = ""
     seconds: float = 0.0
+    fields: tuple[str, ...] = ()
 
 
 class CheckFailed(Exception):
@@ -117,13 +119,13 @@ def check_architecture(role: str, model_type: str, part: str = "text") -> Outcom
     return outcome("pass", note="; ".join(filter(None, notes)), **facts)
 
 
-def build(role: str, model_type: str) -> nn.Module:
-    """Build a tiny model with weights so large that every block counts."""
+def build(role: str, model_type: str, part: str = "text") -> nn.Module:
+    """Build a tiny model with weights so large that every block counts, six of them in `part`."""
     torch.manual_seed(0)
     name = getattr(modeling_auto, CLASSES[role])[model_type]
     names = [name] if isinstance(name, str) else name
     model_class = getattr(transformers, names[0])
-    config = tiny_config(model_type, role)
+    config = tiny_config(model_type, "vit" if part == "vision" else role)
     if not isinstance(config, model_class.config_class):
         inner = config.get_text_config(decoder=True)
         config = inner if isinstance(inner, model_class.config_class) else config
@@ -133,13 +135,19 @@ def build(role: str, model_type: str) -> nn.Module:
     if model.can_generate():
         model.generation_config.pad_token_id = 0
         model.generation_config.decoder_start_token_id = 1
+    give_weights(model)
+    return model
+
+
+def give_weights(model: nn.Module) -> None:
+    """Give a model random weights so large that every block counts: the same ones every time."""
+    torch.manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim >= 2 and parameter.is_floating_point():
                 parameter.normal_(std=0.1)
             elif parameter.is_floating_point():
                 parameter.add_(torch.randn_like(parameter) * 0.02)
-    return model
 
 
 def run(model: nn.Module, inputs: dict[str, Any]) -> torch.Tensor:

@@ -11,7 +11,14 @@ from transformers.utils import is_torchvision_available
 
 from tests.architectures.check import check_architecture, entries
 from tests.architectures.processors import check_processor, section, table
-from tests.architectures.report import GOALS, class_table, document, tally
+from tests.architectures.report import (
+    GOALS,
+    PER_LAYER,
+    class_table,
+    document,
+    replace_part,
+    tally,
+)
 from tests.architectures.sweep import all_jobs, sweep
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "architectures.md"
@@ -64,6 +71,9 @@ def test_every_architecture() -> None:
     sys.stdout.write(f"\n{class_table(outcomes)}\n")
     DOCUMENT.parent.mkdir(exist_ok=True)
     processors = table([check_processor(model_type) for model_type in entries("vlm")])
-    DOCUMENT.write_text(document(outcomes) + "\n" + processors, encoding="utf-8")
+    before = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.is_file() else ""
+    per_layer = before.partition(PER_LAYER)
+    text = replace_part(document(outcomes) + "\n" + processors, "".join(per_layer[1:]))
+    DOCUMENT.write_text(text.rstrip() + "\n", encoding="utf-8")
     missed = [goal.title for goal in GOALS if not tally(outcomes, goal).reached]
     assert not missed, f"goals missed: {missed}; see {DOCUMENT}"

@@ -13,6 +13,8 @@ from transformers import Gemma3Config
 
 from depthprune.base.errors import RemovalError, StackError
 from depthprune.blocks import find_layer_fields, shorten_config, shorten_dict
+from depthprune.blocks.layer_fields import shorten_generation
+from depthprune.blocks.layer_rules import Inexpressible, Shortening
 from tests.blocks import tiny
 
 COUNT = "num_hidden_layers"
@@ -107,6 +109,78 @@ def test_picture_features_for_a_missing_block_enter_the_next_one() -> None:
     config = {"text_config": {COUNT: 6}, "deepstack_layer_map": [[-1, 0], [-2, 1], [-3, 4]]}
     value = shorten_dict(config, f"text_config.{COUNT}", (1, 3))
     assert value["deepstack_layer_map"] == [[-1, 0], [-2, 1], [-3, 2]]
+
+
+def in_vision(removal: tuple[int, ...], **fields: Any) -> dict[str, Any]:
+    config = {"vision_config": {COUNT: 6}, "text_config": {COUNT: 6}, **fields}
+    return shorten_dict(config, f"vision_config.{COUNT}", removal)
+
+
+@pytest.mark.parametrize(
+    ("before", "removal", "after"),
+    [
+        (6, (0,), 5),  # what the last block gives stays the last
+        (-1, (0,), -1),
+        (-2, (0,), -2),
+        (-2, (5,), 5),  # the state before the missing block is now the last
+        (-3, (4,), -2),
+        (0, (0,), 0),  # what the first block is given
+        (3, (2,), 2),  # a missing block passes its input through
+        ([2, 5], (0,), [1, 4]),
+        ([1, -2], (2, 3), [1, -2]),
+    ],
+)
+def test_a_hidden_state_of_the_vision_tower_stays_what_it_was(
+    before: Any, removal: tuple[int, ...], after: Any
+) -> None:
+    value = in_vision(removal, vision_feature_layer=before)
+    assert value["vision_feature_layer"] == after
+
+
+def test_blocks_of_the_text_do_not_move_hidden_states_of_the_vision_tower() -> None:
+    config = {"vision_config": {COUNT: 6}, "text_config": {COUNT: 6}, "vision_feature_layer": 3}
+    assert shorten_dict(config, f"text_config.{COUNT}", (0,))["vision_feature_layer"] == 3
+
+
+def test_the_output_of_a_missing_block_is_that_of_the_block_before() -> None:
+    assert shortened((2,), deepstack_visual_indexes=[0, 2, 5])["deepstack_visual_indexes"] == [
+        0,
+        1,
+        4,
+    ]
+
+
+@pytest.mark.parametrize("removal", [(0,), (1,)])
+def test_outputs_that_would_fall_together_or_vanish_are_refused(removal: tuple[int, ...]) -> None:
+    with pytest.raises(Inexpressible):
+        shortened(removal, deepstack_visual_indexes=[0, 1, 5])
+
+
+def test_blocks_counted_from_one_are_renamed() -> None:
+    assert shortened((0,), ple_layer_ids=[1, 3])["ple_layer_ids"] == [2]
+    inner = {"linear_attn_config": {"kda_layers": [1, 2, 5], "full_attn_layers": [3, 6]}}
+    assert shortened((1,), **inner)["linear_attn_config"] == {
+        "kda_layers": [1, 4],
+        "full_attn_layers": [2, 5],
+    }
+
+
+def test_entries_of_heads_that_predict_further_tokens_stay_behind_those_of_the_blocks() -> None:
+    ratios = [0, 0, 4, 128, 4, 128, 9]
+    value = shortened((2,), compress_ratios=ratios, num_nextn_predict_layers=1)
+    assert value["compress_ratios"] == [0, 0, 128, 4, 128, 9]
+
+
+def test_indices_in_a_text_are_renamed() -> None:
+    assert shortened((1,), moe_layers_enum="1,3,5")["moe_layers_enum"] == "2,4"
+
+
+def test_heads_that_align_are_those_of_the_blocks_that_stay() -> None:
+    short = Shortening((0, 3, 4, 5), 6)
+    data = {"alignment_heads": [[1, 0], [3, 0], [5, 1]], "eos_token_id": 2}
+    shorter = shorten_generation(data, "decoder_layers", short)
+    assert shorter == {"alignment_heads": [[1, 0], [3, 1]], "eos_token_id": 2}
+    assert shorten_generation(data, "encoder_layers", short) == data
 
 
 def test_the_outputs_of_a_backbone_are_left_to_its_class() -> None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from depthprune.blocks import find_stack, plan
+from depthprune.blocks import find_stack, inferring
 from depthprune.blocks.plan import plan_removal
 from tests.evaluate import tiny
 
 
 def count_skeletons(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     built: list[int] = []
-    whole = plan.build_skeleton
+    whole = inferring.build_skeleton
 
     def counted(*arguments: object) -> object:
         built.append(1)
         return whole(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(plan, "build_skeleton", counted)
+    monkeypatch.setattr(inferring, "build_skeleton", counted)
     return built
 
 

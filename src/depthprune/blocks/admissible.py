@@ -10,7 +10,6 @@ from depthprune.base.errors import InadmissibleRemovalError
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal, check_removal, format_removal
 from depthprune.blocks.finding import choose_stack, find_stack
-from depthprune.blocks.layer_fields import shorten_dict
 from depthprune.blocks.plan import plan_removal
 from depthprune.blocks.probing import find_stacks
 from depthprune.blocks.skeleton import rebuild_config
@@ -150,7 +149,8 @@ def _config(origin: Origin, stack: Stack, removal: Removal) -> PreTrainedConfig:
 
     The model's own is no place to look: it may be that of another removal at this moment.
     """
-    return rebuild_config(origin.config, shorten_dict(origin.data, stack.config_path, removal))
+    data = plan_removal(stack, removal).data if removal else origin.data
+    return rebuild_config(origin.config, data)
 
 
 def _cache_too_short(stack: Stack, removal: Removal) -> str | None:

@@ -24,10 +24,17 @@ from depthprune.blocks.layer_rules import (
     refit_period,
     refit_step,
     regenerate,
+    remap_feature_layers,
+    remap_first_of_pairs,
     remap_indices,
     remap_keys,
     remap_last,
+    remap_one_based,
+    remap_outputs,
+    remap_pair_states,
     remap_pairs,
+    remap_states,
+    remap_text,
     rewrite_runs,
     scale_by_root,
     tile,
@@ -43,19 +50,23 @@ class LayerField:
     """One row of the table.
 
     Attributes:
-        name: the field, a regular expression for its whole name.
+        name: the field, a regular expression for its whole name; `a.b` lies in a dictionary.
         rule: how its value follows the blocks that stay.
         counts: the count fields it belongs to, a regular expression for the whole name.
         outer: whether it lies in a configuration around the one that holds the count.
+        within: the sections that hold the count, a regular expression.
     """
 
     name: str
     rule: Rule
     counts: str = ".*"
     outer: bool = False
+    within: str = ".*"
 
 
 _NOT_DECODER = r"(?!.*decoder).*"
+_VISION = r"(.*\.)?(vision|visual|vit|image)\w*(\.\w+)*"
+_TEXT = rf"(?!{_VISION}$).*"
 
 LAYER_FIELDS: tuple[LayerField, ...] = (
     # Scalars that must be read before the lists which they are rewritten into.
@@ -83,10 +94,12 @@ LAYER_FIELDS: tuple[LayerField, ...] = (
     LayerField("ffn_multipliers", filter_list),
     LayerField("activation_sparsity_pattern", filter_list),
     LayerField("moe_layer_freq", filter_list),
+    LayerField("compress_ratios", filter_list),
     LayerField("block_configs", filter_list),
     LayerField("attention_types", rewrite_runs),
     LayerField("block_types", tile),
     # Lists of block indices.
+    LayerField("moe_layers_enum", remap_text),
     LayerField("moe_layers", remap_indices),
     LayerField("cross_attention_layers", remap_indices),
     LayerField("attn_layer_indices", remap_indices),
@@ -96,18 +109,36 @@ LAYER_FIELDS: tuple[LayerField, ...] = (
     LayerField("full_attn_idxs", remap_indices),
     LayerField("hybrid_layer_ids", remap_indices),
     LayerField("local_layer_ids", remap_indices),
-    LayerField("ple_layer_ids", remap_indices),
+    LayerField("ple_layer_ids", remap_one_based),
     LayerField("global_attn_indexes", remap_indices),
     LayerField("fullatt_block_indexes", remap_indices),
     LayerField("window_block_indices", remap_indices),
     LayerField("residual_block_indices", remap_indices),
-    LayerField("deepstack_visual_indexes", remap_indices),
-    LayerField("deepstack_layer_map", remap_pairs, outer=True),
+    LayerField("deepstack_layer_map", remap_pairs, outer=True, within=_TEXT),
+    LayerField(r"linear_attn_config\.(kda_layers|full_attn_layers)", remap_one_based),
     # Dictionaries by block index.
     LayerField("per_layer_config", remap_keys),
+    LayerField("pruned_heads", remap_keys),
+    # Hidden states that are taken from between the blocks.
+    LayerField("intermediate_layers_indices", remap_states),
+    LayerField("feature_layer", remap_states),
+    LayerField(
+        "(mm_)?(vision_feature|vision_select|vision_feature_select|spatial_vision|select)_layers?",
+        remap_states,
+        outer=True,
+        within=_VISION,
+    ),
+    LayerField(
+        r"adapter_config\.vision_feature_layers?", remap_feature_layers, outer=True, within=_VISION
+    ),
+    LayerField("deepstack_layer_map", remap_pair_states, outer=True, within=_VISION),
+    LayerField("extract_layers", remap_outputs, outer=True, within=_VISION),
+    # The output of these blocks is taken.
+    LayerField("deepstack_visual_indexes", remap_outputs),
     # Numbers of blocks at one end.
     LayerField("first_k_dense_replace", count_leading),
     LayerField("num_dense_layers", count_leading),
+    LayerField("num_hash_layers", count_leading),
     LayerField("max_window_layers", count_leading),
     LayerField("num_first_full_attention_layers", count_leading),
     LayerField("moe_layer_start_index", count_leading),
@@ -123,6 +154,19 @@ LAYER_FIELDS: tuple[LayerField, ...] = (
     LayerField("_out_indices", regenerate),
     LayerField("stage_names", regenerate),  # last: the rule above looks at it
 )
+
+GENERATION_FIELDS: tuple[LayerField, ...] = (
+    LayerField("alignment_heads", remap_first_of_pairs),
+    LayerField("assistant_early_exit", remap_states),
+    LayerField("dola_layers", remap_states),
+)
+"""What generation_config.json says of the blocks that generate."""
+
+EXTRA_COUNTS = (
+    *("num_nextn_predict_layers", "num_mtp_layers", "mtp_num_layers", "num_mtp_modules"),
+    *("mtp_num_hidden_layers", "n_predict"),
+)
+"""Fields that count heads which predict further tokens; lists may have entries for them."""
 
 
 @dataclass(frozen=True)
@@ -189,8 +233,8 @@ def find_layer_fields(data: Section, config_path: str) -> dict[str, Any]:
     """
     count = CountField.parse(config_path)
     return {
-        ".".join((*count.sections[: len(count.sections) - depth], name)): section[name]
-        for depth, section, name, rule in _rows(count.chain(data), count)
+        ".".join((*place, name)): section[name]
+        for place, section, name, rule in _rows(count.chain(data), count)
         if isinstance(section[name], list | tuple | dict)
         or (rule is not filter_list and section[name])
     }
@@ -218,11 +262,37 @@ def keep_blocks(data: Section, config_path: str, kept: tuple[int, ...]) -> Secti
     data = copy.deepcopy(data)
     count = CountField.parse(config_path)
     chain = count.chain(data)
-    short = Shortening(kept, count.read(data))
+    short = shortening(data, config_path, kept)
     for _, section, name, rule in _rows(chain, count):
         rule(section, name, short)
     count.write(chain[-1], len(kept))
     return data
+
+
+def shortening(data: Section, config_path: str, kept: tuple[int, ...]) -> Shortening:
+    """Return what the rules need to know of a configuration and the blocks that stay."""
+    count = CountField.parse(config_path)
+    section = count.chain(data)[-1]
+    extra = [section.get(name) for name in EXTRA_COUNTS]
+    num_extra = next((number for number in extra if type(number) is int), 0)
+    return Shortening(kept, count.read(data), num_extra)
+
+
+def known_fields(data: Section, config_path: str) -> frozenset[tuple[str, ...]]:
+    """Return the paths of the fields that the table has a rule for."""
+    count = CountField.parse(config_path)
+    return frozenset((*place, name) for place, _, name, _ in _rows(count.chain(data), count))
+
+
+def shorten_generation(data: Section, config_path: str, short: Shortening) -> Section:
+    """Return a generation configuration that fits the blocks that stay; see GENERATION_FIELDS."""
+    shorter = dict(data)
+    if re.fullmatch(_VISION, config_path) or re.search("audio|encoder", config_path):
+        return shorter  # these do not generate
+    for field in GENERATION_FIELDS:
+        if shorter.get(field.name) is not None:
+            field.rule(shorter, field.name, short)
+    return shorter
 
 
 def shorten_config(
@@ -232,18 +302,36 @@ def shorten_config(
     return rebuild_config(config, shorten_dict(config.to_dict(), config_path, removal))
 
 
-def _rows(chain: Sequence[Section], count: CountField) -> list[tuple[int, Section, str, Rule]]:
-    """Return (sections outwards, section, field name, rule) for every field that is there."""
+Place = tuple[str, ...]
+"""The names that lead from the outermost configuration to a section."""
+
+
+def _rows(chain: Sequence[Section], count: CountField) -> list[tuple[Place, Section, str, Rule]]:
+    """Return (place, section, field name, rule) for every field that is there."""
     found = []
     for field in LAYER_FIELDS:
         if not re.fullmatch(field.counts, count.name) or count.index is not None:
             continue
-        for depth, section in enumerate(reversed(chain)):
-            if (depth > 0) != field.outer:
-                continue
-            found += [
-                (depth, section, name, field.rule)
-                for name, value in section.items()
-                if value is not None and re.fullmatch(field.name, name)
-            ]
+        if not re.fullmatch(field.within, ".".join(count.sections)):
+            continue
+        for depth in range(len(chain) - 1) if field.outer else [len(chain) - 1]:
+            place = count.sections[:depth]
+            for inner, holder, name in _matching(chain[depth], field.name):
+                found.append(((*place, *inner), holder, name, field.rule))
     return found
+
+
+def _matching(section: Section, pattern: str) -> list[tuple[Place, Section, str]]:
+    """Return the fields whose names, or paths through one dictionary, match a row's name."""
+    named: list[tuple[Place, Section, str]] = [
+        ((), section, name) for name in section if re.fullmatch(pattern, str(name))
+    ]
+    if r"\." in pattern:
+        named += [
+            ((outer,), inner, name)
+            for outer, inner in section.items()
+            if isinstance(inner, dict)
+            for name in inner
+            if re.fullmatch(pattern, f"{outer}.{name}")
+        ]
+    return [(place, holder, name) for place, holder, name in named if holder[name] is not None]

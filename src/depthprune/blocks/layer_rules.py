@@ -11,17 +11,37 @@ Section = dict[str, Any]
 """A configuration, or a configuration inside one, as a plain dictionary."""
 
 
+class Inexpressible(ValueError):
+    """No value of a field says what it said of the whole model; the text names field and reason."""
+
+
 @dataclass(frozen=True)
 class Shortening:
-    """The blocks that stay (`kept`, ascending) out of `num_blocks`."""
+    """The blocks that stay (`kept`, ascending) out of `num_blocks`.
+
+    `num_extra` heads that predict further tokens may have entries of their own after the blocks'.
+    """
 
     kept: tuple[int, ...]
     num_blocks: int
+    num_extra: int = 0
 
     @property
     def position(self) -> dict[int, int]:
         """The new index of every block that stays."""
         return {block: index for index, block in enumerate(self.kept)}
+
+    def is_per_block(self, value: Any) -> bool:
+        """Return whether a value is a list of one entry per block, extra heads included or not."""
+        lengths = (self.num_blocks, self.num_blocks + self.num_extra)
+        return isinstance(value, list | tuple) and len(value) in lengths
+
+    def state(self, index: int) -> int:
+        """Return which hidden state is that of `index` (0: before the first block) in the whole.
+
+        A block that is missing passes its input through, so every hidden state still exists.
+        """
+        return sum(block < index for block in self.kept)
 
 
 Rule = Callable[[Section, str, Shortening], None]
@@ -32,8 +52,9 @@ def filter_list(section: Section, name: str, short: Shortening) -> None:
     value = section[name]
     if isinstance(value, str) and len(value) == short.num_blocks:
         section[name] = "".join(value[block] for block in short.kept)
-    elif isinstance(value, list | tuple) and len(value) == short.num_blocks:
-        section[name] = [value[block] for block in short.kept]
+    elif short.is_per_block(value):
+        entries = [value[block] for block in short.kept]
+        section[name] = [*entries, *value[short.num_blocks :]]
 
 
 def remap_indices(section: Section, name: str, short: Shortening) -> None:
@@ -48,6 +69,95 @@ def remap_indices(section: Section, name: str, short: Shortening) -> None:
             for entry, block in zip(value, absolute, strict=True)
             if block in position or block >= last
         ]
+
+
+def remap_one_based(section: Section, name: str, short: Shortening) -> None:
+    """Rename the block indices in a list that counts from 1; those of missing blocks go."""
+    value = section[name]
+    if isinstance(value, list | tuple) and all(type(entry) is int for entry in value):
+        position, last = short.position, short.num_blocks
+        section[name] = [
+            entry if not 1 <= entry <= last else position[entry - 1] + 1
+            for entry in value
+            if not 1 <= entry <= last or entry - 1 in position
+        ]
+
+
+def remap_text(section: Section, name: str, short: Shortening) -> None:
+    """Rename the block indices in a text such as `3,4,5`; those of missing blocks go."""
+    value = section[name]
+    if isinstance(value, str) and all(one.strip().isdecimal() for one in value.split(",")):
+        indices: Section = {name: [int(one) for one in value.split(",")]}
+        remap_indices(indices, name, short)
+        section[name] = ",".join(map(str, indices[name]))
+
+
+def remap_states(section: Section, name: str, short: Shortening) -> None:
+    """Rename indices of hidden states: 0 is what the first block is given, -1 the last state."""
+    section[name] = _each(section[name], lambda index: _state(index, short))
+
+
+def _state(index: int, short: Shortening) -> int:
+    if index >= 0:
+        return short.state(index) if index <= short.num_blocks else index
+    if index < -short.num_blocks - 1:
+        return index
+    new = short.state(index + short.num_blocks + 1)
+    # Some models take the output of the whole tower for -1: of another state it is not said.
+    return index if index == -1 else new if new == len(short.kept) else new - len(short.kept) - 1
+
+
+def remap_outputs(section: Section, name: str, short: Shortening) -> None:
+    """Rename indices of blocks whose output is taken; of a missing one, that of the one before.
+
+    Raises:
+        Inexpressible: there is none before, or two entries would name one block.
+    """
+    value = section[name]
+    section[name] = _each(value, lambda index: _output(index, name, short))
+    if isinstance(value, list | tuple) and len(set(section[name])) < len(set(value)):
+        raise Inexpressible(f"two entries of {name} would name the same block")
+
+
+def remap_feature_layers(section: Section, name: str, short: Shortening) -> None:
+    """Rename what Molmo takes: outputs of blocks from the start, hidden states from the end."""
+    section[name] = _each(
+        section[name],
+        lambda index: _state(index, short) if index < 0 else _output(index, name, short),
+    )
+
+
+def _output(index: int, name: str, short: Shortening) -> int:
+    last = short.num_blocks
+    if not -last <= index < last:
+        return index
+    new = short.state(index % last + 1) - 1
+    if new < 0:
+        raise Inexpressible(
+            f"{name} names the output of block {index}, and no block before it would be left"
+        )
+    return new if index >= 0 else new - len(short.kept)
+
+
+def _each(value: Any, rename: Callable[[int], int]) -> Any:
+    if type(value) is int:
+        return rename(value)
+    if isinstance(value, list | tuple) and all(type(entry) is int for entry in value):
+        return [rename(entry) for entry in value]
+    return value
+
+
+def remap_first_of_pairs(section: Section, name: str, short: Shortening) -> None:
+    """Rename the block index in pairs (block, head); the pairs of missing blocks go."""
+    pairs, position = section[name], short.position
+    if isinstance(pairs, list | tuple) and all(isinstance(pair, list | tuple) for pair in pairs):
+        found = [[position[pair[0]], *pair[1:]] for pair in pairs if pair[0] in position]
+        section[name] = found or None
+
+
+def remap_pair_states(section: Section, name: str, short: Shortening) -> None:
+    """Rename the hidden state in pairs (hidden state of this stack, block of another stack)."""
+    section[name] = [[_state(state, short), *rest] for state, *rest in section[name]]
 
 
 def remap_keys(section: Section, name: str, short: Shortening) -> None:

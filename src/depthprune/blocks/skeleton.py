@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ class ModuleFacts:
     Attributes:
         kind: the name of its class.
         values: its plain attributes (numbers, texts, and lists and dictionaries of them).
+        others: by attribute, the names of functions and classes that it holds.
         configs: the configurations it holds, by attribute.
         tensors: shape and type of its own parameters and persistent buffers, by name.
         buffers: its buffers that no checkpoint holds, by name.
@@ -35,6 +37,7 @@ class ModuleFacts:
     configs: dict[str, PreTrainedConfig]
     tensors: dict[str, tuple[tuple[int, ...], torch.dtype]]
     buffers: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
 
 
 Skeleton = dict[str, ModuleFacts]
@@ -64,6 +67,7 @@ def rebuild_config(config: PreTrainedConfig, data: dict[str, Any]) -> PreTrained
 
 def describe(model: nn.Module) -> Skeleton:
     """Return the facts of every module of `model`."""
+    import torch
     from transformers import PreTrainedConfig
 
     ours = set(vars(_empty_module()))
@@ -71,6 +75,7 @@ def describe(model: nn.Module) -> Skeleton:
     # A module that several blocks share is looked at in each of them.
     for path, module in model.named_modules(remove_duplicate=False):
         values: dict[str, Any] = {}
+        others: dict[str, str] = {}
         configs: dict[str, PreTrainedConfig] = {}
         for name, value in vars(module).items():
             if name in ours or name in _MODEL_ATTRIBUTES:
@@ -79,6 +84,8 @@ def describe(model: nn.Module) -> Skeleton:
                 configs[name] = value
             elif _is_plain(value):
                 values[name] = value
+            elif isinstance(value, type | types.FunctionType | types.MethodType | torch.dtype):
+                others[name] = getattr(value, "__qualname__", str(value))
         transient = module._non_persistent_buffers_set
         skeleton[path] = ModuleFacts(
             type(module).__name__,
@@ -94,6 +101,7 @@ def describe(model: nn.Module) -> Skeleton:
                 for name, tensor in module._buffers.items()
                 if tensor is not None and name in transient
             },
+            others,
         )
     return skeleton
 

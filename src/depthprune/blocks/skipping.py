@@ -11,6 +11,8 @@ from depthprune.base.removal import check_removal, make_removal
 from depthprune.blocks.admissible import check_admissible
 from depthprune.blocks.capture import restored_capture_hooks
 from depthprune.blocks.finding import find_stack
+from depthprune.blocks.layer_fields import shorten_generation
+from depthprune.blocks.layer_rules import Shortening
 from depthprune.blocks.plan import ABSENT, Change, Plan, plan_removal
 from depthprune.blocks.stack import SKIP_MARK, LayerTensor, Stack, refuse_while_skipping
 
@@ -93,6 +95,8 @@ def _remove(
         if (id(attributes), change.name) not in done:
             done.add((id(attributes), change.name))
             put(attributes, change.name, change.after)
+    for name, value in _generation_changes(model, stack, plan):
+        put(vars(model.generation_config), name, value)
     if stack.origin is None:
         for attributes, index in _indices(model, stack, plan.kept):
             put(attributes, "layer_idx", index)
@@ -109,6 +113,17 @@ def _remove(
             "_modules",
             {str(index): blocks[block] for index, block in enumerate(plan.kept)},
         )
+
+
+def _generation_changes(model: nn.Module, stack: Stack, plan: Plan) -> Iterator[tuple[str, Any]]:
+    """Yield what generation settings must say of the blocks that stay."""
+    generation = getattr(model, "generation_config", None)
+    if stack.origin is None or generation is None:
+        return
+    whole, short = vars(generation), Shortening(plan.kept, stack.num_blocks)
+    for name, value in shorten_generation(whole, stack.config_path, short).items():
+        if value is not whole[name]:
+            yield name, value
 
 
 def _attributes(model: nn.Module, change: Change) -> dict[str, Any]:

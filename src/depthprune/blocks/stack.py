@@ -45,6 +45,7 @@ class Stack:
         containers: all lists that shrink together, `path` first.
         tensors: tensors outside the lists that have one slice per block.
         part: what the stack is for: text, vision, audio, encoder, decoder or auxiliary.
+        settings: values that a user gives for fields of the shorter model's configuration.
     """
 
     path: str
@@ -54,6 +55,7 @@ class Stack:
     tensors: tuple[LayerTensor, ...] = ()
     part: str = "text"
     origin: Origin | None = field(default=None, repr=False, compare=False)
+    settings: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     plans: dict[Removal, Plan] = field(default_factory=dict, repr=False, compare=False)
     reasons: dict[Removal, str | None] = field(default_factory=dict, repr=False, compare=False)
     memory: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)

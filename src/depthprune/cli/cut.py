@@ -138,6 +138,12 @@ def cut(
     stack: str = "text",
     study: Path | None = None,
     also: tuple[Tool, ...] = (),
+    settings: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--set", help="Set a field of the new config.json, as FIELD=JSON; repeatable."
+        ),
+    ] = (),
     verify: bool = False,
     trust_remote_code: bool = False,
     revision: str | None = None,
@@ -211,6 +217,7 @@ def cut(
         trust_remote_code=trust_remote_code,
         revision=revision,
         download=download,
+        settings=read_settings(settings),
     )
     if expected is not None and expected != plan.num_blocks:
         raise RemovalError(
@@ -246,7 +253,9 @@ def cut(
             from depthprune.blocks.cut.verify import compare_cut, skipped_logits
 
             check_output(plan.source, output, overwrite=overwrite)
-            skipped = skipped_logits(plan.source, plan.removal, part=stack, **code)
+            skipped = skipped_logits(
+                plan.source, plan.removal, part=stack, settings=plan.settings, **code
+            )
         try:
             with progress(f"writing {output.name}", plan.bytes_after) as bar:
                 result = execute_cut(
@@ -275,6 +284,28 @@ def cut(
         _show([*parts, *closing_parts(result, verified, lang=lang)])
     if verified is not None and not verified.agrees:
         raise SystemExit(NOT_VERIFIED)
+
+
+def read_settings(given: Sequence[str]) -> dict[str, Any]:
+    """Return the fields and values of `FIELD=JSON`.
+
+    Raises:
+        DepthpruneError: one has no `=`, or what follows is not JSON.
+    """
+    settings = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        try:
+            if not name or not equals:
+                raise ValueError("there is no =")
+            settings[name] = json_module.loads(value)
+        except ValueError as error:
+            raise DepthpruneError(
+                f"{text!r} is not FIELD=JSON: {error}",
+                where="--set",
+                mend="for example --set 'text_config.moe_topk=[1, 2, 3]'",
+            ) from error
+    return settings
 
 
 def measured_drops(folder: Path, plan: CutPlan) -> tuple[MeasuredDrop, ...]:
@@ -340,6 +371,8 @@ def cut_command(
     words = [model, "--remove", format_removal(plan.removal, ",")]
     words += ["--stack", plan.part] if plan.part != "text" else []
     words += ["--max_shard_size", max_shard_size] if max_shard_size != "5GB" else []
+    for name, value in plan.settings.items():
+        words += ["--set", f"{name}={json_module.dumps(value)}"]
     words += ["--revision", revision] if revision is not None else []
     return f"depthprune cut {shlex.join([*words, '--output', output.name])}"
 

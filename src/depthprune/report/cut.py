@@ -165,22 +165,9 @@ def blocks_named(removal: Sequence[int], *, lang: Lang = "en") -> str:
 
 
 def _note(note: Note, t: Translate) -> str:
-    if note.kind == "extra blocks":
-        text = t(
-            "Note: the extra blocks that predict further tokens ({field}) are left out: they were "
-            "trained on the whole model."
-        )
-    elif note.kind == "wrapped keys":
-        text = t(
-            "Note: the keys of the weights have {field} of a wrapper around the model; they are "
-            "written without it, as transformers expects them."
-        )
-    else:
-        text = t(
-            "Note: {field} has as many entries as there were blocks; it is not known whether they "
-            "belong to the blocks, and it was left as it is."
-        )
-    return text.format(field=printable(note.field))
+    from depthprune.blocks.cut.notes import NOTES
+
+    return t(f"Note: {NOTES[note.kind]}.").format(field=printable(note.field))
 
 
 def _reasons(t: Translate) -> dict[Reason, str]:

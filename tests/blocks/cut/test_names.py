@@ -266,10 +266,13 @@ def test_other_blocks_beyond_the_last_are_refused(tmp_path: Path) -> None:
         plan_cut(source, (1,))
 
 
-def test_a_list_that_may_belong_to_the_blocks_is_told(tmp_path: Path) -> None:
-    plan = plan_with(tmp_path, {"my_scales": [1.0] * 6, "my_sizes": [1, 2]})
-    assert plan.notes == (Note("unknown list", "my_scales"),)
-    assert plan.config["my_scales"] == [1.0] * 6
+def test_an_unknown_list_with_an_entry_for_every_block_is_shortened_and_told(
+    tmp_path: Path,
+) -> None:
+    plan = plan_with(tmp_path, {"my_scales": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "my_sizes": [1, 2]})
+    assert plan.notes == (Note("found field", "my_scales"),)
+    assert len(plan.config["my_scales"]) == 5
+    assert plan.config["my_sizes"] == [1, 2]
 
 
 @pytest.mark.parametrize("probed", [False, True])

@@ -1,25 +1,21 @@
-"""What a user should know of a plan: blocks beyond the last, lists that may be the blocks'."""
+"""What a user should know of a plan: blocks beyond the last, fields that no table knows."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from depthprune.base.errors import ModelError, StackError
+from depthprune.base.errors import ModelError
+from depthprune.base.removal import Removal
 from depthprune.blocks.cut.keys import KeyChanges
 from depthprune.blocks.cut.probe import ProbedStack
 from depthprune.blocks.cut.stored import StoredTensor
-from depthprune.blocks.layer_fields import CountField
+from depthprune.blocks.layer_fields import EXTRA_COUNTS, CountField
 from depthprune.blocks.layer_rules import Section
 from depthprune.blocks.model_names import Unwrapping
-
-_EXTRA_COUNTS = (
-    "num_nextn_predict_layers", "num_mtp_layers", "mtp_num_layers", "num_mtp_modules",
-    "mtp_num_hidden_layers", "n_predict",
-)  # fmt: skip
-"""Fields that count blocks beyond the last, which predict further tokens."""
+from depthprune.blocks.unknown_fields import own_fields
 
 _OF_EXTRA = re.compile(r"\.(eh_proj|enorm|hnorm|shared_head|mtp\w*)\.")
 """Tensors that only such blocks have."""
@@ -27,38 +23,53 @@ _OF_EXTRA = re.compile(r"\.(eh_proj|enorm|hnorm|shared_head|mtp\w*)\.")
 
 @dataclass(frozen=True)
 class Note:
-    """A remark on a field of the configuration.
+    """A remark on a field of the configuration, or on an attribute of the blocks.
 
     Attributes:
         kind: `extra blocks`: blocks beyond the last are left out, which `field` counts;
-            `unknown list`: `field` has an entry for every block, and was left as it is;
+            `found field`: `field` is in no table, and follows the blocks as their modules show;
+            `place constant`: the attribute `field` is computed from the place of a block;
+            `no alignment`: no block is left that `field` of generation_config.json names;
             `wrapped keys`: those of the weights had `field` around them, which was taken off.
         field: its name.
     """
 
-    kind: Literal["extra blocks", "unknown list", "wrapped keys"]
+    kind: Literal["extra blocks", "found field", "place constant", "no alignment", "wrapped keys"]
     field: str
 
     def __str__(self) -> str:
         """Return the remark as a sentence without its full stop."""
-        if self.kind == "extra blocks":
-            return (
-                f"the extra blocks that predict further tokens ({self.field}) are left out: they "
-                "were trained on the whole model"
-            )
-        if self.kind == "wrapped keys":
-            return (
-                f"the keys of the weights have {self.field} of a wrapper around the model; they "
-                "are written without it, as transformers expects them"
-            )
-        return (
-            f"{self.field} in config.json has as many entries as there were blocks; it is not "
-            "known whether they belong to the blocks, and it was left as it is"
-        )
+        return NOTES[self.kind].format(field=self.field)
+
+
+NOTES = {
+    "extra blocks": (
+        "the extra blocks that predict further tokens ({field}) are left out: they were trained "
+        "on the whole model"
+    ),
+    "wrapped keys": (
+        "the keys of the weights have {field} of a wrapper around the model; they are written "
+        "without it, as transformers expects them"
+    ),
+    "found field": (
+        "{field} is not a known field: it was shortened so that every block that stays is built "
+        "as it was in the whole model"
+    ),
+    "place constant": (
+        "the model computes {field} from the place of a block or from the number of blocks, and "
+        "no checkpoint stores it: every block takes the value of its new place, in the measured "
+        "drops (skip) as in this checkpoint"
+    ),
+    "no alignment": (
+        "all blocks that {field} in generation_config.json names are gone, and with them the "
+        "field: word timestamps are not available"
+    ),
+}
+"""The sentences, by kind, without their full stops."""
 
 
 def without_extra_blocks(
-    config: Section, found: ProbedStack, changes: KeyChanges
+    config: Section, found: ProbedStack, changes: KeyChanges, removal: Removal
 ) -> tuple[Section, tuple[Note, ...]]:
     """Count no more heads that predict further tokens, which are numbered beyond the last block.
 
@@ -79,7 +90,7 @@ def without_extra_blocks(
     counted = {
         name: section
         for section in sections
-        for name in _EXTRA_COUNTS
+        for name in EXTRA_COUNTS
         if isinstance(section.get(name), int) and section[name]
     }
     field = next(iter(counted), None)
@@ -101,6 +112,13 @@ def without_extra_blocks(
         )
     for name, section in counted.items():
         section[name] = 0
+    num_left = found.num_blocks - len(removal)
+    for path, value in list(own_fields(config, found.config_path)):
+        if isinstance(value, list) and len(value) == num_left + len(numbers):
+            inner: Any = config
+            for name in path[:-1]:
+                inner = inner[name]
+            inner[path[-1]] = value[:num_left]
     return config, (Note("extra blocks", field or "config.json does not count them"),)
 
 
@@ -128,23 +146,3 @@ def without_wrappers(
         )
     wrapper = changed.removesuffix(names[changed]) if changed.endswith(names[changed]) else changed
     return {names[name]: one for name, one in tensors.items()}, (Note("wrapped keys", wrapper),)
-
-
-def unknown_lists(before: Section, after: Section, found: ProbedStack) -> tuple[Note, ...]:
-    """Return the lists with one entry per block that no rule has shortened.
-
-    Args:
-        before: the configuration of the whole model.
-        after: of the smaller one.
-        found: the stack.
-    """
-    count = CountField.parse(found.config_path)
-    try:
-        old, new = count.chain(before)[-1], count.chain(after)[-1]
-    except StackError:  # an older file without inner configurations
-        return ()
-    return tuple(
-        Note("unknown list", name)
-        for name, value in old.items()
-        if isinstance(value, list) and len(value) == found.num_blocks > 2 and new.get(name) == value
-    )

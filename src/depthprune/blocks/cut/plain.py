@@ -12,8 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from depthprune.blocks.cut.keys import Numbering
+from depthprune.blocks.layer_fields import shortening
 from depthprune.blocks.layer_rules import Section
 from depthprune.blocks.model_class import Loader
+from depthprune.blocks.unknown_fields import unknown_fields
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,9 @@ class PlainStack:
     loader: Loader
 
 
+# What makes attributes follow the place of a block, which is to be said.
+_PLACED = ("scale_attn_by_inverse_layer_idx",)
+
 _COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
 
@@ -129,7 +134,10 @@ def find_plain(config: Section, keys: Iterable[str]) -> PlainStack | None:
         return None
     if any(name != kind.count and name in section for name in _COUNTS):
         return None  # said twice, and a class may take either
-    if not _says_all(section, kind, num_blocks):
+    if not _says_all(section, kind, num_blocks) or any(section.get(name) for name in _PLACED):
+        return None
+    short = shortening(section, kind.count, ())
+    if unknown_fields(section, kind.count, short):
         return None
     paths = {path for key in keys if (path := _list_path(kind.lists, key))}
     if len(paths) != 1:

@@ -9,7 +9,7 @@ Both give the same plan: `tests/blocks/cut/test_plain.py`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +35,6 @@ from depthprune.blocks.cut.find_source import source_folder
 from depthprune.blocks.cut.keys import KeyChanges, Numbering, change_keys
 from depthprune.blocks.cut.notes import (
     Note,
-    unknown_lists,
     without_extra_blocks,
     without_wrappers,
 )
@@ -56,8 +55,8 @@ from depthprune.blocks.cut.source_files import (
     tensors_of_blocks,
 )
 from depthprune.blocks.cut.stored import StoredTensor, num_bytes
-from depthprune.blocks.layer_fields import shorten_dict
-from depthprune.blocks.layer_rules import Section
+from depthprune.blocks.layer_fields import shorten_dict, shorten_generation
+from depthprune.blocks.layer_rules import Section, Shortening
 from depthprune.blocks.links import check_link
 from depthprune.blocks.model_class import Loader
 
@@ -88,6 +87,7 @@ class CutPlan:
         bytes_before: of the whole model's tensors.
         loader: how transformers loads the smaller checkpoint.
         is_text: whether the blocks are those of a language model that has no encoder.
+        settings: what the user gave for fields of config.json.
     """
 
     source: Path
@@ -109,6 +109,7 @@ class CutPlan:
     bytes_before: int
     loader: Loader
     is_text: bool
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def kept(self) -> tuple[int, ...]:
@@ -148,6 +149,7 @@ def plan_cut(
     revision: str | None = None,
     download: bool = False,
     probed: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> CutPlan:
     """Return how to write the checkpoint `source` without the blocks `removal`.
 
@@ -162,6 +164,7 @@ def plan_cut(
         revision: of the model on the hub.
         download: whether the network may be asked for what the local cache lacks.
         probed: build the skeleton even of a plain architecture.
+        settings: values for fields of the new config.json, by their paths.
 
     Raises:
         ModelError: there is no such checkpoint, it is damaged, its configuration and its weights do
@@ -181,23 +184,28 @@ def plan_cut(
     _refuse_adapter(folder)
     tensors, wrapped = without_wrappers(read_tensors(folder))
     way: Literal["table", "probed"] = "table"
-    found = None if probed or part != "text" else _from_table(config, tensors, gone)
+    found = None if probed or settings or part != "text" else _from_table(config, tensors, gone)
     if found is None:
         way = "probed"
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
         found = probe_apart(
-            ProbeRequest(str(folder), config, shapes, part, gone, trust_remote_code)
+            ProbeRequest(
+                str(folder), config, shapes, part, gone, trust_remote_code, dict(settings or {})
+            )
         )
     if part == "text":
         found = replace(found, config=_shorten_repeated(config, found, gone))
     changes = change_keys(tensors, found.numberings, found.num_blocks, gone)
     quantized = is_quantized(config)
     new_config, documents = _rename_quantization(folder, found, tensors, gone)
-    new_config, notes = without_extra_blocks(new_config, found, changes)
+    new_config, notes = without_extra_blocks(new_config, found, changes, gone)
     # One configuration and one set of weights are written, under the usual names.
-    for field in (CONFIGS_FIELD, WEIGHTS_FIELD):
-        new_config.pop(field, None)
-    notes += wrapped + unknown_lists(config, new_config, found)
+    for name_of_files in (CONFIGS_FIELD, WEIGHTS_FIELD):
+        new_config.pop(name_of_files, None)
+    notes += wrapped + tuple(Note("found field", name) for name in found.found_fields)
+    notes += tuple(Note("place constant", name) for name in found.constants)
+    generation, lost = _shorten_generation(folder, found, gone)
+    documents |= generation
     return CutPlan(
         source=folder,
         name=name or _name(source, folder),
@@ -212,12 +220,15 @@ def plan_cut(
         documents=documents,
         shards=make_shards(_target_tensors(tensors, changes, found, gone), limit),
         dropped=(*changes.dropped, *changes.extra),
-        files=find_small_files(folder, tensors_of_blocks(tensors, found.numberings)),
+        files=_without(
+            find_small_files(folder, tensors_of_blocks(tensors, found.numberings)), documents
+        ),
         quantized=quantized,
-        notes=notes,
+        notes=notes + lost,
         bytes_before=sum(num_bytes(one.dtype, one.shape) for one in tensors.values()),
         loader=found.loader,
         is_text=found.is_text,
+        settings=dict(settings or {}),
     )
 
 
@@ -268,6 +279,32 @@ def _shorten_repeated(config: Section, found: ProbedStack, removal: Removal) -> 
         return found.config
     shorter = shorten_dict(outside, count, removal)
     return {name: shorter.get(name, value) for name, value in found.config.items()}
+
+
+def _without(files: SmallFiles, documents: Mapping[str, Any]) -> SmallFiles:
+    """Return the files to copy but for those that are written anew."""
+    return replace(files, copied=tuple(one for one in files.copied if one.path not in documents))
+
+
+_GENERATION_FILE = "generation_config.json"
+
+
+def _shorten_generation(
+    folder: Path, found: ProbedStack, removal: Removal
+) -> tuple[dict[str, Any], tuple[Note, ...]]:
+    """Return generation_config.json with the new numbers of the blocks, where it names any."""
+    path = folder / _GENERATION_FILE
+    if not path.is_file():
+        return {}, ()
+    check_link(path, folder)
+    whole = _read_document(path)
+    if not isinstance(whole, dict):
+        return {}, ()
+    short = Shortening(active_blocks(removal, found.num_blocks), found.num_blocks)
+    shorter = shorten_generation(whole, found.config_path, short)
+    lost = tuple(Note("no alignment", name) for name in whole if shorter[name] != whole[name]
+                 and shorter[name] is None)  # fmt: skip
+    return ({} if shorter == whole else {_GENERATION_FILE: shorter}), lost
 
 
 def _target_tensors(

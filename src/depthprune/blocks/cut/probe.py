@@ -10,16 +10,15 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base import errors
 from depthprune.base.errors import DepthpruneError, ModelError, StackError
 from depthprune.base.removal import Removal
 from depthprune.blocks.cut.keys import Numbering
-from depthprune.blocks.cut.probed_config import written_config
+from depthprune.blocks.cut.probed_config import check_settings, shorten_stored, written_config
 from depthprune.blocks.cut.probed_keys import Shapes, check_keys, find_numberings
-from depthprune.blocks.layer_fields import shorten_dict
 from depthprune.blocks.layer_rules import Section
 from depthprune.blocks.model_class import Loader
 
@@ -38,6 +37,7 @@ class ProbeRequest:
         part: the stack that is meant, see `find_stack`.
         removal: the blocks that go.
         trust_remote_code: whether code that comes with the checkpoint may run.
+        settings: values that the user gives for fields of the new config.json.
     """
 
     folder: str
@@ -46,6 +46,7 @@ class ProbeRequest:
     part: str
     removal: Removal
     trust_remote_code: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class ProbedStack:
         config: the content of the new config.json.
         loader: how transformers loads the checkpoint.
         is_text: whether it is the stack of a language model that has no encoder.
+        found_fields: fields in it that no table knows, which were shortened after the modules.
+        constants: attributes that the model computes from the place of a block.
     """
 
     path: str
@@ -73,6 +76,8 @@ class ProbedStack:
     config: Section
     loader: Loader
     is_text: bool = True
+    found_fields: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
 
 
 def probe_apart(request: ProbeRequest) -> ProbedStack:
@@ -109,6 +114,8 @@ def probe_apart(request: ProbeRequest) -> ProbedStack:
         **found
         | {
             "containers": tuple(found["containers"]),
+            "found_fields": tuple(found["found_fields"]),
+            "constants": tuple(found["constants"]),
             "numberings": tuple(Numbering(**one) for one in found["numberings"]),
             "loader": Loader(**found["loader"]),
         }
@@ -128,6 +135,7 @@ def probe(request: ProbeRequest) -> ProbedStack:
     from depthprune.blocks.finding import choose_stack
     from depthprune.blocks.model_class import build_model, find_loader
     from depthprune.blocks.models import load_config
+    from depthprune.blocks.plan import plan_removal
     from depthprune.blocks.probing import find_stacks
     from depthprune.blocks.skeleton import build_skeleton, rebuild_config
 
@@ -138,9 +146,12 @@ def probe(request: ProbeRequest) -> ProbedStack:
     model_class = type(whole)
     stacks = find_stacks(model_class, whole.config)
     stack = choose_stack(stacks, request.part, model_class.__name__)
-    check_admissible(stack, request.removal)
     assert stack.origin is not None
-    data = shorten_dict(stack.origin.data, stack.config_path, request.removal)
+    check_settings(request.settings, request.config, stack.origin.data)
+    origin, stack = stack.origin, replace(stack, settings=request.settings)
+    check_admissible(stack, request.removal)
+    plan = plan_removal(stack, request.removal)
+    data = plan.data
     shorter = build_skeleton(model_class, rebuild_config(whole.config, data))
     numberings, slices = find_numberings(whole, stack, request.shapes)
     check_keys(whole, shorter, stack, numberings, request.shapes, request.removal)
@@ -151,9 +162,13 @@ def probe(request: ProbeRequest) -> ProbedStack:
         containers=stack.containers,
         numberings=numberings,
         slices=slices,
-        config=written_config(request.config, config, stack.origin.data, data),
         loader=find_loader(whole, config),
         is_text=_is_text(stack, stacks, model_class.__name__),
+        config=written_config(
+            shorten_stored(request.config, stack, request.removal), config, origin.data, data
+        ),
+        found_fields=plan.fields,
+        constants=plan.constants,
     )
 
 
@@ -164,7 +179,7 @@ def _is_text(stack: Stack, stacks: tuple[Stack, ...], name: str) -> bool:
         text = choose_stack(stacks, "text", name)
     except StackError:
         return False
-    return stack is text and not any(other.part == "encoder" for other in stacks if other != stack)
+    return stack == text and not any(other.part == "encoder" for other in stacks if other != stack)
 
 
 def _answer() -> None:

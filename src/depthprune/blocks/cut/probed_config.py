@@ -5,10 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from depthprune.base.errors import StackError
-from depthprune.blocks.layer_rules import Section
+from depthprune.base.removal import Removal, active_blocks
+from depthprune.blocks.layer_fields import EXTRA_COUNTS, CountField, shorten_dict, shortening
+from depthprune.blocks.layer_rules import Section, filter_list
+from depthprune.blocks.stack import Stack
+from depthprune.blocks.unknown_fields import readings, unclear, unknown_fields
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -28,31 +32,103 @@ def written_config(
 
     wanted = _comparable(rebuild_config(config, after))
 
-    def differing(candidate: Section) -> Section:
+    def differing(candidate: Section) -> list[Path]:
         found = _comparable(rebuild_config(config, _numbers_from_json(candidate)))
-        return {
-            name: value
-            for name, value in wanted.items()
-            if name not in found or found[name] != value
-        }
+        return _differences(wanted, found)
 
     written = _changed(copy.deepcopy(raw), before, after, config)
-    if not differing(written):
-        return _storable(written)
-    explicit = written | {
-        name: after.get(name, value) for name, value in differing(written).items()
-    }
-    if not differing(explicit):
-        return _storable(explicit)
+    # What differs is written out: field by field, else section by section, else everything.
+    for depth in (None, 1):
+        explicit = copy.deepcopy(written)
+        for path in differing(written):
+            _put(explicit, path[:depth], _get(after, path[:depth], _get(wanted, path[:depth])))
+        if not differing(explicit):
+            return _storable(explicit)
     whole = {**raw, **after}
     left = differing(whole)
     if left:
         raise StackError(
-            f"the configuration of the smaller model cannot be written: {min(left)} would differ",
+            "the configuration of the smaller model cannot be written: "
+            f"{'.'.join(left[0])} would differ",
             where="config.json",
             mend="save the model with this version of transformers, then cut it",
         )
     return _storable(whole)
+
+
+def shorten_stored(raw: Section, stack: Stack, removal: Removal) -> Section:
+    """Return config.json in which the fields that its class converts are shortened as well.
+
+    Hubs have fields (`compress_ratios`) that transformers reads into others and forgets: other
+    programs still read them. What is given in `stack.settings` is set.
+
+    Raises:
+        StackError: such a field has entries that may be those of blocks, and nobody knows.
+    """
+    assert stack.origin is not None
+    raw = copy.deepcopy(raw)
+    count = CountField.parse(stack.config_path)
+    section, known = raw, stack.origin.data
+    for name in count.sections:
+        section, known = section.get(name, section), known[name]
+    stored = {name: value for name, value in section.items() if name not in known}
+    if count.index is None and type(known[count.name]) is int:
+        extra = {name: known[name] for name in EXTRA_COUNTS if name in known}
+        whole = {count.name: stack.num_blocks, **extra, **stored}
+        shorter = shorten_dict(whole, count.name, removal)
+        short = shortening(whole, count.name, active_blocks(removal, stack.num_blocks))
+        for path, value in unknown_fields(whole, count.name, short):
+            if ".".join((*count.sections, *path)) in stack.settings:
+                continue
+            if readings(path, value, short) or len(path) > 1:
+                raise StackError(unclear(path, "numbers of blocks"), where="config.json")
+            filter_list(shorter, path[0], short)
+        section |= {name: shorter[name] for name in stored}
+    for name, value in stack.settings.items():
+        _put(raw, tuple(name.split(".")), value)
+    return raw
+
+
+def check_settings(settings: Section, raw: Section, data: Section) -> None:
+    """Raise StackError when a field that is to be set is in neither of two configurations."""
+    for name in settings:
+        path = tuple(name.split("."))
+        if _get(raw, path, ABSENT) is ABSENT and _get(data, path, ABSENT) is ABSENT:
+            raise StackError(
+                f"the configuration has no field {name!r}",
+                where="--set",
+                mend="write it as config.json does: text_config.moe_layers",
+            )
+
+
+ABSENT: Final = object()
+Path = tuple[str, ...]
+
+
+def _differences(wanted: Section, found: Section, place: Path = ()) -> list[Path]:
+    """Return the paths of the fields of `wanted` that `found` lacks or has with another value."""
+    paths: list[Path] = []
+    for name, value in wanted.items():
+        other = found.get(name, ABSENT)
+        if isinstance(value, dict) and isinstance(other, dict) and value.keys() == other.keys():
+            paths += _differences(value, other, (*place, name))
+        elif other is ABSENT or other != value:
+            paths.append((*place, name))
+    return paths
+
+
+def _get(data: Any, path: Path, default: Any = None) -> Any:
+    for name in path:
+        if not isinstance(data, dict) or name not in data:
+            return default
+        data = data[name]
+    return data
+
+
+def _put(data: Section, path: Path, value: Any) -> None:
+    for name in path[:-1]:
+        data = data.setdefault(name, {})
+    data[path[-1]] = value
 
 
 _NO_JSON_NUMBER = "__float__"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,7 @@ def verify_cut(
     Raises:
         ModelError: a model cannot be loaded, lacks weights, or gives logits of another shape.
     """
-    options = {"trust_remote_code": trust_remote_code, "quantized": quantized}
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "quantized": quantized}
     return compare_cut(output, skipped_logits(source, removal, part=part, **options), **options)
 
 
@@ -91,6 +92,7 @@ def skipped_logits(
     part: str = "text",
     trust_remote_code: bool = False,
     quantized: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> Skipped:
     """Return what the whole model computes while blocks are skipped; see `verify_cut`.
 
@@ -105,7 +107,8 @@ def skipped_logits(
 
     whole = load_model(source, **_options(trust_remote_code, quantized))
     inputs = _inputs(whole)
-    with skip(whole.model, removal, find_stack(whole.model, part)):
+    stack = replace(find_stack(whole.model, part), settings=dict(settings or {}))
+    with skip(whole.model, removal, stack):
         logits = [_logits(whole, one) for one in inputs]
     del whole
     gc.collect()

@@ -1,0 +1,160 @@
+"""Fields that no table knows follow their blocks as the modules show, or the removal is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from transformers import DiffLlamaConfig, DiffLlamaForCausalLM, LlamaConfig, LlamaForCausalLM
+
+from depthprune.base.errors import InadmissibleRemovalError
+from depthprune.blocks import find_stack, inadmissible_reason, skip
+from depthprune.blocks.plan import Plan, plan_removal
+from tests.architectures.passing import passed_through
+
+SIZES = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "num_hidden_layers": 6,
+}
+
+
+class OwnConfig(LlamaConfig):
+    """A configuration with one more field, as checkpoints with code of their own have it."""
+
+    model_type = "own"
+
+    def __init__(self, own: Any = None, **fields: Any) -> None:
+        super().__init__(**fields)
+        self.own = own
+
+
+def model_with(own: Any, scale: Callable[[Any, int], float]) -> LlamaForCausalLM:
+    """Return a Llama whose attention is scaled block by block, as its code reads `own`."""
+
+    class Own(LlamaForCausalLM):
+        config_class = OwnConfig
+
+        def __init__(self, config: OwnConfig) -> None:
+            super().__init__(config)
+            for index, block in enumerate(self.model.layers):
+                block.self_attn.scaling *= scale(config.own, index)
+
+    torch.manual_seed(0)
+    model = Own(OwnConfig(own, **SIZES)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(std=0.3)
+    return model
+
+
+IDS = torch.arange(3, 15)[None]
+
+
+def logits(model: LlamaForCausalLM) -> torch.Tensor:
+    with torch.no_grad():
+        return model(IDS, use_cache=False).logits
+
+
+READINGS = {
+    "a list of one entry per block": ([1, 9, 4, 2, 7, 3], lambda own, i: 1 / own[i]),
+    "a list whose entries are the indices": ([0, 1, 2, 3, 4, 5], lambda own, i: 0.1 + own[i]),
+    "a boundary": (3, lambda own, i: 0.1 if i < own else 1.0),
+    "a number of blocks at the end": (2, lambda own, i: 0.1 if i >= 6 - own else 1.0),
+    "numbers of blocks": ([0, 3, 4], lambda own, i: 0.1 if i in own else 1.0),
+    "numbers of blocks that count from 1": ([2, 4, 5], lambda own, i: 0.1 if i + 1 in own else 1.0),
+    "entries by block": ({"1": 0.1, "4": 3.0}, lambda own, i: own.get(str(i), 1.0)),
+    "a pattern": ("abbaab", lambda own, i: 0.1 if own[i] == "a" else 1.0),
+    "a dictionary with a list": ({"a": [1, 9, 4, 2, 7, 3]}, lambda own, i: 1 / own["a"][i]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("removal", [(1,), (2, 4), (0, 3)])
+@pytest.mark.parametrize("reading", READINGS.values(), ids=READINGS.keys())
+def test_what_a_field_says_stays_with_its_block(
+    reading: tuple[Any, Callable[[Any, int], float]], removal: tuple[int, ...]
+) -> None:
+    own, scale = reading
+    if reading is READINGS["a number of blocks at the end"]:
+        scale = lambda own, i: 0.1 if i >= own else 1.0  # noqa: E731
+    model = model_with(own, scale)
+    stack = find_stack(model)
+    with passed_through(model, stack, removal):
+        expected = logits(model)
+    with skip(model, removal, stack):
+        assert torch.allclose(logits(model), expected, atol=1e-4)
+
+
+def test_a_pattern_that_no_field_holds_is_refused_with_all_there_is_to_say() -> None:
+    model = model_with(None, lambda own, i: 0.5 if i % 2 else 1.0)
+    reason = inadmissible_reason(find_stack(model), (1,))
+    assert reason is not None
+    assert "model.layers.2.self_attn.scaling is 0.35" in reason
+    assert "would be 0.17" in reason
+    assert "--set FIELD=JSON" in reason
+    with pytest.raises(InadmissibleRemovalError), skip(model, (1,)):
+        pass
+
+
+class Silent(LlamaForCausalLM):
+    """Its modules do not show what its configuration says."""
+
+    config_class = OwnConfig
+
+
+def plan_of(own: Any, removal: tuple[int, ...] = (1,), field: str = "own") -> Plan:
+    config = OwnConfig(**SIZES)
+    setattr(config, field, own)
+    return plan_removal(find_stack(Silent(config)), removal)
+
+
+def test_a_list_of_one_entry_per_block_that_nothing_shows_is_shortened() -> None:
+    plan = plan_of([0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
+    assert plan.problem is None
+    assert plan.data["own"] == [0.5, 1.5, 2.0, 2.5, 3.0]
+    assert plan.fields == ("own",)
+
+
+def test_numbers_that_may_be_those_of_blocks_are_refused_by_name_where_nothing_shows_it() -> None:
+    plan = plan_of([1, 3], field="special_layers")
+    assert plan.problem is not None
+    assert plan.problem.startswith("special_layers may hold numbers of blocks")
+    assert plan_of([1, 3], field="sizes").problem is None
+    assert plan_of([0, 1, 2, 3, 4, 5]).problem is not None
+
+
+def test_what_the_user_sets_is_taken() -> None:
+    config = OwnConfig(**SIZES)
+    config.special_layers = [1, 3]
+    stack = replace(find_stack(Silent(config)), settings={"special_layers": [2]})
+    plan = plan_removal(stack, (1,))
+    assert plan.problem is None
+    assert plan.data["special_layers"] == [2]
+
+
+def test_a_list_that_other_parts_of_the_model_are_built_from_is_left() -> None:
+    class Elsewhere(LlamaForCausalLM):
+        config_class = OwnConfig
+
+        def __init__(self, config: OwnConfig) -> None:
+            super().__init__(config)
+            self.heads = torch.nn.ModuleList(torch.nn.Linear(32, size) for size in config.own)
+
+    plan = plan_removal(find_stack(Elsewhere(OwnConfig([4, 5, 6, 7, 8, 9], **SIZES))), (1,))
+    assert plan.problem is None
+    assert plan.data["own"] == [4, 5, 6, 7, 8, 9]
+
+
+def test_a_constant_of_the_place_is_named() -> None:
+    model = DiffLlamaForCausalLM(DiffLlamaConfig(**SIZES))
+    plan = plan_removal(find_stack(model), (1,))
+    assert plan.problem is None
+    assert plan.constants == ("lambda_init",)
+    assert plan_removal(find_stack(model), (5,)).constants == ()
