@@ -97,7 +97,8 @@ def test_the_best_of_each_number_are_those_of_the_recommendations() -> None:
 
 
 def test_intervals_are_embedded_where_scores_are_known() -> None:
-    one = dataset("a", [1, 1, 0, 1], {(0,): [1, 0, 0, 1], (1,): [0, 0, 0, 1]})
+    scores = {(0,): [1, 0, 0, 1] * 3, (1,): [0, 0, 0, 1] * 3}
+    one = dataset("a", [1, 1, 0, 1] * 3, scores)
     row = rows_of(page_data(analysed(result_set([one], num_blocks=2))))[(0,)]
     assert row["low"] <= row["mean"] == 250_000 <= row["high"]
 

@@ -109,11 +109,12 @@ def mean_intervals(
     mean: the third central moment over V towards the longer tail, 0 towards the shorter one. Where
     every difference is 0 or 1 and most are 0 this is Wilson's score interval on that side
     (Wilson, JASA 22, 1927). A loss that one sample in a hundred suffers is often not met at all.
-    So while the effective number of samples away from the mean, J = V² / fourth moment (Kish,
-    Survey Sampling, 1965), is below `FEW`, g is at least w (1 - J / FEW) on both sides, where w is
-    the weight of a sample in the mean, the largest over the datasets. Where no sample differs, t is
-    z² w, which is Tango's interval of paired proportions but for a term of order w²
-    (Tango, Statistics in Medicine 17, 1998). `benchmarks/intervals.py` measures how often it holds.
+    So while J, the effective number of samples away from their dataset's mean (Σd²)² / Σd⁴ (Kish,
+    Survey Sampling, 1965), is below `FEW`, g is at least w (1 - J / FEW) on both sides. w is the
+    weight of a sample in the mean, the largest over the datasets; in J a sample of less weight
+    counts less, by the squared ratio of the weights. Where no sample differs, t is z² w, which is
+    Tango's interval of paired proportions but for a term of order w² (Tango, Statistics in
+    Medicine 17, 1998). `benchmarks/intervals.py` measures how often it holds.
 
     Scores that may exceed 1 on one of the datasets: percentiles of a paired bootstrap.
 
@@ -138,11 +139,10 @@ def score_ends(
     datasets: Sequence[Differences],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the lower and upper ends of `mean_intervals` of bounded scores, shape (R,) each."""
-    mean, variance, third, fourth = np.sum([_moments(one) for one in datasets], axis=0)
+    mean, variance, third, differing = np.sum([_moments(one) for one in datasets], axis=0)
     weight = max(one.share / one.values.shape[1] for one in datasets)
     skew = np.divide(third, variance, out=np.zeros_like(third), where=variance > 0)
-    differing = np.divide(variance**2, fourth, out=np.zeros_like(fourth), where=fourth > 0)
-    least = weight * np.clip(1 - differing / FEW, 0, 1)
+    least = weight * np.clip(1 - differing / weight**2 / FEW, 0, 1)
     below = _distance(variance, np.maximum(-skew, least))
     above = _distance(variance, np.maximum(skew, least))
     return mean - below, mean + above
@@ -160,12 +160,14 @@ def _distance(variance: NDArray[np.float64], growth: NDArray[np.float64]) -> NDA
 
 
 def _moments(one: Differences) -> NDArray[np.float64]:
-    """Return mean, and central moments 2 to 4 of the weighted sum, shape (4, R).
+    """Return what adds up over datasets, shape (4, R).
 
-    Of the sum of independent terms: the mean's variance, and the sums of third and fourth powers.
+    Mean, its variance, its third central moment, and the effective number of samples away from the
+    mean, times the squared weight of one.
     """
     rows, num_samples = one.values.shape
     weight = one.share / num_samples
+    unbiased = num_samples / max(1, num_samples - 1)
     found = np.empty((4, rows))
     part = max(1, AT_ONCE // num_samples)
     for start in range(0, rows, part):
@@ -174,13 +176,14 @@ def _moments(one: Differences) -> NDArray[np.float64]:
         away = values - means[:, None]
         away[np.abs(away) < TINY] = 0.0
         squares = away * away
+        second, fourth = unbiased * squares.sum(axis=1), np.einsum("rn,rn->r", squares, squares)
+        differing = np.divide(second**2, fourth, out=np.zeros_like(second), where=fourth > 0)
         found[:, start : start + part] = (
             one.share * means,
-            weight**2 * squares.sum(axis=1),
+            weight**2 * second,
             weight**3 * np.einsum("rn,rn->r", squares, away),
-            weight**4 * np.einsum("rn,rn->r", squares, squares),
+            weight**2 * differing,
         )
-    found[1] *= num_samples / max(1, num_samples - 1)
     return found
 
 
