@@ -118,7 +118,7 @@ def test_without_output_the_documents_go_into_what_is_analysed(
 
 def test_a_study_keeps_its_analysis(program: Program, tmp_path: Path) -> None:
     few = ("--protect", *range(3, 16))
-    task = ("--task", "demo_okvqa", "demo_doc_qa", "--num-samples", 2)
+    task = ("--task", "demo_okvqa", "demo_doc_qa", "--num-samples", 8)
     assert program("profile", "demo", *task, *few, "--output", tmp_path).code == 0
     for given in (tmp_path, tmp_path / "study.db"):
         done = program("analyze", given, *TEXTS, "--min-drop", -1)

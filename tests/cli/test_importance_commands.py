@@ -208,7 +208,7 @@ class TestMerge:
         done = program("merge", "--results_dir", folder, "--output_file", "m.json", "--json")
         value = json.loads(done.out)
         expected = json.loads((PUBLISHED / "expected.json").read_text())["independent"]["1"]
-        assert value["ranking"][:5] == [removal[0] for removal in expected]
+        assert [block for block, _ in value["ranking"][:5]] == [removal[0] for removal in expected]
         assert f"{100 * value['merged_scores']['4']:.2f}" == "3.09"
         assert len(value["datasets"]) == 8
 
@@ -356,6 +356,7 @@ class TestSelect:
         ("value", "arguments", "message"),
         [
             ({"0": 1, "2": 1}, ("--num_active_blocks", 2), "block 1 has none"),
+            ({"1": 1, "2": 1}, ("--num_active_blocks", 2), "--num_blocks 4"),
             ({"0": 1, "2": 1}, ("--num_active_blocks", 2), "where: f.json"),
             ('{"0": NaN}', ("--num_active_blocks", 1), "write a finite number"),
             ({"0": 1, "1": 1}, ("--num_active_blocks", 2, "--num_blocks", 4), "blocks 2, 3 have"),

@@ -20,7 +20,12 @@ def mute(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the embedded model with a chat template that it was never trained on."""
     folder = tmp_path_factory.mktemp("mute") / "mute"
     shutil.copytree(MODEL_PATH, folder)
-    template = "<image>{{ '\x1b' }}[31mgarbage"
+    template = (
+        "{% for turn in messages %}{% for part in turn['content'] %}"
+        "{% if part['type'] == 'image' %}<image>{% else %}"
+        "{{ '\x1b' }}[31m{{ part['text'] }} {{ part['text'] }}{% endif %}"
+        "{% endfor %}{% endfor %}"
+    )
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
     return folder
 
@@ -47,9 +52,9 @@ def test_profile_and_search_stop_before_anything_is_removed(
         assert "no basis for drops on 2 of 2 tasks" in done.err
         for task in TASKS:
             assert f"{task}, validation: " in done.err
-        assert done.err.count("prompt:    <image>\\x1b[31mgarbage") == 6
+        assert done.err.count("prompt:    <image>\\x1b[31mw") == 6
         assert done.err.count("reference: ") == 6
-        assert "\x1b[31mgarbage" not in done.err
+        assert "\x1b[31m" not in done.err
         assert done.out == ""
         assert removals(study) == {()}
     with Study.open(study, read_only=True) as opened:
@@ -84,9 +89,8 @@ def test_run_looks_at_the_baselines_of_all_its_stages_at_once(
 ) -> None:
     done = program("run", study_file(tmp_path, mute))
     assert done.code == 2
-    for task in TASKS:
-        assert f"{task}, validation: " in done.err
-        assert f"{task}, train: " in done.err
+    assert "demo_okvqa, validation: " in done.err
+    assert "demo_okvqa, train: " in done.err
     assert "run the same command again" not in done.err
     assert removals(tmp_path / "study") == {()}
 
@@ -98,4 +102,4 @@ def test_few_samples_are_a_warning(program: Program, mute: Path, tmp_path: Path)
     )
     assert done.code == 0
     assert "20 samples or more" in done.err
-    assert removals(tmp_path) == {(), *((block,) for block in range(1))}
+    assert removals(tmp_path) == {(), (0,)}

@@ -102,14 +102,16 @@ def test_scores_of_a_part_of_the_blocks_are_refused() -> None:
     with pytest.raises(DepthpruneError, match="block 3 has none"):
         select_blocks({0: 1, 1: 1, 2: 1, 4: 1}, 4)
     with pytest.raises(DepthpruneError, match="blocks 5, 6 have none"):
-        select_blocks(SCORES, 4, num_blocks=8)
+        select_blocks(SCORES, 4, num_blocks=7)
     with pytest.raises(DepthpruneError, match="block 0 has none"):  # how many there are is a guess
         select_blocks({1: 1, 2: 1, 3: 1}, 2)
+    with pytest.raises(DepthpruneError, match="block 4 has none"):  # protected, but only by default
+        select_blocks({0: 1, 1: 1, 2: 1, 3: 1}, 4, num_blocks=5)
     with pytest.raises(DepthpruneError, match="no scores"):
         select_blocks({}, 1)
 
 
-def test_the_ends_need_no_score_where_the_number_of_blocks_is_told() -> None:
+def test_both_ends_need_no_score_where_the_number_of_blocks_is_told() -> None:
     assert select_blocks({1: 3, 2: 1, 3: 2}, 4, num_blocks=5) == (2,)
     assert select_blocks({1: 3, 2: 1, 3: 2}, 3, num_blocks=5) == (2, 3)
     with pytest.raises(DepthpruneError, match="blocks 0, 4 have none"):

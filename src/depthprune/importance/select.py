@@ -103,8 +103,8 @@ def select_blocks(
         num_blocks: of the model; None: the largest index in `scores` and one.
 
     Raises:
-        DepthpruneError: the scores cover only part of the blocks (a protected block needs none),
-            or so many blocks cannot stay.
+        DepthpruneError: the scores cover only part of the blocks (a block that `protect` names
+            needs none, nor do both ends where neither was measured), or so many cannot stay.
         RemovalError: a protected block does not exist.
     """
     return make_selection(scores, num_active, protect, num_blocks=num_blocks).removal
@@ -132,9 +132,11 @@ def make_selection(
             where="--protect",
             mend=f"name blocks from 0 to {total - 1}",
         )
-    # The last block of a guessed number is the last one with a score: nothing is excused by it.
-    told = protect is not None or num_blocks is not None
-    check_complete(scores, total, excused=protected if told else (), where=where)
+    # Scripts that never remove the first and the last block measure neither; one end alone is
+    # missing by mistake, and the end of a guessed number of blocks is none.
+    ends_unmeasured = num_blocks is not None and not set(protected) & scores.keys()
+    excused = protected if protect is not None or ends_unmeasured else ()
+    check_complete(scores, total, excused=excused, where=where)
     _check_count(num_active, total, protected)
     order = least_important_first(scores)
     number = total - num_active
