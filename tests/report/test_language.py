@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import depthprune
+from depthprune.blocks.cut.notes import NOTES
 from depthprune.report.language import catalogue, translator
 from depthprune.tasks.weak import SENTENCES
 
@@ -39,8 +40,15 @@ def test_every_reason_of_a_weak_baseline_has_a_chinese_text() -> None:
     assert set(SENTENCES.values()) <= catalogue().keys()
 
 
+OF_A_CUT = {f"Note: {text}." for text in NOTES.values()}
+
+
+def test_every_note_on_a_cut_has_a_chinese_text() -> None:
+    assert catalogue().keys() >= OF_A_CUT
+
+
 def test_nothing_is_translated_that_is_not_printed() -> None:
-    printed = set(SENTENCES.values()).union(*map(texts_of, PRINTING))
+    printed = {*SENTENCES.values(), *OF_A_CUT}.union(*map(texts_of, PRINTING))
     assert catalogue().keys() - printed == set()
 
 

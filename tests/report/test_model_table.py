@@ -30,11 +30,13 @@ from depthprune.report.model_table.plain import model_csv, model_markdown, model
 from depthprune.report.model_table.terminal import model_parts
 from depthprune.report.model_table.workbook import model_workbook
 from depthprune.report.tables import as_text
+from depthprune.structure.comparison import Change, Comparison
 from depthprune.structure.model_columns import COLUMNS
 from depthprune.structure.model_row import ModelRow, model_row
 from depthprune.structure.model_table import ModelTable, model_table
 from depthprune.structure.performance import QUICK, Conditions, Measured
 from depthprune.structure.summarize import summarize
+from depthprune.structure.summary import ModelSummary
 from tests.structure.models import compared, layer, real_models, removed, row
 
 openpyxl = pytest.importorskip("openpyxl")
@@ -509,3 +511,18 @@ def test_every_format_is_written_whatever_is_known(
     for number, table in enumerate((real, hostile, nothing, model_table([]))):
         path = write_model_table(table, tmp_path / f"{number}.any", kind)
         assert path.stat().st_size > 0
+
+
+def test_what_is_unknown_is_called_so_and_the_reason_is_told() -> None:
+    unknown = "1 of 2 ranks: the others hold the rest of every tensor"
+    comparison = Comparison(
+        "base", "rank", Change(100, None), Change(80, None), (), strategy="unknown",
+        unknown=(unknown,),
+    )  # fmt: skip
+    model = ModelSummary("rank", Path("rank"), comparison=comparison, original=100)
+    grid = model_grid(model_table([model_row(model)]))
+    cells = dict(zip((column.key for column in grid.columns), grid.rows[0], strict=True))
+    for key in ("parameters_b", "keep_ratio_std", "layers_below_5"):
+        assert cells[key].text == "unknown"
+    assert cells["size_gb"].text == "N/A"
+    assert f"rank: not known: {unknown}" in grid.notes

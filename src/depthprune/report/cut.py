@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from depthprune.blocks.cut.also import Tool
     from depthprune.blocks.cut.execute import CutResult
     from depthprune.blocks.cut.leftovers import Reason
-    from depthprune.blocks.cut.notes import Note
+    from depthprune.blocks.cut.notes import NOTES, Note
     from depthprune.blocks.cut.plan import CutPlan
     from depthprune.blocks.cut.verify import Verification
 
@@ -164,10 +164,8 @@ def blocks_named(removal: Sequence[int], *, lang: Lang = "en") -> str:
     return t("blocks {blocks} and {last}").format(blocks=", ".join(first), last=last)
 
 
-def _note(note: Note, t: Translate) -> str:
-    from depthprune.blocks.cut.notes import NOTES
-
-    return t(f"Note: {NOTES[note.kind]}.").format(field=printable(note.field))
+def _note(note: Note, translate: Translate) -> str:
+    return translate(f"Note: {NOTES[note.kind]}.").format(field=printable(note.field))
 
 
 def _reasons(t: Translate) -> dict[Reason, str]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from depthprune.base.shown import shown
 from depthprune.report.language import Lang, Translate, translator
+from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_summary import remarks, without_shared_folders
 from depthprune.report.tables import percent
-from depthprune.structure.kept import is_located, layers_below
+from depthprune.structure.kept import is_located, layers_below, share_kept
 from depthprune.structure.model_columns import COLUMNS, Column
 from depthprune.structure.model_row import ModelRow
 from depthprune.structure.model_table import ModelTable
@@ -128,6 +129,10 @@ def _plain_headings(t: Translate) -> dict[str, str]:
     }
 
 
+_COUNTED = ("parameters_b", "keep_ratio_std", "keep_ratio_variance")
+"""Columns that follow from counts."""
+
+
 def _cell(
     table: ModelTable, place: int, column: Column, marks: dict[str, int], t: Translate
 ) -> Cell:
@@ -137,7 +142,8 @@ def _cell(
     if column.kind == "layers":
         return _layers_cell(row, int(column.of), t)
     if column.key not in row.numbers:
-        return Cell(UNKNOWN, None)
+        counted = column.key in _COUNTED and row.facts is not None and bool(row.facts.unknown)
+        return Cell(t("unknown") if counted else UNKNOWN, None)
     found, mark = row.numbers[column.key], None
     if place in table.apart.get(column.key, ()):
         reason = _reason(column, found.under, table.compared[column.key], t)
@@ -157,7 +163,10 @@ def _is_best(table: ModelTable, place: int, column: Column, text: str) -> bool:
 
 def _layers_cell(row: ModelRow, percentage: int, t: Translate) -> Cell:
     if row.comparison is None or not (row.comparison.layers or row.comparison.missing_layers):
-        return Cell(UNKNOWN, None)
+        told = row.comparison is not None and bool(row.comparison.unknown)
+        return Cell(t("unknown") if told else UNKNOWN, None)
+    if any(share_kept(layer) is None for layer in row.comparison.layers):
+        return Cell(t("unknown"), None)
     parts = [", ".join(map(str, layers_below(row.comparison, percentage)))]
     if not is_located(row.comparison):
         parts.append(t("{n} unknown").format(n=row.comparison.missing_layers))
@@ -215,6 +224,11 @@ def _notes(table: ModelTable, lang: Lang) -> list[str]:
     ]
     origin = t("{model}: the model that the others were pruned from; it does not compete.")
     notes += [origin.format(model=shown(row.name)) for row in table.rows if row.is_reference]
+    notes += [
+        t("{model}: not known: {why}").format(model=shown(row.name), why=note_text(why, t))
+        for row in table.rows
+        for why in (row.facts.unknown if row.facts is not None else ())
+    ]
     if any(column.kind == "ppl" and column.key in table.compared for column in COLUMNS):
         notes.append(
             t(
