@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from depthprune.blocks.cut.also import Tool
     from depthprune.blocks.cut.execute import CutResult
     from depthprune.blocks.cut.leftovers import Reason
-    from depthprune.blocks.cut.notes import NOTES, Note
+    from depthprune.blocks.cut.notes import Note
     from depthprune.blocks.cut.plan import CutPlan
     from depthprune.blocks.cut.verify import Verification
 
@@ -164,8 +164,31 @@ def blocks_named(removal: Sequence[int], *, lang: Lang = "en") -> str:
     return t("blocks {blocks} and {last}").format(blocks=", ".join(first), last=last)
 
 
-def _note(note: Note, translate: Translate) -> str:
-    return translate(f"Note: {NOTES[note.kind]}.").format(field=printable(note.field))
+def _note(note: Note, t: Translate) -> str:
+    sentences = {
+        "extra blocks": t(
+            "Note: the extra blocks that predict further tokens ({field}) are left out: they were "
+            "trained on the whole model."
+        ),
+        "wrapped keys": t(
+            "Note: the keys of the weights have {field} of a wrapper around the model; they are "
+            "written without it, as transformers expects them."
+        ),
+        "found field": t(
+            "Note: {field} is not a known field: it was shortened so that every block that stays "
+            "is built as it was in the whole model."
+        ),
+        "place constant": t(
+            "Note: the model computes {field} from the place of a block or from the number of "
+            "blocks, and no checkpoint stores it: every block takes the value of its new place, in "
+            "the measured drops (skip) as in this checkpoint."
+        ),
+        "no alignment": t(
+            "Note: all blocks that {field} in generation_config.json names are gone, and with them "
+            "the field: word timestamps are not available."
+        ),
+    }
+    return sentences[note.kind].format(field=printable(note.field))
 
 
 def _reasons(t: Translate) -> dict[Reason, str]:
