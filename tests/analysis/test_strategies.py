@@ -80,6 +80,13 @@ def test_the_end_of_the_interval_must_be_within_the_limit() -> None:
     assert chosen(replace(everywhere((2,), 0.04), interval=Interval(0.03, 0.049)))["balanced"]
 
 
+def test_too_few_samples_for_an_interval_are_within_no_limit() -> None:
+    one = everywhere((1,), 0.0)
+    assert chosen(replace(one, num_samples=9))["conservative"] == []
+    assert chosen(replace(one, num_samples=10))["conservative"] == [(1,)]
+    assert chosen(replace(one, num_samples=0))["conservative"] == [(1,)]  # unknown
+
+
 def test_a_better_removal_on_as_many_datasets_takes_a_steps_place() -> None:
     path = [everywhere((1,), 0.01), everywhere((1, 2), 0.06)]
     assert chosen(*path, everywhere((3, 4), 0.02))["conservative"] == [(1,), (3, 4)]

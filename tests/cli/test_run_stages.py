@@ -28,6 +28,8 @@ search:
 ANALYZE = "analyze: {skip: [figures, latex, html]}\n"
 SWEEP = "sweep: {latency_samples: 1, latency_tokens: 2, warmup: 0}\n"
 STAGES = STUDY + ANALYZE
+CUT = "cut: {{removed: 1, {}}}\n"
+"""So few samples recommend nothing: how many blocks go must be said."""
 
 
 def study_file(folder: Path, text: str) -> Path:
@@ -50,7 +52,10 @@ def test_a_run_goes_from_measuring_to_the_smaller_model_and_does_nothing_twice(
 ) -> None:
     path = study_file(
         tmp_path,
-        STUDY + "analyze: {skip: [figures]}\n" + SWEEP + "cut: {verify: true}\nevaluate:\n",
+        STUDY
+        + "analyze: {skip: [figures]}\n"
+        + SWEEP
+        + "cut: {verify: true, removed: 2}\nevaluate:\n",
     )
     first = program("run", path)
     assert first.code == 0, first.err
@@ -158,7 +163,7 @@ def test_an_error_in_a_late_stage_names_it_and_loses_nothing(
     def fail(*_: object, **__: object) -> None:
         raise FileError("the disk is gone", where="here", mend="buy another")
 
-    path = study_file(tmp_path, STAGES + "cut:\n")
+    path = study_file(tmp_path, STAGES + "cut: {removed: 2}\n")
     with monkeypatch.context() as patched:
         patched.setattr("depthprune.cli.stages.cut.execute_cut", fail)
         failed = program("run", path)
@@ -190,7 +195,9 @@ def test_packages_that_are_missing_cost_their_part_alone(
         monkeypatch.delitem(sys.modules, name)
     for name in ("matplotlib", "jinja2"):
         monkeypatch.setitem(sys.modules, name, None)
-    done = program("run", study_file(tmp_path, STUDY + "analyze:\n" + SWEEP + "cut:\n"))
+    done = program(
+        "run", study_file(tmp_path, STUDY + "analyze:\n" + SWEEP + "cut: {removed: 1}\n")
+    )
     assert done.code == 0, done.err
     assert "Not written: html. It needs jinja2" in done.out
     assert "Not written: figures. It needs matplotlib" in done.out
@@ -207,11 +214,22 @@ def test_where_nothing_is_ranked_nothing_is_cut(program: Program, tmp_path: Path
     assert not (tmp_path / "study" / "cut").exists()
 
 
+def test_too_few_samples_recommend_nothing_and_cut_nothing(
+    program: Program, tmp_path: Path
+) -> None:
+    done = program("run", study_file(tmp_path, STAGES + "cut:\n"))
+    assert done.code == 0, done.err
+    assert "4 samples are too few to tell" in " ".join(done.out.split())
+    assert "nothing: no removal is certain enough" in " ".join(ending(done).split())
+    assert not (tmp_path / "study" / "cut").exists()
+
+
 def test_exactly_what_this_run_measured_is_analysed(program: Program, tmp_path: Path) -> None:
     path = study_file(tmp_path, STAGES)
     assert program("run", path).code == 0
     value = value_of(program("run", path, "--num-samples", 1, "--json"))
-    assert value["end"]["num_samples"] == 2  # one of each dataset
+    best = value["analyze"]["independent_best"]["1"]["best"]
+    assert best["num_samples"] == 2  # one of each dataset
     assert value["analyze"]["problems"] == []
 
 
@@ -232,7 +250,12 @@ def test_a_cut_model_that_answers_otherwise_is_told_by_the_exit_code(
 
 
 def test_a_profile_alone_may_be_carried_out(program: Program, tmp_path: Path) -> None:
-    text = STUDY.partition("search:")[0] + "profile: {splits: validation}\n" + ANALYZE + "cut:\n"
+    text = (
+        STUDY.partition("search:")[0]
+        + "profile: {splits: validation}\n"
+        + ANALYZE
+        + "cut: {removed: 1}\n"
+    )
     value = value_of(program("run", study_file(tmp_path, text), "--json"))
     assert list(value) == ["profile", "analyze", "cut", "end"]
     assert len(value["cut"]["removed"]) == 1
@@ -251,7 +274,7 @@ def test_a_number_that_nothing_ranked_has_is_an_error_that_names_the_field(
 
 def test_metrics_of_the_smaller_model_are_measured_once(program: Program, tmp_path: Path) -> None:
     (tmp_path / "my.txt").write_text("what is in the picture? a red circle. " * 4)
-    text = STAGES + "cut:\nevaluate: {metrics: ppl, ppl_texts: my.txt}\n"
+    text = STAGES + "cut: {removed: 1}\nevaluate: {metrics: ppl, ppl_texts: my.txt}\n"
     path = study_file(tmp_path, text)
     first = value_of(program("run", path, "--json"))["evaluate"]["card"]
     assert first["ppl"]

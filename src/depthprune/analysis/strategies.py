@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from math import ceil
+from math import ceil, inf
 
 from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.essential import baseline_of, costs_too_much
+from depthprune.analysis.intervals import FEWEST
 from depthprune.analysis.recommendations import Candidates, StepwisePath, Strategy
 from depthprune.base.drops import settled
 
@@ -94,8 +95,14 @@ def choose_strategies(candidates: Candidates, limit: float) -> tuple[Strategy, .
 
 
 def upper_end(combination: Combination) -> float:
-    """Return the drop that must be within the limit: the end of the interval, else the mean."""
-    return combination.mean if combination.interval is None else combination.interval.high
+    """Return the drop that must be within the limit: the end of the interval, else the mean.
+
+    Too few samples for an interval could hide any drop: it is infinite then. An unknown number of
+    samples, as in files of old results, is none too few.
+    """
+    if combination.interval is not None:
+        return combination.interval.high
+    return inf if 0 < combination.num_samples < FEWEST else combination.mean
 
 
 def is_within(combination: Combination, limit: float) -> bool:

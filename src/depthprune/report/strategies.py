@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from math import isinf
+
 from depthprune.analysis.choice import Choice, choose
 from depthprune.analysis.combinations import Combination
+from depthprune.analysis.intervals import FEWEST
 from depthprune.analysis.recommendations import Recommendations, Strategy, StrategyName
 from depthprune.analysis.strategies import upper_end
 from depthprune.report.evidence import evidence
@@ -146,6 +149,9 @@ def _none_conservative(found: Recommendations, t: Translate) -> str:
         )
         return text.format(least=found.limit.coverage, total=found.num_datasets)
     nearest = min(judged, key=upper_end)
+    if isinf(upper_end(nearest)):
+        text = t("{samples} samples are too few to tell what a removal costs; {least} are needed.")
+        return text.format(samples=nearest.num_samples, least=FEWEST)
     text = t(
         "no step of the stepwise path measured on at least {least} of {total} datasets has "
         "{bound}; the nearest is {nearest}, with {reached}."
