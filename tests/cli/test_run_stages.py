@@ -28,8 +28,6 @@ search:
 ANALYZE = "analyze: {skip: [figures, latex, html]}\n"
 SWEEP = "sweep: {latency_samples: 1, latency_tokens: 2, warmup: 0}\n"
 STAGES = STUDY + ANALYZE
-CUT = "cut: {{removed: 1, {}}}\n"
-"""So few samples recommend nothing: how many blocks go must be said."""
 
 
 def study_file(folder: Path, text: str) -> Path:

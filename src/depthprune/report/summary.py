@@ -28,6 +28,7 @@ def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType
             t("Blocks, least important first: what removing each one alone costs"),
             tables.importance_table(summary.importance, lang=lang),
             *mark_lines(summary.importance.combinations, t),
+            "",
         ]
         if 1 < len(summary.datasets) <= MATRIX_WIDTH:
             parts += [
