@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint format test-architectures test-per-layer test-slow test-real train-demo clean
+.PHONY: help demo test lint format test-architectures test-per-layer test-slow test-real golden golden-check train-demo clean
 
 help:
 	@echo "make demo                 install into .venv and run the main job on the embedded model"
@@ -13,6 +13,8 @@ help:
 	@echo "make test-per-layer       what belongs to a block stays with it, in every architecture (long)"
 	@echo "make test-slow            the long sweeps of the other tests"
 	@echo "make test-real            cut a real model of 30 blocks (downloads 93 MB, or DEPTHPRUNE_SMOLLM2=FOLDER)"
+	@echo "make golden               record what commands print and write (minutes)"
+	@echo "make golden-check         compare with what was recorded, byte by byte (minutes)"
 	@echo "make train-demo           train the embedded demo model from nothing (an hour on 2 cores)"
 	@echo "make format               put the code into ruff's form"
 
@@ -43,6 +45,12 @@ test-slow: $(INSTALLED)
 
 test-real: $(INSTALLED)
 	$(BIN)/python -m pytest -m real -s -rs
+
+golden: $(INSTALLED)
+	$(BIN)/python -m tests.golden record
+
+golden-check: $(INSTALLED)
+	$(BIN)/python -m tests.golden check
 
 train-demo: $(INSTALLED)
 	$(BIN)/python training/train_demo.py --output src/depthprune/tasks/demo/model
