@@ -6,12 +6,15 @@ import re
 from collections.abc import Sequence
 from string import ascii_uppercase
 
-from depthprune.tasks.metrics.letter_mentions import find_groups, is_denied
+from depthprune.tasks.metrics.letter_mentions import Group, find_groups, is_denied
 from depthprune.tasks.metrics.plain_text import Tokens, compared, fold
 from depthprune.tasks.task import Sample, Scorer
 
-_THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|$)", re.DOTALL | re.IGNORECASE)
-_THOUGHT_END = re.compile(r".*</(?:think|thinking|reasoning)>", re.DOTALL | re.IGNORECASE)
+_THINKING = r"(?:think|thinking|thought|reasoning)[>▷\]]"
+_OPENING = rf"(?:[<◁\[]{_THINKING}|<\|begin_of_thought\|>)"
+_CLOSING = rf"(?:[<◁\[]/{_THINKING}|<\|end_of_thought\|>)"
+_THOUGHT = re.compile(rf"{_OPENING}.*?(?:{_CLOSING}|$)", re.DOTALL | re.IGNORECASE)
+_THOUGHT_END = re.compile(rf".*{_CLOSING}", re.DOTALL | re.IGNORECASE)
 _MARKED = (
     re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}"),
     re.compile(r"<((?:final_?)?answer)>(.*?)(?:</\1>|$)", re.DOTALL | re.IGNORECASE),
@@ -20,7 +23,7 @@ _MARKED = (
 )
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mathsf|bm)\s*\{([^{}]*)\}")
 _MARKUP = re.compile(
-    r"\*+|`+|~~|\\[()\[\]]|\$|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])|<\|[a-z_]+\|>"
+    r"\*+|`+|~~|\\[()\[\]]|\$(?!\d[\d.,]*+(?!\$))|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])|<\|[a-z_]+\|>"
     r"|(?-i:</?(?:[bips]|br|em|strong|span|div|code)\s*/?>)|^[ \t]*(?:#+|[-•>])[ \t]+",
     re.MULTILINE | re.IGNORECASE,
 )
@@ -37,7 +40,8 @@ _CUE = re.compile(
     r"|\b(?:correct|right|best|final|my)\s+(?:option|choice|letter|one)\b"
     r"|(?<!each )(?<!every )\b(?:choice|option|letter)(?=[\"']?\s*[:=])"
     r"|\b(?:choose|chose|pick|picked|select|selected|(?:go|going|went) (?:with|for)|opt for)\b"
-    r"|\b(?:it's|it is|it must be|so|therefore|thus|hence)\b,?"
+    r"|\b(?:it's|it is|it must be|so|therefore|thus|hence|(?:would|i'd|i'll) say)\b,?"
+    r"|[,;]\s*(?:but\s+)?(?:probably|rather|(?:more|most) likely)\b"
     r"|答案|正解|答え|정답|正确选项|(?<![不别非未])(?:选择|选(?!项)))"
     r"[\"'】\])]*(?:\s+(?:to|of|for|in|here)\b[^.!?\n]{0,60}?(?=\s(?:is|would|must|should)\b))?"
     r"(?P<says>(?:\s*(?:(?:is|was|be|would be|should be|must be|will be)\b|[:=]|->|→|应该|应当|应"
@@ -46,13 +50,23 @@ _CUE = re.compile(
     re.IGNORECASE,
 )
 _CALLED_RIGHT = re.compile(
-    r"[\s)\]}>\"'】〕]*(?:选项)?(?:是|为)?(?:最)?(?:正确|对的|对$|が正解|は正しい)"
+    r"[\s)\]}>\"'】〕]*(?:(?:选项|项)?[是为]?最?(?:正确|对的|对(?=\W|$))|[がは]正[解し])"
+    r"|\s*[✅✔✓]"
     r"|[)\]}>\"'】〕]*\s+(?:is|was|seems|looks|appears|would be|should be|must be)\s+"
     r"(?:(?:to be|the|more|most|likely|probably|clearly|definitely|indeed|a|my|also|only|one|that"
     r"|is|thus|therefore)\s+)*"
-    r"(?:correct|right|true|best|better|answer|choice|option|accurate)\b",
+    r"(?:correct|right|true|best|better|answer|choice|option|accurate"
+    r"|(?:more|most)\s+(?:likely|plausible|probable|appropriate|suitable))\b",
     re.IGNORECASE,
 )
+# A reason names other options too: `D, because B is correct for cats`.
+_REASON = re.compile(
+    r"(?<=[^\s.!?。])[^\S\n]*\b(?:because|since)\b.*?(?=[.!?\n。]|\b(?:so|therefore|thus|hence)\b|$)"
+    r"|(?:^|\n)\s*(?:explanation|reason(?:ing)?|解析|理由|原因)\s*[:：].*",
+    re.IGNORECASE | re.DOTALL,
+)
+_FOREIGN = re.compile(r"[B-HJ-Z](?=[).:,;!?】\]]|\s*$|\n)")
+_FORMULA = re.compile(r"\b[A-Za-z]\s*[<>+*^]\s*(?:[A-Za-z]\b|\d)|\b[A-Za-z] ?= ?-?[\d.]+")
 _PREFACE = re.compile(
     rf"{_OPENERS}(?:(?:sure|okay|ok|yes|well|so|thus|therefore|hence|it is|it's|i think|i believe"
     r"|i'd say|probably|definitely|clearly|maybe|option|choice|letter)\b[\s,.:!]*|选项)*"
@@ -64,10 +78,12 @@ _NEXT_QUESTION = re.compile(r"\n\s*(?:question|human|user|q|问题?)\s*:", re.IG
 _CROSSED_OUT = re.compile(r"~~.*?~~")
 _BLANKS = re.compile(r"[^\S\n]+|(?<=\n)\s+")
 _LISTED = re.compile(
-    r"^[\s(\[【]*(?:(?:option|choice) )?([A-Za-z])[)\].:】]+(?=\s|\w)(.*)$",
+    r"^[\s(\[【|]*(?:(?:option|choice) )?([A-Za-z])(?:[)\].:】|]+|\s+-)(?=\s|\w)(.*)$",
     re.MULTILINE | re.IGNORECASE,
 )
-_REFUSES = re.compile(r"\b(?:wrong|incorrect|not|too|never|no)\b|n't\b|[不错]", re.IGNORECASE)
+_REFUSES = re.compile(
+    r"\b(?:wrong|incorrect|false|not|too|never|no)\b|n't\b|[不错❌✗✘✖]", re.IGNORECASE
+)
 _FAR = 300  # as many characters at most belong to one clause
 _SENTENCE = re.compile(r"[.!\n]+(?:\s|$)|。")
 
@@ -119,13 +135,15 @@ class _Reader:
         self.text = _BLANKS.sub(" ", bare).strip()
         self.lines = [line for line in map(str.strip, self.text.splitlines()) if line]
         self.options = [compared(choice) for choice in choices]
+        self.cores = _without_common_ends(self.options)
         spans = [
             match.span()
             for choice in choices
             if re.search(r"\b[A-Za-z]\b", choice) and len(choice.strip()) > 1
             for match in re.finditer(_spaced(fold(choice)), self.text, re.IGNORECASE)
         ]
-        self.groups = find_groups(self.text, self.letters, spans)
+        formulas = [match.span() for match in _FORMULA.finditer(self.text)]
+        self.groups = find_groups(self.text, self.letters, [*spans, *formulas])
 
     def read(self) -> str | None:
         if (lone := _LONE.fullmatch(self.text)) and lone[1].upper() in self.letters:
@@ -133,7 +151,8 @@ class _Reader:
         if (exact := self._is_option(self.written) or self._is_option(self.text)) is not None:
             return exact
         steps = (
-            self._announced, self._judged, self._leading, self._first_sentence, self._only_one
+            self._announced, self._judged, self._leading, self._called_right_as_a_reason,
+            self._first_sentence, self._only_one,
         )  # fmt: skip
         for step in steps:
             named = step()
@@ -148,25 +167,40 @@ class _Reader:
             return ""
         if len(lone) > 1 and lone[-1] in self.letters and lone[-1]:
             return lone[-1]
-        called_right = {
-            group.start: group
-            for group in self.groups
-            if _CALLED_RIGHT.match(self.text, group.mentions[-1].end)
-        }
         cues = {cue.end(): bool(cue["says"].strip()) for cue in _CUE.finditer(self.text)}
         starts = {group.start: group for group in self.groups}
-        for place in sorted({*cues, *called_right}, reverse=True):
+        right = {group.start for group in self._called_right if not self._is_reason(group)}
+        for place in sorted({*cues, *right}, reverse=True):
             letters: frozenset[str] | set[str] = frozenset()
             if group := starts.get(place):
                 letters = group.letters
             elif cues[place]:
-                clause = self.text[place : place + _FAR].lstrip()
-                letters = self._texts_in(_SENTENCE.split(clause, maxsplit=1)[0])
+                clause = _SENTENCE.split(self.text[place : place + _FAR].lstrip(), maxsplit=1)[0]
+                letters = self._texts_in(clause)
+                if not letters and (exact := self._is_option(clause)):
+                    return exact
             if letters:
                 return _single(letters)
+            if (foreign := _FOREIGN.match(self.text, place)) and foreign[0] not in self.letters:
+                return ""
         if len(self.lines) > 1:
             return self._is_option(self.lines[-1])
         return None
+
+    @property
+    def _called_right(self) -> list[Group]:
+        return [
+            group for group in self.groups if _CALLED_RIGHT.match(self.text, group.mentions[-1].end)
+        ]
+
+    def _is_reason(self, group: Group) -> bool:
+        return any(
+            reason.start() < group.start < reason.end() for reason in _REASON.finditer(self.text)
+        )
+
+    def _called_right_as_a_reason(self) -> str | None:
+        named = [group.letters for group in self._called_right if group.letters]
+        return _single(named[-1]) if named else None
 
     def _judged(self) -> str | None:
         """Return the one option of a list that is not refused, where others are."""
@@ -222,8 +256,9 @@ class _Reader:
 
     def _is_option(self, text: str) -> str | None:
         given = compared(text)
-        if given and self.options.count(given) == 1:
-            return self.letters[self.options.index(given)]
+        for options in (self.options, self.cores):
+            if given and options.count(given) == 1:
+                return self.letters[options.index(given)]
         return None
 
     def _texts_in(self, text: str) -> set[str]:
@@ -259,6 +294,21 @@ def _single(letters: frozenset[str] | set[str]) -> str:
     return next(iter(letters)) if len(letters) == 1 else ""
 
 
+def _without_common_ends(options: Sequence[Tokens]) -> list[Tokens]:
+    """Return options without what all of them begin or end with: `10` of `10 cm` and `15 cm`."""
+    cores = list(options)
+    for one in (slice(None, 1), slice(-1, None)):
+        rest = slice(1, None) if one.start is None else slice(None, -1)
+        while len({core[one] for core in cores}) == 1 and all(len(core) > 1 for core in cores):
+            cores = [core[rest] for core in cores]
+    return cores
+
+
+def _joined(tokens: Tokens) -> str:
+    """Return tokens as a text; characters of Chinese and Japanese stand side by side."""
+    return re.sub(r"(?<=[^\x00-\x7f]) (?=[^\x00-\x7f])", "", " ".join(tokens))
+
+
 def _spaced(text: str) -> str:
     return r"(?<!\w)" + r"\s+".join(map(re.escape, text.split())) + r"(?!\w)"
 
@@ -268,8 +318,8 @@ def _occurs(part: Tokens, whole: Tokens) -> bool:
     size = len(part)
     for start, token in enumerate(whole):
         if size and token == part[0] and whole[start : start + size] == part:
-            before = " ".join(whole[max(0, start - 8) : start])
-            after = " ".join(whole[start + size : start + size + 8])
+            before = _joined(whole[max(0, start - 8) : start])
+            after = _joined(whole[start + size : start + size + 8])
             is_negative = part[0][0].isdigit() and before.endswith("-")
             if not is_negative and not is_denied(f"{before} ", f" {after}"):
                 return True

@@ -20,26 +20,30 @@ _SET_OFF = re.compile(
     r"|\s+(?:is|was|because|since|as|and|or|but|not|instead|rather|over|must|seems|looks|[A-Z](?![A-Za-z']))\b"
 )
 _TOGETHER = re.compile(
-    rf"[{_CLOSE}]*(?:\s*(?:,?\s*(?:and/or|or|and|nor|as well as|和|或者?|与|及|以及)\b|[,;/|&+])\s*"
+    rf"[{_CLOSE}]*(?:\s*(?:,?\s*(?:(?:and/or|or|and|nor|as well as)\b|[和或与及かとや]者?|以及"
+    r"|または)|[,;/|&+])\s*"
     rf"|[ \t]*)(?:(?:either|both|maybe|perhaps|possibly|option|choice)\b[ \t]*)*[{_OPEN}]*",
     re.IGNORECASE,
 )
 _VERB = re.compile(rf"[{_CLOSE}]*\s+(?:is|was|has|does|shows|looks|seems|would|can)\b")
 _DENIED_BEFORE = re.compile(
     r"(?:\b(?:not|never|neither|nor|except(?: for)?|than|instead of|unlike|without|cannot"
-    r"|wrong|incorrect|none of|all but|(?:exclud|eliminat|reject|discard)(?:e|es|ed|ing|s)?"
+    r"|wrong|incorrect|none of|(?:all|anything|everything) but"
+    r"|(?:exclud|eliminat|reject|discard)(?:e|es|ed|ing|s)?"
     r"|rul(?:e|es|ed|ing) out)\b|n't\b|[不非别]|不是|不能|排除|除了|而非)"
     r"\s*(?:(?:be|that|the|an|either|both|is|choose|pick|select|answer|option|choice|letter)s?\b\s*"
     rf"|[是选]|选择|选项|答案)*[:{_OPEN}\s]*$",
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(
-    rf"[{_CLOSE}]*\s*(?:(?:(?P<many>are|were)|is|was|seems?|looks?|would be|can be|must be)\s+"
+    rf"[{_CLOSE}]*\s*(?:(?:(?P<many>are|were|(?:can|could|must|may) be)|is|was|seems?"
+    r"|looks?|would be)\s+"
     r"(?:\w+ly\s+|both\s+|all\s+|also\s+|just\s+|the\s+|an?\s+)*"
     r"(?:not|wrong|incorrect|false|excluded|eliminated|impossible|ruled out|out|inaccurate)\b"
     r"|(?:is|are|was|were|does|do|did|can|could|would)n't\b"
     r"|(?:cannot|can not|does not|do not|did not|could not)\b"
-    r"|(?:选项)?[是也都]*(?:错|不|排除)"
+    r"|(?:选项|项)?[是也都]*(?:错|不|排除)|(?:は|が)?(?:では|じゃ)な|[はが](?:間違|誤|違)"
+    r"|[❌✗✘✖]"
     r"|\?\s*no\b)",
     re.IGNORECASE,
 )
@@ -102,6 +106,9 @@ def _mentions(text: str, letters: str) -> Iterable[Mention]:
 def _belongs(text: str, before: Mention, mention: Mention) -> bool:
     between = text[before.end : mention.start]
     if before.plain != mention.plain or not _TOGETHER.fullmatch(between):
+        return False
+    # "Not B; C" begins a new clause.
+    if ";" in between and _denied_before(text, before.start):
         return False
     # "B, C is for cats" begins a new clause.
     return "," not in between or between.strip() != "," or not _VERB.match(text, mention.end)

@@ -20,30 +20,59 @@ _NUMBER_WORDS = (
 )
 _TWENTY_ONE = re.compile(rf"\b({'|'.join(_TENS)})[- ]({'|'.join(_COUNTING[1:10])})\b")
 
-# Full and half width, small forms, letters in circles and brackets. NFKC of everything else would
-# turn x² into x2.
-_WIDTHS = re.compile("[\u2460-\u24ff\u3000\ufe50-\ufe6f\uff00-\uffef\U0001f110-\U0001f149]+")
+# Full and half width, small forms, letters in circles and brackets, units and indices of one
+# character. NFKC of everything else would turn x² into x2.
+_WIDTHS = re.compile(
+    "[\u2080-\u2089\u2103\u2109\u2460-\u24ff\u3000\u3300-\u33ff\ufe50-\ufe6f\uff00-\uffef"
+    "\U0001f110-\U0001f149]+"
+)
 _SAME = str.maketrans(
     dict.fromkeys("‐‑‒–—−", "-")
-    | dict.fromkeys("‘’´", "'")
-    | dict.fromkeys("“”„«»「」『』", '"')
-    | {"。": ".", "、": ",", "×": "*", "÷": "/"}
+    | dict.fromkeys("‘’´′", "'")
+    | dict.fromkeys("“”„«»「」『』《》″", '"')
+    | {"。": ". ", "、": ",", "٪": "%", "٫": ".", "٬": ",", "،": ","}
+    | {"×": "*", "·": "*", "⋅": "*", "÷": "/", "≥": ">=", "≤": "<=", "≠": "!="}
 )
+
+# Written without blanks: each character is a word of its own.
+_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 
 # Two words that a hyphen joins; between single letters it is a minus.
 _HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_])|(?<=[^\W\d_])-(?=[^\W\d_]{2})")
 _ABBREVIATION = re.compile(r"(?<=[^\W\d_])\.(?=[^\W\d_])")
+_WORD = rf"[^\W{_UNSPACED}]"
+# A unit may follow a number at once: 5kg, 1,000km.
 _TOKEN = re.compile(
-    r"(?P<digits>(?<!\w)\.?\d+(?:[.,:]\d+)*(?:e[+-]?\d{1,4})?(?!\w))"
-    r"|(?P<word>\w+(?:[.']\w+)*)"
+    rf"(?P<digits>(?<!{_WORD})\.?\d+(?:[.,:]\d+)*(?:e[+-]?\d{{1,4}}(?!{_WORD}))?(?![\d_]))"
+    rf"|(?P<word>[{_UNSPACED}]|{_WORD}+(?:[.']{_WORD}+)*)"
     r"|(?P<sign>\S)"
 )
+_PRIME = re.compile(r"(?<=\d)(?:'(?![a-z])|\")")  # of feet and inches, minutes and seconds
+_RAISED = re.compile("[⁰¹²³⁴-⁹⁺⁻]+")
+_PRIMES = {"'": "′", '"': "″"}
+_LATEX_WRAPPED = re.compile(
+    r"\\(?:boxed|fbox|text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|bm)\s*\{([^{}]*)\}"
+)
+_SPELLINGS = (
+    (re.compile(r"\\([%$#&_{}])"), r"\1"),
+    (re.compile(r"\\(?:(?:left|right)(?![a-z])|[,;! ])"), ""),
+    (re.compile(r"\\(?:times|cdot)(?![a-z])"), "*"),
+    (re.compile(r"\\[dt]?frac\{(\w+)\}\{(\w+)\}"), r"\1/\2"),
+    (re.compile(r"([\^_])\{(-?\w+)\}"), r"\1\2"),
+    (re.compile(r"\b(?:minus|negative)\s+(?=\.?\d)"), "-"),
+    (re.compile(r"(?<=\d)[\u00a0\u2009\u202f'](?=\d{3}(?!\d))"), ","),  # 1'000
+    (re.compile(r"(?<=\d)\s+:\s*(?=\d)"), ":"),
+)
+"""What is written in two ways and means the same."""
 _NUMBER = re.compile(r"(?:\d{1,3}(?:,\d{2,3})*,\d{3}|\d*)(?:\.\d+)?(?:e[+-]?\d+)?")
 # After a number it is the factorial, before a name the negation.
 _EXCLAMATION = re.compile(r"(?<![\d)!])!+(?![\w=(])")
-_OPERATORS = frozenset("%‰&*/\\@#·!")
+_OPERATORS = frozenset("%‰‱&*/\\@#·!′″")
 _BRACKETS = frozenset("()[]{}")
-_AROUND = ("()", "[]", "**", "__", "``", "$$", '""', "''")
+_AROUND = (
+    *(("(", ")"), ("[", "]"), ("\\(", "\\)"), ("\\[", "\\]")),
+    *((mark, mark) for mark in ("**", "*", "__", "_", "`", "$$", "$", '"', "'")),
+)
 
 Tokens = tuple[str, ...]
 
@@ -85,20 +114,29 @@ def compared(text: str) -> Tokens:
 
 
 def _prepared(text: str) -> str:
+    for pattern, plain in _SPELLINGS:
+        text = pattern.sub(plain, text)
+    text = _RAISED.sub(lambda raised: "^" + fold(unicodedata.normalize("NFKC", raised[0])), text)
     before = ""
     while before != text:
         before = text
-        for pair in _AROUND:
-            opening, closing, inner = pair[0], pair[1], text[1:-1]
+        text = _LATEX_WRAPPED.sub(r"\1", text).strip()
+        for opening, closing in _AROUND:
+            inner = text[len(opening) : len(text) - len(closing)]
             around = text.startswith(opening) and text.endswith(closing) and inner.strip()
             # Not `(2+3)*(4+5)`, and not an interval `[1, 2)`.
-            if around and not set(inner) & {opening, closing, ","}:
+            apart = opening in inner or closing in inner or ("," in inner and opening in "([")
+            if around and not apart:
                 text = inner.strip()
-        text = text[2:-2].strip() if re.fullmatch(r"\*\*[^*]+\*\*", text) else text
     text = _TWENTY_ONE.sub(
         lambda match: str(_NUMBER_WORDS[match[1]] + _NUMBER_WORDS[match[2]]), text
     )
+    text = _PRIME.sub(lambda match: match[0] if _is_closing(match) else _PRIMES[match[0]], text)
     return _ABBREVIATION.sub("", _HYPHEN.sub(" ", _EXCLAMATION.sub(" ", text)))
+
+
+def _is_closing(mark: re.Match[str]) -> bool:
+    return mark.string.count(mark[0], 0, mark.start()) % 2 == 1
 
 
 def _numbers(digits: str) -> list[str]:
