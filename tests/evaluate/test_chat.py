@@ -85,6 +85,15 @@ def test_a_model_without_any_is_asked_plainly_and_a_chat_model_warned_of(folder:
     assert chat.prompt_remarks(asked, [TASK]) == []
 
 
+def test_templates_of_which_none_is_the_default_are_named() -> None:
+    made = tiny.word_tokenizer()
+    made.chat_template = {"rag": tiny.CHAT, "tool_use": tiny.CHAT}
+    loaded = replace(load_model(MODEL_PATH, device="cpu"), name="base", processor=made)
+    assert words(made) == "a cat ?"
+    (remark,) = chat.prompt_remarks(loaded, [TASK])
+    assert "(rag, tool_use) and none is called default" in remark
+
+
 class TestSettings:
     def test_none_leaves_the_template_out_and_a_text_replaces_it(self) -> None:
         model = tiny.word_tokenizer(chat=True)

@@ -115,6 +115,7 @@ class TestFiles:
              "data/validation-00000-of-00002.parquet"),
             (["validation-1-of-3.parquet", "validation-3-of-3.parquet"],
              "validation-2-of-3.parquet"),
+            (["validation/00000-of-00002.parquet"], "validation/00001-of-00002.parquet"),
             (["default/validation/0000.parquet", "default/validation/0002.parquet"],
              "default/validation/0001.parquet"),
         ],
@@ -183,6 +184,20 @@ class TestAnswers:
     def test_a_list_written_as_text(self, tmp_path: Path, text: str) -> None:
         assert one(tmp_path, {"question": "?", "answers": text}).references == ("red", "crimson")
 
+    @pytest.mark.parametrize(
+        ("column", "text", "references"),
+        [
+            ("labels", '["red", "crimson"]', ("red", "crimson")),
+            ("labels", "[1, 2]", ("[1, 2]",)),
+            ("answer", "['a', 'b']", ("['a', 'b']",)),
+        ],
+    )
+    def test_a_list_written_as_text_in_other_columns(
+        self, tmp_path: Path, column: str, text: str, references: tuple[str, ...]
+    ) -> None:
+        sample = one(tmp_path, {"question": "?", column: text}, Fields(answers=column))
+        assert sample.references == references
+
     def test_objects_written_as_text(self, tmp_path: Path) -> None:
         row = {"question": "?", "answers": '{"text": ["red"], "start": [3]}'}
         assert one(tmp_path, row, Fields(answers="answers.text")).references == ("red",)
@@ -250,6 +265,48 @@ class TestOptions:
         assert render_prompt(task, sample) == "?\nA. cat\nB. dog"
         assert sample.references == ("B",)
 
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ["Option A: cat", "Option B: dog"], ["Ａ．cat", "Ｂ．dog"], ["A - cat", "B - dog"],
+            ["1. cat", "2. dog"], ["(1) cat", "(2) dog"], {"a": "cat", "b": "dog"},
+            {"label": ["A", "B"], "text": ["cat", "dog"]},
+            [{"label": "1", "text": "cat"}, {"label": "2", "text": "dog"}],
+        ],
+    )  # fmt: skip
+    @pytest.mark.parametrize("answer", ["B", "Ｂ", "dog"])
+    def test_marks_of_other_forms_go_too(
+        self, tmp_path: Path, options: object, answer: str
+    ) -> None:
+        sample = one(tmp_path, {"question": "?", "options": options, "answer": answer})
+        assert (sample.choices, sample.references) == (("cat", "dog"), ("B",))
+
+    @pytest.mark.parametrize("answer", ["2", 2, "(2)"])
+    def test_of_numbered_options_the_answer_is_the_number(
+        self, tmp_path: Path, answer: object
+    ) -> None:
+        row = {"question": "?", "options": ["1) cat", "2) dog", "3) fish"], "answer": answer}
+        assert one(tmp_path, row).references == ("B",)
+
+    def test_decimal_numbers_are_not_numbered(self, tmp_path: Path) -> None:
+        row = {"question": "?", "options": ["1.5", "2.5"], "answer": 1}
+        sample = one(tmp_path, row)
+        assert (sample.choices, sample.references) == (("1.5", "2.5"), ("B",))
+
+    @pytest.mark.parametrize("names", [("option1", "option2"), ("answer_a", "answer_b")])
+    def test_multiple_choice_without_known_options_is_refused(
+        self, tmp_path: Path, names: tuple[str, str]
+    ) -> None:
+        row = {"question": "?", names[0]: "cat", names[1]: "dog", "answer": "B"}
+        (tmp_path / "validation.jsonl").write_text(json.dumps(row))
+        task = make_task(
+            source=LocalSource(tmp_path), prompt="{question}\n{choices}",
+            task_type="Multiple Choice", metric="choice_letter",
+        )  # fmt: skip
+        text = refusal(lambda: load_split(task, "validation"))
+        assert "no column is known to hold the options" in text
+        assert f"choices: [{', '.join(names)}]" in text
+
     def test_the_answer_may_be_a_lettered_option(self, tmp_path: Path) -> None:
         row = {"question": "?", "options": ["A. cat", "B. dog"], "answer": "B. dog"}
         assert one(tmp_path, row).references == ("B",)
@@ -313,6 +370,9 @@ class TestPictureColumns:
         [
             ("", "empty text, which is not an image"),
             ("https://example.org/a.png", "the picture is an address"),
+            ({"url": "https://example.org/a.png"}, "the picture is an address"),
+            ({"name": "a.png"}, "{'name': 'a.png'}\" is not an image"),
+            ("iVBORw0KGgo" + "A" * 300, "in base64 that is damaged"),
             (None, "has no picture, and the task is about pictures"),
             (float("nan"), "has no picture, and the task is about pictures"),
             ([], "has no picture, and the task is about pictures"),
@@ -325,6 +385,19 @@ class TestPictureColumns:
         assert what in text
         assert "validation.jsonl, line 1" in text
 
+    def test_of_several_numbered_columns_all_are_named(self, tmp_path: Path) -> None:
+        row = {**QUESTION, "image": "blue.png", "image_2": "blue.png"}
+        write_picture(tmp_path / "blue.png")
+        text = refusal(lambda: self.load(tmp_path, row))
+        assert "more columns hold pictures: image_2" in text
+        assert "image: [image, image_2]" in text
+
+    def test_pictures_of_later_rows_are_seen(self, tmp_path: Path) -> None:
+        rows = [{**QUESTION, "foto": None}, {**QUESTION, "foto": "blue.png"}]
+        (tmp_path / "validation.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        task = make_task(source=LocalSource(tmp_path))
+        assert "'foto' may" in refusal(lambda: load_split(task, "validation"))
+
     def test_a_pointer_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "b.png").write_text(
             "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
@@ -335,6 +408,11 @@ class TestPictureColumns:
 
 
 class TestLinks:
+    def test_a_circle_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "a.png").symlink_to("a.png")
+        sample = one(tmp_path, {**QUESTION, "image": "a.png"})
+        assert "loop" in refusal(sample.images[0].open)
+
     @pytest.fixture
     def task(self, tmp_path: Path) -> Task:
         """Pictures of a split are links: one inside the data folder, one that leaves it."""

@@ -53,6 +53,12 @@ def prompt_remarks(loaded: LoadedModel, tasks: Iterable[Task]) -> list[str]:
             "tasks of the lm-evaluation-harness are asked without the model's chat template, as "
             "the harness does by default; --chat-template auto applies it"
         ]
+    named = getattr(loaded.processor, "chat_template", None)
+    if False in by_harness and not has_template and isinstance(named, Mapping) and named:
+        return [
+            f"{loaded.name} has several chat templates ({', '.join(named)}) and none is called "
+            "default: questions are asked as plain text; give one by --chat-template FILE"
+        ]
     tokens = " ".join(getattr(tokenizer_of(loaded.processor), "all_special_tokens", ()))
     instructed = _CHAT_NAME.search(loaded.name) or _CHAT_TOKEN.search(tokens)
     if False in by_harness and not has_template and instructed:
@@ -116,7 +122,7 @@ def prompt_text(
         TaskError: the template refuses the turns, or leaves out what is said.
     """
     texts: list[Turn] = [
-        {**turn, "content": _as_text(turn["content"], placeholder)} for turn in turns
+        {**turn, "content": in_words(turn["content"], placeholder)} for turn in turns
     ]
     forms = [list(turns), texts]
     if tokenizer_of(processor) is processor:
@@ -143,6 +149,14 @@ def prompt_text(
         "the model's chat template leaves out the question, a picture or the system prompt",
         mend="give another template by --chat-template FILE, or none, or leave out --system-prompt",
     )
+
+
+def in_words(content: Any, placeholder: str) -> str:
+    """Return the parts of a turn as one text, in which a placeholder stands for every picture."""
+    if isinstance(content, str):
+        return content
+    words = {"image": placeholder}
+    return "".join(words.get(part["type"], part.get("text", "")) for part in content)
 
 
 def prompted(task: Task, processor: Any, settings: PromptSettings) -> Task:
@@ -231,13 +245,6 @@ _CHAT_TOKEN = re.compile(
     r"<\|(im_start|im_end|start_header_id|eot_id|user|assistant|end_of_turn)\|>"
     r"|<(start_of_turn|end_of_turn|end_of_utterance)>|\[/?INST\]"
 )
-
-
-def _as_text(content: Any, placeholder: str) -> str:
-    if isinstance(content, str):
-        return content
-    words = {"image": placeholder}
-    return "".join(words.get(part["type"], part.get("text", "")) for part in content)
 
 
 def _says(text: str, turns: Sequence[Turn]) -> bool:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.errors import DepthpruneError, TaskError
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
-from depthprune.evaluate.chat import chat_template, prompt_text
+from depthprune.evaluate.chat import chat_template, in_words, prompt_text
 from depthprune.evaluate.chat import tokenizer_of as tokenizer_of
-from depthprune.tasks.prompt import messages, render_prompt
+from depthprune.tasks.prompt import messages
 from depthprune.tasks.task import Sample, Task
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def prompt_of(
 
     With a chat template: the question as the user's turn, up to where the assistant's begins
     (without a thinking phase, where the template offers the choice). Without: the plain prompt,
-    with one image placeholder per picture in front.
+    with one image placeholder per picture, in front or where the text names them (`messages`).
 
     Raises:
         TaskError: the sample has images and the model reads text only, or the template refuses it.
@@ -83,8 +83,8 @@ def prompt_of(
     placeholder = _image_placeholder(processor)
     if not template:
         before = f"{settings.system_prompt}\n\n" if settings.system_prompt else ""
-        pictures = placeholder * len(sample.images)
-        return Prompt(before + pictures + render_prompt(task, sample), True, is_chat=False)
+        plain = in_words(messages(task, sample)[0]["content"], placeholder)
+        return Prompt(before + plain, True, is_chat=False)
     turns = messages(task, sample, settings.system_prompt)
     try:
         text = prompt_text(processor, template, turns, settings, placeholder)

@@ -200,6 +200,9 @@ def _check_columns(task: Task, part: SampleSequence) -> None:
     if not isinstance(part, RowSamples) or task.answer == "read":
         return
     part.require_pictures(always=task.task_type in PICTURE_TASKS)
+    part.require_all_pictures()
+    if "{choices}" in task.prompt and task.task_type == "Multiple Choice":
+        part.require_options()
     if "{question}" in task.prompt:
         part.require_question()
 

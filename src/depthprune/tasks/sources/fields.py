@@ -13,6 +13,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from depthprune.base.errors import TaskError
+from depthprune.tasks.metrics.plain_text import fold
 from depthprune.tasks.sources.images import LazyImage, Pictures
 from depthprune.tasks.sources.rows import Rows
 from depthprune.tasks.task import Sample
@@ -30,8 +31,18 @@ _PICTURE_NAME = re.compile(
 )
 _NO_PICTURE_NAME = re.compile(r"(^|_)(id|ids|width|height|size|type|source|class|classes)$", re.I)
 _PICTURE_FILE = re.compile(r"[^\n]{1,300}\.(bmp|gif|jpe?g|png|ppm|pgm|tiff?|webp)", re.IGNORECASE)
-_LETTERED = re.compile(r"\s*[(\[]?([A-Za-z])\s*[.):\]、．：）]\s*(?=\S)")
+# What an option may begin with: its letter, or its number where a blank follows (not of `1.5`).
+_MARKED = re.compile(
+    r"\s*(?:(?:option|choice|选项)\s*)?(?:[(\[（]?([A-Za-zＡ-Ｚａ-ｚ])(?:\s*[.):\]、．：）]\s*|\s+-\s+)"
+    r"|[(\[（]?(\d{1,2})(?:[.)\]]\s+|[、．）]\s*))(?=\S)",
+    re.IGNORECASE,
+)
+_OPTION_NAME = re.compile(
+    r"opt|op[a-e]$|choi[cs]e|candidate|ending|alternative|answer.|distract", re.I
+)
 _SEVERAL = ("answers", "references", "captions")
+_LOOKED_AT = 20
+_ONE = ("answer", "caption", "text")
 
 
 @dataclass(frozen=True)
@@ -106,8 +117,7 @@ class RowSamples:
         """
         if self.fields.images or not self.fields.has_images or not self.places:
             return
-        row = self.rows.row(0, self.rows.columns)
-        holding = [name for name, cell in row.items() if _is_picture(cell)]
+        holding = self._holding_pictures()
         named = [
             name
             for name in self.rows.columns
@@ -124,6 +134,46 @@ class RowSamples:
                 f"{' or '.join(IMAGE_COLUMNS)}; a task of texts says `fields: {{image: []}}`. "
                 f"Columns that are there: {', '.join(self.rows.columns)}",
             )
+
+    def require_options(self) -> None:
+        """Raise TaskError when no column is known to hold the options of multiple choice."""
+        if self.fields.choice_columns or self.fields.records or not self.places:
+            return
+        alike = [name for name in self.rows.columns if _OPTION_NAME.search(name)]
+        example = f"[{', '.join(alike)}]" if alike[1:] else "".join(alike) or "NAME"
+        raise TaskError(
+            "no column is known to hold the options"
+            + (f"; {' and '.join(map(repr, alike))} may" if alike else ""),
+            where=self.rows.place(0),
+            mend=f"name the columns in the task, `fields: {{choices: {example}}}`, or call them "
+            f"{' or '.join(CHOICE_COLUMNS)} (a list) or A, B, ... (one each); a task without "
+            f"options has no {{choices}} in its prompt. Columns that are there: "
+            f"{', '.join(self.rows.columns)}",
+        )
+
+    def require_all_pictures(self) -> None:
+        """Raise TaskError when `image_2` holds pictures, too, and only `image` is known."""
+        if len(self.fields.images) != 1:
+            return
+        known = re.escape(self.fields.images[0].removesuffix("_1"))
+        more = [name for name in self._holding_pictures() if re.fullmatch(rf"{known}_?\d+", name)]
+        more = [name for name in more if name != self.fields.images[0]]
+        if more:
+            together = ", ".join([self.fields.images[0], *more])
+            raise TaskError(
+                f"more columns hold pictures: {', '.join(more)}",
+                where=self.rows.place(0),
+                mend=f"name all of them in the task, `fields: {{image: [{together}]}}`",
+            )
+
+    def _holding_pictures(self) -> list[str]:
+        """Return the columns in which one of the first rows visibly holds a picture."""
+        first = [
+            self.rows.row(n, self.rows.columns) for n in range(min(_LOOKED_AT, len(self.rows)))
+        ]
+        return [
+            name for name in self.rows.columns if any(_is_picture(row.get(name)) for row in first)
+        ]
 
     def place(self, index: int) -> str:
         """Return the file and row of a sample, for error messages."""
@@ -232,8 +282,11 @@ def _to_sample(samples: RowSamples, index: int) -> Sample:
     else:
         choices = ()
         # MMMU writes the answers to an open question as it writes options.
-        if fields.choice_columns or fields.answers.partition(".")[0] in _SEVERAL:
-            answers = _list_written_as_text(answers)
+        several = _list_written_as_text(answers)
+        are_texts = isinstance(several, list) and all(isinstance(one, str) for one in several)
+        named_several = fields.choice_columns or fields.answers.partition(".")[0] in _SEVERAL
+        if named_several or (are_texts and fields.answers not in _ONE):
+            answers = several
         references = tuple(_text(answer, fields.answers, place) for answer in _entries(answers))
     return Sample(
         id=f"{samples.split}/{index}",
@@ -250,11 +303,7 @@ def _choices(row: Mapping[str, Any], fields: Fields, place: str) -> tuple[str, .
     if not columns or str(row.get(QUESTION_TYPE)).strip().lower() == "open":
         return ()
     if len(columns) == 1:
-        options = _list_written_as_text(_cell(row, columns[0], place))
-        if isinstance(options, Mapping) and sorted(options) == list(
-            ascii_uppercase[: len(options)]
-        ):
-            options = [options[letter] for letter in sorted(options)]
+        options = _labelled(_list_written_as_text(_cell(row, columns[0], place)))
         return tuple(_text(option, columns[0], place) for option in _entries(options))
     cells = [None if _is_blank(row.get(name)) else row[name] for name in columns]
     while cells and cells[-1] is None:
@@ -270,13 +319,46 @@ def _is_blank(cell: Any) -> bool:
     return cell is None or is_nan or (isinstance(cell, str) and not cell.strip())
 
 
+def _labelled(options: Any) -> Any:
+    """Return options of other forms as a list: `{A: cat}`, `{label: [A], text: [cat]}` (ARC)."""
+    if isinstance(options, Mapping) and {"label", "text"} <= options.keys():
+        pairs = list(zip(_entries(options["label"]), _entries(options["text"]), strict=False))
+    elif isinstance(options, list) and all(
+        isinstance(option, Mapping) and {"label", "text"} <= option.keys() for option in options
+    ):
+        pairs = [(option["label"], option["text"]) for option in options]
+    elif isinstance(options, Mapping):
+        pairs = sorted(options.items())
+    else:
+        return options
+    labels = [str(label).upper() for label, _ in pairs]
+    if labels not in (list(ascii_uppercase[: len(pairs)]), _numbers(pairs)):
+        return options
+    return [
+        f"{label}) {text}" if isinstance(text, str | int | float) else text for label, text in pairs
+    ]
+
+
+def _marks(options: Sequence[str]) -> list[str]:
+    """Return the letters or numbers that all options have already, in order; else nothing."""
+    matches = [_MARKED.match(option) for option in options]
+    marks = [fold(match[1] or match[2]).upper() if match else "" for match in matches]
+    if len(options) > 1 and marks in (list(ascii_uppercase[: len(options)]), _numbers(options)):
+        return marks
+    return []
+
+
+def _numbers(entries: Sequence[Any]) -> list[str]:
+    return [str(number) for number in range(1, len(entries) + 1)]
+
+
 def _unlettered(options: tuple[str, ...]) -> tuple[str, ...]:
-    """Return options without the letters that all of them have already: `A. cat`, `(B) dog`."""
-    matches = [_LETTERED.match(option) for option in options]
-    letters = [match[1].upper() if match else "" for match in matches]
-    if len(options) > 1 and letters == list(ascii_uppercase[: len(options)]):
-        return tuple(o[match.end() :] for o, match in zip(options, matches, strict=True) if match)
-    return options
+    """Return options without the letters or numbers that all of them have: `A. cat`, `(B) dog`."""
+    return (
+        tuple(_MARKED.sub("", option, count=1) for option in options)
+        if _marks(options)
+        else options
+    )
 
 
 def _is_picture(cell: Any) -> bool:
@@ -388,12 +470,14 @@ def _letter(
 ) -> str:
     """Return the right option's letter.
 
-    A whole number is the option's place, counted from 0, whatever the options say. A text is the
-    option's letter, else its text (with its own letter or without), else its place, else a letter
-    in lower case or with a bracket or point.
+    A whole number is the option's place, counted from 0, whatever the options say, unless they are
+    numbered (`1) cat`). A text is the option's letter, else its text (with its own letter or
+    without), else its place, else a letter in lower case or with a bracket or point.
     """
     letters = ascii_uppercase[: len(choices)]
-    places = [str(number) for number in range(len(letters))]
+    marks = _marks(written)
+    are_numbered = marks == _numbers(written)
+    places = marks if are_numbered else [str(number) for number in range(len(letters))]
     text = _text(answer, name, place)
     if isinstance(answer, str | bool):
         if len(text) == 1 and text in letters:
@@ -403,7 +487,9 @@ def _letter(
                 return ascii_uppercase[list(options).index(text)]
     if text in places:
         return letters[places.index(text)]
-    bare = text.strip(" ().[]:").upper()
+    bare = fold(text).strip(" ().[]:").upper()
+    if are_numbered and bare in marks:
+        return letters[marks.index(bare)]
     if isinstance(answer, str) and len(bare) == 1 and bare in letters:
         return bare
     raise TaskError(

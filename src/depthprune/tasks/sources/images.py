@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # like this and consist of base64's letters: an extension's dot is none.
 _BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk", "SUkqA", "TU0AK")
 _SHORTEST_BASE64 = 32
+_LONGEST_NAME = 255
 _URL = re.compile(r"(https?|ftp|s3|gs|file|hf)://", re.IGNORECASE)
 
 # Pillow would hand some other formats (EPS) to programs outside.
@@ -89,7 +90,7 @@ class LazyImage:
         """Return the encoded bytes and the place they come from."""
         cell = self.read()
         if isinstance(cell, dict):
-            cell = cell.get("bytes") or cell.get("path")
+            cell = cell.get("bytes") or cell.get("path") or cell.get("url") or cell
         if isinstance(cell, bytes | bytearray | memoryview):
             return bytes(cell), self.place
         if isinstance(cell, str) and not cell.strip():
@@ -99,14 +100,18 @@ class LazyImage:
                 mend="write null where a sample has no picture",
             )
         if not isinstance(cell, str):
-            raise TaskError(f"{str(cell)[:60]!r} is not an image", where=self.place)
+            raise TaskError(
+                f"{str(cell)[:60]!r} is not an image",
+                where=self.place,
+                mend="give a path, the bytes in base64, or an object with `bytes` or `path`",
+            )
         if _URL.match(cell):
             raise TaskError(
                 f"the picture is an address, {cell[:80]}: it is not fetched",
                 where=self.place,
                 mend="download the pictures into the data folder, and write their paths",
             )
-        encoded = _decode_base64(cell)
+        encoded = _decode_base64(cell, self.place)
         if encoded is not None:
             return encoded, self.place
         return self._file_bytes(cell)
@@ -179,7 +184,7 @@ def inside(
     try:
         written = root.absolute() / path
         target = written.resolve()
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # RuntimeError: links that lead in a circle.
         raise TaskError(f"{path[:60]!r} is not a path: {error}", where=str(root)) from error
     is_written_inside = ".." not in Path(path).parts and (
         written.is_relative_to(bound.absolute()) or written.is_relative_to(bound.resolve())
@@ -200,12 +205,18 @@ def inside(
     )
 
 
-def _decode_base64(text: str) -> bytes | None:
-    if text.startswith("data:"):
+def _decode_base64(text: str, place: str) -> bytes | None:
+    """Return the bytes of a picture in base64, None of what is no such text."""
+    is_address = text.startswith("data:")
+    if is_address:
         text = text.partition(",")[2]
     elif len(text) < _SHORTEST_BASE64 or not text.startswith(_BASE64_STARTS):
         return None
     try:
         return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError) as error:
+        if is_address or len(text) > _LONGEST_NAME:
+            raise TaskError(
+                f"a picture in base64 that is damaged: {error}", where=place, mend=_MEND
+            ) from error
         return None

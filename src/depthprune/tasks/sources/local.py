@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from depthprune.base.errors import TaskError
+from depthprune.base.log import logger
 from depthprune.tasks.sources.fields import Fields, RowSamples, make_samples
 from depthprune.tasks.sources.images import Pictures
 from depthprune.tasks.sources.rows import JoinedRows, ParquetRows, Rows
@@ -20,7 +21,7 @@ from depthprune.tasks.sources.text_files import (
 
 # train.jsonl, train-00000-of-00003.parquet, train-00000-of-00003-0c0c59b0a0d43ef3.parquet
 _DATA_FILE = re.compile(
-    r"(?P<split>.+?)(?P<shard>[-_](?P<number>\d+)[-_]of[-_](?P<count>\d+)(-[0-9a-f]+)?)?"
+    r"(?P<split>.*?)(?P<shard>(?:^|[-_])(?P<number>\d+)[-_]of[-_](?P<count>\d+)(-[0-9a-f]+)?)?"
     r"\.(parquet|(jsonl|ndjson|json|csv|tsv)(\.(gz|bz2|xz|zst))?)"
 )
 _KINDS = ".jsonl, .json, .csv, .tsv (each also .gz, .bz2, .xz or .zst) and .parquet"
@@ -62,6 +63,10 @@ class LocalSource:
         if split not in files:
             raise TaskError(f"there is no split {split}", where=self.describe())
         rows = _read(files[split], split)
+        if files[split][0].parent.name.startswith("partial-"):
+            logger.warning(
+                "%s: the hub converted only the first part of this split", files[split][0].parent
+            )
         folder = self.path if isinstance(self.path, Path) and self.path.is_dir() else rows.root
         pictures = Pictures(rows.root, folder, self.follow_links)
         return make_samples(rows, self.fields, split, pictures, or_plain=self.or_plain)
