@@ -77,10 +77,10 @@ def test_without_a_chat_template_the_placeholders_stand_in_front() -> None:
 def test_without_a_chat_template_too_pictures_stand_where_the_text_names_them() -> None:
     processor = tiny.demo_processor()
     processor.chat_template = None
-    named = replace(QUESTION, question="is <image 1> <image 2> ?", images=(PICTURE, PICTURE))
-    assert prompt_of(processor, TASK, named).text == "is <image> <image> ?"
+    named = replace(QUESTION, question="is <image 1> or <image 2> ?", images=(PICTURE, PICTURE))
+    assert prompt_of(processor, TASK, named).text == "is <image> or <image> ?"
     once = replace(named, images=(PICTURE,))
-    assert prompt_of(processor, TASK, once).text == "<image>is <image 1> <image 2> ?"
+    assert prompt_of(processor, TASK, once).text == "<image>is <image 1> or <image 2> ?"
 
 
 def test_a_template_that_leaves_the_start_token_out_gets_it_from_the_tokenizer() -> None:
