@@ -332,20 +332,49 @@ def replace_text(name: str, before: str, after: str) -> Change:
     return change
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        draw_otherwise,
-        replace_text("data/validation.jsonl", '["a"]', '["b"]'),
+OTHER_TASKS: dict[str, tuple[Change, str]] = {
+    "picture": (draw_otherwise, r"the pictures \(sample validation/2\): was "),
+    "references": (replace_text("data/validation.jsonl", '["a"]', '["b"]'), "reference answers"),
+    "question": (
         replace_text("data/validation.jsonl", "what colour?", "which colour?"),
+        r"the prompts \(sample validation/0\): was .*what colour.*, is .*which colour",
+    ),
+    "answer length": (
         replace_text("tasks.yaml", "max_new_tokens: 4", "max_new_tokens: 5"),
-        replace_text("tasks.yaml", "metric: exact_match", "metric: anls"),
+        r"the task mine \(max_new_tokens\): was '4', is '5'",
+    ),
+    "metric": (
+        replace_text("tasks.yaml", "metric: exact_match", "metric: vqa_accuracy"),
+        r"the task mine \(metric\): was 'exact_match', is 'vqa_accuracy'",
+    ),
+    "prompt": (
         replace_text("tasks.yaml", "metric:", 'prompt: "{question} Be brief."\n  metric:'),
-    ],
-    ids=["picture", "references", "question", "answer length", "metric", "prompt"],
-)
-def test_another_task_by_the_same_name_shares_no_measurement(mine: Path, change: Change) -> None:
+        r"the task mine \(prompt\): was '{question}', is '{question} Be brief.'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "told"), OTHER_TASKS.values(), ids=OTHER_TASKS)
+def test_a_task_that_changed_is_refused_by_name(mine: Path, change: Change, told: str) -> None:
     folder = mine.parent
     change(folder)
-    report = profile(folder, task_file=mine).report
+    with pytest.raises(StudyError, match=f"mine validation has changed since.*{told}") as refused:
+        profile(folder, task_file=mine)
+    assert "--output NEW" in str(refused.value.mend)
+
+
+def test_a_changed_task_may_be_changed_back(mine: Path) -> None:
+    folder = mine.parent
+    picture = (folder / "data" / "2.png").read_bytes()
+    draw_otherwise(folder)
+    with pytest.raises(StudyError):
+        profile(folder, task_file=mine)
+    (folder / "data" / "2.png").write_bytes(picture)
+    assert profile(folder, task_file=mine).report.measured == 0
+
+
+def test_a_changed_task_has_measurements_of_its_own_under_other_settings(mine: Path) -> None:
+    folder = mine.parent
+    draw_otherwise(folder)
+    report = profile(folder, dtype="bfloat16", task_file=mine).report
     assert (report.measured, report.reused) == (3, 0)

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import depthprune
+from depthprune.base.errors import StudyError
 from depthprune.base.log import logger
 from depthprune.search.model import DataPlaces, OpenModel
 from depthprune.search.runner import split_record
-from depthprune.study import Study
+from depthprune.study import SplitRecord, StoredSplit, Study
+from depthprune.study.identity import NEW_STUDY, differences, listed
 from depthprune.tasks.task import Task, TaskSplit
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "pillow", "lm_eval")
@@ -63,16 +65,83 @@ def begin_split(study: Study, model: OpenModel, split: TaskSplit, settings: str)
     """Return the key of a split in a study that holds, or gets, what the model is sent.
 
     Raises:
-        StudyError: it was measured with other prompts or by another version of its metric's rule.
+        StudyError: the same samples were measured with other prompts, pictures or answers, by
+            another metric, or by another version of its rule.
         TaskError: the model's template refuses a sample, or the model reads no pictures.
     """
     from depthprune.evaluate.prompts import prompts_of
 
-    key = study.add_split(split_record(split))
     loaded = model.loaded
     sent = prompts_of(loaded.processor, split.task, split.samples, loaded.prompt)
+    _check_unchanged(study, split, sent, settings)
+    key = study.add_split(split_record(split))
     study.keep_prompts(key, settings, sent)
     return key
+
+
+def _check_unchanged(
+    study: Study, split: TaskSplit, sent: Sequence[tuple[str, ...]], settings: str
+) -> None:
+    """Refuse samples whose data or task have changed since the same ones were measured."""
+    record = split_record(split)
+    alike = [
+        stored
+        for stored in study.splits()
+        if (stored.record.task, stored.record.split) == (record.task, record.split)
+        and stored.record.sample_ids == record.sample_ids
+        # Another version of the same rule is refused by `add_split`.
+        and (
+            stored.record.metric != record.metric
+            or stored.record.metric_version == record.metric_version
+        )
+        and settings in stored.settings
+    ]
+    if not alike or any(stored.record.fingerprint == record.fingerprint for stored in alike):
+        return
+    known = alike[-1]
+    prompts = study.prompts(known.key, settings) or sent
+    now = _task(split.task)
+    before = {
+        f"task {record.task}": _texts(_measured_as(study, known, settings) or now),
+        "metric": {"": known.record.metric},
+        "pictures": _by_sample(record, known.record.pictures or record.pictures),
+        "prompts": _by_sample(record, prompts),
+    }
+    after = {
+        f"task {record.task}": _texts(now),
+        "metric": {"": record.metric},
+        "pictures": _by_sample(record, record.pictures),
+        "prompts": _by_sample(record, sent),
+    }
+    changes = differences(before, after) or ["the reference answers"]
+    raise StudyError(
+        f"{record.task} {record.split} has changed since it was measured: {listed(changes)}",
+        where=str(study.folder),
+        mend=f"{NEW_STUDY}, or undo the change",
+    )
+
+
+def _measured_as(study: Study, known: StoredSplit, settings: str) -> Mapping[str, Any] | None:
+    """Return the definition of a task as it was when its baseline was measured."""
+    baseline = study.measurement(known.key, settings, ())
+    for run in study.runs():
+        tasks = run.how.get("tasks")
+        if baseline is not None and run.key == baseline.run and isinstance(tasks, list):
+            return next((task for task in tasks if task["name"] == known.record.task), None)
+    return None
+
+
+def _texts(task: Mapping[str, Any]) -> dict[str, str]:
+    """Return what of a task decides scores; where its data lie does not."""
+    unused = ("name", "task_type", "data", "train_split", "validation_split")
+    return {name: str(value) for name, value in task.items() if name not in unused}
+
+
+def _by_sample(record: SplitRecord, entries: Sequence[Sequence[str]]) -> dict[str, str]:
+    return {
+        f"sample {name}": " ".join(entry)
+        for name, entry in zip(record.sample_ids, entries, strict=False)
+    }
 
 
 def _model(model: OpenModel) -> dict[str, Any]:
