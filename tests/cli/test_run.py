@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
 from inspect import signature
 from pathlib import Path
@@ -206,6 +207,8 @@ def test_a_run_goes_through_every_stage_and_does_nothing_twice(
     # Two tasks, two splits, the baseline and 16 blocks, and the baselines of the search; then 5
     # blocks and 4 pairs.
     assert "Measured 70 removals" in first.out
+    # Of the search only the baselines were measured before.
+    assert re.findall(r"(\S+) were there already", first.out) == ["0", "2"]
     for heading in ("Split: train", "order the blocks alike?", "method over them: average"):
         assert heading in first.out
     folder = tmp_path / "study"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from tests.golden.commands import GROUPS
 from tests.golden.masks import rounded
 from tests.golden.recorder import (
     ENVIRONMENT,
@@ -15,7 +16,7 @@ from tests.golden.recorder import (
     write_files,
 )
 
-ALL = ("results", "measured", "help")
+ALL = (*GROUPS, "help")
 
 
 def main(action: str, *groups: str) -> int:

@@ -223,9 +223,11 @@ def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None
                 study, request.folder / RESULTS, [(key, evaluator.settings) for key in keys]
             )
             searches = [ready] if to_check is None else to_check
+            held = _held(study, keys, evaluator.settings)
             report = measure_all_baselines(searches, study, evaluator, bar)
-            # What was measured for the check is there already when the search looks for it.
-            report = replace(report, reused=-report.measured)
+            # What was measured for the check is there already when the search looks for it; what
+            # later searches will look for, on other splits, is not.
+            report = replace(report, reused=held - _held(study, keys, evaluator.settings))
             check_baselines(searches, study, evaluator.settings)
             weak = find_weak_tasks(study, ready.splits, evaluator.settings, _sent(ready))
             one_shot: dict[int, dict[int, Removal]] = {}
@@ -305,6 +307,11 @@ def check_baselines(searches: Sequence[ReadySearch], study: Study, settings: str
         weak = find_weak_tasks(study, list(splits.values()), settings, _sent(searches[0]))
         allow = all(each.request.allow_weak_baseline for each in searches)
         judge(weak, {one.task.name for one in splits.values()}, study.folder, allow=allow)
+
+
+def _held(study: Study, keys: Sequence[int], settings: str) -> int:
+    """Return how many measurements of these splits the study holds."""
+    return sum(len(study.drops(key, settings)) for key in keys)
 
 
 def _sent(ready: ReadySearch) -> Sent:
