@@ -14,7 +14,7 @@ _THINKING = r"(?:think|thinking|thought|reasoning)[>▷\]]"
 _OPENING = rf"(?:[<◁\[]{_THINKING}|<\|begin_of_thought\|>)"
 _CLOSING = rf"(?:[<◁\[]/{_THINKING}|<\|end_of_thought\|>)"
 _THOUGHT = re.compile(rf"{_OPENING}.*?(?:{_CLOSING}|$)", re.DOTALL | re.IGNORECASE)
-_THOUGHT_END = re.compile(rf".*{_CLOSING}", re.DOTALL | re.IGNORECASE)
+_THOUGHT_END = re.compile(_CLOSING, re.IGNORECASE)
 _MARKED = (
     re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}"),
     re.compile(r"<((?:final_?)?answer)>(.*?)(?:</\1>|$)", re.DOTALL | re.IGNORECASE),
@@ -61,7 +61,7 @@ _CALLED_RIGHT = re.compile(
 )
 # A reason names other options too: `D, because B is correct for cats`.
 _REASON = re.compile(
-    r"(?<=[^\s.!?。])[^\S\n]*\b(?:because|since)\b.*?(?=[.!?\n。]|\b(?:so|therefore|thus|hence)\b|$)"
+    r"(?<=[^\s.!?。])[^\S\n]*(?:\b(?:because|since)\b|因为).*?(?=[.!?\n。]|\b(?:so|therefore|thus|hence)\b|所以|因此|故|$)"
     r"|(?:^|\n)\s*(?:explanation|reason(?:ing)?|解析|理由|原因)\s*[:：].*",
     re.IGNORECASE | re.DOTALL,
 )
@@ -114,7 +114,7 @@ def parse_choice(answer: str, choices: Sequence[str]) -> str | None:
     at the beginning; the only option that is named at all, by letter or text. Several options named
     together are none, and an option that is denied (`not A`, `A is wrong`) is not named.
     """
-    text = _THOUGHT.sub("", _THOUGHT_END.sub("", fold(answer)))
+    text = _THOUGHT.sub("", _THOUGHT_END.split(fold(answer))[-1])
     marked = _marked(text)
     options = choices[: len(ascii_uppercase)]
     if marked is not None:
@@ -169,7 +169,8 @@ class _Reader:
             return lone[-1]
         cues = {cue.end(): bool(cue["says"].strip()) for cue in _CUE.finditer(self.text)}
         starts = {group.start: group for group in self.groups}
-        right = {group.start for group in self._called_right if not self._is_reason(group)}
+        reasons = {place for one in _REASON.finditer(self.text) for place in range(*one.span())}
+        right = {group.start for group in self._called_right} - reasons
         for place in sorted({*cues, *right}, reverse=True):
             letters: frozenset[str] | set[str] = frozenset()
             if group := starts.get(place):
@@ -192,11 +193,6 @@ class _Reader:
         return [
             group for group in self.groups if _CALLED_RIGHT.match(self.text, group.mentions[-1].end)
         ]
-
-    def _is_reason(self, group: Group) -> bool:
-        return any(
-            reason.start() < group.start < reason.end() for reason in _REASON.finditer(self.text)
-        )
 
     def _called_right_as_a_reason(self) -> str | None:
         named = [group.letters for group in self._called_right if group.letters]
