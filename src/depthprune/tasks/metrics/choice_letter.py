@@ -84,6 +84,7 @@ _LISTED = re.compile(
 _REFUSES = re.compile(
     r"\b(?:wrong|incorrect|false|not|too|never|no)\b|n't\b|[不错❌✗✘✖]", re.IGNORECASE
 )
+_MOST = 200  # announcements of an answer are read, from the last on
 _FAR = 300  # as many characters at most belong to one clause
 _SENTENCE = re.compile(r"[.!\n]+(?:\s|$)|。")
 
@@ -171,7 +172,7 @@ class _Reader:
         starts = {group.start: group for group in self.groups}
         reasons = {place for one in _REASON.finditer(self.text) for place in range(*one.span())}
         right = {group.start for group in self._called_right} - reasons
-        for place in sorted({*cues, *right}, reverse=True):
+        for place in sorted({*cues, *right}, reverse=True)[:_MOST]:
             letters: frozenset[str] | set[str] = frozenset()
             if group := starts.get(place):
                 letters = group.letters
