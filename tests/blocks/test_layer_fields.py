@@ -156,6 +156,32 @@ def test_outputs_that_would_fall_together_or_vanish_are_refused(removal: tuple[i
         shortened(removal, deepstack_visual_indexes=[0, 1, 5])
 
 
+@pytest.mark.parametrize(("removal", "fits"), [((0,), False), ((2,), False), ((3,), True)])
+def test_features_of_pictures_enter_after_the_first_blocks(
+    removal: tuple[int, ...], fits: bool
+) -> None:
+    vision = {"deepstack_visual_indexes": [5, 11, 17]}
+    config = {"vision_config": vision, "text_config": {COUNT: 6}}
+    if fits:
+        assert shorten_dict(config, f"text_config.{COUNT}", removal)["vision_config"] == vision
+    else:
+        with pytest.raises(Inexpressible, match="first 3 blocks"):
+            shorten_dict(config, f"text_config.{COUNT}", removal)
+
+
+@pytest.mark.parametrize(("removal", "fits"), [((1,), True), ((4,), False), ((1, 4), True)])
+def test_an_encoder_that_feeds_back_its_middle_keeps_it(
+    removal: tuple[int, ...], fits: bool
+) -> None:
+    config = {"model_type": "granite_speech_encoder", "num_layers": 6}
+    assert find_layer_fields(config, "num_layers") == {}
+    if fits:
+        shorten_dict(config, "num_layers", removal)
+    else:
+        with pytest.raises(Inexpressible, match="middle"):
+            shorten_dict(config, "num_layers", removal)
+
+
 def test_blocks_counted_from_one_are_renamed() -> None:
     assert shortened((0,), ple_layer_ids=[1, 3])["ple_layer_ids"] == [2]
     inner = {"linear_attn_config": {"kda_layers": [1, 2, 5], "full_attn_layers": [3, 6]}}

@@ -158,3 +158,43 @@ def test_a_constant_of_the_place_is_named() -> None:
     assert plan.problem is None
     assert plan.constants == ("lambda_init",)
     assert plan_removal(find_stack(model), (5,)).constants == ()
+
+
+def test_a_model_that_would_name_other_blocks_is_refused() -> None:
+    class Named(LlamaForCausalLM):
+        def __init__(self, config: LlamaConfig) -> None:
+            super().__init__(config)
+            wide = [index for index, kind in enumerate(config.layer_types) if kind == "full_attention"]
+            self.model.value_layers = {wide[0], wide[-1]}
+
+    kinds = ["sliding_attention", "full_attention"] * 3
+    config = LlamaConfig(**SIZES)
+    config.layer_types = kinds
+    stack = find_stack(Named(config))
+    assert inadmissible_reason(stack, (0,)) is None
+    assert inadmissible_reason(stack, (3,)) is None
+    assert "value_layers" in str(inadmissible_reason(stack, (1,)))
+
+
+def test_what_no_value_can_say_is_a_reason_and_no_failure() -> None:
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    text = {name: value for name, value in SIZES.items() if name != "num_hidden_layers"}
+    vision = {
+        "depth": 4,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_heads": 2,
+        "out_hidden_size": 32,
+        "deepstack_visual_indexes": [0, 2],
+    }
+    text |= {"num_hidden_layers": 4, "head_dim": 8}
+    with torch.device("meta"):
+        model = Qwen3VLForConditionalGeneration(
+            Qwen3VLConfig(text_config=text, vision_config=vision)
+        )
+    vision_stack = find_stack(model, "vision")
+    assert "no block before it" in str(inadmissible_reason(vision_stack, (0,)))
+    text_stack = find_stack(model)
+    reasons = [inadmissible_reason(text_stack, (block,)) for block in range(4)]
+    assert [reason is None for reason in reasons] == [False, False, True, True]

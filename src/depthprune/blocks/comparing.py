@@ -7,13 +7,24 @@ reason to refuse.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from depthprune.blocks.layer_rules import Section, Shortening, remap_keys
+from depthprune.blocks.layer_rules import (
+    Inexpressible,
+    Section,
+    Shortening,
+    filter_list,
+    remap_indices,
+    remap_keys,
+    remap_one_based,
+    remap_outputs,
+    remap_states,
+)
 from depthprune.blocks.skeleton import ModuleFacts, Skeleton
 from depthprune.blocks.unknown_fields import WAY_OUT
 
@@ -101,9 +112,48 @@ def compare(whole: Skeleton, shorter: Skeleton, stack: Stack, kept: tuple[int, .
     if problems:
         return Comparison(tuple(problems))
     judged = _Judged(whole, shorter, places, stack, kept)
+    problems = [*judged.problems(), *_renamed_outside(whole, shorter, places, stack, kept)]
     return Comparison(
-        tuple(judged.problems()), tuple(_changes(whole, shorter, places)), judged.constants()
+        tuple(problems), tuple(_changes(whole, shorter, places)), judged.constants()
     )
+
+
+def _renamed_outside(
+    whole: Skeleton,
+    shorter: Skeleton,
+    places: dict[str, str],
+    stack: Stack,
+    kept: tuple[int, ...],
+) -> Iterator[str]:
+    """Say where a module around the blocks would name other blocks than those it named."""
+    short = Shortening(kept, stack.num_blocks)
+    for path, new_path in places.items():
+        if place_of(path, stack) or not stack.path.startswith(path):
+            continue
+        for name in differing(whole[path], shorter[new_path]):
+            before, after = (facts.values.get(name) for facts in (whole[path], shorter[new_path]))
+            if not (_NAMES_BLOCKS.fullmatch(name) and all(map(_are_numbers, (before, after)))):
+                continue
+            if not any(sorted(after) == one for one in _renamings(sorted(before), short)):
+                yield (
+                    f"{path or 'the model'}.{name} names the blocks {sorted(before)}, and would "
+                    f"name {sorted(after)}, which are not the same blocks"
+                )
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, set | frozenset | list | tuple) and all(
+        type(entry) is int for entry in value
+    )
+
+
+def _renamings(numbers: list[int], short: Shortening) -> Iterator[list[int]]:
+    """Yield what numbers of blocks, or of the states between them, are without some blocks."""
+    for rule in (remap_indices, remap_one_based, remap_states, remap_outputs, filter_list):
+        section: Section = {"": numbers}
+        with contextlib.suppress(Inexpressible):
+            rule(section, "", short)
+            yield sorted(section[""])
 
 
 def changed_outside(some: Skeleton, other: Skeleton, stack: Stack, values: list[Any]) -> bool:

@@ -75,9 +75,8 @@ def shorten(stack: Stack, removal: Removal) -> Shortened:
     Raises:
         RemovalError: a block does not exist, or no block would be left.
     """
-    search = _Search(stack, removal)
     try:
-        return search.run()
+        return _Search(stack, removal).run()
     except Inexpressible as error:
         return Shortened({}, Comparison((str(error),)))
 

@@ -20,7 +20,9 @@ from depthprune.blocks.layer_rules import (
     Shortening,
     count_leading,
     count_trailing,
+    enter_leading,
     filter_list,
+    keep_middle,
     refit_period,
     refit_step,
     regenerate,
@@ -67,6 +69,7 @@ class LayerField:
 _NOT_DECODER = r"(?!.*decoder).*"
 _VISION = r"(.*\.)?(vision|visual|vit|image)\w*(\.\w+)*"
 _TEXT = rf"(?!{_VISION}$).*"
+_TEXT_CONFIG = r"(.*\.)?text_config"
 
 LAYER_FIELDS: tuple[LayerField, ...] = (
     # Scalars that must be read before the lists which they are rewritten into.
@@ -135,6 +138,11 @@ LAYER_FIELDS: tuple[LayerField, ...] = (
     LayerField("extract_layers", remap_outputs, outer=True, within=_VISION),
     # The output of these blocks is taken.
     LayerField("deepstack_visual_indexes", remap_outputs),
+    # What the model does after a block that only its place names.
+    LayerField(
+        r"vision_config\.deepstack_visual_indexes", enter_leading, outer=True, within=_TEXT_CONFIG
+    ),
+    LayerField("model_type", keep_middle),
     # Numbers of blocks at one end.
     LayerField("first_k_dense_replace", count_leading),
     LayerField("num_dense_layers", count_leading),
@@ -236,7 +244,7 @@ def find_layer_fields(data: Section, config_path: str) -> dict[str, Any]:
         ".".join((*place, name)): section[name]
         for place, section, name, rule in _rows(count.chain(data), count)
         if isinstance(section[name], list | tuple | dict)
-        or (rule is not filter_list and section[name])
+        or (rule not in (filter_list, keep_middle) and section[name])
     }
 
 

@@ -220,6 +220,34 @@ def remap_pairs(section: Section, name: str, short: Shortening) -> None:
     ]
 
 
+def enter_leading(section: Section, name: str, short: Shortening) -> None:
+    """Leave a list whose n entries enter after the first n blocks, one each, which must stay.
+
+    Raises:
+        Inexpressible: one of these blocks is missing, and later features would enter elsewhere.
+    """
+    number = len(section[name])
+    if short.kept[:number] != tuple(range(min(number, short.num_blocks))):
+        raise Inexpressible(
+            f"features of pictures enter after each of the first {number} blocks ({name}), and "
+            "would enter after other blocks"
+        )
+
+
+def keep_middle(section: Section, name: str, short: Shortening) -> None:
+    """Check encoders that feed the scores of their middle back after half of their blocks.
+
+    Raises:
+        Inexpressible: with the blocks that stay, that would happen elsewhere.
+    """
+    if str(section[name]).startswith("granite_speech"):
+        if short.state(short.num_blocks // 2) != len(short.kept) // 2:
+            raise Inexpressible(
+                "the scores of the middle are fed back after half of the blocks, and would be fed "
+                "back after another block; remove as many of the first half as of the second"
+            )
+
+
 def regenerate(section: Section, name: str, short: Shortening) -> None:
     """Drop a backbone's choice of outputs: its class derives names and indices anew."""
     if "stage_names" in section or name == "stage_names":

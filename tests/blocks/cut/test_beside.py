@@ -110,6 +110,15 @@ def test_copies_of_the_weights_are_known_by_their_tensors(prefix: str, source: P
     assert reasons(source) == {"best.safetensors": "weights", "old/ema.pt": "weights"}
 
 
+def test_an_adapter_in_a_folder_is_left_out_because_it_is_for_the_whole_model(source: Path) -> None:
+    (source / "speech-lora").mkdir()
+    (source / "speech-lora" / "adapter_config.json").write_text('{"layers_to_transform": [3]}')
+    save_file({"a": torch.ones(1)}, source / "speech-lora" / "adapter_model.safetensors")
+    reasons = left_out(source)
+    assert reasons["speech-lora/adapter_config.json"] == "whole model"
+    assert reasons["speech-lora/adapter_model.safetensors"] == "whole model"
+
+
 def test_what_describes_the_whole_model_to_other_programs_is_left_out(source: Path) -> None:
     for name in ("checkpoint-500", "onnx", "openvino", "original", "global_step7"):
         (source / name).mkdir()

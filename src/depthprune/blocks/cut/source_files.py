@@ -166,6 +166,8 @@ def _reason_to_leave_out(
     known = leftover(path.name, at_top=path.parent == folder)
     if known:
         return known
+    if (path.parent / "adapter_config.json").is_file():
+        return "whole model"
     if path.suffix in TENSOR_SUFFIXES:
         return "weights" if _has_blocks(path, blocks) else None
     return "too large" if path.stat().st_size > _MOST_BYTES else None
