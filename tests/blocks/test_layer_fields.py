@@ -160,7 +160,7 @@ def test_outputs_that_would_fall_together_or_vanish_are_refused(removal: tuple[i
 def test_features_of_pictures_enter_after_the_first_blocks(
     removal: tuple[int, ...], fits: bool
 ) -> None:
-    vision = {"deepstack_visual_indexes": [5, 11, 17]}
+    vision = {"depth": 18, "deepstack_visual_indexes": [5, 11, 17, 18]}
     config = {"vision_config": vision, "text_config": {COUNT: 6}}
     if fits:
         assert shorten_dict(config, f"text_config.{COUNT}", removal)["vision_config"] == vision

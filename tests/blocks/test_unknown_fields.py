@@ -164,7 +164,8 @@ def test_a_model_that_would_name_other_blocks_is_refused() -> None:
     class Named(LlamaForCausalLM):
         def __init__(self, config: LlamaConfig) -> None:
             super().__init__(config)
-            wide = [index for index, kind in enumerate(config.layer_types) if kind == "full_attention"]
+            kinds = config.layer_types
+            wide = [index for index, kind in enumerate(kinds) if kind == "full_attention"]
             self.model.value_layers = {wide[0], wide[-1]}
 
     kinds = ["sliding_attention", "full_attention"] * 3

@@ -113,9 +113,7 @@ def compare(whole: Skeleton, shorter: Skeleton, stack: Stack, kept: tuple[int, .
         return Comparison(tuple(problems))
     judged = _Judged(whole, shorter, places, stack, kept)
     problems = [*judged.problems(), *_renamed_outside(whole, shorter, places, stack, kept)]
-    return Comparison(
-        tuple(problems), tuple(_changes(whole, shorter, places)), judged.constants()
-    )
+    return Comparison(tuple(problems), tuple(_changes(whole, shorter, places)), judged.constants())
 
 
 def _renamed_outside(

@@ -221,12 +221,13 @@ def remap_pairs(section: Section, name: str, short: Shortening) -> None:
 
 
 def enter_leading(section: Section, name: str, short: Shortening) -> None:
-    """Leave a list whose n entries enter after the first n blocks, one each, which must stay.
+    """Leave a list of blocks of the vision tower, n of which send features to the first n blocks.
 
     Raises:
-        Inexpressible: one of these blocks is missing, and later features would enter elsewhere.
+        Inexpressible: one of the first n is missing, and features would enter elsewhere.
     """
-    number = len(section[name])
+    depth = section.get("depth", section.get("num_hidden_layers", math.inf))
+    number = sum(0 <= index < depth for index in section[name])
     if short.kept[:number] != tuple(range(min(number, short.num_blocks))):
         raise Inexpressible(
             f"features of pictures enter after each of the first {number} blocks ({name}), and "

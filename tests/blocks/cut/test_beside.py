@@ -114,9 +114,10 @@ def test_an_adapter_in_a_folder_is_left_out_because_it_is_for_the_whole_model(so
     (source / "speech-lora").mkdir()
     (source / "speech-lora" / "adapter_config.json").write_text('{"layers_to_transform": [3]}')
     save_file({"a": torch.ones(1)}, source / "speech-lora" / "adapter_model.safetensors")
-    reasons = left_out(source)
-    assert reasons["speech-lora/adapter_config.json"] == "whole model"
-    assert reasons["speech-lora/adapter_model.safetensors"] == "whole model"
+    assert reasons(source) == {
+        "speech-lora/adapter_config.json": "whole model",
+        "speech-lora/adapter_model.safetensors": "whole model",
+    }
 
 
 def test_what_describes_the_whole_model_to_other_programs_is_left_out(source: Path) -> None:
