@@ -111,7 +111,7 @@ def test_a_refusal_names_the_blocks_the_stack_and_the_reason() -> None:
     with pytest.raises(InadmissibleRemovalError) as caught:
         check_admissible(stack, (1,))
     text = str(caught.value)
-    assert "blocks 1 cannot be removed" in text
+    assert "block 1 cannot be removed" in text
     assert "shifts its windows" in text
     assert "swin.encoder.layers.1.blocks" in text
 

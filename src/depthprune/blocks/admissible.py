@@ -67,7 +67,7 @@ def check_admissible(stack: Stack, removal: Removal) -> None:
     reason = inadmissible_reason(stack, removal)
     if reason is not None:
         raise InadmissibleRemovalError(
-            f"blocks {format_removal(removal)} cannot be removed: {reason}",
+            f"block{'s' if len(removal) > 1 else ''} {format_removal(removal)} cannot be removed: {reason}",
             where=stack.path,
             mend="choose other blocks; `depthprune inspect` lists what each block allows",
         )

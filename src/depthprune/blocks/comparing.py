@@ -129,20 +129,22 @@ def _renamed_outside(
         if place_of(path, stack) or not stack.path.startswith(path):
             continue
         for name in differing(whole[path], shorter[new_path]):
-            before, after = (facts.values.get(name) for facts in (whole[path], shorter[new_path]))
-            if not (_NAMES_BLOCKS.fullmatch(name) and all(map(_are_numbers, (before, after)))):
+            before = _numbers(whole[path].values.get(name))
+            after = _numbers(shorter[new_path].values.get(name))
+            if before is None or after is None or not _NAMES_BLOCKS.fullmatch(name):
                 continue
-            if not any(sorted(after) == one for one in _renamings(sorted(before), short)):
+            if after not in _renamings(before, short):
                 yield (
-                    f"{path or 'the model'}.{name} names the blocks {sorted(before)}, and would "
-                    f"name {sorted(after)}, which are not the same blocks"
+                    f"{path or 'the model'}.{name} names the blocks {before}, and would name "
+                    f"{after}, which are not the same blocks"
                 )
 
 
-def _are_numbers(value: Any) -> bool:
-    return isinstance(value, set | frozenset | list | tuple) and all(
-        type(entry) is int for entry in value
-    )
+def _numbers(value: Any) -> list[int] | None:
+    """Return the sorted entries of a set or list of numbers, None of anything else."""
+    if not isinstance(value, set | frozenset | list | tuple):
+        return None
+    return sorted(value) if all(type(entry) is int for entry in value) else None
 
 
 def _renamings(numbers: list[int], short: Shortening) -> Iterator[list[int]]:
