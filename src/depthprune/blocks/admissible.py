@@ -66,8 +66,9 @@ def check_admissible(stack: Stack, removal: Removal) -> None:
     """
     reason = inadmissible_reason(stack, removal)
     if reason is not None:
+        blocks = "block" if len(removal) == 1 else "blocks"
         raise InadmissibleRemovalError(
-            f"block{'s' if len(removal) > 1 else ''} {format_removal(removal)} cannot be removed: {reason}",
+            f"{blocks} {format_removal(removal)} cannot be removed: {reason}",
             where=stack.path,
             mend="choose other blocks; `depthprune inspect` lists what each block allows",
         )
