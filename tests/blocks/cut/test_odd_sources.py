@@ -116,7 +116,11 @@ def test_a_broken_card_of_the_source_does_not_break_the_new_one(source: Path, li
 def test_a_name_does_not_break_the_card(source: Path, name: str) -> None:
     card = model_card(plan_cut(source, (1,), name=name), (), None)
     front, _, text = card.removeprefix("---\n").partition("\n---\n")
-    assert yaml.safe_load(front) == {"tags": ["depthprune", "pruned"]}
+    assert yaml.safe_load(front) == {
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["depthprune", "pruned"],
+    }
     assert text.startswith("\n# ")
     assert "\n---\n" not in text.replace("|---|---|---|", "")
 

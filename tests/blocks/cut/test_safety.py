@@ -190,7 +190,7 @@ def test_a_full_disk_is_seen_before(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    refused(source, tmp_path / "deep" / "out", "0.00 GB left")
+    refused(source, tmp_path / "deep" / "out", "1.0 kB left")
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
