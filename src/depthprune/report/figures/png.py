@@ -38,7 +38,7 @@ def png_bytes(pixels: NDArray[np.uint8], dpi: int) -> bytes:
             SIGNATURE,
             _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
             _chunk(b"pHYs", struct.pack(">IIB", dots, dots, 1)),
-            _chunk(b"IDAT", zlib.compress(rows, COMPRESSION)),
+            _chunk(b"IDAT", zlib.compress(rows.data, COMPRESSION)),
             _chunk(b"IEND", b""),
         )
     )
