@@ -368,6 +368,7 @@ def _write_cells(
                 va="center",
                 fontsize=SMALL_SIZE - 1.5,
                 color=ink(colours(norm(value))),
+                in_layout=False,  # a number lies within its panel: one text less to measure
             )
 
 

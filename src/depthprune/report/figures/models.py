@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from matplotlib.figure import Figure
 
-from depthprune.report.figures import write_drawn
+from depthprune.report.figures import DPI, write_drawn
 from depthprune.report.figures.pruning_heatmap import pruning_heatmap
 from depthprune.report.figures.size_performance import SCORES, has_points, size_performance
 from depthprune.structure.model_table import ModelTable
@@ -20,7 +20,7 @@ MODEL_FIGURES: Mapping[str, Callable[[ModelTable], Figure]] = MappingProxyType(
 
 
 def write_model_figures(
-    table: ModelTable, folder: Path, formats: Sequence[str] = ("png",), dpi: int = 300
+    table: ModelTable, folder: Path, formats: Sequence[str] = ("png",), dpi: int = DPI
 ) -> list[Path]:
     """Write every figure as `{folder}/{name}.{format}` and return the paths.
 
