@@ -51,8 +51,13 @@ KEPT = ("HOME", "PATH", "TMPDIR", "VIRTUAL_ENV")
 
 # Every command runs in a fork of this process: what takes long to import is imported once. What
 # belongs to depthprune is imported by each command anew.
-IMPORTED = "numpy scipy.stats pydantic cyclopts rich.console openpyxl jinja2 yaml"
-IMPORTED_TO_MEASURE = "torch transformers matplotlib.pyplot safetensors.torch PIL.Image"
+IMPORTED = "numpy scipy.stats pydantic.type_adapter cyclopts rich.console openpyxl jinja2 yaml"
+IMPORTED_TO_MEASURE = (
+    "torch._dynamo accelerate transformers.models.llava.modeling_llava "
+    "transformers.models.llava.processing_llava transformers.models.llama.modeling_llama "
+    "transformers.models.siglip.modeling_siglip safetensors.torch PIL.Image matplotlib.pyplot "
+    "matplotlib.backends.backend_agg"
+)
 
 
 def environment() -> dict[str, str]:
