@@ -81,6 +81,7 @@ def record(group: str) -> Iterator[tuple[str, str]]:
         _prepare(work)
         before = _digests(work)
         written: dict[str, str] = {}
+        last: dict[str, str] = {}
         for command in commands:
             code, out, err = _run(command, work, folder)
             after = _digests(work)
@@ -92,6 +93,9 @@ def record(group: str) -> Iterator[tuple[str, str]]:
             parts = [f"$ depthprune {command.line}\n# exit code {code}\n", *gone]
             for name, raw in texts.items():
                 text = masked(f"{group}/{command.name}: {name}", raw, work)
+                if last.get(name) == text and name.startswith("file "):
+                    continue  # written again, with another date or within the same second
+                last[name] = text
                 place = f"{command.name}: {name}"
                 first = written.setdefault(text, place)
                 if first != place and len(text) > SHORT:

@@ -58,6 +58,17 @@ def test_files_are_read_as_written_whatever_their_size(
     assert (tmp_path / "group/long.txt.gz").read_bytes() == before
 
 
+def test_what_differs_only_by_its_date_counts_as_not_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = "structure summarize --dirs models --output s --format json"
+    commands = [Command("first", line), Command("again", f"{line} --lang zh")]
+    monkeypatch.setitem(GROUPS, "results", commands)
+    first, again = (text for _, text in record("results"))
+    assert "# file s.json" in first and '"timestamp": "DATE"' in first
+    assert "# file" not in again
+
+
 def test_a_command_is_recorded_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     commands = [
         Command("made", "scores from-removals 4 13 --output_file made.json"),
