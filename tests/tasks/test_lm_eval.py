@@ -459,7 +459,7 @@ def test_other_tasks_keep_their_fingerprints() -> None:
     """A study that was begun before tasks could make requests goes on."""
     from depthprune.tasks.load import _sample_line
 
-    line = _sample_line(Sample("validation/0", "what ?", references=("a",)))
+    line = _sample_line(Sample("validation/0", "what ?", references=("a",)), ())
     assert line == b'["validation/0", "what ?", ["a"], [], []]\n'
 
 
