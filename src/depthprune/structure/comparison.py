@@ -40,9 +40,10 @@ class Change:
     @property
     def ratio(self) -> float | None:
         """Share that is gone, 0..1; 0 where nothing was."""
-        if self.reduced is None:
+        before, after = self.original, self.pruned
+        if before is None or after is None:
             return None
-        return self.reduced / self.original if self.original else 0.0
+        return (before - after) / before if before else 0.0
 
 
 @dataclass(frozen=True, slots=True)

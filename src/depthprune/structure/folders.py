@@ -12,8 +12,7 @@ from pathlib import Path
 from depthprune.base.errors import FileError
 from depthprune.structure.documents import ANATOMY_FILES, COMPARISON_FILES, FOLDER, ORIGINAL_FILE
 from depthprune.structure.finding import PARTS, RESULTS, models_in
-from depthprune.structure.origin import LIST_NAME
-from depthprune.structure.weights import SUBFOLDER, is_standard, models_among
+from depthprune.structure.weights import LIST_NAME, SUBFOLDER, is_standard, models_among
 
 EVALUATION, EVALUATION_FILE = "evaluation", "evaluation_results.json"
 """The file lies in the folder, or in that of the model itself."""

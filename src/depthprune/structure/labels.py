@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum, sqrt
 
-from depthprune.structure.anatomy import added
 from depthprune.structure.comparison import (
     HEAVY,
     LIGHT,
@@ -62,15 +61,16 @@ def is_emptied(layer: LayerComparison) -> bool:
         return False
     if layer.is_zero or (layer.total.original and layer.total.pruned == 0):
         return True
-    working = added((layer.attention.pruned, layer.mlp.pruned))
-    if working is None or layer.total.ratio is None:
+    attention, mlp = layer.attention.pruned, layer.mlp.pruned
+    if attention is None or mlp is None:
         return False
-    if working == 0:
+    if attention + mlp == 0:
         # A layer with a mixer of another kind has lost little with its MLP.
         had = bool(layer.attention.original or layer.mlp.original)
-        return had and layer.total.ratio > HEAVY
-    zeros = (layer.sparsity or 0.0) * known(layer.total.pruned)
-    return zeros >= working - 0.5
+        return had and (layer.total.ratio or 0.0) > HEAVY
+    if not layer.sparsity or layer.total.pruned is None:
+        return False
+    return layer.sparsity * layer.total.pruned >= attention + mlp - 0.5
 
 
 def known(count: int | None) -> int:
@@ -83,7 +83,7 @@ def is_known(comparison: Comparison) -> bool:
     """Return whether the counts of the model and of all layers that are left are known."""
     changes = [comparison.total, comparison.layer_params]
     changes += [layer.total for layer in comparison.layers]
-    return all(change.ratio is not None for change in changes)
+    return all(change.original is not None and change.pruned is not None for change in changes)
 
 
 def strategy_of(

@@ -11,10 +11,7 @@ from depthprune.base.errors import DepthpruneError
 from depthprune.blocks.cut.provenance import PROVENANCE_NAME
 from depthprune.structure.json_files import read_json_value
 from depthprune.structure.plain_values import is_count
-from depthprune.structure.weights import SUBFOLDER
-
-LIST_NAME = "layers_to_remove.json"
-"""What scripts that remove layers write into a model's folder, or into `analysis/`."""
+from depthprune.structure.weights import LIST_NAME, SUBFOLDER
 
 _REMOVED = ("layers_to_remove", "layers_removed", "removed_layers", "removed")
 _BEFORE = ("original_num_layers", "original_num_hidden_layers")

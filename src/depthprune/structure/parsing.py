@@ -289,9 +289,9 @@ def _size_change(of: Json) -> Change | None:
 
 
 def _change(of: Json) -> Change:
-    change = Change(*(_count_or_unknown(of, key) for key in ("original", "pruned")))
-    reduced = of.get("reduced", change.reduced)
-    if reduced != change.reduced:
+    change = Change(_count_or_unknown(of, "original"), _count_or_unknown(of, "pruned"))
+    reduced = of.get("reduced", change)
+    if reduced is not change and reduced != change.reduced:
         what = f"{change.original} - {change.pruned} is {change.reduced}, not {reduced}"
         raise WrongFieldError(what, "reduced")
     return change
@@ -299,7 +299,8 @@ def _change(of: Json) -> Change:
 
 def _count_or_unknown(of: Json, key: str) -> int | None:
     """Return a count, None where the file says that it is not known."""
-    return None if key in of and of[key] is None else count(of, key)
+    found = optional_count(of, key)
+    return count(of, key) if found is None and key not in of else found
 
 
 def _missing(layer_params: Change, layers: tuple[LayerComparison, ...]) -> int:

@@ -29,10 +29,10 @@ from depthprune.structure.folders import (
     analysis_files,
     find_model_folders,
 )
-from depthprune.structure.origin import LIST_NAME, origin_of
 from depthprune.structure.parsing import GENERIC_NAMES
 from depthprune.structure.selection import is_near_ratio, is_of_method
 from depthprune.structure.summary import ModelSummary, Summary
+from depthprune.structure.weights import LIST_NAME
 
 MOST_BYTES = 64 * 2**20
 """An analysis file is never so large."""
@@ -111,6 +111,8 @@ def _read_folder(folder: ModelFolder) -> ModelSummary:
 
 def _listed(path: Path, problems: list[str]) -> tuple[int, ...]:
     """Return the layers that `layers_to_remove.json` and the like name."""
+    from depthprune.structure.origin import origin_of
+
     origin = origin_of(path)
     problems += [f"{path}: {note}" for note in origin.notes]
     removed = (origin.provenance or {}).get("removed")

@@ -17,6 +17,9 @@ from depthprune.structure.ranks import Program, lacking, rank_of
 SUBFOLDER = "pruned_model"
 """A model's folder may hold the model in a folder of this name, beside `analysis` and the like."""
 
+LIST_NAME = "layers_to_remove.json"
+"""What scripts that remove layers write into a model's folder, or into `analysis/`."""
+
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 _STANDARD = ("model.safetensors", "pytorch_model.bin", *_INDEXES)
