@@ -94,7 +94,7 @@ def _headline(anatomy: Anatomy, t: Translate) -> str:
         text = t("{name}: an unknown number of parameters in {layers} layers")
     else:
         text = t("{name}: {n} parameters in {layers} layers")
-    told = bool(anatomy.layers) or not anatomy.unknown
+    told = anatomy.knows_layers
     line = text.format(
         name=shown(anatomy.name),
         n=count_text(anatomy.total, t),
@@ -153,7 +153,7 @@ def _counts(anatomy: Anatomy, t: Translate) -> dict[str, int | None]:
 
 
 def _of_layers(anatomy: Anatomy, counts: Iterable[int | None]) -> int | None:
-    return added(counts) if anatomy.layers or not anatomy.unknown else None
+    return added(counts) if anatomy.knows_layers else None
 
 
 def _part_table(anatomy: Anatomy, t: Translate) -> Table:

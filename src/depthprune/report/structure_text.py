@@ -56,7 +56,7 @@ def _summary(analysis: Analysis, t: Translate) -> str:
         f"  - LM Head: {count_text(anatomy.lm_head, t)}",
         f"  - Decoder Layers: {count_text(anatomy.layer_params, t)}",
         t("  - Number of layers: {n}").format(
-            n=len(anatomy.layers) if anatomy.layers or not anatomy.unknown else t("unknown")
+            n=len(anatomy.layers) if anatomy.knows_layers else t("unknown")
         ),
     ]
     if analysis.comparison is not None:

@@ -138,9 +138,14 @@ class Anatomy:
     unknown: tuple[str, ...] = ()
 
     @property
+    def knows_layers(self) -> bool:
+        """Whether `layers` are those of the model: none means that it has none."""
+        return bool(self.layers) or not self.unknown
+
+    @property
     def layer_params(self) -> int | None:
         """Parameters of all layers together; None where those of one are not known."""
-        if self.unknown and not self.layers:
+        if not self.knows_layers:
             return None
         return added(layer.total for layer in self.layers)
 

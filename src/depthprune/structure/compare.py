@@ -25,7 +25,7 @@ def compare(original: Anatomy, pruned: Anatomy, alignment: Alignment) -> Compari
     found = [layer for layer in pruned.layers if layer.index not in alignment.added]
     places = dict(zip(alignment.indices, found, strict=True))
     listed = original.layers if alignment.known else original.layers[: len(found)]
-    told = bool(pruned.layers) or not pruned.unknown
+    told = pruned.knows_layers
     if not told:
         listed = ()  # no layer was found: that is not to say that all are gone
     comparison = Comparison(

@@ -60,7 +60,7 @@ def _alone(anatomy: Anatomy, original: int | None) -> ModelFacts:
         params=anatomy.total,
         original=original,
         ratio=Change(original, anatomy.total).ratio if original else None,
-        num_layers=len(anatomy.layers) if anatomy.layers or not anatomy.unknown else None,
+        num_layers=len(anatomy.layers) if anatomy.knows_layers else None,
         of_layers=None,
         emptied=tuple(layer.index for layer in anatomy.layers if layer.is_zero),
         # A model may have layers without attention from birth; a class of this name says better.

@@ -68,55 +68,7 @@ def _anatomy(of: Json, unnamed: str) -> Anatomy:
     layers = each(of, "layers", _layer)
     _check_indices([layer.index for layer in layers])
     optional_inside(of, "layer_summary", partial(_check_summary, layers=layers))
-    tied, notes, unknown = (
-        optional_flag(of, "tied") or False,
-        texts(of, "notes"),
-        texts(of, "unknown"),
-    )
-    if unknown:
-        return _not_known(of, unnamed, layers, notes, unknown, tied)
-    total, embedding = count(of, "total_params"), count(of, "embedding_params")
-    lm_head, norm = count(of, "lm_head_params"), optional_count(of, "norm_params") or 0
-    towers, other = counts(of, "towers"), optional_count(of, "other_params")
-    if other is None:
-        parts = (
-            embedding + norm + sum(towers.values()) + sum(known(layer.total) for layer in layers)
-        )
-        # The total of a module counts a shared parameter once, the sum of its parts twice.
-        if parts + lm_head > total >= parts and lm_head == embedding:
-            lm_head, tied = 0, True
-            notes = (*notes, "lm_head is taken for tied: counted apart, the parts exceed the total")
-        other = _rest(total, parts + lm_head, "total_params")
-    return Anatomy(
-        name=optional_text(of, "model_name") or unnamed,
-        total=total,
-        embedding=embedding,
-        lm_head=lm_head,
-        layers=layers,
-        norm=norm,
-        other=other,
-        towers=towers,
-        dtypes=counts(of, "dtypes"),
-        bytes=optional_count(of, "bytes") or 0,
-        tied=tied,
-        hidden_size=optional_count(of, "hidden_size"),
-        path=optional_text(of, "path") or "",
-        sparsity=optional_inside(of, "sparsity", _sparsity),
-        notes=notes,
-    )
-
-
-def _not_known(
-    of: Json,
-    unnamed: str,
-    layers: tuple[Layer, ...],
-    notes: tuple[str, ...],
-    unknown: tuple[str, ...],
-    tied: bool,
-) -> Anatomy:
-    """Return an anatomy of which this program says that some counts are not known."""
-    towers = of.get("towers")
-    return Anatomy(
+    found = Anatomy(
         name=optional_text(of, "model_name") or unnamed,
         total=optional_count(of, "total_params"),
         embedding=optional_count(of, "embedding_params"),
@@ -124,17 +76,38 @@ def _not_known(
         layers=layers,
         norm=optional_count(of, "norm_params"),
         other=optional_count(of, "other_params"),
-        towers={name: optional_count(towers, name) for name in towers}
-        if isinstance(towers, dict)
-        else {},
+        towers=optional_inside(of, "towers", _towers) or {},
         dtypes=counts(of, "dtypes"),
         bytes=optional_count(of, "bytes") or 0,
-        tied=tied,
+        tied=optional_flag(of, "tied") or False,
         hidden_size=optional_count(of, "hidden_size"),
         path=optional_text(of, "path") or "",
         sparsity=optional_inside(of, "sparsity", _sparsity),
-        notes=notes,
-        unknown=unknown,
+        notes=texts(of, "notes"),
+        unknown=texts(of, "unknown"),
+    )
+    return found if found.unknown else _with_counts(of, found)
+
+
+def _towers(of: Json) -> dict[str, int | None]:
+    return {name: optional_count(of, name) for name in of}
+
+
+def _with_counts(of: Json, found: Anatomy) -> Anatomy:
+    """Return an anatomy whose counts must all be there; what no part holds is `other`."""
+    total, embedding = count(of, "total_params"), count(of, "embedding_params")
+    lm_head, norm, other = count(of, "lm_head_params"), found.norm or 0, found.other
+    towers, tied, notes = counts(of, "towers"), found.tied, found.notes
+    if other is None:
+        layers = sum(known(layer.total) for layer in found.layers)
+        parts = embedding + norm + sum(towers.values()) + layers
+        # The total of a module counts a shared parameter once, the sum of its parts twice.
+        if parts + lm_head > total >= parts and lm_head == embedding:
+            lm_head, tied = 0, True
+            notes = (*notes, "lm_head is taken for tied: counted apart, the parts exceed the total")
+        other = _rest(total, parts + lm_head, "total_params")
+    return replace(
+        found, lm_head=lm_head, norm=norm, other=other, towers=towers, tied=tied, notes=notes
     )
 
 
