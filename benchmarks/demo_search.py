@@ -18,9 +18,9 @@ from depthprune.analysis.collect import dataset_measurements
 from depthprune.analysis.combinations import Combination, DatasetMeasurements, combine, rank
 from depthprune.base.drops import settled
 from depthprune.base.removal import Removal, format_removal
-from depthprune.search import BeamSearch, SearchSpace
-from depthprune.search.options import SearchOptions
-from depthprune.search.pipeline import ModelOptions, SearchOutcome, SearchRequest, search_model
+from depthprune.strategies import BeamSearch, SearchSpace
+from depthprune.strategies.options import SearchOptions
+from depthprune.strategies.pipeline import ModelOptions, SearchOutcome, SearchRequest, search_model
 from depthprune.study import Study
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.registry import list_tasks

@@ -36,7 +36,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from depthprune.base.removal import Removal
 from depthprune.blocks import find_stack, load_model
 from depthprune.blocks.models import LoadedModel
-from depthprune.evaluate import Evaluation, Evaluator, ReferenceEvaluator, SharedEvaluator
+from depthprune.engine import Evaluation, Evaluator, ReferenceEvaluator, SharedEvaluator
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.load import load_split
 from depthprune.tasks.registry import list_tasks

@@ -18,11 +18,11 @@ from torch import nn
 from depthprune.base.removal import Removal
 from depthprune.blocks import find_stack
 from depthprune.blocks.models import LoadedModel
-from depthprune.evaluate import Evaluation, Evaluator
-from depthprune.evaluate.evaluator import in_calls
-from depthprune.evaluate.inputs import encode, move
-from depthprune.evaluate.modes import mode_of
-from depthprune.search import BeamSearch, SearchSpace
+from depthprune.engine import Evaluation, Evaluator
+from depthprune.engine.evaluator import in_calls
+from depthprune.engine.inputs import encode, move
+from depthprune.engine.modes import mode_of
+from depthprune.strategies import BeamSearch, SearchSpace
 from depthprune.tasks.task import TaskSplit
 
 

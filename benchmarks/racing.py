@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from depthprune.base.removal import Removal
-from depthprune.search import BeamSearch, SearchSpace, one_shot_removals
-from depthprune.search.race import RaceRule, race, race_order
-from depthprune.search.strategy import STOPPED
+from depthprune.strategies import BeamSearch, SearchSpace, one_shot_removals
+from depthprune.strategies.race import RaceRule, race, race_order
+from depthprune.strategies.strategy import STOPPED
 
 MATRICES = Path(__file__).parent / "racing_scores.npz"
 

@@ -37,14 +37,14 @@ from depthprune.base.drops import settled
 from depthprune.base.removal import Removal
 from depthprune.blocks import find_stack, load_model
 from depthprune.blocks.models import LoadedModel
-from depthprune.evaluate import Evaluation, Evaluator, ReferenceEvaluator, SharedEvaluator
-from depthprune.search import SearchSpace
-from depthprune.search.comparison import Compared
-from depthprune.search.joint import SplitGroup
-from depthprune.search.model import model_record
-from depthprune.search.options import RaceOptions, SearchOptions
-from depthprune.search.racing import run_racing
-from depthprune.search.runner import split_record
+from depthprune.engine import Evaluation, Evaluator, ReferenceEvaluator, SharedEvaluator
+from depthprune.strategies import SearchSpace
+from depthprune.strategies.comparison import Compared
+from depthprune.strategies.joint import SplitGroup
+from depthprune.strategies.model import model_record
+from depthprune.strategies.options import RaceOptions, SearchOptions
+from depthprune.strategies.racing import run_racing
+from depthprune.strategies.runner import split_record
 from depthprune.study import Study
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.load import load_split

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from depthprune.blocks.models import load_model  # noqa: E402
-from depthprune.evaluate.reference import ReferenceEvaluator  # noqa: E402
+from depthprune.engine.reference import ReferenceEvaluator  # noqa: E402
 from depthprune.tasks import TaskSplit, get_task, load_split  # noqa: E402
 from depthprune.tasks.demo import NAMES, SPLITS  # noqa: E402
 from depthprune.tasks.demo.datasets import SOURCES  # noqa: E402

@@ -15,13 +15,13 @@ from torch import nn
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal
 from depthprune.blocks import LoadedModel, find_stack, inadmissible_reason
-from depthprune.evaluate import Evaluation, ReferenceEvaluator, SharedEvaluator
+from depthprune.engine import Evaluation, ReferenceEvaluator, SharedEvaluator
 from depthprune.tasks.task import TaskSplit
 from tests.architectures.check import Outcome, build, summary
 from tests.architectures.inputs import MEDIA, ROWS, make_inputs
 from tests.architectures.tiny_configs import FIRST_SPECIAL_TOKEN, VOCABULARY
-from tests.evaluate import tiny
-from tests.evaluate.conformance import assert_same
+from tests.engine import tiny
+from tests.engine.conformance import assert_same
 
 REMOVALS: tuple[Removal, ...] = ((), (0,), (5,), (1, 3), (0, 4, 5))
 SAMPLES = slice(1, 6)

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForImageTextToText, PreTrainedTokenizerFast
 
 from tests.architectures.tiny_configs import tiny_config
-from tests.evaluate.tiny import spread
+from tests.engine.tiny import spread
 
 WORDS = ("what", "is", "this", "?", "a", "cat", "user", "assistant", ":", "red", "blue")
 PLAIN = ("<pad>", "<s>", "</s>", "<unk>", "<|im_start|>", "<|im_end|>")

@@ -6,7 +6,7 @@ import pytest
 
 from depthprune.blocks import find_stack, inferring
 from depthprune.blocks.plan import plan_removal
-from tests.evaluate import tiny
+from tests.engine import tiny
 
 
 def count_skeletons(monkeypatch: pytest.MonkeyPatch) -> list[int]:

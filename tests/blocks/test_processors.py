@@ -14,12 +14,12 @@ from transformers.utils import is_torchvision_available
 from depthprune.base.errors import ModelError
 from depthprune.blocks import load_model
 from depthprune.blocks.processors import how_to_install, load_processor, missing_package
-from depthprune.evaluate import inputs
-from depthprune.evaluate.inputs import Row, prompt_of
-from depthprune.evaluate.reference import ReferenceEvaluator
+from depthprune.engine import inputs
+from depthprune.engine.inputs import Row, prompt_of
+from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.tasks.task import Sample
 from tests.blocks.hub_folders import HUB_MODELS
-from tests.evaluate import tiny
+from tests.engine import tiny
 
 COLOURS = ((250, 10, 10), (10, 10, 250))
 SAMPLES = [

@@ -10,7 +10,7 @@ import pytest
 
 from depthprune.tasks.lm_eval import catalogue
 from tests.cli.program import Program
-from tests.evaluate.cards import card, old_card
+from tests.engine.cards import card, old_card
 from tests.tasks import harness
 
 QUICK = ("--prompt-tokens", 4, "--new-tokens", 3, "--repeats", 1)

@@ -13,8 +13,8 @@ from depthprune.blocks import find_stack, load_model
 from depthprune.importance.proxies import PROXIES, ProxyScores
 from depthprune.importance.proxies.agreement import agreement_with_drops, best_runs
 from depthprune.importance.proxies.files import kept_proxy, proxy_file, write_proxy
-from depthprune.search.model import model_record
-from depthprune.search.pipeline import load_splits
+from depthprune.strategies.model import model_record
+from depthprune.strategies.pipeline import load_splits
 from depthprune.study import ModelRecord, Study
 from depthprune.tasks import get_task, load_split
 from depthprune.tasks.demo import MODEL_PATH
@@ -44,7 +44,7 @@ def measured(tmp_path: Path, split: TaskSplit, record: ModelRecord) -> Path:
 
 
 def study_in(folder: Path, split: TaskSplit, record: ModelRecord) -> Path:
-    from depthprune.search.runner import split_record
+    from depthprune.strategies.runner import split_record
 
     with Study.open(folder, model=record) as study:
         key = study.add_split(split_record(split))

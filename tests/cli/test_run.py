@@ -33,7 +33,7 @@ from depthprune.cli.study_sections import (
 from depthprune.cli.sweep import TimeFlags
 from depthprune.cli.sweep_blocks import BlockFlags
 from depthprune.importance.sources import DatasetScores, SplitScores
-from depthprune.search.pipeline import SearchRequest
+from depthprune.strategies.pipeline import SearchRequest
 from depthprune.study import Study
 from tests.cli.program import Program
 

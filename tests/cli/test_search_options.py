@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from depthprune.base.removal import parse_removal
-from depthprune.search import SearchSpace
-from depthprune.search.warm_start import proposals
+from depthprune.strategies import SearchSpace
+from depthprune.strategies.warm_start import proposals
 from depthprune.study import Study
 from tests.cli.program import Finished, Program
 

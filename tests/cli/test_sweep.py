@@ -15,7 +15,7 @@ from depthprune.cli.app import main
 from depthprune.cli.options import ModelFlags
 from depthprune.cli.sweep import TimeFlags
 from depthprune.report.documents.sweep import read_sweep_file
-from depthprune.search import model as opening
+from depthprune.strategies import model as opening
 from depthprune.study import Study
 from tests.cli.program import Finished, Program
 
@@ -172,8 +172,8 @@ def removed(folder: Path, count: int) -> tuple[int, ...]:
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a study that recommends: a few single blocks and a pair, measured on two tasks."""
-    from depthprune.search.pipeline import load_splits
-    from depthprune.search.runner import split_record
+    from depthprune.strategies.pipeline import load_splits
+    from depthprune.strategies.runner import split_record
     from depthprune.tasks.registry import find_tasks, list_tasks
 
     folder = tmp_path_factory.mktemp("profiled") / "study"

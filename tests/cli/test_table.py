@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli.program import Program
-from tests.evaluate.cards import card
+from tests.engine.cards import card
 from tests.structure.models import SHARED, put, real_models
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from depthprune.blocks.models import LoadedModel
-from depthprune.evaluate.inputs import prompt_of
+from depthprune.engine.inputs import prompt_of
 from depthprune.tasks.task import TaskSplit
-from tests.evaluate.tiny import without_blocks
+from tests.engine.tiny import without_blocks
 
 
 def samples_of(loaded: LoadedModel, split: TaskSplit) -> Iterator[tuple[dict[str, Any], int]]:

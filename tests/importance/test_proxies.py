@@ -29,7 +29,7 @@ from depthprune.importance.proxies import (
     taylor,
 )
 from depthprune.tasks.task import Sample, TaskSplit
-from tests.evaluate import tiny
+from tests.engine import tiny
 from tests.importance import proxy_twins as twins
 
 ALL = tuple(PROXIES)

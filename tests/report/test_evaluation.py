@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from depthprune.evaluate.card.compare import compare_evaluations, read_evaluation
+from depthprune.engine.card.compare import compare_evaluations, read_evaluation
 from depthprune.report.evaluation import comparison_markdown, error_lines, evaluation_parts
 from depthprune.report.language import Lang
 from depthprune.report.tables import as_text
-from tests.evaluate.cards import card, old_card
+from tests.engine.cards import card, old_card
 
 
 def markdown(tmp_path: Path, *contents: Any, lang: Lang = "en") -> str:

@@ -6,7 +6,7 @@ import json
 
 from depthprune.report.race import race_line, race_parts, race_value
 from depthprune.report.tables import as_text
-from depthprune.search.racing import RaceReport
+from depthprune.strategies.racing import RaceReport
 
 ALONE = RaceReport(("okvqa",), "train", 0.95, 1000, 60, {(4, 13): 128, (2,): 64, (0, 1): 64}, 10)
 JOINT = RaceReport(("okvqa", "doc_qa"), "train", 0.99, 1200, 10, {(1, 2): 600}, 0)

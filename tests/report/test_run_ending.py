@@ -12,7 +12,7 @@ from depthprune.analysis.speedup import Speedup
 from depthprune.report.language import Lang
 from depthprune.report.run import Ending, check_lines, ending_parts, ending_value, is_exact
 from depthprune.report.tables import as_text
-from depthprune.search.cut_check import CutCheck
+from depthprune.strategies.cut_check import CutCheck
 from depthprune.study import SplitRecord
 from tests.analysis.results import results
 

@@ -12,8 +12,8 @@ from depthprune.base.removal import Removal
 from depthprune.report import search as report
 from depthprune.report.language import Lang
 from depthprune.report.tables import as_text
-from depthprune.search.complete import Completion
-from depthprune.search.runner import RunReport
+from depthprune.strategies.complete import Completion
+from depthprune.strategies.runner import RunReport
 from tests.measurements import dataset
 
 NUMBERS = range(2, 8)

@@ -27,7 +27,7 @@ from depthprune.report.figures.pareto import pareto_accuracy_latency
 from depthprune.report.figures.style import BLUE, GREY
 from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
 from depthprune.report.tables import as_text
-from depthprune.search.sweep import Failure, SweepReport
+from depthprune.strategies.sweep import Failure, SweepReport
 from tests.sweeps import MODEL, latency, measured, point, task_points
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "sweep.md"

@@ -21,7 +21,7 @@ from depthprune.structure.performance import (
     performance_file,
     read_performance,
 )
-from tests.evaluate.cards import card, old_card
+from tests.engine.cards import card, old_card
 from tests.structure.models import HERE, put
 
 REAL = HERE / "evaluations"

@@ -16,12 +16,12 @@ from depthprune.base.prompting import PromptSettings
 from depthprune.base.removal import Removal
 from depthprune.blocks import skip
 from depthprune.blocks.models import LoadedModel
-from depthprune.evaluate.chat import prompt_remarks, prompted
-from depthprune.evaluate.reference import ReferenceEvaluator
+from depthprune.engine.chat import prompt_remarks, prompted
+from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.tasks.lm_eval import harness_task, lm_eval_metrics
 from depthprune.tasks.load import load_split
 from depthprune.tasks.task import TaskSplit
-from tests.evaluate import tiny
+from tests.engine import tiny
 from tests.tasks import harness
 from tests.tasks.harness import own_metrics, own_run
 

@@ -16,19 +16,19 @@ from depthprune.base.removal import Removal
 from depthprune.base.terminal import terminal
 from depthprune.cli.measure import AsJson
 from depthprune.cli.options import DEMO, Language, ModelFlags, block_set
-from depthprune.evaluate.card.card_file import check_card_path
-from depthprune.evaluate.card.compare import compare_evaluations, read_evaluation
-from depthprune.evaluate.card.measure import (
+from depthprune.engine.card.card_file import check_card_path
+from depthprune.engine.card.compare import compare_evaluations, read_evaluation
+from depthprune.engine.card.measure import (
     METRICS,
     CardOptions,
     CardOutcome,
     check_metrics,
     measure_card,
 )
-from depthprune.evaluate.card.perplexity import Windows
-from depthprune.evaluate.card.speed import SpeedOptions
-from depthprune.evaluate.card.texts import HUB_TEXTS, text_sets
-from depthprune.evaluate.card.zero_shot import ZERO_SHOT_TASKS, zero_shot_tasks
+from depthprune.engine.card.perplexity import Windows
+from depthprune.engine.card.speed import SpeedOptions
+from depthprune.engine.card.texts import HUB_TEXTS, text_sets
+from depthprune.engine.card.zero_shot import ZERO_SHOT_TASKS, zero_shot_tasks
 from depthprune.report.evaluation import (
     comparison_markdown,
     comparison_value,
@@ -36,7 +36,7 @@ from depthprune.report.evaluation import (
     evaluation_parts,
 )
 from depthprune.report.language import Lang, translator
-from depthprune.search.model import open_model
+from depthprune.strategies.model import open_model
 
 SOME_FAILED = 1
 """The exit code when a part could not be measured; the others are in the file."""

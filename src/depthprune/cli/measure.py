@@ -18,8 +18,8 @@ from depthprune.cli.options import (
 )
 from depthprune.cli.outcome import show
 from depthprune.cli.search_flags import SearchFlags
-from depthprune.search.options import RaceOptions, SearchOptions
-from depthprune.search.pipeline import SearchRequest, search_model
+from depthprune.strategies.options import RaceOptions, SearchOptions
+from depthprune.strategies.pipeline import SearchRequest, search_model
 
 Model = Annotated[
     str, Parameter(name=("--model", "--model-path"), help="Folder, hub name, or demo.")

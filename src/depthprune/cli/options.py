@@ -14,7 +14,7 @@ from depthprune.base.errors import DepthpruneError, RemovalError
 from depthprune.base.prompting import NONE, OWN, PromptSettings
 from depthprune.base.removal import Removal, parse_removal
 from depthprune.cli.output import Language as Language
-from depthprune.search.model import DataPlaces, ModelOptions
+from depthprune.strategies.model import DataPlaces, ModelOptions
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.task import Task
 

@@ -19,7 +19,7 @@ from depthprune.report.baseline import weak_lines, weak_value
 from depthprune.report.language import Lang, translator
 from depthprune.report.summary import summary_parts, summary_value
 from depthprune.report.tables import agreement_table, as_text
-from depthprune.search.pipeline import RESULTS, SearchOutcome
+from depthprune.strategies.pipeline import RESULTS, SearchOutcome
 from depthprune.study import Study
 from depthprune.study.store import DATABASE_NAME
 from depthprune.study.views import write_importance_comparison

@@ -28,8 +28,8 @@ from depthprune.importance.proxies.description import check_names
 from depthprune.importance.proxies.files import PROXIES_FOLDER, kept_proxy, write_proxy
 from depthprune.report.language import translator
 from depthprune.report.proxies import SplitProxies, proxies_parts, proxies_value
-from depthprune.search.model import ModelOptions, open_model, prompted_tasks
-from depthprune.search.pipeline import load_splits
+from depthprune.strategies.model import ModelOptions, open_model, prompted_tasks
+from depthprune.strategies.pipeline import load_splits
 from depthprune.study import ModelRecord, Study
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.task import TaskSplit
@@ -113,7 +113,7 @@ def _proxies_of(
     splits: Sequence[TaskSplit], names: tuple[str, ...], options: ModelOptions, folder: Path
 ) -> list[SplitProxies]:
     """Compute what is not kept yet, split by split, and set it beside what the study holds."""
-    from depthprune.evaluate import ReferenceEvaluator
+    from depthprune.engine import ReferenceEvaluator
 
     opened = open_model(options)
     loaded, record = opened.loaded, opened.record

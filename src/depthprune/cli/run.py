@@ -19,12 +19,12 @@ from depthprune.cli.stages.sweep import check_sweep, sweep
 from depthprune.cli.stages.transcript import Transcript
 from depthprune.cli.study_file import StudyFile, read_study_file
 from depthprune.cli.sweep import unfinished
-from depthprune.evaluate.card.measure import CardOptions
+from depthprune.engine.card.measure import CardOptions
 from depthprune.report.documents.pictures import PAGE
 from depthprune.report.language import Lang
 from depthprune.report.run import Ending, ending_parts, ending_value, is_exact
-from depthprune.search.pipeline import ReadySearch, get_ready
-from depthprune.search.sweep import Failure
+from depthprune.strategies.pipeline import ReadySearch, get_ready
+from depthprune.strategies.sweep import Failure
 
 
 def run(

@@ -15,7 +15,7 @@ from depthprune.report import search as report
 from depthprune.report.gain import gain_value
 from depthprune.report.language import Lang
 from depthprune.report.race import race_parts, race_value
-from depthprune.search.pipeline import SearchOutcome
+from depthprune.strategies.pipeline import SearchOutcome
 
 
 def search_value(outcome: SearchOutcome, splits: Mapping[str, Any]) -> dict[str, Any]:

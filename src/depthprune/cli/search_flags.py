@@ -10,8 +10,8 @@ from cyclopts import Group, Parameter
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.importance.proxies import PROXIES
-from depthprune.search.joint import check_joint, parse_task_weights
-from depthprune.search.options import RaceOptions, SearchOptions
+from depthprune.strategies.joint import check_joint, parse_task_weights
+from depthprune.strategies.options import RaceOptions, SearchOptions
 
 _SEARCH = Group.create_ordered("How it is searched")
 

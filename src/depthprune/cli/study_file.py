@@ -22,8 +22,8 @@ from depthprune.cli.study_sections import (
 )
 from depthprune.importance.merge import Merged, merge_scores, parse_weights
 from depthprune.importance.sources import DatasetScores
-from depthprune.search.options import SearchOptions
-from depthprune.search.pipeline import SearchRequest, check_request
+from depthprune.strategies.options import SearchOptions
+from depthprune.strategies.pipeline import SearchRequest, check_request
 
 DEPTH = 3
 """Keys are checked this deep: sections, their fields, and weights by name within those."""

@@ -23,7 +23,7 @@ from depthprune.cli.measure import AsJson, Model, Output
 from depthprune.cli.options import DataFlags, Language, ModelFlags, study_folder
 from depthprune.cli.recommend import show_wrapped
 from depthprune.cli.sweep_blocks import BlockFlags, read_source
-from depthprune.evaluate.latency import LatencyOptions
+from depthprune.engine.latency import LatencyOptions
 from depthprune.report.documents.sweep import (
     known_latency,
     sweep_file_name,
@@ -33,8 +33,8 @@ from depthprune.report.documents.sweep import (
 from depthprune.report.language import translator
 from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
 from depthprune.report.tables import as_text
-from depthprune.search.model import open_model
-from depthprune.search.sweep import (
+from depthprune.strategies.model import open_model
+from depthprune.strategies.sweep import (
     PRESETS,
     Failure,
     Measured,

@@ -25,7 +25,7 @@ from depthprune.base.log import logger
 from depthprune.base.removal import Removal
 from depthprune.cli.options import block_set
 from depthprune.importance.score_files import ScoreFile, find_scores
-from depthprune.search.configurations import (
+from depthprune.strategies.configurations import (
     Configuration,
     check_counts,
     choose_configurations,

@@ -14,7 +14,7 @@ from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.tables import percent
 
 if TYPE_CHECKING:
-    from depthprune.evaluate.card.compare import Comparison, EvaluationFile, Row
+    from depthprune.engine.card.compare import Comparison, EvaluationFile, Row
 
 Card = Mapping[str, Any]
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from depthprune.base.removal import Removal, format_removal
 from depthprune.report.language import Lang, translator
-from depthprune.search.racing import RaceReport
+from depthprune.strategies.racing import RaceReport
 
 
 def race_parts(races: Sequence[RaceReport], lang: Lang = "en") -> list[RenderableType]:

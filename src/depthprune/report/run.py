@@ -18,7 +18,7 @@ from depthprune.report.evidence import compact_table, evidence
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.strategies import choice_reason, nothing_text
 from depthprune.report.tables import blocks, percent
-from depthprune.search.cut_check import CutCheck, CutChecks
+from depthprune.strategies.cut_check import CutCheck, CutChecks
 
 
 @dataclass(frozen=True)

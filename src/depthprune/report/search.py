@@ -14,7 +14,7 @@ from depthprune.analysis.gain import Gain
 from depthprune.report.gain import gain_note, gain_table, gain_value
 from depthprune.report.language import Lang, translator
 from depthprune.report.tables import interval_text, percent
-from depthprune.search.complete import Completion
+from depthprune.strategies.complete import Completion
 
 NUMBERS_WIDE = 4
 """Numbers of removed blocks side by side in one table."""

@@ -13,7 +13,7 @@ from depthprune.analysis.sweep import SweepPoint, Times, mean_points
 from depthprune.base.removal import format_removal
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.tables import blocks, interval_text, percent
-from depthprune.search.sweep import Failure, SweepReport
+from depthprune.strategies.sweep import Failure, SweepReport
 
 MIB = 1024**2
 

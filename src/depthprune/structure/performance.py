@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.evaluate.card.compare import (
+from depthprune.engine.card.compare import (
     QUICK_WINDOW,
     STANDARD_WINDOW,
     EvaluationFile,

@@ -19,7 +19,7 @@ from depthprune.cli.study_sections import AnalyzeSection
 from depthprune.report.documents.pictures import PAGE
 from depthprune.report.language import Lang, translator
 from depthprune.report.run import choice_line
-from depthprune.search.pipeline import SearchOutcome
+from depthprune.strategies.pipeline import SearchOutcome
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from depthprune.report.cut import (
     verified_line,
 )
 from depthprune.report.language import Lang, translator
-from depthprune.search.pipeline import ReadySearch
+from depthprune.strategies.pipeline import ReadySearch
 from depthprune.study.filenames import removal_name
 
 CUT = "cut"

@@ -14,13 +14,13 @@ from depthprune.cli.evaluate import RESULTS, CardFlags
 from depthprune.cli.stages.transcript import Transcript, stage
 from depthprune.cli.study_file import StudyFile
 from depthprune.cli.study_sections import EvaluateSection
-from depthprune.evaluate.card.measure import CardOptions, measure_card
+from depthprune.engine.card.measure import CardOptions, measure_card
 from depthprune.report.evaluation import error_lines, evaluation_parts
 from depthprune.report.language import Lang, translator
 from depthprune.report.run import check_lines, check_table, check_value, done_line
-from depthprune.search.cut_check import CutCheck, check_cut_model
-from depthprune.search.model import open_model
-from depthprune.search.pipeline import SearchRequest
+from depthprune.strategies.cut_check import CutCheck, check_cut_model
+from depthprune.strategies.model import open_model
+from depthprune.strategies.pipeline import SearchRequest
 from depthprune.study.filenames import removal_name
 from depthprune.tasks.task import TaskSplit
 

@@ -16,7 +16,7 @@ from depthprune.importance.merge import write_merged
 from depthprune.importance.sources import DatasetScores, SplitScores
 from depthprune.report.importance import comparison_parts, comparison_value, merge_parts
 from depthprune.report.language import Lang
-from depthprune.search.pipeline import ReadySearch, SearchOutcome, run_search
+from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, run_search
 from depthprune.study import Study
 
 MERGED = "merged_importance.json"

@@ -19,13 +19,13 @@ from depthprune.cli.stages.transcript import Transcript, stage
 from depthprune.cli.study_file import StudyFile
 from depthprune.cli.study_sections import SweepSection
 from depthprune.cli.sweep import FIGURE, SUMMARY, SWEEP, SweepFindings, report_value
-from depthprune.evaluate.latency import LatencyOptions
+from depthprune.engine.latency import LatencyOptions
 from depthprune.report.documents.sweep import known_latency
 from depthprune.report.language import Lang, translator
 from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
-from depthprune.search.configurations import Configuration, choose_configurations
-from depthprune.search.pipeline import ReadySearch
-from depthprune.search.sweep import Failure, SweepRequest, run_sweep
+from depthprune.strategies.configurations import Configuration, choose_configurations
+from depthprune.strategies.pipeline import ReadySearch
+from depthprune.strategies.sweep import Failure, SweepRequest, run_sweep
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.task import TaskSplit
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.errors import ModelError, TaskError
 from depthprune.base.removal import Removal
-from depthprune.evaluate.inputs import Row
-from depthprune.evaluate.likelihood import logits_between
+from depthprune.engine.inputs import Row
+from depthprune.engine.likelihood import logits_between
 from depthprune.importance.proxies.calibration import Calibration
 from depthprune.importance.proxies.description import ProxyScores
 from depthprune.importance.proxies.watching import watched

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.blocks import find_stack
-from depthprune.evaluate.batching import guess_batch_size, run_in_batches
-from depthprune.evaluate.inputs import (
+from depthprune.engine.batching import guess_batch_size, run_in_batches
+from depthprune.engine.inputs import (
     Inputs,
     Row,
     check_continuations,
@@ -18,10 +18,10 @@ from depthprune.evaluate.inputs import (
     max_positions,
     move,
 )
-from depthprune.evaluate.likelihood import LOGITS_BYTES
-from depthprune.evaluate.prepared import PreparedRows, prepare_rows
-from depthprune.evaluate.reference import evaluation_mode, input_device
-from depthprune.evaluate.references import num_reference_tokens, rows_with_reference
+from depthprune.engine.likelihood import LOGITS_BYTES
+from depthprune.engine.prepared import PreparedRows, prepare_rows
+from depthprune.engine.reference import evaluation_mode, input_device
+from depthprune.engine.references import num_reference_tokens, rows_with_reference
 from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 from depthprune.base.errors import ModelError
 from depthprune.base.removal import Removal
 from depthprune.blocks import inadmissible_reason, skip
-from depthprune.evaluate.inputs import Row
-from depthprune.evaluate.likelihood import foretell, foretell_texts
+from depthprune.engine.inputs import Row
+from depthprune.engine.likelihood import foretell, foretell_texts
 from depthprune.importance.proxies.calibration import Calibration
 from depthprune.importance.proxies.description import ProxyScores
 

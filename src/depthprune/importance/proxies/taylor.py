@@ -8,8 +8,8 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import ModelError
-from depthprune.evaluate.inputs import Row
-from depthprune.evaluate.references import reference_loss
+from depthprune.engine.inputs import Row
+from depthprune.engine.references import reference_loss
 from depthprune.importance.proxies.calibration import Calibration
 from depthprune.importance.proxies.description import ProxyScores
 

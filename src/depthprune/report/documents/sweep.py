@@ -13,8 +13,8 @@ from depthprune.analysis.sweep import SweepPoint, Times
 from depthprune.base.errors import FileError, LayoutError
 from depthprune.base.files import read_json
 from depthprune.base.removal import active_blocks
-from depthprune.evaluate.latency import Conditions, Latency, SampleLatency
-from depthprune.search.sweep import Measured
+from depthprune.engine.latency import Conditions, Latency, SampleLatency
+from depthprune.strategies.sweep import Measured
 from depthprune.study import ModelRecord
 
 FORMAT: Literal["depthprune-sweep-1"] = "depthprune-sweep-1"

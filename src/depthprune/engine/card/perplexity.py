@@ -1,0 +1,181 @@
+"""Perplexity of one long text, read in overlapping windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from depthprune.base.errors import DepthpruneError, TaskError
+from depthprune.blocks.models import LoadedModel
+from depthprune.engine.batching import run_in_batches
+from depthprune.engine.inputs import move, pad
+from depthprune.engine.likelihood import LOGITS_BYTES, logits_between
+from depthprune.engine.reference import input_device
+
+BATCH_TOKENS = 4096
+"""Tokens of the windows that are read at once, where no batch size is asked for."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How a text is read: `window` tokens at once, of which `stride` are new."""
+
+    window: int
+    stride: int
+
+    def __post_init__(self) -> None:
+        """Refuse windows that foretell nothing, or leave tokens out."""
+        if self.window < 2 or self.stride < 1:
+            raise DepthpruneError(
+                f"a text cannot be read in windows of {self.window} with stride {self.stride}",
+                where="--window, --stride",
+                mend="give a window of at least 2 tokens and a stride of at least 1",
+            )
+        if self.stride > self.window:
+            raise DepthpruneError(
+                f"a stride of {self.stride} would leave tokens out between windows of "
+                f"{self.window}",
+                where="--stride",
+                mend="give a stride that is no longer than the window",
+            )
+
+    def within(self, positions: int | None) -> Windows:
+        """Return these windows, no longer than the model can read; new tokens keep their share."""
+        if positions is None or self.window <= positions:
+            return self
+        return Windows(positions, max(1, positions * self.stride // self.window))
+
+
+@dataclass(frozen=True)
+class TextPerplexity:
+    """What a model made of a text.
+
+    Attributes:
+        nll: negative log-likelihood, summed over the tokens, in nats.
+        tokens: how many were foretold.
+        windows: as they were read.
+    """
+
+    nll: float
+    tokens: int
+    windows: Windows
+
+    @property
+    def ppl(self) -> float | None:
+        """exp(nll / tokens); None where that is beyond all numbers."""
+        mean = self.nll / self.tokens
+        return math.exp(mean) if mean < 700 else None
+
+
+def text_tokens(loaded: LoadedModel, text: str) -> tuple[int, ...]:
+    """Return a text as token ids, with the special tokens that the tokenizer adds to a text.
+
+    Raises:
+        TaskError: there are fewer than two, so that nothing can be foretold.
+    """
+    # Longer than the model reads is what windows are for: no warning.
+    encoded = loaded.tokenizer(text, verbose=False)
+    tokens = tuple(encoded["input_ids"])
+    if len(tokens) < 2:
+        raise TaskError(
+            f"the text is too short: {len(tokens)} token(s), so nothing is left to foretell",
+            mend="give a longer text",
+        )
+    return tokens
+
+
+def perplexity(
+    loaded: LoadedModel,
+    tokens: Sequence[int],
+    windows: Windows,
+    *,
+    batch_size: int | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> TextPerplexity:
+    """Return the perplexity of a text, read in windows that overlap.
+
+    Every window but the first begins `stride` tokens after the one before, and only the tokens that
+    were in no window before count; those in front are their context
+    (https://huggingface.co/docs/transformers/perplexity). Every token but the first of the text is
+    foretold once; with a stride as long as the window, all but the first of every window.
+
+    Args:
+        loaded: a language model, or a vision-language model, which reads the text without pictures.
+        tokens: of the text, see `text_tokens`.
+        windows: no longer than the model's positions, see `Windows.within`.
+        batch_size: windows at once; None chooses by their length. Halved when memory runs out.
+        on_progress: called with the share of the text that was read since the last call.
+
+    Raises:
+        DepthpruneError: a single window does not fit into memory, or the model overflows.
+    """
+    import torch
+
+    model, device = loaded.model, input_device(loaded.model)
+    vocabulary = model.config.get_text_config(decoder=True).vocab_size
+    spans = list(_spans(len(tokens), windows))
+    size = batch_size or max(1, BATCH_TOKENS // windows.window)
+    found: list[float] = []
+
+    def read(group: Sequence[_Span], start: int, stop: int) -> None:
+        rows = [tokens[span.begin : span.end] for span in group[start:stop]]
+        found.append(_nll(model, move(pad(rows, "right", 0), device), group[0].foretold))
+        if on_progress is not None:
+            on_progress((stop - start) / len(spans))
+
+    with torch.inference_mode():
+        # One batch has windows of one length with equally many new tokens: nothing is padded.
+        for _, alike in groupby(spans, key=lambda span: (span.end - span.begin, span.new)):
+            group = list(alike)
+            fitting = min(size, LOGITS_BYTES // (group[0].foretold * vocabulary * 4) or 1)
+            held = run_in_batches(len(group), fitting, partial(read, group))
+            size = held if held < fitting else size
+    nll = math.fsum(found)
+    if not math.isfinite(nll):
+        raise DepthpruneError(
+            "the model overflows: the likelihood of the text is not a number",
+            mend="try --dtype float32 or bfloat16; a model that lost too much may be beyond help",
+        )
+    return TextPerplexity(nll, sum(span.foretold for span in spans), windows)
+
+
+@dataclass(frozen=True)
+class _Span:
+    """One window: its tokens `begin` to `end`, of which the last `new` count."""
+
+    begin: int
+    end: int
+    new: int
+
+    @property
+    def foretold(self) -> int:
+        """How many tokens count: the new ones, but never one with nothing before it."""
+        return min(self.new, self.end - self.begin - 1)
+
+
+def _spans(length: int, windows: Windows) -> Iterator[_Span]:
+    before = 0
+    for begin in range(0, length, windows.stride):
+        end = min(begin + windows.window, length)
+        # A last window of the text's last token alone would have nothing in front of it.
+        if end - begin > 1:
+            yield _Span(begin, end, end - before)
+        before = end
+        if end == length:
+            return
+
+
+def _nll(model: Any, inputs: dict[str, Any], foretold: int) -> float:
+    import torch
+
+    length = inputs["input_ids"].shape[1]
+    logits = logits_between(model, inputs, length - 1 - foretold, length - 1)
+    targets = inputs["input_ids"][:, length - foretold :].to(logits.device)
+    losses = torch.nn.functional.cross_entropy(
+        logits.float().flatten(0, 1), targets.flatten(), reduction="none"
+    )
+    return float(losses.double().sum())

@@ -1,0 +1,178 @@
+"""How fast a model writes: plain generation of a fixed number of tokens, timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import fmean, pstdev
+from typing import Any
+
+from depthprune.base.errors import DepthpruneError
+from depthprune.blocks.models import LoadedModel
+from depthprune.engine.generate import greedily
+from depthprune.engine.inputs import max_positions
+from depthprune.engine.reference import input_device
+
+PROMPT = "The quick brown fox jumps over the lazy dog, and the dog does not mind at all. "
+"""What the model reads before it writes, repeated; time does not depend on the words."""
+
+
+@dataclass(frozen=True)
+class SpeedOptions:
+    """What is timed.
+
+    Attributes:
+        batch_sizes: rows at once, each timed by itself.
+        prompt_tokens: read by every row.
+        new_tokens: written by every row, no fewer and no more.
+        repeats: how often; the mean is told.
+        warmup: runs before, which do not count.
+    """
+
+    batch_sizes: tuple[int, ...] = (1, 4)
+    prompt_tokens: int = 64
+    new_tokens: int = 128
+    repeats: int = 5
+    warmup: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be timed."""
+        numbers = (*self.batch_sizes, self.prompt_tokens, self.new_tokens, self.repeats)
+        if min(numbers) < 1 or self.warmup < 0:
+            raise DepthpruneError(
+                "speed needs at least one row, prompt token, new token and repeat",
+                where="--prompt-tokens, --new-tokens, --repeats",
+                mend="give positive numbers",
+            )
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The time that one batch took, in seconds, for every repeat."""
+
+    batch_size: int
+    new_tokens: int
+    seconds: tuple[float, ...]
+
+    @property
+    def tokens_per_second(self) -> float:
+        """New tokens of all rows per second, in the mean over repeats."""
+        return self.batch_size * self.new_tokens / fmean(self.seconds)
+
+    @property
+    def tokens_per_second_std(self) -> float:
+        """Population standard deviation of that over the repeats."""
+        return pstdev(self.batch_size * self.new_tokens / one for one in self.seconds)
+
+    @property
+    def ms_per_token(self) -> float:
+        """Milliseconds per new token of all rows: 1000 / tokens_per_second."""
+        return 1000 / self.tokens_per_second
+
+    @property
+    def ms_per_token_std(self) -> float:
+        """Population standard deviation of that over the repeats."""
+        return pstdev(1000 * one / (self.batch_size * self.new_tokens) for one in self.seconds)
+
+    @property
+    def ms_per_step(self) -> float:
+        """Milliseconds until every row has one token more: what one reader waits for."""
+        return 1000 * fmean(self.seconds) / self.new_tokens
+
+
+def measure_speed(
+    loaded: LoadedModel,
+    batch_size: int,
+    options: SpeedOptions,
+    *,
+    on_progress: Callable[[float], None] | None = None,
+) -> Speed:
+    """Time `generate`, reading the prompt included, greedy and with KV cache.
+
+    The devices are waited for before the clock is read. A vision-language model is timed on text.
+
+    Raises:
+        DepthpruneError: the model has too few positions, or memory runs out.
+    """
+    runs = options.warmup + options.repeats
+    seconds = []
+    with _writing(loaded, batch_size, options) as write:
+        for run in range(runs):
+            begin = time.perf_counter()
+            write()
+            if run >= options.warmup:
+                seconds.append(time.perf_counter() - begin)
+            if on_progress is not None:
+                on_progress(1 / runs)
+    return Speed(batch_size, options.new_tokens, tuple(seconds))
+
+
+def write_once(loaded: LoadedModel, batch_size: int, options: SpeedOptions) -> None:
+    """Generate once what `measure_speed` times, e.g. to see how much memory that takes.
+
+    Raises:
+        DepthpruneError: see `measure_speed`.
+    """
+    with _writing(loaded, batch_size, options) as write:
+        write()
+
+
+@contextmanager
+def _writing(
+    loaded: LoadedModel, batch_size: int, options: SpeedOptions
+) -> Iterator[Callable[[], None]]:
+    """Yield a function that writes once, and returns when the devices have finished."""
+    import torch
+
+    model, device = loaded.model, input_device(loaded.model)
+    _check_positions(model, options)
+    ids = torch.tensor([prompt_tokens(loaded.tokenizer, options.prompt_tokens)] * batch_size)
+    inputs = {"input_ids": ids.to(device), "attention_mask": torch.ones_like(ids).to(device)}
+    # Without a token that ends an answer every row has as many new tokens as were asked for.
+    with (
+        torch.inference_mode(),
+        greedily(model, loaded.tokenizer, (), options.new_tokens) as config,
+    ):
+
+        def write() -> None:
+            _wait()
+            written: Any = model.generate(**inputs, generation_config=config)
+            _wait()
+            if written.shape[1] != options.prompt_tokens + options.new_tokens:
+                raise DepthpruneError(
+                    f"the model wrote {written.shape[1] - options.prompt_tokens} tokens in place "
+                    f"of {options.new_tokens}: its own generation code stops earlier"
+                )
+
+        yield write
+
+
+def prompt_tokens(tokenizer: Any, count: int) -> list[int]:
+    """Return `count` tokens of plain words, repeated as often as needed."""
+    tokens = list(tokenizer(PROMPT, add_special_tokens=False)["input_ids"])
+    if not tokens:
+        raise DepthpruneError("the tokenizer makes no tokens of plain words")
+    return (tokens * (count // len(tokens) + 1))[:count]
+
+
+def _check_positions(model: Any, options: SpeedOptions) -> None:
+    limit, needed = max_positions(model), options.prompt_tokens + options.new_tokens
+    if limit is not None and needed > limit:
+        raise DepthpruneError(
+            f"{options.prompt_tokens} prompt tokens and {options.new_tokens} new ones are more "
+            f"than the {limit} that the model reads",
+            where="--prompt-tokens, --new-tokens",
+            mend=f"give numbers whose sum is at most {limit}",
+        )
+
+
+def _wait() -> None:
+    """Wait until every device has done what it was given."""
+    import torch
+
+    for index in range(torch.cuda.device_count()):
+        torch.cuda.synchronize(index)
+    if torch.backends.mps.is_available():
+        torch.mps.synchronize()

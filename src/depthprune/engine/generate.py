@@ -1,0 +1,96 @@
+"""Answers that are generated: plain greedy decoding with `generate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
+from depthprune.engine.chat import end_of_turn, tokenizer_of
+from depthprune.engine.inputs import Inputs, Row, prompt_of, tokenize
+from depthprune.tasks.task import Sample, Task
+
+
+def rows_to_generate(
+    processor: Any, task: Task, samples: Sequence[Sample], settings: PromptSettings = USUAL_PROMPTS
+) -> list[Row]:
+    """Return one row per sample: its prompt."""
+    rows = []
+    for index, sample in enumerate(samples):
+        prompt = prompt_of(processor, task, sample, settings)
+        tokens = tokenize(processor, prompt.text, add_special_tokens=prompt.add_special_tokens)
+        rows.append(Row(index, sample, prompt.text, tokens, prompt.add_special_tokens))
+    return rows
+
+
+def generate(model: Any, processor: Any, inputs: Inputs, max_new_tokens: int) -> list[str]:
+    """Return the greedy continuation of every row of a left-padded batch, as stripped text.
+
+    Every token is the likeliest one; a row ends with the end token or after `max_new_tokens`. What
+    the checkpoint's generation configuration says about sampling, penalties and lengths is
+    ignored: only its special tokens count.
+    """
+    tokenizer = tokenizer_of(processor)
+    ends = end_tokens(model, processor)
+    with greedily(model, tokenizer, ends, max_new_tokens) as config:
+        tokens = model.generate(**inputs, generation_config=config)
+    return [
+        decode(tokenizer, row, ends) for row in tokens[:, inputs["input_ids"].shape[1] :].tolist()
+    ]
+
+
+def decode(tokenizer: Any, tokens: Sequence[int], ends: Sequence[int]) -> str:
+    """Return new tokens up to the first end token as text, without special tokens, stripped."""
+    stop = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
+    text: str = tokenizer.decode(tokens[:stop], skip_special_tokens=True)
+    return text.strip()
+
+
+def end_tokens(model: Any, processor: Any) -> tuple[int, ...]:
+    """Return the tokens that end an answer, smallest first: all that anything names as such.
+
+    That are those of the checkpoint's generation configuration, the tokenizer's end token, and what
+    its chat template writes after an answer.
+    """
+    tokenizer = tokenizer_of(processor)
+    own = (tokenizer.eos_token_id, getattr(tokenizer, "eot_token_id", None))
+    named = {token for token in own if isinstance(token, int)}
+    return tuple(sorted({*checkpoint_ends(model, tokenizer), *named, *end_of_turn(processor)}))
+
+
+def checkpoint_ends(model: Any, tokenizer: Any) -> tuple[int, ...]:
+    """Return the end tokens of the checkpoint's generation configuration, else the tokenizer's."""
+    ends = model.generation_config.eos_token_id
+    if ends is None:
+        ends = tokenizer.eos_token_id
+    if ends is None:
+        return ()
+    return tuple(ends) if isinstance(ends, list | tuple) else (ends,)
+
+
+@contextmanager
+def greedily(model: Any, tokenizer: Any, ends: Sequence[int], max_new_tokens: int) -> Iterator[Any]:
+    """Give the model a generation configuration that is nothing but greedy.
+
+    Passing one to `generate` is not enough: fields that it leaves open are filled in from the
+    model's own, where a repetition penalty or a minimal length may wait.
+    """
+    from transformers import GenerationConfig
+
+    fill = next((token for token in (tokenizer.pad_token_id, *ends) if token is not None), 0)
+    before = model.generation_config
+    config = GenerationConfig(
+        do_sample=False,
+        num_beams=1,
+        max_new_tokens=max_new_tokens,
+        use_cache=True,
+        eos_token_id=list(ends) or None,
+        pad_token_id=fill,
+        bos_token_id=before.bos_token_id,
+    )
+    model.generation_config = config
+    try:
+        yield config
+    finally:
+        model.generation_config = before

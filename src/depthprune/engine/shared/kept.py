@@ -1,0 +1,153 @@
+"""Hidden states that are kept between calls: a removal of a search extends one evaluated before.
+
+Without blocks 4 and 9, everything up to block 9 is as without block 4 alone. States of earlier
+calls are kept while there is room, never a node without those on the way to it, so that keys and
+values, which are not kept, can be computed again for the few rows that need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from depthprune.base.removal import Removal, active_blocks
+from depthprune.engine.shared.drafts import Tokens
+from depthprune.engine.shared.walk import Node, Walk, plan_walk
+
+if TYPE_CHECKING:
+    import torch
+
+Key = tuple[int, int, int, int]
+"""Number of the split's memory, of the group, first and last row."""
+
+
+@dataclass
+class BatchStates:
+    """The states of a batch of B rows of equal length, padding included.
+
+    Attributes:
+        drafts: what is read after the prompt of each row: the states hold it too.
+        length: of the rows with their drafts.
+        room: how many bytes they may take.
+        states: for each node, (B, length, size).
+        filled: for each node, which rows are there.
+    """
+
+    drafts: tuple[Tokens, ...]
+    length: int
+    room: int
+    states: dict[Node, torch.Tensor] = field(default_factory=dict)
+    filled: dict[Node, set[int]] = field(default_factory=dict)
+
+    def num_bytes(self) -> int:
+        """How much memory the states take."""
+        return sum(state.nbytes for state in self.states.values())
+
+    def rows(self, start: int, stop: int, first: int, length: int) -> KeptStates:
+        """Return the states of some rows, of which `length` positions matter from `first` on."""
+        return KeptStates(self, range(start, stop), first, length)
+
+
+@dataclass(frozen=True)
+class KeptStates:
+    """The kept states of some rows of a batch."""
+
+    batch: BatchStates
+    places: range
+    first: int
+    length: int
+
+    @property
+    def drafts(self) -> Sequence[Tokens]:
+        """What the rows read after their prompts."""
+        return self.batch.drafts[self.places.start : self.places.stop]
+
+    def known(self) -> frozenset[Node]:
+        """Return the nodes whose states are here for all these rows."""
+        return frozenset(
+            node for node, rows in self.batch.filled.items() if rows.issuperset(self.places)
+        )
+
+    def get(self, node: Node) -> torch.Tensor:
+        """Return the state at a known node, (rows, length, size)."""
+        state = self.batch.states[node]
+        columns = slice(self.first, self.first + self.length)
+        return state[self.places.start : self.places.stop, columns]
+
+    def put(self, node: Node, state: torch.Tensor) -> None:
+        """Keep a state, if there is room, and if the way to its node is known."""
+        batch = self.batch
+        if len(node) > 1 and not batch.filled.get(node[:-1], set()).issuperset(self.places):
+            return
+        if node not in batch.states:
+            size = len(batch.drafts) * batch.length * state.shape[2] * state.element_size()
+            if size * (len(batch.states) + 1) > batch.room:
+                return
+            shape = len(batch.drafts), batch.length, state.shape[2]
+            batch.states[node] = state.new_zeros(shape)
+            batch.filled[node] = set()
+        self.get(node).copy_(state)
+        batch.filled[node].update(self.places)
+
+
+def plan_walk_from(removals: tuple[Removal, ...], num_blocks: int, kept: KeptStates | None) -> Walk:
+    """Return the walk to the leaves of `removals` from the states that are kept."""
+    if kept is None:
+        return plan_walk(removals, num_blocks)
+    known = kept.known()
+    entries = []
+    for removal in removals:
+        leaf = active_blocks(removal, num_blocks)
+        entry = 0
+        while entry < len(leaf) and leaf[: entry + 1] in known:
+            entry += 1
+        entries.append(entry)
+    return plan_walk(removals, num_blocks, tuple(entries))
+
+
+class StateStore:
+    """The states of many batches, those of each split within its share of the room.
+
+    Splits that are used in turns share the room; what belongs to one that was not used for longer
+    is dropped.
+    """
+
+    def __init__(self, room: int) -> None:
+        """Keep at most `room` bytes."""
+        self._room = room
+        self._batches: dict[Key, BatchStates] = {}
+        self._order: list[int] = []
+        self._share = room
+
+    def use(self, memory: int, batches: int) -> None:
+        """Say which split is evaluated now, and in how many batches."""
+        since = self._order[self._order.index(memory) :] if memory in self._order else [memory]
+        self._order = [other for other in self._order if other != memory] + [memory]
+        for other in set(self._order) - set(since):
+            self.forget(other)
+        self._share = self._room // (len(since) * max(1, batches))
+
+    def get(self, key: Key) -> BatchStates | None:
+        """Return the states of a batch, if any were kept."""
+        return self._batches.get(key)
+
+    def begin(
+        self, key: Key, drafts: Sequence[Tokens], length: int, least: int
+    ) -> BatchStates | None:
+        """Start to keep states of a batch, unless there is room for less than `least` bytes."""
+        if self._share < least:
+            return None
+        states = self._batches[key] = BatchStates(tuple(drafts), length, self._share)
+        return states
+
+    def forget(self, memory: int) -> None:
+        """Drop all states of a split."""
+        for key in [key for key in self._batches if key[0] == memory]:
+            del self._batches[key]
+
+    def clear(self) -> bool:
+        """Drop everything; return whether there was anything."""
+        held = bool(self._batches)
+        self._batches.clear()
+        return held

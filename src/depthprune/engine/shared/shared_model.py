@@ -1,0 +1,267 @@
+"""A model whose blocks can be run apart from it: found out, tried, and ready for use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from depthprune.base.removal import Removal
+from depthprune.blocks import inadmissible_reason, skip
+from depthprune.blocks.plan import ABSENT, Change, plan_removal
+from depthprune.engine.chat import tokenizer_of
+from depthprune.engine.generate import end_tokens, greedily
+from depthprune.engine.inputs import Side
+from depthprune.engine.shared.decode import advance
+from depthprune.engine.shared.embedding import Embedding
+from depthprune.engine.shared.prefill import prefill
+from depthprune.engine.shared.rows import join_rows, take_rows
+from depthprune.engine.shared.stem import Stem, make_stem
+from depthprune.engine.shared.unshareable import Unshareable
+from depthprune.engine.shared.walk import plan_walk
+from depthprune.engine.shared.wiring import Run, Wiring, cache_name_of, find_wiring
+from depthprune.engine.shared.work import Work
+
+if TYPE_CHECKING:
+    import torch
+
+    from depthprune.blocks.stack import Stack
+
+FOLLOWING = frozenset(
+    {"layer_types", "mlp_layer_types", "max_window_layers", "first_k_dense_replace"}
+)
+"""Fields of configurations that say of each block what it is, and so change with a removal."""
+
+TOLERANCE = {"float32": 1e-4, "float64": 1e-6, "float16": 2e-2, "bfloat16": 1e-1}
+"""How far logits may be apart, as a share of the largest: sums of floats in another order."""
+
+
+Way = Literal["continue", "read"]
+"""Prompts that are continued go through `generate`; texts that are read, through the model."""
+
+
+@dataclass(frozen=True)
+class SharedModel:
+    """How to run the blocks of a model.
+
+    Attributes:
+        wiring: of its blocks.
+        run: the model over inputs, in one of the ways.
+        embed: for tokens of answers; None where texts are read.
+        tokenizer: the model's.
+        ends: tokens that end an answer.
+        filler: a token that stands for a word.
+    """
+
+    wiring: Wiring
+    run: Run
+    embed: Embedding | None
+    tokenizer: Any
+    ends: tuple[int, ...]
+    filler: int
+
+    def stem(self, inputs: Mapping[str, Any], ahead: int) -> Stem:
+        """Return the stem of a batch; `ahead` positions may follow its prompts.
+
+        Rows are padded on the left where they are continued, on the right where they are read.
+        """
+        side: Side = "right" if self.embed is None else "left"
+        return make_stem(self.wiring, self.run, inputs, ahead, self.filler, side)
+
+
+def share(model: Any, processor: Any, stack: Stack, work: Work, way: str) -> SharedModel:
+    """Find out how to run the blocks of a model apart from it, and try it.
+
+    Raises:
+        Unshareable: this architecture cannot be run so.
+    """
+    if model.config.is_encoder_decoder or stack.part not in ("text", "decoder"):
+        raise Unshareable(f"its blocks are those of a {stack.part} stack, not of a decoder alone")
+    if len(stack.containers) > 1 or stack.tensors:
+        raise Unshareable("more than a list of blocks belongs to its stack")
+    if len(set(getattr(model, "hf_device_map", {}).values())) > 1:
+        raise Unshareable("it is spread over several devices")
+    if stack.origin is None:
+        raise Unshareable("it has no configuration")
+    blocks = list(model.get_submodule(stack.path).children())
+    tokenizer = tokenizer_of(processor)
+    ends = end_tokens(model, processor)
+    filler = ends[0] if ends else 0
+
+    def generate(inputs: Mapping[str, Any]) -> None:
+        with greedily(model, tokenizer, (), 1) as config:
+            model.generate(**inputs, generation_config=config)
+
+    # What is tried out is not counted.
+    wiring = find_wiring(model, blocks, generate, Work())
+    if way == "read":
+        return _counting(_share_reading(model, tokenizer, stack, wiring, filler), work)
+    ids, mask = _trial_tokens(model)
+    hidden = wiring.observe(lambda: generate({"input_ids": ids, "attention_mask": mask}))[0]
+    embed = Embedding(wiring, hidden, ids, mask)
+    shared = SharedModel(wiring, generate, embed, tokenizer, ends, filler)
+    _try(shared, embed, model, stack, ids, mask)
+    return _counting(shared, work)
+
+
+def _counting(shared: SharedModel, work: Work) -> SharedModel:
+    return replace(shared, wiring=replace(shared.wiring, work=work))
+
+
+def _share_reading(
+    model: Any, tokenizer: Any, stack: Stack, generating: Wiring, filler: int
+) -> SharedModel:
+    """Find out how the model calls its blocks where texts are read, and try it."""
+
+    def read(inputs: Mapping[str, Any]) -> None:
+        model(**inputs, use_cache=False)
+
+    wiring = find_wiring(model, generating.blocks, read, generating.work, cache_name_of(generating))
+    shared = SharedModel(wiring, read, None, tokenizer, (), filler)
+    ids, mask = _trial_tokens(model)
+    mask = mask.flip(1)
+    removals = [(), *_trial_removals(model, stack)]
+    stem = shared.stem({"input_ids": ids, "attention_mask": mask}, 0)
+    words = mask[:, 1:].bool()
+    for first in (0, 1):
+        found = prefill(
+            wiring, plan_walk(tuple(removals), stack.num_blocks), stem, stem.hidden, first
+        )
+        for removal, hidden in zip(removals, found.hidden, strict=True):
+            with skip(model, removal, stack):
+                expected = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+            ours = wiring.logits(hidden, filler)[:, 1 - first :]
+            _compare(ours[words], expected[:, 1:][words])
+    return shared
+
+
+def follows(model: Any, stack: Stack, removal: Removal) -> bool:
+    """Return whether a removal leaves the other blocks exactly what they are.
+
+    Their indices change, and the lists that say what each one is; anything else (a scale by depth,
+    say) makes them other blocks, which cannot be shared.
+    """
+    count = re.sub(r"\[\d+\]$", "", stack.config_path.rpartition(".")[2])
+    return all(
+        change.name in {*FOLLOWING, count}
+        if change.configs
+        else change.name == "layer_idx" or _only_loses(model, stack, change)
+        for change in plan_removal(stack, removal).changes
+    )
+
+
+def _only_loses(model: Any, stack: Stack, change: Change) -> bool:
+    """Return whether a module outside the blocks only forgets kinds of blocks that are gone."""
+    if change.module.startswith(f"{stack.path}."):
+        return False
+    before, after = getattr(model.get_submodule(change.module), change.name, None), change.after
+    if isinstance(before, dict) and isinstance(after, dict):
+        return after.items() <= before.items()
+    if isinstance(before, list) and isinstance(after, list):
+        return all(kind in before for kind in after)
+    forgets = change.name.startswith("has_") and (before, after) == (True, False)
+    return after is ABSENT or forgets
+
+
+PROMPT, AHEAD = 6, 3
+
+
+def _trial_tokens(model: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+
+    ids = (torch.arange(2 * (PROMPT + AHEAD)).reshape(2, -1) * 5) % 13 + 3
+    mask = torch.ones_like(ids)
+    mask[0, :2] = 0
+    device = model.get_input_embeddings().weight.device
+    return ids.to(device), mask.to(device)
+
+
+def _try(
+    shared: SharedModel,
+    embed: Embedding,
+    model: Any,
+    stack: Stack,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+) -> None:
+    """Compare with the model itself: whole and without a block, at once and token by token.
+
+    Raises:
+        Unshareable: logits are not the same.
+    """
+    import torch
+
+    wiring = shared.wiring
+    removals = [(), *_trial_removals(model, stack)]
+    walk = plan_walk(tuple(removals), stack.num_blocks)
+    stem = shared.stem({"input_ids": ids[:, :PROMPT], "attention_mask": mask[:, :PROMPT]}, AHEAD)
+    answers = ids[:, PROMPT:]
+    positions = mask[:, :PROMPT].sum(1, keepdim=True) + torch.arange(AHEAD, device=ids.device)
+    whole = torch.cat([stem.hidden, embed(answers, positions)], dim=1)
+    at_once = prefill(wiring, walk, stem, whole, PROMPT - 1)
+    prompts = prefill(wiring, walk, stem, stem.hidden, PROMPT - 1)
+    owners = [(removal, row) for removal in range(len(removals)) for row in range(len(ids))]
+    rows = join_rows([take_rows(wiring, walk, stem, prompts, owners)], wiring.slots, AHEAD)
+    read = answers.tolist() * len(removals)
+    advance(wiring, rows, embed, [row[:1] for row in read], [0] * len(read))
+    stepwise = advance(wiring, rows, embed, [row[1:] for row in read], [1] * len(read))
+    for place, removal in enumerate(removals):
+        with skip(model, removal, stack):
+            after_prompt = _logits(model, shared.tokenizer, ids[:, :PROMPT], mask[:, :PROMPT])
+            at_end = _logits(model, shared.tokenizer, ids, mask)
+        own = slice(place * len(ids), (place + 1) * len(ids))
+        for found, expected in (
+            (at_once.hidden[place][:, :1], after_prompt),
+            (at_once.hidden[place][:, -1:], at_end),
+            (prompts.hidden[place][:, -1:], after_prompt),
+            (stepwise[own, -1:], at_end),
+        ):
+            _compare(wiring.logits(found, shared.filler)[:, -1], expected)
+    _try_writing(shared, model, ids[:, :PROMPT], mask[:, :PROMPT])
+
+
+def _try_writing(shared: SharedModel, model: Any, ids: torch.Tensor, mask: torch.Tensor) -> None:
+    """Check that a token's logits are the same when it is written as when it is read.
+
+    Some architectures lose padding when they write on.
+
+    Raises:
+        Unshareable: they are not.
+    """
+    import torch
+
+    with greedily(model, shared.tokenizer, (), AHEAD + 1) as config:
+        config.return_dict_in_generate, config.output_logits = True, True
+        written = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+    tokens = written.sequences[:, -AHEAD - 1 : -1]
+    whole = torch.cat([ids, tokens], dim=1), torch.cat([mask, torch.ones_like(tokens)], dim=1)
+    try:
+        _compare(written.logits[-1], _logits(model, shared.tokenizer, *whole))
+    except Unshareable:
+        raise Unshareable("what it writes depends on how its prompt is padded or split") from None
+
+
+def _trial_removals(model: Any, stack: Stack) -> Sequence[Removal]:
+    """Return the first block that can be removed alone, so that all others move."""
+    for block in range(stack.num_blocks if stack.num_blocks > 1 else 0):
+        if inadmissible_reason(stack, (block,)) is None and follows(model, stack, (block,)):
+            return [(block,)]
+    return []
+
+
+def _compare(found: torch.Tensor, expected: torch.Tensor) -> None:
+    tolerance = TOLERANCE.get(str(found.dtype).removeprefix("torch."), 1e-1)
+    apart = (found.float() - expected.float()).abs().max()
+    if not apart <= tolerance * max(1.0, float(expected.float().abs().max())):
+        raise Unshareable(f"its logits are {float(apart):.2g} apart from the model's own")
+
+
+def _logits(model: Any, tokenizer: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the model's own logits at the end of some rows."""
+    with greedily(model, tokenizer, (), 1) as config:
+        config.return_dict_in_generate, config.output_logits = True, True
+        found: torch.Tensor = model.generate(
+            input_ids=ids, attention_mask=mask, generation_config=config
+        ).logits[0]
+    return found

@@ -1,0 +1,170 @@
+"""The stem: all that happens to a batch before the first block, once for all removals.
+
+Embeddings, vision tower and projector run here, and what the model gives to its blocks (masks,
+angles of positions) is kept for the prompt and for every position of an answer: neither depends on
+what the answer says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from depthprune.engine.inputs import Side
+from depthprune.engine.shared.arguments import Dims
+from depthprune.engine.shared.unshareable import Unshareable
+from depthprune.engine.shared.wiring import Wiring
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Stem:
+    """What the blocks are given for B rows.
+
+    Attributes:
+        hidden: what goes into the first block for the prompts, (B, P, size).
+        tensors: what goes into the slots of `Wiring`, for P + A positions; a mask may be None.
+        lengths: how many tokens each prompt has, padding left out.
+        ahead: A, the positions that may follow a prompt.
+        side: where padding stands.
+    """
+
+    hidden: torch.Tensor
+    tensors: tuple[torch.Tensor | None, ...]
+    lengths: tuple[int, ...]
+    ahead: int
+    side: Side
+
+    @property
+    def prompt(self) -> int:
+        """P, the length of the prompts with their padding."""
+        return self.hidden.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.hidden.device
+
+    def num_bytes(self) -> int:
+        """How much memory the tensors take."""
+        return sum(tensor.nbytes for tensor in self.named().values())
+
+    def named(self) -> dict[str, torch.Tensor]:
+        """Return all tensors by names of their own."""
+        return {"hidden": self.hidden} | {
+            str(slot): tensor for slot, tensor in enumerate(self.tensors) if tensor is not None
+        }
+
+    def with_tensors(self, named: Mapping[str, torch.Tensor]) -> Stem:
+        """Return this stem with the data of `named`, or with none where that is missing."""
+        hidden = named.get("hidden", self.hidden[:0])
+        tensors = tuple(named.get(str(slot)) for slot in range(len(self.tensors)))
+        return replace(self, hidden=hidden, tensors=tensors)
+
+
+def make_stem(
+    wiring: Wiring,
+    run: Callable[[Mapping[str, Any]], Any],
+    inputs: Mapping[str, Any],
+    ahead: int,
+    filler: int,
+    side: Side = "left",
+) -> Stem:
+    """Run what comes before the blocks.
+
+    Args:
+        wiring: of the model.
+        run: the model over the inputs, as when the wiring was found.
+        inputs: of a batch, on the model's device.
+        ahead: how many positions may follow a prompt.
+        filler: a token that stands for a word at these positions.
+        side: where the inputs are padded.
+
+    Raises:
+        Unshareable: this batch is treated in another way than a few tokens.
+    """
+    lengths = inputs["attention_mask"].sum(dim=1).tolist()
+    turn = _turn(wiring.model)
+    if turn is not None and min(lengths) <= turn < max(lengths) + ahead:
+        raise Unshareable(f"its angles of positions are others beyond {turn} tokens")
+    longer = _extend(inputs, ahead, filler)
+    hidden, tensors = wiring.observe(lambda: run(longer))
+    prompt = inputs["input_ids"].shape[1]
+    if hidden.shape[:2] != longer["input_ids"].shape:
+        raise Unshareable("its blocks see more or fewer positions than there are tokens")
+    return Stem(hidden[:, :prompt].clone(), tuple(tensors), tuple(lengths), ahead, side)
+
+
+def rows_of(stem: Stem, slots: Sequence[Dims], start: int, stop: int) -> Stem:
+    """Return the stem of rows `start` to `stop` (excluded), without padding that all have."""
+    lengths = stem.lengths[start:stop]
+    size = max(lengths)
+    first = stem.prompt - size if stem.side == "left" else 0
+    tensors = [
+        None if tensor is None else _part(tensor, dims, start, stop, first, size + stem.ahead)
+        for tensor, dims in zip(stem.tensors, slots, strict=True)
+    ]
+    if min(lengths) == size:
+        tensors = [
+            None if dims.causal_if_none and _is_causal(tensor) else tensor
+            for tensor, dims in zip(tensors, slots, strict=True)
+        ]
+    hidden = stem.hidden[start:stop, first : first + size]
+    return replace(stem, hidden=hidden, tensors=tuple(tensors), lengths=lengths)
+
+
+def _turn(model: Any) -> int | None:
+    """Return the length beyond which all angles of positions are others; None where none are."""
+    config = model.config.get_text_config(decoder=True)
+    rope = getattr(config, "rope_parameters", None) or {}
+    # One for all blocks, or one for each type of them.
+    for each in (rope, *rope.values()):
+        if isinstance(each, dict) and each.get("rope_type") == "longrope":
+            own = each.get("original_max_position_embeddings")
+            turn = own or getattr(config, "original_max_position_embeddings", None)
+            return int(turn or config.max_position_embeddings)
+    return None
+
+
+def _extend(inputs: Mapping[str, Any], ahead: int, filler: int) -> dict[str, Any]:
+    """Let `ahead` tokens follow every row."""
+    from torch.nn.functional import pad
+
+    shape = inputs["input_ids"].shape
+    fills = {"input_ids": filler, "attention_mask": 1}
+    return {
+        name: pad(value, (0, ahead), value=fills.get(name, 0))
+        if ahead and getattr(value, "shape", None) == shape
+        else value
+        for name, value in inputs.items()
+    }
+
+
+def _part(
+    tensor: torch.Tensor, dims: Dims, start: int, stop: int, first: int, size: int
+) -> torch.Tensor:
+    if dims.rows is not None and not dims.alike:
+        tensor = tensor.narrow(dims.rows, start, stop - start)
+    for dim in dims.lengths:
+        tensor = tensor.narrow(dim, first, size)
+    return tensor
+
+
+def _is_causal(mask: torch.Tensor | None) -> bool:
+    """Return whether a mask says nothing more than that no token sees later ones."""
+    import torch
+
+    if mask is None:
+        return True
+    return mask.dtype is torch.bool and bool((mask == causal_mask(mask.shape[-1], mask)).all())
+
+
+def causal_mask(length: int, like: torch.Tensor) -> torch.Tensor:
+    """Return the mask under which a token sees itself and earlier ones, (1, 1, length, length)."""
+    import torch
+
+    ones = torch.ones(length, length, dtype=torch.bool, device=like.device)
+    return ones.tril()[None, None]

@@ -1,0 +1,270 @@
+"""Answers that are generated, for many removals: drafts checked in one pass, the rest decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from depthprune.base.removal import Removal
+from depthprune.engine import likelihood
+from depthprune.engine.batching import run_in_batches
+from depthprune.engine.generate import decode
+from depthprune.engine.inputs import Row
+from depthprune.engine.shared.decode import advance
+from depthprune.engine.shared.drafts import KnownAnswers, Tokens, accept
+from depthprune.engine.shared.kept import KeptStates, plan_walk_from
+from depthprune.engine.shared.prefill import prefill
+from depthprune.engine.shared.rows import (
+    Rows,
+    forget_answer,
+    join_rows,
+    select_rows,
+    take_rows,
+)
+from depthprune.engine.shared.shared_model import SharedModel
+from depthprune.engine.shared.stem import Stem
+from depthprune.engine.shared.transfer import on_device
+
+if TYPE_CHECKING:
+    import torch
+
+KEPT_SHARE = 0.8
+"""Rows that are finished are thrown out when no more than this share goes on: it costs a copy."""
+
+
+ROUND_TOKENS = {"cpu": 512, "cuda": 4096}
+"""Tokens that a round reads about: more rows mean shorter drafts. Rejected ones cost nothing but
+arithmetic, which a processor is soon short of, and a GPU only much later."""
+
+
+class Writing:
+    """Finds the answers to samples for many removals.
+
+    Args:
+        shared: the model.
+        removals: different ones.
+        longest: how many tokens an answer has at most.
+        known: answers of the same samples, for drafts; new ones are added.
+        done: called with a removal's position, a row, and its answer as text.
+    """
+
+    def __init__(
+        self,
+        shared: SharedModel,
+        removals: tuple[Removal, ...],
+        longest: int,
+        known: KnownAnswers,
+        done: Callable[[int, Row, str], None],
+    ) -> None:
+        assert shared.embed is not None
+        self._shared = shared
+        self._embed = shared.embed
+        self._removals = removals
+        self._longest = longest
+        self._known = known
+        self._done = done
+        self._parts: list[Rows] = []
+        self._begun: list[tuple[int, Row, list[int]]] = []
+        # (removal, row index) of answers in which something overflows whatever is read.
+        self._overflowing: set[tuple[int, int]] = set()
+
+    @property
+    def waiting(self) -> int:
+        """How many answers wait to be decoded."""
+        return len(self._begun)
+
+    def drafts(self, rows: Sequence[Row]) -> list[Tokens]:
+        """Return what to read after the prompts of some rows."""
+        return [self._known.draft(row.sample.id) for row in rows]
+
+    def read(self, stem: Stem, rows: Sequence[Row], kept: KeptStates | None) -> None:
+        """Run the prompts of some rows, with a draft each; collect what is left unfinished."""
+        drafts = self.drafts(rows) if kept is None else list(kept.drafts)
+        found = [self._first_pass(range(len(self._removals)), stem, rows, drafts, kept)]
+        if found[0].spoilt:
+            nothing: list[Tokens] = [()] * len(rows)
+            found.append(self._first_pass(found[0].spoilt, stem, rows, nothing, None))
+        # Nothing is noted before all is there: what runs out of memory is run again.
+        for each in found:
+            if each.part is not None:
+                self._parts.append(each.part)
+                self._begun += each.begun
+            answers = len(each.begun) + len(each.finished)
+            self._shared.wiring.work.add(answers=answers, decoded=len(each.begun))
+            for answered in each.finished:
+                self._finish(*answered)
+
+    def _first_pass(
+        self,
+        numbers: Sequence[int],
+        stem: Stem,
+        rows: Sequence[Row],
+        drafts: Sequence[Tokens],
+        kept: KeptStates | None,
+    ) -> _FirstPass:
+        """Run the prompts and drafts of some rows for the removals at some positions."""
+        import torch
+
+        shared, wiring, work = self._shared, self._shared.wiring, self._shared.wiring.work
+        hidden = stem.hidden
+        width = max(map(len, drafts)) if kept is None else kept.length - stem.prompt
+        if width:
+            device = hidden.device
+            padded = [[*draft, *[shared.filler] * (width - len(draft))] for draft in drafts]
+            ids = on_device(padded, device)
+            start = on_device(stem.lengths, device)[:, None]
+            positions = start + torch.arange(width, device=device)
+            hidden = torch.cat([hidden, self._embed(ids, positions)], dim=1)
+        removals = tuple(self._removals[number] for number in numbers)
+        walk = plan_walk_from(removals, len(wiring.blocks), kept)
+        prefilled = prefill(wiring, walk, stem, hidden, stem.prompt - 1, kept)
+        foretold = self._likeliest(torch.cat(prefilled.hidden))
+        real = sum(stem.lengths) + sum(map(len, drafts))
+        work.add(real_tokens=real, padding_tokens=hidden.shape[0] * hidden.shape[1] - real)
+        spoilt = [
+            number
+            for place, number in enumerate(numbers)
+            if any(
+                draft and _overflows(tokens)
+                for draft, tokens in zip(drafts, foretold[place * len(rows) :], strict=False)
+            )
+        ]
+        unfinished, begun, finished = [], [], []
+        for removal, number in enumerate(numbers):
+            if number in spoilt:
+                continue
+            for place, (row, draft) in enumerate(zip(rows, drafts, strict=True)):
+                tokens = _as_likely(foretold[removal * len(rows) + place])
+                answer, ended = accept((), draft, tokens, shared.ends, self._longest)
+                if ended:
+                    finished.append((number, row, answer))
+                    work.add(drafts_accepted=int(bool(draft)))
+                else:
+                    unfinished.append((removal, place))
+                    begun.append((number, row, answer))
+        part = take_rows(wiring, walk, stem, prefilled, unfinished, kept) if unfinished else None
+        work.add(drafts_offered=sum(map(bool, drafts)) * (len(numbers) - len(spoilt)))
+        return _FirstPass(part, begun, finished, spoilt)
+
+    def settle(self) -> None:
+        """Decode all rows that were left unfinished."""
+        parts, begun = self._parts, self._begun
+        if not begun:
+            return
+        self._parts, self._begun = [], []
+
+        def run(start: int, stop: int) -> None:
+            self._decode(self._join(parts, start, stop), begun[start:stop])
+
+        run_in_batches(len(begun), len(begun), run)
+
+    def _join(self, parts: Sequence[Rows], start: int, stop: int) -> Rows:
+        slots = self._shared.wiring.slots
+        chosen, first = [], 0
+        for part in parts:
+            places = range(max(start - first, 0), min(stop - first, len(part)))
+            if len(places) == len(part):
+                chosen.append(part)
+            elif len(places):
+                chosen.append(select_rows(part, places, slots))
+            first += len(part)
+        return join_rows(chosen, slots, self._longest - 1)
+
+    def _decode(self, rows: Rows, begun: Sequence[tuple[int, Row, list[int]]]) -> None:
+        shared, wiring = self._shared, self._shared.wiring
+        waiting = [(place, *one) for place, one in enumerate(begun)]
+        while waiting:
+            if len(waiting) <= KEPT_SHARE * len(rows):
+                rows = select_rows(rows, [place for place, *_ in waiting], wiring.slots)
+                waiting = [(place, *one[1:]) for place, one in enumerate(waiting)]
+            # Rows that are finished but still there read any token, at their first position.
+            tokens: list[list[int]] = [[shared.filler]] * len(rows)
+            starts = [0] * len(rows)
+            width = max(0, ROUND_TOKENS.get(rows.device.type, 1024) // len(waiting) - 1)
+            for place, removal, row, answer in waiting:
+                draft = self._known.draft(row.sample.id, answer)
+                if (removal, row.index) in self._overflowing:
+                    draft = ()
+                tokens[place] = [answer[-1], *draft[:width]]
+                starts[place] = len(answer) - 1
+            foretold = self._likeliest(advance(wiring, rows, self._embed, tokens, starts))
+            spoilt = [
+                (place, (removal, row.index))
+                for place, removal, row, _ in waiting
+                if len(tokens[place]) > 1 and _overflows(foretold[place])
+            ]
+            if spoilt:
+                self._overflowing.update(answered for _, answered in spoilt)
+                for place, _ in spoilt:
+                    forget_answer(rows, place, starts[place])
+                    tokens[place] = tokens[place][:1]
+                foretold = self._likeliest(advance(wiring, rows, self._embed, tokens, starts))
+            left = []
+            for place, removal, row, answer in waiting:
+                longer, finished = accept(
+                    answer,
+                    tokens[place][1:],
+                    _as_likely(foretold[place]),
+                    shared.ends,
+                    self._longest,
+                )
+                if finished:
+                    self._finish(removal, row, longer)
+                else:
+                    left.append((place, removal, row, longer))
+            waiting = left
+
+    def _finish(self, removal: int, row: Row, answer: Sequence[int]) -> None:
+        self._known.add(row.sample.id, answer)
+        self._done(removal, row, decode(self._shared.tokenizer, answer, self._shared.ends))
+
+    def _likeliest(self, hidden: torch.Tensor) -> list[list[int]]:
+        """Return the likeliest next token at every position; so many rows at once as fit.
+
+        Where the hidden state overflowed it is negative, see `_as_likely`.
+        """
+        import torch
+
+        shared = self._shared
+        vocabulary = shared.wiring.model.config.get_text_config(decoder=True).vocab_size
+        step = max(1, likelihood.LOGITS_BYTES // (hidden.shape[1] * vocabulary * 4))
+        found = torch.cat(
+            [
+                shared.wiring.logits(part, shared.filler).float().argmax(dim=-1)
+                for part in torch.split(hidden, step)
+            ]
+        )
+        # In one transfer: a GPU is waited for once.
+        tokens: list[list[int]] = torch.where(
+            hidden.isfinite().all(dim=-1), found, -1 - found
+        ).tolist()
+        return tokens
+
+
+@dataclass(frozen=True)
+class _FirstPass:
+    """What came out of a first pass.
+
+    Attributes:
+        part: what decoding needs of the rows that are not finished; None when all are.
+        begun: these rows: the removal's position, the row, and the answer as far as it is known.
+        finished: the others.
+        spoilt: the positions of removals under which a row overflowed that had read a draft. What
+            overflows spoils the whole row, even where it is not to be seen (nothing times infinity
+            is not nothing), so that without the draft the answer may be another.
+    """
+
+    part: Rows | None
+    begun: list[tuple[int, Row, list[int]]]
+    finished: list[tuple[int, Row, list[int]]]
+    spoilt: list[int]
+
+
+def _overflows(foretold: Sequence[int]) -> bool:
+    return any(token < 0 for token in foretold)
+
+
+def _as_likely(foretold: Sequence[int]) -> list[int]:
+    """Return the tokens that were found the likeliest, also where numbers overflowed."""
+    return [token if token >= 0 else -1 - token for token in foretold]

@@ -1,0 +1,414 @@
+"""The main job: get tasks and model ready, search on every split, write the files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from depthprune.base.errors import DepthpruneError, MissingSplitError, TaskError
+from depthprune.base.files import check_can_make
+from depthprune.base.log import logger
+from depthprune.base.progress import Progress, progress
+from depthprune.base.removal import Removal
+from depthprune.engine.evaluator import Evaluator
+from depthprune.engine.prompts import prompts_of
+from depthprune.strategies.baselines import (
+    Sent,
+    WeakTask,
+    find_weak_tasks,
+    judge,
+    measure_baselines,
+)
+from depthprune.strategies.complete import Completion, check_best
+from depthprune.strategies.groups import (
+    complete_groups,
+    group_name,
+    most_work,
+    one_shot_by_key,
+    race_group,
+    search_group,
+    weights_by_key,
+)
+from depthprune.strategies.how import begin_run, begin_split, how_measured
+from depthprune.strategies.joint import SplitGroup, check_joint, check_task_weights, group_splits
+from depthprune.strategies.model import (
+    DataPlaces,
+    ModelOptions,
+    OpenModel,
+    open_model,
+    prompted_tasks,
+)
+from depthprune.strategies.options import SearchOptions
+from depthprune.strategies.racing import RaceReport, check_race, without_measured
+from depthprune.strategies.runner import RunReport
+from depthprune.strategies.space import SearchSpace
+from depthprune.strategies.warm_start import check_proxy, seeds_of
+from depthprune.study import Study
+from depthprune.study.views import check_views, write_views
+from depthprune.tasks.load import load_split
+from depthprune.tasks.task import Task, TaskSplit
+from depthprune.tasks.weak import CHANCE, chances
+
+RESULTS = "results"
+"""The folder inside a study that holds the documented result files."""
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """Everything that decides what a search measures.
+
+    Attributes:
+        model: the model and how it is run.
+        tasks: what it is measured on.
+        splits: of each task; every split is searched by itself, `train+validation` is one split.
+        folder: of the study.
+        search: which strategy, and how far it goes.
+        num_samples: of each split; None means all.
+        seed: chooses the samples, and what an evolutionary search tries.
+        protect: blocks that always stay.
+        joint: search once, on the mean drop over all tasks; else each task by itself.
+        task_weights: of every task in that mean, by name; empty means equal weights.
+        complete: the best combinations of each number removed that are measured on every dataset
+            in the end; 0 leaves them as the search did.
+        warm_start: the proxy (see `importance.proxies`) that proposes removals first.
+        allow_weak_baseline: go on where the whole model's answers are no basis for drops.
+        places: where the tasks and their data were looked for; only kept.
+    """
+
+    model: ModelOptions
+    tasks: tuple[Task, ...]
+    splits: tuple[str, ...]
+    folder: Path
+    search: SearchOptions = field(default_factory=SearchOptions)
+    num_samples: int | None = 1000
+    seed: int = 0
+    protect: frozenset[int] = frozenset()
+    joint: bool = False
+    task_weights: Mapping[str, float] = field(default_factory=dict)
+    complete: int = 0
+    warm_start: str | None = None
+    allow_weak_baseline: bool = False
+    places: DataPlaces = field(default_factory=DataPlaces)
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """What was searched, and where the results lie.
+
+    Attributes:
+        folder: of the study.
+        settings: the decoding settings of the measurements.
+        splits: keys of the splits in the study, in the order they were searched.
+        report: how much was measured, how much was there already.
+        files: the result files.
+        inadmissible: reasons by block, for blocks that the architecture cannot lose alone.
+        search: which strategy, and how far it went.
+        joint: whether the splits of one name were searched together.
+        weights: of each split in its joint search, by key, with a sum of 1.
+        one_shot: by key of a split, the one-shot removals by number of blocks, from 2 on; those of
+            a joint search are the same for all its splits.
+        completions: by name of a split, that its best combinations are measured everywhere.
+        races: what racing did in each search, in their order; none where it was not asked for.
+        weak: tasks on which the whole model's answers are no basis for drops, or may be none.
+    """
+
+    folder: Path
+    settings: str
+    splits: tuple[int, ...]
+    report: RunReport
+    files: tuple[Path, ...]
+    inadmissible: dict[int, str]
+    search: SearchOptions = field(default_factory=SearchOptions)
+    joint: bool = False
+    weights: Mapping[int, float] = field(default_factory=dict)
+    one_shot: Mapping[int, Mapping[int, Removal]] = field(default_factory=dict)
+    completions: Mapping[str, Completion] = field(default_factory=dict)
+    races: tuple[RaceReport, ...] = ()
+    weak: tuple[WeakTask, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReadySearch:
+    """A search whose model and data are loaded, and whose limits fit the model.
+
+    Attributes:
+        request: what is asked for.
+        splits: of its tasks.
+        groups: what is searched by itself.
+        model: which several searches may share.
+        space: the removals that it may consider.
+    """
+
+    request: SearchRequest
+    splits: tuple[TaskSplit, ...]
+    groups: tuple[SplitGroup, ...]
+    model: OpenModel
+    space: SearchSpace
+
+
+def get_ready(requests: Sequence[SearchRequest]) -> list[ReadySearch]:
+    """Load what some searches of one model need, the model once; refuse what none can do.
+
+    What can be wrong with folders, data, blocks and limits of any of them is found here, before the
+    first measurement of the first of them.
+
+    Raises:
+        DepthpruneError: with what is wrong.
+    """
+    loaded = []
+    for request in requests:
+        weights = check_request(request)
+        check_can_make(request.folder)
+        tasks = prompted_tasks(request.model, request.tasks)
+        splits = load_splits(tasks, request.splits, request.num_samples, request.seed)
+        groups = group_splits(splits, joint=request.joint, task_weights=weights)
+        if request.search.race is not None:
+            check_race(groups)
+        loaded.append((request, tuple(splits), tuple(groups)))
+    model = open_model(requests[0].model, {t.name: t for r in requests for t in r.tasks}.values())
+    ready = []
+    for request, of_splits, of_groups in loaded:
+        space = model.space(request.protect)
+        request.search.build(space, seed=request.seed)
+        ready.append(ReadySearch(request, of_splits, of_groups, model, space))
+    return ready
+
+
+def search_model(request: SearchRequest) -> SearchOutcome:
+    """Measure all that the strategy asks for, on every split; run again to go on.
+
+    What can be wrong with folder, data and blocks is found before the first measurement.
+
+    Raises:
+        DepthpruneError: with what is wrong; measurements that were finished are kept.
+    """
+    (ready,) = get_ready([request])
+    return run_search(ready)
+
+
+def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None) -> SearchOutcome:
+    """Measure all that the strategy asks for, on every split; run again to go on.
+
+    The result files are written also when the search is interrupted.
+
+    Args:
+        ready: the search.
+        to_check: searches of the same study and model whose baselines are measured and checked
+            before the first removal: this one's where not given.
+
+    Raises:
+        WeakBaselineError: the whole model's answers are no basis for drops, and that is not
+            allowed; the baselines are kept.
+        DepthpruneError: with what is wrong; measurements that were finished are kept.
+    """
+    request, model, space, groups = ready.request, ready.model, ready.space, ready.groups
+    planned = request.search.build(space, seed=request.seed)
+    with progress("measuring", sum(most_work(planned, group) for group in groups)) as bar:
+        evaluator = model.evaluator(bar)
+        with Study.open(request.folder, model=model.record) as study:
+            begin_run(
+                study,
+                how_measured(
+                    *(model, request.tasks, request.splits),
+                    *(request.num_samples, request.seed, request.places),
+                )
+                | {CHANCE: chances(ready.splits)},
+            )
+            keys = tuple(
+                begin_split(study, model, split, evaluator.settings) for split in ready.splits
+            )
+            check_views(
+                study, request.folder / RESULTS, [(key, evaluator.settings) for key in keys]
+            )
+            searches = [ready] if to_check is None else to_check
+            held = _held(study, keys, evaluator.settings)
+            report = measure_all_baselines(searches, study, evaluator, bar)
+            # What was measured for the check is there already when the search looks for it; what
+            # later searches will look for, on other splits, is not.
+            report = replace(report, reused=held - _held(study, keys, evaluator.settings))
+            check_baselines(searches, study, evaluator.settings)
+            weak = find_weak_tasks(study, ready.splits, evaluator.settings, _sent(ready))
+            one_shot: dict[int, dict[int, Removal]] = {}
+            completions: dict[str, Completion] = {}
+            races: list[RaceReport] = []
+            try:
+                for number, group in enumerate(groups, start=1):
+                    bar.describe(f"{group_name(group)} ({number} of {len(groups)})")
+                    seeds = _seeds(ready, group, evaluator.settings, bar)
+                    strategy = request.search.build(space, seeds, request.seed)
+                    bar.grow(most_work(strategy, group) - most_work(planned, group))
+                    stopped: Iterable[Removal] = ()
+                    if request.search.race is None:
+                        report += search_group(strategy, study, group, evaluator, bar)
+                    else:
+                        found, race = race_group(
+                            *(strategy, study, group, evaluator, bar),
+                            *(request.search.race, request.seed),
+                        )
+                        report += found
+                        races.append(race)
+                        stopped = race.stopped
+                    settings = evaluator.settings
+                    one_shot |= one_shot_by_key(strategy, study, group, settings, stopped)
+                if request.complete:
+                    completions = complete_groups(
+                        request.complete, study, ready.splits, evaluator, bar
+                    )
+                    report = sum((one.report for one in completions.values()), start=report)
+                    races = [
+                        without_measured(race, study, group, evaluator.settings)
+                        for race, group in zip(races, groups, strict=False)
+                    ]
+            except BaseException:
+                # What stopped the search is what the user must hear of, not that files failed too.
+                with suppress(DepthpruneError):
+                    write_results(study, request.search, space, keys, evaluator.settings)
+                raise
+            files = write_results(study, request.search, space, keys, evaluator.settings)
+            shares = weights_by_key(study, groups)
+    return SearchOutcome(
+        folder=request.folder,
+        settings=evaluator.settings,
+        splits=keys,
+        report=report,
+        files=tuple(files),
+        inadmissible=model.inadmissible(),
+        search=request.search,
+        joint=request.joint,
+        weights=shares,
+        one_shot=one_shot,
+        completions=completions,
+        races=tuple(races),
+        weak=tuple(weak),
+    )
+
+
+def measure_all_baselines(
+    searches: Sequence[ReadySearch], study: Study, evaluator: Evaluator, bar: Progress
+) -> RunReport:
+    """Measure the whole model on every split of some searches."""
+    report = RunReport(0, 0, 0.0)
+    for one in searches:
+        race, seed = one.request.search.race, one.request.seed
+        report += measure_baselines(study, one.groups, evaluator, race, seed, bar)
+    return report
+
+
+def check_baselines(searches: Sequence[ReadySearch], study: Study, settings: str) -> None:
+    """Stop where the whole model's answers are no basis for drops, unless that is allowed.
+
+    Raises:
+        WeakBaselineError: names all such tasks of all these searches.
+    """
+    splits = {(one.task.name, one.fingerprint): one for each in searches for one in each.splits}
+    if splits:
+        weak = find_weak_tasks(study, list(splits.values()), settings, _sent(searches[0]))
+        allow = all(each.request.allow_weak_baseline for each in searches)
+        judge(weak, {one.task.name for one in splits.values()}, study.folder, allow=allow)
+
+
+def _held(study: Study, keys: Sequence[int], settings: str) -> int:
+    """Return how many measurements of these splits the study holds."""
+    return sum(len(study.drops(key, settings)) for key in keys)
+
+
+def _sent(ready: ReadySearch) -> Sent:
+    loaded = ready.model.loaded
+    return lambda task, sample: prompts_of(loaded.processor, task, [sample], loaded.prompt)[0][0]
+
+
+def check_request(request: SearchRequest) -> dict[str, float]:
+    """Find what cannot be meant, before anything is loaded; return the weights of the tasks.
+
+    Returns:
+        Weights by task with a sum of 1, empty where none were given.
+
+    Raises:
+        DepthpruneError: weights without a joint search or that do not fit the tasks, a proxy that
+            does not exist or proposes to nobody, a negative number of combinations.
+    """
+    check_best(request.complete)
+    if request.warm_start is not None:
+        if request.search.strategy in ("ablation", "exhaustive"):
+            raise DepthpruneError(
+                f"the strategy {request.search.strategy} measures everything: "
+                "nothing need be proposed first",
+                where="--warm-start",
+                mend="leave it out, or choose the strategy beam, greedy or evolutionary",
+            )
+        check_proxy(request.warm_start)
+    if not request.task_weights:
+        return {}
+    check_joint(joint=request.joint)
+    return check_task_weights(request.task_weights, [task.name for task in request.tasks])
+
+
+def _seeds(
+    ready: ReadySearch, group: SplitGroup, settings: str, bar: Progress
+) -> tuple[Removal, ...]:
+    """Return what the proxy that was asked for proposes for these splits."""
+    request, model = ready.request, ready.model
+    if request.warm_start is None:
+        return ()
+
+    def advance(amount: float) -> None:
+        # How many passes a proxy makes is its own business: what is done was needed.
+        bar.grow(amount)
+        bar.advance(amount)
+
+    return seeds_of(
+        request.warm_start,
+        model.loaded,
+        group,
+        ready.space,
+        request.search.most_removed(ready.space),
+        request.folder,
+        model.record,
+        settings,
+        part=request.model.part,
+        batch_size=request.model.batch_size,
+        on_batch=advance,
+    )
+
+
+def write_results(
+    study: Study, search: SearchOptions, space: SearchSpace, splits: Sequence[int], settings: str
+) -> list[Path]:
+    """Write the documented result files of some splits into the study's folder."""
+    limited = search.max_removed is not None or search.max_drop is None
+    several = search.strategy != "ablation"
+    return write_views(
+        study,
+        study.folder / RESULTS,
+        beam_width=search.width if search.strategy == "beam" else None,
+        max_blocks_to_remove=search.most_removed(space) if several and limited else None,
+        selection=[(key, settings) for key in splits if study.drops(key, settings)],
+    )
+
+
+def load_splits(
+    tasks: Sequence[Task], splits: Sequence[str], num_samples: int | None, seed: int
+) -> list[TaskSplit]:
+    """Return every split of every task that is there; a missing one is a warning that names it.
+
+    Raises:
+        TaskError: none is there, or data cannot be used.
+    """
+    loaded: dict[tuple[str, str, str], TaskSplit] = {}
+    missing: list[MissingSplitError] = []
+    for task in tasks:
+        for name in splits:
+            try:
+                split = load_split(task, name, num_samples, seed)
+            except MissingSplitError as error:
+                missing.append(error)
+            else:
+                # Two spellings of one split, such as validation+train, are one split.
+                loaded[task.name, split.split, split.fingerprint] = split
+    if not loaded:
+        raise missing[0] if missing else TaskError("no task was named", mend="name one by --task")
+    for absent in missing:
+        logger.warning("%s; going on without it", absent.what)
+    return list(loaded.values())

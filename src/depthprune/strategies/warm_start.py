@@ -1,0 +1,166 @@
+"""Warm start: a proxy, one pass over the samples, proposes the removals to measure first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import mul
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.files import is_number
+from depthprune.base.removal import Removal
+from depthprune.importance.proxies import PROXIES, ProxyScores, proxy_scores
+from depthprune.importance.proxies.files import kept_proxy, write_proxy
+from depthprune.strategies.joint import SplitGroup
+from depthprune.strategies.space import SearchSpace
+from depthprune.study import ModelRecord
+from depthprune.tasks.task import TaskSplit
+
+if TYPE_CHECKING:
+    from depthprune.blocks.models import LoadedModel
+
+
+def proposals(
+    scores: Mapping[int, float],
+    runs: Mapping[Removal, float],
+    space: SearchSpace,
+    max_removed: int,
+) -> tuple[Removal, ...]:
+    """Return what a proxy would remove: for each number, its least important blocks together.
+
+    Where it scores runs of consecutive blocks, the best run of each number follows. Equal scores
+    are ordered by block indices. What the space does not admit is not proposed: the next best
+    block or run is.
+
+    Args:
+        scores: by block; higher = more important.
+        runs: by run of blocks; higher = more important; may be empty.
+        space: the removals that may be considered.
+        max_removed: the largest number of blocks removed.
+
+    Raises:
+        DepthpruneError: a score is not finite.
+    """
+    _check(scores, runs)
+    proposed: dict[Removal, None] = {}
+    together: Removal = ()
+    for block in sorted(scores, key=lambda block: (scores[block], block)):
+        larger = tuple(sorted((*together, block)))
+        if len(together) < max_removed and space.admits(larger):
+            together = larger
+            proposed[together] = None
+    for number in range(1, max_removed + 1):
+        fitting = [run for run in runs if len(run) == number and space.admits(run)]
+        if fitting:
+            proposed[min(fitting, key=lambda run: (runs[run], run))] = None
+    return tuple(sorted(proposed, key=len))
+
+
+def mean_scores(
+    found: Sequence[ProxyScores], weights: Sequence[float] | None = None
+) -> ProxyScores:
+    """Return what a proxy says about several tasks together, for a joint search.
+
+    Blocks get their mean rank, because the scores of a proxy may be of other size on each task;
+    runs get their mean score.
+    """
+    if len(found) == 1:
+        return found[0]
+    shares = [1.0] * len(found) if weights is None else list(weights)
+    total = sum(shares)
+
+    def mean(tables: Sequence[Mapping[Any, float]]) -> dict[Any, float]:
+        shared = (key for key in tables[0] if all(key in table for table in tables))
+        return {
+            key: sum(map(mul, shares, (table[key] for table in tables))) / total for key in shared
+        }
+
+    return ProxyScores(
+        name=found[0].name,
+        scores=mean([_ranks(one.scores) for one in found]),
+        runs=mean([one.runs for one in found]),
+        num_samples=sum(one.num_samples for one in found),
+        num_tokens=sum(one.num_tokens for one in found),
+    )
+
+
+def check_proxy(name: str) -> None:
+    """Refuse a proxy that does not exist.
+
+    Raises:
+        DepthpruneError: names those that do.
+    """
+    if name not in PROXIES:
+        raise DepthpruneError(
+            f"there is no proxy {name!r}",
+            where="--warm-start",
+            mend=f"choose one of {', '.join(PROXIES)}",
+        )
+
+
+def seeds_of(
+    name: str,
+    loaded: LoadedModel,
+    group: SplitGroup,
+    space: SearchSpace,
+    max_removed: int,
+    folder: Path,
+    model: ModelRecord,
+    settings: str,
+    *,
+    part: str = "text",
+    batch_size: int | Literal["auto"] = "auto",
+    on_batch: Callable[[float], None] | None = None,
+) -> tuple[Removal, ...]:
+    """Return what a proxy proposes for splits that are searched together.
+
+    Args:
+        name: of the proxy.
+        loaded: the model.
+        group: the splits whose samples it reads.
+        space: the removals that may be considered.
+        max_removed: the largest number of blocks removed.
+        folder: of the study, which keeps what a proxy found, so that it is computed once.
+        model: what the study keeps about the model.
+        settings: of the evaluator.
+        part: the stack that blocks are removed from.
+        batch_size: samples at once.
+        on_batch: called after every batch with the number of its samples.
+
+    Raises:
+        DepthpruneError: see `proxy_scores`; or a score is not finite.
+    """
+
+    def scores(split: TaskSplit) -> ProxyScores:
+        kept = kept_proxy(folder, name, split, model, settings)
+        if kept is not None:
+            return kept
+        found = proxy_scores(
+            name, loaded, split, part=part, batch_size=batch_size, on_batch=on_batch
+        )
+        _check(found.scores, found.runs)
+        write_proxy(folder, found, split, model, settings)
+        return found
+
+    found = mean_scores([scores(split) for split in group.splits], group.weights)
+    return proposals(found.scores, found.runs, space, max_removed)
+
+
+def _check(scores: Mapping[int, float], runs: Mapping[Removal, float]) -> None:
+    for name, score in [*scores.items(), *runs.items()]:
+        if not is_number(score):
+            raise DepthpruneError(
+                f"the proxy's score of {name} is not a finite number",
+                where="--warm-start",
+                mend="try --dtype float32, or another proxy",
+            )
+
+
+def _ranks(scores: Mapping[int, float]) -> dict[int, float]:
+    """Return ranks from 1, the least important first; equal scores share their mean rank."""
+    ordered = sorted(scores.values())
+    return {
+        block: ordered.index(score) + (ordered.count(score) + 1) / 2
+        for block, score in scores.items()
+    }

@@ -1,0 +1,184 @@
+"""Parameters by kind, speed and memory of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from depthprune.base.errors import DepthpruneError
+from depthprune.blocks import find_stack, skip
+from depthprune.engine.card import memory, speed
+from depthprune.engine.card.memory import peak_while, weight_bytes
+from depthprune.engine.card.model_info import KINDS, model_info, parameters_by_kind
+from depthprune.engine.card.speed import Speed, SpeedOptions, measure_speed, prompt_tokens
+from tests.engine import tiny
+
+QUICK = SpeedOptions(batch_sizes=(1,), prompt_tokens=5, new_tokens=4, repeats=2)
+
+
+def llama() -> Any:
+    return tiny.loaded(tiny.llama(), tiny.word_tokenizer())
+
+
+class TestParameters:
+    def test_of_a_llama(self) -> None:
+        model = tiny.llama()
+        block = model.model.layers[0]
+
+        def count(module: Any) -> int:
+            return sum(parameter.numel() for parameter in module.parameters())
+
+        assert parameters_by_kind(model) == {
+            "embedding": count(model.model.embed_tokens),
+            "attention": tiny.BLOCKS * count(block.self_attn),
+            "mlp": tiny.BLOCKS * count(block.mlp),
+            "norm": (2 * tiny.BLOCKS + 1) * 32,
+            "lm_head": count(model.lm_head),
+            "vision": 0,
+            "other": 0,
+        }
+
+    @pytest.mark.parametrize(
+        "make", [tiny.llama, tiny.gpt2, tiny.llava, tiny.qwen2_vl, tiny.lfm2, tiny.sliding_qwen2]
+    )
+    def test_the_kinds_add_up_and_tied_weights_count_once(self, make: Any) -> None:
+        model = make()
+        found = parameters_by_kind(model)
+        assert tuple(found) == KINDS
+        distinct = {id(tensor): tensor.numel() for tensor in model.parameters()}
+        assert sum(found.values()) == sum(distinct.values())
+
+    def test_a_tied_head_is_the_embedding(self) -> None:
+        model = tiny.gpt2()
+        found = parameters_by_kind(model)
+        assert found["lm_head"] == 0
+        positions = model.transformer.wpe.weight.numel()
+        assert found["embedding"] == model.transformer.wte.weight.numel() + positions
+        assert found["other"] == 0
+
+    def test_the_tower_and_the_projector_are_vision(self) -> None:
+        model = tiny.llava()
+        vision = (model.model.vision_tower, model.model.multi_modal_projector)
+        expected = sum(tensor.numel() for part in vision for tensor in part.parameters())
+        assert parameters_by_kind(model)["vision"] == expected
+
+    def test_without_blocks_it_is_the_shorter_model(self) -> None:
+        loaded = llama()
+        stack = find_stack(loaded.model)
+        with skip(loaded.model, (1, 2), stack):
+            info = model_info(loaded, stack, (1, 2), name="mine")
+        shorter = tiny.without_blocks(loaded.model, (1, 2))
+        assert info.module_parameters == parameters_by_kind(shorter)
+        assert (info.name, info.dtype, info.active) == ("mine", "float32", (0, 3))
+
+
+class TestSpeed:
+    def test_every_run_writes_as_many_tokens_as_asked(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        loaded = llama()
+        shapes = []
+        generate = loaded.model.generate
+
+        def watched(**inputs: Any) -> Any:
+            shapes.append((tuple(inputs["input_ids"].shape), generate(**inputs).shape[1]))
+            return generate(**inputs)
+
+        monkeypatch.setattr(loaded.model, "generate", watched)
+        shares: list[float] = []
+        found = measure_speed(loaded, 3, QUICK, on_progress=shares.append)
+        assert shapes == [((3, 5), 9)] * 3
+        assert (found.batch_size, found.new_tokens, len(found.seconds)) == (3, 4, 2)
+        assert sum(shares) == pytest.approx(1)
+
+    def test_an_end_token_ends_nothing(self) -> None:
+        loaded = llama()
+        # The end token is now the likeliest after everything.
+        loaded.model.lm_head.weight.data.zero_()
+        loaded.model.generation_config.eos_token_id = 0
+        assert measure_speed(loaded, 1, QUICK).seconds
+        assert loaded.model.generation_config.eos_token_id == 0
+
+    def test_the_figures(self) -> None:
+        found = Speed(batch_size=4, new_tokens=10, seconds=(1.0, 3.0))
+        assert found.tokens_per_second == 20
+        assert found.tokens_per_second_std == pytest.approx((40 - 40 / 3) / 2)
+        assert (found.ms_per_token, found.ms_per_step) == (50, 200)
+        assert found.ms_per_token_std == 25
+
+    def test_a_model_with_too_few_positions(self) -> None:
+        with pytest.raises(DepthpruneError, match="more than the 128 that the model reads"):
+            measure_speed(llama(), 1, SpeedOptions(prompt_tokens=64, new_tokens=65))
+
+    def test_a_model_that_stops_by_itself(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loaded = llama()
+        monkeypatch.setattr(loaded.model, "generate", lambda **inputs: inputs["input_ids"])
+        with pytest.raises(DepthpruneError, match="wrote 0 tokens in place of 4"):
+            measure_speed(loaded, 1, QUICK)
+
+    @pytest.mark.parametrize(
+        "wrong", [{"batch_sizes": (0,)}, {"prompt_tokens": 0}, {"new_tokens": 0}, {"repeats": 0}]
+    )
+    def test_options_that_make_no_sense(self, wrong: dict[str, Any]) -> None:
+        with pytest.raises(DepthpruneError, match="at least one"):
+            SpeedOptions(**wrong)
+
+    def test_a_prompt_is_as_long_as_asked(self) -> None:
+        tokenizer = tiny.word_tokenizer()
+        assert [len(prompt_tokens(tokenizer, count)) for count in (1, 7, 100)] == [1, 7, 100]
+        with pytest.raises(DepthpruneError, match="no tokens"):
+            prompt_tokens(lambda *_, **__: {"input_ids": []}, 3)
+
+    def test_gpus_are_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import torch
+
+        waited: list[int] = []
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+        monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+        speed.write_once(llama(), 1, QUICK)
+        assert waited == [0, 1, 0, 1]
+
+
+class TestMemory:
+    def test_weights_count_once_and_without_skipped_blocks(self) -> None:
+        for make in (tiny.llama, tiny.gpt2):
+            model = make()
+            with skip(model, (0, 3)):
+                skipping = weight_bytes(model)
+            assert (
+                skipping == weight_bytes(tiny.without_blocks(model, (0, 3))) < weight_bytes(model)
+            )
+
+    @pytest.mark.skipif(not memory.CLEAR_REFS.exists(), reason="Linux tells the peak")
+    def test_the_peak_is_what_was_in_use_meanwhile(self) -> None:
+        def fill() -> None:
+            bytearray(b"x" * 200_000_000)
+
+        small, grown, after = (
+            peak_while(run, "cpu").num_bytes or 0 for run in (lambda: None, fill, lambda: None)
+        )
+        assert grown > small + 150_000_000
+        assert after < grown - 150_000_000
+
+    def test_where_the_machine_does_not_tell_there_is_none(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(memory, "CLEAR_REFS", tmp_path / "missing" / "clear_refs")
+        assert peak_while(lambda: None, "cpu").num_bytes is None
+        monkeypatch.setattr(memory, "CLEAR_REFS", tmp_path / "clear_refs")
+        monkeypatch.setattr(memory, "STATUS", tmp_path / "status")
+        assert peak_while(lambda: None, "cpu").num_bytes is None
+        (tmp_path / "status").write_text("Name:\tpython\n")
+        assert peak_while(lambda: None, "cpu").num_bytes is None
+
+    def test_on_gpus_it_is_the_sum_over_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import torch
+
+        reset: list[int] = []
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+        monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset.append)
+        monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda index: 100 + index)
+        found = peak_while(lambda: None, "cuda")
+        assert (found.num_bytes, found.what, reset) == (201, "allocated on GPUs", [0, 1])

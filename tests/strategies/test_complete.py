@@ -1,0 +1,130 @@
+"""Specification of completion: the best combinations are measured on every dataset."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from depthprune.analysis import combine, rank
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.removal import Removal
+from depthprune.strategies import BeamSearch, SearchSpace
+from depthprune.strategies.complete import best_combinations, complete, next_for_completion
+from depthprune.strategies.runner import run
+from depthprune.study import Study
+from tests.measurements import dataset
+from tests.strategies.fakes import SETTINGS, FakeEvaluator, make_split, open_study
+
+TASKS = ("okvqa", "doc_qa", "text_vqa")
+SPLITS = [make_split(task) for task in TASKS]
+
+
+def drop_of(task: str, removal: Removal) -> float:
+    """Let every task have blocks of its own that it likes to lose."""
+    return random.Random(f"{task} {removal}").randrange(-64, 192) / 1024
+
+
+def tables_of(study: Study) -> list[dict[Removal, float]]:
+    return [study.drops(key, SETTINGS) for key in (1, 2, 3)]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """Return a study with a search of each dataset by itself."""
+    opened = open_study(tmp_path)
+    for split in SPLITS:
+        run(BeamSearch(SearchSpace(8), 2, 3), opened, split, FakeEvaluator(drop_of))
+    return opened
+
+
+@pytest.mark.parametrize("best", [1, 3, 10])
+def test_the_best_are_complete_and_are_the_best_of_the_summary(study: Study, best: int) -> None:
+    before = tables_of(study)
+    assert next_for_completion(before, best)
+    complete(study, SPLITS, FakeEvaluator(drop_of), best)
+
+    after = tables_of(study)
+    for removal in best_combinations(after, best):
+        assert all(removal in table for table in after)
+    by_task = [
+        dataset(task, 0.5, {one: 0.5 - drop for one, drop in table.items() if one})
+        for task, table in zip(TASKS, after, strict=True)
+    ]
+    for number in (1, 2, 3):
+        sized = [one for one in combine(by_task) if len(one.removal) == number]
+        ranked = rank(sized, min_coverage=1, min_drop=None).combinations[:best]
+        mine = [one for one in best_combinations(after, best) if len(one) == number]
+        assert mine == [one.removal for one in ranked]
+
+
+def test_nothing_is_measured_that_no_dataset_holds(study: Study) -> None:
+    before = set().union(*tables_of(study))
+    complete(study, SPLITS, FakeEvaluator(drop_of), 5)
+    assert set().union(*tables_of(study)) == before
+
+
+def test_a_second_time_nothing_is_measured(study: Study) -> None:
+    evaluator = FakeEvaluator(drop_of)
+    first = complete(study, SPLITS, evaluator, 3)
+    assert first.report.measured == len(evaluator.asked) > 0
+    assert complete(study, SPLITS, evaluator, 3).report.measured == 0
+
+
+def test_a_search_finds_nothing_new_to_do_after_completion(study: Study) -> None:
+    complete(study, SPLITS, FakeEvaluator(drop_of), 5)
+    for split in SPLITS:
+        report = run(BeamSearch(SearchSpace(8), 2, 3), study, split, FakeEvaluator(drop_of))
+        assert report.measured == 0
+
+
+def test_stopped_and_begun_anew_it_ends_with_the_same_measurements(
+    study: Study, tmp_path: Path
+) -> None:
+    allowed = 2
+
+    def stopping(task: str, removal: Removal) -> float:
+        nonlocal allowed
+        allowed -= 1
+        if allowed < 0:
+            raise KeyboardInterrupt
+        return drop_of(task, removal)
+
+    with pytest.raises(KeyboardInterrupt):
+        complete(study, SPLITS, FakeEvaluator(stopping, removals_per_call=1), 3)
+    complete(study, SPLITS, FakeEvaluator(drop_of), 3)
+
+    with open_study(tmp_path / "whole") as whole:
+        for split in SPLITS:
+            run(BeamSearch(SearchSpace(8), 2, 3), whole, split, FakeEvaluator(drop_of))
+        complete(whole, SPLITS, FakeEvaluator(drop_of), 3)
+        assert tables_of(whole) == tables_of(study)
+
+
+def test_the_work_ahead_is_told_before_each_round(study: Study) -> None:
+    told: list[int] = []
+    evaluator = FakeEvaluator(drop_of)
+    complete(study, SPLITS, evaluator, 2, before=told.append)
+    assert sum(told) == 4 * len(evaluator.asked)
+
+
+def test_one_that_falls_back_is_not_measured_further() -> None:
+    tables: list[dict[Removal, float]] = [
+        {(0, 1): 0.0, (2, 3): 0.1},
+        {(0, 1): 0.9, (2, 3): 0.1},
+        {(2, 3): 0.1},
+    ]
+    assert next_for_completion(tables, 1) == {}
+    assert next_for_completion(tables, 2) == {2: [(0, 1)]}
+
+
+def test_equal_means_are_ordered_by_block_indices() -> None:
+    tables: list[dict[Removal, float]] = [{(): 0.0, (3,): 0.1, (2,): 0.1 + 1e-9, (1,): 0.2}]
+    assert best_combinations(tables, 2) == [(2,), (3,)]
+
+
+def test_none_and_fewer_than_none(study: Study) -> None:
+    assert complete(study, SPLITS, FakeEvaluator(drop_of), 0).report.measured == 0
+    with pytest.raises(DepthpruneError, match="-1"):
+        complete(study, SPLITS, FakeEvaluator(drop_of), -1)

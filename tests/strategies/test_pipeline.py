@@ -1,0 +1,140 @@
+"""Specification of what goes on around a search: requests, the bar, and what is kept for later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.removal import Removal
+from depthprune.strategies import SearchSpace
+from depthprune.strategies.groups import (
+    complete_groups,
+    group_name,
+    most_work,
+    one_shot_by_key,
+    search_group,
+    weights_by_key,
+)
+from depthprune.strategies.joint import SplitGroup, group_splits
+from depthprune.strategies.model import ModelOptions
+from depthprune.strategies.options import SearchOptions
+from depthprune.strategies.pipeline import SearchRequest, check_request
+from depthprune.tasks.task import TaskSplit
+from tests.strategies.fakes import FakeEvaluator, make_split, open_study
+from tests.strategies.landscapes import rugged
+
+SPACE = SearchSpace(8)
+SPLITS = [make_split("okvqa", 4), make_split("doc_qa", 6)]
+JOINT = SplitGroup(tuple(SPLITS))
+
+
+class CountingBar:
+    """A bar that adds up."""
+
+    def __init__(self, total: float) -> None:
+        self.total, self.done = total, 0.0
+        self.texts: list[str] = []
+
+    def advance(self, amount: float = 1) -> None:
+        self.done += amount
+
+    def shrink(self, amount: float) -> None:
+        assert amount >= 0
+        self.total -= amount
+
+    def grow(self, amount: float) -> None:
+        self.total += amount
+
+    def describe(self, text: str) -> None:
+        self.texts.append(text)
+
+
+class AdvancingEvaluator(FakeEvaluator):
+    """Advances a bar sample by sample, as the real one does."""
+
+    bar: CountingBar
+
+    def evaluate(self, split: TaskSplit, removals: Any, samples: slice = slice(None)) -> Any:
+        self.bar.advance(len(split.samples) * len(removals))
+        assert self.bar.done <= self.bar.total, "more is done than there is"
+        return super().evaluate(split, removals, samples)
+
+
+def drop_of(task: str, removal: Removal) -> float:
+    return rugged(removal) / (8 if task == "okvqa" else 16)
+
+
+def evaluator_for(bar: CountingBar) -> AdvancingEvaluator:
+    evaluator = AdvancingEvaluator(drop_of)
+    evaluator.bar = bar
+    return evaluator
+
+
+def test_the_bar_ends_full_also_for_joint_searches_and_completion(tmp_path: Path) -> None:
+    strategy = SearchOptions(width=2, max_removed=3).build(SPACE)
+    groups = [SplitGroup((split,)) for split in SPLITS]
+    bar = CountingBar(sum(most_work(strategy, group) for group in [*groups, JOINT]))
+    evaluator = evaluator_for(bar)
+    with open_study(tmp_path) as study:
+        for group in [*groups, JOINT]:
+            search_group(strategy, study, group, evaluator, bar)
+        # Loose upper bounds were taken back, and what was held did not count as work.
+        assert bar.total == bar.done
+        complete_groups(3, study, SPLITS, evaluator, bar)
+        assert bar.total == bar.done
+        assert "best combinations" in bar.texts[-1]
+        # A second run has nothing ahead.
+        bar = CountingBar(most_work(strategy, JOINT))
+        search_group(strategy, study, JOINT, evaluator_for(bar), bar)
+        assert (bar.total, bar.done) == (0, 0)
+
+
+def test_the_splits_of_a_joint_search_share_their_one_shot_removals(tmp_path: Path) -> None:
+    strategy = SearchOptions(width=1, max_removed=3).build(SPACE)
+    bar = CountingBar(10_000)
+    with open_study(tmp_path) as study:
+        search_group(strategy, study, JOINT, evaluator_for(bar), bar)
+        one_shot = one_shot_by_key(strategy, study, JOINT, "made up")
+        assert one_shot[1] == one_shot[2]
+        assert sorted(one_shot[1]) == [2, 3]
+        weights = {"okvqa": 0.75, "doc_qa": 0.25}
+        groups = group_splits(SPLITS, joint=True, task_weights=weights)
+        assert weights_by_key(study, groups) == {1: 0.75, 2: 0.25}
+        assert weights_by_key(study, [JOINT]) == {1: 0.5, 2: 0.5}
+        assert weights_by_key(study, [SplitGroup((SPLITS[0],))]) == {}
+        ablation = SearchOptions("ablation").build(SPACE)
+        assert one_shot_by_key(ablation, study, JOINT, "made up") == {}
+
+
+def test_a_group_is_called_by_its_task_or_their_number() -> None:
+    assert group_name(JOINT) == "2 tasks jointly, validation"
+    assert group_name(SplitGroup((SPLITS[0],))) == "okvqa, validation"
+
+
+def request(**changes: Any) -> SearchRequest:
+    tasks = tuple(split.task for split in SPLITS)
+    return SearchRequest(ModelOptions("m"), tasks, ("validation",), Path("study"), **changes)
+
+
+def test_weights_of_a_request_get_a_sum_of_1() -> None:
+    assert check_request(request()) == {}
+    weighted = request(joint=True, task_weights={"okvqa": 3, "doc_qa": 1})
+    assert check_request(weighted) == {"okvqa": 0.75, "doc_qa": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"complete": -2}, "-2"),
+        ({"task_weights": {"okvqa": 1.0, "doc_qa": 1.0}}, "joint"),
+        ({"joint": True, "task_weights": {"okvqa": 1.0}}, "doc_qa has no weight"),
+        ({"warm_start": "tarot"}, "tarot"),
+        ({"warm_start": "taylor", "search": SearchOptions("ablation")}, "measures everything"),
+    ],
+)
+def test_a_request_that_cannot_be_meant_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(DepthpruneError, match=words):
+        check_request(request(**changes))
