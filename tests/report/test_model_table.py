@@ -35,7 +35,7 @@ from depthprune.structure.model_columns import COLUMNS
 from depthprune.structure.model_row import ModelRow, model_row
 from depthprune.structure.model_table import ModelTable, model_table
 from depthprune.structure.performance import QUICK, Conditions, Measured
-from depthprune.structure.summarize import summarize
+from depthprune.structure.summaries import summarize
 from depthprune.structure.summary import ModelSummary
 from tests.structure.models import compared, layer, real_models, removed, row
 

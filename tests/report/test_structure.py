@@ -25,9 +25,9 @@ from depthprune.report.structure_words import (
 )
 from depthprune.report.tables import as_text
 from depthprune.structure.align import DOUBTS, Alignment, Doubt
-from depthprune.structure.analyze import Analysis
+from depthprune.structure.analyses import Analysis
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity
-from depthprune.structure.batch import BatchOutcome, BatchResult
+from depthprune.structure.batches import BatchOutcome, BatchResult
 from depthprune.structure.compare import compare
 from depthprune.structure.comparison import AlignedBy, Change, Comparison, LayerComparison, Strategy
 from depthprune.structure.summary import ModelSummary, Summary

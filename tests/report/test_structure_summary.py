@@ -29,7 +29,7 @@ from depthprune.report.tables import as_text
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp
 from depthprune.structure.comparison import Change, Comparison, LayerComparison
 from depthprune.structure.facts import ModelFacts, facts_of
-from depthprune.structure.summarize import summarize
+from depthprune.structure.summaries import summarize
 from depthprune.structure.summary import ModelSummary, Summary
 
 COPIES = Path(__file__).parents[1] / "structure" / "pruned_models"

@@ -9,7 +9,7 @@ import torch
 
 from depthprune.report.language import translator
 from depthprune.report.structure_words import strategy_lines, what_happened
-from depthprune.structure.analyze import analyze, read_model
+from depthprune.structure.analyses import analyze, read_model
 from depthprune.structure.comparison import AddedLayer, Comparison
 from depthprune.structure.documents import read_comparison
 from tests.structure.llamas import LAYER, keep_layers, make_state, save

@@ -15,7 +15,7 @@ from torch import nn
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
 from depthprune.blocks.cut.execute import execute_cut
 from depthprune.blocks.cut.plan import plan_cut
-from depthprune.structure.analyze import (
+from depthprune.structure.analyses import (
     Analysis,
     analyze,
     model_name,

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
-from depthprune.structure import batch
-from depthprune.structure.analyze import Analysis, analyze
-from depthprune.structure.batch import BatchOutcome, analyze_all
+from depthprune.structure import batches
+from depthprune.structure.analyses import Analysis, analyze
+from depthprune.structure.batches import BatchOutcome, batch
 from depthprune.structure.documents import read_anatomy, read_comparison
 from depthprune.structure.facts import facts_of
 from depthprune.structure.folders import find_model_folders
@@ -52,7 +52,7 @@ def place(made: Path, tmp_path: Path) -> Path:
 
 
 def run(place: Path, **options: Any) -> BatchOutcome:
-    return analyze_all(place / "models", place / "base", place / "out", **options)
+    return batch(place / "models", place / "base", place / "out", **options)
 
 
 def statuses(outcome: BatchOutcome) -> dict[str, str]:
@@ -123,7 +123,7 @@ def test_what_nobody_foresaw_stops_nothing_either(
             raise ZeroDivisionError("oh")
         return analyze(source, *rest, **options)
 
-    monkeypatch.setattr(batch, "analyze", fail_for_pickles)
+    monkeypatch.setattr(batches, "analyze", fail_for_pickles)
     outcome = run(place)
     (one,) = outcome.with_status("failed")
     assert one.error == "unexpected: ZeroDivisionError: oh"
@@ -134,7 +134,7 @@ def test_what_lies_beside_a_broken_model_stays(place: Path) -> None:
     folder = break_model(place) / "analysis"
     folder.mkdir()
     (folder / FULL).write_text("of an older script")
-    outcome = analyze_all(place / "models", place / "base", place / "models")
+    outcome = batch(place / "models", place / "base", place / "models")
     assert [one.name for one in outcome.with_status("failed")] == ["own/broken"]
     assert (folder / FULL).read_text() == "of an older script"
 
@@ -147,14 +147,12 @@ def test_a_folder_with_results_of_a_model_that_is_not_there_is_listed(place: Pat
 
 
 def test_its_own_output_is_no_folder_without_a_model(place: Path) -> None:
-    again = [
-        analyze_all(place / "models", place / "base", place / "models" / "out") for _ in range(2)
-    ]
+    again = [batch(place / "models", place / "base", place / "models" / "out") for _ in range(2)]
     assert [statuses(one) for one in again] == [dict.fromkeys(NAMES, "success")] * 2
 
 
 def test_analyses_may_lie_beside_their_models(place: Path) -> None:
-    analyze_all(place / "models", place / "base", place / "models")
+    batch(place / "models", place / "base", place / "models")
     assert (place / "models" / "own" / "inner" / "analysis" / FULL).is_file()
     assert (place / "models" / "several" / "b_0.5" / "analysis" / FULL).is_file()
     found = {folder.name: bool(folder.files) for folder in find_model_folders([place / "models"])}
@@ -256,7 +254,7 @@ def test_what_was_done_before_an_interruption_is_kept(
             raise KeyboardInterrupt
         return analyze(source, *rest, **options)
 
-    monkeypatch.setattr(batch, "analyze", interrupt_at_pickles)
+    monkeypatch.setattr(batches, "analyze", interrupt_at_pickles)
     with pytest.raises(KeyboardInterrupt):
         run(place)
     monkeypatch.undo()
@@ -273,7 +271,7 @@ def test_an_interruption_forgets_nothing_of_earlier_runs(
     def interrupt(*rest: Any, **options: Any) -> Analysis:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(batch, "analyze", interrupt)
+    monkeypatch.setattr(batches, "analyze", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(place)
     monkeypatch.undo()
@@ -284,15 +282,15 @@ def test_a_run_that_is_killed_loses_some_seconds_only(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing can be written at the end then."""
-    monkeypatch.setattr(batch, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(batches, "KEEP_SECONDS", 0.0)
     known: list[int] = []
 
     def count_known(*rest: Any, **options: Any) -> Analysis:
-        file = place / "out" / batch.RESULTS_FILE
+        file = place / "out" / batches.RESULTS_FILE
         known.append(json.loads(file.read_text())["successful"] if file.exists() else 0)
         return analyze(*rest, **options)
 
-    monkeypatch.setattr(batch, "analyze", count_known)
+    monkeypatch.setattr(batches, "analyze", count_known)
     run(place)
     assert known == list(range(len(NAMES)))
 
@@ -306,15 +304,15 @@ def test_texts_in_another_language_are_written_again(place: Path) -> None:
 def test_an_analysis_file_will_do_as_the_original(place: Path) -> None:
     analyze(place / "base", output_dir=place / "base" / "analysis")
     file = place / "base" / "analysis" / FULL
-    outcome = analyze_all(place / "models", file, place / "out")
+    outcome = batch(place / "models", file, place / "out")
     assert statuses(outcome) == dict.fromkeys(NAMES, "success")
-    assert analysed_now(analyze_all(place / "models", file, place / "out")) == []
+    assert analysed_now(batch(place / "models", file, place / "out")) == []
     os.utime(file, (1, 1))
-    assert analysed_now(analyze_all(place / "models", file, place / "out")) == NAMES
+    assert analysed_now(batch(place / "models", file, place / "out")) == NAMES
 
 
 def test_without_an_original_parameters_are_counted(place: Path) -> None:
-    outcome = analyze_all(place / "models", None, place / "out")
+    outcome = batch(place / "models", None, place / "out")
     (removed, *_) = outcome.summary().models
     assert removed.comparison is None
     assert facts_of(removed).num_layers == 4
@@ -339,7 +337,7 @@ def test_texts_are_written_for_each_model(place: Path) -> None:
 
 
 def test_the_model_may_be_the_folder_itself(place: Path) -> None:
-    outcome = analyze_all(place / "models" / "own" / "smaller", place / "base", place / "out")
+    outcome = batch(place / "models" / "own" / "smaller", place / "base", place / "out")
     assert statuses(outcome) == {"smaller": "success"}
     assert (place / "out" / "smaller" / "analysis" / FULL).is_file()
 
@@ -369,5 +367,5 @@ def test_bad_input_is_told_before_anything_is_written(
 ) -> None:
     (place / "empty").mkdir()
     with pytest.raises(error, match=what):
-        analyze_all(place / models_dir, place / base, place / "out")
+        batch(place / models_dir, place / base, place / "out")
     assert not (place / "out").exists()

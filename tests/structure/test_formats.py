@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from depthprune.base.errors import ModelError
-from depthprune.structure.analyze import Analysis, analyze, read_model
+from depthprune.structure.analyses import Analysis, analyze, read_model
 from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.labels import label_of
 from depthprune.structure.made_tensors import Joined, Masked, Sparse

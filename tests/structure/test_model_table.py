@@ -28,7 +28,7 @@ from depthprune.structure.model_columns import BY_KEY, COLUMNS, GROUPS, TASKS
 from depthprune.structure.model_row import ModelRow, model_row
 from depthprune.structure.model_table import ModelTable, model_table
 from depthprune.structure.performance import QUICK, STANDARD, Conditions, Measured
-from depthprune.structure.summarize import summarize
+from depthprune.structure.summaries import summarize
 from tests.engine.cards import card, old_card
 from tests.structure.models import SHARED, compared, layer, put, real_models, removed, row
 

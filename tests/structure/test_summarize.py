@@ -19,7 +19,7 @@ from depthprune.structure.selection import (
     parse_ratio,
     ratio_in_name,
 )
-from depthprune.structure.summarize import summarize, summarize_model
+from depthprune.structure.summaries import summarize, summarize_model
 from depthprune.structure.summary import ModelSummary
 
 COPIES = Path(__file__).with_name("pruned_models")

@@ -17,9 +17,8 @@ from depthprune.base.terminal import terminal
 from depthprune.report.language import Lang
 from depthprune.report.structure import analysis_parts, analysis_value
 from depthprune.report.structure_text import text_files
-from depthprune.structure.analyze import (
+from depthprune.structure.analyses import (
     Analysis,
-    ReadModel,
     Texts,
     analysis_folder,
     read_model,
@@ -28,7 +27,7 @@ from depthprune.structure.analyze import (
     with_zeros,
     write_analysis,
 )
-from depthprune.structure.analyze import analyze as run_analysis
+from depthprune.structure.analyses import analyze as run_analysis
 
 _DEMO = "demo"
 
@@ -89,8 +88,8 @@ def analyze(
     """
     if output_dir is not None:
         make_folder(output_dir)
-    original = None if compare_with is None else _read(compare_with)
-    model = _read(model_path, name, revision)
+    original = None if compare_with is None else read_model(compare_with)
+    model = read_model(model_path, name=name, revision=revision)
     if count_zeros:
         with progress("counting zeros", model.anatomy.bytes) as bar:
             model = with_zeros(model, bar.advance)
@@ -118,11 +117,3 @@ def _write_beside(analysis: Analysis, folder: Path, texts: Texts) -> Analysis:
     except FileError as error:
         _log.warning("the analysis was not kept: %s (--output_dir names another folder)", error)
         return analysis
-
-
-def _read(model: str, name: str | None = None, revision: str | None = None) -> ReadModel:
-    if model != _DEMO:
-        return read_model(model, name=name, revision=revision)
-    from depthprune.tasks.demo import MODEL_PATH
-
-    return read_model(MODEL_PATH, name=name or _DEMO)

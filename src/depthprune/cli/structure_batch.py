@@ -19,12 +19,14 @@ from depthprune.report.structure_batch import batch_parts
 from depthprune.report.structure_summary import summary_parts
 from depthprune.report.structure_text import text_files
 from depthprune.report.structure_values import summary_value
-from depthprune.structure.analyze import refuse_unknown
-from depthprune.structure.batch import (
+from depthprune.structure.analyses import refuse_unknown
+from depthprune.structure.batches import (
     RESULTS_FILE,
-    analyze_all,
     merged_analyses,
     results_document,
+)
+from depthprune.structure.batches import (
+    batch as analyze_all,
 )
 from depthprune.structure.facts import facts_of
 from depthprune.structure.summary import Summary

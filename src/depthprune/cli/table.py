@@ -27,7 +27,7 @@ from depthprune.structure.model_row import model_row
 from depthprune.structure.model_table import model_table
 from depthprune.structure.performance import STANDARD
 from depthprune.structure.selection import parse_ratio
-from depthprune.structure.summarize import summarize
+from depthprune.structure.summaries import summarize
 
 MOST_SHOWN = 50
 """Models on the terminal when all of them are in a file."""

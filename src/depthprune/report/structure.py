@@ -26,7 +26,7 @@ from depthprune.report.structure_words import (
     what_happened,
 )
 from depthprune.report.tables import percent
-from depthprune.structure.analyze import Analysis
+from depthprune.structure.analyses import Analysis
 from depthprune.structure.anatomy import Anatomy, Layer, Sparsity, added
 from depthprune.structure.comparison import (
     Change,

@@ -10,7 +10,7 @@ from depthprune.base.shown import shown
 from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_summary import count_cells, remarks
-from depthprune.structure.batch import BatchOutcome, BatchResult
+from depthprune.structure.batches import BatchOutcome, BatchResult
 from depthprune.structure.facts import facts_of
 from depthprune.structure.summary import Summary
 

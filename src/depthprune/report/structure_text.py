@@ -20,7 +20,7 @@ from depthprune.report.structure_words import (
     strategy_lines,
     what_happened,
 )
-from depthprune.structure.analyze import Analysis
+from depthprune.structure.analyses import Analysis
 from depthprune.structure.anatomy import Attention
 from depthprune.structure.comparison import LayerComparison
 from depthprune.structure.labels import label_of

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.structure.kept import layers_below
 from depthprune.structure.model_columns import BY_KEY, TEXTS, Column
-from depthprune.structure.model_row import ALL_TASKS, BILLION, ModelRow
+from depthprune.structure.model_row import ALL_TASKS, BILLION, ModelRow, model_row
 from depthprune.structure.performance import STANDARD, Conditions
+from depthprune.structure.summaries import summarize
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,36 @@ class ModelTable:
     compared: Mapping[str, Conditions]
     best: Mapping[str, tuple[int, ...]]
     apart: Mapping[str, tuple[int, ...]]
+
+
+def table(
+    dirs: str | Path | Iterable[str | Path],
+    *,
+    method: str | None = None,
+    ratio: float | None = None,
+    base: str | None = None,
+    window: str = STANDARD,
+    sort_by: str = "model",
+    reverse: bool = False,
+) -> ModelTable:
+    """Return every model whose analysis or evaluation lies below some folders, side by side.
+
+    Args:
+        dirs: the folders, or one of them; no model is opened.
+        method: keeps the models whose name tells it, e.g. `wanda`.
+        ratio: keeps the models that lost about this share of their parameters, 0..1.
+        base: name of the model that the others were pruned from; found where not given.
+        window: tokens (and stride) of the perplexities that are compared: `2048/512` or `128`.
+        sort_by: key of a column, see `model_table`.
+        reverse: the best last.
+
+    Raises:
+        FileError: a folder is missing.
+        DepthpruneError: there is no such column or model.
+    """
+    found = summarize(dirs, method=method, ratio=ratio).models
+    rows = [model_row(one, window) for one in found]
+    return model_table(rows, window=window, reference=base, sort_by=sort_by, reverse=reverse)
 
 
 def model_table(

@@ -16,11 +16,11 @@ from depthprune import __version__
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
 from depthprune.base.files import make_folder, read_json, write_json
 from depthprune.base.progress import progress
-from depthprune.structure.analyze import ReadModel, Texts, analyze, read_model
+from depthprune.structure.analyses import ReadModel, Texts, analyze, read_model
 from depthprune.structure.documents import FOLDER
 from depthprune.structure.finding import FoundModel, find_models
 from depthprune.structure.folders import analysis_files, find_model_folders
-from depthprune.structure.summarize import summarize, summarize_model
+from depthprune.structure.summaries import summarize, summarize_model
 from depthprune.structure.summary import ModelSummary, Summary
 from depthprune.structure.weights import SUBFOLDER
 
@@ -92,10 +92,10 @@ class BatchOutcome:
         )
 
 
-def analyze_all(
-    models_dir: Path,
+def batch(
+    models_dir: str | Path,
     base_model: str | Path | None,
-    output_dir: Path,
+    output_dir: str | Path,
     *,
     count_zeros: bool = False,
     resume: bool = True,
@@ -112,7 +112,7 @@ def analyze_all(
 
     Args:
         models_dir: is searched, see `finding.find_models`.
-        base_model: the original, see `analyze.read_model`; None to count parameters only.
+        base_model: the original, see `read_model`; None to count parameters only.
         output_dir: is made; it may be `models_dir`.
         count_zeros: read all weights of every model and count the zeros.
         resume: False analyses every model again.
@@ -123,6 +123,7 @@ def analyze_all(
         DepthpruneError: there is no such folder, no model in it, the original cannot be read, or
             the output folder cannot be written.
     """
+    models_dir, output_dir = Path(models_dir), Path(output_dir)
     models = _distinct(find_models(models_dir))
     if not models:
         raise LayoutError(
