@@ -165,7 +165,7 @@ def test_the_split_that_most_datasets_have_is_analysed(put: Put, tmp_path: Path)
     put("doc-qa/train", GOOD)
     results = read_result_set(tmp_path)
     assert set(results.splits.values()) == {"train"}
-    assert said(results, "the split train is analysed", "validation", "--split")
+    assert said(results, "the split train is analysed", "validation", "splits")
 
 
 def test_of_equally_common_splits_both_together_are_preferred(put: Put, tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ class TestRefusals:
         (copy / "mine.py").write_text("raise SystemExit('was run')")
         with pytest.raises(ModelError, match="cannot be loaded") as caught:
             load_model(copy)
-        assert "--trust-remote-code" in str(caught.value)
+        assert "trust_remote_code" in str(caught.value)
 
     def test_no_weights(self, copy: Path) -> None:
         (copy / "model.safetensors").unlink()

@@ -98,7 +98,7 @@ def test_a_pattern_that_no_field_holds_is_refused_with_all_there_is_to_say() -> 
     assert reason is not None
     assert "model.layers.2.self_attn.scaling is 0.35" in reason
     assert "would be 0.17" in reason
-    assert "--set FIELD=JSON" in reason
+    assert "set=FIELD=JSON" in reason
     with pytest.raises(InadmissibleRemovalError), skip(model, (1,)):
         pass
 

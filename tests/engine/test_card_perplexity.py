@@ -203,7 +203,7 @@ class TestTexts:
         assert [one.name for one in text_sets(("WikiText-2", "ptb", "ptb"))] == ["wikitext2", "ptb"]
 
     def test_offline_they_are_told_how_to_get(self) -> None:
-        with pytest.raises(TaskError, match=r"wikitext2 cannot be loaded[^$]*--download"):
+        with pytest.raises(TaskError, match=r"wikitext2 cannot be loaded[^$]*\(download\)"):
             text_sets(("wikitext2",))[0].read()
 
     @pytest.mark.parametrize(("name", "separator"), [("wikitext2", "\n\n"), ("ptb", " ")])

@@ -154,7 +154,7 @@ def test_without_a_first_block_it_must_be_told(tmp_path: Path) -> None:
     found = read_scores(written(tmp_path, {"1": 1, "2": 1, "3": 1}))
     with pytest.raises(DepthpruneError, match="block 0 has none") as refused:
         count_blocks(found)
-    assert "--num_blocks 5" in str(refused.value)
+    assert "num_blocks=5" in str(refused.value)
     assert count_blocks(found, 5) == 5
 
 

@@ -125,7 +125,7 @@ def test_they_are_told_together_with_prompts_answers_and_references(tmp_path: Pa
     assert text.count("prompt:    <user>\\nstuck") == 3
     assert "(empty)" in text
     assert "reference: right 2" in text
-    assert "--allow-weak-baseline" in text
+    assert "allow_weak_baseline" in text
     assert "\x1b" not in text
     assert "\\x1b[31mred" in text
 

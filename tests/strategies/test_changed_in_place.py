@@ -177,7 +177,7 @@ def test_what_decides_an_answer_is_refused_by_name_before_anything_is_measured(
     change(folder / "model")
     with pytest.raises(StudyError, match=told) as refused:
         profile(folder)
-    assert "--output NEW" in str(refused.value.mend)
+    assert "output=NEW" in str(refused.value.mend)
     assert (folder / "study" / "study.db").read_bytes() == before
 
 
@@ -360,7 +360,7 @@ def test_a_task_that_changed_is_refused_by_name(mine: Path, change: Change, told
     change(folder)
     with pytest.raises(StudyError, match=f"mine validation has changed since.*{told}") as refused:
         profile(folder, task_file=mine)
-    assert "--output NEW" in str(refused.value.mend)
+    assert "output=NEW" in str(refused.value.mend)
 
 
 def test_a_changed_task_may_be_changed_back(mine: Path) -> None:

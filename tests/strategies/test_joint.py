@@ -168,7 +168,7 @@ def test_weights_that_fit_nothing_are_refused(given: list[str], words: str) -> N
     with pytest.raises(DepthpruneError) as refused:
         parse_task_weights(given, TASKS)
     assert words in refused.value.what
-    assert refused.value.where == "--task-weights"
+    assert refused.value.option == "task_weights"
     assert refused.value.mend
 
 

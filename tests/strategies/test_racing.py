@@ -427,18 +427,18 @@ def test_metrics_without_known_bounds_are_refused_before_anything_is_measured(
 def test_strategies_that_need_every_number_refuse_to_race(name: Any) -> None:
     with pytest.raises(DepthpruneError, match=f"{name} cannot race") as refused:
         SearchOptions(name, race=RACE)
-    assert "--race" in str(refused.value)
+    assert "where: race" in str(refused.value)
     assert raced_beam(SearchOptions(name, max_removed=2).build(SPACE)) is None
 
 
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"confidence": 0.0}, "--race-confidence"),
-        ({"confidence": 1.0}, "without --race"),
-        ({"confidence": float("nan")}, "--race-confidence"),
-        ({"confidence": 95}, "--race-confidence"),
-        ({"chunk": 0}, "--race-chunk"),
+        ({"confidence": 0.0}, "race_confidence"),
+        ({"confidence": 1.0}, "without race"),
+        ({"confidence": float("nan")}, "race_confidence"),
+        ({"confidence": 95}, "race_confidence"),
+        ({"chunk": 0}, "race_chunk"),
     ],
 )
 def test_races_that_make_no_sense_are_refused(options: dict[str, Any], named: str) -> None:

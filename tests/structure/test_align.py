@@ -272,7 +272,7 @@ def test_more_layers_without_weights_are_taken_from_the_end() -> None:
 def test_layers_beside_an_original_without_any_are_refused() -> None:
     with pytest.raises(AnalysisError, match="its original none") as error:
         align(made_up(name="small"), made_up(9, name="large"))
-    assert "--compare_with" in (error.value.mend or "")
+    assert "compare_with" in (error.value.mend or "")
 
 
 def test_every_doubt_can_be_told() -> None:

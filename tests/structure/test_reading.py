@@ -544,7 +544,7 @@ def test_a_model_that_is_not_in_the_cache(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(ModelError, match="no model 'owner/other'") as error:
         read_checkpoint("owner/other")
     assert error.value.mend is not None
-    assert "--download" not in error.value.mend  # there is no such option here
+    assert "allow" not in error.value.mend  # there is no such option here
 
 
 # What is no model

@@ -60,7 +60,7 @@ def test_what_changed_is_named_with_the_way_to_go_on(
     for read_only in (False, True):
         with pytest.raises(StudyError, match=told) as refused:
             Study.open(tmp_path, model=changed(part, field, value), read_only=read_only)
-        assert "--output NEW" in str(refused.value.mend)
+        assert "output=NEW" in str(refused.value.mend)
     assert (tmp_path / "study.db").read_bytes() == before
 
 
@@ -131,7 +131,7 @@ def test_prompts_are_kept_once_and_others_are_refused(tmp_path: Path) -> None:
         pytest.raises(StudyError, match=r"other prompts: sample validation/3, .*question 3") as no,
     ):
         study.keep_prompts(1, SETTINGS, others)
-    assert "--output NEW" in str(no.value.mend)
+    assert "output=NEW" in str(no.value.mend)
     with Study.open(tmp_path) as study:
         study.keep_prompts(1, "greedy system_prompt=0123", others)
         assert study.prompts(1, "greedy system_prompt=0123") == others

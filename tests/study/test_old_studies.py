@@ -60,7 +60,7 @@ def test_it_is_not_extended_and_the_way_out_is_named(folder: Path) -> None:
         with pytest.raises(StudyError) as refused:
             Study.open(folder, **options)  # type: ignore[arg-type]
         assert "nothing can be added" in refused.value.what
-        assert "--output NEW" in str(refused.value.mend)
+        assert "output=NEW" in str(refused.value.mend)
     assert (folder / "study.db").read_bytes() == before
 
 

@@ -270,8 +270,8 @@ def test_an_imported_result_with_another_stated_drop_is_another_result(study: St
 @pytest.mark.parametrize(
     ("removal", "name", "mend"),
     [
-        ((4,), "removal 4", "keep this block by --protect 4"),
-        ((2, 4), "removal 2-4", "keep one of these blocks, for instance by --protect 2"),
+        ((4,), "removal 4", "keep this block by protect=4"),
+        ((2, 4), "removal 2-4", "keep one of these blocks, for instance by protect=2"),
         ((), "removal baseline", "check the metric"),
     ],
 )
@@ -283,7 +283,7 @@ def test_a_score_that_is_no_number_names_the_removal_and_how_to_go_on(
         study.add(key, SETTINGS, removal, [float("nan")] * 8, ["x"] * 8, 0.1)
     assert refused.value.what.startswith(f"{name}: the score of sample validation/0")
     assert mend in str(refused.value.mend)
-    assert ("--protect" in str(refused.value.mend)) == bool(removal)
+    assert ("protect=" in str(refused.value.mend)) == bool(removal)
 
 
 def test_an_imported_accuracy_must_be_a_number(study: Study) -> None:

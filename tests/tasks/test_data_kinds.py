@@ -436,7 +436,7 @@ class TestLinks:
         assert self.picture(task, "in.png") == (255, 0, 0)
 
     def test_out_of_it_only_when_asked(self, task: Task) -> None:
-        assert "--follow-links" in refusal(lambda: self.picture(task, "out.png"))
+        assert "follow_links" in refusal(lambda: self.picture(task, "out.png"))
         assert self.picture(task, "out.png", follow_links=True) == (0, 0, 255)
 
     @pytest.mark.parametrize("name", ["../../store/blue.png", "../all/red.png", "/etc/hostname"])

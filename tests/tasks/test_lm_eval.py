@@ -649,7 +649,7 @@ def test_data_that_are_not_here_are_not_fetched() -> None:
     with pytest.raises(TaskError) as error:
         load_split(task, "validation")
     assert "arc_easy" in error.value.what
-    assert "--download" in str(error.value.mend)
+    assert "download" in str(error.value.mend)
 
 
 def test_a_download_is_allowed_by_saying_so(shared: Path) -> None:

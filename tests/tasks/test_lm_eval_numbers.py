@@ -155,7 +155,7 @@ def test_without_being_asked_for_nothing_changes(folder: Path) -> None:
     task = prompted(plain.task, loaded.processor, loaded.prompt)
     assert load_split(task, "validation").fingerprint == plain.fingerprint
     (remark,) = prompt_remarks(loaded, [task])
-    assert "--chat-template auto" in remark
+    assert "chat_template=auto" in remark
     asked = replace(loaded, prompt=PromptSettings("auto"))
     assert prompt_remarks(asked, [task]) == []
 

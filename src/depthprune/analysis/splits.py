@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 
 from depthprune.base.errors import AnalysisError
+from depthprune.base.naming import option
 
 PREFERRED = ("train+validation", "validation", "train")
 """Which split is taken where as many datasets have one as the other."""
@@ -88,5 +89,6 @@ def _unused(by_role: Mapping[str, Mapping[str, str]], wanted: str) -> list[str]:
     if not others:
         return []
     return [
-        f"the split {wanted} is analysed; measured too: {', '.join(others)} (choose by --split)"
+        f"the split {wanted} is analysed; measured too: {', '.join(others)} "
+        f"(choose by {option('splits')})"
     ]

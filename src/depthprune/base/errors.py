@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Self
+
+from depthprune.base import naming
 from depthprune.base.terminal import printable, printable_lines
 
 
@@ -10,23 +13,47 @@ class DepthpruneError(Exception):
 
     Args:
         what: one sentence that says what is wrong.
-        where: the file, line, option or block concerned.
+        where: the file, line or block concerned.
         mend: what the user can do about it.
+        option: the field of the option concerned, or several; without `where` it is the place.
     """
 
-    def __init__(self, what: str, *, where: str | None = None, mend: str | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        mend: str | None = None,
+        option: str | tuple[str, ...] | None = None,
+    ) -> None:
         self.what = what
         self.where = where
         self.mend = mend
-        super().__init__(self._text())
+        self.option = option
+        super().__init__(what)
 
-    def _text(self) -> str:
+    def __str__(self) -> str:
         lines = [printable_lines(self.what)]
-        if self.where:
-            lines.append(f"  where: {printable(self.where)}")
+        if place := self.where or self._options():
+            lines.append(f"  where: {printable(place)}")
         if self.mend:
             lines.append(f"  mend:  {printable_lines(self.mend)}")
         return "\n".join(lines)
+
+    def _options(self) -> str:
+        names = (self.option,) if isinstance(self.option, str) else self.option or ()
+        return ", ".join(map(naming.option, names))
+
+    def but(
+        self, *, what: str | None = None, where: str | None = None, mend: str | None = None
+    ) -> Self:
+        """Return the same error with another text, place or remedy."""
+        return type(self)(
+            what or self.what,
+            where=where or self.where,
+            mend=mend or self.mend,
+            option=self.option,
+        )
 
 
 class RemovalError(DepthpruneError):
@@ -43,6 +70,10 @@ class StackError(DepthpruneError):
 
 class ModelError(DepthpruneError):
     """A model that cannot be found, read or built."""
+
+
+class MissingModelError(ModelError):
+    """There is no such model on this machine."""
 
 
 class TaskError(DepthpruneError):

@@ -40,7 +40,7 @@ class PromptSettings:
         except ValueError as error:
             raise DepthpruneError(
                 f"{self.date!r} is not a date",
-                where="--prompt-date",
+                option="prompt_date",
                 mend="write it as 2024-07-26",
             ) from error
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from depthprune.base.errors import FileError, ModelError
 from depthprune.base.files import read_json
+from depthprune.base.naming import option
 
 CONFIG_NAME = "config.json"
 WEIGHTS_FIELD, CONFIGS_FIELD = "transformers_weights", "configuration_files"
@@ -319,5 +320,5 @@ def _hub_folder(name: str, revision: str | None, download: bool) -> Path:
         where=str(failure).splitlines()[0] if download else None,
         mend="check the name; gated models need `huggingface-cli login`"
         if download
-        else "check the name, or allow fetching it from the hub with --download",
+        else f"check the name, or allow fetching it from the hub with {option('download')}",
     ) from failure

@@ -26,7 +26,7 @@ from depthprune.blocks.layer_rules import (
     remap_states,
 )
 from depthprune.blocks.skeleton import ModuleFacts, Skeleton
-from depthprune.blocks.unknown_fields import WAY_OUT
+from depthprune.blocks.unknown_fields import way_out
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -297,7 +297,7 @@ class _Judged:
                 yield (
                     f"{path}.{name} is {_shown(before)}, and would be {_shown(after)} at its new "
                     "place, and no field of the configuration is found that says so; if there is "
-                    f"one, {WAY_OUT}"
+                    f"one, {way_out()}"
                 )
 
     def constants(self) -> tuple[str, ...]:

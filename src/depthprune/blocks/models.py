@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from depthprune.base.errors import ModelError
+from depthprune.base.naming import option
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.blocks.checkpoint import checkpoint_folder, find_weight_files, read_config
 from depthprune.blocks.fingerprint import model_fingerprint
@@ -248,10 +249,12 @@ def _device(name: str) -> str:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ModelError(
             f"there is no device {name!r}: this machine shows {torch.cuda.device_count()} GPUs",
-            mend="use --device cpu, or check the driver and the CUDA build of torch",
+            mend=f"use {option('device', 'cpu')}, or check the driver and the CUDA build of torch",
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise ModelError("there is no device 'mps' on this machine", mend="use --device cpu")
+        raise ModelError(
+            "there is no device 'mps' on this machine", mend=f"use {option('device', 'cpu')}"
+        )
     return name
 
 
@@ -289,7 +292,8 @@ def _not_loaded(source: str | Path, error: Exception) -> ModelError:
     mend = how_to_install(error)
     if "trust_remote_code" in str(error):
         mend = (
-            "the checkpoint brings its own code; allow it with --trust-remote-code if you trust it"
+            "the checkpoint brings its own code; allow it with "
+            f"{option('trust_remote_code')} if you trust it"
         )
     return ModelError(
         f"the model cannot be loaded: {first_line(error)}",

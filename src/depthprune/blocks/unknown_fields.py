@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from depthprune.base.naming import option
 from depthprune.blocks.layer_fields import CountField, known_fields
 from depthprune.blocks.layer_rules import (
     Rule,
@@ -91,11 +92,14 @@ def unclear(path: Path, meaning: str) -> str:
     """Return the sentence that refuses a field whose meaning nothing shows."""
     return (
         f"{'.'.join(map(str, path))} may hold {meaning}, and nothing in the model shows how it "
-        f"follows the blocks: {WAY_OUT}"
+        f"follows the blocks: {way_out()}"
     )
 
 
-WAY_OUT = "give its new value with `cut --set FIELD=JSON`"
+def way_out() -> str:
+    """Return how a user says what cannot be found out."""
+    return f"give its new value with `cut {option('set', 'FIELD=JSON')}`"
+
 
 MEANINGS: dict[Rule, str] = {
     filter_list: "one entry per block",

@@ -15,7 +15,9 @@ from rich.markup import escape
 from depthprune import __version__
 from depthprune.base.errors import DepthpruneError, MissingDependencyError
 from depthprune.base.log import configure_logging
+from depthprune.base.naming import spelled
 from depthprune.base.terminal import terminal
+from depthprune.cli.flags import flag
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -111,6 +113,11 @@ def start(
         Show the Python traceback of an error.
     """
     configure_logging(verbose=verbose or debug)
+    with spelled(flag):
+        return _run(tokens, debug=debug)
+
+
+def _run(tokens: Sequence[str], *, debug: bool) -> int:
     try:
         app(tokens, exit_on_error=False, print_error=True)
     except CycloptsError:

@@ -86,23 +86,23 @@ class WhichFlags:
         if len(given) != 1:
             raise DepthpruneError(
                 f"one way to say which blocks go is needed, given: {' and '.join(given) or 'none'}",
-                where="--remove, --num_active_blocks, --recommendation",
+                option=("remove", "num_active_blocks", "recommendation"),
                 mend="for example --remove 4,13",
             )
         if self.protect and not scores:
             raise DepthpruneError(
                 f"--protect says nothing beside {given[0]}",
-                where="--protect",
+                option="protect",
                 mend="it belongs to --importance_scores_file",
             )
         if self.removed is not None and self.recommendation is None:
             raise DepthpruneError(
                 f"--removed says nothing beside {given[0]}",
-                where="--removed",
+                option="removed",
                 mend="it belongs to --recommendation",
             )
         if self.remove:
-            return _blocks(self.remove, "--remove"), None
+            return _blocks(self.remove, "remove"), None
         if self.recommendation is not None:
             return read_recommendation(self.recommendation, self.removed)
         return self._by_scores()
@@ -114,12 +114,12 @@ class WhichFlags:
         if not self.importance_scores_file or self.num_active_blocks is None:
             raise DepthpruneError(
                 "scores and the number of blocks that stay belong together",
-                where="--num_active_blocks, --importance_scores_file",
+                option=("num_active_blocks", "importance_scores_file"),
                 mend="give both",
             )
         found = find_scores(self.importance_scores_file)
         total = count_blocks(found, None)
-        protected = _blocks(self.protect, "--protect") if self.protect else None
+        protected = _blocks(self.protect, "protect") if self.protect else None
         return select_blocks(
             found.scores, self.num_active_blocks, protected, num_blocks=total
         ), total
@@ -204,7 +204,7 @@ def cut(
     if output is None and not dry_run:
         raise DepthpruneError(
             "it is not said where to write",
-            where="--output",
+            option="output",
             mend="give --output DIR, or --dry_run",
         )
     source = _source(model)
@@ -302,7 +302,7 @@ def read_settings(given: Sequence[str]) -> dict[str, Any]:
         except ValueError as error:
             raise DepthpruneError(
                 f"{text!r} is not FIELD=JSON: {error}",
-                where="--set",
+                option="set",
                 mend="for example --set 'text_config.moe_topk=[1, 2, 3]'",
             ) from error
     return settings
@@ -379,10 +379,10 @@ def cut_command(
 
 def _blocks(given: Sequence[str], option: str) -> Removal:
     text = " ".join(given)
-    if "-" in text and option != "--remove":
+    if "-" in text and option != "remove":
         raise RemovalError(
             f"{text!r} could be two blocks or all from one to the other",
-            where=option,
+            option=option,
             mend="write every block, as 4 13 or 4,13",
         )
     return parse_removal(text)

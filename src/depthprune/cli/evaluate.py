@@ -97,13 +97,13 @@ class CardFlags:
         if self.num_samples < 0 or (run.batch_size is not None and run.batch_size < 1):
             raise DepthpruneError(
                 "the number of samples, or the batch size, is no number of things",
-                where="--num-samples, --batch-size",
+                option=("num_samples", "batch_size"),
                 mend="give --num-samples 0 for all, and a batch size of at least 1",
             )
         tasks = _listed(self.zeroshot_tasks)
         return CardOptions(
             metrics=metrics,
-            texts=text_sets(_named(self.ppl_texts, "--ppl-texts")) if "ppl" in metrics else (),
+            texts=text_sets(_named(self.ppl_texts, "ppl_texts")) if "ppl" in metrics else (),
             windows=Windows(self.window, self.window // 4 if self.stride is None else self.stride),
             tasks=zero_shot_tasks(tasks, self.lm_eval_path) if "zeroshot" in metrics else (),
             num_samples=self.num_samples or None,
@@ -121,7 +121,7 @@ class CardFlags:
     @property
     def removal(self) -> Removal:
         """The blocks that are skipped."""
-        return block_set(self.remove, "--remove")
+        return block_set(self.remove, "remove")
 
 
 def evaluate(
@@ -161,10 +161,10 @@ def evaluate(
         if model is not None:
             raise DepthpruneError(
                 "--compare reads files, and measures no model",
-                where="--compare",
+                option="compare",
                 mend="leave out the model, or --compare",
             )
-        _compare(_named(compare, "--compare"), output, as_json=json, lang=lang)
+        _compare(_named(compare, "compare"), output, as_json=json, lang=lang)
         return
     if model is None:
         raise DepthpruneError(
@@ -232,5 +232,5 @@ def _named(given: Sequence[str], option: str) -> tuple[str, ...]:
         if name
     ]
     if not names:
-        raise DepthpruneError("nothing is named", where=option, mend="name at least one")
+        raise DepthpruneError("nothing is named", option=option, mend="name at least one")
     return tuple(names)

@@ -163,6 +163,6 @@ def _request(
         search=search,
         num_samples=data.samples,
         seed=data.seed,
-        protect=frozenset(block_set(protect, "--protect")),
+        protect=frozenset(block_set(protect, "protect")),
         places=data.places,
     )

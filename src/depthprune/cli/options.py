@@ -142,7 +142,7 @@ class DataFlags:
         if not names:
             raise DepthpruneError(
                 "no task was named",
-                where="--task",
+                option="tasks",
                 mend="name tasks, e.g. --task okvqa text_vqa; `depthprune tasks` lists them",
             )
         # Reading task files needs pydantic, which commands that read results do without.
@@ -175,7 +175,7 @@ class DataFlags:
         if self.num_samples < 0:
             raise DepthpruneError(
                 f"{self.num_samples} samples cannot be measured",
-                where="--num-samples",
+                option="num_samples",
                 mend="give a positive number, or 0 for all",
             )
         return self.num_samples or None
@@ -187,13 +187,13 @@ def _chat_template_file(name: str) -> str:
     except (OSError, ValueError) as error:
         raise DepthpruneError(
             f"the chat template {name!r} cannot be read: {error}",
-            where="--chat-template",
+            option="chat_template",
             mend="name a file with a Jinja template, or say auto or none",
         ) from error
     if not text.strip():
         raise DepthpruneError(
             f"the chat template {name!r} is empty",
-            where="--chat-template",
+            option="chat_template",
             mend="say none to ask without a template",
         )
     return text
@@ -219,10 +219,10 @@ def block_set(given: Sequence[str], option: str) -> Removal:
         RemovalError: no block indices, or what could be a range where ranges are likely.
     """
     text = " ".join(given)
-    if "-" in text and option == "--protect":
+    if "-" in text and option == "protect":
         raise RemovalError(
             f"{text!r} could be two blocks or all from one to the other",
-            where=option,
+            option=option,
             mend="write every block, as 0 15 or 0,15",
         )
     return parse_removal(text)
@@ -237,12 +237,12 @@ def check_ranking(min_coverage: int, min_drop: float | None) -> None:
     if min_coverage < 1:
         raise DepthpruneError(
             f"a combination cannot be measured on {min_coverage} datasets at least",
-            where="--min-coverage",
+            option="min_coverage",
             mend="give 1 or more",
         )
     if min_drop is not None and not isfinite(min_drop):
         raise DepthpruneError(
             f"a mean drop of {min_drop} is no limit",
-            where="--min-drop",
+            option="min_drop",
             mend="give a fraction (0.01 is one percentage point), or leave it out",
         )

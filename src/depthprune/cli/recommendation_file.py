@@ -8,6 +8,7 @@ from typing import Any
 
 from depthprune.base.errors import DepthpruneError, LayoutError
 from depthprune.base.files import read_json
+from depthprune.base.naming import option
 from depthprune.base.removal import Removal, make_removal
 
 STRATEGIES = ("conservative", "balanced", "aggressive")
@@ -125,6 +126,6 @@ def _none(
         f"no recommendation removes {removed} blocks"
         if removed is not None
         else "it is not said how many blocks go",
-        where=f"--removed; {path}",
+        where=f"{option('removed')}; {path}",
         mend=f"there are recommendations for {', '.join(map(str, sorted(sizes))) or 'none'}",
     )

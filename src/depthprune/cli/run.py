@@ -95,7 +95,8 @@ def run_study(
         requests = {n: replace(one, allow_weak_baseline=True) for n, one in requests.items()}
     card = None if content.evaluate is None else card_options(study, content.evaluate)
     # All stages: what cannot be is refused before hours of measuring, not after them.
-    ready = study.blame(lambda: get_ready(list(requests.values())))
+    with study.about():
+        ready = get_ready(list(requests.values()))
     last = ready[-1]
     folder = last.request.folder
     if content.sweep is not None:

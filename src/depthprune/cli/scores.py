@@ -65,7 +65,7 @@ class SourceFlags:
             told = " and ".join(self.given()) or "none"
             raise DepthpruneError(
                 f"one source of scores is needed, given: {told}",
-                where="--comparison_dir, --results_dir, --study",
+                option=("comparison_dir", "results_dir", "study"),
                 mend="name one of them, for example --comparison_dir exp3_importance_comparison",
             )
         if self.comparison_dir is not None:
@@ -116,7 +116,7 @@ def from_removals(
     if num_blocks is not None and num_blocks < 2:
         raise DepthpruneError(
             f"a model of {num_blocks} blocks has nothing to remove",
-            where="--num_blocks",
+            option="num_blocks",
             mend="give the number of blocks of the whole model",
         )
     total = NUM_BLOCKS if num_blocks is None else num_blocks

@@ -87,7 +87,7 @@ class SearchFlags:
             by_confidence = said.confidence != RaceOptions.confidence
             raise DepthpruneError(
                 "how to race is said, but not that candidates race",
-                where="--race-confidence" if by_confidence else "--race-chunk",
+                option="race_confidence" if by_confidence else "race_chunk",
                 mend="add --race, or leave it out",
             )
         return SearchOptions(

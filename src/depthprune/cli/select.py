@@ -67,8 +67,8 @@ def select(
         check_output(output_file)
     found = find_scores(importance_scores_file)
     total = count_blocks(found, num_blocks)
-    protected = block_set(protect, "--protect") if protect else None
-    expected = check_removal(block_set(expect, "--expect"), total) if expect else None
+    protected = block_set(protect, "protect") if protect else None
+    expected = check_removal(block_set(expect, "expect"), total) if expect else None
     selections = [
         make_selection(found.scores, number, protected, num_blocks=total, where=str(found.path))
         for number in _counts(num_active_blocks, expected, total)
@@ -99,7 +99,7 @@ def _counts(given: tuple[int, ...], expected: Removal | None, total: int) -> lis
     if expected is None:
         raise DepthpruneError(
             "it is not said how many blocks stay",
-            where="--num_active_blocks",
+            option="num_active_blocks",
             mend="give one or more numbers, as --num_active_blocks 12 14 16",
         )
     return [total - len(expected)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+
+from pydantic import BaseModel
 
 from depthprune.base.errors import DepthpruneError, StudyFileError
 from depthprune.base.prompting import NONE, OWN
@@ -14,6 +16,7 @@ from depthprune.cli.measure import search_request
 from depthprune.cli.options import DEMO, DataFlags, ModelFlags, study_folder
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.cli.study_sections import (
+    EvaluateSection,
     MergeSection,
     ModelSection,
     SearchSection,
@@ -28,22 +31,17 @@ from depthprune.strategies.pipeline import SearchRequest, check_request
 DEPTH = 3
 """Keys are checked this deep: sections, their fields, and weights by name within those."""
 
-_Value = TypeVar("_Value")
+_OWN = ("tasks", "task_files", "lm_eval_paths", "data_dir")
+"""Options that are fields of the file itself; `num_samples` was checked."""
 
-FIELD_OF_OPTION = {
-    "task": ("tasks",),
-    "task_file": ("task_files",),
-    "lm_eval_path": ("lm_eval_paths",),
-    "data_dir": ("data_dir",),
-    **{name: ("model", name) for name in ModelSection.model_fields},
-    **{name: ("merge", name) for name in MergeSection.model_fields},
-    **{name: ("sweep", name) for name in SweepSection.model_fields},
-    "metrics": ("evaluate", "metrics"),
-    "ppl_texts": ("evaluate", "ppl_texts"),
-    "zeroshot_tasks": ("evaluate", "zeroshot_tasks"),
-    **{name: ("search", name) for name in SearchSection.model_fields},
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "search": SearchSection,
+    "evaluate": EvaluateSection,
+    "sweep": SweepSection,
+    "merge": MergeSection,
+    "model": ModelSection,
 }
-"""Where a study file says what an option of the command line says; `num_samples` was checked."""
+"""Sections whose fields are options of a command; the first that has an option is meant."""
 
 
 @dataclass(frozen=True)
@@ -122,16 +120,18 @@ class StudyFile:
         Raises:
             DepthpruneError: there is no such task, or options do not fit each other.
         """
-        search = self._about_tasks(
-            lambda: search_request(
-                self.model,
-                output=self.folder() if output is None else output,
-                protect=tuple(map(str, self.search.protect)),
-                how=self.search_flags(),
-                run=self.model_flags(),
-                data=self.data_flags(num_samples),
-                allow_weak_baseline=self.content.allow_weak_baseline,
-            )
+        with self.about("tasks"):
+            return self._requests(output, num_samples)
+
+    def _requests(self, output: Path | None, num_samples: int | None) -> dict[str, SearchRequest]:
+        search = search_request(
+            self.model,
+            output=self.folder() if output is None else output,
+            protect=tuple(map(str, self.search.protect)),
+            how=self.search_flags(),
+            run=self.model_flags(),
+            data=self.data_flags(num_samples),
+            allow_weak_baseline=self.content.allow_weak_baseline,
         )
         requests = {}
         if self.content.profile is not None:
@@ -146,11 +146,11 @@ class StudyFile:
                 warm_start=None,
             )
         if self.content.search is not None:
-            self._about_tasks(lambda: check_request(search))
+            check_request(search)
             requests["search"] = search
         if self.content.merge is not None and self.content.merge.dataset_weights:
             weights = _as_options(self.content.merge.dataset_weights)
-            self._about_tasks(lambda: parse_weights(weights, [task.name for task in search.tasks]))
+            parse_weights(weights, [task.name for task in search.tasks])
         return requests
 
     def merge(self, datasets: Sequence[DatasetScores]) -> Merged:
@@ -162,53 +162,28 @@ class StudyFile:
         section = self.content.merge or MergeSection()
         given = _as_options(section.dataset_weights)
         weights = parse_weights(given, [one.dataset for one in datasets]) if given else None
-        return self._about_tasks(
-            lambda: merge_scores(
+        with self.about("tasks"):
+            return merge_scores(
                 datasets,
                 method=section.method,
                 train_weight=section.train_val_weight,
                 dataset_weights=weights,
             )
-        )
-
-    def blame(self, do: Callable[[], _Value]) -> _Value:
-        """Return what `do` returns; an error about an option names the field and its line instead.
-
-        An error about anything else stays as it is.
-        """
-        try:
-            return do()
-        except DepthpruneError as error:
-            where = error.where or ""
-            field = FIELD_OF_OPTION.get(where.removeprefix("--").replace("-", "_"))
-            if field is None or not where.startswith("--"):
-                raise
-            raise type(error)(error.what, where=self.place(field), mend=error.mend) from error
 
     def place(self, field: Sequence[str]) -> str:
         """Return file, line and name of a field, for messages."""
         return f"{self.file.place(field)}, {'.'.join(field)}"
 
-    def check(self, field: Sequence[str], do: Callable[[], _Value]) -> _Value:
-        """Return what `do` returns; an error that says no place is about this field."""
+    @contextmanager
+    def about(self, *field: str) -> Iterator[None]:
+        """Name field and line where an error names an option, or `field` if it names no place."""
         try:
-            return do()
+            yield
         except DepthpruneError as error:
-            where = error.where or self.place(field)
-            raise type(error)(error.what, where=where, mend=error.mend) from error
-
-    def _about_tasks(self, do: Callable[[], _Value]) -> _Value:
-        """Do the same for what is about the tasks wherever an error names no place."""
-
-        def named() -> _Value:
-            try:
-                return do()
-            except DepthpruneError as error:
-                if error.where:
-                    raise
-                raise type(error)(error.what, where="--task", mend=error.mend) from error
-
-        return self.blame(named)
+            concerned = field if error.option is None else _field_of(error.option)
+            if error.where or not concerned:
+                raise
+            raise error.but(where=self.place(concerned)) from error
 
     def file_or_name(self, name: str) -> str:
         """Return the path of a file that lies beside the study file; another name as it is."""
@@ -218,6 +193,16 @@ class StudyFile:
     def _beside(self, path: Path) -> Path:
         """Return a path that is relative to the folder of the file."""
         return self.file.path.parent / path.expanduser()
+
+
+def _field_of(option: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return where a study file says what an option says; empty where it says no such thing."""
+    if option in _OWN:
+        return (str(option),)
+    for name, section in _SECTIONS.items():
+        if option in section.model_fields and option != "num_samples":
+            return name, str(option)
+    return ()
 
 
 def read_study_file(path: Path) -> StudyFile:

@@ -92,7 +92,7 @@ class TimeFlags:
         if not (isfinite(self.max_memory) and self.max_memory > 0):
             raise DepthpruneError(
                 f"{self.max_memory} GiB is no amount of memory",
-                where="--max-memory",
+                option="max_memory",
                 mend="give a positive number",
             )
         return self.max_memory
@@ -253,7 +253,7 @@ def _request(
     if len(data.split) != 1:
         raise DepthpruneError(
             f"a sweep is on one split, not on {len(data.split)}",
-            where="--split",
+            option="splits",
             mend="name one; train+validation is one of both together",
         )
     return SweepRequest(
@@ -289,4 +289,5 @@ def unfinished(failures: Sequence[Failure]) -> DepthpruneError:
         "measured is kept",
         where=first.error.where,
         mend=first.error.mend,
+        option=first.error.option,
     )

@@ -127,20 +127,16 @@ def read_source(flags: BlockFlags, folder: Path) -> BlockSource:
     Raises:
         DepthpruneError: several things say it, or a file cannot be read.
     """
-    given = {
-        "--importance_scores_file": bool(flags.importance_scores_file),
-        "--recommendation": flags.recommendation is not None,
-        "--block_configs": flags.block_configs is not None,
-    }
-    named = [name for name, is_given in given.items() if is_given]
+    files = ("importance_scores_file", "recommendation", "block_configs")
+    named = tuple(name for name in files if getattr(flags, name))
     if len(named) > 1:
         raise DepthpruneError(
-            "several files say which blocks stay", where=", ".join(named), mend="give one of them"
+            "several files say which blocks stay", option=named, mend="give one of them"
         )
     if flags.protect and not flags.importance_scores_file:
         raise DepthpruneError(
             "blocks are protected from a choice by scores, and there are no scores",
-            where="--protect",
+            option="protect",
             mend="leave it out, or give --importance_scores_file",
         )
     file = flags.recommendation or flags.block_configs
@@ -155,7 +151,7 @@ def read_source(flags: BlockFlags, folder: Path) -> BlockSource:
             found.instead_of,
             found.path,
         )
-    protected = block_set(flags.protect, "--protect") if flags.protect else None
+    protected = block_set(flags.protect, "protect") if flags.protect else None
     return BlockSource(flags, folder, found, protected)
 
 

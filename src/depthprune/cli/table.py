@@ -96,7 +96,7 @@ def table(
     if output is not None:
         format = _checked(output, format)
     elif format == "xlsx":
-        raise FileError("a workbook is no text", where="--format", mend="add --output summary.xlsx")
+        raise FileError("a workbook is no text", option="format", mend="add --output summary.xlsx")
     if figures is not None:
         check_can_make(figures)
     dirs = result_dir or (Path(),)
@@ -148,7 +148,7 @@ def _window(text: str) -> str:
     if found is None:
         raise AnalysisError(
             f"{text!r} is no window of a perplexity",
-            where="--window",
+            option="window",
             mend="write its tokens, and those from one window to the next: 2048/512, or 128",
         )
     tokens, stride = found.groups()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.log import logger
+from depthprune.base.naming import option
 
 if TYPE_CHECKING:
     import torch
@@ -72,8 +73,8 @@ def no_memory(complaint: str) -> DepthpruneError:
     return DepthpruneError(
         "there is not enough memory to evaluate a single sample",
         where=complaint,
-        mend="free memory, choose a smaller data type (--dtype bfloat16), spread the model "
-        "over devices (--device-map auto), or use shorter samples",
+        mend=f"free memory, choose a smaller data type ({option('dtype', 'bfloat16')}), spread "
+        f"the model over devices ({option('device_map', 'auto')}), or use shorter samples",
     )
 
 

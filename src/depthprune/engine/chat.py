@@ -9,6 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import TaskError
+from depthprune.base.naming import option
 from depthprune.base.prompting import OWN, USUAL_PROMPTS, PromptSettings
 from depthprune.tasks.lm_eval.source import LmEvalSource
 from depthprune.tasks.task import Task
@@ -51,20 +52,22 @@ def prompt_remarks(loaded: LoadedModel, tasks: Iterable[Task]) -> list[str]:
     if True in by_harness and has_template and loaded.prompt.chat_template is None:
         return [
             "tasks of the lm-evaluation-harness are asked without the model's chat template, as "
-            "the harness does by default; --chat-template auto applies it"
+            f"the harness does by default; {option('chat_template', 'auto')} applies it"
         ]
     named = getattr(loaded.processor, "chat_template", None)
     if False in by_harness and not has_template and isinstance(named, Mapping) and named:
         return [
             f"{loaded.name} has several chat templates ({', '.join(named)}) and none is called "
-            "default: questions are asked as plain text; give one by --chat-template FILE"
+            "default: questions are asked as plain text; give one by "
+            f"{option('chat_template', 'FILE')}"
         ]
     tokens = " ".join(getattr(tokenizer_of(loaded.processor), "all_special_tokens", ()))
     instructed = _CHAT_NAME.search(loaded.name) or _CHAT_TOKEN.search(tokens)
     if False in by_harness and not has_template and instructed:
         return [
             f"{loaded.name} has no chat template, though it looks like a model for chats: "
-            "questions are asked as plain text; give a template by --chat-template FILE"
+            "questions are asked as plain text; give a template by "
+            f"{option('chat_template', 'FILE')}"
         ]
     return []
 
@@ -147,7 +150,8 @@ def prompt_text(
         raise TaskError(f"the model's chat template refuses it: {failure}") from failure
     raise TaskError(
         "the model's chat template leaves out the question, a picture or the system prompt",
-        mend="give another template by --chat-template FILE, or none, or leave out --system-prompt",
+        mend=f"give another template by {option('chat_template', 'FILE')}, or none, or leave out "
+        f"{option('system_prompt')}",
     )
 
 
@@ -180,7 +184,7 @@ def harness_chat(processor: Any, settings: PromptSettings) -> Callable[..., str]
     template = chat_template(processor, settings)
     if not template:
         raise TaskError(
-            "the model has no chat template", where="--chat-template", mend="leave it out"
+            "the model has no chat template", option="chat_template", mend="leave it out"
         )
 
     def write(turns: Sequence[Turn], add_generation_prompt: bool = True) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.errors import DepthpruneError, TaskError
+from depthprune.base.naming import option
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.engine.chat import chat_template, in_words, prompt_text
 from depthprune.engine.chat import tokenizer_of as tokenizer_of
@@ -242,7 +243,7 @@ def _refusal(
     return TaskError(
         f"the model's processor refuses a batch: {error}",
         where=f"samples {rows[0].sample.id} to {rows[-1].sample.id}",
-        mend="its samples work one by one: choose --batch-size 1",
+        mend=f"its samples work one by one: choose {option('batch_size', 1)}",
     )
 
 

@@ -55,16 +55,12 @@ class LatencyOptions:
 
     def __post_init__(self) -> None:
         least = {"samples": 1, "warmup": 0, "new_tokens": 2}
-        names = {
-            "samples": "--latency-samples",
-            "warmup": "--warmup",
-            "new_tokens": "--latency-tokens",
-        }
+        options = {"samples": "latency_samples", "new_tokens": "latency_tokens"}
         for field, smallest in least.items():
             if getattr(self, field) < smallest:
                 raise DepthpruneError(
                     f"{getattr(self, field)} is too few to time anything",
-                    where=names[field],
+                    option=options.get(field, field),
                     mend=f"give {smallest} or more",
                 )
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.naming import option
 from depthprune.importance.order import comparable, least_important_first
 from depthprune.importance.sources import DatasetScores, SplitScores
 
@@ -156,16 +157,16 @@ def compare_splits(
     if not -1 <= threshold <= 1:
         raise DepthpruneError(
             f"a rank correlation cannot be {threshold}",
-            where="--threshold",
+            option="threshold",
             mend="give a number from -1 to 1",
         )
     if top_k < 1:
         raise DepthpruneError(
-            f"{top_k} blocks cannot be compared", where="--top_k", mend="give 1 or more"
+            f"{top_k} blocks cannot be compared", option="top_k", mend="give 1 or more"
         )
     if math.isnan(max_shift) or max_shift < 0:
         raise DepthpruneError(
-            f"ranks cannot differ by {max_shift}", where="--max_shift", mend="give 0 or more"
+            f"ranks cannot differ by {max_shift}", option="max_shift", mend="give 0 or more"
         )
     found = [
         _comparison(one.dataset, one.splits, threshold, top_k, max_shift)
@@ -176,7 +177,7 @@ def compare_splits(
         names = ", ".join(f"{one.dataset} ({one.splits[0].split})" for one in datasets)
         raise DepthpruneError(
             f"no dataset was measured on two splits: {names}",
-            mend="measure both: depthprune profile MODEL --split train validation",
+            mend=f"measure both: depthprune profile MODEL {option('splits', 'train validation')}",
         )
     return found
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import write_json
+from depthprune.base.naming import option
 from depthprune.importance.order import least_important_first
 from depthprune.importance.score_files import MENTIONED, list_blocks
 from depthprune.importance.sources import DatasetScores
@@ -20,6 +21,8 @@ from depthprune.importance.sources import DatasetScores
 Method = Literal["average", "weighted_avg", "median"]
 
 TRAIN_WEIGHT = 0.6
+
+OPTION = "dataset_weights"
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def merge_scores(
     if not 0 <= train_weight <= 1:
         raise DepthpruneError(
             f"{train_weight} is not the weight of a split",
-            where="--train_val_weight",
+            option="train_val_weight",
             mend="give the share of the training split, from 0 to 1",
         )
     ordered = sorted(datasets, key=lambda one: one.dataset)
@@ -131,26 +134,25 @@ def parse_weights(texts: Sequence[str], names: Sequence[str]) -> dict[str, float
         DepthpruneError: a wrong count, an unknown or missing name, or no number.
     """
     order = sorted(names)
-    where = "--dataset_weights"
     parts = [part for part in re.split(r"[,\s]+", " ".join(texts)) if part]
     named = [part.rpartition("=") for part in parts]
     if any(name for name, _, _ in named):
-        weights = {name.replace("-", "_"): _number(value, where) for name, _, value in named}
+        weights = {name.replace("-", "_"): _number(value) for name, _, value in named}
         if sorted(weights) != order or len(parts) != len(order):
             raise DepthpruneError(
                 f"weights are given for {', '.join(sorted(weights)) or 'none'}, "
                 f"but the datasets are {', '.join(order)}",
-                where=where,
+                option=OPTION,
                 mend="give every dataset one weight, as name=weight",
             )
         return {name: weights[name] for name in order}
     if len(parts) != len(order):
         raise DepthpruneError(
             f"{len(parts)} weights for {len(order)} datasets",
-            where=where,
+            option=OPTION,
             mend=f"give one weight each, in this order: {' '.join(order)}",
         )
-    return {name: _number(part, where) for name, part in zip(order, parts, strict=True)}
+    return {name: _number(part) for name, part in zip(order, parts, strict=True)}
 
 
 def simple_path(path: Path) -> Path:
@@ -228,31 +230,32 @@ def _combiner(method: Method, weights: list[float]) -> Callable[[list[float]], f
 def _weights(
     method: Method, names: list[str], given: Mapping[str, float] | None
 ) -> dict[str, float] | None:
-    where = "--dataset_weights"
     if method != "weighted_avg":
         if given is not None:
             raise DepthpruneError(
-                f"the method {method} has no weights", where=where, mend="add --method weighted_avg"
+                f"the method {method} has no weights",
+                option=OPTION,
+                mend=f"add {option('method', 'weighted_avg')}",
             )
         return None if method == "median" else dict.fromkeys(names, 1 / len(names))
     if given is None or sorted(given) != names:
         raise DepthpruneError(
             "weighted_avg needs a weight for every dataset",
-            where=where,
+            option=OPTION,
             mend=f"give one weight each, in this order: {' '.join(names)}",
         )
     wrong = [name for name in names if not (math.isfinite(given[name]) and given[name] >= 0)]
     if wrong:
         raise DepthpruneError(
             f"the weight of {wrong[0]} is {given[wrong[0]]}",
-            where=where,
+            option=OPTION,
             mend="weights are finite numbers of 0 or more; they need not sum to 1",
         )
     # Divided by the largest first: the sum of huge weights is no float.
     largest = max(given.values())
     if largest == 0:
         raise DepthpruneError(
-            "the weights are all zero", where=where, mend="give a dataset a weight above 0"
+            "the weights are all zero", option=OPTION, mend="give a dataset a weight above 0"
         )
     total = fsum(given[name] / largest for name in names)
     return {name: given[name] / largest / total for name in names}
@@ -295,10 +298,10 @@ def _few(blocks: list[int]) -> str:
     return f"{told}, ... ({len(blocks)})" if len(blocks) > MENTIONED else told
 
 
-def _number(text: str, where: str) -> float:
+def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
         raise DepthpruneError(
-            f"{text!r} is not a weight", where=where, mend="weights are numbers, as 2 1 1"
+            f"{text!r} is not a weight", option=OPTION, mend="weights are numbers, as 2 1 1"
         ) from error

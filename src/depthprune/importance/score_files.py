@@ -9,6 +9,7 @@ from typing import Any
 
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
 from depthprune.base.files import read_json
+from depthprune.base.naming import option
 from depthprune.study import filenames
 from depthprune.study.parsing import block_scores
 
@@ -90,7 +91,7 @@ def find_scores(paths: Sequence[Path]) -> ScoreFile:
     """
     asked = [Path(path) for path in paths]
     if not asked:
-        raise DepthpruneError("no score file was named", where="--importance_scores_file")
+        raise DepthpruneError("no score file was named", option="importance_scores_file")
     for path in asked:
         if path.exists():
             return _instead(path, None if path == asked[0] else asked[0])
@@ -104,8 +105,8 @@ def find_scores(paths: Sequence[Path]) -> ScoreFile:
             f"{', '.join(str(path.relative_to(asked[0].parent)) for path in substitutes[:4])}"
             f"{', ...' if substitutes[4:] else ''}",
             where=told,
-            mend=f"name one of them, or merge them: depthprune merge --comparison_dir "
-            f"{asked[0].parent} --output_file {asked[0]}",
+            mend=f"name one of them, or merge them: depthprune merge "
+            f"{option('comparison_dir', asked[0].parent)} {option('output_file', asked[0])}",
         )
     raise FileError(
         "there is no such file, and no single-dataset scores beside it "
@@ -129,7 +130,8 @@ def count_blocks(found: ScoreFile, given: int | None = None) -> int:
     stated = stated_blocks(found)
     if given is not None and stated is not None and given != stated:
         raise DepthpruneError(
-            f"--num_blocks says {given} blocks, the score file {stated}", where=str(found.path)
+            f"{option('num_blocks')} says {given} blocks, the score file {stated}",
+            where=str(found.path),
         )
     known = given if given is not None else stated
     if known is None:
@@ -139,15 +141,17 @@ def count_blocks(found: ScoreFile, given: int | None = None) -> int:
                 f"blocks {min(found.scores)} to {largest} have scores, block 0 has none, and no "
                 "file tells how many blocks the model has",
                 where=str(found.path),
-                mend=f"say it: `select --num_blocks {largest + 2}`, if the last block has no score "
-                "either; `cut` and `sweep` take the file that `select --output_file` writes",
+                mend=f"say it: `select {option('num_blocks', largest + 2)}`, if the last block has "
+                "no score either; `cut` and `sweep` take the file that "
+                f"`select {option('output_file')}` writes",
             )
         return largest + 1
     if largest >= known:
         raise LayoutError(
             f"block {largest} has a score, but the model has {known} blocks (0 to {known - 1})",
             where=str(found.path),
-            mend="name the scores of this model, or its number of blocks with --num_blocks",
+            mend="name the scores of this model, or its number of blocks with "
+            f"{option('num_blocks')}",
         )
     return known
 
@@ -185,7 +189,8 @@ def check_complete(
             f"{list_blocks(missing)} {'has' if len(missing) == 1 else 'have'} none",
             where=where,
             mend="measure every block (`depthprune profile`); a block that cannot be measured may "
-            "be named in --protect: it then stays; --num_blocks says another number of blocks",
+            f"be named in {option('protect')}: it then stays; {option('num_blocks')} says another "
+            "number of blocks",
         )
 
 

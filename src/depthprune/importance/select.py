@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from depthprune.base.errors import DepthpruneError, RemovalError
+from depthprune.base.naming import option
 from depthprune.base.removal import Removal, check_removal, make_removal
 from depthprune.base.removal import active_blocks as blocks_that_stay
 from depthprune.importance.order import comparable, least_important_first
@@ -129,7 +130,7 @@ def make_selection(
     if protected and protected[-1] >= total:
         raise RemovalError(
             f"block {protected[-1]} cannot be protected: the model has {total} blocks",
-            where="--protect",
+            option="protect",
             mend=f"name blocks from 0 to {total - 1}",
         )
     # Scripts that never remove the first and the last block measure neither; one end alone is
@@ -167,8 +168,8 @@ def check_expected(
         raise DepthpruneError(
             f"{len(removal)} blocks are expected to go, but with {selection.num_active} of "
             f"{selection.num_blocks} active {len(selection.removal)} go",
-            where="--expect",
-            mend=f"ask for --num_active_blocks {selection.num_blocks - len(removal)}",
+            option="expect",
+            mend="ask for " + option("num_active_blocks", selection.num_blocks - len(removal)),
         )
     values = {block: scores[block] for block in removal if block in scores}
     ceiling = max(values.values(), default=None)
@@ -207,7 +208,7 @@ def _check_count(num_active: int, total: int, protected: Removal) -> None:
         what += f": {list_blocks(protected)} {'is' if len(protected) == 1 else 'are'} protected"
     raise DepthpruneError(
         what,
-        where="--num_active_blocks",
+        option="num_active_blocks",
         mend=f"give a number from {least} to {total}"
-        + (", or protect fewer blocks (--protect none)" if too_protected else ""),
+        + (f", or protect fewer blocks ({option('protect', 'none')})" if too_protected else ""),
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from depthprune.base.errors import DepthpruneError, LayoutError
 from depthprune.base.log import logger
+from depthprune.base.naming import option
 from depthprune.importance.score_files import read_scores
 from depthprune.study import Study, filenames, read_results
 from depthprune.study.parsing import dataset_name
@@ -68,7 +69,8 @@ def from_comparisons(folder: Path) -> list[DatasetScores]:
         raise LayoutError(
             f"there is no {filenames.comparison_file('{dataset}')} here",
             where=str(folder),
-            mend="name the folder of the comparisons, or results by --results_dir, or a --study",
+            mend="name the folder of the comparisons, or results by "
+            f"{option('results_dir')}, or a {option('study')}",
         )
     reading = read_results(folder)
     _refuse_problems([problem for problem in reading.problems if _is_about_comparison(problem)])
@@ -208,9 +210,7 @@ def from_score_files(train: Path, validation: Path, dataset: str) -> list[Datase
         FileError, LayoutError: see `read_scores`; or the name cannot be that of a file.
     """
     if dataset in ("", ".", "..") or "/" in dataset or "\\" in dataset:
-        raise DepthpruneError(
-            f"{dataset!r} cannot be the name of a dataset", where="--dataset_name"
-        )
+        raise DepthpruneError(f"{dataset!r} cannot be the name of a dataset", option="dataset_name")
     first, second = read_scores(train), read_scores(validation)
     splits = (SplitScores("train", first.scores), SplitScores("validation", second.scores))
     return [DatasetScores(dataset_name(dataset), splits, first.path, first.num_blocks)]

@@ -9,6 +9,7 @@ from time import perf_counter
 
 from depthprune.base.errors import WeakBaselineError
 from depthprune.base.log import logger
+from depthprune.base.naming import option
 from depthprune.base.progress import Progress
 from depthprune.base.shown import shown
 from depthprune.engine.evaluator import Evaluator
@@ -124,8 +125,8 @@ def judge(weak: Sequence[WeakTask], tasks: Collection[str], folder: Path, *, all
         "\n".join([f"{what}; nothing was removed", *lines]),
         where=str(folder),
         mend="compare prompts and answers: chat template, task (prompt, metric, data), model and "
-        "--dtype; or leave these tasks out; --allow-weak-baseline (in a study file "
-        "`allow_weak_baseline: true`) goes on",
+        f"{option('dtype')}; or leave these tasks out; {option('allow_weak_baseline')} (in a study "
+        "file `allow_weak_baseline: true`) goes on",
     )
 
 

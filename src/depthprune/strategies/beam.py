@@ -54,7 +54,7 @@ class BeamSearch:
         if self.width < 1:
             raise RemovalError(
                 f"a beam of width {self.width} keeps nothing",
-                where="--beam-width",
+                option="beam_width",
                 mend="use 1 or more",
             )
         self.space.check_limits(self.max_removed, self.max_drop)

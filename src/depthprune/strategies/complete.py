@@ -118,6 +118,6 @@ def check_best(best: int) -> None:
     if best < 0:
         raise DepthpruneError(
             f"the best {best} combinations cannot be completed",
-            where="--complete",
+            option="complete",
             mend="give 1 or more, or 0 to leave them as the search did",
         )

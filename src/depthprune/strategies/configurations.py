@@ -9,6 +9,7 @@ from typing import Any
 
 from depthprune.base.errors import DepthpruneError, LayoutError, RemovalError
 from depthprune.base.files import read_json
+from depthprune.base.naming import option
 from depthprune.base.removal import Removal, check_removal, make_removal
 from depthprune.importance.score_files import ScoreFile, stated_blocks
 from depthprune.importance.select import make_selection
@@ -37,14 +38,14 @@ def check_counts(counts: Sequence[int], num_blocks: int) -> tuple[int, ...]:
     if not counts:
         raise DepthpruneError(
             "it is not said how many blocks stay",
-            where="--num_active_blocks",
-            mend="give one or more numbers, as --num_active_blocks 12 14 16",
+            option="num_active_blocks",
+            mend=f"give one or more numbers, as {option('num_active_blocks', '12 14 16')}",
         )
     for count in counts:
         if not 1 <= count <= num_blocks:
             raise DepthpruneError(
                 f"{count} blocks cannot stay: the model has {num_blocks}",
-                where="--num_active_blocks",
+                option="num_active_blocks",
                 mend=f"give numbers from 1 to {num_blocks}; {num_blocks} is the unpruned model",
             )
     return tuple(dict.fromkeys(counts))
@@ -105,7 +106,7 @@ def choose_configurations(
             f"there is no configuration of {missing[0]} active blocks",
             where=where,
             mend=f"there are those of {', '.join(map(str, sorted(whole)))}; or choose by scores "
-            "(--importance_scores_file)",
+            f"({option('importance_scores_file')})",
         )
     return [Configuration(count, whole[count]) for count in wanted]
 
@@ -205,7 +206,7 @@ def _recommended(value: Mapping[str, Any], path: Path, num_blocks: int) -> dict[
         raise LayoutError(
             "not the layout of pruning_recommendations.json",
             where=str(path),
-            mend="write it with `depthprune analyze` or `recommend --output_file`",
+            mend=f"write it with `depthprune analyze` or `recommend {option('output_file')}`",
         ) from error
     found = (_blocks(blocks, num_blocks, str(path)) or () for blocks in removed)
     # The steps come last: they win over the best of their number.
@@ -229,7 +230,7 @@ def _check_same_model(found: ScoreFile, model: ModelRecord) -> None:
                 "the scores were measured on another model (its fingerprint differs)",
                 where=str(path),
                 mend=f"name scores of {model.name}, or write the blocks down and give them by "
-                "--block_configs",
+                f"{option('block_configs')}",
             )
 
 

@@ -81,7 +81,7 @@ class EvolutionarySearch:
         if self.offspring < 1 or self.generations < 1:
             raise RemovalError(
                 f"{self.generations} generations of {self.offspring} offspring find nothing",
-                where="--offspring, --generations",
+                option=("offspring", "generations"),
                 mend="use 1 or more of both",
             )
 

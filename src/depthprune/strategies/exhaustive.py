@@ -45,7 +45,7 @@ class ExhaustiveSearch:
             raise RemovalError(
                 f"an exhaustive search over {conceivable:,} removals of up to {self.max_removed} "
                 f"blocks is refused: the limit is {self.most:,}",
-                where="--exhaustive-limit",
+                option="exhaustive_limit",
                 mend="remove fewer blocks, protect more of them, raise the limit, or take a "
                 "search that need not measure all: beam, greedy or evolutionary",
             )

@@ -13,10 +13,11 @@ from typing import Any
 import depthprune
 from depthprune.base.errors import StudyError
 from depthprune.base.log import logger
+from depthprune.base.naming import option
 from depthprune.strategies.model import DataPlaces, OpenModel
 from depthprune.strategies.runner import split_record
 from depthprune.study import SplitRecord, StoredSplit, Study
-from depthprune.study.identity import NEW_STUDY, differences, listed
+from depthprune.study.identity import differences, listed, new_study
 from depthprune.tasks.task import Task, TaskSplit
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "pillow", "lm_eval")
@@ -54,9 +55,10 @@ def begin_run(study: Study, how: Mapping[str, Any]) -> None:
         if changes:
             logger.warning(
                 "%s: this study was measured with %s; answers may differ a little, and a new study "
-                "compares exactly (--output NEW)",
+                "compares exactly (%s)",
                 study.folder,
                 ", ".join(changes),
+                option("output", "NEW"),
             )
     study.begin_run(how)
 
@@ -117,7 +119,7 @@ def _check_unchanged(
     raise StudyError(
         f"{record.task} {record.split} has changed since it was measured: {listed(changes)}",
         where=str(study.folder),
-        mend=f"{NEW_STUDY}, or undo the change",
+        mend=f"{new_study()}, or undo the change",
     )
 
 

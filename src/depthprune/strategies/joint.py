@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from math import isfinite
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.naming import option
 from depthprune.base.removal import Removal
 from depthprune.tasks.task import TaskSplit
 
-WHERE = "--task-weights"
+OPTION = "task_weights"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def group_splits(
         if task_weights and not sum(shares):
             raise DepthpruneError(
                 f"the tasks that have a split {name} all have the weight 0",
-                where=WHERE,
+                option=OPTION,
                 mend="give one of them a positive weight, or leave this split out",
             )
         weights = tuple(share / sum(shares) for share in shares) if task_weights else None
@@ -104,19 +105,19 @@ def parse_task_weights(given: Sequence[str], tasks: Sequence[str]) -> dict[str, 
         if nameless:
             raise DepthpruneError(
                 f"{nameless[0]!r} names no task, but other weights do",
-                where=WHERE,
+                option=OPTION,
                 mend="write okvqa=2 doc_qa=1, or the numbers alone in the order of the tasks",
             )
         names = [name if name in tasks else name.replace("-", "_") for name, _, _ in named]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise DepthpruneError(
-                f"{twice[0]} has more than one weight", where=WHERE, mend="give each task one"
+                f"{twice[0]} has more than one weight", option=OPTION, mend="give each task one"
             )
     elif len(entries) != len(tasks):
         raise DepthpruneError(
             f"{len(entries)} weights for {len(tasks)} tasks",
-            where=WHERE,
+            option=OPTION,
             mend=f"give one for each of {', '.join(tasks)}, in this order",
         )
     else:
@@ -134,8 +135,8 @@ def check_joint(*, joint: bool) -> None:
     if not joint:
         raise DepthpruneError(
             "weights of tasks mean something in a joint search only",
-            where=WHERE,
-            mend="add --joint, or leave the weights out",
+            option=OPTION,
+            mend=f"add {option('joint')}, or leave the weights out",
         )
 
 
@@ -150,25 +151,25 @@ def check_task_weights(weights: Mapping[str, float], tasks: Sequence[str]) -> di
     if strange:
         raise DepthpruneError(
             f"{strange[0]} has a weight, but is not among the tasks",
-            where=WHERE,
+            option=OPTION,
             mend=f"the tasks are {', '.join(tasks)}",
         )
     absent = [task for task in tasks if task not in weights]
     if absent:
         raise DepthpruneError(
-            f"{absent[0]} has no weight", where=WHERE, mend="give each task one; 0 is allowed"
+            f"{absent[0]} has no weight", option=OPTION, mend="give each task one; 0 is allowed"
         )
     for task, weight in weights.items():
         if not isfinite(weight) or weight < 0:
             raise DepthpruneError(
                 f"{weight} cannot be the weight of {task}",
-                where=WHERE,
+                option=OPTION,
                 mend="weights are 0 or positive numbers",
             )
     total = sum(weights.values())
     if not total:
         raise DepthpruneError(
-            "all tasks have the weight 0", where=WHERE, mend="give one of them a positive weight"
+            "all tasks have the weight 0", option=OPTION, mend="give one of them a positive weight"
         )
     return {task: weights[task] / total for task in tasks}
 
@@ -179,6 +180,6 @@ def _number(text: str) -> float:
     except ValueError as error:
         raise DepthpruneError(
             f"{text!r} is not a number",
-            where=WHERE,
+            option=OPTION,
             mend="write okvqa=2 doc_qa=1, or the numbers alone in the order of the tasks",
         ) from error

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Literal
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.naming import option
 from depthprune.base.removal import Removal
 from depthprune.strategies.ablation import Ablation
 from depthprune.strategies.beam import BeamSearch
@@ -53,8 +54,9 @@ class RaceOptions:
         if not 0 < self.confidence < 1:
             raise DepthpruneError(
                 f"a confidence of {self.confidence} cannot be had by racing",
-                where="--race-confidence",
-                mend="give a fraction between 0 and 1, such as 0.95; for 1 search without --race",
+                option="race_confidence",
+                mend="give a fraction between 0 and 1, such as 0.95; for 1 search without "
+                f"{option('race')}",
             )
         check_chunk(self.chunk)
 
@@ -91,14 +93,14 @@ class SearchOptions:
         if self.max_drop is not None and not (isfinite(self.max_drop) and self.max_drop <= 1):
             raise DepthpruneError(
                 f"a drop of at most {self.max_drop} is no limit",
-                where="--max-drop",
+                option="max_drop",
                 mend="give a fraction: 0.05 is five percentage points",
             )
         if self.race is not None and self.strategy not in RACED:
             raise DepthpruneError(
                 f"the strategy {self.strategy} cannot race: it needs the full number of every "
                 "removal that it measures",
-                where="--race",
+                option="race",
                 mend="leave it out, or choose the strategy beam or greedy",
             )
 

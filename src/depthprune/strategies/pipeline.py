@@ -10,6 +10,7 @@ from pathlib import Path
 from depthprune.base.errors import DepthpruneError, MissingSplitError, TaskError
 from depthprune.base.files import check_can_make
 from depthprune.base.log import logger
+from depthprune.base.naming import option
 from depthprune.base.progress import Progress, progress
 from depthprune.base.removal import Removal
 from depthprune.engine.evaluator import Evaluator
@@ -335,7 +336,7 @@ def check_request(request: SearchRequest) -> dict[str, float]:
             raise DepthpruneError(
                 f"the strategy {request.search.strategy} measures everything: "
                 "nothing need be proposed first",
-                where="--warm-start",
+                option="warm_start",
                 mend="leave it out, or choose the strategy beam, greedy or evolutionary",
             )
         check_proxy(request.warm_start)
@@ -408,7 +409,11 @@ def load_splits(
                 # Two spellings of one split, such as validation+train, are one split.
                 loaded[task.name, split.split, split.fingerprint] = split
     if not loaded:
-        raise missing[0] if missing else TaskError("no task was named", mend="name one by --task")
+        raise (
+            missing[0]
+            if missing
+            else TaskError("no task was named", mend=f"name one by {option('tasks')}")
+        )
     for absent in missing:
         logger.warning("%s; going on without it", absent.what)
     return list(loaded.values())

@@ -205,7 +205,7 @@ def check_chunk(chunk: int) -> None:
     if chunk < 1:
         raise DepthpruneError(
             f"a race cannot go on by {chunk} samples at a time",
-            where="--race-chunk",
+            option="race_chunk",
             mend="use 1 or more; 64 is usual",
         )
 

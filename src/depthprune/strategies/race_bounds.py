@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import is_number
+from depthprune.base.naming import option
 from depthprune.base.removal import Removal, format_removal
 from depthprune.tasks.task import ScoringSource, TaskSplit
 
@@ -47,15 +48,16 @@ def score_bounds(split: TaskSplit) -> Bounds:
         raise DepthpruneError(
             f"a race needs to know how large a score of {split.scorer.name} can be "
             f"({split.task.name})",
-            where="--race",
-            mend="search without --race, or let the scorer say `bounds = (smallest, largest)`",
+            option="race",
+            mend=f"search without {option('race')}, or let the scorer say "
+            "`bounds = (smallest, largest)`",
         )
     low, high = found
     if not (is_number(low) and is_number(high) and low < high):
         raise DepthpruneError(
             f"scores of {split.scorer.name} cannot lie between {low} and {high} "
             f"({split.task.name})",
-            where="--race",
+            option="race",
             mend="let the scorer say `bounds = (smallest, largest)`, two finite numbers",
         )
     return float(low), float(high)
@@ -81,7 +83,8 @@ def check_scores(
         raise DepthpruneError(
             "a score is not a finite number",
             where=where,
-            mend="the model may not bear this loss: keep one of these blocks by --protect; or "
+            mend="the model may not bear this loss: keep one of these blocks by "
+            f"{option('protect')}; or "
             "check the metric",
         )
     wrong = scores[(scores < low - ROUNDING) | (scores > high + ROUNDING)]
@@ -90,7 +93,7 @@ def check_scores(
             f"a score of {wrong[0]:g}, but {split.scorer.name} is known to lie between {low:g} "
             f"and {high:g}",
             where=where,
-            mend="search without --race, or mend the scorer's `bounds`",
+            mend=f"search without {option('race')}, or mend the scorer's `bounds`",
         )
 
 

@@ -40,13 +40,13 @@ class SearchSpace:
         if strange:
             raise RemovalError(
                 f"block {strange[0]} cannot be protected: the model has {self.num_blocks} blocks",
-                where="--protect",
+                option="protect",
                 mend=f"name blocks from 0 to {self.num_blocks - 1}",
             )
         if len(self.protect) >= self.num_blocks:
             raise RemovalError(
                 f"all {self.num_blocks} blocks are protected: nothing can be removed",
-                where="--protect",
+                option="protect",
                 mend="protect fewer blocks",
             )
 
@@ -109,13 +109,13 @@ class SearchSpace:
         if not 1 <= max_removed <= most:
             raise RemovalError(
                 f"{max_removed} blocks cannot be removed from {self.num_blocks}",
-                where="--max-blocks-to-remove",
+                option="max_blocks_to_remove",
                 mend=f"choose between 1 and {most}",
             )
         if max_drop is not None and math.isnan(max_drop):
             raise RemovalError(
                 "the largest drop allowed is not a number",
-                where="--max-drop",
+                option="max_drop",
                 mend="give a fraction, such as 0.05 for five points, or no limit",
             )
 

@@ -251,7 +251,7 @@ def memory_limit(model: OpenModel, gib: float | None) -> Iterator[None]:
     if not gpus:
         raise DepthpruneError(
             "only the memory of a GPU can be limited, and the model is on none",
-            where="--max-memory",
+            option="max_memory",
             mend="leave it out",
         )
     shares = {

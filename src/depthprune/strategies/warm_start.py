@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import is_number
+from depthprune.base.naming import option
 from depthprune.base.removal import Removal
 from depthprune.importance.proxies import PROXIES, ProxyScores, proxy_scores
 from depthprune.importance.proxies.files import kept_proxy, write_proxy
@@ -94,7 +95,7 @@ def check_proxy(name: str) -> None:
     if name not in PROXIES:
         raise DepthpruneError(
             f"there is no proxy {name!r}",
-            where="--warm-start",
+            option="warm_start",
             mend=f"choose one of {', '.join(PROXIES)}",
         )
 
@@ -152,8 +153,8 @@ def _check(scores: Mapping[int, float], runs: Mapping[Removal, float]) -> None:
         if not is_number(score):
             raise DepthpruneError(
                 f"the proxy's score of {name} is not a finite number",
-                where="--warm-start",
-                mend="try --dtype float32, or another proxy",
+                option="warm_start",
+                mend=f"try {option('dtype', 'float32')}, or another proxy",
             )
 
 

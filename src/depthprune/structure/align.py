@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from depthprune.base.errors import AnalysisError
+from depthprune.base.naming import option
 from depthprune.structure.anatomy import Anatomy, Layer, added
 from depthprune.structure.checkpoint import Checkpoint
 from depthprune.structure.comparison import AlignedBy
@@ -113,7 +114,7 @@ def align(
         raise AnalysisError(
             f"the pruned model has {left} layers, its original none",
             where=f"{pruned.name}; {original.name}",
-            mend="check that --compare_with (--base_model) names the original",
+            mend=f"check that {option('compare_with')} ({option('base_model')}) names the original",
         )
     if left == 0 or number == 0:
         return Alignment((), "position", added={layer.index: None for layer in pruned.layers})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from depthprune.base.errors import AnalysisError, ModelError
 from depthprune.base.files import make_folder, write_json, write_text
+from depthprune.base.naming import option
 from depthprune.structure.align import Alignment, align
 from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.checkpoint import Checkpoint
@@ -193,8 +194,8 @@ def refuse_unknown(strict: bool, unknown: Mapping[str, Sequence[str]]) -> None:
         raise AnalysisError(
             "counts are not known",
             where="\n".join(told),
-            mend="give the whole checkpoint in a format that is read; without --strict the rest is "
-            "told",
+            mend="give the whole checkpoint in a format that is read; without "
+            f"{option('strict')} the rest is told",
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from depthprune import __version__
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
 from depthprune.base.files import make_folder, read_json, write_json
+from depthprune.base.naming import option
 from depthprune.base.progress import progress
 from depthprune.structure.analyses import ReadModel, Texts, analyze, read_model
 from depthprune.structure.documents import FOLDER
@@ -184,7 +185,7 @@ def merged_analyses(*dirs: Path) -> Summary:
     raise LayoutError(
         "no analysis of a model in this folder or below it",
         where=", ".join(map(str, dict.fromkeys(dirs))),
-        mend="analyse the models first: name their original with --base_model",
+        mend=f"analyse the models first: name their original with {option('base_model')}",
     )
 
 

@@ -119,7 +119,7 @@ def _column(key: str) -> Column:
     if column is None:
         raise DepthpruneError(
             f"the table has no column {key!r}",
-            where="--sort-by",
+            option="sort_by",
             mend=f"choose from {', '.join(BY_KEY)}",
         )
     return column
@@ -136,7 +136,7 @@ def _find_references(rows: Sequence[ModelRow], name: str | None) -> set[int]:
         if len(named) != 1:
             raise DepthpruneError(
                 f"{len(named) or 'none'} of the models is called {name!r}",
-                where="--base",
+                option="base",
                 mend="write its name as in the table's first column",
             )
         return set(named)

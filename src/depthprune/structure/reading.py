@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from depthprune.base.errors import DepthpruneError, ModelError
+from depthprune.base.errors import DepthpruneError, MissingModelError, ModelError
 from depthprune.blocks.checkpoint import LARGEST_INDEX, configuration_path, is_path, local_path
 from depthprune.blocks.cut.safetensors_files import read_header
 from depthprune.blocks.model_names import Unwrapping
@@ -106,12 +106,10 @@ def _located(source: str | Path, revision: str | None) -> Path:
 
     try:
         return source_folder(source, revision=revision, download=False)
-    except ModelError as error:
-        if "--download" not in (error.mend or ""):
-            raise
+    except MissingModelError as error:
         # These commands have no such option.
         mend = "check the path; of a model on the hub, name the folder it was downloaded to"
-        raise ModelError(error.what, where=error.where, mend=mend) from error
+        raise error.but(mend=mend) from error
 
 
 def _kind(weights: Weights, pickled: PickledModel | None, tensors: dict[str, Tensor]) -> Kind:

@@ -81,7 +81,7 @@ def parse_ratio(text: str) -> float:
     if not 0 < number <= 1:
         raise AnalysisError(
             f"{text!r} is no pruning ratio",
-            where="--ratio",
+            option="ratio",
             mend="write 0.2, 20, 20% or 2000; all of them mean a fifth",
         )
     return number

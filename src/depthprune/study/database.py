@@ -8,12 +8,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from depthprune.base.errors import StudyError
+from depthprune.base.naming import option
 from depthprune.study.identity import (
     MODEL_CONFIG,
-    NEW_STUDY,
     check_same_identity,
     differences,
     listed,
+    new_study,
 )
 from depthprune.study.records import ModelRecord
 from depthprune.study.rows import insert_model, read_model, replace_identity
@@ -343,7 +344,7 @@ def _refuse_to_extend_old(connection: sqlite3.Connection, path: Path) -> None:
         raise StudyError(
             f"{lacks}; it can be read and analysed, but nothing can be added",
             where=str(path),
-            mend=NEW_STUDY,
+            mend=new_study(),
         )
 
 
@@ -412,7 +413,7 @@ def _check_same_model(connection: sqlite3.Connection, asked: ModelRecord, path: 
             f"{stored.fingerprint}), not about {asked.name} (blocks {asked.stack}, fingerprint "
             f"{asked.fingerprint}){_what_changed(stored, asked)}",
             where=str(path),
-            mend="use another study folder for this model: --output NEW",
+            mend=f"use another study folder for this model: {option('output', 'NEW')}",
         )
     if _has_measurements(connection):
         check_same_identity(stored.identity, asked.identity, path)

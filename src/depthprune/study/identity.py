@@ -12,6 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from depthprune.base.errors import StudyError
+from depthprune.base.naming import option
 
 Identity = Mapping[str, Mapping[str, str]]
 """Texts by part and field. A part with a single field calls that field by the empty name."""
@@ -55,12 +56,13 @@ def check_same_identity(stored: Identity, asked: Identity, path: Path) -> None:
             "what decides the answers has changed since this study was measured: "
             f"{listed(changes)}",
             where=str(path),
-            mend=f"{NEW_STUDY}, or undo the change",
+            mend=f"{new_study()}, or undo the change",
         )
 
 
-NEW_STUDY = "measure in a new study, --output NEW"
-"""How to go on with what an existing study refuses."""
+def new_study() -> str:
+    """Return how to go on with what an existing study refuses."""
+    return f"measure in a new study, {option('output', 'NEW')}"
 
 
 def listed(changes: list[str]) -> str:

@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from depthprune.base.errors import FileError, StudyError
 from depthprune.base.files import make_folder
+from depthprune.base.naming import option
 from depthprune.base.removal import Removal, check_removal, format_removal, make_removal
 from depthprune.study import database, rows
 from depthprune.study.checksums import bytes_checksum
-from depthprune.study.identity import NEW_STUDY, differences
+from depthprune.study.identity import differences, new_study
 from depthprune.study.lock import WriteLock
 from depthprune.study.races import RaceRecord, StoppedCandidate, StoredRace, stopped_candidates
 from depthprune.study.records import (
@@ -221,7 +222,7 @@ class Study:
                     f"{record.task} {record.split} was measured with other prompts: sample "
                     f"{sample_id}, {change}",
                     where=str(self._path),
-                    mend=NEW_STUDY,
+                    mend=new_study(),
                 )
 
     def prompts(self, split_key: int, settings: str) -> list[tuple[str, ...]] | None:
@@ -255,7 +256,7 @@ class Study:
                 f"the rule of the metric {record.metric} has changed since {task} {split} was "
                 f"measured: was version {version}, is version {record.metric_version}",
                 where=str(self._path),
-                mend=f"{NEW_STUDY}: scores by two rules do not compare",
+                mend=f"{new_study()}: scores by two rules do not compare",
             )
 
     def split(self, split_key: int) -> SplitRecord:
@@ -508,9 +509,12 @@ class Study:
 def _mend_for_scores(removal: Removal) -> str:
     metric = "check the metric: a score is a number, usually from 0 to 1"
     if not removal:
-        return f"try --dtype float32, or {metric}"
+        return f"try {option('dtype', 'float32')}, or {metric}"
     named = "this block" if len(removal) == 1 else "one of these blocks, for instance"
-    return f"the model may not bear this loss: keep {named} by --protect {removal[0]}; or {metric}"
+    return (
+        f"the model may not bear this loss: keep {named} by "
+        f"{option('protect', removal[0])}; or {metric}"
+    )
 
 
 def _equal(existing: Measurement, columns: dict[str, Any], samples: _Samples | None) -> bool:

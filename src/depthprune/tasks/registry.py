@@ -10,6 +10,7 @@ from pathlib import Path
 
 from depthprune.base.errors import TaskError
 from depthprune.base.log import logger
+from depthprune.base.naming import option
 from depthprune.tasks.definition import check_task_name, read_definitions
 from depthprune.tasks.lm_eval.catalogue import OURS, PREFIX, harness_task, harness_tasks
 from depthprune.tasks.lm_eval.source import LmEvalSource
@@ -87,8 +88,9 @@ def find_task(name: str, known: Iterable[Task], lm_eval_path: Iterable[Path | st
         hint = f"did you mean {close}? " if close else ""
         raise TaskError(
             f"there is no task {name!r}",
-            mend=f"{hint}known tasks: {', '.join(tasks)}; your own come with --task-file, those of "
-            "the lm-evaluation-harness as lm_eval:NAME",
+            mend=f"{hint}known tasks: {', '.join(tasks)}; "
+            f"your own come with {option('task_files')}, "
+            "those of the lm-evaluation-harness as lm_eval:NAME",
         )
     return tasks[found]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.naming import option
 from depthprune.base.removal import Removal, active_blocks, format_removal
 from depthprune.blocks.checkpoint import CONFIGS_FIELD, WEIGHTS_FIELD
 
@@ -52,8 +53,8 @@ def check_also(tools: Sequence[Tool], plan: CutPlan) -> None:
         raise DepthpruneError(
             f"{' and '.join(tools)} can only remove blocks of a language model without an encoder, "
             f"and these are counted by {plan.config_path}",
-            where="--also",
-            mend="leave --also out; the smaller checkpoint itself can be converted",
+            option="also",
+            mend=f"leave {option('also')} out; the smaller checkpoint itself can be converted",
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from depthprune.base.errors import ModelError
+from depthprune.base.errors import MissingModelError, ModelError
+from depthprune.base.naming import option
 from depthprune.blocks.checkpoint import checkpoint_folder, is_path, local_path, weight_files
 
 
@@ -32,12 +33,12 @@ def source_folder(source: str | Path, *, revision: str | None, download: bool) -
             continue
         if not only_cache or not download or _is_whole(Path(folder)):
             return checkpoint_folder(folder)
-    raise ModelError(
+    raise MissingModelError(
         f"there is no model {str(source)!r}: no such folder, not in the local cache"
         + (", not on the hub" if download else ""),
         mend="check the name; gated models need `huggingface-cli login`"
         if download
-        else "check the name, or allow fetching it from the hub with --download",
+        else f"check the name, or allow fetching it from the hub with {option('download')}",
     ) from failure
 
 

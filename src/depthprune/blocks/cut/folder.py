@@ -18,6 +18,7 @@ from pathlib import Path
 
 from depthprune.base.errors import FileError
 from depthprune.base.files import format_size
+from depthprune.base.naming import option
 
 _NEW, _OLD = "new-", "replaced-"
 
@@ -46,7 +47,7 @@ def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
         raise FileError(
             "the output exists already",
             where=str(output),
-            mend="choose another folder, or replace this one with --overwrite",
+            mend=f"choose another folder, or replace this one with {option('overwrite')}",
         )
     if output.is_symlink() or not (output / "config.json").is_file():
         raise FileError(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base import errors
 from depthprune.base.errors import DepthpruneError, ModelError, StackError
+from depthprune.base.naming import option, spelled
 from depthprune.base.removal import Removal
 from depthprune.blocks.cut.keys import Numbering
 from depthprune.blocks.cut.probed_config import check_settings, shorten_stored, written_config
@@ -24,6 +25,9 @@ from depthprune.blocks.model_class import Loader
 
 if TYPE_CHECKING:
     from depthprune.blocks.stack import Stack
+
+_OPTIONS = ("set", "trust_remote_code")
+"""The options that errors of `probe` name; the other process names them as this one does."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +92,12 @@ def probe_apart(request: ProbeRequest) -> ProbedStack:
     """
     if "torch" in sys.modules:
         return probe(request)
+    spelled_here = {name: option(name) for name in _OPTIONS}
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     # -P: the folder in which a user happens to be is no place to import from.
     done = subprocess.run(
         [sys.executable, "-P", "-m", __name__],
-        input=json.dumps(asdict(request)).encode(),
+        input=json.dumps(asdict(request) | {"spelled": spelled_here}).encode(),
         capture_output=True,
         env=environment,
     )
@@ -107,8 +112,7 @@ def probe_apart(request: ProbeRequest) -> ProbedStack:
         ) from error
     if "error" in answer:
         kind = getattr(errors, answer["error"].pop("kind"), DepthpruneError)
-        raise kind(answer["error"]["what"], where=answer["error"]["where"],
-                   mend=answer["error"]["mend"])  # fmt: skip
+        raise kind(**answer["error"])
     found = answer["found"]
     return ProbedStack(
         **found
@@ -187,11 +191,13 @@ def _answer() -> None:
     output = os.dup(1)
     os.dup2(2, 1)  # what libraries and remote code print is no part of the answer
     data = json.loads(sys.stdin.buffer.read())
+    names = data.pop("spelled")
     shapes = {name: tuple(shape) for name, shape in data["shapes"].items()}
     request = ProbeRequest(**data | {"shapes": shapes, "removal": tuple(data["removal"])})
     answer: dict[str, Any]
     try:
-        answer = {"found": asdict(probe(request))}
+        with spelled(lambda name, _: names.get(name, name)):
+            answer = {"found": asdict(probe(request))}
     except DepthpruneError as error:
         answer = {
             "error": {
@@ -199,6 +205,7 @@ def _answer() -> None:
                 "what": error.what,
                 "where": error.where,
                 "mend": error.mend,
+                "option": error.option,
             }
         }
     with os.fdopen(output, "wb") as file:

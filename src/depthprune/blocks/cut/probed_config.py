@@ -96,7 +96,7 @@ def check_settings(settings: Section, raw: Section, data: Section) -> None:
         if _get(raw, path, ABSENT) is ABSENT and _get(data, path, ABSENT) is ABSENT:
             raise StackError(
                 f"the configuration has no field {name!r}",
-                where="--set",
+                option="set",
                 mend="write it as config.json does: text_config.moe_layers",
             )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from rich.console import RenderableType
 
 from depthprune.base.errors import DepthpruneError, FileError, ModelError
 from depthprune.base.files import check_can_make, read_json, write_json
+from depthprune.base.naming import spelled
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
 from depthprune.blocks.checkpoint import weight_files
@@ -23,6 +23,7 @@ from depthprune.blocks.cut.shards import parse_size
 from depthprune.blocks.cut.verify import Verification, verify_cut
 from depthprune.blocks.fingerprint import model_fingerprint
 from depthprune.cli.cut import cut_command, measured_drops
+from depthprune.cli.flags import flag
 from depthprune.cli.stages.transcript import Transcript, stage
 from depthprune.cli.study_file import StudyFile
 from depthprune.cli.study_sections import CutSection
@@ -63,7 +64,8 @@ def check_cut(study: StudyFile, section: CutSection, ready: ReadySearch) -> None
         DepthpruneError: no size of files; more blocks than a search removes; the output holds
             something else; the disk is too small for the smallest model that may come out.
     """
-    study.check(("cut", "max_shard_size"), lambda: parse_size(section.max_shard_size))
+    with study.about("cut", "max_shard_size"):
+        parse_size(section.max_shard_size)
     request = ready.request
     options = request.model
     most = request.search.most_removed(ready.space)
@@ -89,7 +91,7 @@ def check_cut(study: StudyFile, section: CutSection, ready: ReadySearch) -> None
                 mend="choose another folder",
             )
         if known is None or (count is not None and len(known) != count):
-            with _in_the_file():
+            with spelled(_in_the_file):
                 check_output(source, output, overwrite=section.overwrite)
         check_can_make(output)
     weights = sum(path.stat().st_size for path in weight_files(source))
@@ -131,7 +133,7 @@ def cut(
         result = None
         parts: list[RenderableType] = [t("The smaller model"), "", *plan_parts(plan, lang=lang)]
         if known != removal:
-            with progress(f"writing {output.name}", plan.bytes_after) as bar, _in_the_file():
+            with progress(f"writing {output.name}", plan.bytes_after) as bar, spelled(_in_the_file):
                 result = execute_cut(
                     plan,
                     output,
@@ -166,14 +168,9 @@ def cut(
     return Cut(output, plan.loader.name, verified)
 
 
-@contextmanager
-def _in_the_file() -> Iterator[None]:
-    """Let errors speak of the study file's field where they speak of the option."""
-    try:
-        yield
-    except FileError as error:
-        mend = error.mend and error.mend.replace("--overwrite", "`overwrite: true`")
-        raise FileError(error.what, where=error.where, mend=mend) from error
+def _in_the_file(name: str, value: str | None) -> str:
+    """Name the one option of a cut that the study file has as well by its field there."""
+    return "`overwrite: true`" if name == "overwrite" else flag(name, value)
 
 
 def _known_cut(output: Path, fingerprint: str, part: str) -> Removal | None:

@@ -57,10 +57,8 @@ def card_options(study: StudyFile, section: EvaluateSection) -> CardOptions | No
         num_samples=section.num_samples,
         download=study.content.download,
     )
-    return study.check(
-        ("evaluate", "zeroshot_tasks"),
-        lambda: study.blame(lambda: flags.options(study.model_flags())),
-    )
+    with study.about("evaluate", "zeroshot_tasks"):
+        return flags.options(study.model_flags())
 
 
 def evaluate(

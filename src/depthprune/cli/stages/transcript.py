@@ -70,8 +70,6 @@ def stage(name: str) -> Iterator[None]:
         raise
     except DepthpruneError as error:
         kept = "what was measured is kept: run the same command again to go on"
-        raise type(error)(
-            f"{name}: {error.what}",
-            where=error.where,
-            mend=f"{error.mend}; {kept}" if error.mend else kept,
+        raise error.but(
+            what=f"{name}: {error.what}", mend=f"{error.mend}; {kept}" if error.mend else kept
         ) from error

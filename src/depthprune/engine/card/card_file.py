@@ -10,6 +10,7 @@ from typing import Any
 
 from depthprune.base.errors import FileError
 from depthprune.base.files import check_can_make, read_json, write_json
+from depthprune.base.naming import option
 
 SCHEMA_VERSION = 1
 
@@ -104,7 +105,7 @@ def check_card_path(path: Path, *, overwrite: bool) -> None:
         raise FileError(
             "this is a folder",
             where=str(path),
-            mend="name a file, e.g. --output evaluation_results.json",
+            mend=f"name a file, e.g. {option('output', 'evaluation_results.json')}",
         )
     check_can_make(path.parent)
     if not path.exists() or overwrite:
@@ -120,7 +121,7 @@ def check_card_path(path: Path, *, overwrite: bool) -> None:
         raise FileError(
             "the file is there, and was not written by this version of `depthprune evaluate`",
             where=str(path),
-            mend="name another file, or replace it with --overwrite",
+            mend=f"name another file, or replace it with {option('overwrite')}",
         )
 
 
@@ -131,5 +132,6 @@ def _check_same_model(before: Mapping[str, Any], now: Mapping[str, Any], path: P
         raise FileError(
             f"the file holds results of another model, or of other blocks ({what})",
             where=str(path),
-            mend="name another file with --output, or begin anew with --overwrite",
+            mend=f"name another file with {option('output')}, or begin anew with "
+            f"{option('overwrite')}",
         )

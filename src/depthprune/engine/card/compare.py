@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from depthprune.base.errors import DepthpruneError, LayoutError
 from depthprune.base.files import is_number, read_json
+from depthprune.base.naming import option
 
 Kind = Literal["count", "ppl", "accuracy", "rate", "time", "bytes"]
 """What a value is; perplexities and accuracies compare by difference, all else by ratio."""
@@ -128,8 +129,9 @@ def compare_evaluations(files: Sequence[EvaluationFile]) -> Comparison:
     if len(files) < 2:
         raise DepthpruneError(
             "there is nothing to compare: only one file was given",
-            where="--compare",
-            mend="give the baseline's file first, then others: --compare base.json,cut.json",
+            option="compare",
+            mend="give the baseline's file first, then others: "
+            f"{option('compare', 'base.json,cut.json')}",
         )
     measured = [{key[1] for key in file.values if key[0] == "accuracy"} for file in files]
     keys = dict.fromkeys(key for file in files for key in file.values)

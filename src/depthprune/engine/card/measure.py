@@ -107,7 +107,7 @@ def check_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
     if unknown or not names:
         raise DepthpruneError(
             f"there is no metric {unknown[0]!r}" if unknown else "no metric was named",
-            where="--metrics",
+            option="metrics",
             mend=f"choose some of {', '.join(METRICS)}",
         )
     return tuple(name for name in METRICS if name in names)

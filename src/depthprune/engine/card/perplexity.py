@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from depthprune.base.errors import DepthpruneError, TaskError
+from depthprune.base.naming import option
 from depthprune.blocks.models import LoadedModel
 from depthprune.engine.batching import run_in_batches
 from depthprune.engine.inputs import move, pad
@@ -32,14 +33,14 @@ class Windows:
         if self.window < 2 or self.stride < 1:
             raise DepthpruneError(
                 f"a text cannot be read in windows of {self.window} with stride {self.stride}",
-                where="--window, --stride",
+                option=("window", "stride"),
                 mend="give a window of at least 2 tokens and a stride of at least 1",
             )
         if self.stride > self.window:
             raise DepthpruneError(
                 f"a stride of {self.stride} would leave tokens out between windows of "
                 f"{self.window}",
-                where="--stride",
+                option="stride",
                 mend="give a stride that is no longer than the window",
             )
 
@@ -138,7 +139,8 @@ def perplexity(
     if not math.isfinite(nll):
         raise DepthpruneError(
             "the model overflows: the likelihood of the text is not a number",
-            mend="try --dtype float32 or bfloat16; a model that lost too much may be beyond help",
+            mend=f"try {option('dtype', 'float32')} or bfloat16; a model that lost too much may be "
+            "beyond help",
         )
     return TextPerplexity(nll, sum(span.foretold for span in spans), windows)
 

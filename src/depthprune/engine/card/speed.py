@@ -43,7 +43,7 @@ class SpeedOptions:
         if min(numbers) < 1 or self.warmup < 0:
             raise DepthpruneError(
                 "speed needs at least one row, prompt token, new token and repeat",
-                where="--prompt-tokens, --new-tokens, --repeats",
+                option=("prompt_tokens", "new_tokens", "repeats"),
                 mend="give positive numbers",
             )
 
@@ -163,7 +163,7 @@ def _check_positions(model: Any, options: SpeedOptions) -> None:
         raise DepthpruneError(
             f"{options.prompt_tokens} prompt tokens and {options.new_tokens} new ones are more "
             f"than the {limit} that the model reads",
-            where="--prompt-tokens, --new-tokens",
+            option=("prompt_tokens", "new_tokens"),
             mend=f"give numbers whose sum is at most {limit}",
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from depthprune.base.errors import MissingDependencyError, TaskError
+from depthprune.base.naming import option
 from depthprune.tasks.sources.hub import network
 from depthprune.tasks.sources.text_files import read_json_lines
 
@@ -105,7 +106,7 @@ def text_sets(names: tuple[str, ...]) -> tuple[TextSet, ...]:
         if called.count(name) > 1:
             raise TaskError(
                 f"two texts are called {name}",
-                where="--ppl-texts",
+                option="ppl_texts",
                 mend="rename one of the files: results are kept by name",
             )
     return sets
@@ -120,7 +121,7 @@ def _text_set(name: str) -> TextSet:
         return TextSet(path.name, path)
     raise TaskError(
         f"{name!r} is neither a text set nor a file",
-        where="--ppl-texts",
+        option="ppl_texts",
         mend=f"name {' or '.join(HUB_TEXTS)}, or a text file or .jsonl file that exists",
     )
 
@@ -177,5 +178,5 @@ def _read_hub(name: str, text: HubText, *, download: bool) -> str:
         where=f"Hugging Face hub, {text.places[0][0]}, split {text.split}",
         mend="give a local copy as a text file"
         if download
-        else "allow the download (--download), or give a local copy as a text file",
+        else f"allow the download ({option('download')}), or give a local copy as a text file",
     )

@@ -118,7 +118,7 @@ def zero_shot_tasks(names: Sequence[str], paths: Sequence[Path] = ()) -> tuple[Z
             found[source.name] = ZeroShotTask(source.name, task)
     if not found:
         raise TaskError(
-            "no task was named", where="--zeroshot-tasks", mend="name one, e.g. arc_easy"
+            "no task was named", option="zeroshot_tasks", mend="name one, e.g. arc_easy"
         )
     return tuple(found.values())
 

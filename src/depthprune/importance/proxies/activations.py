@@ -15,6 +15,7 @@ from math import isfinite, pi
 from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.errors import ModelError, TaskError
+from depthprune.base.naming import option
 from depthprune.base.removal import Removal
 from depthprune.engine.inputs import Row
 from depthprune.engine.likelihood import logits_between
@@ -185,7 +186,7 @@ def _check(means: Mapping[_Place, float], calibration: Calibration) -> None:
         if not isfinite(mean):
             raise ModelError(
                 f"{name} of block {blocks[0]} is no number: its hidden states overflow",
-                mend="compute with --dtype float32 or bfloat16",
+                mend=f"compute with {option('dtype', 'float32')} or bfloat16",
             )
 
 

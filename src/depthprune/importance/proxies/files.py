@@ -7,6 +7,7 @@ from typing import Any
 
 from depthprune.base.errors import DepthpruneError, FileError, StudyError
 from depthprune.base.files import is_number, read_json, write_json
+from depthprune.base.naming import option
 from depthprune.base.removal import format_removal, parse_removal
 from depthprune.importance.proxies.description import PROXIES, ProxyScores
 from depthprune.study import ModelRecord
@@ -103,5 +104,5 @@ def _check_place(path: Path, model: ModelRecord) -> None:
         raise StudyError(
             f"the folder holds proxies of another model, {held.get('name')}, not of {model.name}",
             where=str(path),
-            mend="use another folder for this model (--output)",
+            mend=f"use another folder for this model ({option('output')})",
         )

@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any
 
 from depthprune.base.errors import ModelError
+from depthprune.base.naming import option
 from depthprune.base.removal import Removal
 from depthprune.blocks import inadmissible_reason, skip
 from depthprune.engine.inputs import Row
@@ -56,6 +57,7 @@ def _loss(calibration: Calibration, removal: Removal) -> float:
         without = f"without block {removal[0]} " if removal else ""
         raise ModelError(
             f"the model overflows {without}and foretells nothing",
-            mend="compute with --dtype float32 or bfloat16, or leave the proxy perplexity out",
+            mend=f"compute with {option('dtype', 'float32')} or bfloat16, or leave the "
+            "proxy perplexity out",
         )
     return loss

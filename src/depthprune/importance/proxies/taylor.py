@@ -8,6 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import ModelError
+from depthprune.base.naming import option
 from depthprune.engine.inputs import Row
 from depthprune.engine.references import reference_loss
 from depthprune.importance.proxies.calibration import Calibration
@@ -82,7 +83,8 @@ def _score(block: int, weights: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> 
     if not isfinite(score):
         raise ModelError(
             f"the gradients of block {block} overflow",
-            mend="compute with --dtype float32 or bfloat16, or leave the proxy taylor out",
+            mend=f"compute with {option('dtype', 'float32')} or bfloat16, or leave the "
+            "proxy taylor out",
         )
     return score
 
@@ -113,8 +115,8 @@ def _parameters(model: Any, block: nn.Module) -> list[nn.Parameter]:
     if any(parameter.is_meta for parameter in parameters):
         raise ModelError(
             "weights that are offloaded to memory or disk have no gradients",
-            mend="use a device (or several, --device-map) that holds the model, or leave the proxy "
-            "taylor out",
+            mend=f"use a device (or several, {option('device_map')}) that holds the model, or "
+            "leave the proxy taylor out",
         )
     return parameters
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import TaskError
+from depthprune.base.naming import option
 from depthprune.tasks.lm_eval.guard import guarded
 from depthprune.tasks.lm_eval.source import LmEvalSource
 from depthprune.tasks.task import Task, TaskType
@@ -148,7 +149,7 @@ def _known_name(index: Mapping[str, Any], name: str, paths: Sequence[Path]) -> s
     note = f"; {broken} cannot be read" if broken else ""
     raise TaskError(
         f"the lm-evaluation-harness has no task {name!r}{note}",
-        mend=f"{hint}`lm-eval ls tasks` lists them; your own come with --lm-eval-path",
+        mend=f"{hint}`lm-eval ls tasks` lists them; your own come with {option('lm_eval_paths')}",
     )
 
 

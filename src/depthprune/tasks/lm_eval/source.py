@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import DepthpruneError, TaskError
 from depthprune.base.log import logger
+from depthprune.base.naming import option
 from depthprune.tasks.lm_eval.guard import guarded
 from depthprune.tasks.lm_eval.shots import Shots, draws_as_usual
 from depthprune.tasks.task import Request, Sample
@@ -103,7 +104,8 @@ class LmEvalSource:
             may_download = isinstance(error, OSError) and not self.download
             raise TaskError(
                 f"{self.describe()} cannot be used: {type(error).__name__}: {reason}",
-                mend="if its data are not on this machine, allow the download (--download)"
+                mend="if its data are not on this machine, allow the download "
+                f"({option('download')})"
                 if may_download
                 else None,
             ) from error
@@ -157,7 +159,9 @@ class LmEvalSource:
             raise _refusal(self, "executes code that the model writes")
         if config.get("custom_dataset") and self._is_shipped and not self.download:
             raise _refusal(
-                self, "makes its data by code that may use the network", "allow it by --download"
+                self,
+                "makes its data by code that may use the network",
+                f"allow it by {option('download')}",
             )
 
     def _own_metrics(self, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import MissingDependencyError, TaskError
+from depthprune.base.naming import option
 from depthprune.tasks.sources.fields import Fields, RowSamples, make_samples
 from depthprune.tasks.sources.images import Pictures
 from depthprune.tasks.sources.rows import Row
@@ -77,7 +78,8 @@ class HubSource:
         return TaskError(
             f"the dataset is not in the cache of this machine: {reason}",
             where=self.describe(),
-            mend="allow the download (--download), or give a folder with a copy (--data-dir)",
+            mend=f"allow the download ({option('download')}), or give a folder with a copy "
+            f"({option('data_dir')})",
         )
 
     def _image_root(self) -> Path:

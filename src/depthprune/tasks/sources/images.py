@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import TaskError
+from depthprune.base.naming import option
 from depthprune.tasks.sources.rows import check_pointer
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def inside(
         raise TaskError(
             f"the path {path!r} leads out of the data folder by a symbolic link",
             where=str(bound),
-            mend="allow it with --follow-links, or put the file into the folder itself",
+            mend=f"allow it with {option('follow_links')}, or put the file into the folder itself",
         )
     raise TaskError(
         f"the path {path!r} leads out of the data folder",
