@@ -13,6 +13,7 @@ from depthprune.analysis.choice import choose, choose_number
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.weak import weak_baselines
 from depthprune.base.errors import AnalysisError
+from depthprune.base.language import language
 from depthprune.base.removal import Removal
 from depthprune.report.documents import (
     BLOCK_CONFIGS,
@@ -67,7 +68,8 @@ def test_one_weak_dataset_leaves_nothing_to_recommend(tmp_path: Path) -> None:
     assert "okvqa, validation: 100.0% of the 30 answers are empty" in text
     assert "Nothing is recommended" in text
     assert "Independent best" not in text
-    assert "不作任何推荐" in as_text(recommendation_parts(found, lang="zh"))
+    with language("zh"):
+        assert "不作任何推荐" in as_text(recommendation_parts(found))
 
 
 def test_the_documents_give_the_reason(tmp_path: Path) -> None:

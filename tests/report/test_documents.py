@@ -16,6 +16,7 @@ from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.combinations import combine
 from depthprune.analysis.whole import Analysis
 from depthprune.base.errors import AnalysisError, FileError
+from depthprune.base.language import language
 from depthprune.base.removal import format_removal
 from depthprune.importance.score_files import count_blocks, read_scores
 from depthprune.importance.select import make_selection
@@ -303,14 +304,14 @@ def test_the_reports_hold_input_recommendations_and_findings() -> None:
     assert "Best combinations over the datasets" in across
 
 
-@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("lang", ["en", "zh"], indirect=True)
 @pytest.mark.parametrize("analysis", EVERY)
 def test_reports_are_100_columns_wide_and_whole(
     analysis: Callable[[], Analysis], lang: Any
 ) -> None:
     for text in (
-        comprehensive_report(analysis(), lang=lang),
-        cross_dataset_report(analysis(), lang=lang),
+        comprehensive_report(analysis()),
+        cross_dataset_report(analysis()),
     ):
         assert max(map(cell_len, text.splitlines())) <= 100
         assert "…" not in text
@@ -346,7 +347,8 @@ def test_writing_again_gives_the_same_bytes_and_no_nan(
 
 def test_json_is_the_same_in_both_languages(tmp_path: Path) -> None:
     english = write_documents(published(), tmp_path / "en")
-    chinese = write_documents(published(), tmp_path / "zh", lang="zh")
+    with language("zh"):
+        chinese = write_documents(published(), tmp_path / "zh")
     for one, two in zip(english, chinese, strict=True):
         assert (one.read_bytes() == two.read_bytes()) is (one.suffix == ".json")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from depthprune.base.language import Lang, language
 from depthprune.engine.card.compare import compare_evaluations, read_evaluation
 from depthprune.report.evaluation import comparison_markdown, error_lines, evaluation_parts
-from depthprune.report.language import Lang
 from depthprune.report.tables import as_text
 from tests.engine.cards import card, old_card
 
@@ -19,9 +19,8 @@ def markdown(tmp_path: Path, *contents: Any, lang: Lang = "en") -> str:
     paths = [tmp_path / f"{place}.json" for place in range(len(contents))]
     for path, content in zip(paths, contents, strict=True):
         path.write_text(json.dumps(content))
-    return comparison_markdown(
-        compare_evaluations([read_evaluation(path) for path in paths]), lang=lang
-    )
+    with language(lang):
+        return comparison_markdown(compare_evaluations([read_evaluation(path) for path in paths]))
 
 
 def test_every_part_is_shown() -> None:
@@ -52,9 +51,9 @@ def test_unknown_numbers_and_bounded_windows() -> None:
     assert text.split("piqa")[1].split()[:3] == ["-", "-", "-"]
 
 
-@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("lang", ["en", "zh"], indirect=True)
 def test_failures_are_told_with_their_part(lang: Lang) -> None:
-    (line,) = error_lines({"ppl.ptb": "not here"}, lang=lang)
+    (line,) = error_lines({"ppl.ptb": "not here"})
     assert "ppl.ptb" in line
     assert "not here" in line
 

@@ -10,8 +10,8 @@ import pytest
 from rich.cells import cell_len
 
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import Lang, language
 from depthprune.report.findings import finding_parts
-from depthprune.report.language import Lang
 from depthprune.report.tables import as_text
 from tests.report.analyses import (
     both_splits,
@@ -25,7 +25,8 @@ from tests.report.analyses import (
 
 def section(analysis: Analysis, heading: str, lang: Lang = "en") -> str:
     """Return one section of the findings as text."""
-    whole = as_text(finding_parts(analysis, lang=lang))
+    with language(lang):
+        whole = as_text(finding_parts(analysis))
     return whole.split(f"== {heading}")[1].split("\n== ")[0]
 
 
@@ -143,18 +144,19 @@ def test_pairs_alone_say_what_they_cannot_tell() -> None:
     assert "No combination was measured together with its single blocks." in whole
 
 
-@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("lang", ["en", "zh"], indirect=True)
 @pytest.mark.parametrize(
     "analysis", [published, both_splits, with_samples, one_dataset, many_blocks]
 )
 def test_it_fits_and_nothing_is_cut_off(analysis: Callable[[], Analysis], lang: Lang) -> None:
-    shown = as_text(finding_parts(analysis(), lang=lang))
+    shown = as_text(finding_parts(analysis()))
     assert max(map(cell_len, shown.splitlines())) <= 100
     assert "…" not in shown
     assert "nan" not in shown
 
 
 def test_chinese_is_chinese() -> None:
-    shown = as_text(finding_parts(both_splits(), lang="zh"))
+    with language("zh"):
+        shown = as_text(finding_parts(both_splits()))
     assert "协同最强" in shown
     assert not re.search(r"\b(points|blocks|drops|removed|least|most)\b", shown)

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from depthprune.analysis import Gain, Interval, search_gains
+from depthprune.base.language import Lang, language
 from depthprune.report.gain import gain_note, gain_table, gain_value
-from depthprune.report.language import Lang
 from depthprune.report.tables import as_text
 from tests.measurements import dataset
 
@@ -46,9 +46,9 @@ def test_what_was_not_measured_is_a_dash() -> None:
     assert row(nothing)[2:4] == ["-", "-"]
 
 
-@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("lang", ["en", "zh"], indirect=True)
 def test_it_fits_a_terminal_of_80_columns(lang: Lang) -> None:
-    text = as_text([gain_table([UNKNOWN, KNOWN], lang), gain_note(lang)], width=80)
+    text = as_text([gain_table([UNKNOWN, KNOWN]), gain_note()], width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     assert "[3.1, 6.9]" in text
@@ -57,8 +57,9 @@ def test_it_fits_a_terminal_of_80_columns(lang: Lang) -> None:
 
 def test_the_note_warns_that_the_choice_flatters() -> None:
     assert "better than it is" in gain_note()
-    assert "留出收益" in gain_note("zh")
-    assert not re.search("[a-m]", as_text([gain_table([KNOWN], "zh")]))
+    with language("zh"):
+        assert "留出收益" in gain_note()
+        assert not re.search("[a-m]", as_text([gain_table([KNOWN])]))
 
 
 def test_scripts_get_fractions_as_plain_json() -> None:

@@ -166,9 +166,9 @@ def test_the_same_analysis_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
-@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("lang", ["en", "zh"], indirect=True)
 def test_the_answer_and_the_findings_are_there_without_script(lang: Any) -> None:
-    text = Page(render_report(small(), lang=lang)).text
+    text = Page(render_report(small())).text
     assert "3.00" in text  # block 1 alone
     assert ("Which blocks can go?" if lang == "en" else "哪些块可以移除？") in text
     assert ("Synergy between blocks" if lang == "en" else "块之间的协同效应") in text

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from depthprune.base.language import Lang
 from depthprune.importance.compare import compare_splits
 from depthprune.importance.merge import merge_scores
 from depthprune.importance.score_files import ScoreFile
@@ -17,7 +18,6 @@ from depthprune.report.importance import (
     comparison_value,
     merge_parts,
 )
-from depthprune.report.language import Lang
 from depthprune.report.selection import selection_parts, selection_value
 from depthprune.report.tables import as_text
 
@@ -36,11 +36,11 @@ def nine_datasets() -> list[DatasetScores]:
     return [DatasetScores(name, splits, Path(name)) for name in NAMES]
 
 
-@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("lang", LANGUAGES, indirect=True)
 def test_nine_datasets_fit_80_columns(lang: Lang) -> None:
     datasets = nine_datasets()
-    comparison = comparison_parts(compare_splits(datasets), [], 0.9, lang=lang)
-    for parts in (comparison, merge_parts(merge_scores(datasets), lang=lang)):
+    comparison = comparison_parts(compare_splits(datasets), [], 0.9)
+    for parts in (comparison, merge_parts(merge_scores(datasets))):
         text = as_text(parts, width=80)
         assert max(map(len, text.splitlines())) <= 80
         assert "…" not in text

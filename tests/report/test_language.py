@@ -5,18 +5,21 @@ from __future__ import annotations
 import ast
 import string
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
 import yaml
 
 import depthprune
+from depthprune.base.language import catalogue, current_language, language, set_language, t
 from depthprune.blocks.cut.notes import NOTES
-from depthprune.report.language import catalogue, translator
 from depthprune.tasks.weak import SENTENCES
 
 PACKAGE = Path(depthprune.__file__).parent
-CATALOGUES = sorted((PACKAGE / "report" / "zh").glob("*.yaml"))
+CATALOGUES = sorted((PACKAGE / "base" / "zh").glob("*.yaml"))
 PRINTING = sorted([*(PACKAGE / "report").rglob("*.py"), *(PACKAGE / "cli").rglob("*.py")])
 
 
@@ -69,6 +72,28 @@ def test_templates_keep_their_fields() -> None:
 
 
 def test_english_is_the_default_and_an_unknown_text_stays() -> None:
-    assert translator("en")("block") == "block"
-    assert translator("zh")("block") == "块"
-    assert translator("zh")("no such text") == "no such text"
+    assert t("block") == "block"
+    with language("zh"):
+        assert t("block") == "块"
+        assert t("no such text") == "no such text"
+
+
+def test_a_language_ends_with_its_block_also_when_that_fails() -> None:
+    with suppress(ZeroDivisionError), language("zh"):
+        assert current_language() == "zh"
+        with language("en"):
+            assert t("block") == "block"
+        assert t("block") == "块"
+        _ = 1 / 0
+    assert current_language() == "en"
+
+
+def test_two_threads_speak_two_languages_and_a_context_is_handed_on() -> None:
+    with ThreadPoolExecutor(1) as pool, language("zh"):
+        assert pool.submit(t, "block").result() == "block"
+        assert pool.submit(copy_context().run, t, "block").result() == "块"
+
+
+def test_what_is_set_in_a_context_ends_with_it() -> None:
+    copy_context().run(set_language, "zh")
+    assert current_language() == "en"

@@ -17,7 +17,7 @@ from rich.cells import cell_len
 from rich.table import Table
 
 from depthprune.base.errors import FileError, MissingDependencyError
-from depthprune.report.language import Lang
+from depthprune.base.language import Lang, language
 from depthprune.report.model_table.files import (
     Format,
     format_of,
@@ -185,7 +185,8 @@ def test_notes_name_the_original_what_is_missing_and_how_to_mend(real: ModelTabl
 
 
 def test_all_is_said_in_chinese_too(real: ModelTable) -> None:
-    grid = model_grid(real, lang="zh")
+    with language("zh"):
+        grid = model_grid(real)
     assert grid.headings[0] == "模型"
     assert "保留不足 5% 的层" in grid.headings
     assert cell(grid, "ShortGPT_remove_7", "layers_below_5").text == "7 层不明"
@@ -268,15 +269,15 @@ def test_the_terminal_shows_as_many_models_and_notes_as_are_wanted(real: ModelTa
     assert "Shown" not in as_text(model_parts(real, most=50))
 
 
-@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("lang", ["en", "zh"], indirect=True)
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
 def test_no_column_is_cut_off_and_no_number_broken(
     real: ModelTable, width: int, lang: Lang
 ) -> None:
-    tables = [part for part in model_parts(real, width=width, lang=lang) if isinstance(part, Table)]
+    tables = [part for part in model_parts(real, width=width) if isinstance(part, Table)]
     text = as_text(tables, width)
     words = {word for line in text.splitlines() for word in line.split()}
-    grid = model_grid(real, lang=lang)
+    grid = model_grid(real)
     for cells in grid.rows:
         numbers = [
             one.text for one, column in zip(cells, grid.columns, strict=True)
@@ -382,7 +383,8 @@ def test_every_text_of_a_workbook_is_text(hostile: ModelTable) -> None:
 
 
 def test_a_workbook_in_chinese_and_one_without_models() -> None:
-    assert opened(model_table([]), lang="zh").sheetnames == ["模型一览", "各层保留比例", "说明"]
+    with language("zh"):
+        assert opened(model_table([])).sheetnames == ["模型一览", "各层保留比例", "说明"]
 
 
 def test_without_openpyxl_it_is_said_what_to_install(
@@ -427,7 +429,8 @@ def test_the_page_has_every_cell_and_runs_nothing(hostile: ModelTable, real: Mod
 
 
 def test_the_page_shows_what_is_best_and_apart_and_forbids_all_else(real: ModelTable) -> None:
-    text = model_table_bytes(real, "html", lang="zh").decode("utf-8")
+    with language("zh"):
+        text = model_table_bytes(real, "html").decode("utf-8")
     assert '<html lang="zh-Hans">' in text
     assert '<td class="best">58.32</td>' in text
     assert '<td class="apart">39.87 <sup>1</sup></td>' in text

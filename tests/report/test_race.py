@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from depthprune.base.language import language
 from depthprune.report.race import race_line, race_parts, race_value
 from depthprune.report.tables import as_text
 from depthprune.strategies.racing import RaceReport
@@ -52,7 +53,8 @@ def test_the_value_is_plain_json() -> None:
 
 
 def test_in_chinese() -> None:
-    text = as_text(race_parts([ALONE, JOINT], lang="zh"))
+    with language("zh"):
+        text = as_text(race_parts([ALONE, JOINT]))
     assert "60 个移除方案中有 3 个以 95% 的置信度被提前停止" in text
     assert "联合 2 个数据集" in text
     assert "64 / 1000" in text

@@ -14,8 +14,8 @@ from rich.cells import cell_len
 from depthprune.analysis.analyse import analyse
 from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import Lang, language
 from depthprune.report.evidence import coverage_text, evidence, mark_text
-from depthprune.report.language import Lang, translator
 from depthprune.report.recommendations import (
     adjusted_lines,
     essential_parts,
@@ -33,7 +33,8 @@ EXPECTED: Mapping[str, Any] = json.loads((PUBLISHED / "expected.json").read_text
 
 
 def text(analysis: Analysis, lang: Lang = "en", width: int = 100) -> str:
-    return as_text(recommendation_parts(analysis.recommendations, lang=lang), width)
+    with language(lang):
+        return as_text(recommendation_parts(analysis.recommendations), width)
 
 
 def flat(analysis: Analysis) -> str:
@@ -61,7 +62,7 @@ def section(whole: str, start: str, end: str) -> str:
 )
 def test_coverage_is_a_count_with_the_names(measured: str, told: str) -> None:
     one = combination((1,), *[0.1] * len(measured), names=measured)
-    assert coverage_text(one, "abcd", translator("en")) == told
+    assert coverage_text(one, "abcd") == told
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_coverage_is_a_count_with_the_names(measured: str, told: str) -> None:
 )
 def test_an_interval_says_whether_anything_is_lost(interval: Interval | None, told: str) -> None:
     one = replace(combination((1,), 0.01, names="a"), interval=interval, num_samples=400)
-    assert mark_text(one, translator("en")) == told
+    assert mark_text(one) == told
     assert (told in evidence(one, "a")) if told else ("0 with" not in evidence(one, "a"))
 
 

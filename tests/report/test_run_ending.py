@@ -9,7 +9,7 @@ import pytest
 from depthprune.analysis.analyse import analyse
 from depthprune.analysis.choice import choose
 from depthprune.analysis.speedup import Speedup
-from depthprune.report.language import Lang
+from depthprune.base.language import Lang
 from depthprune.report.run import Ending, check_lines, ending_parts, ending_value, is_exact
 from depthprune.report.tables import as_text
 from depthprune.strategies.cut_check import CutCheck
@@ -47,11 +47,12 @@ def ending() -> Ending:
         ("en", ("In short", "80 of 100 stay (80.0 %)", "1.25 times as fast", "datasets 2/2")),
         ("zh", ("小结", "保留 80 个，共 100 个（80.0 %）", "为原来的 1.25 倍", "推荐：")),
     ],
+    indirect=["lang"],
 )
 def test_everything_stands_on_one_screen(
     ending: Ending, lang: Lang, words: tuple[str, ...]
 ) -> None:
-    text = as_text(ending_parts(ending, lang=lang))
+    text = as_text(ending_parts(ending))
     assert len(text.splitlines()) <= 24
     for word in (*words, "study/report.html", "AutoModelForCausalLM.from_pretrained("):
         assert word in text

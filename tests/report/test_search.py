@@ -8,9 +8,9 @@ import pytest
 
 from depthprune.analysis.dataset_gains import gains_by_dataset, mean_gains
 from depthprune.analysis.gain import search_gains
+from depthprune.base.language import Lang
 from depthprune.base.removal import Removal
 from depthprune.report import search as report
-from depthprune.report.language import Lang
 from depthprune.report.tables import as_text
 from depthprune.strategies.complete import Completion
 from depthprune.strategies.runner import RunReport
@@ -31,9 +31,9 @@ DATASETS = [
 GAINS = gains_by_dataset(DATASETS, 16, dict.fromkeys(NAMES, ONE_SHOT))
 
 
-@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("lang", ["en", "zh"], indirect=True)
 def test_many_datasets_and_numbers_fit_a_page(lang: Lang) -> None:
-    text = as_text(report.dataset_gain_parts(GAINS, mean_gains(GAINS), lang))
+    text = as_text(report.dataset_gain_parts(GAINS, mean_gains(GAINS)))
     assert max(map(len, text.splitlines())) <= 100
     assert all(text.count(name) == 2 for name in NAMES)  # in a table of four numbers and one of two
     assert text.count(" 37.5 ") == 6 * 9  # 50 minus 12.5, six numbers, eight datasets and the mean

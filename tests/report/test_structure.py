@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from depthprune.report.language import Lang, translator
+from depthprune.base.language import Lang, language, t
 from depthprune.report.structure import analysis_parts
 from depthprune.report.structure_batch import batch_parts
 from depthprune.report.structure_notes import note_text
@@ -43,11 +43,12 @@ WAYS: list[AlignedBy] = ["provenance", "content", "config", "best match", "posit
 def told(strategy: Strategy, **evidence: float) -> str:
     change = Change(100, 80)
     found = Comparison("a", "b", change, change, (), strategy=strategy, evidence=evidence)
-    return "\n".join(strategy_lines(found, translator("en")))
+    return "\n".join(strategy_lines(found))
 
 
 def shown(analysis: Analysis, lang: Lang = "en") -> str:
-    return as_text(analysis_parts(analysis, lang=lang), width=80)
+    with language(lang):
+        return as_text(analysis_parts(analysis), width=80)
 
 
 def beside(original: Anatomy, pruned: Anatomy, alignment: Alignment | None = None) -> Analysis:
@@ -59,17 +60,16 @@ def beside(original: Anatomy, pruned: Anatomy, alignment: Alignment | None = Non
 # Words
 
 
-@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("lang", LANGS, indirect=True)
 def test_every_strategy_way_and_doubt_has_its_own_words(lang: Lang) -> None:
-    t = translator(lang)
     change = Change(100, 80)
     found = [Comparison("a", "b", change, change, (), strategy=each) for each in STRATEGIES]
-    assert len({strategy_lines(each, t)[0] for each in found}) == len(STRATEGIES)
-    assert len({aligned_line(replace(found[0], aligned_by=way), t) for way in WAYS}) == len(WAYS)
+    assert len({strategy_lines(each)[0] for each in found}) == len(STRATEGIES)
+    assert len({aligned_line(replace(found[0], aligned_by=way)) for way in WAYS}) == len(WAYS)
     doubts = Alignment((), "position", doubts=tuple(Doubt(kind, (3,), 7) for kind in DOUBTS))
-    assert len(set(doubt_lines(doubts, t))) == len(DOUBTS)
-    assert len(set(label_words(t).values())) == 7
-    assert doubt_lines(None, t) == []
+    assert len(set(doubt_lines(doubts))) == len(DOUBTS)
+    assert len(set(label_words().values())) == 7
+    assert doubt_lines(None) == []
 
 
 def test_the_numbers_stand_beside_the_strategy() -> None:
@@ -95,13 +95,12 @@ def test_zeros_are_told_once() -> None:
 
 
 def test_a_part_that_is_gone_is_told_beside_the_label() -> None:
-    t = translator("en")
     layer = LayerComparison(0, 0, Change(10, 6), Change(4, 0), Change(6, 6))
-    assert what_happened(layer, t) == "moderate, NO ATTENTION"
+    assert what_happened(layer) == "moderate, NO ATTENTION"
     layer = LayerComparison(0, 0, Change(10, 4), Change(4, 4), Change(6, 0))
-    assert what_happened(layer, t) == "moderate, NO MLP"
+    assert what_happened(layer) == "moderate, NO MLP"
     layer = LayerComparison(0, None, Change(10, 0), Change(4, 0), Change(6, 0))
-    assert what_happened(layer, t) == "REMOVED"
+    assert what_happened(layer) == "REMOVED"
 
 
 def test_heads() -> None:
@@ -222,10 +221,10 @@ def test_unknown_heads_stay_unknown() -> None:
     assert heads_of(Attention(10), Attention(5, num_heads=4)) == "-"
 
 
-@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("lang", LANGS, indirect=True)
 def test_missing_layers_are_told_in_the_text_file(lang: Lang) -> None:
     unknown = Alignment((0, 1), "position", known=False, doubts=(Doubt("unknown", number=1),))
-    texts = text_files(beside(made_up(9, 9, 9), made_up(9, 9), unknown), lang=lang)
+    texts = text_files(beside(made_up(9, 9, 9), made_up(9, 9), unknown))
     expected = {"en": "1 missing, which ones is unknown", "zh": "缺少 1 层，不知是哪几层"}
     assert expected[lang] in texts["pruning_summary_by_layer.txt"]
 
@@ -259,15 +258,17 @@ NOTES = [
 
 @pytest.mark.parametrize("note", NOTES)
 def test_notes_are_told_in_both_languages(note: str) -> None:
-    assert note_text(note, translator("en")) == note
-    chinese = note_text(note, translator("zh"))
+    assert note_text(note) == note
+    with language("zh"):
+        chinese = note_text(note)
     assert re.search("[一-鿿]", chinese)
     assert " more" not in chinese
     assert re.findall(r"[0-9]+", chinese) == re.findall(r"[0-9]+", note)
 
 
 def test_a_note_that_is_not_known_stays() -> None:
-    assert note_text("of another program", translator("zh")) == "of another program"
+    with language("zh"):
+        assert note_text("of another program") == "of another program"
 
 
 def test_the_notes_of_a_model_are_shown_in_the_language_of_the_report() -> None:
@@ -326,7 +327,7 @@ def test_nothing_is_cut_off_in_80_columns(lang: Lang) -> None:
 
 
 @pytest.mark.parametrize("name", ["of_thirty_letters_or_some_less", 9 * "剪枝后的模型_2000_"])
-@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("lang", LANGS, indirect=True)
 def test_many_models_fit_80_columns(lang: Lang, name: str) -> None:
     here = Path()
     outcome = BatchOutcome(
@@ -334,10 +335,10 @@ def test_many_models_fit_80_columns(lang: Lang, name: str) -> None:
     )
     anatomy = Anatomy("model", 140_621_322_240, 1, 1, ())
     summary = Summary(("models",), (ModelSummary(name, here, anatomy, original=150_000_000_000),))
-    text = as_text(batch_parts(outcome, summary, lang=lang), width=80)
+    text = as_text(batch_parts(outcome, summary), width=80)
     assert "140,621,322,240" in text
     assert "pruned_model" in text
-    assert translator(lang)("unchanged") in text
+    assert t("unchanged") in text
     assert "…" not in text
     assert max(map(cell_len, text.splitlines())) <= 80
 
@@ -346,5 +347,6 @@ def test_notes_on_one_of_many_models_are_told() -> None:
     here = Path()
     outcome = BatchOutcome(here, None, here, (BatchResult("a/b", "bin", here, here, "success"),))
     model = replace(made_up(10), notes=(NOTES[0],))
-    parts = batch_parts(outcome, Summary((), (ModelSummary("a/b", here, model),)), lang="zh")
+    with language("zh"):
+        parts = batch_parts(outcome, Summary((), (ModelSummary("a/b", here, model),)))
     assert "注意：a/b: 配置记为 32 层，权重实有 25 层" in as_text(parts, width=80)

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthprune.base.errors import FileError, MissingDependencyError
+from depthprune.base.language import language
 from depthprune.report.html.structure_data import column, structure_data
 from depthprune.report.html.structure_overview import overview
 from depthprune.report.html.structure_page import render_structure_page, write_structure_page
-from depthprune.report.language import translator
 from depthprune.report.strategy_text import evidence_texts, strategy_reason
 from depthprune.structure.anatomy import Sparsity
 from depthprune.structure.comparison import Change
@@ -36,8 +36,6 @@ from tests.report.structure_summaries import (
     small,
 )
 from tests.report.test_html import Page
-
-EN, ZH = translator("en"), translator("zh")
 
 
 def data_of(summary: Summary) -> dict[str, Any]:
@@ -141,7 +139,7 @@ def test_a_column_of_equal_numbers_is_one_number() -> None:
 
 def test_evidence_that_is_no_number_is_left_out() -> None:
     given = replace(comparison("a", ramp(4, 0.5)), evidence={"good": 1.0, "bad": nan})
-    data = structure_data(Summary((), (ModelSummary("a", Path("a"), comparison=given),)), EN)
+    data = structure_data(Summary((), (ModelSummary("a", Path("a"), comparison=given),)))
     assert data["models"][0]["evidence"] == [("good", "1")]
 
 
@@ -159,7 +157,7 @@ def test_the_head_says_what_was_read_and_the_range_of_the_losses() -> None:
 def test_min_max_and_mean_are_those_of_the_models() -> None:
     summary = small()
     totals = [one.anatomy.total for one in summary.models if one.anatomy]
-    cards = {card.name: card.lines for card in overview(summary, EN).cards}
+    cards = {card.name: card.lines for card in overview(summary).cards}
     numbers = [number for _, number, _ in cards["Parameters"]]
     mean = round(sum(totals) / len(totals))
     assert numbers == [f"{min(totals):,}", f"{mean:,}", f"{max(totals):,}"]
@@ -169,7 +167,7 @@ def test_min_max_and_mean_are_those_of_the_models() -> None:
 
 
 def test_of_one_model_there_are_no_statistics() -> None:
-    assert overview(one(), EN).cards == []
+    assert overview(one()).cards == []
 
 
 def test_zeros_are_embedded_by_layer_and_for_the_whole() -> None:
@@ -207,7 +205,7 @@ def test_without_script_there_is_a_table_of_all_models() -> None:
     ],
 )
 def test_the_lead_fits_what_is_known(summary: Summary, lead: str) -> None:
-    assert overview(summary, EN).lead.startswith(lead)
+    assert overview(summary).lead.startswith(lead)
     assert lead in Page(render_structure_page(summary)).text
 
 
@@ -220,7 +218,7 @@ def test_a_ratio_is_told_by_the_original_even_without_comparison() -> None:
 
 
 def told(left: Any, **changes: Any) -> str:
-    return strategy_reason(replace(comparison("a", left), **changes), EN)
+    return strategy_reason(replace(comparison("a", left), **changes))
 
 
 def test_a_strategy_comes_with_the_numbers_that_say_so() -> None:
@@ -242,7 +240,7 @@ def test_numbers_that_are_not_known_are_not_made_up() -> None:
 
 
 def test_the_evidence_is_told_in_words_and_percent() -> None:
-    given = dict(evidence_texts(comparison("a", cut(8, (5,))), EN))
+    given = dict(evidence_texts(comparison("a", cut(8, (5,)))))
     assert given["layers of the original"] == "8"
     assert given["gone per layer of the original: mean %"] == "12.50"
     assert not any("_" in name for name in given)
@@ -252,8 +250,9 @@ def test_all_evidence_has_chinese_words() -> None:
     sliced = Change(4096, 3276)
     _, numbers = strategy_of(comparison("a", ramp(4, 0.5)), sliced=True, hidden_size=sliced)
     known = replace(comparison("a", ramp(4, 0.5)), evidence={**numbers, "lost_by_zeros": 0.5})
-    assert len(evidence_texts(known, ZH)) == 18
-    assert all(not name.isascii() for name, _ in evidence_texts(known, ZH))
+    with language("zh"):
+        assert len(evidence_texts(known)) == 18
+        assert all(not name.isascii() for name, _ in evidence_texts(known))
 
 
 def test_what_cannot_be_printed_in_a_name_is_escaped() -> None:
@@ -299,7 +298,8 @@ def test_the_policy_allows_this_style_and_this_script_only() -> None:
 
 
 def test_in_chinese_the_head_is_chinese() -> None:
-    text = Page(render_structure_page(small(), lang="zh")).text
+    with language("zh"):
+        text = Page(render_structure_page(small())).text
     assert "剪枝去掉了什么？" in text
     assert "4 个模型被剪去 15.60% 至 31.77% 的参数。" in text
     assert "What" not in text

@@ -14,6 +14,7 @@ import pytest
 from rich.cells import cell_len
 
 from depthprune.base.errors import FileError, MissingDependencyError
+from depthprune.base.language import language
 from depthprune.base.shown import shown
 from depthprune.report.structure_files import FORMATS, write_summary
 from depthprune.report.structure_summary import (
@@ -89,7 +90,8 @@ SHOWN = summarize([COPIES / "baselines", COPIES / "results"])
 
 
 def test_the_chinese_text_begins_with_that_of_the_old_script_to_the_byte() -> None:
-    text = summary_text(OLD, lang="zh")
+    with language("zh"):
+        text = summary_text(OLD)
     assert text.startswith(OLD_TEXT)
     rest = text.removeprefix(OLD_TEXT).splitlines()
     told = "baselines/ShortGPT_remove_7: 缺少 7 层，文件未说明是哪些层"
@@ -184,7 +186,8 @@ def test_removed_and_empty_layers_are_counted_and_named() -> None:
 )
 def test_what_happened_to_layers_is_said_in_words(facts: ModelFacts, expected: str) -> None:
     assert remarks(facts) == [expected]
-    assert remarks(facts, lang="zh") != [expected]
+    with language("zh"):
+        assert remarks(facts) != [expected]
 
 
 def test_the_real_models_say_what_they_lost() -> None:

@@ -13,6 +13,7 @@ import pytest
 from depthprune.analysis.sweep import compare_points
 from depthprune.base.errors import LayoutError, TaskError
 from depthprune.base.files import write_json
+from depthprune.base.language import language
 from depthprune.report.documents.sweep import (
     SweepFile,
     known_latency,
@@ -125,7 +126,8 @@ def test_the_summary_has_a_row_for_each_file() -> None:
 
 
 def text_of(*points: Any, lang: Any = "en") -> str:
-    return as_text(sweep_parts(points, lang=lang))
+    with language(lang):
+        return as_text(sweep_parts(points))
 
 
 def test_the_table_shows_accuracy_drop_and_speed_up_with_intervals() -> None:

@@ -9,9 +9,9 @@ import pytest
 from rich.cells import cell_len
 
 from depthprune.analysis import Interval, summarise
+from depthprune.base.language import catalogue, language
 from depthprune.importance import RankAgreement
 from depthprune.report import tables
-from depthprune.report.language import catalogue
 from depthprune.report.listing import task_table
 from depthprune.report.summary import summary_parts, summary_value
 from depthprune.report.tables import agreement_table, as_text, blocks, interval_text, percent
@@ -109,7 +109,8 @@ def test_every_task_is_listed() -> None:
 
 
 def chinese_summary(width: int) -> list[str]:
-    return as_text(summary_parts(summarise(eight_datasets(), 16), lang="zh"), width).splitlines()
+    with language("zh"):
+        return as_text(summary_parts(summarise(eight_datasets(), 16)), width).splitlines()
 
 
 def test_chinese_tables_fit_and_align() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from depthprune.report.language import translator
 from depthprune.report.structure_words import strategy_lines, what_happened
 from depthprune.structure.analyses import analyze, read_model
 from depthprune.structure.comparison import AddedLayer, Comparison
@@ -31,7 +30,7 @@ def test_layers_that_stand_twice_are_told_with_their_sum(tmp_path: Path) -> None
     assert found.added_layers == (AddedLayer(4, LAYER, 2), AddedLayer(5, LAYER, 3))
     assert [layer.pruned_index for layer in found.layers] == [0, 1, 2, 3, 6, 7]
     assert not any(layer.total.reduced for layer in found.layers)
-    (line,) = [each for each in strategy_lines(found, translator("en")) if "added" in each]
+    (line,) = [each for each in strategy_lines(found) if "added" in each]
     expected = f"4 (a copy of 2), 5 (a copy of 3); together {2 * LAYER:,} parameters"
     assert line == f"  added layers: {expected}"
 
@@ -66,9 +65,8 @@ def test_experts_that_are_gone_are_told(tmp_path: Path) -> None:
     change = found.layers[0].experts
     assert change is not None
     assert (change.original, change.pruned) == (4, 3)
-    t = translator("en")
-    assert "3 of 4 experts" in what_happened(found.layers[0], t)
-    assert "  experts of all layers: 6 of 8 are left" in strategy_lines(found, t)
+    assert "3 of 4 experts" in what_happened(found.layers[0])
+    assert "  experts of all layers: 6 of 8 are left" in strategy_lines(found)
     again = read_comparison(tmp_path / "analysis" / "model_comparison.json")
     assert again.layers[0].experts == change
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
+from depthprune.base.language import language
 from depthprune.structure import batches
 from depthprune.structure.analyses import Analysis, analyze
 from depthprune.structure.batches import BatchOutcome, batch
@@ -296,9 +297,10 @@ def test_a_run_that_is_killed_loses_some_seconds_only(
 
 
 def test_texts_in_another_language_are_written_again(place: Path) -> None:
-    run(place, lang="en")
-    assert analysed_now(run(place, lang="en")) == []
-    assert analysed_now(run(place, lang="zh")) == NAMES
+    run(place)
+    assert analysed_now(run(place)) == []
+    with language("zh"):
+        assert analysed_now(run(place)) == NAMES
 
 
 def test_an_analysis_file_will_do_as_the_original(place: Path) -> None:

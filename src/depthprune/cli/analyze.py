@@ -14,6 +14,7 @@ from rich.console import RenderableType
 
 from depthprune.analysis.whole import Analysis
 from depthprune.base.files import check_can_make
+from depthprune.base.language import set_language, t
 from depthprune.cli.options import Language
 from depthprune.cli.recommend import RankingFlags, is_wide, show_wrapped
 from depthprune.cli.scores import AsJson, show
@@ -25,7 +26,6 @@ from depthprune.report.documents import (
 )
 from depthprune.report.documents.pictures import Pictures, write_pictures
 from depthprune.report.inputs import problem_lines, scope_line
-from depthprune.report.language import Lang, translator
 from depthprune.report.recommendations import (
     essential_parts,
     notes,
@@ -81,13 +81,12 @@ def analyze(
     """
     # Figures are hundreds of thousands of small objects that stay: searching them for garbage
     # as often as usual costs a tenth of the time.
+    set_language(lang)
     gc.set_threshold(50_000)
     folder = output_folder(output, path)
     results = ranking.read(path)
     check_can_make(folder)  # before the work, not after it
-    written = write_analysis(
-        ranking.analyse(results), folder, formats=formats, skip=skip, lang=lang
-    )
+    written = write_analysis(ranking.analyse(results), folder, formats=formats, skip=skip)
     if json:
         print(json_module.dumps(written.value, indent=1))
         return
@@ -116,21 +115,20 @@ def write_analysis(
     *,
     formats: Sequence[Literal["png", "svg", "pdf"]],
     skip: Collection[Literal["figures", "html", "latex"]],
-    lang: Lang,
 ) -> WrittenAnalysis:
     """Write documents, figures, page and tables of an analysis, as far as packages are there.
 
     Raises:
         FileError: the folder cannot be written.
     """
-    files = write_documents(analysis, folder, lang=lang)
-    pictures = write_pictures(analysis, folder, formats=formats, skip=skip, lang=lang)
+    files = write_documents(analysis, folder)
+    pictures = write_pictures(analysis, folder, formats=formats, skip=skip)
     files += [*pictures.files, *pictures.figures]
     value = recommendations_value(analysis)
     value |= {"output": str(folder), "files": list(map(str, files))}
     value |= {"not_written": {kind: f"needs {name}" for kind, name in pictures.missing.items()}}
-    places = _places(analysis, folder, files, pictures, lang)
-    return WrittenAnalysis(_answer(analysis, lang), places, value)
+    places = _places(analysis, folder, files, pictures)
+    return WrittenAnalysis(_answer(analysis), places, value)
 
 
 def output_folder(given: Path | None, path: Path) -> Path:
@@ -140,30 +138,28 @@ def output_folder(given: Path | None, path: Path) -> Path:
     return (path.parent if path.is_file() else path) / FOLDER
 
 
-def _answer(analysis: Analysis, lang: Lang) -> list[RenderableType]:
-    t = translator(lang)
+def _answer(analysis: Analysis) -> list[RenderableType]:
     found = analysis.recommendations
     parts: list[RenderableType] = [
-        scope_line(analysis, lang=lang),
-        *problem_lines(analysis.results, lang=lang),
-        *notes(found, lang=lang),
+        scope_line(analysis),
+        *problem_lines(analysis.results),
+        *notes(found),
     ]
     if found.is_weak:
         return [*parts, ""]
     if found.targets:
-        parts += ["", t("Targets"), *target_lines(found, lang=lang)]
-    parts += ["", t("Recommended strategies"), *strategy_lines(found, lang=lang)]
-    parts += recommended_lines(found, lang=lang)
+        parts += ["", t("Targets"), *target_lines(found)]
+    parts += ["", t("Recommended strategies"), *strategy_lines(found)]
+    parts += recommended_lines(found)
     parts += ["", t("Stepwise: each step removes one more block than the step before")]
-    parts += stepwise_parts(found, wide=is_wide(), lang=lang)
-    parts += ["", t("Blocks that must never go"), *essential_parts(found, lang=lang), ""]
+    parts += stepwise_parts(found, wide=is_wide())
+    parts += ["", t("Blocks that must never go"), *essential_parts(found), ""]
     return parts
 
 
 def _places(
-    analysis: Analysis, folder: Path, files: list[Path], pictures: Pictures, lang: Lang
+    analysis: Analysis, folder: Path, files: list[Path], pictures: Pictures
 ) -> list[RenderableType]:
-    t = translator(lang)
     lines: list[RenderableType] = [t("Files: {folder} ({n})").format(folder=folder, n=len(files))]
     lines += [f"  {path.name}" for path in files if path not in pictures.figures]
     if pictures.figures:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextvars import copy_context
 from io import TextIOWrapper
 from typing import Annotated
 
@@ -119,7 +120,8 @@ def start(
 
 def _run(tokens: Sequence[str], *, debug: bool) -> int:
     try:
-        app(tokens, exit_on_error=False, print_error=True)
+        # What a command sets, its language, ends with it.
+        copy_context().run(app, tokens, exit_on_error=False, print_error=True)
     except CycloptsError:
         return USER_ERROR
     except DepthpruneError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import write_json, write_text
+from depthprune.base.language import set_language, t
 from depthprune.cli.options import Language
 from depthprune.cli.scores import AsJson, SourceFlags, show
 from depthprune.importance.compare import (
@@ -18,7 +19,6 @@ from depthprune.importance.compare import (
 )
 from depthprune.importance.sources import DatasetScores, from_score_files
 from depthprune.report.importance import comparison_parts, comparison_value
-from depthprune.report.language import translator
 from depthprune.report.tables import as_text
 from depthprune.study.views import write_importance_comparison
 
@@ -74,11 +74,12 @@ def compare(
         Gets the files; importance_comparison in the study, or here, when not given.
 
     """
+    set_language(lang)
     datasets = _read(source, train_scores, validation_scores, dataset_name)
     comparisons = compare_splits(datasets, threshold=threshold, top_k=top_k, max_shift=max_shift)
     alone = [one for one in datasets if len(one.splits) == 1]
     folder = output_dir or (source.study or Path()) / FOLDER
-    parts = comparison_parts(comparisons, alone, threshold, lang=lang)
+    parts = comparison_parts(comparisons, alone, threshold)
     value = comparison_value(comparisons, alone, threshold)
     table = folder / f"{SUMMARY}.json"
     files = [*(_write(one, folder) for one in comparisons), table, table.with_suffix(".txt")]
@@ -87,7 +88,6 @@ def compare(
     if json:
         print(json_module.dumps(value | {"files": list(map(str, files))}, indent=1))
         return
-    t = translator(lang)
     show([*parts, t("Files: {folder} ({n})").format(folder=folder, n=len(files))])
 
 

@@ -18,6 +18,7 @@ from cyclopts import Group, Parameter
 
 from depthprune.base.errors import DepthpruneError, RemovalError
 from depthprune.base.files import check_can_make
+from depthprune.base.language import Lang, set_language, t
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal, format_removal, parse_removal
 from depthprune.base.terminal import terminal
@@ -30,7 +31,6 @@ from depthprune.report.cut import (
     plan_parts,
     plan_value,
 )
-from depthprune.report.language import Lang, translator
 
 if TYPE_CHECKING:
     from depthprune.blocks.cut.model_card import MeasuredDrop
@@ -196,10 +196,10 @@ def cut(
         Allow fetching the model from the hub; otherwise only the local cache is read.
 
     """
+    set_language(lang)
     from depthprune.blocks.cut.folder import check_disk, check_output
     from depthprune.blocks.cut.plan import plan_cut
 
-    t = translator(lang)
     removal, expected = (which or WhichFlags()).removal()
     if output is None and not dry_run:
         raise DepthpruneError(
@@ -234,10 +234,10 @@ def cut(
         for tool in also
     }
     result = verified = None
-    parts: list[Any] = plan_parts(plan, lang=lang)
+    parts: list[Any] = plan_parts(plan)
     if study is not None and not drops:
         parts.append(t("Note: the study has not measured this removal; the model card says so."))
-    parts += also_warnings(also, unfitting_fields(plan), lang=lang)
+    parts += also_warnings(also, unfitting_fields(plan))
     if dry_run:
         parts += [text.rstrip() for text in others.values()]
         if output is not None:
@@ -281,7 +281,7 @@ def cut(
         value = plan_value(plan) | closing_value(output, result, verified)
         print(json_module.dumps(value | ({"also": others} if others else {}), indent=1))
     else:
-        _show([*parts, *closing_parts(result, verified, lang=lang)])
+        _show([*parts, *closing_parts(result, verified)])
     if verified is not None and not verified.agrees:
         raise SystemExit(NOT_VERIFIED)
 

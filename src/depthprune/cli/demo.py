@@ -7,13 +7,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.init import STUDIES
 from depthprune.cli.measure import AsJson
 from depthprune.cli.options import Language
 from depthprune.cli.run import run_study
 from depthprune.cli.study_file import read_study_file
-from depthprune.report.language import translator
 
 DEMO_STUDY = Path(str(STUDIES.joinpath("demo.yaml")))
 
@@ -43,7 +43,7 @@ def demo(
         Samples of each dataset, 64 when not given; more take longer and give narrower intervals.
 
     """
-    t = translator(lang)
+    set_language(lang)
     study = read_study_file(DEMO_STUDY)
     samples = study.data_flags(num_samples).samples
     if not json:

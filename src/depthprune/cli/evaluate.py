@@ -12,6 +12,7 @@ from cyclopts import Group, Parameter
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import write_text
+from depthprune.base.language import set_language, t
 from depthprune.base.removal import Removal
 from depthprune.base.terminal import terminal
 from depthprune.cli.measure import AsJson
@@ -35,7 +36,6 @@ from depthprune.report.evaluation import (
     error_lines,
     evaluation_parts,
 )
-from depthprune.report.language import Lang, translator
 from depthprune.strategies.model import open_model
 
 SOME_FAILED = 1
@@ -157,6 +157,7 @@ def evaluate(
         depthprune evaluate ./model --metrics zeroshot --zeroshot-tasks arc_easy mmlu
         depthprune evaluate --compare evaluation_results.json,without_4_13.json
     """
+    set_language(lang)
     if compare:
         if model is not None:
             raise DepthpruneError(
@@ -164,7 +165,7 @@ def evaluate(
                 option="compare",
                 mend="leave out the model, or --compare",
             )
-        _compare(_named(compare, "compare"), output, as_json=json, lang=lang)
+        _compare(_named(compare, "compare"), output, as_json=json)
         return
     if model is None:
         raise DepthpruneError(
@@ -186,25 +187,23 @@ def evaluate(
     if json:
         print(json_module.dumps(outcome.card, indent=1))
     else:
-        _show(outcome, lang)
+        _show(outcome)
     if outcome.failed:
         raise SystemExit(SOME_FAILED)
 
 
-def _compare(paths: Sequence[str], output: Path | None, *, as_json: bool, lang: Lang) -> None:
+def _compare(paths: Sequence[str], output: Path | None, *, as_json: bool) -> None:
     comparison = compare_evaluations([read_evaluation(Path(path)) for path in paths])
-    table = comparison_markdown(comparison, lang=lang)
+    table = comparison_markdown(comparison)
     print(json_module.dumps(comparison_value(comparison), indent=1) if as_json else table.rstrip())
     if output is not None:
         write_text(output, table)
-        t = translator(lang)
         terminal(stderr=True, markup=False).print(t("Table: {path}").format(path=output))
 
 
-def _show(outcome: CardOutcome, lang: Lang) -> None:
-    t = translator(lang)
-    parts: list[Any] = evaluation_parts(outcome.card, lang=lang)
-    parts += error_lines(outcome.failed, lang=lang)
+def _show(outcome: CardOutcome) -> None:
+    parts: list[Any] = evaluation_parts(outcome.card)
+    parts += error_lines(outcome.failed)
     where = t("Results: {path} ({measured} parts measured now, {reused} there already)")
     parts.append(
         where.format(path=outcome.path, measured=len(outcome.measured), reused=len(outcome.reused))

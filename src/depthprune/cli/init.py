@@ -7,9 +7,9 @@ from pathlib import Path
 
 from depthprune.base.errors import FileError
 from depthprune.base.files import write_text
+from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.options import Language
-from depthprune.report.language import translator
 
 STUDIES = files("depthprune.cli").joinpath("studies")
 EXAMPLE = Path(str(STUDIES.joinpath("example.yaml")))
@@ -34,6 +34,7 @@ def init(
         Replace a file that is there.
 
     """
+    set_language(lang)
     if study_file.is_dir():
         raise FileError(
             "this is a folder",
@@ -47,6 +48,5 @@ def init(
             mend="name another one, or add --overwrite",
         )
     write_text(study_file, EXAMPLE.read_text(encoding="utf-8"))
-    t = translator(lang)
     written = t("Written: {path}. Edit it, then: depthprune run {path}").format(path=study_file)
     terminal(markup=False).print(written, highlight=False, soft_wrap=True)

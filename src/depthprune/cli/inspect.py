@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 from dataclasses import asdict, replace
 
+from depthprune.base.language import set_language
 from depthprune.base.terminal import terminal
 from depthprune.cli.measure import AsJson, Model
 from depthprune.cli.options import DEMO, Language, model_source
@@ -42,6 +43,7 @@ def inspect(
         Allow fetching the configuration from the hub; otherwise only the local cache is read.
 
     """
+    set_language(lang)
     from depthprune.blocks import inspect_model
 
     inspection = inspect_model(
@@ -57,5 +59,5 @@ def inspect(
         print(json_module.dumps(asdict(inspection), indent=1))
         return
     console = terminal(markup=False)
-    for part in inspection_parts(inspection, lang=lang):
+    for part in inspection_parts(inspection):
         console.print(part, highlight=False)

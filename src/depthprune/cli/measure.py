@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from depthprune.base.language import set_language
 from depthprune.cli.options import (
     DataFlags,
     Language,
@@ -74,10 +75,11 @@ def profile(
         depthprune profile Qwen/Qwen2.5-VL-3B-Instruct --task okvqa text_vqa
         depthprune profile ./model --task okvqa --split train validation
     """
+    set_language(lang)
     every_block = SearchOptions("ablation", race=RaceOptions() if race else None)
     request = _request(model, output, protect, run, data, every_block)
     request = replace(request, allow_weak_baseline=allow_weak_baseline)
-    show(search_model(request), as_json=json, lang=lang)
+    show(search_model(request), as_json=json)
 
 
 def search(
@@ -111,6 +113,7 @@ def search(
         depthprune search ./model --task okvqa --strategy evolutionary --warm-start block_influence
         depthprune search ./model --task okvqa --race --race-confidence 0.99
     """
+    set_language(lang)
     check_ranking(min_coverage, min_drop)
     request = search_request(
         model,
@@ -122,7 +125,7 @@ def search(
         allow_weak_baseline=allow_weak_baseline,
     )
     outcome = search_model(request)
-    show(outcome, as_json=json, min_coverage=min_coverage, min_drop=min_drop, lang=lang)
+    show(outcome, as_json=json, min_coverage=min_coverage, min_drop=min_drop)
 
 
 def search_request(

@@ -6,6 +6,7 @@ import json as json_module
 from pathlib import Path
 
 from depthprune.base.files import read_json
+from depthprune.base.language import set_language, t
 from depthprune.cli.options import Language
 from depthprune.cli.scores import AsJson, SourceFlags, show
 from depthprune.importance.merge import (
@@ -17,7 +18,6 @@ from depthprune.importance.merge import (
 )
 from depthprune.importance.score_files import check_output
 from depthprune.report.importance import merge_parts
-from depthprune.report.language import translator
 
 
 def merge(
@@ -55,6 +55,7 @@ def merge(
         as name=weight.
 
     """
+    set_language(lang)
     path = check_output(output_file)
     datasets = source.read()
     names = [one.dataset for one in datasets]
@@ -70,6 +71,5 @@ def merge(
         value = read_json(path) | {"files": list(map(str, files))}
         print(json_module.dumps(value, indent=1))
         return
-    t = translator(lang)
     closing = t("Files: {full}, {simple}").format(full=files[0], simple=files[1])
-    show([*merge_parts(merged, lang=lang), closing])
+    show([*merge_parts(merged), closing])

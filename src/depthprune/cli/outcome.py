@@ -12,11 +12,11 @@ from rich.console import RenderableType
 from depthprune.analysis import Summary, summarise
 from depthprune.analysis.collect import dataset_measurements
 from depthprune.base.files import write_text
+from depthprune.base.language import t
 from depthprune.base.terminal import terminal
 from depthprune.cli.search_findings import search_findings, search_value
 from depthprune.importance import RankAgreement, rank_agreement
 from depthprune.report.baseline import weak_lines, weak_value
-from depthprune.report.language import Lang, translator
 from depthprune.report.summary import summary_parts, summary_value
 from depthprune.report.tables import agreement_table, as_text
 from depthprune.strategies.pipeline import RESULTS, SearchOutcome
@@ -37,12 +37,11 @@ def show(
     as_json: bool,
     min_coverage: int = 2,
     min_drop: float | None = None,
-    lang: Lang = "en",
 ) -> None:
     """Summarise a search: print it, write `summary.txt` and the comparisons of the splits."""
-    parts, value = findings(outcome, min_coverage=min_coverage, min_drop=min_drop, lang=lang)
+    parts, value = findings(outcome, min_coverage=min_coverage, min_drop=min_drop)
     write_text(outcome.folder / SUMMARY, as_text(parts))
-    print_findings([*parts, *closing(outcome, lang)], value, as_json=as_json)
+    print_findings([*parts, *closing(outcome)], value, as_json=as_json)
 
 
 def print_findings(
@@ -63,7 +62,6 @@ def findings(
     min_coverage: int = 2,
     min_drop: float | None = None,
     show_agreement: bool = True,
-    lang: Lang = "en",
 ) -> tuple[list[RenderableType], dict[str, Any]]:
     """Return what a search found, for people and for scripts; write the comparisons of splits."""
     with Study.open(outcome.folder, read_only=True) as study:
@@ -82,13 +80,13 @@ def findings(
         }
     agreements = _compare(summaries, outcome.folder / COMPARISONS)
     searches = {
-        split: search_findings(outcome, split, keys[split], summary, lang)
+        split: search_findings(outcome, split, keys[split], summary)
         for split, summary in summaries.items()
     }
     gained = {split: parts for split, (parts, _) in searches.items()}
     values = {split: value for split, (_, value) in searches.items()}
     return (
-        _parts(outcome, summaries, gained, agreements if show_agreement else {}, lang),
+        _parts(outcome, summaries, gained, agreements if show_agreement else {}),
         _value(outcome, summaries, agreements) | {"search": search_value(outcome, values)},
     )
 
@@ -98,27 +96,24 @@ def _parts(
     summaries: dict[str, Summary],
     searches: dict[str, list[RenderableType]],
     agreements: dict[str, RankAgreement],
-    lang: Lang,
 ) -> list[RenderableType]:
-    t = translator(lang)
     parts: list[RenderableType] = []
     for split, summary in summaries.items():
         heading = t("Split: {split}").format(split=split)
-        parts += [heading, "", *summary_parts(summary, lang=lang), ""]
+        parts += [heading, "", *summary_parts(summary), ""]
         if searches[split]:
             parts += [*searches[split], ""]
     if agreements:
         heading = t("Do train and validation order the blocks alike? (Spearman)")
-        parts += [heading, agreement_table(agreements, lang=lang), ""]
-    parts += weak_lines(outcome.weak, lang)
+        parts += [heading, agreement_table(agreements), ""]
+    parts += weak_lines(outcome.weak)
     for block, reason in outcome.inadmissible.items():
         parts.append(t("Block {block} was not tried: {reason}.").format(block=block, reason=reason))
     return parts
 
 
-def closing(outcome: SearchOutcome, lang: Lang = "en") -> list[str]:
+def closing(outcome: SearchOutcome) -> list[str]:
     """Return the last lines: how much was measured, and where it lies."""
-    t = translator(lang)
     report = outcome.report
     if report.measured:
         done = t("Measured {measured} removals in {seconds:.0f} s; {reused} were there already.")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from depthprune.report.language import Lang
+from depthprune.base.language import Lang
 
 Language = Annotated[
     Lang, Parameter(name="--lang", help="Language of what is printed: en or zh (Chinese).")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from depthprune.base.files import check_can_make
+from depthprune.base.language import set_language, t
 from depthprune.base.progress import progress
 from depthprune.base.terminal import terminal
 from depthprune.cli.measure import AsJson, Model, Output
@@ -26,7 +27,6 @@ from depthprune.importance.proxies.agreement import (
 )
 from depthprune.importance.proxies.description import check_names
 from depthprune.importance.proxies.files import PROXIES_FOLDER, kept_proxy, write_proxy
-from depthprune.report.language import translator
 from depthprune.report.proxies import SplitProxies, proxies_parts, proxies_value
 from depthprune.strategies.model import ModelOptions, open_model, prompted_tasks
 from depthprune.strategies.pipeline import load_splits
@@ -70,6 +70,7 @@ def proxies(
         depthprune proxies demo --num-samples 64
         depthprune proxies ./model --task okvqa text_vqa --proxy block_influence taylor
     """
+    set_language(lang)
     names = check_names(tuple(PROXIES) if ALL in proxy else proxy)
     folder = study_folder(output, model)
     check_can_make(folder)
@@ -81,8 +82,7 @@ def proxies(
         value = {"folder": str(folder / PROXIES_FOLDER), "splits": proxies_value(found)}
         print(json_module.dumps(value, indent=1))
         return
-    t = translator(lang)
-    parts = proxies_parts(found, lang=lang)
+    parts = proxies_parts(found)
     if any(one.measured is None for one in found):
         command = _profile_command(model, run, data, folder)
         parts.append(t("To measure the drops: {command}").format(command=command))

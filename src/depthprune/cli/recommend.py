@@ -16,13 +16,13 @@ from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.whole import Analysis
 from depthprune.base.files import write_json
+from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.options import Language
 from depthprune.cli.scores import AsJson, show
 from depthprune.importance.score_files import check_output
 from depthprune.report.documents import recommendations_value
 from depthprune.report.inputs import problem_lines, scope_line
-from depthprune.report.language import translator
 from depthprune.report.recommendations import recommendation_parts
 
 _RANKED = Group.create_ordered("What is ranked")
@@ -108,6 +108,7 @@ def recommend(
         Keep the recommendations as JSON, as `analyze` writes pruning_recommendations.json.
 
     """
+    set_language(lang)
     if output_file is not None:
         check_output(output_file)
     analysis = ranking.analyse(ranking.read(path))
@@ -117,11 +118,10 @@ def recommend(
     if json:
         print(json_module.dumps(value, indent=1))
         return
-    t = translator(lang)
     parts: list[RenderableType] = [
-        scope_line(analysis, lang=lang),
-        *problem_lines(analysis.results, lang=lang),
-        *recommendation_parts(analysis.recommendations, wide=is_wide(), lang=lang),
+        scope_line(analysis),
+        *problem_lines(analysis.results),
+        *recommendation_parts(analysis.recommendations, wide=is_wide()),
     ]
     show_wrapped(parts)
     if output_file is not None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from depthprune.base.language import Lang, set_language
 from depthprune.cli.analyze import FOLDER
 from depthprune.cli.cut import NOT_VERIFIED
 from depthprune.cli.measure import AsJson
@@ -21,7 +22,6 @@ from depthprune.cli.study_file import StudyFile, read_study_file
 from depthprune.cli.sweep import unfinished
 from depthprune.engine.card.measure import CardOptions
 from depthprune.report.documents.pictures import PAGE
-from depthprune.report.language import Lang
 from depthprune.report.run import Ending, ending_parts, ending_value, is_exact
 from depthprune.strategies.pipeline import ReadySearch, get_ready
 from depthprune.strategies.sweep import Failure
@@ -88,7 +88,7 @@ def run_study(
         as_json: print one JSON object in the end, with a value for each stage.
         lang: instead of the language in the file.
     """
-    lang = lang or study.content.lang
+    set_language(lang or study.content.lang)
     content = study.content
     requests = study.requests(output, num_samples)
     if allow_weak_baseline:
@@ -106,12 +106,12 @@ def run_study(
     transcript = Transcript(folder, as_json=as_json)
     outcomes = [
         # The first stage checks the baselines of all, so that nothing is measured in vain.
-        measure(study, name, one, () if number else ready, transcript, lang)
+        measure(study, name, one, () if number else ready, transcript)
         for number, (name, one) in enumerate(zip(requests, ready, strict=True))
     ]
     if content.analyze is not None:
-        decision = analyze(study, content.analyze, outcomes, transcript, lang)
-        _carry_out(study, ready, decision, card, transcript, lang)
+        decision = analyze(study, content.analyze, outcomes, transcript)
+        _carry_out(study, ready, decision, card, transcript)
     transcript.close()
 
 
@@ -121,7 +121,6 @@ def _carry_out(
     decision: Decision,
     card: CardOptions | None,
     transcript: Transcript,
-    lang: Lang,
 ) -> None:
     """Do what follows from an analysis: sweep, cut, evaluate, and tell how it ends.
 
@@ -145,23 +144,23 @@ def _carry_out(
     )
     failures: tuple[Failure, ...] = ()
     if content.sweep is not None:
-        swept = sweep(content.sweep, last, splits, decision, transcript, lang)
+        swept = sweep(content.sweep, last, splits, decision, transcript)
         ending, failures = replace(ending, speedup=swept.speedup), swept.failures
     falls_short = False
     if content.cut is not None and choice is not None:
         removal = choice.combination.removal
-        made = cut(study, content.cut, last, removal, transcript, lang)
+        made = cut(study, content.cut, last, removal, transcript)
         ending = replace(ending, cut=made.output, loader=made.loader)
         falls_short = made.verified is not None and not made.verified.agrees
         if content.evaluate is not None:
             # The whole model makes room for the smaller one.
             del last
             ready.clear()
-            found = evaluate(card, request, splits, removal, made.output, transcript, lang)
+            found = evaluate(card, request, splits, removal, made.output, transcript)
             ending = replace(ending, checks=found.checks)
             falls_short |= is_exact(found.checks) and any(one.differing for one in found.checks)
             falls_short |= not found.is_whole
-    transcript.tell(ending_parts(ending, lang=lang), {"end": ending_value(ending)})
+    transcript.tell(ending_parts(ending), {"end": ending_value(ending)})
     if failures:
         raise unfinished(failures)
     if falls_short:

@@ -13,6 +13,7 @@ from cyclopts import App, Group, Parameter
 from rich.console import RenderableType
 
 from depthprune.base.errors import DepthpruneError, RemovalError
+from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.output import AsJson as AsJson
 from depthprune.cli.output import Language
@@ -25,7 +26,6 @@ from depthprune.importance.sources import (
     from_results,
     from_study,
 )
-from depthprune.report.language import translator
 from depthprune.report.tables import blocks
 from depthprune.study import Study
 
@@ -108,6 +108,7 @@ def from_removals(
         Where the scores are written.
 
     """
+    set_language(lang)
     if num_blocks is not None and study is not None:
         raise DepthpruneError("give --num_blocks or --study, not both")
     if study is not None:
@@ -135,7 +136,6 @@ def from_removals(
         value = {"output_file": str(path), "num_blocks": total, "removal_order": named}
         print(json_module.dumps(value | {"protected_by_default": list(protected)}, indent=1))
         return
-    t = translator(lang)
     order_text = t("Order of removal: {order}; of {n} blocks.")
     lines = [order_text.format(order=", ".join(map(str, named)), n=total)]
     if num_blocks is None and study is None:

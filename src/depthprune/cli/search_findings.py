@@ -13,7 +13,6 @@ from depthprune.analysis.dataset_gains import gains_by_dataset, mean_gains
 from depthprune.analysis.gain import search_gains
 from depthprune.report import search as report
 from depthprune.report.gain import gain_value
-from depthprune.report.language import Lang
 from depthprune.report.race import race_parts, race_value
 from depthprune.strategies.pipeline import SearchOutcome
 
@@ -24,7 +23,7 @@ def search_value(outcome: SearchOutcome, splits: Mapping[str, Any]) -> dict[str,
 
 
 def search_findings(
-    outcome: SearchOutcome, split: str, keys: Mapping[str, int], summary: Summary, lang: Lang
+    outcome: SearchOutcome, split: str, keys: Mapping[str, int], summary: Summary
 ) -> tuple[list[RenderableType], dict[str, Any]]:
     """Return what a search of one split's name gained, completed and stopped.
 
@@ -35,16 +34,15 @@ def search_findings(
         split: its name.
         keys: of the splits of this name in the study, by dataset.
         summary: of the measurements of these splits.
-        lang: of the texts.
     """
     parts: list[RenderableType] = []
     value: dict[str, Any] = {}
     if split in outcome.completions:
-        parts += [report.completion_note(outcome.completions[split], lang), ""]
+        parts += [report.completion_note(outcome.completions[split]), ""]
         value["completion"] = report.completion_value(outcome.completions[split])
     races = [race for race in outcome.races if race.split == split]
     if races:
-        parts += [*race_parts(races, lang), ""]
+        parts += [*race_parts(races), ""]
         value["races"] = race_value(races)
     one_shot = {dataset: outcome.one_shot.get(key, {}) for dataset, key in keys.items()}
     if not any(one_shot.values()):
@@ -54,10 +52,10 @@ def search_findings(
         gains = gains_by_dataset(summary.datasets, summary.num_blocks, one_shot, limit)
         means = mean_gains(gains)
         value["gains"] = report.dataset_gain_value(gains, means)
-        return [*parts, *report.dataset_gain_parts(gains, means, lang)], value
+        return [*parts, *report.dataset_gain_parts(gains, means)], value
     weights = {dataset: outcome.weights.get(key, 1.0) for dataset, key in keys.items()}
     if outcome.joint:
-        parts += [report.joint_note(weights, lang), ""]
+        parts += [report.joint_note(weights), ""]
         value["weights"] = weights
     together = search_gains(
         summary.datasets,
@@ -67,4 +65,4 @@ def search_findings(
         outcome.search.max_drop,
     )
     value["gains"] = gain_value(together)
-    return [*parts, *report.gain_parts(together, lang)], value
+    return [*parts, *report.gain_parts(together)], value

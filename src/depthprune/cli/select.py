@@ -10,13 +10,13 @@ from cyclopts import Parameter
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import write_json
+from depthprune.base.language import set_language, t
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal, check_removal
 from depthprune.cli.options import Language, block_set
 from depthprune.cli.scores import AsJson, show
 from depthprune.importance.score_files import check_output, count_blocks, find_scores
 from depthprune.importance.select import Selection, check_expected, make_selection
-from depthprune.report.language import translator
 from depthprune.report.selection import selection_parts, selection_value
 
 NOT_AS_EXPECTED = 1
@@ -63,6 +63,7 @@ def select(
         Keep the selection as JSON: block_configs, by number of active blocks.
 
     """
+    set_language(lang)
     if output_file is not None:
         check_output(output_file)
     found = find_scores(importance_scores_file)
@@ -84,8 +85,7 @@ def select(
             logger.warning("there is no %s; using %s", found.instead_of, found.path)
         print(json_module.dumps(value, indent=1))
     else:
-        t = translator(lang)
-        parts = selection_parts(found, selections, checks, lang=lang)
+        parts = selection_parts(found, selections, checks)
         if output_file is not None:
             parts.append(t("Selection: {path}").format(path=output_file))
         show(parts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_module
 import logging
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +11,9 @@ from cyclopts import Parameter
 
 from depthprune.base.errors import FileError
 from depthprune.base.files import make_folder
+from depthprune.base.language import Lang, set_language
 from depthprune.base.progress import progress
 from depthprune.base.terminal import terminal
-from depthprune.report.language import Lang
 from depthprune.report.structure import analysis_parts, analysis_value
 from depthprune.report.structure_text import text_files
 from depthprune.structure.analyses import (
@@ -86,6 +85,7 @@ def analyze(
     lang
         Language of what is printed and of the text files: en or zh (Chinese).
     """
+    set_language(lang)
     if output_dir is not None:
         make_folder(output_dir)
     original = None if compare_with is None else read_model(compare_with)
@@ -94,17 +94,16 @@ def analyze(
         with progress("counting zeros", model.anatomy.bytes) as bar:
             model = with_zeros(model, bar.advance)
     analysis = run_analysis(model, original)
-    texts = partial(text_files, lang=lang)
     if output_dir is not None:
-        analysis = write_analysis(analysis, output_dir, texts)
+        analysis = write_analysis(analysis, output_dir, text_files)
     elif model_path != _DEMO and (beside := analysis_folder(model_path)) is not None:
-        analysis = _write_beside(analysis, beside, texts)
+        analysis = _write_beside(analysis, beside, text_files)
     if json:
         print(json_module.dumps(analysis_value(analysis), indent=1, ensure_ascii=False))
         refuse_unknown(strict, {model_path: unknown_of(analysis)})
         return
     console = terminal(markup=False)
-    for part in analysis_parts(analysis, lang=lang):
+    for part in analysis_parts(analysis):
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
     refuse_unknown(strict, {model_path: unknown_of(analysis)})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_module
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +11,9 @@ from cyclopts import Parameter
 from rich.console import RenderableType
 
 from depthprune.base.files import write_json
+from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.output import AsJson, Language
-from depthprune.report.language import Lang, translator
 from depthprune.report.structure_batch import batch_parts
 from depthprune.report.structure_summary import summary_parts
 from depthprune.report.structure_text import text_files
@@ -85,6 +84,7 @@ def batch(
         Leave out models whose files are unchanged since their analysis; --force analyses all.
 
     """
+    set_language(lang)
     output_dir = models_dir if output_dir is None else output_dir
     if merge_results and base_model is None:
         summary = merged_analyses(models_dir, output_dir)
@@ -94,7 +94,7 @@ def batch(
         if json:
             print(json_module.dumps(value | {"files": [str(output_dir / SUMMARY_FILE)]}, indent=1))
         else:
-            _show(summary_parts(summary, lang=lang), [output_dir / SUMMARY_FILE], lang)
+            _show(summary_parts(summary), [output_dir / SUMMARY_FILE])
         refuse_unknown(strict, _unknown(summary))
         return
     outcome = analyze_all(
@@ -103,8 +103,7 @@ def batch(
         output_dir,
         count_zeros=count_zeros,
         resume=resume,
-        texts=partial(text_files, lang=lang),
-        lang=lang,
+        texts=text_files,
     )
     files = [output_dir / RESULTS_FILE]
     summary = outcome.summary()
@@ -115,7 +114,7 @@ def batch(
         value = results_document(outcome) | {"files": list(map(str, files))}
         print(json_module.dumps(value, indent=1))
     else:
-        _show(batch_parts(outcome, summary, lang=lang), files, lang)
+        _show(batch_parts(outcome, summary), files)
     refuse_unknown(strict, _unknown(summary))
     if outcome.with_status("failed"):
         raise SystemExit(SOME_FAILED)
@@ -125,8 +124,8 @@ def _unknown(summary: Summary) -> dict[str, tuple[str, ...]]:
     return {one.name: facts_of(one).unknown for one in summary.models}
 
 
-def _show(parts: list[RenderableType], files: list[Path], lang: Lang) -> None:
+def _show(parts: list[RenderableType], files: list[Path]) -> None:
     console = terminal(markup=False)
-    written = translator(lang)("Written: {files}").format(files=", ".join(map(str, files)))
+    written = t("Written: {files}").format(files=", ".join(map(str, files)))
     for part in [*parts, written]:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))

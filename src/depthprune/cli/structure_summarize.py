@@ -10,9 +10,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from depthprune.base.errors import AnalysisError, LayoutError
+from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.output import AsJson, Language
-from depthprune.report.language import translator
 from depthprune.report.structure_files import FORMATS, Format, write_summary
 from depthprune.report.structure_summary import summary_parts
 from depthprune.report.structure_values import summary_value
@@ -63,6 +63,7 @@ def summarize(
         all mean a fifth. Measured ratios count as equal within 1.5 points.
 
     """
+    set_language(lang)
     dirs = dirs or (Path(),)
     wanted = None if ratio is None else parse_ratio(ratio)
     summary = summarize_models(dirs, method=method, ratio=wanted)
@@ -75,14 +76,13 @@ def summarize(
     # `summary.csv --format csv md` means summary.csv and summary.md.
     stem = output.with_suffix("") if given in formats else output
     time = datetime.now().astimezone()
-    files = write_summary(summary, stem, formats, time=time, lang=lang)
+    files = write_summary(summary, stem, formats, time=time)
     if json:
         value = summary_value(summary, time) | {"files": list(map(str, files))}
         print(json_module.dumps(value, indent=1))
         return
-    t = translator(lang)
     console = terminal(markup=False)
-    for part in summary_parts(summary, lang=lang):
+    for part in summary_parts(summary):
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
     console.print(
         t("Written: {files}").format(files=", ".join(map(str, files))),

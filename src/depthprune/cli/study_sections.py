@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from depthprune.base.language import Lang
 from depthprune.cli.options import DEMO, DataFlags, ModelFlags
 from depthprune.cli.recommend import RankingFlags
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.importance.compare import THRESHOLD, TOP_K
 from depthprune.importance.merge import TRAIN_WEIGHT, Method
-from depthprune.report.language import Lang
 
 
 def _as_list(value: Any) -> Any:

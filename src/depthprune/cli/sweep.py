@@ -17,6 +17,7 @@ from rich.console import RenderableType
 from depthprune.analysis.sweep import SweepPoint, compare_points, sweep_point
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import write_bytes, write_json, write_text
+from depthprune.base.language import language, set_language, t
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal
 from depthprune.cli.measure import AsJson, Model, Output
@@ -30,7 +31,6 @@ from depthprune.report.documents.sweep import (
     sweep_file_value,
     sweep_summary_value,
 )
-from depthprune.report.language import translator
 from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
 from depthprune.report.tables import as_text
 from depthprune.strategies.model import open_model
@@ -137,6 +137,7 @@ def sweep(
         depthprune sweep ./model --task okvqa --num_active_blocks 14 16 --profile h100
 
     """
+    set_language(lang)
     folder = study_folder(output, model)
     request = _request(model, folder, run, data, times)
     source = read_source(blocks, folder)
@@ -171,14 +172,13 @@ def sweep(
     if json:
         print(json_module.dumps(found.value(report.failures) | report_value(report), indent=1))
     else:
-        t = translator(lang)
         parts: list[RenderableType] = [
             t("Blocks from: {source}").format(source=source.name),
             "",
-            *sweep_parts(found.points, lang=lang),
+            *sweep_parts(found.points),
             "",
-            *failure_lines(report.failures, lang=lang),
-            *report_lines(report, lang=lang),
+            *failure_lines(report.failures),
+            *report_lines(report),
             t("Files:   {place}").format(place=folder / SWEEP),
             t("Table:   {place}").format(place=folder / SWEEP / f"{SUMMARY}.txt"),
             t("Figure:  {place}").format(place=folder / SWEEP / FIGURE),
@@ -228,7 +228,8 @@ class SweepFindings:
         from depthprune.report.figures.pareto import pareto_accuracy_latency
 
         write_json(self.folder / f"{SUMMARY}.json", self.value(failures))
-        parts = [*sweep_parts(self.points), *failure_lines(failures)]
+        with language("en"):
+            parts = [*sweep_parts(self.points), *failure_lines(failures)]
         write_text(self.folder / f"{SUMMARY}.txt", as_text(parts))
         figure = pareto_accuracy_latency(self.points)
         write_bytes(self.folder / FIGURE, figure_bytes(figure, dpi=DPI))

@@ -11,10 +11,10 @@ from cyclopts import Parameter
 
 from depthprune.base.errors import AnalysisError, FileError, LayoutError
 from depthprune.base.files import check_can_make
+from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.options import Language
 from depthprune.cli.scores import AsJson
-from depthprune.report.language import translator
 from depthprune.report.model_table.files import (
     Format,
     format_of,
@@ -93,6 +93,7 @@ def table(
         Of the figures.
 
     """
+    set_language(lang)
     if output is not None:
         format = _checked(output, format)
     elif format == "xlsx":
@@ -108,7 +109,7 @@ def table(
     rows = [model_row(model, known) for model in summary.models]
     found = model_table(rows, window=known, reference=base, sort_by=sort_by, reverse=reverse)
     not_drawn: list[str] = []
-    written = [] if output is None else [write_model_table(found, output, format, lang=lang)]
+    written = [] if output is None else [write_model_table(found, output, format)]
     if figures is not None:
         from depthprune.report.figures.models import MODEL_FIGURES, drawable, write_model_figures
 
@@ -119,12 +120,11 @@ def table(
         print(json_module.dumps(value, indent=1))
         return
     if output is None and format is not None:
-        print(model_table_bytes(found, format, lang=lang).decode("utf-8"), end="")
+        print(model_table_bytes(found, format).decode("utf-8"), end="")
         return
-    t = translator(lang)
     console = terminal(markup=False)
     most = None if output is None else MOST_SHOWN
-    for part in model_parts(found, most=most, width=console.width, lang=lang):
+    for part in model_parts(found, most=most, width=console.width):
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
     for name in not_drawn:
         text = t("Not drawn: {name}: the models lack what it shows.").format(name=name)

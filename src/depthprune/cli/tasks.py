@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from depthprune.base.language import set_language
 from depthprune.base.terminal import terminal
 from depthprune.cli.options import Language
 from depthprune.report.listing import task_table
@@ -23,4 +24,5 @@ def tasks(*, task_file: tuple[Path, ...] = (), lang: Language = "en") -> None:
         Your own tasks: YAML, or a Python file, which is executed.
 
     """
-    terminal(markup=False).print(task_table(list_tasks(task_file), lang=lang))
+    set_language(lang)
+    terminal(markup=False).print(task_table(list_tasks(task_file)))

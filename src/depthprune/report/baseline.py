@@ -5,24 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from depthprune.report.language import Lang, translator
-from depthprune.tasks.weak import SENTENCES, WeakBaseline, Weakness
+from depthprune.base.language import t
+from depthprune.tasks.weak import WeakBaseline
 
 
-def weakness_text(weakness: Weakness, lang: Lang = "en") -> str:
-    """Return why a baseline is no basis for drops, a clause with its numbers."""
-    translate = translator(lang)
-    return translate(SENTENCES[weakness.reason]).format(**weakness.values)
-
-
-def weak_lines(weak: Sequence[WeakBaseline], lang: Lang = "en") -> list[str]:
+def weak_lines(weak: Sequence[WeakBaseline]) -> list[str]:
     """Return one line for each task: what is wrong with its baseline, or may be."""
-    t = translator(lang)
     certain = t("Weak baseline: {task}, {split}: {why}. Its drops say nothing.")
     few = t("Weak baseline, maybe: {task}, {split}: {why}. The samples are few.")
     return [
         (certain if one.weakness.is_certain else few).format(
-            task=one.task, split=one.split, why=weakness_text(one.weakness, lang)
+            task=one.task, split=one.split, why=one.weakness.note.shown()
         )
         for one in weak
     ]

@@ -13,8 +13,8 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from depthprune.base.files import format_size
+from depthprune.base.language import t
 from depthprune.base.terminal import printable
-from depthprune.report.language import Lang, Translate, translator
 
 if TYPE_CHECKING:
     from depthprune.blocks.cut.also import Tool
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 _MOST_FILES = 12
 
 
-def plan_parts(plan: CutPlan, *, lang: Lang = "en") -> list[RenderableType]:
+def plan_parts(plan: CutPlan) -> list[RenderableType]:
     """Return what stays, what goes, which fields change, and what is copied."""
-    t = translator(lang)
     saved = 1 - plan.bytes_after / plan.bytes_before if plan.bytes_before else 0.0
     facts = t("{name}: {n} blocks ({path}); removed: {blocks}; {kept} blocks stay")
     weights = t(
@@ -41,7 +40,7 @@ def plan_parts(plan: CutPlan, *, lang: Lang = "en") -> list[RenderableType]:
             name=printable(plan.name),
             n=plan.num_blocks,
             path=plan.config_path,
-            blocks=blocks_named(plan.removal, lang=lang),
+            blocks=blocks_named(plan.removal),
             kept=len(plan.kept),
         ),
         weights.format(
@@ -63,18 +62,15 @@ def plan_parts(plan: CutPlan, *, lang: Lang = "en") -> list[RenderableType]:
     if copied:
         parts.append(t("Copied: {files}").format(files=_listed(copied)))
     if plan.files.left_out:
-        reasons = _reasons(t)
+        reasons = _reasons()
         left = [f"{name} ({reasons[reason]})" for name, reason in plan.files.left_out]
         parts.append(t("Left out: {files}").format(files=_listed(left)))
-    parts += [_note(note, t) for note in plan.notes]
+    parts += [_note(note) for note in plan.notes]
     return parts
 
 
-def also_warnings(
-    tools: Sequence[Tool], fields: Sequence[str], *, lang: Lang = "en"
-) -> list[RenderableType]:
+def also_warnings(tools: Sequence[Tool], fields: Sequence[str]) -> list[RenderableType]:
     """Return what these tools would write wrongly, and what to do instead."""
-    t = translator(lang)
     if not fields:
         return []
     instead = {
@@ -90,23 +86,19 @@ def also_warnings(
     return [instead[tool].format(fields=_listed(list(fields))) for tool in tools]
 
 
-def closing_parts(
-    result: CutResult | None, verified: Verification | None, *, lang: Lang = "en"
-) -> list[str]:
+def closing_parts(result: CutResult | None, verified: Verification | None) -> list[str]:
     """Return what was written and how it was verified."""
-    t = translator(lang)
     if result is None:
         return [t("Nothing was written: this is the plan (--dry-run).")]
     written = t("Written: {path} ({size})")
     lines = [written.format(path=printable(str(result.output)), size=format_size(result.num_bytes))]
     if verified is not None:
-        lines.append(verified_line(verified, lang=lang))
+        lines.append(verified_line(verified))
     return lines
 
 
-def verified_line(verified: Verification, *, lang: Lang = "en") -> str:
+def verified_line(verified: Verification) -> str:
     """Return whether skipping and cutting agree, and on what that was seen."""
-    t = translator(lang)
     text = (
         t("Verified: skipping and cutting agree; logits differ by {difference} at most.")
         if verified.agrees
@@ -155,16 +147,15 @@ def closing_value(
     }
 
 
-def blocks_named(removal: Sequence[int], *, lang: Lang = "en") -> str:
+def blocks_named(removal: Sequence[int]) -> str:
     """Return blocks in words: `block 4`, `blocks 4 and 13`, `blocks 4, 9 and 13`."""
-    t = translator(lang)
     *first, last = map(str, removal)
     if not first:
         return t("block {block}").format(block=last)
     return t("blocks {blocks} and {last}").format(blocks=", ".join(first), last=last)
 
 
-def _note(note: Note, t: Translate) -> str:
+def _note(note: Note) -> str:
     sentences = {
         "extra blocks": t(
             "Note: the extra blocks that predict further tokens ({field}) are left out: they were "
@@ -191,7 +182,7 @@ def _note(note: Note, t: Translate) -> str:
     return sentences[note.kind].format(field=printable(note.field))
 
 
-def _reasons(t: Translate) -> dict[Reason, str]:
+def _reasons() -> dict[Reason, str]:
     return {
         "hidden": t("hidden"),
         "broken link": t("broken link"),

@@ -13,9 +13,9 @@ from depthprune.analysis.findings import DatasetResponse, Distribution, Pair
 from depthprune.analysis.pairs import extreme_pairs
 from depthprune.analysis.whole import Analysis
 from depthprune.base.drops import settled
+from depthprune.base.language import t
 from depthprune.report.evidence import compact_table, samples_text
 from depthprune.report.inputs import samples_by_dataset
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.tables import percent
 
 FEW = 3
@@ -24,9 +24,8 @@ FEW = 3
 NUMBERS_WIDE = 4
 
 
-def response_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
+def response_parts(analysis: Analysis) -> list[RenderableType]:
     """Return how sensitive each dataset is, the most sensitive first, and its drops in numbers."""
-    t = translator(lang)
     found = analysis.findings.responses
     samples = dict(zip(analysis.table.datasets, samples_by_dataset(analysis), strict=True))
     parts: list[RenderableType] = []
@@ -64,28 +63,26 @@ def response_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType
     return [*parts, table, t("Per block: mean single-block drop; drops: how many were measured.")]
 
 
-def specific_best_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
+def specific_best_parts(analysis: Analysis) -> list[RenderableType]:
     """Return the best removal of each dataset by itself, by number removed."""
-    t = translator(lang)
     found = analysis.findings.responses
     samples = dict(zip(analysis.table.datasets, samples_by_dataset(analysis), strict=True))
     numbers = sorted({number for one in found for number in one.best})
     return [
-        _best_table(found, samples, numbers[start : start + NUMBERS_WIDE], t)
+        _best_table(found, samples, numbers[start : start + NUMBERS_WIDE])
         for start in range(0, len(numbers), NUMBERS_WIDE)
     ]
 
 
-def pair_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
+def pair_parts(analysis: Analysis) -> list[RenderableType]:
     """Return the most and the least alike datasets, and whether the task type matters."""
-    t = translator(lang)
     pairs = analysis.findings.pairs
     alike, unlike = extreme_pairs(pairs)
     if not alike:
         return [t("No two datasets share enough measured combinations to be compared.")]
-    parts: list[RenderableType] = [t("Most alike:"), _pair_table(alike, t)]
+    parts: list[RenderableType] = [t("Most alike:"), _pair_table(alike)]
     if unlike:
-        parts += [t("Least alike:"), _pair_table(unlike, t)]
+        parts += [t("Least alike:"), _pair_table(unlike)]
     table = compact_table()
     table.add_column(t("task types"))
     names = (t("pairs"), t("mean Pearson"), t("mean Spearman"), t("mean |difference| %"))
@@ -106,9 +103,8 @@ def pair_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
     return [*parts, t("Same against different task type:"), table, note]
 
 
-def specific_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
+def specific_parts(analysis: Analysis) -> list[RenderableType]:
     """Return how far the order of the blocks on one dataset is that on the others."""
-    t = translator(lang)
     found = [one for one in analysis.findings.responses if one.generic_scores]
     if not found:
         return [t("No dataset shares single blocks with another one.")]
@@ -141,9 +137,8 @@ def specific_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType
     return [table, note]
 
 
-def agreement_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
+def agreement_parts(analysis: Analysis) -> list[RenderableType]:
     """Return whether the training split orders the blocks as the validation split does."""
-    t = translator(lang)
     found = analysis.findings.agreements
     if not found:
         return [t("No dataset was measured on its training and on its validation split.")]
@@ -174,7 +169,6 @@ def _best_table(
     found: Sequence[DatasetResponse],
     samples: Mapping[str, int],
     numbers: Sequence[int],
-    t: Translate,
 ) -> Table:
     table = compact_table()
     table.add_column(t("dataset"), overflow="fold")
@@ -192,7 +186,7 @@ def _best_table(
     return table
 
 
-def _pair_table(pairs: Sequence[Pair], t: Translate) -> Table:
+def _pair_table(pairs: Sequence[Pair]) -> Table:
     table = compact_table()
     table.add_column(t("datasets"), overflow="fold")
     names = ("Pearson", "Spearman", t("difference %"), t("common"))

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from depthprune.base.files import format_size
-from depthprune.report.language import Lang, Translate, translator
+from depthprune.base.language import t
 from depthprune.report.tables import percent
 
 if TYPE_CHECKING:
@@ -19,46 +19,42 @@ if TYPE_CHECKING:
 Card = Mapping[str, Any]
 
 
-def evaluation_parts(card: Card, *, lang: Lang = "en") -> list[RenderableType]:
+def evaluation_parts(card: Card) -> list[RenderableType]:
     """Return the tables of one evaluation, in reading order.
 
     Args:
         card: the content of the file, see docs/evaluate.md.
-        lang: of the texts.
     """
-    t = translator(lang)
-    parts: list[RenderableType] = [_model_line(card["model_info"], t), _module_line(card, t)]
+    parts: list[RenderableType] = [_model_line(card["model_info"]), _module_line(card)]
     if card["ppl"]:
-        parts += [t("Perplexity"), _perplexity_table(card["ppl"], t)]
+        parts += [t("Perplexity"), _perplexity_table(card["ppl"])]
     if card["zeroshot"]["tasks"]:
         parts += [
             t("Zero-shot accuracy (lm-evaluation-harness)"),
-            _accuracy_table(card["zeroshot"], t),
+            _accuracy_table(card["zeroshot"]),
         ]
     if card["speed"]:
-        parts += [t("Speed: generating, prompt included"), _speed_table(card["speed"], t)]
+        parts += [t("Speed: generating, prompt included"), _speed_table(card["speed"])]
     if card["memory"]:
-        parts += [t("Memory"), _memory_table(card["memory"], t)]
+        parts += [t("Memory"), _memory_table(card["memory"])]
     return parts
 
 
-def error_lines(errors: Mapping[str, str], *, lang: Lang = "en") -> list[str]:
+def error_lines(errors: Mapping[str, str]) -> list[str]:
     """Return a line for each part that could not be measured."""
-    t = translator(lang)
     return [t("Failed: {part}: {error}").format(part=part, error=errors[part]) for part in errors]
 
 
-def comparison_markdown(comparison: Comparison, *, lang: Lang = "en") -> str:
+def comparison_markdown(comparison: Comparison) -> str:
     """Return evaluations side by side as a table in markdown, the baseline first.
 
     In brackets behind a value stands the difference to the baseline (perplexity; accuracy, in
     percentage points) or the ratio (all else).
     """
-    t = translator(lang)
-    headings = ["", *_headings(comparison, t)]
+    headings = ["", *_headings(comparison)]
     lines = [_line(headings), "|---|" + "--:|" * len(comparison.files)]
     for row in comparison.rows:
-        label = _label(row, comparison, t)
+        label = _label(row, comparison)
         lines.append(_line([label if row.is_alike else f"{label} *", *_cells(row)]))
     lines += [
         "",
@@ -103,7 +99,7 @@ def comparison_value(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _model_line(info: Mapping[str, Any], t: Translate) -> str:
+def _model_line(info: Mapping[str, Any]) -> str:
     removed = info["removed"]
     text = (
         t("{name}: {active} of {blocks} blocks (without {removed}), {parameters}, {dtype}")
@@ -120,13 +116,13 @@ def _model_line(info: Mapping[str, Any], t: Translate) -> str:
     )
 
 
-def _module_line(card: Card, t: Translate) -> str:
+def _module_line(card: Card) -> str:
     counts = card["model_info"]["module_parameters"]
     listed = ", ".join(f"{kind} {_count(counts[kind])}" for kind in counts if counts[kind])
     return t("Parameters: {listed}").format(listed=listed)
 
 
-def _perplexity_table(texts: Mapping[str, Any], t: Translate) -> Table:
+def _perplexity_table(texts: Mapping[str, Any]) -> Table:
     table = _table(t("text"), t("window"), t("stride"), t("tokens"), t("perplexity"))
     for name, entry in texts.items():
         for which in ("standard", "quick"):
@@ -138,7 +134,7 @@ def _perplexity_table(texts: Mapping[str, Any], t: Translate) -> Table:
     return table
 
 
-def _accuracy_table(zeroshot: Mapping[str, Any], t: Translate) -> Table:
+def _accuracy_table(zeroshot: Mapping[str, Any]) -> Table:
     table = _table(t("task"), t("metric"), t("accuracy %"), t("std. error"), "n")
     for name, entry in zeroshot["tasks"].items():
         accuracy, error = entry["accuracy"], entry["stderr"]
@@ -156,7 +152,7 @@ def _accuracy_table(zeroshot: Mapping[str, Any], t: Translate) -> Table:
     return table
 
 
-def _speed_table(speed: Mapping[str, Any], t: Translate) -> Table:
+def _speed_table(speed: Mapping[str, Any]) -> Table:
     table = _table(t("batch"), t("tokens/s"), t("std"), t("ms/token"), t("ms/step"), t("tokens"))
     for name, one in speed.items():
         table.add_row(
@@ -170,7 +166,7 @@ def _speed_table(speed: Mapping[str, Any], t: Translate) -> Table:
     return table
 
 
-def _memory_table(memory: Mapping[str, Any], t: Translate) -> Table:
+def _memory_table(memory: Mapping[str, Any]) -> Table:
     table = _table(t("batch"), t("weights"), t("skipped weights"), t("peak"), t("peak of"))
     kinds = {
         "allocated on GPUs": t("allocated on GPUs"),
@@ -196,23 +192,23 @@ def _table(first: str, *others: str) -> Table:
     return table
 
 
-def _headings(comparison: Comparison, t: Translate) -> list[str]:
+def _headings(comparison: Comparison) -> list[str]:
     """Return the models' names, with the file where two have the same."""
-    names = [_heading(file, t) for file in comparison.files]
+    names = [_heading(file) for file in comparison.files]
     return [
         f"{name} ({file.path})" if names.count(name) > 1 else name
         for name, file in zip(names, comparison.files, strict=True)
     ]
 
 
-def _heading(file: EvaluationFile, t: Translate) -> str:
+def _heading(file: EvaluationFile) -> str:
     if not file.removed:
         return file.name
     blocks = ", ".join(map(str, file.removed))
     return t("{name} without {blocks}").format(name=file.name, blocks=blocks)
 
 
-def _label(row: Row, comparison: Comparison, t: Translate) -> str:
+def _label(row: Row, comparison: Comparison) -> str:
     section, name = row.key
     if row.kind == "ppl":
         windows = ", ".join(window or t("window not stated") for window in row.windows)

@@ -10,11 +10,11 @@ from rich.table import Table
 
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.marks import mark
-from depthprune.report.language import Lang, Translate, translator
+from depthprune.base.language import t
 from depthprune.report.tables import blocks, interval_text, percent
 
 
-def coverage_text(one: Combination, datasets: Sequence[str], t: Translate) -> str:
+def coverage_text(one: Combination, datasets: Sequence[str]) -> str:
     """Return on how many datasets a combination was measured, and which: `2/8 (okvqa, doc_qa)`.
 
     Where it is most of them, those that lack are named; where it is all, none.
@@ -30,17 +30,17 @@ def coverage_text(one: Combination, datasets: Sequence[str], t: Translate) -> st
     return f"{count} ({names})"
 
 
-def dataset_lines(ones: Iterable[Combination], datasets: Sequence[str], t: Translate) -> list[str]:
+def dataset_lines(ones: Iterable[Combination], datasets: Sequence[str]) -> list[str]:
     """Return which datasets measured the combinations that not all of them did."""
     groups: dict[str, list[Combination]] = {}
     for one in ones:
         if one.coverage < len(datasets):
-            groups.setdefault(coverage_text(one, datasets, t), []).append(one)
+            groups.setdefault(coverage_text(one, datasets), []).append(one)
     line = t("Datasets {coverage}: {combinations}")
     return [line.format(coverage=text, combinations=_listed(of)) for text, of in groups.items()]
 
 
-def mark_text(one: Combination, t: Translate) -> str:
+def mark_text(one: Combination) -> str:
     """Return what the interval says about the drop in words; empty where it says nothing."""
     found = mark(one)
     if found == "no_measurable_cost":
@@ -50,11 +50,11 @@ def mark_text(one: Combination, t: Translate) -> str:
     return ""
 
 
-def mark_lines(ones: Iterable[Combination], t: Translate) -> list[str]:
+def mark_lines(ones: Iterable[Combination]) -> list[str]:
     """Return which of the combinations cost nothing measurable, and of which nothing is known."""
     marked: dict[str, list[Combination]] = {}
     for one in ones:
-        marked.setdefault(mark_text(one, t), []).append(one)
+        marked.setdefault(mark_text(one), []).append(one)
     marked.pop("", None)
     line = t("{mark}: {combinations}")
     return [
@@ -78,18 +78,17 @@ def accuracy_text(one: Combination) -> str:
     return "-" if isnan(one.accuracy) else percent(one.accuracy)
 
 
-def evidence(one: Combination, datasets: Sequence[str], *, lang: Lang = "en") -> str:
+def evidence(one: Combination, datasets: Sequence[str]) -> str:
     """Return a drop and what stands behind it in one line: mark, interval, std, datasets, n."""
-    t = translator(lang)
     parts = [t("drop {drop} points").format(drop=percent(one.mean))]
-    if said := mark_text(one, t):
+    if said := mark_text(one):
         parts.append(said)
     if one.interval is not None:
         parts.append(t("95% interval {interval}").format(interval=interval_text(one.interval)))
     if one.coverage > 1:
         parts.append(t("std {std}").format(std=percent(one.std)))
-    parts.append(t("datasets {coverage}").format(coverage=coverage_text(one, datasets, t)))
-    parts.append(_samples(one, t))
+    parts.append(t("datasets {coverage}").format(coverage=coverage_text(one, datasets)))
+    parts.append(_samples(one))
     return t(", ").join(parts)
 
 
@@ -102,5 +101,5 @@ def _listed(ones: Iterable[Combination]) -> str:
     return "; ".join(blocks(one.removal) for one in ones)
 
 
-def _samples(one: Combination, t: Translate) -> str:
+def _samples(one: Combination) -> str:
     return f"n = {one.num_samples}" if one.num_samples else t("n unknown")

@@ -13,6 +13,7 @@ from depthprune.analysis.synergy import antagonistic, synergistic, trusted_cover
 from depthprune.analysis.table import DropTable
 from depthprune.analysis.task_types import UNKNOWN
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import t
 from depthprune.base.removal import Removal, format_removal
 from depthprune.report.dataset_findings import (
     agreement_parts,
@@ -22,7 +23,6 @@ from depthprune.report.dataset_findings import (
 )
 from depthprune.report.evidence import compact_table, samples_text
 from depthprune.report.inputs import samples_by_dataset
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.tables import blocks, percent
 
 ENDS = 10
@@ -37,12 +37,11 @@ NUMBERS_WIDE = 4
 LIMITS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 """Drops up to which the table of shares counts."""
 
-Section = Callable[[Analysis, Lang], list[RenderableType]]
+Section = Callable[[Analysis], list[RenderableType]]
 
 
-def finding_parts(analysis: Analysis, *, lang: Lang = "en") -> list[RenderableType]:
+def finding_parts(analysis: Analysis) -> list[RenderableType]:
     """Return all findings in reading order, each with a heading, a sentence and a table."""
-    t = translator(lang)
     sections: list[tuple[str, Section]] = [
         (t("Task types"), task_type_parts),
         (t("Position in the stack"), position_parts),
@@ -56,13 +55,12 @@ def finding_parts(analysis: Analysis, *, lang: Lang = "en") -> list[RenderableTy
     ]
     parts: list[RenderableType] = []
     for heading, section in sections:
-        parts += ["", f"== {heading} ==", *section(analysis, lang)]
+        parts += ["", f"== {heading} ==", *section(analysis)]
     return parts
 
 
-def task_type_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
+def task_type_parts(analysis: Analysis) -> list[RenderableType]:
     """Return how the task types differ, the order of the blocks and the best removals of each."""
-    t = translator(lang)
     found = analysis.findings.by_task_type
     if not found:
         return [t("Nothing was measured.")]
@@ -75,21 +73,21 @@ def task_type_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableTyp
         most, least = (one.single_drops or one.drops for one in (found[0], found[-1]))
         parts.append(
             sentence.format(
-                most=_type(found[0], t),
+                most=_type(found[0]),
                 most_drop=percent(most.mean),
                 most_n=most.count,
-                least=_type(found[-1], t),
+                least=_type(found[-1]),
                 least_drop=percent(least.mean),
                 least_n=least.count,
             )
         )
     else:
-        parts.append(t("All datasets are of one type: {type}.").format(type=_type(found[0], t)))
+        parts.append(t("All datasets are of one type: {type}.").format(type=_type(found[0])))
     table = compact_table()
     table.add_column(t("task type"))
     table.add_column(t("sets"), justify="right")
     table.add_column("n", justify="right", no_wrap=True)
-    _add_distribution(table, t)
+    _add_distribution(table)
     table.add_column(t("per block %"), justify="right")
     samples = dict(zip(analysis.table.datasets, samples_by_dataset(analysis), strict=True))
     for one in found:
@@ -97,7 +95,7 @@ def task_type_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableTyp
         total = samples_text(sum(counts) if all(counts) else 0)
         single = "-" if one.single_drops is None else percent(one.single_drops.mean)
         sets = str(len(one.datasets))
-        table.add_row(_type(one, t), sets, total, *distribution_row(one.drops), single)
+        table.add_row(_type(one), sets, total, *distribution_row(one.drops), single)
     parts += [
         table,
         t(
@@ -106,19 +104,18 @@ def task_type_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableTyp
         ),
     ]
     if any(one.blocks for one in found):
-        parts += [t("Blocks by task type (drop %, sets):"), _block_table(found, t)]
+        parts += [t("Blocks by task type (drop %, sets):"), _block_table(found)]
     parts.append(t("Best removal of each task type (drop %, sets):"))
     numbers = sorted({number for one in found for number in one.best})
     parts += [
-        _best_table(found, numbers[start : start + NUMBERS_WIDE], t)
+        _best_table(found, numbers[start : start + NUMBERS_WIDE])
         for start in range(0, len(numbers), NUMBERS_WIDE)
     ]
     return parts
 
 
-def position_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
+def position_parts(analysis: Analysis) -> list[RenderableType]:
     """Return what blocks cost early, in the middle and late in the stack."""
-    t = translator(lang)
     names = {"early": t("early"), "middle": t("middle"), "late": t("late"), "mixed": t("mixed")}
     known = {one.name: one.drops for one in analysis.findings.positions if one.drops is not None}
     if not known:
@@ -141,7 +138,7 @@ def position_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType
     table = compact_table()
     table.add_column(t("part"))
     table.add_column(t("blocks"))
-    _add_distribution(table, t)
+    _add_distribution(table)
     for one in analysis.findings.positions:
         extent = f"{one.blocks[0]}-{one.blocks[-1]}" if one.blocks else "-"
         cells = ("0", "-", "-", "-", "-", "-") if one.drops is None else distribution_row(one.drops)
@@ -152,7 +149,7 @@ def position_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType
         table = compact_table()
         table.add_column(t("removed"), justify="right")
         table.add_column(t("part"))
-        _add_distribution(table, t)
+        _add_distribution(table)
         for found in several:
             name = names[found.name]
             table.add_row(str(found.number), name, *distribution_row(found.drops))
@@ -166,9 +163,8 @@ def position_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType
     return parts
 
 
-def synergy_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
+def synergy_parts(analysis: Analysis) -> list[RenderableType]:
     """Return the most synergistic and the most antagonistic combinations."""
-    t = translator(lang)
     found = analysis.findings.synergies
     if not found:
         return [t("No combination was measured together with its single blocks.")]
@@ -190,16 +186,15 @@ def synergy_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]
     elif least == 1:
         parts.append(t("Each synergy is known on one dataset only, which is mostly chance."))
     if better:
-        parts += [t("Most synergistic:"), _synergy_table(better[:ENDS], t)]
+        parts += [t("Most synergistic:"), _synergy_table(better[:ENDS])]
     worse = antagonistic(covered, top=ENDS)
     if worse:
-        parts += [t("Most antagonistic:"), _synergy_table(worse, t)]
+        parts += [t("Most antagonistic:"), _synergy_table(worse)]
     return parts
 
 
-def consistency_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
+def consistency_parts(analysis: Analysis) -> list[RenderableType]:
     """Return which combinations the datasets agree about, and how agreement goes with coverage."""
-    t = translator(lang)
     covered = analysis.findings.consistency
     if not covered:
         return [t("No combination was measured on two datasets or more.")]
@@ -213,11 +208,11 @@ def consistency_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableT
             "the datasets agree. Two datasets agree more easily than eight: look at the sets."
         ),
         t("Most consistent:"),
-        _consistency_table(found[:ENDS], samples, t),
+        _consistency_table(found[:ENDS], samples),
     ]
     rest = found[ENDS:][-ENDS:][::-1]
     if rest:
-        parts += [t("Least consistent:"), _consistency_table(rest, samples, t)]
+        parts += [t("Least consistent:"), _consistency_table(rest, samples)]
     if any(one.ruinous for one in (*found[:ENDS], *rest)):
         parts.append(t("*: consistently bad, it costs more than half of the accuracy."))
     table = compact_table()
@@ -232,9 +227,8 @@ def consistency_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableT
     return [*parts, t("By coverage:"), table]
 
 
-def distribution_parts(analysis: Analysis, lang: Lang = "en") -> list[RenderableType]:
+def distribution_parts(analysis: Analysis) -> list[RenderableType]:
     """Return all measured drops in numbers, by number removed, and the share below some limits."""
-    t = translator(lang)
     overall = analysis.findings.overall
     by_number = {str(number): drops for number, drops in analysis.findings.by_number.items()}
     rows = {t("all"): overall, **by_number}
@@ -244,7 +238,7 @@ def distribution_parts(analysis: Analysis, lang: Lang = "en") -> list[Renderable
     ]
     table = compact_table()
     table.add_column(t("removed"), justify="right")
-    _add_distribution(table, t)
+    _add_distribution(table)
     table.add_column(t("quartiles"), justify="right", no_wrap=True)
     for name, drops in rows.items():
         lower, upper = drops.quartiles
@@ -273,16 +267,16 @@ def distribution_row(drops: Distribution) -> tuple[str, ...]:
     return str(drops.count), *map(percent, values)
 
 
-def _type(one: TaskTypeFinding, t: Translate) -> str:
+def _type(one: TaskTypeFinding) -> str:
     return t("Unknown") if one.task_type == UNKNOWN else one.task_type
 
 
-def _add_distribution(table: Table, t: Translate) -> None:
+def _add_distribution(table: Table) -> None:
     for name in (t("count"), t("mean %"), t("std"), t("min"), t("median"), t("max")):
         table.add_column(name, justify="right", no_wrap=True)
 
 
-def _block_table(found: Sequence[TaskTypeFinding], t: Translate) -> Table:
+def _block_table(found: Sequence[TaskTypeFinding]) -> Table:
     table = compact_table()
     table.add_column(t("task type"))
     table.add_column(t("cost least"))
@@ -294,11 +288,11 @@ def _block_table(found: Sequence[TaskTypeFinding], t: Translate) -> Table:
         ]
         least = cells[:BLOCKS_SHOWN]
         most = cells[len(least) :][-BLOCKS_SHOWN:][::-1]
-        table.add_row(_type(one, t), "; ".join(least) or "-", "; ".join(most) or "-")
+        table.add_row(_type(one), "; ".join(least) or "-", "; ".join(most) or "-")
     return table
 
 
-def _best_table(found: Sequence[TaskTypeFinding], numbers: Sequence[int], t: Translate) -> Table:
+def _best_table(found: Sequence[TaskTypeFinding], numbers: Sequence[int]) -> Table:
     table = compact_table()
     table.add_column(t("task type"))
     for number in numbers:
@@ -309,11 +303,11 @@ def _best_table(found: Sequence[TaskTypeFinding], numbers: Sequence[int], t: Tra
             removal, drop, coverage = one.best.get(number, ((), 0.0, 0))
             known = f"{format_removal(removal, ', ')} ({percent(drop)}, {coverage})"
             cells.append(known if coverage else "-")
-        table.add_row(_type(one, t), *cells)
+        table.add_row(_type(one), *cells)
     return table
 
 
-def _synergy_table(found: Sequence[Synergy], t: Translate) -> Table:
+def _synergy_table(found: Sequence[Synergy]) -> Table:
     table = compact_table()
     table.add_column(t("blocks"))
     for name in (t("synergy %"), t("std"), t("drop %"), t("sum of singles %"), t("sets"), "n"):
@@ -334,7 +328,6 @@ def _synergy_table(found: Sequence[Synergy], t: Translate) -> Table:
 def _consistency_table(
     found: Sequence[Consistency],
     samples: dict[Removal, int],
-    t: Translate,
 ) -> Table:
     table = compact_table()
     table.add_column(t("blocks"))

@@ -9,14 +9,13 @@ from rich import box
 from rich.table import Table
 
 from depthprune.analysis import Gain
+from depthprune.base.language import t
 from depthprune.base.removal import Removal
-from depthprune.report.language import Lang, translator
 from depthprune.report.tables import blocks, interval_text, percent
 
 
-def gain_table(gains: Sequence[Gain], lang: Lang = "en") -> Table:
+def gain_table(gains: Sequence[Gain]) -> Table:
     """Return the best removal found beside the one-shot removal, per number of removed blocks."""
-    t = translator(lang)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column(t("removed"), justify="right")
     table.add_column(t("best found (drop %)"))
@@ -40,9 +39,8 @@ def gain_table(gains: Sequence[Gain], lang: Lang = "en") -> Table:
     return table
 
 
-def gain_note(lang: Lang = "en") -> str:
+def gain_note() -> str:
     """Return the lines that say how to read the table, and how far to trust it."""
-    t = translator(lang)
     return t(
         "One-shot: the blocks that cost least alone, removed together. Gain = its drop minus the "
         "drop of the best removal found, in percentage points; n: samples. The best of many looks "

@@ -10,10 +10,10 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
+from depthprune.base.language import t
 from depthprune.importance.compare import Overlap, SplitComparison
 from depthprune.importance.merge import Merged, MergedDataset
 from depthprune.importance.sources import DatasetScores
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.tables import blocks, percent
 
 SIDE_BY_SIDE = 6
@@ -26,8 +26,6 @@ def comparison_parts(
     comparisons: Sequence[SplitComparison],
     one_split: Sequence[DatasetScores],
     threshold: float,
-    *,
-    lang: Lang = "en",
 ) -> list[RenderableType]:
     """Return what `compare` shows: one row a dataset, the overlaps, the blocks that moved.
 
@@ -35,20 +33,18 @@ def comparison_parts(
         comparisons: of the datasets with two splits; at least one.
         one_split: datasets that were left out.
         threshold: from which on rho is called consistent.
-        lang: of the texts.
     """
-    t = translator(lang)
     parts: list[RenderableType] = [
         t("Do train and validation order the blocks alike? (Spearman)"),
-        _agreement_table(comparisons, t),
+        _agreement_table(comparisons),
         t("The least and the most important blocks of both orders"),
-        _overlap_table(comparisons, t),
+        _overlap_table(comparisons),
     ]
     max_shift = comparisons[0].max_shift
     moved = t("Blocks whose rank differs by more than {n} places (1 = least important)")
     parts.append(moved.format(n=f"{max_shift:g}"))
     if any(one.disagreeing for one in comparisons):
-        parts.append(_moved_table(comparisons, t))
+        parts.append(_moved_table(comparisons))
     else:
         parts.append("  " + t("none"))
     parts += [
@@ -84,18 +80,17 @@ def comparison_value(
     }
 
 
-def merge_parts(merged: Merged, *, lang: Lang = "en") -> list[RenderableType]:
+def merge_parts(merged: Merged) -> list[RenderableType]:
     """Return what `merge` shows: the datasets with their weights, the ranking, its two ends."""
-    t = translator(lang)
     width = ceil(len(merged.datasets) / ceil(len(merged.datasets) / SIDE_BY_SIDE))
     heading = t("Datasets, ordered by name; method over them: {method}")
     parts: list[RenderableType] = [
         heading.format(method=merged.method),
-        _weights_table(merged, t),
+        _weights_table(merged),
         t("Blocks, least important first: drop in percentage points"),
     ]
     parts += [
-        _ranking_table(merged, merged.datasets[start : start + width], t)
+        _ranking_table(merged, merged.datasets[start : start + width])
         for start in range(0, len(merged.datasets), width)
     ]
     top = min(TOP, len(merged.ranking))
@@ -122,7 +117,7 @@ def merge_parts(merged: Merged, *, lang: Lang = "en") -> list[RenderableType]:
     return parts
 
 
-def _agreement_table(comparisons: Sequence[SplitComparison], t: Translate) -> Table:
+def _agreement_table(comparisons: Sequence[SplitComparison]) -> Table:
     table = _table()
     table.add_column(t("dataset"), no_wrap=True)
     for heading in ("n", "rho", t("p-value"), t("consistent")):
@@ -145,7 +140,7 @@ def _agreement_table(comparisons: Sequence[SplitComparison], t: Translate) -> Ta
     return table
 
 
-def _overlap_table(comparisons: Sequence[SplitComparison], t: Translate) -> Table:
+def _overlap_table(comparisons: Sequence[SplitComparison]) -> Table:
     table = _table()
     table.add_column(t("dataset"), no_wrap=True)
     table.add_column("")
@@ -164,7 +159,7 @@ def _overlap_table(comparisons: Sequence[SplitComparison], t: Translate) -> Tabl
     return table
 
 
-def _moved_table(comparisons: Sequence[SplitComparison], t: Translate) -> Table:
+def _moved_table(comparisons: Sequence[SplitComparison]) -> Table:
     table = _table()
     table.add_column(t("dataset"), no_wrap=True)
     table.add_column(t("block"), justify="right")
@@ -186,7 +181,7 @@ def _moved_table(comparisons: Sequence[SplitComparison], t: Translate) -> Table:
     return table
 
 
-def _weights_table(merged: Merged, t: Translate) -> Table:
+def _weights_table(merged: Merged) -> Table:
     table = _table()
     table.add_column(t("dataset"), no_wrap=True)
     table.add_column(t("split"))
@@ -203,7 +198,7 @@ def _weights_table(merged: Merged, t: Translate) -> Table:
     return table
 
 
-def _ranking_table(merged: Merged, datasets: Sequence[MergedDataset], t: Translate) -> Table:
+def _ranking_table(merged: Merged, datasets: Sequence[MergedDataset]) -> Table:
     table = _table()
     table.add_column(t("rank"), justify="right")
     table.add_column(t("block"), justify="right")

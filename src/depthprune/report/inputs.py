@@ -8,8 +8,8 @@ from rich.table import Table
 
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import t
 from depthprune.report.evidence import compact_table, samples_text
-from depthprune.report.language import Lang, translator
 from depthprune.report.tables import percent
 
 PROBLEMS_SHOWN = 20
@@ -26,9 +26,8 @@ def samples_by_dataset(analysis: Analysis) -> list[int]:
     return [max(int(found), told) for found, told in zip(known, stated, strict=True)]
 
 
-def scope_line(analysis: Analysis, *, lang: Lang = "en") -> str:
+def scope_line(analysis: Analysis) -> str:
     """Return what was analysed, in one line."""
-    t = translator(lang)
     table = analysis.table
     text = t(
         "Model: {model}, {blocks} blocks; datasets: {datasets}, removals: {removals}, drops "
@@ -45,17 +44,13 @@ def scope_line(analysis: Analysis, *, lang: Lang = "en") -> str:
     )
 
 
-def problem_lines(
-    results: ResultSet, *, shown: int | None = PROBLEMS_SHOWN, lang: Lang = "en"
-) -> list[str]:
+def problem_lines(results: ResultSet, *, shown: int | None = PROBLEMS_SHOWN) -> list[str]:
     """Return what was wrong in the input; the messages themselves are in English.
 
     Args:
         results: that were read.
         shown: the most problems listed; None lists all.
-        lang: of the other lines.
     """
-    t = translator(lang)
     if not results.problems:
         return []
     listed = results.problems if shown is None else results.problems[:shown]
@@ -67,9 +62,8 @@ def problem_lines(
     return lines
 
 
-def input_table(analysis: Analysis, *, lang: Lang = "en") -> Table:
+def input_table(analysis: Analysis) -> Table:
     """Return the datasets: split, task type, samples, baseline accuracy, removals measured."""
-    t = translator(lang)
     table = compact_table()
     table.add_column(t("dataset"), overflow="fold")
     table.add_column(t("split"))

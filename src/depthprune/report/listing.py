@@ -9,16 +9,15 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
-from depthprune.report.language import Lang, Translate, translator
+from depthprune.base.language import t
 from depthprune.tasks.task import Task
 
 if TYPE_CHECKING:
     from depthprune.blocks.inspect import Inspection
 
 
-def task_table(tasks: Sequence[Task], *, lang: Lang = "en") -> Table:
+def task_table(tasks: Sequence[Task]) -> Table:
     """Return the tasks with type, metric and place of the data."""
-    t = translator(lang)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(t("task"), no_wrap=True)
     table.add_column(t("task type"))
@@ -31,9 +30,8 @@ def task_table(tasks: Sequence[Task], *, lang: Lang = "en") -> Table:
     return table
 
 
-def inspection_parts(found: Inspection, *, lang: Lang = "en") -> list[RenderableType]:
+def inspection_parts(found: Inspection) -> list[RenderableType]:
     """Return what `inspect` shows of a model: facts, per-layer fields, blocks that can go."""
-    t = translator(lang)
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column()
     facts.add_column(overflow="fold")
@@ -44,7 +42,7 @@ def inspection_parts(found: Inspection, *, lang: Lang = "en") -> list[Renderable
     facts.add_row(t("stack"), f"{size}, {stack.part}")
     facts.add_row(t("counted by"), stack.config_path or t("nothing in the configuration"))
     facts.add_row(t("parameters"), f"{found.parameters:,}")
-    facts.add_row(t("  blocks"), f"{sum(per_block):,} ({_each(per_block, t)})")
+    facts.add_row(t("  blocks"), f"{sum(per_block):,} ({_each(per_block)})")
     facts.add_row(t("  embeddings"), f"{found.embedding_parameters:,}")
     if found.vision_parameters:
         facts.add_row(t("  vision"), f"{found.vision_parameters:,}")
@@ -54,8 +52,8 @@ def inspection_parts(found: Inspection, *, lang: Lang = "en") -> list[Renderable
     for field in found.layer_fields:
         counts = ", ".join(f"{number} x {kind}" for kind, number in field.counts.items())
         facts.add_row(t("per block"), f"{field.name}: {counts or field.value}")
-    facts.add_row(t("can be skipped"), _blocks_that_can_go(found, t, allowed=found.can_skip))
-    facts.add_row(t("can be cut"), _blocks_that_can_go(found, t, allowed=found.can_cut))
+    facts.add_row(t("can be skipped"), _blocks_that_can_go(found, allowed=found.can_skip))
+    facts.add_row(t("can be cut"), _blocks_that_can_go(found, allowed=found.can_cut))
     refused = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     refused.add_column(t("block"), justify="right")
     refused.add_column(t("cannot go alone, because"), overflow="fold")
@@ -65,14 +63,14 @@ def inspection_parts(found: Inspection, *, lang: Lang = "en") -> list[Renderable
     return [facts, refused] if refused.row_count else [facts]
 
 
-def _each(parameters: Sequence[int], t: Translate) -> str:
+def _each(parameters: Sequence[int]) -> str:
     smallest, largest = min(parameters), max(parameters)
     if smallest == largest:
         return t("{smallest:,} each").format(smallest=smallest)
     return t("{smallest:,} to {largest:,} each").format(smallest=smallest, largest=largest)
 
 
-def _blocks_that_can_go(found: Inspection, t: Translate, *, allowed: bool) -> str:
+def _blocks_that_can_go(found: Inspection, *, allowed: bool) -> str:
     if not allowed:
         return t("none")
     if len(found.admissible_blocks) == found.num_blocks:

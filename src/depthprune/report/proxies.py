@@ -10,11 +10,11 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
+from depthprune.base.language import t
 from depthprune.base.removal import Removal, format_removal
 from depthprune.importance.order import least_important_first
 from depthprune.importance.proxies import PROXIES, ProxyScores
 from depthprune.importance.proxies.agreement import MeasuredDrops, ProxyAgreement
-from depthprune.report.language import Lang, translator
 from depthprune.report.tables import percent
 
 
@@ -41,26 +41,25 @@ class SplitProxies:
     first: int
 
 
-def proxies_parts(splits: Sequence[SplitProxies], *, lang: Lang = "en") -> list[RenderableType]:
+def proxies_parts(splits: Sequence[SplitProxies]) -> list[RenderableType]:
     """Return the tables and notes of all splits, in reading order."""
-    t = translator(lang)
     parts: list[RenderableType] = []
     for one in splits:
         samples = max(proxy.num_samples for proxy in one.proxies)
         heading = t("{task}, {split}: proxies on {n} samples")
         parts += [heading.format(task=one.task, split=one.split, n=samples)]
-        parts += [_scores_table(one, lang)]
+        parts += [_scores_table(one)]
         if one.measured is not None:
-            parts += [_drops_note(one.measured, lang), _agreement_table(one, lang)]
+            parts += [_drops_note(one.measured), _agreement_table(one)]
         else:
             parts += [t("No drops of single blocks are measured on this split."), ""]
         if one.best_runs:
             title = t("Runs of consecutive blocks with the smallest angular distance")
-            parts += [title, _runs_table(one, lang)]
+            parts += [title, _runs_table(one)]
     compared = [one for one in splits if one.measured is not None]
     if len(compared) > 1:
         title = t("Rank correlation (Spearman) of each proxy with the measured drops")
-        parts += [title, correlation_table(compared, lang=lang)]
+        parts += [title, correlation_table(compared)]
     parts.append(
         t("Higher scores are more important blocks; only their order compares with drops.")
         + " "
@@ -71,9 +70,8 @@ def proxies_parts(splits: Sequence[SplitProxies], *, lang: Lang = "en") -> list[
     return parts
 
 
-def correlation_table(splits: Sequence[SplitProxies], *, lang: Lang = "en") -> Table:
+def correlation_table(splits: Sequence[SplitProxies]) -> Table:
     """Return Spearman's rho of each proxy with the measured drops, one row for each split."""
-    t = translator(lang)
     names = _names(splits)
     several = len({one.split for one in splits}) > 1
     table = _table()
@@ -102,8 +100,7 @@ def proxies_value(splits: Sequence[SplitProxies]) -> list[dict[str, Any]]:
     ]
 
 
-def _scores_table(one: SplitProxies, lang: Lang) -> Table:
-    t = translator(lang)
+def _scores_table(one: SplitProxies) -> Table:
     drops = {} if one.measured is None else one.measured.single
     marked = {
         proxy.name: set(least_important_first(proxy.scores)[: one.first]) for proxy in one.proxies
@@ -130,8 +127,7 @@ def _scores_table(one: SplitProxies, lang: Lang) -> Table:
     return table
 
 
-def _agreement_table(one: SplitProxies, lang: Lang) -> Table:
-    t = translator(lang)
+def _agreement_table(one: SplitProxies) -> Table:
     table = _table()
     table.add_column(t("proxy"), no_wrap=True)
     table.add_column("rho", justify="right")
@@ -153,8 +149,7 @@ def _agreement_table(one: SplitProxies, lang: Lang) -> Table:
     return table
 
 
-def _runs_table(one: SplitProxies, lang: Lang) -> Table:
-    t = translator(lang)
+def _runs_table(one: SplitProxies) -> Table:
     runs = next(proxy.runs for proxy in one.proxies if proxy.name == "angular_distance")
     drops = {} if one.measured is None else one.measured.drops
     table = _table()
@@ -168,8 +163,7 @@ def _runs_table(one: SplitProxies, lang: Lang) -> Table:
     return table
 
 
-def _drops_note(measured: MeasuredDrops, lang: Lang) -> str:
-    t = translator(lang)
+def _drops_note(measured: MeasuredDrops) -> str:
     if measured.same_samples:
         return t("Drops: measured on the same samples ({settings}).").format(
             settings=measured.settings

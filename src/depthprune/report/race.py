@@ -9,20 +9,19 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
+from depthprune.base.language import t
 from depthprune.base.removal import Removal, format_removal
-from depthprune.report.language import Lang, translator
 from depthprune.strategies.racing import RaceReport
 
 
-def race_parts(races: Sequence[RaceReport], lang: Lang = "en") -> list[RenderableType]:
+def race_parts(races: Sequence[RaceReport]) -> list[RenderableType]:
     """Return what racing did in the searches of one split's name: a line for each, and a table."""
-    t = translator(lang)
     if not races:
         return []
-    parts: list[RenderableType] = [race_line(race, lang) for race in races]
+    parts: list[RenderableType] = [race_line(race) for race in races]
     if any(race.stopped for race in races):
         parts += [
-            _stopped_table(races, lang),
+            _stopped_table(races),
             t(
                 "A stopped removal is certainly out of the beam at this confidence. It was seen on "
                 "a part of the samples only: it has no drop, and is in no other table or file."
@@ -31,14 +30,13 @@ def race_parts(races: Sequence[RaceReport], lang: Lang = "en") -> list[Renderabl
     return parts
 
 
-def race_line(race: RaceReport, lang: Lang = "en") -> str:
+def race_line(race: RaceReport) -> str:
     """Return one line: how many removals one search stopped, how surely, and what that saved."""
-    t = translator(lang)
     return t(
         "Racing, {tasks}: {stopped} of {removals} removals were stopped at {confidence}% "
         "confidence, which saved {saved} of {all} sample evaluations ({share}%)."
     ).format(
-        tasks=_tasks(race, lang),
+        tasks=_tasks(race),
         stopped=len(race.stopped),
         removals=race.num_removals,
         confidence=f"{100 * race.confidence:g}",
@@ -67,8 +65,7 @@ def race_value(races: Sequence[RaceReport]) -> list[dict[str, Any]]:
     ]
 
 
-def _stopped_table(races: Sequence[RaceReport], lang: Lang) -> Table:
-    t = translator(lang)
+def _stopped_table(races: Sequence[RaceReport]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(t("dataset"))
     table.add_column(t("stopped after"), justify="right", no_wrap=True)
@@ -79,7 +76,7 @@ def _stopped_table(races: Sequence[RaceReport], lang: Lang) -> Table:
             by_seen.setdefault(seen, []).append(removal)
         for seen, removals in by_seen.items():
             after = t("{seen} of {all}").format(seen=seen, all=race.num_samples)
-            table.add_row(_tasks(race, lang), after, "  ".join(map(format_removal, removals)))
+            table.add_row(_tasks(race), after, "  ".join(map(format_removal, removals)))
     return table
 
 
@@ -87,8 +84,7 @@ def _by_seen(race: RaceReport) -> list[tuple[Removal, int]]:
     return sorted(race.stopped.items(), key=lambda one: (one[1], len(one[0]), one[0]))
 
 
-def _tasks(race: RaceReport, lang: Lang) -> str:
-    t = translator(lang)
+def _tasks(race: RaceReport) -> str:
     if len(race.tasks) == 1:
         return race.tasks[0]
     return t("{n} datasets jointly").format(n=len(race.tasks))

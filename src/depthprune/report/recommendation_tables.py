@@ -10,13 +10,13 @@ from rich.table import Table
 
 from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.recommendations import Recommendations, Step
+from depthprune.base.language import t
 from depthprune.report.evidence import (
     accuracy_text,
     compact_table,
     samples_text,
     std_text,
 )
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.tables import blocks, interval_text, percent
 
 
@@ -26,13 +26,11 @@ def ranking_table(
     *,
     shown: int,
     wide: bool = False,
-    lang: Lang = "en",
 ) -> Table:
     """Return the first combinations of each ranking, with the adjusted drop beside the plain."""
-    t = translator(lang)
     listed = {number: ranking.combinations[:shown] for number, ranking in sorted(rankings.items())}
     every = [one for ones in listed.values() for one in ones]
-    table, row = _combination_table(found, every, t, wide=wide)
+    table, row = _combination_table(found, every, wide=wide)
     for number, ones in listed.items():
         if not ones:
             active = str(found.num_blocks - number)
@@ -43,17 +41,17 @@ def ranking_table(
     return table
 
 
-def path_table(found: Recommendations, t: Translate, *, wide: bool) -> Table:
+def path_table(found: Recommendations, *, wide: bool) -> Table:
     """Return the steps of the path with their cumulative drops."""
     path = [step.combination for step in found.stepwise.steps]
-    table, row = _combination_table(found, path, t, wide=wide)
+    table, row = _combination_table(found, path, wide=wide)
     for one in path:
         number = len(one.removal)
         table.add_row(str(number), str(found.num_blocks - number), *row(one))
     return table
 
 
-def step_table(steps: Sequence[Step], t: Translate) -> Table:
+def step_table(steps: Sequence[Step]) -> Table:
     """Return what each step of the path adds to the drop, and which of them jumps."""
     intervals = any(step.interval is not None for step in steps)
     table = compact_table()
@@ -80,7 +78,7 @@ def step_table(steps: Sequence[Step], t: Translate) -> Table:
 
 
 def _combination_table(
-    found: Recommendations, ones: Sequence[Combination], t: Translate, *, wide: bool
+    found: Recommendations, ones: Sequence[Combination], *, wide: bool
 ) -> tuple[Table, Callable[[Combination], list[str]]]:
     """Return an empty table of combinations, and what makes the cells of one, counts left out."""
     intervals = any(one.interval is not None for one in ones)

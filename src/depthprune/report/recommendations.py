@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from depthprune.analysis.combinations import Ranking
 from depthprune.analysis.recommendations import Recommendations, Step, Target
+from depthprune.base.language import t
 from depthprune.report.baseline import weak_lines
 from depthprune.report.evidence import (
     coverage_text,
@@ -18,7 +19,6 @@ from depthprune.report.evidence import (
     mark_lines,
     samples_text,
 )
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.recommendation_tables import path_table, ranking_table, step_table
 from depthprune.report.strategies import recommended_lines, strategy_lines
 from depthprune.report.tables import below_limit_note, blocks, interval_note, percent
@@ -31,7 +31,7 @@ ROBUST_SHOWN = 2
 
 
 def recommendation_parts(
-    found: Recommendations, *, shown: int = SHOWN, wide: bool = False, lang: Lang = "en"
+    found: Recommendations, *, shown: int = SHOWN, wide: bool = False
 ) -> list[RenderableType]:
     """Return every recommendation with its evidence, in reading order.
 
@@ -39,70 +39,64 @@ def recommendation_parts(
         found: what is recommended.
         shown: combinations of each number removed.
         wide: more than 80 columns are there, so that accuracies fit beside intervals.
-        lang: of the text.
     """
-    t = translator(lang)
-    parts: list[RenderableType] = [*notes(found, lang=lang)]
+    parts: list[RenderableType] = [*notes(found)]
     if found.is_weak:
         return parts
     parts += [
         "",
         t("Independent best: for each number removed, the smallest mean drops"),
-        ranking_table(found, found.independent, shown=shown, wide=wide, lang=lang),
-        *combination_notes(found, found.independent, shown=shown, lang=lang),
-        left_out(found.independent, found.min_coverage, t),
+        ranking_table(found, found.independent, shown=shown, wide=wide),
+        *combination_notes(found, found.independent, shown=shown),
+        left_out(found.independent, found.min_coverage),
         "",
         t("Stepwise: each step removes one more block than the step before"),
-        *stepwise_parts(found, wide=wide, lang=lang),
+        *stepwise_parts(found, wide=wide),
         "",
         t("Robust: the best of those with a coverage of at least {coverage} datasets").format(
             coverage=found.robust_coverage
         ),
-        ranking_table(found, found.robust, shown=ROBUST_SHOWN, wide=wide, lang=lang),
-        *combination_notes(found, found.robust, shown=ROBUST_SHOWN, lang=lang),
-        left_out(found.robust, found.robust_coverage, t),
+        ranking_table(found, found.robust, shown=ROBUST_SHOWN, wide=wide),
+        *combination_notes(found, found.robust, shown=ROBUST_SHOWN),
+        left_out(found.robust, found.robust_coverage),
         "",
         t("Recommended strategies"),
-        *strategy_lines(found, lang=lang),
-        *recommended_lines(found, lang=lang),
+        *strategy_lines(found),
+        *recommended_lines(found),
         "",
         t("Blocks that must never go"),
-        *essential_parts(found, lang=lang),
+        *essential_parts(found),
         "",
         t("Adjusted for the datasets"),
-        *adjusted_lines(found, lang=lang),
+        *adjusted_lines(found),
     ]
     if found.targets:
-        parts += ["", t("Targets"), *target_lines(found, lang=lang)]
-    return [*parts, "", reading_note(lang=lang)]
+        parts += ["", t("Targets"), *target_lines(found)]
+    return [*parts, "", reading_note()]
 
 
 def combination_notes(
-    found: Recommendations, rankings: Mapping[int, Ranking], *, shown: int, lang: Lang = "en"
+    found: Recommendations, rankings: Mapping[int, Ranking], *, shown: int
 ) -> list[str]:
     """Return what a table of rankings has no room for: marks, and the names of the datasets."""
-    t = translator(lang)
     ones = [one for _, each in sorted(rankings.items()) for one in each.combinations[:shown]]
-    return [*mark_lines(ones, t), *dataset_lines(ones, found.datasets, t)]
+    return [*mark_lines(ones), *dataset_lines(ones, found.datasets)]
 
 
-def left_out(rankings: Mapping[int, Ranking], min_coverage: int, t: Translate) -> str:
+def left_out(rankings: Mapping[int, Ranking], min_coverage: int) -> str:
     """Return the line that counts what the rankings leave out, and why."""
     text = t("Left out: {low} measured on fewer than {coverage} datasets.").format(
         low=sum(ranking.low_coverage for ranking in rankings.values()), coverage=min_coverage
     )
-    return text + below_limit_note(rankings.values(), t)
+    return text + below_limit_note(rankings.values())
 
 
-def stepwise_parts(
-    found: Recommendations, *, wide: bool = False, lang: Lang = "en"
-) -> list[RenderableType]:
+def stepwise_parts(found: Recommendations, *, wide: bool = False) -> list[RenderableType]:
     """Return the stepwise path with cumulative and incremental drops, and where it jumps."""
-    t = translator(lang)
     path = found.stepwise
     parts: list[RenderableType] = []
     if path.steps:
-        parts.append(path_table(found, t, wide=wide))
+        parts.append(path_table(found, wide=wide))
     if path.missing is not None:
         missing = t(
             "No superset of the last step with {number} blocks is ranked (measured on enough "
@@ -119,13 +113,13 @@ def stepwise_parts(
         )
         increment = percent(step.incremental or 0.0)
         told = jump.format(number=len(step.combination.removal), increment=increment)
-        parts.append(told + _on_common_sets(before, step, t))
+        parts.append(told + _on_common_sets(before, step))
     if path.steps[1:]:
         if not jumps:
             parts.append(t("No step jumps."))
         parts += [
             t("What each step adds, in percentage points"),
-            step_table(path.steps, t),
+            step_table(path.steps),
             t(
                 "Increment: this mean drop minus the one before, each over its own datasets. "
                 "Paired: over the sets that measured both."
@@ -134,9 +128,8 @@ def stepwise_parts(
     return parts
 
 
-def essential_parts(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+def essential_parts(found: Recommendations) -> list[str]:
     """Return the blocks that must stay, with the evidence."""
-    t = translator(lang)
     if not found.num_judged:
         unknown = t("Unknown: no block was measured alone on {coverage} datasets or more.")
         return [unknown.format(coverage=found.min_coverage)]
@@ -154,7 +147,7 @@ def essential_parts(found: Recommendations, *, lang: Lang = "en") -> list[str]:
     return [
         line.format(
             block=blocks(one.combination.removal),
-            evidence=evidence(one.combination, found.datasets, lang=lang),
+            evidence=evidence(one.combination, found.datasets),
             share=percent(one.share, 0),
             dataset=one.worst[0],
             drop=percent(one.worst[1]),
@@ -163,14 +156,13 @@ def essential_parts(found: Recommendations, *, lang: Lang = "en") -> list[str]:
     ]
 
 
-def adjusted_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+def adjusted_lines(found: Recommendations) -> list[str]:
     """Return where plain means and adjusted drops name different winners, and what is assumed."""
-    t = translator(lang)
     if not found.adjusted or all(isnan(drop) for drop in found.adjusted.values()):
         return [t("The drops cannot be adjusted for the datasets.")]
     if not found.disagreements:
         same = t("Plain means and drops adjusted for the datasets name the same winners.")
-        return [same, *_assumption(found, t)]
+        return [same, *_assumption(found)]
     warning = t(
         "Warning, {number} removed: the plain mean favours {plain} ({plain_sets}, n = {plain_n}: "
         "{plain_drop} points, adjusted {plain_adjusted}), but over equal datasets {other} costs "
@@ -180,21 +172,21 @@ def adjusted_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
         warning.format(
             number=one.number,
             plain=blocks(one.plain.removal),
-            plain_sets=coverage_text(one.plain, found.datasets, t),
+            plain_sets=coverage_text(one.plain, found.datasets),
             plain_n=samples_text(one.plain.num_samples),
             plain_drop=percent(one.plain.mean),
             plain_adjusted=percent(one.plain_adjusted_drop),
             other=blocks(one.adjusted.removal),
-            other_sets=coverage_text(one.adjusted, found.datasets, t),
+            other_sets=coverage_text(one.adjusted, found.datasets),
             other_n=samples_text(one.adjusted.num_samples),
             other_drop=percent(one.adjusted.mean),
             other_adjusted=percent(one.adjusted_adjusted_drop),
         )
         for one in found.disagreements
-    ] + _assumption(found, t)
+    ] + _assumption(found)
 
 
-def _assumption(found: Recommendations, t: Translate) -> list[str]:
+def _assumption(found: Recommendations) -> list[str]:
     """Return what the adjusted drop assumes, where it is more than the plain mean."""
     if not found.num_incomplete:
         return []
@@ -207,12 +199,11 @@ def _assumption(found: Recommendations, t: Translate) -> list[str]:
     ]
 
 
-def target_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+def target_lines(found: Recommendations) -> list[str]:
     """Return what meets each target that was asked for."""
-    t = translator(lang)
     lines = []
     for target in found.targets:
-        asked = _asked(target, t)
+        asked = _asked(target)
         one = target.combination
         if one is None:
             lines.append(t("{target}: no ranked combination meets it").format(target=asked))
@@ -224,16 +215,15 @@ def target_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
                 number=len(one.removal),
                 blocks=blocks(one.removal),
                 total=found.num_blocks,
-                evidence=evidence(one, found.datasets, lang=lang),
-                reached=_reached(target, t),
+                evidence=evidence(one, found.datasets),
+                reached=_reached(target),
             )
         )
     return lines
 
 
-def notes(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+def notes(found: Recommendations) -> list[str]:
     """Return what a reader must know before the tables."""
-    t = translator(lang)
     lines = []
     if found.num_datasets == 1:
         lines.append(
@@ -242,7 +232,7 @@ def notes(found: Recommendations, *, lang: Lang = "en") -> list[str]:
                 "nothing about other datasets."
             )
         )
-    lines += weak_lines(found.weak, lang)
+    lines += weak_lines(found.weak)
     if found.is_weak:
         lines.append(
             t(
@@ -280,19 +270,18 @@ def notes(found: Recommendations, *, lang: Lang = "en") -> list[str]:
     return lines
 
 
-def reading_note(*, lang: Lang = "en") -> str:
+def reading_note() -> str:
     """Return how the tables are to be read."""
-    t = translator(lang)
     text = t(
         "Drop: accuracy of the unpruned model minus accuracy, in percentage points, mean over the "
         "datasets; negative = better. Std: population, over datasets. Acc.: mean accuracy. Sets: "
         "datasets measured of all. n: samples, - = unknown. Adj.: adjusted, expected over all "
         "datasets (effect of the removal + effect of the dataset)."
     )
-    return f"{text} {interval_note(t)}"
+    return f"{text} {interval_note()}"
 
 
-def _on_common_sets(before: Step, step: Step, t: Translate) -> str:
+def _on_common_sets(before: Step, step: Step) -> str:
     """Return what a step adds on the datasets that measured both, where these are not the same."""
     one, known = step.combination.drops.keys(), before.combination.drops.keys()
     if step.paired is None or one == known:
@@ -305,7 +294,7 @@ def _on_common_sets(before: Step, step: Step, t: Translate) -> str:
     )
 
 
-def _asked(target: Target, t: Translate) -> str:
+def _asked(target: Target) -> str:
     if target.kind == "max_drop":
         return t("drop of at most {value} points").format(value=percent(target.value))
     if target.kind == "speedup":
@@ -313,7 +302,7 @@ def _asked(target: Target, t: Translate) -> str:
     return t("at most {value} % of the parameters").format(value=percent(target.value, 1))
 
 
-def _reached(target: Target, t: Translate) -> str:
+def _reached(target: Target) -> str:
     if target.reached is None or target.kind == "max_drop":
         return ""
     if target.kind == "speedup":

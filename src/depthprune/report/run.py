@@ -14,8 +14,8 @@ from rich.table import Table
 from depthprune.analysis.choice import Choice
 from depthprune.analysis.recommendations import Recommendations
 from depthprune.analysis.speedup import Speedup
+from depthprune.base.language import t
 from depthprune.report.evidence import compact_table, evidence
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.strategies import choice_reason, nothing_text
 from depthprune.report.tables import blocks, percent
 from depthprune.strategies.cut_check import CutCheck, CutChecks
@@ -46,23 +46,21 @@ class Ending:
     checks: tuple[CutCheck, ...] = ()
 
 
-def choice_line(choice: Choice | None, found: Recommendations, *, lang: Lang = "en") -> str:
+def choice_line(choice: Choice | None, found: Recommendations) -> str:
     """Return which removal is carried out, and why this one."""
-    t = translator(lang)
     if choice is None:
-        return t("Recommended: {text}").format(text=nothing_text(found, t))
+        return t("Recommended: {text}").format(text=nothing_text(found))
     line = t("Chosen: remove {number} of {total} blocks ({blocks}): {why}.")
     return line.format(
         number=len(choice.combination.removal),
         total=found.num_blocks,
         blocks=blocks(choice.combination.removal),
-        why=choice_reason(choice, t),
+        why=choice_reason(choice),
     )
 
 
-def check_table(checks: Sequence[CutCheck], *, lang: Lang = "en") -> Table:
+def check_table(checks: Sequence[CutCheck]) -> Table:
     """Return accuracies of the cut model and of skipping, task by task."""
-    t = translator(lang)
     table = compact_table()
     table.add_column(t("dataset"), overflow="fold")
     table.add_column(t("split"))
@@ -80,9 +78,8 @@ def check_table(checks: Sequence[CutCheck], *, lang: Lang = "en") -> Table:
     return table
 
 
-def check_lines(checks: Sequence[CutCheck], *, lang: Lang = "en") -> list[str]:
+def check_lines(checks: Sequence[CutCheck]) -> list[str]:
     """Return whether the cut model scores as skipping does, in a sentence or two."""
-    t = translator(lang)
     compared = [one for one in checks if one.differing is not None]
     lines = []
     if compared:
@@ -108,9 +105,8 @@ def is_exact(checks: Sequence[CutCheck]) -> bool:
     return all("dtype=float32" in one.settings for one in checks)
 
 
-def done_line(found: CutChecks, *, lang: Lang = "en") -> str:
+def done_line(found: CutChecks) -> str:
     """Return how many tasks the cut model answered just now."""
-    t = translator(lang)
     if not found.measured:
         return t("Nothing was measured anew: the smaller model had answered all of them.")
     return t("The smaller model answered {n} tasks now.").format(n=found.measured)
@@ -134,13 +130,12 @@ def check_value(found: CutChecks) -> dict[str, Any]:
     }
 
 
-def ending_parts(ending: Ending, *, lang: Lang = "en") -> list[RenderableType]:
+def ending_parts(ending: Ending) -> list[RenderableType]:
     """Return what a run ends with, on one screen."""
-    t = translator(lang)
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    rows = _rows(ending, t, lang)
+    rows = _rows(ending)
     for name, text in rows:
         table.add_row(name, text)
     parts: list[RenderableType] = [t("In short"), table]
@@ -176,11 +171,11 @@ def ending_value(ending: Ending) -> dict[str, Any]:
     }
 
 
-def _rows(ending: Ending, t: Translate, lang: Lang) -> list[tuple[str, str]]:
+def _rows(ending: Ending) -> list[tuple[str, str]]:
     found, choice = ending.recommendations, ending.choice
     rows = []
     if choice is None:
-        rows.append((t("Recommended:"), nothing_text(found, t)))
+        rows.append((t("Recommended:"), nothing_text(found)))
     else:
         one = choice.combination
         removed = t("remove {number} of {total} blocks: {blocks} ({why})")
@@ -188,12 +183,12 @@ def _rows(ending: Ending, t: Translate, lang: Lang) -> list[tuple[str, str]]:
             number=len(one.removal),
             total=found.num_blocks,
             blocks=blocks(one.removal),
-            why=choice_reason(choice, t),
+            why=choice_reason(choice),
         )
         rows.append((t("Recommended:"), text))
-        rows.append((t("It costs:"), evidence(one, found.datasets, lang=lang)))
+        rows.append((t("It costs:"), evidence(one, found.datasets)))
     if ending.speedup is not None:
-        rows.append((t("Speed:"), _speed(ending.speedup, t)))
+        rows.append((t("Speed:"), _speed(ending.speedup)))
     if ending.parameters is not None:
         stay, whole = ending.parameters
         text = t("{stay} of {whole} stay ({share} %)")
@@ -204,11 +199,11 @@ def _rows(ending: Ending, t: Translate, lang: Lang) -> list[tuple[str, str]]:
     if ending.cut is not None:
         rows.append((t("Smaller model:"), str(ending.cut)))
     if ending.checks:
-        rows.append((t("Check:"), " ".join(check_lines(ending.checks, lang=lang))))
+        rows.append((t("Check:"), " ".join(check_lines(ending.checks))))
     return rows
 
 
-def _speed(speed: Speedup, t: Translate) -> str:
+def _speed(speed: Speedup) -> str:
     text = t(
         "{mean:.2f} times as fast (std {std:.2f} over {tasks} tasks, {low:.2f} to {high:.2f}; "
         "{timed} samples of each timed one by one)"

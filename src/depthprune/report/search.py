@@ -11,8 +11,8 @@ from rich.table import Table
 
 from depthprune.analysis.dataset_gains import MeanGain
 from depthprune.analysis.gain import Gain
+from depthprune.base.language import t
 from depthprune.report.gain import gain_note, gain_table, gain_value
-from depthprune.report.language import Lang, translator
 from depthprune.report.tables import interval_text, percent
 from depthprune.strategies.complete import Completion
 
@@ -20,14 +20,12 @@ NUMBERS_WIDE = 4
 """Numbers of removed blocks side by side in one table."""
 
 
-def joint_note(weights: Mapping[str, float], lang: Lang = "en") -> str:
+def joint_note(weights: Mapping[str, float]) -> str:
     """Return the line that says what a joint search was about.
 
     Args:
         weights: of the datasets, with a sum of 1.
-        lang: of the text.
     """
-    t = translator(lang)
     if len(set(weights.values())) < 2:
         return t("Joint search on the mean drop over {n} datasets.").format(n=len(weights))
     shares = ", ".join(f"{dataset} {weight:.2f}" for dataset, weight in weights.items())
@@ -37,20 +35,18 @@ def joint_note(weights: Mapping[str, float], lang: Lang = "en") -> str:
     ).format(n=len(weights), weights=shares)
 
 
-def gain_parts(gains: Sequence[Gain], lang: Lang = "en") -> list[RenderableType]:
+def gain_parts(gains: Sequence[Gain]) -> list[RenderableType]:
     """Return what one search gained: of one dataset, or joint; nothing where there is no gain."""
-    t = translator(lang)
     if not gains:
         return []
     heading = t("What the search gained over removing the blocks that cost least alone")
-    return [heading, gain_table(gains, lang=lang), gain_note(lang=lang)]
+    return [heading, gain_table(gains), gain_note()]
 
 
 def dataset_gain_parts(
-    gains: Mapping[str, Sequence[Gain]], means: Sequence[MeanGain], lang: Lang = "en"
+    gains: Mapping[str, Sequence[Gain]], means: Sequence[MeanGain]
 ) -> list[RenderableType]:
     """Return what the searches of several datasets gained, each over its own one-shot ranking."""
-    t = translator(lang)
     if not means:
         return []
     parts: list[RenderableType] = [
@@ -60,15 +56,14 @@ def dataset_gain_parts(
         )
     ]
     parts += (
-        _dataset_gain_table(gains, means[start : start + NUMBERS_WIDE], lang)
+        _dataset_gain_table(gains, means[start : start + NUMBERS_WIDE])
         for start in range(0, len(means), NUMBERS_WIDE)
     )
-    return [*parts, gain_note(lang=lang)]
+    return [*parts, gain_note()]
 
 
-def completion_note(completion: Completion, lang: Lang = "en") -> str:
+def completion_note(completion: Completion) -> str:
     """Return the line that says which combinations compare on equal ground."""
-    t = translator(lang)
     return t(
         "The best {best} combinations of each number removed are measured on every dataset."
     ).format(best=completion.best)
@@ -97,10 +92,7 @@ def completion_value(completion: Completion) -> dict[str, Any]:
     return {"best": completion.best, "measured": completion.report.measured}
 
 
-def _dataset_gain_table(
-    gains: Mapping[str, Sequence[Gain]], means: Sequence[MeanGain], lang: Lang
-) -> Table:
-    t = translator(lang)
+def _dataset_gain_table(gains: Mapping[str, Sequence[Gain]], means: Sequence[MeanGain]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(t("dataset"), no_wrap=True)
     for mean in means:

@@ -9,10 +9,10 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
+from depthprune.base.language import t
 from depthprune.base.removal import Removal
 from depthprune.importance.score_files import ScoreFile
 from depthprune.importance.select import Check, InTheWay, Selection
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.tables import blocks
 
 
@@ -20,11 +20,8 @@ def selection_parts(
     found: ScoreFile,
     selections: Sequence[Selection],
     checks: Sequence[Check] = (),
-    *,
-    lang: Lang = "en",
 ) -> list[RenderableType]:
     """Return what `select` shows: which blocks go and stay, and what stands in the way."""
-    t = translator(lang)
     facts = t("Scores: {path} ({field}), {n} blocks; protected: {blocks}")
     protected = selections[0].protected
     parts: list[RenderableType] = [
@@ -43,9 +40,9 @@ def selection_parts(
         gone = blocks(one.removal) if one.removal else t("none")
         table.add_row(str(one.num_active), gone, blocks(one.active))
     parts.append(table)
-    parts += _selection_notes(found, selections, t)
+    parts += _selection_notes(found, selections)
     for check in checks:
-        parts += _check_parts(check, t)
+        parts += _check_parts(check)
     return parts
 
 
@@ -75,9 +72,7 @@ def selection_value(
     return value
 
 
-def _selection_notes(
-    found: ScoreFile, selections: Sequence[Selection], t: Translate
-) -> list[RenderableType]:
+def _selection_notes(found: ScoreFile, selections: Sequence[Selection]) -> list[RenderableType]:
     notes: list[RenderableType] = []
     if found.instead_of is not None:
         note = t("Note: there is no {asked}; the scores are those of {path}.")
@@ -99,17 +94,15 @@ def _selection_notes(
     return notes
 
 
-def _check_parts(check: Check, t: Translate) -> list[RenderableType]:
+def _check_parts(check: Check) -> list[RenderableType]:
     if check.met:
         text = t("As expected, exactly {blocks} go with {n} active.")
-        return [
-            text.format(blocks=_blocks_or_none(check.expected, t), n=check.selection.num_active)
-        ]
+        return [text.format(blocks=_blocks_or_none(check.expected), n=check.selection.num_active)]
     text = t("NOT as expected: {expected} should go with {n} active, but {found} go.")
     heading = text.format(
-        expected=_blocks_or_none(check.expected, t),
+        expected=_blocks_or_none(check.expected),
         n=check.selection.num_active,
-        found=_blocks_or_none(check.selection.removal, t),
+        found=_blocks_or_none(check.selection.removal),
     )
     table = _table()
     table.add_column(t("block"), justify="right")
@@ -136,7 +129,7 @@ def _margin(one: InTheWay) -> str:
     return "-" if one.margin is None else f"{one.margin:.6g}"
 
 
-def _blocks_or_none(removal: Removal, t: Translate) -> str:
+def _blocks_or_none(removal: Removal) -> str:
     return blocks(removal) if removal else t("none")
 
 

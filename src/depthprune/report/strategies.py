@@ -9,29 +9,28 @@ from depthprune.analysis.combinations import Combination
 from depthprune.analysis.intervals import FEWEST
 from depthprune.analysis.recommendations import Recommendations, Strategy, StrategyName
 from depthprune.analysis.strategies import upper_end
+from depthprune.base.language import t
 from depthprune.report.evidence import evidence
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.tables import blocks, percent
 
 
-def strategy_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+def strategy_lines(found: Recommendations) -> list[str]:
     """Return each strategy with its removals and its reason; what is about all stands last."""
-    t = translator(lang)
-    names = strategy_names(t)
+    names = strategy_names()
     line = t("{name}: {text}")
     lines = []
     for strategy in found.strategies:
-        removals = [removal_text(found, one, lang=lang) for one in strategy.combinations]
+        removals = [removal_text(found, one) for one in strategy.combinations]
         lines += [
             line.format(name=names[strategy.name], text=text)
             for text in removals or [t("nothing fulfils the condition")]
         ]
-        why = strategy_reason(found, strategy, lang=lang)
+        why = strategy_reason(found, strategy)
         lines.append("  " + t("Why: {reason}").format(reason=why))
-    return [*lines, *unbounded_lines(found, lang=lang)]
+    return [*lines, *unbounded_lines(found)]
 
 
-def strategy_names(t: Translate) -> dict[StrategyName, str]:
+def strategy_names() -> dict[StrategyName, str]:
     """Return what the strategies are called."""
     return {
         "conservative": t("conservative"),
@@ -40,48 +39,45 @@ def strategy_names(t: Translate) -> dict[StrategyName, str]:
     }
 
 
-def removal_text(found: Recommendations, one: Combination, *, lang: Lang = "en") -> str:
+def removal_text(found: Recommendations, one: Combination) -> str:
     """Return which blocks go, and the evidence."""
-    t = translator(lang)
     return t("remove {number} of {total} blocks ({blocks}); {evidence}").format(
         number=len(one.removal),
         blocks=blocks(one.removal),
         total=found.num_blocks,
-        evidence=evidence(one, found.datasets, lang=lang),
+        evidence=evidence(one, found.datasets),
     )
 
 
-def strategy_reason(found: Recommendations, strategy: Strategy, *, lang: Lang = "en") -> str:
+def strategy_reason(found: Recommendations, strategy: Strategy) -> str:
     """Return why a strategy has the removals that it has, or none, in one sentence."""
-    t = translator(lang)
     if found.limit.drop <= 0:
         return t("the mean baseline accuracy is 0, so that no drop says what a removal costs.")
     if strategy.name == "conservative":
-        return _conservative(found, strategy, t)
+        return _conservative(found, strategy)
     if strategy.name == "balanced":
         text = t(
             "the most blocks whose best removal measured on at least {least} of {total} datasets "
             "has {bound}."
         )
         return text.format(
-            least=found.robust_coverage, total=found.num_datasets, bound=_bound(found, t)
+            least=found.robust_coverage, total=found.num_datasets, bound=_bound(found)
         )
-    return _aggressive(found, strategy, t)
+    return _aggressive(found, strategy)
 
 
-def recommended_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+def recommended_lines(found: Recommendations) -> list[str]:
     """Return the one removal that is recommended, as every command and report names it."""
-    t = translator(lang)
     choice = choose(found)
     if choice is None:
-        return [t("Recommended: {text}").format(text=nothing_text(found, t))]
+        return [t("Recommended: {text}").format(text=nothing_text(found))]
     text = t("{removal} ({why})").format(
-        removal=blocks(choice.combination.removal), why=choice_reason(choice, t)
+        removal=blocks(choice.combination.removal), why=choice_reason(choice)
     )
     return [t("Recommended: {text}").format(text=text)]
 
 
-def nothing_text(found: Recommendations, t: Translate) -> str:
+def nothing_text(found: Recommendations) -> str:
     """Return what is said where no removal is recommended."""
     if found.is_weak:
         return t("nothing: a baseline is too weak for drops to say anything.")
@@ -91,7 +87,7 @@ def nothing_text(found: Recommendations, t: Translate) -> str:
     )
 
 
-def choice_reason(choice: Choice, t: Translate) -> str:
+def choice_reason(choice: Choice) -> str:
     """Return by which rule a removal was chosen."""
     return {
         "max_drop": t("meets the largest drop asked for"),
@@ -102,9 +98,8 @@ def choice_reason(choice: Choice, t: Translate) -> str:
     }[choice.rule]
 
 
-def unbounded_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
+def unbounded_lines(found: Recommendations) -> list[str]:
     """Return which metrics may exceed 1, and how much of the limit is theirs."""
-    t = translator(lang)
     limit = found.limit
     text = t(
         "Note: the metric of {dataset} may exceed 1 (CIDEr-D, or unknown); it makes up {share} % "
@@ -121,14 +116,14 @@ def unbounded_lines(found: Recommendations, *, lang: Lang = "en") -> list[str]:
     ]
 
 
-def _conservative(found: Recommendations, strategy: Strategy, t: Translate) -> str:
+def _conservative(found: Recommendations, strategy: Strategy) -> str:
     if not strategy.combinations:
-        return _none_conservative(found, t)
+        return _none_conservative(found)
     text = t(
         "the last steps of the stepwise path measured on at least {least} of {total} datasets "
         "that have {bound}."
     )
-    told = text.format(least=found.limit.coverage, total=found.num_datasets, bound=_bound(found, t))
+    told = text.format(least=found.limit.coverage, total=found.num_datasets, bound=_bound(found))
     path = {len(step.combination.removal): step.combination for step in found.stepwise.steps}
     for one in strategy.combinations:
         step = path[len(one.removal)]
@@ -140,7 +135,7 @@ def _conservative(found: Recommendations, strategy: Strategy, t: Translate) -> s
     return told
 
 
-def _none_conservative(found: Recommendations, t: Translate) -> str:
+def _none_conservative(found: Recommendations) -> str:
     judged = [one for ones in found.candidates.steps for one in ones]
     if not judged:
         text = t(
@@ -159,13 +154,13 @@ def _none_conservative(found: Recommendations, t: Translate) -> str:
     return text.format(
         least=found.limit.coverage,
         total=found.num_datasets,
-        bound=_bound(found, t),
+        bound=_bound(found),
         nearest=blocks(nearest.removal),
         reached=percent(upper_end(nearest)),
     )
 
 
-def _aggressive(found: Recommendations, strategy: Strategy, t: Translate) -> str:
+def _aggressive(found: Recommendations, strategy: Strategy) -> str:
     if not strategy.combinations:
         return t(
             "no removal without a block that must never go keeps half of the baseline accuracy."
@@ -190,7 +185,7 @@ def _aggressive(found: Recommendations, strategy: Strategy, t: Translate) -> str
     )
 
 
-def _bound(found: Recommendations, t: Translate) -> str:
+def _bound(found: Recommendations) -> str:
     """Return what must be within the limit, and what the limit is."""
     limit = found.limit
     if limit.baseline is None:

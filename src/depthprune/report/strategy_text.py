@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from math import isfinite
 
-from depthprune.report.language import Translate
+from depthprune.base.language import t
 from depthprune.report.tables import percent
 from depthprune.structure.comparison import Comparison
 
 
-def strategy_names(t: Translate) -> dict[str, str]:
+def strategy_names() -> dict[str, str]:
     """Return what the strategies of a comparison are called."""
     return {
         "unchanged": t("unchanged"),
@@ -22,7 +22,7 @@ def strategy_names(t: Translate) -> dict[str, str]:
     }
 
 
-def strategy_reason(comparison: Comparison, t: Translate) -> str:
+def strategy_reason(comparison: Comparison) -> str:
     """Return the numbers that led to the strategy; empty where they are not known."""
     known = comparison.evidence
     texts = {
@@ -51,12 +51,12 @@ def strategy_reason(comparison: Comparison, t: Translate) -> str:
         return ""
 
 
-def evidence_texts(comparison: Comparison, t: Translate) -> list[tuple[str, str]]:
+def evidence_texts(comparison: Comparison) -> list[tuple[str, str]]:
     """Return the numbers that led to the strategy, each with what it is, in words.
 
     Shares are in percent; a name that only the file knows stays as it is.
     """
-    counts, shares = _count_names(t), _share_names(t)
+    counts, shares = _count_names(), _share_names()
     found = []
     for name, value in comparison.evidence.items():
         if not isfinite(value):
@@ -70,7 +70,7 @@ def evidence_texts(comparison: Comparison, t: Translate) -> list[tuple[str, str]
     return found
 
 
-def _count_names(t: Translate) -> dict[str, str]:
+def _count_names() -> dict[str, str]:
     return {
         "layers": t("layers of the original"),
         "layers_removed": t("removed layers"),
@@ -86,7 +86,7 @@ def _count_names(t: Translate) -> dict[str, str]:
     }
 
 
-def _share_names(t: Translate) -> dict[str, str]:
+def _share_names() -> dict[str, str]:
     return {
         "ratio_mean": t("gone per layer of the original: mean %"),
         "ratio_std": t("gone per layer of the original: standard deviation, points"),

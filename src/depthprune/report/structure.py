@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from depthprune.base.files import format_size
+from depthprune.base.language import t
 from depthprune.base.shown import shown
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.structure_counts import count_text, share_text
 from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_words import (
@@ -48,28 +48,27 @@ _STYLES: dict[Label, str] = {
 }
 
 
-def analysis_parts(analysis: Analysis, *, lang: Lang = "en") -> list[RenderableType]:
+def analysis_parts(analysis: Analysis) -> list[RenderableType]:
     """Return sums, parts and layers; beside an original, what each lost. Fits 80 columns."""
-    t = translator(lang)
-    parts: list[RenderableType] = [_headline(analysis.anatomy, t)]
+    parts: list[RenderableType] = [_headline(analysis.anatomy)]
     if analysis.comparison is not None and analysis.original is not None:
         parts += [
-            _original_line(analysis.comparison, t),
-            _compared_parts(analysis.original, analysis.anatomy, t),
-            _compared_layers(analysis, t),
-            *strategy_lines(analysis.comparison, t),
-            aligned_line(analysis.comparison, t),
-            *doubt_lines(analysis.alignment, t),
+            _original_line(analysis.comparison),
+            _compared_parts(analysis.original, analysis.anatomy),
+            _compared_layers(analysis),
+            *strategy_lines(analysis.comparison),
+            aligned_line(analysis.comparison),
+            *doubt_lines(analysis.alignment),
         ]
     else:
-        parts += [_part_table(analysis.anatomy, t), _layer_table(analysis.anatomy, t)]
+        parts += [_part_table(analysis.anatomy), _layer_table(analysis.anatomy)]
     if analysis.anatomy.sparsity is not None:
-        parts.append(_zeros_line(analysis.anatomy.sparsity, t))
+        parts.append(_zeros_line(analysis.anatomy.sparsity))
     unknown = (
         analysis.anatomy.unknown if analysis.comparison is None else analysis.comparison.unknown
     )
-    parts += [t("Not known: {why}").format(why=shown(note_text(why, t))) for why in unknown]
-    notes = [note_text(note, t) for note in analysis.anatomy.notes]
+    parts += [t("Not known: {why}").format(why=shown(note_text(why))) for why in unknown]
+    notes = [note_text(note) for note in analysis.anatomy.notes]
     parts += [t("Note: {text}").format(text=shown(note)) for note in notes]
     if analysis.files:
         folder = analysis.files[0].parent
@@ -89,7 +88,7 @@ def analysis_value(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _headline(anatomy: Anatomy, t: Translate) -> str:
+def _headline(anatomy: Anatomy) -> str:
     if anatomy.total is None:
         text = t("{name}: an unknown number of parameters in {layers} layers")
     else:
@@ -97,7 +96,7 @@ def _headline(anatomy: Anatomy, t: Translate) -> str:
     told = anatomy.knows_layers
     line = text.format(
         name=shown(anatomy.name),
-        n=count_text(anatomy.total, t),
+        n=count_text(anatomy.total),
         layers=len(anatomy.layers) if told else t("unknown"),
     )
     if anatomy.bytes:
@@ -105,7 +104,7 @@ def _headline(anatomy: Anatomy, t: Translate) -> str:
     return f"{line} ({shown(', '.join(anatomy.dtypes))})" if anatomy.dtypes else line
 
 
-def _original_line(comparison: Comparison, t: Translate) -> str:
+def _original_line(comparison: Comparison) -> str:
     change = comparison.total
     if change.reduced is None:
         text = t("Original: {name}, {n} parameters; how many are gone is unknown")
@@ -115,14 +114,14 @@ def _original_line(comparison: Comparison, t: Translate) -> str:
         text = t("Original: {name}, {n} parameters; {gone} ({share} %) are gone")
     return text.format(
         name=shown(comparison.original_name),
-        n=count_text(change.original, t),
-        gone=count_text(change.reduced, t),
+        n=count_text(change.original),
+        gone=count_text(change.reduced),
         more=f"{-(change.reduced or 0):,}",
-        share=share_text(change.ratio, t),
+        share=share_text(change.ratio),
     )
 
 
-def _zeros_line(sparsity: Sparsity, t: Translate) -> str:
+def _zeros_line(sparsity: Sparsity) -> str:
     line = t("Zeros: {zeros} of {numbers} weights ({share} %)").format(
         zeros=f"{sparsity.zeros:,}", numbers=f"{sparsity.numbers:,}", share=percent(sparsity.ratio)
     )
@@ -132,9 +131,9 @@ def _zeros_line(sparsity: Sparsity, t: Translate) -> str:
     return line + t("; {more}").format(more=pattern)
 
 
-def _counts(anatomy: Anatomy, t: Translate) -> dict[str, int | None]:
+def _counts(anatomy: Anatomy) -> dict[str, int | None]:
     """Return the parameters of each part by name; the indented add up to the layers."""
-    layers, towers = anatomy.layers, tower_words(t)
+    layers, towers = anatomy.layers, tower_words()
     counts = {
         t("Embedding"): anatomy.embedding,
         t("Decoder layers"): anatomy.layer_params,
@@ -156,29 +155,29 @@ def _of_layers(anatomy: Anatomy, counts: Iterable[int | None]) -> int | None:
     return added(counts) if anatomy.knows_layers else None
 
 
-def _part_table(anatomy: Anatomy, t: Translate) -> Table:
+def _part_table(anatomy: Anatomy) -> Table:
     table = _table(t("Part"))
     for heading in (t("Parameters"), t("share %")):
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, count in _counts(anatomy, t).items():
+    for name, count in _counts(anatomy).items():
         known = bool(anatomy.total) and count is not None
         share = percent((count or 0) / (anatomy.total or 1)) if known else "-"
-        table.add_row(name, count_text(count, t), share)
+        table.add_row(name, count_text(count), share)
     return table
 
 
-def _compared_parts(original: Anatomy, pruned: Anatomy, t: Translate) -> Table:
+def _compared_parts(original: Anatomy, pruned: Anatomy) -> Table:
     table = _table(t("Part"))
     for heading in (t("Original"), t("Pruned"), t("lost %")):
         table.add_column(heading, justify="right", no_wrap=True)
     # Older files do not tell it apart; a sliced model has none.
     if any(one.norm == 0 and one.other for one in (original, pruned)):
         original, pruned = _without_norm(original), _without_norm(pruned)
-    before, after = _counts(original, t), _counts(pruned, t)
+    before, after = _counts(original), _counts(pruned)
     for name in _in_order(before, after):
         change = Change(before.get(name, 0), after.get(name, 0))
-        share = "-" if change.original == 0 else share_text(change.ratio, t)
-        table.add_row(name, count_text(change.original, t), count_text(change.pruned, t), share)
+        share = "-" if change.original == 0 else share_text(change.ratio)
+        table.add_row(name, count_text(change.original), count_text(change.pruned), share)
     return table
 
 
@@ -196,7 +195,7 @@ def _without_norm(anatomy: Anatomy) -> Anatomy:
     return replace(anatomy, norm=0, other=added((anatomy.norm, anatomy.other)))
 
 
-def _layer_table(anatomy: Anatomy, t: Translate) -> Table:
+def _layer_table(anatomy: Anatomy) -> Table:
     counted = any(layer.sparsity for layer in anatomy.layers)
     table = _table(t("Layer"))
     headings = [t("Parameters"), t("Attention"), t("Heads"), t("MLP"), t("Inner size")]
@@ -207,10 +206,10 @@ def _layer_table(anatomy: Anatomy, t: Translate) -> Table:
         inner = layer.mlp.intermediate_size
         zeros = [percent(layer.sparsity.ratio) if layer.sparsity else "-"] if counted else []
         return (
-            count_text(layer.total, t),
-            t("NONE") if layer.attention.total == 0 else count_text(layer.attention.total, t),
+            count_text(layer.total),
+            t("NONE") if layer.attention.total == 0 else count_text(layer.attention.total),
             heads(layer.attention),
-            t("NONE") if layer.mlp.total == 0 else count_text(layer.mlp.total, t),
+            t("NONE") if layer.mlp.total == 0 else count_text(layer.mlp.total),
             "-" if inner is None else _with_experts(inner, layer.mlp.num_experts),
             *zeros,
         )
@@ -224,7 +223,7 @@ def _with_experts(inner: int, experts: int) -> str:
     return f"{experts} x {inner}" if experts else str(inner)
 
 
-def _compared_layers(analysis: Analysis, t: Translate) -> Table:
+def _compared_layers(analysis: Analysis) -> Table:
     comparison = analysis.comparison
     assert comparison is not None
     counted = any(layer.sparsity is not None for layer in comparison.layers)
@@ -238,16 +237,16 @@ def _compared_layers(analysis: Analysis, t: Translate) -> Table:
         inner = layer.intermediate_size
         zeros = ["-" if layer.sparsity is None else percent(layer.sparsity)] if counted else []
         return (
-            count_text(layer.total.pruned, t),
-            share_text(layer.total.ratio, t),
-            share_text(layer.attention.ratio, t),
-            share_text(layer.mlp.ratio, t),
+            count_text(layer.total.pruned),
+            share_text(layer.total.ratio),
+            share_text(layer.attention.ratio),
+            share_text(layer.mlp.ratio),
             "-" if inner is None else str(inner.pruned),
             *zeros,
-            what_happened(layer, t),
+            what_happened(layer),
         )
 
-    styles = {what_happened(layer, t): _STYLES[label_of(layer)] for layer in comparison.layers}
+    styles = {what_happened(layer): _STYLES[label_of(layer)] for layer in comparison.layers}
     for indices, row in _runs((layer.index, cells(layer)) for layer in comparison.layers):
         table.add_row(indices, *row[:-1], Text(row[-1], styles[row[-1]]))
     if comparison.missing_layers:

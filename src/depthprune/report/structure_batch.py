@@ -6,8 +6,8 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
+from depthprune.base.language import t
 from depthprune.base.shown import shown
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_summary import count_cells, remarks
 from depthprune.structure.batches import BatchOutcome, BatchResult
@@ -15,17 +15,13 @@ from depthprune.structure.facts import facts_of
 from depthprune.structure.summary import Summary
 
 
-def batch_parts(
-    outcome: BatchOutcome, summary: Summary, *, lang: Lang = "en"
-) -> list[RenderableType]:
+def batch_parts(outcome: BatchOutcome, summary: Summary) -> list[RenderableType]:
     """Return the table of all models, what happened to their layers, and what went wrong.
 
     Args:
         outcome: of the run.
         summary: of its models, see `BatchOutcome.summary`.
-        lang: of the texts.
     """
-    t = translator(lang)
     facts = {one.name: facts_of(one) for one in summary.models}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     # Names are folded where 80 columns are too few; nothing else is.
@@ -37,18 +33,16 @@ def batch_parts(
     table.add_column(t("outcome"), no_wrap=True)
     for one in outcome.results:
         own = facts.get(one.name) if one.status == "success" else None
-        cells = ("", "", "") if own is None else count_cells(own, t)
-        table.add_row(shown(one.name), one.kind or "-", *cells, _status(one, t))
+        cells = ("", "", "") if own is None else count_cells(own)
+        table.add_row(shown(one.name), one.kind or "-", *cells, _status(one))
     parts: list[RenderableType] = [table]
     told = [
-        f"  {shown(name)}: {remark}"
-        for name, found in facts.items()
-        for remark in remarks(found, lang=lang)
+        f"  {shown(name)}: {remark}" for name, found in facts.items() for remark in remarks(found)
     ]
     if told:
         parts += [f"{t('Remarks on layers')}:", *told, ""]
     notes = [
-        f"{shown(one.name)}: {shown(note_text(note, t))}"
+        f"{shown(one.name)}: {shown(note_text(note))}"
         for one in summary.models
         if one.anatomy is not None
         for note in one.anatomy.notes
@@ -69,7 +63,7 @@ def batch_parts(
     return parts
 
 
-def _status(one: BatchResult, t: Translate) -> str:
+def _status(one: BatchResult) -> str:
     if one.reused:
         return t("unchanged")
     return {"success": t("analysed"), "failed": t("FAILED"), "no model": t("no model")}[one.status]

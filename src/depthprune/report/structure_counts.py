@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from depthprune.report.language import Translate
+from depthprune.base.language import t
 from depthprune.report.tables import percent
 
 
-def count_text(count: int | None, t: Translate) -> str:
+def count_text(count: int | None) -> str:
     """Return a count with commas."""
     return t("unknown") if count is None else f"{count:,}"
 
 
-def share_text(share: float | None, t: Translate) -> str:
+def share_text(share: float | None) -> str:
     """Return a share 0..1 as percentage points without a sign."""
     return t("unknown") if share is None else percent(share)

@@ -9,7 +9,6 @@ from typing import Literal, get_args
 
 from depthprune.base.errors import FileError
 from depthprune.base.files import check_can_make, write_bytes, write_json, write_text
-from depthprune.report.language import Lang
 from depthprune.report.structure_summary import (
     summary_markdown,
     summary_text,
@@ -28,7 +27,6 @@ def write_summary(
     formats: Iterable[Format],
     *,
     time: datetime,
-    lang: Lang = "en",
 ) -> list[Path]:
     """Write `output` with the ending of each format and return the paths.
 
@@ -37,7 +35,6 @@ def write_summary(
         output: without ending; one of its own stays a part of the name (`summary_0.2`).
         formats: each is written once.
         time: when the summary was made; stands in the JSON file.
-        lang: of the texts; JSON and CSV are the same in every language.
 
     Raises:
         FileError: a file cannot be written, or the name is none or that of a folder.
@@ -55,26 +52,26 @@ def write_summary(
         path = output.with_name(f"{output.name}.{form}")
         if path.is_dir():
             raise FileError("a folder has this name", where=str(path), mend="choose another name")
-        _write(summary, path, form, time, lang)
+        _write(summary, path, form, time)
         written.append(path)
     return written
 
 
-def _write(summary: Summary, path: Path, form: Format, time: datetime, lang: Lang) -> None:
+def _write(summary: Summary, path: Path, form: Format, time: datetime) -> None:
     match form:
         case "txt":
-            write_text(path, summary_text(summary, lang=lang))
+            write_text(path, summary_text(summary))
         case "json":
             write_json(path, summary_value(summary, time))
         case "csv":
             write_text(path, summary_csv(summary))
         case "md":
-            write_text(path, summary_markdown(summary, lang=lang))
+            write_text(path, summary_markdown(summary))
         case "xlsx":
             from depthprune.report.structure_workbook import summary_workbook
 
-            write_bytes(path, summary_workbook(summary, lang=lang))
+            write_bytes(path, summary_workbook(summary))
         case "html":
             from depthprune.report.html.structure_page import write_structure_page
 
-            write_structure_page(path, summary, lang=lang)
+            write_structure_page(path, summary)

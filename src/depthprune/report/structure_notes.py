@@ -5,21 +5,23 @@ from __future__ import annotations
 import re
 from string import Formatter
 
-from depthprune.report.language import Translate, translator
+from depthprune.base.language import language, t
 
 
-def note_text(note: str, t: Translate) -> str:
-    """Return a note of an `Anatomy` in the language of `t`; one that is not known stays as it is.
+def note_text(note: str) -> str:
+    """Return a note of an `Anatomy` in the current language; one that is not known stays as it is.
 
     What is wrong with a file is told in English, as errors are.
     """
-    for english, own in zip(_templates(translator("en")), _templates(t), strict=True):
+    with language("en"):
+        templates = _templates()
+    for english, own in zip(templates, _templates(), strict=True):
         if found := _pattern(english).fullmatch(note):
             return own.format(**found.groupdict())
     return note
 
 
-def _templates(t: Translate) -> tuple[str, ...]:
+def _templates() -> tuple[str, ...]:
     return (
         t("the configuration says {said} layers, the weights have {found}"),
         t("no numbered list of layers was found: of the layers nothing is known"),

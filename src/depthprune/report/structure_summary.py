@@ -11,8 +11,8 @@ from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table
 
+from depthprune.base.language import t
 from depthprune.base.shown import shown
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.structure_notes import note_text
 from depthprune.report.tables import percent
 from depthprune.structure.facts import ModelFacts, facts_of
@@ -48,9 +48,8 @@ def num_emptied(facts: ModelFacts) -> int:
     return len(facts.emptied) + len(facts.removed)
 
 
-def remarks(facts: ModelFacts, *, lang: Lang = "en") -> list[str]:
+def remarks(facts: ModelFacts) -> list[str]:
     """Return in words what happened to single layers."""
-    t = translator(lang)
     found = []
     if facts.removed:
         found.append(t("removed layers: {layers}").format(layers=_listed(facts.removed)))
@@ -61,7 +60,7 @@ def remarks(facts: ModelFacts, *, lang: Lang = "en") -> list[str]:
         found.append(text.format(n=facts.missing))
     if facts.emptied:
         found.append(t("zero layers: {layers}").format(layers=_listed(facts.emptied)))
-    found += [t("Not known: {why}").format(why=shown(note_text(why, t))) for why in facts.unknown]
+    found += [t("Not known: {why}").format(why=shown(note_text(why))) for why in facts.unknown]
     for layers, one, several in (
         (
             facts.no_attention,
@@ -79,9 +78,8 @@ def remarks(facts: ModelFacts, *, lang: Lang = "en") -> list[str]:
     return found
 
 
-def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType]:
+def summary_parts(summary: Summary) -> list[RenderableType]:
     """Return the table and the lines that the terminal shows."""
-    t = translator(lang)
     rows = summary_rows(summary)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     names = [shown(one.name) for one, _ in rows]
@@ -95,21 +93,20 @@ def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType
         words = max(map(cell_len, heading.split())) if longest > _SHORT_NAME else None
         table.add_column(heading, justify="right", max_width=words)
     for name, (_, facts) in zip(names, rows, strict=True):
-        numbers = (*count_cells(facts, t), str(num_emptied(facts)))
+        numbers = (*count_cells(facts), str(num_emptied(facts)))
         table.add_row(name, *numbers)
     parts: list[RenderableType] = [table] if rows else []
-    for heading, lines in _sections(summary, t, lang):
+    for heading, lines in _sections(summary):
         parts += [f"{heading}:", *(f"  {line}" for line in lines), ""]
     return parts
 
 
-def summary_text(summary: Summary, *, lang: Lang = "en") -> str:
+def summary_text(summary: Summary) -> str:
     """Return the summary in the documented layout; in Chinese, to the byte that of the old script.
 
     What that layout has no place for follows behind it: remarks on layers, models without analysis,
     files that could not be read.
     """
-    t = translator(lang)
     rows = summary_rows(summary)
     headings = (
         t("Model"), t("Total parameters"), t("Pruning ratio"), t("Layers"), t("Removed or emptied")
@@ -128,25 +125,20 @@ def summary_text(summary: Summary, *, lang: Lang = "en") -> str:
     ]
     for name, (_, facts) in zip(names, rows, strict=True):
         cells = (
-            *count_cells(facts, t, "%"),
+            *count_cells(facts, "%"),
             str(num_emptied(facts)),
         )
         lines.append(name + " " * (widths[0] - cell_len(name)) + _right(cells, widths[1:]))
-    lines += ["", "=" * _RULE, "", "", *_statistics(rows, t), "", "=" * _STATISTICS_RULE]
-    told = [
-        f"{shown(one.name)}: {remark}"
-        for one, facts in rows
-        for remark in remarks(facts, lang=lang)
-    ]
+    lines += ["", "=" * _RULE, "", "", *_statistics(rows), "", "=" * _STATISTICS_RULE]
+    told = [f"{shown(one.name)}: {remark}" for one, facts in rows for remark in remarks(facts)]
     sections = [(t("Remarks on layers"), told)] if told else []
-    for heading, found in [*sections, *_further(summary, t)]:
+    for heading, found in [*sections, *_further(summary)]:
         lines += ["", heading, "-" * _STATISTICS_RULE, *found]
     return "\n".join(lines)
 
 
-def summary_markdown(summary: Summary, *, lang: Lang = "en") -> str:
+def summary_markdown(summary: Summary) -> str:
     """Return the summary as a document in Markdown."""
-    t = translator(lang)
     headings = (
         t("Model"), t("Total parameters"), t("Pruning ratio"), t("Layers"), t("Removed or emptied"),
         t("Remarks on layers"),
@@ -160,12 +152,12 @@ def summary_markdown(summary: Summary, *, lang: Lang = "en") -> str:
     for one, facts in summary_rows(summary):
         cells = (
             shown(one.name),
-            *count_cells(facts, t, "%"),
+            *count_cells(facts, "%"),
             str(num_emptied(facts)),
-            "; ".join(remarks(facts, lang=lang)),
+            "; ".join(remarks(facts)),
         )
         lines.append(_markdown_row(cells))
-    for heading, found in _further(summary, t):
+    for heading, found in _further(summary):
         lines += ["", f"## {heading}", "", *(f"    {line}" for line in found)]
     return "\n".join(lines) + "\n"
 
@@ -181,7 +173,7 @@ def without_shared_folders(names: Sequence[str]) -> list[str]:
     return ["/".join(one[shared:]) for one in parts]
 
 
-def _statistics(rows: Sequence[Row], t: Translate) -> list[str]:
+def _statistics(rows: Sequence[Row]) -> list[str]:
     counts = [facts.params for _, facts in rows if facts.params is not None]
     ratios = [facts.ratio for _, facts in rows if facts.ratio is not None]
     return [
@@ -192,14 +184,14 @@ def _statistics(rows: Sequence[Row], t: Translate) -> list[str]:
         t("Models: {n}").format(n=len(rows)),
         "",
         t("Number of parameters:"),
-        *_extremes(counts, lambda value: format(value, ",.0f"), t),
+        *_extremes(counts, lambda value: format(value, ",.0f")),
         "",
         t("Pruning ratios:"),
-        *_extremes(ratios, _percentage, t),
+        *_extremes(ratios, _percentage),
     ]
 
 
-def _extremes(values: Sequence[float], form: Callable[[float], str], t: Translate) -> list[str]:
+def _extremes(values: Sequence[float], form: Callable[[float], str]) -> list[str]:
     found = (min(values), max(values), fmean(values)) if values else ()
     least, most, mean = map(form, found) if found else (UNKNOWN,) * 3
     return [
@@ -209,17 +201,17 @@ def _extremes(values: Sequence[float], form: Callable[[float], str], t: Translat
     ]
 
 
-def _sections(summary: Summary, t: Translate, lang: Lang) -> list[tuple[str, list[str]]]:
+def _sections(summary: Summary) -> list[tuple[str, list[str]]]:
     """Return sections of lines: remarks on layers, and what `_further` says."""
     told = [
         f"{shown(one.name)}: {remark}"
         for one, facts in summary_rows(summary)
-        for remark in remarks(facts, lang=lang)
+        for remark in remarks(facts)
     ]
-    return [*([(t("Remarks on layers"), told)] if told else []), *_further(summary, t)]
+    return [*([(t("Remarks on layers"), told)] if told else []), *_further(summary)]
 
 
-def _further(summary: Summary, t: Translate) -> list[tuple[str, list[str]]]:
+def _further(summary: Summary) -> list[tuple[str, list[str]]]:
     """Return sections of lines: models that are not analysed, and what could not be read."""
     lacking = [
         line
@@ -236,7 +228,7 @@ def _right(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "".join(f" {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
 
 
-def count_cells(facts: ModelFacts, t: Translate, unit: str = "") -> tuple[str, str, str]:
+def count_cells(facts: ModelFacts, unit: str = "") -> tuple[str, str, str]:
     """Return parameters, share that is gone and layers of a model.
 
     What no file tells is `UNKNOWN`; what a file says to be unknown is called so.

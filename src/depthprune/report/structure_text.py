@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
+from depthprune.base.language import t
 from depthprune.base.shown import shown
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.structure_counts import count_text
 from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_words import (
@@ -32,16 +32,15 @@ _RULE = "=" * 80
 _GAP = "  "
 
 
-def text_files(analysis: Analysis, *, lang: Lang = "en") -> dict[str, str]:
+def text_files(analysis: Analysis) -> dict[str, str]:
     """Return the texts by file name: the one of the layers only beside an original."""
-    t = translator(lang)
-    files = {SUMMARY_FILE: _summary(analysis, t)}
+    files = {SUMMARY_FILE: _summary(analysis)}
     if analysis.comparison is not None:
-        files[LAYERS_FILE] = _by_layer(analysis, t)
+        files[LAYERS_FILE] = _by_layer(analysis)
     return files
 
 
-def _summary(analysis: Analysis, t: Translate) -> str:
+def _summary(analysis: Analysis) -> str:
     """Return the documented summary; in Chinese its lines are those of the old scripts."""
     anatomy = analysis.anatomy
     lines = [
@@ -51,10 +50,10 @@ def _summary(analysis: Analysis, t: Translate) -> str:
         t("Model name: {name}").format(name=shown(anatomy.name)),
         t("Model path: {path}").format(path=shown(anatomy.path)),
         "",
-        t("Total parameters: {n}").format(n=count_text(anatomy.total, t)),
-        f"  - Embedding: {count_text(anatomy.embedding, t)}",
-        f"  - LM Head: {count_text(anatomy.lm_head, t)}",
-        f"  - Decoder Layers: {count_text(anatomy.layer_params, t)}",
+        t("Total parameters: {n}").format(n=count_text(anatomy.total)),
+        f"  - Embedding: {count_text(anatomy.embedding)}",
+        f"  - LM Head: {count_text(anatomy.lm_head)}",
+        f"  - Decoder Layers: {count_text(anatomy.layer_params)}",
         t("  - Number of layers: {n}").format(
             n=len(anatomy.layers) if anatomy.knows_layers else t("unknown")
         ),
@@ -64,25 +63,25 @@ def _summary(analysis: Analysis, t: Translate) -> str:
         lines += [
             "",
             t("Pruning:"),
-            t("  - Original parameters: {n}").format(n=count_text(change.original, t)),
-            t("  - Parameters after pruning: {n}").format(n=count_text(change.pruned, t)),
-            t("  - Parameters removed: {n}").format(n=count_text(change.reduced, t)),
-            t("  - Pruning ratio: {share}").format(share=_percentage(change.ratio, t)),
+            t("  - Original parameters: {n}").format(n=count_text(change.original)),
+            t("  - Parameters after pruning: {n}").format(n=count_text(change.pruned)),
+            t("  - Parameters removed: {n}").format(n=count_text(change.reduced)),
+            t("  - Pruning ratio: {share}").format(share=_percentage(change.ratio)),
         ]
     if anatomy.unknown:
-        lines += ["", *_not_known(anatomy.unknown, t)]
+        lines += ["", *_not_known(anatomy.unknown)]
     return "\n".join(lines) + "\n"
 
 
-def _percentage(share: float | None, t: Translate) -> str:
+def _percentage(share: float | None) -> str:
     return t("unknown") if share is None else f"{share:.2%}"
 
 
-def _not_known(reasons: Sequence[str], t: Translate) -> list[str]:
-    return [t("Not known: {why}").format(why=shown(note_text(why, t))) for why in reasons]
+def _not_known(reasons: Sequence[str]) -> list[str]:
+    return [t("Not known: {why}").format(why=shown(note_text(why))) for why in reasons]
 
 
-def _by_layer(analysis: Analysis, t: Translate) -> str:
+def _by_layer(analysis: Analysis) -> str:
     comparison, original = analysis.comparison, analysis.original
     assert comparison is not None
     assert original is not None
@@ -102,11 +101,11 @@ def _by_layer(analysis: Analysis, t: Translate) -> str:
         t("What happened"),
     ]
     rows = [
-        _row(layer, before[layer.index], after.get(layer.pruned_index), t)
+        _row(layer, before[layer.index], after.get(layer.pruned_index))
         for layer in comparison.layers
     ]
     counts = Counter(label_of(layer) for layer in comparison.layers)
-    words = label_words(t)
+    words = label_words()
     table = _aligned([headings, *rows])
     lines = [
         t("Pruning by layer"),
@@ -125,26 +124,24 @@ def _by_layer(analysis: Analysis, t: Translate) -> str:
         text = t("{n} missing, which ones is unknown")
         lines.append(text.format(n=comparison.missing_layers))
     lines += [f"{words[label]}: {counts[label]}" for label in words if counts[label]]
-    lines += ["", *strategy_lines(comparison, t), aligned_line(comparison, t)]
-    lines += doubt_lines(analysis.alignment, t)
-    lines += _not_known(comparison.unknown, t)
+    lines += ["", *strategy_lines(comparison), aligned_line(comparison)]
+    lines += doubt_lines(analysis.alignment)
+    lines += _not_known(comparison.unknown)
     return "\n".join(lines) + "\n"
 
 
-def _row(
-    layer: LayerComparison, before: Attention, after: Attention | None, t: Translate
-) -> list[str]:
+def _row(layer: LayerComparison, before: Attention, after: Attention | None) -> list[str]:
     inner = layer.intermediate_size
     return [
         str(layer.index),
-        count_text(layer.total.original, t),
-        count_text(layer.total.pruned, t),
-        _percentage(layer.total.ratio, t),
-        _percentage(layer.attention.ratio, t),
-        _percentage(layer.mlp.ratio, t),
+        count_text(layer.total.original),
+        count_text(layer.total.pruned),
+        _percentage(layer.total.ratio),
+        _percentage(layer.attention.ratio),
+        _percentage(layer.mlp.ratio),
         _heads(before, after),
         "-" if inner is None else before_after(str(inner.original), str(inner.pruned)),
-        what_happened(layer, t),
+        what_happened(layer),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from depthprune.report.language import Translate
+from depthprune.base.language import t
 from depthprune.report.structure_counts import count_text
 from depthprune.report.tables import percent
 from depthprune.structure.align import Alignment, Doubt, DoubtKind
@@ -19,7 +19,7 @@ from depthprune.structure.comparison import (
 from depthprune.structure.labels import label_of
 
 
-def label_words(t: Translate) -> dict[Label, str]:
+def label_words() -> dict[Label, str]:
     """Return what the labels are called; what is gone stands out without colour, too."""
     return {
         "removed": t("REMOVED"),
@@ -32,25 +32,25 @@ def label_words(t: Translate) -> dict[Label, str]:
     }
 
 
-def what_happened(layer: LayerComparison, t: Translate) -> str:
+def what_happened(layer: LayerComparison) -> str:
     """Return a layer's label, and which of its parts is gone where the other is left."""
     label = label_of(layer)
-    words = [label_words(t)[label]]
+    words = [label_words()[label]]
     if label not in ("removed", "zero"):
         words += [t("NO ATTENTION")] if layer.attention_removed else []
         words += [t("NO MLP")] if layer.mlp_removed else []
-        words += _fewer_experts(layer, t)
+        words += _fewer_experts(layer)
     return t(", ").join(words)
 
 
-def _fewer_experts(layer: LayerComparison, t: Translate) -> list[str]:
+def _fewer_experts(layer: LayerComparison) -> list[str]:
     experts = layer.experts
     if experts is None or not experts.reduced or layer.mlp_removed:
         return []
     return [t("{n} of {all} experts").format(n=experts.pruned, all=experts.original)]
 
 
-def tower_words(t: Translate) -> dict[str, str]:
+def tower_words() -> dict[str, str]:
     """Return what the parts beside the text decoder are called."""
     return {
         "vision": t("vision"),
@@ -62,7 +62,7 @@ def tower_words(t: Translate) -> dict[str, str]:
     }
 
 
-def strategy_lines(comparison: Comparison, t: Translate) -> list[str]:
+def strategy_lines(comparison: Comparison) -> list[str]:
     """Return how the model was pruned on the whole, with the numbers that say so."""
     known = comparison.evidence
     is_outside = not known.get("layers_smaller") and known.get("lost_outside_layers", 0) > 0
@@ -106,7 +106,7 @@ def strategy_lines(comparison: Comparison, t: Translate) -> list[str]:
     }
     values |= {name: percent(known.get(key, 0)) for name, key in shares.items()}
     lines = [texts[comparison.strategy].format(**values)]
-    lines += _experts_and_added(comparison, t)
+    lines += _experts_and_added(comparison)
     if comparison.strategy in ("unchanged", "unknown"):
         return lines
     spread = t("  lost per layer: {mean} % on average, standard deviation {std} points")
@@ -116,7 +116,7 @@ def strategy_lines(comparison: Comparison, t: Translate) -> list[str]:
     return [*lines, *(line.format(**values) for line in (spread, *ways))]
 
 
-def _experts_and_added(comparison: Comparison, t: Translate) -> list[str]:
+def _experts_and_added(comparison: Comparison) -> list[str]:
     known, added = comparison.evidence, comparison.added_layers
     lines = []
     if "experts_original" in known:
@@ -124,19 +124,19 @@ def _experts_and_added(comparison: Comparison, t: Translate) -> list[str]:
         left, every = (f"{known[key]:,.0f}" for key in ("experts_pruned", "experts_original"))
         lines.append(text.format(left=left, all=every))
     if added:
-        total = count_text(summed(layer.total for layer in added), t)
+        total = count_text(summed(layer.total for layer in added))
         text = t("  added layers: {layers}; together {n} parameters")
-        lines.append(text.format(layers=", ".join(_added(layer, t) for layer in added), n=total))
+        lines.append(text.format(layers=", ".join(_added(layer) for layer in added), n=total))
     return lines
 
 
-def _added(layer: AddedLayer, t: Translate) -> str:
+def _added(layer: AddedLayer) -> str:
     if layer.copy_of is None:
         return str(layer.index)
     return t("{layer} (a copy of {original})").format(layer=layer.index, original=layer.copy_of)
 
 
-def aligned_line(comparison: Comparison, t: Translate) -> str:
+def aligned_line(comparison: Comparison) -> str:
     """Return how layers of the model were found in its original."""
     if comparison.unknown and not comparison.layers:
         return t("Layers were not found.")
@@ -150,12 +150,12 @@ def aligned_line(comparison: Comparison, t: Translate) -> str:
     return texts[comparison.aligned_by]
 
 
-def doubt_lines(alignment: Alignment | None, t: Translate) -> list[str]:
+def doubt_lines(alignment: Alignment | None) -> list[str]:
     """Return what a reader should know of how the layers were found."""
-    return [] if alignment is None else [_doubt(doubt, t) for doubt in alignment.doubts]
+    return [] if alignment is None else [_doubt(doubt) for doubt in alignment.doubts]
 
 
-def _doubt(doubt: Doubt, t: Translate) -> str:
+def _doubt(doubt: Doubt) -> str:
     texts: dict[DoubtKind, str] = {
         "no original weights": t(
             "Note: of the original only counts are known, no weights to know layers by."

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from depthprune.base.errors import MissingDependencyError
+from depthprune.base.language import t
 from depthprune.base.shown import shown
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.strategy_text import strategy_names
 from depthprune.report.structure_summary import (
     UNKNOWN,
@@ -39,7 +39,7 @@ _LEFT, _GONE = "FFFFFF", "F8696B"
 """Colours of a layer that is whole, and of one that is gone."""
 
 
-def summary_workbook(summary: Summary, *, lang: Lang = "en") -> bytes:
+def summary_workbook(summary: Summary) -> bytes:
     """Return the content of an xlsx file: one row for each model, frozen headings, real numbers.
 
     Raises:
@@ -52,8 +52,7 @@ def summary_workbook(summary: Summary, *, lang: Lang = "en") -> bytes:
             "xlsx files need the package openpyxl, which is not installed",
             mend="pip install 'depthprune[report]'",
         ) from error
-    t = translator(lang)
-    strategies = strategy_names(t)
+    strategies = strategy_names()
     rows = summary_rows(summary)
     book = Workbook()
     models = book.active
@@ -80,13 +79,13 @@ def summary_workbook(summary: Summary, *, lang: Lang = "en") -> bytes:
                 facts.num_layers,
                 num_emptied(facts),
                 strategies.get(facts.strategy or ""),
-                "; ".join(remarks(facts, lang=lang)),
+                "; ".join(remarks(facts)),
             )
             for one, facts in rows
         ],
         formats={1: COUNT, 2: COUNT, 3: SHARE},
     )
-    _fill_ratios(book.create_sheet(t("Pruning ratio of layers")), summary, t)
+    _fill_ratios(book.create_sheet(t("Pruning ratio of layers")), summary)
     lacking = [(shown(one.name), shown(one.mend or "")) for one in without_analysis(summary)]
     problems = [(shown(one.name), shown(text)) for one in summary.models for text in one.problems]
     for title, found in ((t("Without analysis"), lacking), (t("Problems in files"), problems)):
@@ -97,7 +96,7 @@ def summary_workbook(summary: Summary, *, lang: Lang = "en") -> bytes:
     return content.getvalue()
 
 
-def _fill_ratios(sheet: Worksheet, summary: Summary, t: Translate) -> None:
+def _fill_ratios(sheet: Worksheet, summary: Summary) -> None:
     """Fill a sheet with the share that each layer of the original lost, coloured by it.
 
     Where layers are missing and no file says which, no layer's share is known: `?`.

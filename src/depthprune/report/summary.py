@@ -8,42 +8,41 @@ from typing import Any
 from rich.console import RenderableType
 
 from depthprune.analysis import Combination, DatasetMeasurements, Summary
+from depthprune.base.language import t
 from depthprune.report import tables
 from depthprune.report.evidence import mark_lines
-from depthprune.report.language import Lang, translator
 
 MATRIX_WIDTH = 12
 """More datasets than this do not fit side by side into a terminal."""
 
 
-def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType]:
+def summary_parts(summary: Summary) -> list[RenderableType]:
     """Return the tables and notes of one split, in reading order."""
-    t = translator(lang)
     parts: list[RenderableType] = [
         t("Datasets"),
-        tables.dataset_table(summary.datasets, lang=lang),
+        tables.dataset_table(summary.datasets),
     ]
     if summary.importance.combinations:
         parts += [
             t("Blocks, least important first: what removing each one alone costs"),
-            tables.importance_table(summary.importance, lang=lang),
-            *mark_lines(summary.importance.combinations, t),
+            tables.importance_table(summary.importance),
+            *mark_lines(summary.importance.combinations),
             "",
         ]
         if 1 < len(summary.datasets) <= MATRIX_WIDTH:
             parts += [
                 t("The same on each dataset: drop in percentage points (- = not measured)"),
-                tables.drop_matrix(summary.importance, summary.datasets, lang=lang),
+                tables.drop_matrix(summary.importance, summary.datasets),
             ]
     if summary.combinations:
         parts += [
             t("Best combinations over the datasets"),
-            tables.combination_table(summary, lang=lang),
-            *mark_lines(tables.best_combinations(summary), t),
-            tables.left_out_note(summary, lang=lang),
+            tables.combination_table(summary),
+            *mark_lines(tables.best_combinations(summary)),
+            tables.left_out_note(summary),
             "",
             t("Best combination on each dataset by itself: blocks (drop %)"),
-            tables.best_table(summary, lang=lang),
+            tables.best_table(summary),
         ]
     parts.append(
         t(
@@ -51,7 +50,7 @@ def summary_parts(summary: Summary, *, lang: Lang = "en") -> list[RenderableType
             "Std: over datasets. n: samples."
         )
         + " "
-        + tables.interval_note(t)
+        + tables.interval_note()
     )
     return parts
 

@@ -10,25 +10,21 @@ from rich.table import Table
 
 from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.sweep import SweepPoint, Times, mean_points
+from depthprune.base.language import t
 from depthprune.base.removal import format_removal
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.tables import blocks, interval_text, percent
 from depthprune.strategies.sweep import Failure, SweepReport
 
 MIB = 1024**2
 
 
-def sweep_parts(
-    points: Sequence[SweepPoint], *, each_task: bool = True, lang: Lang = "en"
-) -> list[RenderableType]:
+def sweep_parts(points: Sequence[SweepPoint], *, each_task: bool = True) -> list[RenderableType]:
     """Return the tables of a sweep: one for each task, and the means over several.
 
     Args:
         points: what was found.
         each_task: False leaves the means alone, where there are several tasks.
-        lang: of the texts.
     """
-    t = translator(lang)
     parts: list[RenderableType] = []
     tasks = list(dict.fromkeys(one.split.task for one in points))
     for task in tasks if each_task or len(tasks) == 1 else ():
@@ -36,17 +32,16 @@ def sweep_parts(
         heading = t("{task}: accuracy over {n} samples, times over {timed}, one at a time")
         first = of_task[0]
         parts.append(heading.format(task=task, n=first.num_samples, timed=first.times.total.count))
-        parts += [_accuracy_table(of_task, t, lang), _stage_table(of_task, t)]
+        parts += [_accuracy_table(of_task), _stage_table(of_task)]
     if len(tasks) > 1:
-        parts += [t("Mean over {n} tasks").format(n=len(tasks)), _mean_table(points, t)]
+        parts += [t("Mean over {n} tasks").format(n=len(tasks)), _mean_table(points)]
     if points:
-        parts += _notes(points, t)
+        parts += _notes(points)
     return parts
 
 
-def report_lines(report: SweepReport, *, lang: Lang = "en") -> list[str]:
+def report_lines(report: SweepReport) -> list[str]:
     """Return how much was measured now, and how much was there already."""
-    t = translator(lang)
     if not report.measured and not report.timed:
         text = t("Nothing was measured anew: {reused} accuracies and {kept} latencies were there.")
         return [text.format(reused=report.reused, kept=report.kept)]
@@ -61,9 +56,8 @@ def report_lines(report: SweepReport, *, lang: Lang = "en") -> list[str]:
     ]
 
 
-def failure_lines(failures: Sequence[Failure], *, lang: Lang = "en") -> list[str]:
+def failure_lines(failures: Sequence[Failure]) -> list[str]:
     """Return what could not be measured, and why."""
-    t = translator(lang)
     lines = []
     for one in failures:
         if one.num_active is None:
@@ -75,7 +69,7 @@ def failure_lines(failures: Sequence[Failure], *, lang: Lang = "en") -> list[str
     return lines
 
 
-def _accuracy_table(points: Sequence[SweepPoint], t: Translate, lang: Lang) -> Table:
+def _accuracy_table(points: Sequence[SweepPoint]) -> Table:
     table = _table()
     table.add_column(t("active"), justify="right")
     table.add_column(t("removed blocks"))
@@ -86,7 +80,7 @@ def _accuracy_table(points: Sequence[SweepPoint], t: Translate, lang: Lang) -> T
     for one in points:
         table.add_row(
             str(one.num_active),
-            blocks(one.removal, lang=lang) + _mark(one),
+            blocks(one.removal) + _mark(one),
             percent(one.accuracy),
             percent(one.drop),
             interval_text(one.drop_interval),
@@ -95,7 +89,7 @@ def _accuracy_table(points: Sequence[SweepPoint], t: Translate, lang: Lang) -> T
     return table
 
 
-def _stage_table(points: Sequence[SweepPoint], t: Translate) -> Table:
+def _stage_table(points: Sequence[SweepPoint]) -> Table:
     table = _table()
     for heading in (t("active"), t("vision"), t("prefill"), t("ms/token"), t("total ms")):
         table.add_column(heading, justify="right")
@@ -114,7 +108,7 @@ def _stage_table(points: Sequence[SweepPoint], t: Translate) -> Table:
     return table
 
 
-def _mean_table(points: Sequence[SweepPoint], t: Translate) -> Table:
+def _mean_table(points: Sequence[SweepPoint]) -> Table:
     table = _table()
     for heading in (t("active"), t("accuracy %"), t("total ms"), t("speed-up"), t("dominated")):
         table.add_column(heading, justify="right")
@@ -132,7 +126,7 @@ def _mean_table(points: Sequence[SweepPoint], t: Translate) -> Table:
     return table
 
 
-def _notes(points: Sequence[SweepPoint], t: Translate) -> list[str]:
+def _notes(points: Sequence[SweepPoint]) -> list[str]:
     lines = [
         t(
             "Times are means in milliseconds, speed-ups have 95% intervals over the timed samples. "

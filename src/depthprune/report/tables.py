@@ -10,9 +10,9 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
+from depthprune.base.language import t
 from depthprune.base.removal import Removal, format_removal
 from depthprune.base.terminal import terminal
-from depthprune.report.language import Lang, Translate, translator
 
 if TYPE_CHECKING:  # they load numpy and scipy, which tables of other things do without
     from depthprune.analysis import Combination, DatasetMeasurements, Interval, Ranking, Summary
@@ -28,9 +28,8 @@ def percent(fraction: float, decimals: int = 2) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-def blocks(removal: Removal, *, lang: Lang = "en") -> str:
+def blocks(removal: Removal) -> str:
     """Return the blocks of a removal for a table cell."""
-    t = translator(lang)
     return ", ".join(map(str, removal)) if removal else t("none")
 
 
@@ -41,7 +40,7 @@ def interval_text(interval: Interval | None) -> str:
     return f"[{percent(interval.low, 1)}, {percent(interval.high, 1)}]"
 
 
-def interval_note(t: Translate) -> str:
+def interval_note() -> str:
     """Return what the intervals of a report are about, and where there is none."""
     return t(
         "Interval: 95%, paired by sample; about these datasets, what other samples of them would "
@@ -50,9 +49,8 @@ def interval_note(t: Translate) -> str:
     )
 
 
-def dataset_table(datasets: Sequence[DatasetMeasurements], *, lang: Lang = "en") -> Table:
+def dataset_table(datasets: Sequence[DatasetMeasurements]) -> Table:
     """Return what was measured: task type, samples, baseline accuracy and removals of each set."""
-    t = translator(lang)
     table = _table()
     table.add_column(t("dataset"))
     table.add_column(t("task type"))
@@ -70,9 +68,8 @@ def dataset_table(datasets: Sequence[DatasetMeasurements], *, lang: Lang = "en")
     return table
 
 
-def importance_table(ranking: Ranking, *, lang: Lang = "en") -> Table:
+def importance_table(ranking: Ranking) -> Table:
     """Return single blocks from the least to the most important."""
-    t = translator(lang)
     table = _table()
     table.add_column(t("block"), justify="right")
     table.add_column(t("drop %"), justify="right")
@@ -96,11 +93,8 @@ def importance_table(ranking: Ranking, *, lang: Lang = "en") -> Table:
     return table
 
 
-def drop_matrix(
-    ranking: Ranking, datasets: Sequence[DatasetMeasurements], *, lang: Lang = "en"
-) -> Table:
+def drop_matrix(ranking: Ranking, datasets: Sequence[DatasetMeasurements]) -> Table:
     """Return the drop of each combination on each dataset, in the order of the ranking."""
-    t = translator(lang)
     table = _table()
     table.add_column(t("blocks"), justify="right")
     for dataset in datasets:
@@ -115,9 +109,8 @@ def drop_matrix(
     return table
 
 
-def combination_table(summary: Summary, *, top: int = 3, lang: Lang = "en") -> Table:
+def combination_table(summary: Summary, *, top: int = 3) -> Table:
     """Return the best combinations over all datasets for each number of removed blocks."""
-    t = translator(lang)
     table = _table()
     table.add_column(t("removed"), justify="right")
     table.add_column(t("active"), justify="right")
@@ -154,18 +147,17 @@ def best_combinations(summary: Summary, *, top: int = 3) -> list[Combination]:
     ]
 
 
-def left_out_note(summary: Summary, *, lang: Lang = "en") -> str:
+def left_out_note(summary: Summary) -> str:
     """Return a line that says how many combinations the ranking leaves out, and why."""
-    t = translator(lang)
     rankings = summary.combinations.values()
     text = t(
         "Left out of this ranking: {low} measured on fewer than {coverage} datasets "
         "(--min-coverage). A mean over few datasets (sets) says little about the others."
     ).format(low=sum(ranking.low_coverage for ranking in rankings), coverage=summary.min_coverage)
-    return text + below_limit_note(rankings, t)
+    return text + below_limit_note(rankings)
 
 
-def below_limit_note(rankings: Iterable[Ranking], t: Translate) -> str:
+def below_limit_note(rankings: Iterable[Ranking]) -> str:
     """Return the sentence that counts what `--min-drop` left out; nothing where it left out none.
 
     Only an option leaves them out: by default nothing is too small to be ranked.
@@ -175,9 +167,8 @@ def below_limit_note(rankings: Iterable[Ranking], t: Translate) -> str:
     return text.format(count=count) if count else ""
 
 
-def best_table(summary: Summary, *, lang: Lang = "en") -> Table:
+def best_table(summary: Summary) -> Table:
     """Return the best combination that each dataset's own search found, per number removed."""
-    t = translator(lang)
     numbers = sorted(summary.combinations)
     table = _table()
     table.add_column(t("dataset"), no_wrap=True)
@@ -196,9 +187,8 @@ def best_table(summary: Summary, *, lang: Lang = "en") -> Table:
     return table
 
 
-def agreement_table(agreements: Mapping[str, RankAgreement], *, lang: Lang = "en") -> Table:
+def agreement_table(agreements: Mapping[str, RankAgreement]) -> Table:
     """Return how far train and validation order the blocks alike, for each dataset."""
-    t = translator(lang)
     table = _table()
     table.add_column(t("dataset"))
     table.add_column("rho", justify="right")

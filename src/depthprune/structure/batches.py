@@ -15,6 +15,7 @@ from typing import Any, Literal
 from depthprune import __version__
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
 from depthprune.base.files import make_folder, read_json, write_json
+from depthprune.base.language import current_language
 from depthprune.base.naming import option
 from depthprune.base.progress import progress
 from depthprune.structure.analyses import ReadModel, Texts, analyze, read_model
@@ -101,7 +102,6 @@ def batch(
     count_zeros: bool = False,
     resume: bool = True,
     texts: Texts | None = None,
-    lang: str = "",
 ) -> BatchOutcome:
     """Analyse every model in and below a folder beside one original, which is read once.
 
@@ -117,8 +117,7 @@ def batch(
         output_dir: is made; it may be `models_dir`.
         count_zeros: read all weights of every model and count the zeros.
         resume: False analyses every model again.
-        texts: what else to write for each model.
-        lang: of these texts; in another one they are written again.
+        texts: what else to write for each model; in another language they are written again.
 
     Raises:
         DepthpruneError: there is no such folder, no model in it, the original cannot be read, or
@@ -135,7 +134,7 @@ def batch(
     original = None if base_model is None else read_model(base_model)
     make_folder(output_dir)
     files = _files_of(original, base_model)
-    asked = _digest([__version__, count_zeros, lang, str(base_model), files])
+    asked = _digest([__version__, count_zeros, current_language(), str(base_model), files])
     before = _earlier(output_dir) if resume else {}
     lacking = _without_model(models_dir, models, output_dir)
     results: list[BatchResult] = []

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from depthprune.base.language import Note
 from depthprune.base.shown import shown
 from depthprune.tasks.task import AnswerMode, TaskSplit
 
@@ -93,8 +94,13 @@ class Weakness:
         """Whether there are samples enough to stop for it."""
         return not 0 < self.num_samples < FEW
 
+    @property
+    def note(self) -> Note:
+        """Why, as a clause with its numbers."""
+        return Note(SENTENCES[self.reason], self.values)
+
     def __str__(self) -> str:
-        return SENTENCES[self.reason].format(**self.values)
+        return str(self.note)
 
 
 @dataclass(frozen=True)

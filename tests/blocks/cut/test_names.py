@@ -285,15 +285,15 @@ def test_numbers_that_json_lacks_stay_as_they_are(probed: bool, tmp_path: Path) 
     assert written["time_step_limit"][1] in (float("inf"), {"__float__": "Infinity"})
 
 
-@pytest.mark.parametrize(("lang", "word"), [("en", "left out"), ("zh", "额外块")])
+@pytest.mark.parametrize(
+    ("lang", "word"), [("en", "left out"), ("zh", "额外块")], indirect=["lang"]
+)
 def test_notes_are_shown(lang: Any, word: str, tmp_path: Path) -> None:
     source = with_extra_block(tmp_path, 6)
     path = source / "config.json"
     extra = {"num_nextn_predict_layers": 1, "my_scales": [1.0] * 6}
     path.write_text(json.dumps(json.loads(path.read_text()) | extra))
-    parts = [
-        part for part in plan_parts(plan_cut(source, (1,)), lang=lang) if isinstance(part, str)
-    ]
+    parts = [part for part in plan_parts(plan_cut(source, (1,))) if isinstance(part, str)]
     assert word in parts[-2]
     assert "my_scales" in parts[-1]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from depthprune.base.language import language
 from depthprune.report.html import write_report
 from tests.report.browser.window import Window
 from tests.report.page_analyses import CELLS, analysed, large, results_of, small
@@ -72,7 +73,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         name: write_report(analysis, folder / f"{number}.html")
         for number, (name, analysis) in enumerate(analyses.items())
     }
-    return written | {"chinese": write_report(small(), folder / "zh.html", lang="zh")}
+    with language("zh"):
+        return written | {"chinese": write_report(small(), folder / "zh.html")}
 
 
 def _missing(reason: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from depthprune.base.language import language
 from depthprune.report.html.structure_page import write_structure_page
 from depthprune.structure.anatomy import Sparsity
 from depthprune.structure.comparison import LayerComparison
@@ -67,7 +68,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
     }
     found = {name: folder / f"{place}.html" for place, name in enumerate(given)}
     for name, summary in given.items():
-        write_structure_page(found[name], summary, lang="zh" if name == "chinese" else "en")
+        with language("zh" if name == "chinese" else "en"):
+            write_structure_page(found[name], summary)
     return found
 
 

@@ -12,12 +12,12 @@ from depthprune.analysis.choice import Choice, choose, choose_number
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.whole import Analysis
 from depthprune.base.errors import AnalysisError
+from depthprune.base.language import t
 from depthprune.cli.analyze import FOLDER, write_analysis
 from depthprune.cli.stages.transcript import Transcript, stage
 from depthprune.cli.study_file import StudyFile
 from depthprune.cli.study_sections import AnalyzeSection
 from depthprune.report.documents.pictures import PAGE
-from depthprune.report.language import Lang, translator
 from depthprune.report.run import choice_line
 from depthprune.strategies.pipeline import SearchOutcome
 
@@ -42,7 +42,6 @@ def analyze(
     section: AnalyzeSection,
     outcomes: Sequence[SearchOutcome],
     transcript: Transcript,
-    lang: Lang,
 ) -> Decision:
     """Analyse what the stages before measured, write the documents, and choose a removal.
 
@@ -56,11 +55,10 @@ def analyze(
         analysis = study.content.ranking.analyse(results)
         choice = _choose(analysis, study)
         written = write_analysis(
-            analysis, folder / FOLDER, formats=section.formats, skip=section.skip, lang=lang
+            analysis, folder / FOLDER, formats=section.formats, skip=section.skip
         )
-        t = translator(lang)
         parts: list[RenderableType] = [t("What is recommended"), "", *_wrapped(written.answer)]
-        parts += _wrapped([choice_line(choice, analysis.recommendations, lang=lang), ""])
+        parts += _wrapped([choice_line(choice, analysis.recommendations), ""])
         transcript.tell(parts, {"analyze": written.value}, closing=written.places)
     return Decision(analysis, choice, (folder / FOLDER / PAGE).is_file())
 

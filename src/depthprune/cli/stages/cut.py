@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from depthprune.base.errors import DepthpruneError, FileError, ModelError
 from depthprune.base.files import check_can_make, read_json, write_json
+from depthprune.base.language import t
 from depthprune.base.naming import spelled
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
@@ -34,7 +35,6 @@ from depthprune.report.cut import (
     plan_value,
     verified_line,
 )
-from depthprune.report.language import Lang, translator
 from depthprune.strategies.pipeline import ReadySearch
 from depthprune.study.filenames import removal_name
 
@@ -105,14 +105,12 @@ def cut(
     ready: ReadySearch,
     removal: Removal,
     transcript: Transcript,
-    lang: Lang,
 ) -> Cut:
     """Write the checkpoint without these blocks, unless it is there already; tell it.
 
     Raises:
         FileError: the output holds something else, or there is no room.
     """
-    t = translator(lang)
     request, options = ready.request, ready.request.model
     name = removal_name(removal)
     given = study.cut_output()
@@ -131,7 +129,7 @@ def cut(
         )
         known = _known_cut(output, ready.model.loaded.fingerprint, options.part)
         result = None
-        parts: list[RenderableType] = [t("The smaller model"), "", *plan_parts(plan, lang=lang)]
+        parts: list[RenderableType] = [t("The smaller model"), "", *plan_parts(plan)]
         if known != removal:
             with progress(f"writing {output.name}", plan.bytes_after) as bar, spelled(_in_the_file):
                 result = execute_cut(
@@ -160,9 +158,9 @@ def cut(
         if result is None:
             closing = [t("Kept: {path} holds this cut already.").format(path=output)]
         else:
-            closing = closing_parts(result, None, lang=lang)
+            closing = closing_parts(result, None)
         if verified is not None:
-            closing.append(verified_line(verified, lang=lang))
+            closing.append(verified_line(verified))
         value = plan_value(plan) | closing_value(output, result, verified)
         transcript.tell(parts, {"cut": value}, closing=closing)
     return Cut(output, plan.loader.name, verified)

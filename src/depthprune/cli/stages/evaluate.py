@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from depthprune.base.language import t
 from depthprune.base.removal import Removal
 from depthprune.cli.evaluate import RESULTS, CardFlags
 from depthprune.cli.stages.transcript import Transcript, stage
@@ -16,7 +17,6 @@ from depthprune.cli.study_file import StudyFile
 from depthprune.cli.study_sections import EvaluateSection
 from depthprune.engine.card.measure import CardOptions, measure_card
 from depthprune.report.evaluation import error_lines, evaluation_parts
-from depthprune.report.language import Lang, translator
 from depthprune.report.run import check_lines, check_table, check_value, done_line
 from depthprune.strategies.cut_check import CutCheck, check_cut_model
 from depthprune.strategies.model import open_model
@@ -68,10 +68,8 @@ def evaluate(
     removal: Removal,
     cut: Path,
     transcript: Transcript,
-    lang: Lang,
 ) -> Evaluated:
     """Let the cut model answer what the whole one was measured on, and tell how they compare."""
-    t = translator(lang)
     source = replace(request.model, source=str(cut), name=None, revision=None, download=False)
     with stage("evaluate"):
         opened = open_model(source)
@@ -81,16 +79,16 @@ def evaluate(
         found = check_cut_model(opened, splits, removal, whole=request.folder, folder=folder)
         parts: list[RenderableType] = [
             t("What the smaller model answers, against skipping its blocks"),
-            check_table(found.checks, lang=lang),
-            *check_lines(found.checks, lang=lang),
+            check_table(found.checks),
+            *check_lines(found.checks),
         ]
         value: dict[str, Any] = check_value(found)
-        closing = [done_line(found, lang=lang)]
+        closing = [done_line(found)]
         is_whole = True
         if card is not None:
             outcome = measure_card(opened.loaded, opened.stack, card, folder / RESULTS)
-            parts += ["", *evaluation_parts(outcome.card, lang=lang)]
-            parts += error_lines(outcome.failed, lang=lang)
+            parts += ["", *evaluation_parts(outcome.card)]
+            parts += error_lines(outcome.failed)
             value["card"] = outcome.card
             closing.append(t("Card: {path}").format(path=outcome.path))
             is_whole = not outcome.failed

@@ -15,7 +15,6 @@ from depthprune.importance.compare import compare_splits
 from depthprune.importance.merge import write_merged
 from depthprune.importance.sources import DatasetScores, SplitScores
 from depthprune.report.importance import comparison_parts, comparison_value, merge_parts
-from depthprune.report.language import Lang
 from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, run_search
 from depthprune.study import Study
 
@@ -29,7 +28,6 @@ def measure(
     ready: ReadySearch,
     to_check: Sequence[ReadySearch],
     transcript: Transcript,
-    lang: Lang,
 ) -> SearchOutcome:
     """Measure what the stage `name` (`profile` or `search`) asks for, and tell it.
 
@@ -43,19 +41,18 @@ def measure(
             min_coverage=limits.min_coverage,
             min_drop=limits.min_drop,
             show_agreement=False,
-            lang=lang,
         )
         values = {name: value}
         if name == "profile":
-            more, others = _across(study, outcome, lang)
+            more, others = _across(study, outcome)
             parts += more
             values |= others
-        transcript.tell(parts, values, closing=closing(outcome, lang))
+        transcript.tell(parts, values, closing=closing(outcome))
     return outcome
 
 
 def _across(
-    study: StudyFile, outcome: SearchOutcome, lang: Lang
+    study: StudyFile, outcome: SearchOutcome
 ) -> tuple[list[RenderableType], dict[str, Any]]:
     """Compare the splits of each dataset and merge the datasets, as far as the file asks for it."""
     datasets = _measured_importance(outcome)
@@ -65,12 +62,12 @@ def _across(
     if asked is not None and any(len(one.splits) == 2 for one in datasets):
         comparisons = compare_splits(datasets, threshold=asked.threshold, top_k=asked.top_k)
         one_split = [one for one in datasets if len(one.splits) == 1]
-        parts += [*comparison_parts(comparisons, one_split, asked.threshold, lang=lang), ""]
+        parts += [*comparison_parts(comparisons, one_split, asked.threshold), ""]
         value["compare"] = comparison_value(comparisons, one_split, asked.threshold)
     if study.content.merge is not None:
         merged = study.merge(datasets)
         file, _ = write_merged(merged, outcome.folder / MERGED)
-        parts += [*merge_parts(merged, lang=lang), ""]
+        parts += [*merge_parts(merged), ""]
         value["merge"] = read_json(file)
     return parts, value
 

@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from depthprune.analysis.choice import Choice, choose_number
 from depthprune.analysis.speedup import Speedup, mean_speedup
 from depthprune.base.errors import DepthpruneError, MissingDependencyError
+from depthprune.base.language import t
 from depthprune.base.removal import Removal
 from depthprune.cli.analyze import EXTRA
 from depthprune.cli.stages.analyze import Decision
@@ -21,7 +22,6 @@ from depthprune.cli.study_sections import SweepSection
 from depthprune.cli.sweep import FIGURE, SUMMARY, SWEEP, SweepFindings, report_value
 from depthprune.engine.latency import LatencyOptions
 from depthprune.report.documents.sweep import known_latency
-from depthprune.report.language import Lang, translator
 from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
 from depthprune.strategies.configurations import Configuration, choose_configurations
 from depthprune.strategies.pipeline import ReadySearch
@@ -68,14 +68,12 @@ def sweep(
     splits: Sequence[TaskSplit],
     decision: Decision,
     transcript: Transcript,
-    lang: Lang,
 ) -> Swept:
     """Measure the recommended removals on every task, and tell accuracies and times.
 
     Without numbers in the study file, all that are recommended; the whole model and the removal
     that is carried out are always among them.
     """
-    t = translator(lang)
     request = ready.request
     folder = request.folder / SWEEP
     with stage("sweep"):
@@ -110,10 +108,10 @@ def sweep(
         parts: list[RenderableType] = [
             t("Accuracy against time"),
             "",
-            *sweep_parts(found.points, each_task=False, lang=lang),
-            *failure_lines(report.failures, lang=lang),
+            *sweep_parts(found.points, each_task=False),
+            *failure_lines(report.failures),
         ]
-        closing = report_lines(report, lang=lang)
+        closing = report_lines(report)
         closing.append(t("Table:   {place}").format(place=folder / f"{SUMMARY}.txt"))
         try:
             found.write(report.failures)

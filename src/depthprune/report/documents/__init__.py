@@ -19,7 +19,6 @@ from depthprune.report.documents.recommended import (
     scores_value,
 )
 from depthprune.report.documents.texts import comprehensive_report, cross_dataset_report
-from depthprune.report.language import Lang
 
 CROSS_DATASET = "cross_dataset_analysis.json"
 RECOMMENDATIONS = "pruning_recommendations.json"
@@ -30,13 +29,12 @@ CROSS_DATASET_REPORT = "cross_dataset_report.txt"
 QUICK_SUMMARY = "quick_summary.md"
 
 
-def write_documents(analysis: Analysis, folder: Path, *, lang: Lang = "en") -> list[Path]:
+def write_documents(analysis: Analysis, folder: Path) -> list[Path]:
     """Write every document of an analysis into a folder and return their paths.
 
     Args:
         analysis: to be told.
         folder: is made if it is missing; files of these names are replaced.
-        lang: of the texts; the JSON files are the same in every language.
 
     Raises:
         FileError: the folder cannot be written.
@@ -55,9 +53,9 @@ def write_documents(analysis: Analysis, folder: Path, *, lang: Lang = "en") -> l
         write_json(folder / name, value)
     write_bytes(folder / CROSS_DATASET, cross_dataset_pieces(analysis))
     texts = {
-        QUICK_SUMMARY: quick_summary(analysis, lang=lang),
-        COMPREHENSIVE_REPORT: comprehensive_report(analysis, lang=lang),
-        CROSS_DATASET_REPORT: cross_dataset_report(analysis, lang=lang),
+        QUICK_SUMMARY: quick_summary(analysis),
+        COMPREHENSIVE_REPORT: comprehensive_report(analysis),
+        CROSS_DATASET_REPORT: cross_dataset_report(analysis),
     }
     for name, text in texts.items():
         write_text(folder / name, text)

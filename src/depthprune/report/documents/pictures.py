@@ -9,7 +9,6 @@ from typing import Literal
 
 from depthprune.analysis.whole import Analysis
 from depthprune.base.errors import MissingDependencyError
-from depthprune.report.language import Lang
 
 PAGE = "report.html"
 
@@ -37,7 +36,6 @@ def write_pictures(
     *,
     formats: Sequence[str] = ("png",),
     skip: Collection[Kind] = (),
-    lang: Lang = "en",
 ) -> Pictures:
     """Write figures, `report.html` and LaTeX tables; a package that is missing costs only its part.
 
@@ -46,7 +44,6 @@ def write_pictures(
         folder: of the documents.
         formats: of the figures: png, svg, pdf.
         skip: what is not wanted.
-        lang: of the page.
 
     Raises:
         FileError: the folder cannot be written, or a format is unknown.
@@ -60,7 +57,7 @@ def write_pictures(
     def page() -> list[Path]:
         from depthprune.report.html import write_report
 
-        return [write_report(analysis, folder / PAGE, lang=lang)]
+        return [write_report(analysis, folder / PAGE)]
 
     def latex() -> list[Path]:
         from depthprune.report.latex import write_latex

@@ -7,10 +7,10 @@ from shlex import quote
 
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import t
 from depthprune.report.documents.recommended import SCORES
 from depthprune.report.evidence import accuracy_text, coverage_text, samples_text, std_text
 from depthprune.report.inputs import scope_line
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.recommendations import (
     adjusted_lines,
     essential_parts,
@@ -24,33 +24,32 @@ MOST_ROWS = 12
 """Numbers of removed blocks that a table of one screen shows."""
 
 
-def quick_summary(analysis: Analysis, *, lang: Lang = "en") -> str:
+def quick_summary(analysis: Analysis) -> str:
     """Return the short answer as Markdown: what to remove, what it costs, how to go on."""
-    t = translator(lang)
     found = analysis.recommendations
     path = [step.combination for step in found.stepwise.steps]
     best = [one.combinations[0] for one in found.independent.values() if one.combinations]
-    lines = [f"# {t('Which blocks can go')}", "", _plain(scope_line(analysis, lang=lang)), ""]
-    lines += [_item(one) for one in notes(found, lang=lang)]
+    lines = [f"# {t('Which blocks can go')}", "", _plain(scope_line(analysis)), ""]
+    lines += [_item(one) for one in notes(found)]
     if found.is_weak:
         return "\n".join(_collapsed(lines)) + "\n"
     if found.targets:
         lines += ["", f"## {t('Targets')}", ""]
-        lines += [_item(one) for one in target_lines(found, lang=lang)]
+        lines += [_item(one) for one in target_lines(found)]
     lines += ["", f"## {t('Recommended strategies')}", ""]
-    chosen = [*recommended_lines(found, lang=lang), *strategy_lines(found, lang=lang)]
+    chosen = [*recommended_lines(found), *strategy_lines(found)]
     lines += [_item(one) for one in chosen if not one.startswith(" ")]
-    lines += ["", f"## {t('One block after the other')}", "", *_table(analysis, path, t)]
+    lines += ["", f"## {t('One block after the other')}", "", *_table(analysis, path)]
     jumps = {len(step.combination.removal) for step in found.stepwise.steps if step.jump}
     if jumps:
         told = t("The cost jumps at {numbers} removed.")
         lines += ["", told.format(numbers=", ".join(map(str, sorted(jumps))))]
-    lines += ["", f"## {t('Best for each number removed')}", "", *_table(analysis, best, t)]
+    lines += ["", f"## {t('Best for each number removed')}", "", *_table(analysis, best)]
     lines += ["", f"## {t('Blocks that must never go')}", ""]
-    lines += [_item(one) for one in essential_parts(found, lang=lang)]
+    lines += [_item(one) for one in essential_parts(found)]
     if found.disagreements:
         lines += ["", f"## {t('Adjusted for the datasets')}", ""]
-        lines += [_item(one) for one in adjusted_lines(found, lang=lang)]
+        lines += [_item(one) for one in adjusted_lines(found)]
     if path:
         lines += ["", f"## {t('Next')}", "", "```bash", select_command(analysis), "```"]
     return "\n".join(_collapsed(lines)) + "\n"
@@ -68,7 +67,7 @@ def select_command(analysis: Analysis, scores: str = SCORES) -> str:
     )
 
 
-def _table(analysis: Analysis, ones: Sequence[Combination], t: Translate) -> list[str]:
+def _table(analysis: Analysis, ones: Sequence[Combination]) -> list[str]:
     found = analysis.recommendations
     if not ones:
         return [t("None is ranked.")]
@@ -92,7 +91,7 @@ def _table(analysis: Analysis, ones: Sequence[Combination], t: Translate) -> lis
             std_text(one),
             accuracy_text(one),
             interval_text(one.interval),
-            _plain(coverage_text(one, found.datasets, t)).replace("|", r"\|"),
+            _plain(coverage_text(one, found.datasets)).replace("|", r"\|"),
             samples_text(one.num_samples),
         ]
         for one in ones[:MOST_ROWS]

@@ -10,6 +10,7 @@ from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.recommendations import Recommendations, Strategy, Target
 from depthprune.analysis.score_order import scores_realising
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import language
 from depthprune.report.baseline import weak_value
 from depthprune.report.documents.values import combination_value, interval_value, number
 from depthprune.report.recommendations import SHOWN, notes
@@ -19,6 +20,7 @@ SCORES = "importance_scores_recommended.json"
 FIELD = "importance_scores"
 
 
+@language("en")
 def recommendations_value(analysis: Analysis) -> dict[str, Any]:
     """Return every recommendation with its evidence as plain JSON data, drops as fractions."""
     found, results = analysis.recommendations, analysis.results

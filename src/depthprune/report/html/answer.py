@@ -9,6 +9,7 @@ from depthprune.analysis.choice import choose
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.recommendations import Strategy, Target
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import t
 from depthprune.report.evidence import coverage_text, mark_text
 from depthprune.report.html.text import (
     LONG,
@@ -20,7 +21,6 @@ from depthprune.report.html.text import (
     points,
     spread_text,
 )
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.recommendations import notes
 from depthprune.report.strategies import nothing_text, strategy_reason, unbounded_lines
 
@@ -59,12 +59,11 @@ class Answer:
     warnings: Sequence[str]
 
 
-def answer(analysis: Analysis, lang: Lang) -> Answer:
+def answer(analysis: Analysis) -> Answer:
     """Return the head of the page."""
-    t = translator(lang)
     results, found = analysis.results, analysis.recommendations
-    lead, evidence = _lead(analysis, t)
-    targets = [_target(analysis, one, t) for one in found.targets]
+    lead, evidence = _lead(analysis)
+    targets = [_target(analysis, one) for one in found.targets]
     scope = t(
         "{blocks} blocks · {datasets} datasets · {removals} removals measured · split: {split}"
     )
@@ -80,23 +79,23 @@ def answer(analysis: Analysis, lang: Lang) -> Answer:
         evidence=evidence,
         choices=[
             *targets,
-            *(one for each in found.strategies for one in _strategy(analysis, each, lang)),
+            *(one for each in found.strategies for one in _strategy(analysis, each)),
         ],
-        never=list(_never(analysis, t)),
-        table=_by_number(analysis, t),
+        never=list(_never(analysis)),
+        table=_by_number(analysis),
         warnings=[
-            *unbounded_lines(found, lang=lang),
-            *_warnings(analysis, t),
-            *notes(found, lang=lang),
+            *unbounded_lines(found),
+            *_warnings(analysis),
+            *notes(found),
         ],
     )
 
 
-def _lead(analysis: Analysis, t: Translate) -> tuple[str, str]:
+def _lead(analysis: Analysis) -> tuple[str, str]:
     found = analysis.recommendations
     choice = choose(found)
     if choice is None:
-        return t("No removal is recommended."), nothing_text(found, t)
+        return t("No removal is recommended."), nothing_text(found)
     one = choice.combination
     if len(one.removal) > LONG:
         text = t("{number} of {total} blocks can go together: accuracy drops by {drop} points.")
@@ -110,31 +109,28 @@ def _lead(analysis: Analysis, t: Translate) -> tuple[str, str]:
         blocks=block_list(one.removal),
         drop=points(one.mean),
     )
-    return lead, _facts(analysis, one, t)
+    return lead, _facts(analysis, one)
 
 
-def _strategy(analysis: Analysis, strategy: Strategy, lang: Lang) -> list[Choice]:
-    t = translator(lang)
+def _strategy(analysis: Analysis, strategy: Strategy) -> list[Choice]:
     found = analysis.recommendations
     names = {
         "conservative": t("Conservative"),
         "balanced": t("Balanced"),
         "aggressive": t("Aggressive"),
     }
-    reason = strategy_reason(found, strategy, lang=lang)
+    reason = strategy_reason(found, strategy)
     name, choice = names[strategy.name], choose(found)
     recommended = None if choice is None or choice.rule != strategy.name else choice.combination
     marked = t("{strategy} · recommended").format(strategy=name)
     ones: Sequence[Combination | None] = strategy.combinations or (None,)
     return [
-        _choice(
-            analysis, marked if one is not None and one is recommended else name, one, reason, t
-        )
+        _choice(analysis, marked if one is not None and one is recommended else name, one, reason)
         for one in ones
     ]
 
 
-def _target(analysis: Analysis, target: Target, t: Translate) -> Choice:
+def _target(analysis: Analysis, target: Target) -> Choice:
     names = {
         "max_drop": t("Drop of at most {value} points"),
         "speedup": t("{value} times as fast"),
@@ -147,12 +143,10 @@ def _target(analysis: Analysis, target: Target, t: Translate) -> Choice:
         "params": t("The fewest blocks that reach it."),
     }
     name = names[target.kind].format(value=value)
-    return _choice(analysis, name, target.combination, reasons[target.kind], t)
+    return _choice(analysis, name, target.combination, reasons[target.kind])
 
 
-def _choice(
-    analysis: Analysis, name: str, one: Combination | None, reason: str, t: Translate
-) -> Choice:
+def _choice(analysis: Analysis, name: str, one: Combination | None, reason: str) -> Choice:
     if one is None:
         return Choice(name, t("none that is ranked"), "", "", "", reason)
     return Choice(
@@ -160,25 +154,25 @@ def _choice(
         blocks=block_list(one.removal),
         removal=",".join(map(str, one.removal)),
         drop=t("{drop} points").format(drop=points(one.mean)),
-        facts=_facts(analysis, one, t),
+        facts=_facts(analysis, one),
         reason=reason,
     )
 
 
-def _facts(analysis: Analysis, one: Combination, t: Translate) -> str:
+def _facts(analysis: Analysis, one: Combination) -> str:
     found = analysis.recommendations
     sure = t("95% interval {spread}") if one.interval is not None else t("{spread} std")
     facts = [
-        *filter(None, [mark_text(one, t)]),
+        *filter(None, [mark_text(one)]),
         sure.format(spread=spread_text(one)),
-        t("datasets {coverage}").format(coverage=coverage_text(one, found.datasets, t)),
+        t("datasets {coverage}").format(coverage=coverage_text(one, found.datasets)),
     ]
     if one.num_samples:
         facts.append(f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{count(one.num_samples)}")
     return " · ".join(facts)
 
 
-def _never(analysis: Analysis, t: Translate) -> Iterator[str]:
+def _never(analysis: Analysis) -> Iterator[str]:
     for one in analysis.recommendations.essential:
         text = t(
             "Block {block} must never go: alone it costs {drop} points, {share} % of the accuracy; "
@@ -190,15 +184,15 @@ def _never(analysis: Analysis, t: Translate) -> Iterator[str]:
             share=points(one.share, 0),
             worst=one.worst[0],
             worst_drop=points(one.worst[1]),
-            facts=_facts(analysis, one.combination, t),
+            facts=_facts(analysis, one.combination),
         )
 
 
-def _by_number(analysis: Analysis, t: Translate) -> TextTable:
+def _by_number(analysis: Analysis) -> TextTable:
     found = analysis.recommendations
     rows = []
     for number in sorted(found.independent):
-        named, active = _named(analysis, number, t), found.num_blocks - number
+        named, active = _named(analysis, number), found.num_blocks - number
         if not named:
             nothing = [NOTHING] * 6
             rows.append([str(number), NOTHING, t("none ranked"), *nothing, str(active)])
@@ -243,7 +237,7 @@ def _by_number(analysis: Analysis, t: Translate) -> TextTable:
     )
 
 
-def _named(analysis: Analysis, number: int, t: Translate) -> list[tuple[list[str], Combination]]:
+def _named(analysis: Analysis, number: int) -> list[tuple[list[str], Combination]]:
     """Return the combinations recommended for a number of blocks, with the rules that do so."""
     found = analysis.recommendations
     candidates = [
@@ -261,7 +255,7 @@ def _named(analysis: Analysis, number: int, t: Translate) -> list[tuple[list[str
     return list(rules.values())
 
 
-def _warnings(analysis: Analysis, t: Translate) -> Iterator[str]:
+def _warnings(analysis: Analysis) -> Iterator[str]:
     found = analysis.recommendations
     for number, ranking in sorted(found.independent.items()):
         best = ranking.combinations[:1]

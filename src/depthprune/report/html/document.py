@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from depthprune.base.errors import MissingDependencyError
-from depthprune.report.language import Lang
+from depthprune.base.language import TAGS, current_language
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,12 @@ class Parts:
     scripts: Sequence[str]
 
 
-def render(parts: Parts, data: Mapping[str, Any], lang: Lang, **values: Any) -> str:
+def render(parts: Parts, data: Mapping[str, Any], **values: Any) -> str:
     """Return a page that needs no network and no other file.
 
     Args:
         parts: of this kind of page.
         data: for the script; JSON without NaN.
-        lang: of the texts in `values`.
         values: for the template, `words` among them.
 
     Raises:
@@ -45,7 +44,7 @@ def render(parts: Parts, data: Mapping[str, Any], lang: Lang, **values: Any) -> 
     style = "".join(_file(f"style/{name}.css") for name in parts.styles)
     script = _script(tuple(parts.scripts))
     page: str = _template(f"{parts.template}.html").render(
-        lang={"en": "en", "zh": "zh-Hans"}[lang],
+        lang=TAGS[current_language()],
         policy=_policy(style, script),
         style=style,
         script=script,

@@ -11,7 +11,6 @@ from depthprune.report.html.data import page_data
 from depthprune.report.html.document import Parts, render
 from depthprune.report.html.sections import sections
 from depthprune.report.html.words import page_words, script_words
-from depthprune.report.language import Lang, translator
 
 PARTS = Parts(
     template="analysis",
@@ -31,7 +30,7 @@ PARTS = Parts(
 )
 
 
-def write_report(analysis: Analysis, path: Path, lang: Lang = "en") -> Path:
+def write_report(analysis: Analysis, path: Path) -> Path:
     """Write the interactive report of an analysis as one HTML file, and return its path.
 
     The file needs no network and no other file; the same analysis gives the same bytes.
@@ -39,28 +38,25 @@ def write_report(analysis: Analysis, path: Path, lang: Lang = "en") -> Path:
     Args:
         analysis: of one model.
         path: of the file.
-        lang: of the texts.
 
     Raises:
         FileError: the file cannot be written.
         MissingDependencyError: jinja2 is not installed.
     """
-    write_text(path, render_report(analysis, lang=lang))
+    write_text(path, render_report(analysis))
     return path
 
 
-def render_report(analysis: Analysis, *, lang: Lang = "en") -> str:
+def render_report(analysis: Analysis) -> str:
     """Return the report of an analysis as HTML.
 
     Raises:
         MissingDependencyError: jinja2 is not installed.
     """
-    t = translator(lang)
     return render(
         PARTS,
-        page_data(analysis) | {"words": script_words(t)},
-        lang,
-        words=page_words(t),
-        answer=answer(analysis, lang),
-        sections=sections(analysis, t),
+        page_data(analysis) | {"words": script_words()},
+        words=page_words(),
+        answer=answer(analysis),
+        sections=sections(analysis),
     )

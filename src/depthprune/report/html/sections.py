@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from depthprune.analysis.findings import Distribution, Pair, PairGroup, Synergy
 from depthprune.analysis.synergy import antagonistic, synergistic, trusted_coverage
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import t
 from depthprune.report.html.text import (
     NOTHING,
     Column,
@@ -19,7 +20,6 @@ from depthprune.report.html.text import (
     rho,
     signed,
 )
-from depthprune.report.language import Translate
 
 TOP = 10
 ENDS = 5
@@ -43,19 +43,17 @@ class Section:
     notes: Sequence[str] = ()
 
 
-def sections(analysis: Analysis, t: Translate) -> list[Section]:
+def sections(analysis: Analysis) -> list[Section]:
     """Return what the results show; sections without a row are left out."""
     every = [
-        Section(
-            "task-types", t("By task type"), [_types(analysis, t), *_type_best(analysis, t)], True
-        ),
-        Section("positions", t("By position in the stack"), list(_positions(analysis, t)), True),
-        Section("synergy", t("Synergy between blocks"), list(_synergies(analysis, t)), True),
-        Section("responses", t("How each dataset responds"), [_responses(analysis, t)]),
-        Section("pairs", t("Which datasets are alike"), list(_pairs(analysis, t))),
-        Section("consistency", t("Consistency over the datasets"), [_consistency(analysis, t)]),
-        Section("distributions", t("Drops by number removed"), [_distributions(analysis, t)]),
-        Section("splits", t("Training against validation"), [_splits(analysis, t)]),
+        Section("task-types", t("By task type"), [_types(analysis), *_type_best(analysis)], True),
+        Section("positions", t("By position in the stack"), list(_positions(analysis)), True),
+        Section("synergy", t("Synergy between blocks"), list(_synergies(analysis)), True),
+        Section("responses", t("How each dataset responds"), [_responses(analysis)]),
+        Section("pairs", t("Which datasets are alike"), list(_pairs(analysis))),
+        Section("consistency", t("Consistency over the datasets"), [_consistency(analysis)]),
+        Section("distributions", t("Drops by number removed"), [_distributions(analysis)]),
+        Section("splits", t("Training against validation"), [_splits(analysis)]),
     ]
     filled = [
         Section(
@@ -70,18 +68,18 @@ def sections(analysis: Analysis, t: Translate) -> list[Section]:
     return found
 
 
-def _types(analysis: Analysis, t: Translate) -> TextTable:
+def _types(analysis: Analysis) -> TextTable:
     return TextTable(
         t("Drops of all removals, most sensitive task type first"),
         [
             Column(t("task type"), number=False),
             Column(t("datasets"), number=False),
             Column(t("mean drop alone")),
-            *_distribution_columns(t),
+            *_distribution_columns(),
         ],
         [
             [
-                known_type(one.task_type, t),
+                known_type(one.task_type),
                 ", ".join(one.datasets),
                 points(None if one.single_drops is None else one.single_drops.mean),
                 *_distribution(one.drops),
@@ -95,12 +93,12 @@ def _types(analysis: Analysis, t: Translate) -> TextTable:
     )
 
 
-def _type_best(analysis: Analysis, t: Translate) -> Iterator[TextTable]:
+def _type_best(analysis: Analysis) -> Iterator[TextTable]:
     found = analysis.findings.by_task_type
     numbers = sorted({number for one in found for number in one.best})
     rows = []
     for one in found:
-        row = [known_type(one.task_type, t)]
+        row = [known_type(one.task_type)]
         for number in numbers:
             if number not in one.best:
                 row.append(NOTHING)
@@ -123,14 +121,14 @@ def _type_best(analysis: Analysis, t: Translate) -> Iterator[TextTable]:
     )
 
 
-def _positions(analysis: Analysis, t: Translate) -> Iterator[TextTable]:
+def _positions(analysis: Analysis) -> Iterator[TextTable]:
     names = {"early": t("early"), "middle": t("middle"), "late": t("late"), "mixed": t("mixed")}
     yield TextTable(
         t("Drop of single blocks by third of the stack"),
         [
             Column(t("part"), number=False),
             Column(t("blocks"), number=False),
-            *_distribution_columns(t),
+            *_distribution_columns(),
         ],
         [
             [names[one.name], _span(one.blocks), *_distribution(one.drops)]
@@ -141,7 +139,7 @@ def _positions(analysis: Analysis, t: Translate) -> Iterator[TextTable]:
     )
     yield TextTable(
         t("Combinations by where their blocks lie"),
-        [Column(t("removed")), Column(t("part"), number=False), *_distribution_columns(t)],
+        [Column(t("removed")), Column(t("part"), number=False), *_distribution_columns()],
         [
             [str(one.number), names[one.name], *_distribution(one.drops)]
             for one in analysis.findings.positions_by_number
@@ -151,7 +149,7 @@ def _positions(analysis: Analysis, t: Translate) -> Iterator[TextTable]:
     )
 
 
-def _synergies(analysis: Analysis, t: Translate) -> Iterator[TextTable]:
+def _synergies(analysis: Analysis) -> Iterator[TextTable]:
     found = analysis.findings.synergies
     least = trusted_coverage(found)
     covered = [one for one in found if one.coverage >= least]
@@ -164,17 +162,15 @@ def _synergies(analysis: Analysis, t: Translate) -> Iterator[TextTable]:
         t("Better together: they cost less than one by one"),
         synergistic(found, top=TOP, min_coverage=least),
         note,
-        t,
     )
     yield _synergy_table(
         t("Worse together: they cost more than one by one"),
         antagonistic(found, top=TOP, min_coverage=least),
         note,
-        t,
     )
 
 
-def _synergy_table(title: str, found: Sequence[Synergy], note: str, t: Translate) -> TextTable:
+def _synergy_table(title: str, found: Sequence[Synergy], note: str) -> TextTable:
     return TextTable(
         title,
         [
@@ -202,7 +198,7 @@ def _synergy_table(title: str, found: Sequence[Synergy], note: str, t: Translate
     )
 
 
-def _responses(analysis: Analysis, t: Translate) -> TextTable:
+def _responses(analysis: Analysis) -> TextTable:
     return TextTable(
         t("Most sensitive dataset first"),
         [
@@ -210,13 +206,13 @@ def _responses(analysis: Analysis, t: Translate) -> TextTable:
             Column(t("task type"), number=False),
             Column(t("baseline %")),
             Column(t("mean drop alone")),
-            *_distribution_columns(t),
+            *_distribution_columns(),
             Column(t("rho with the others")),
         ],
         [
             [
                 one.dataset,
-                known_type(one.task_type, t),
+                known_type(one.task_type),
                 points(one.baseline),
                 points(one.sensitivity),
                 *_distribution(one.drops),
@@ -231,7 +227,7 @@ def _responses(analysis: Analysis, t: Translate) -> TextTable:
     )
 
 
-def _pairs(analysis: Analysis, t: Translate) -> Iterator[TextTable]:
+def _pairs(analysis: Analysis) -> Iterator[TextTable]:
     defined = [one for one in analysis.findings.pairs if one.pearson is not None]
     columns = [
         Column(t("first dataset"), number=False),
@@ -246,9 +242,9 @@ def _pairs(analysis: Analysis, t: Translate) -> Iterator[TextTable]:
     few = len(defined) <= 2 * ENDS
     first = defined if few else defined[:ENDS]
     title = t("All pairs, most alike first") if few else t("Most alike")
-    yield TextTable(title, columns, [_pair(one, t) for one in first], note)
+    yield TextTable(title, columns, [_pair(one) for one in first], note)
     last = [] if few else defined[: -ENDS - 1 : -1]
-    yield TextTable(t("Least alike"), columns, [_pair(one, t) for one in last], note)
+    yield TextTable(t("Least alike"), columns, [_pair(one) for one in last], note)
     yield TextTable(
         t("Same task type against different ones"),
         [
@@ -258,11 +254,11 @@ def _pairs(analysis: Analysis, t: Translate) -> Iterator[TextTable]:
             Column(t("mean Spearman")),
             Column(t("mean absolute difference")),
         ],
-        [_group(one, t) for one in analysis.findings.pair_groups if one.count],
+        [_group(one) for one in analysis.findings.pair_groups if one.count],
     )
 
 
-def _pair(one: Pair, t: Translate) -> list[str]:
+def _pair(one: Pair) -> list[str]:
     same = t("same") if one.same_type else t("different")
     return [
         one.first,
@@ -275,7 +271,7 @@ def _pair(one: Pair, t: Translate) -> list[str]:
     ]
 
 
-def _group(one: PairGroup, t: Translate) -> list[str]:
+def _group(one: PairGroup) -> list[str]:
     return [
         t("same") if one.same_type else t("different"),
         str(one.count),
@@ -285,7 +281,7 @@ def _group(one: PairGroup, t: Translate) -> list[str]:
     ]
 
 
-def _consistency(analysis: Analysis, t: Translate) -> TextTable:
+def _consistency(analysis: Analysis) -> TextTable:
     found = [one for one in analysis.findings.consistency if one.variation is not None][:TOP]
     return TextTable(
         t("The {n} most consistent combinations").format(n=len(found)),
@@ -310,7 +306,7 @@ def _consistency(analysis: Analysis, t: Translate) -> TextTable:
     )
 
 
-def _distributions(analysis: Analysis, t: Translate) -> TextTable:
+def _distributions(analysis: Analysis) -> TextTable:
     rows = [
         [str(number), *_distribution(drops)]
         for number, drops in sorted(analysis.findings.by_number.items())
@@ -319,12 +315,12 @@ def _distributions(analysis: Analysis, t: Translate) -> TextTable:
         rows.append([t("all"), *_distribution(analysis.findings.overall)])
     return TextTable(
         t("Every measured drop, on every dataset"),
-        [Column(t("removed")), *_distribution_columns(t)],
+        [Column(t("removed")), *_distribution_columns()],
         rows,
     )
 
 
-def _splits(analysis: Analysis, t: Translate) -> TextTable:
+def _splits(analysis: Analysis) -> TextTable:
     return TextTable(
         t("Do both splits order the blocks alike?"),
         [
@@ -346,7 +342,7 @@ def _splits(analysis: Analysis, t: Translate) -> TextTable:
     )
 
 
-def _distribution_columns(t: Translate) -> list[Column]:
+def _distribution_columns() -> list[Column]:
     return [
         Column(t("mean")),
         Column(t("std")),

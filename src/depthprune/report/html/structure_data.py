@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from depthprune.report.language import Translate
+from depthprune.base.language import t
 from depthprune.report.strategy_text import evidence_texts, strategy_reason
 from depthprune.report.structure_notes import note_text
 from depthprune.structure.anatomy import Anatomy, Layer, Sparsity
@@ -31,10 +31,10 @@ Originals = dict[str, tuple[int, dict[str, Column]]]
 """The layers of each original, and its place among them."""
 
 
-def structure_data(summary: Summary, t: Translate) -> dict[str, Any]:
+def structure_data(summary: Summary) -> dict[str, Any]:
     """Return what the page shows and computes with; counts are parameters, ratios 0..1."""
     originals: Originals = {}
-    models = [_model(model, originals, t) for model in summary.models]
+    models = [_model(model, originals) for model in summary.models]
     return {
         "models": models,
         "originals": [columns for _, columns in originals.values()],
@@ -42,7 +42,7 @@ def structure_data(summary: Summary, t: Translate) -> dict[str, Any]:
     }
 
 
-def _model(model: ModelSummary, originals: Originals, t: Translate) -> dict[str, Any]:
+def _model(model: ModelSummary, originals: Originals) -> dict[str, Any]:
     found, anatomy, comparison = facts_of(model), model.anatomy, model.comparison
     entry: dict[str, Any] = {
         "name": model.name,
@@ -68,19 +68,19 @@ def _model(model: ModelSummary, originals: Originals, t: Translate) -> dict[str,
             "bytes": anatomy.bytes,
             "dtypes": list(anatomy.dtypes),
             "towers": list(anatomy.towers.items()),
-            "notes": [*anatomy.notes, *_not_known(found.unknown, t)],
+            "notes": [*anatomy.notes, *_not_known(found.unknown)],
             "zeros": _zeros(anatomy.sparsity),
             "layers": _own_layers(anatomy) if len(anatomy.layers) <= MOST_LAYERS else None,
         }
     if comparison is not None:
         entry |= {
-            "evidence": evidence_texts(comparison, t),
-            "reason": strategy_reason(comparison, t),
+            "evidence": evidence_texts(comparison),
+            "reason": strategy_reason(comparison),
             "alignedBy": comparison.aligned_by,
             "notes": [
                 *(anatomy.notes if anatomy else ()),
                 *comparison.notes,
-                *_not_known(found.unknown, t),
+                *_not_known(found.unknown),
             ],
             "layers": None,
         }
@@ -90,8 +90,8 @@ def _model(model: ModelSummary, originals: Originals, t: Translate) -> dict[str,
     return entry
 
 
-def _not_known(reasons: Sequence[str], t: Translate) -> list[str]:
-    return [t("Not known: {why}").format(why=note_text(why, t)) for why in reasons]
+def _not_known(reasons: Sequence[str]) -> list[str]:
+    return [t("Not known: {why}").format(why=note_text(why)) for why in reasons]
 
 
 def _original(layers: Sequence[LayerComparison]) -> dict[str, Column]:

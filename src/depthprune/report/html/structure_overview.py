@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import fsum
 
+from depthprune.base.language import t
 from depthprune.report.html.text import NOTHING, Column, TextTable, block_list, points
-from depthprune.report.language import Translate
 from depthprune.report.strategy_text import strategy_names
 from depthprune.structure.facts import ModelFacts, facts_of
 from depthprune.structure.summary import ModelSummary, Summary
@@ -48,7 +48,7 @@ class Overview:
     table: TextTable
 
 
-def overview(summary: Summary, t: Translate) -> Overview:
+def overview(summary: Summary) -> Overview:
     """Return the head of the page."""
     facts = [facts_of(model) for model in summary.models]
     known = [
@@ -66,19 +66,17 @@ def overview(summary: Summary, t: Translate) -> Overview:
             without=f"{len(without):,}",
             problems=f"{sum(len(one.texts) for one in unread):,}",
         ),
-        lead=_lead(summary, known, t),
-        cards=_cards(known, t),
+        lead=_lead(summary, known),
+        cards=_cards(known),
         unread=unread,
         without=[Trouble(one.name, [], one.mend or "") for one in without],
-        table=plain_table(summary.models, facts, t),
+        table=plain_table(summary.models, facts),
     )
 
 
-def plain_table(
-    models: Sequence[ModelSummary], facts: Sequence[ModelFacts], t: Translate
-) -> TextTable:
+def plain_table(models: Sequence[ModelSummary], facts: Sequence[ModelFacts]) -> TextTable:
     """Return the models as a table that needs no script."""
-    strategies = strategy_names(t)
+    strategies = strategy_names()
     return TextTable(
         t("All models"),
         [
@@ -100,7 +98,7 @@ def plain_table(
                 counted(found.params),
                 points(found.ratio),
                 counted(found.num_layers),
-                removed_text(found, t),
+                removed_text(found),
                 block_list(found.emptied),
                 block_list(found.no_attention),
                 block_list(found.no_mlp),
@@ -118,7 +116,7 @@ def counted(number: int | None) -> str:
     return NOTHING if number is None else f"{number:,}"
 
 
-def removed_text(found: ModelFacts, t: Translate) -> str:
+def removed_text(found: ModelFacts) -> str:
     """Return which layers are gone, as far as the files say."""
     texts = [block_list(found.removed)] if found.removed else []
     if found.missing:
@@ -130,7 +128,7 @@ def _unknown(model: ModelSummary) -> bool:
     return model.anatomy is None and model.comparison is None
 
 
-def _lead(summary: Summary, known: Sequence[tuple[str, ModelFacts]], t: Translate) -> str:
+def _lead(summary: Summary, known: Sequence[tuple[str, ModelFacts]]) -> str:
     ratios = [found.ratio for _, found in known if found.ratio is not None]
     if not summary.models:
         return t("No model was found.")
@@ -145,25 +143,25 @@ def _lead(summary: Summary, known: Sequence[tuple[str, ModelFacts]], t: Translat
     return text.format(n=f"{len(ratios):,}", least=points(min(ratios)), most=points(max(ratios)))
 
 
-def _cards(known: Sequence[tuple[str, ModelFacts]], t: Translate) -> list[Card]:
+def _cards(known: Sequence[tuple[str, ModelFacts]]) -> list[Card]:
     if len(known) < 2:
         return []
     params = [(name, found.params) for name, found in known if found.params is not None]
     ratios = [(name, found.ratio) for name, found in known if found.ratio is not None]
-    cards = [Card(t("Parameters"), _spread(params, lambda n: f"{round(n):,}", t))]
+    cards = [Card(t("Parameters"), _spread(params, lambda n: f"{round(n):,}"))]
     if ratios:
-        cards.append(Card(t("Pruning ratio %"), _spread(ratios, points, t)))
-    cards.append(Card(t("What is gone"), _gone([found for _, found in known], t)))
+        cards.append(Card(t("Pruning ratio %"), _spread(ratios, points)))
+    cards.append(Card(t("What is gone"), _gone([found for _, found in known])))
     strategies = Counter(found.strategy for _, found in known if found.strategy)
     if strategies:
-        names = strategy_names(t)
+        names = strategy_names()
         lines = [(names[name], f"{n:,}", "") for name, n in strategies.most_common()]
         cards.append(Card(t("Strategies"), lines))
     return cards
 
 
 def _spread(
-    values: Sequence[tuple[str, float]], text: Callable[[float], str], t: Translate
+    values: Sequence[tuple[str, float]], text: Callable[[float], str]
 ) -> list[tuple[str, str, str]]:
     least, most = min(values, key=_value), max(values, key=_value)
     mean = fsum(map(_value, values)) / len(values)
@@ -178,7 +176,7 @@ def _value(item: tuple[str, float]) -> float:
     return item[1]
 
 
-def _gone(known: Sequence[ModelFacts], t: Translate) -> list[tuple[str, str, str]]:
+def _gone(known: Sequence[ModelFacts]) -> list[tuple[str, str, str]]:
     return [
         (t("models that lost layers"), f"{sum(one.num_removed > 0 for one in known):,}", ""),
         (t("with emptied layers"), f"{sum(bool(one.emptied) for one in known):,}", ""),

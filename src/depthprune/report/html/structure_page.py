@@ -11,7 +11,6 @@ from depthprune.report.html.document import Parts, render
 from depthprune.report.html.structure_data import structure_data
 from depthprune.report.html.structure_overview import overview
 from depthprune.report.html.structure_words import page_words, script_words
-from depthprune.report.language import Lang, translator
 from depthprune.structure.summary import ModelSummary, Summary
 
 PARTS = Parts(
@@ -31,7 +30,7 @@ PARTS = Parts(
 )
 
 
-def write_structure_page(path: Path, summary: Summary, *, lang: Lang = "en") -> None:
+def write_structure_page(path: Path, summary: Summary) -> None:
     """Write the summary of pruned models as one HTML file: a table, and bars for every layer.
 
     The file needs no network and no other file; the same summary gives the same bytes.
@@ -40,23 +39,21 @@ def write_structure_page(path: Path, summary: Summary, *, lang: Lang = "en") -> 
         FileError: the file cannot be written.
         MissingDependencyError: jinja2 is not installed.
     """
-    write_text(path, render_structure_page(summary, lang=lang))
+    write_text(path, render_structure_page(summary))
 
 
-def render_structure_page(summary: Summary, *, lang: Lang = "en") -> str:
+def render_structure_page(summary: Summary) -> str:
     """Return the summary of pruned models as HTML.
 
     Raises:
         MissingDependencyError: jinja2 is not installed.
     """
-    t = translator(lang)
     summary = _printable(summary)
     return render(
         PARTS,
-        structure_data(summary, t) | {"words": script_words(t)},
-        lang,
-        words=page_words(t),
-        overview=overview(summary, t),
+        structure_data(summary) | {"words": script_words()},
+        words=page_words(),
+        overview=overview(summary),
     )
 
 

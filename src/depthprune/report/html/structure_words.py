@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from depthprune.report.language import Translate
+from depthprune.base.language import t
 from depthprune.report.strategy_text import strategy_names
 
 
-def page_words(t: Translate) -> dict[str, str]:
+def page_words() -> dict[str, str]:
     """Return the texts of the template."""
     return {
         "title": t("What did pruning take away?"),
@@ -42,7 +42,7 @@ def page_words(t: Translate) -> dict[str, str]:
     }
 
 
-def script_words(t: Translate) -> dict[str, object]:
+def script_words() -> dict[str, object]:
     """Return the texts of the script; it fills in what stands in braces."""
     return {
         "model": t("model"),
@@ -105,7 +105,7 @@ def script_words(t: Translate) -> dict[str, object]:
         "numberTypes": t("number types"),
         "notes": t("notes"),
         "showAs": t("Show {model} as {side}"),
-        "strategies": strategy_names(t),
+        "strategies": strategy_names(),
         "labels": {
             "removed": t("layer removed"),
             "zero": t("nothing left"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isnan
 
 from depthprune.analysis.combinations import Combination
-from depthprune.report.language import Translate
+from depthprune.base.language import t
 from depthprune.report.tables import percent
 
 NOTHING = "–"
@@ -89,6 +89,6 @@ def spread_text(one: Combination) -> str:
     return f"± {points(one.std)}" if one.coverage > 1 else NOTHING
 
 
-def known_type(name: str, t: Translate) -> str:
+def known_type(name: str) -> str:
     """Return a task type, or that it is unknown."""
     return name if name and name != "Unknown" else t("unknown type")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from depthprune.report.language import Translate
+from depthprune.base.language import t
 from depthprune.report.tables import interval_note
 
 
-def page_words(t: Translate) -> dict[str, str]:
+def page_words() -> dict[str, str]:
     """Return the texts of the template."""
     return {
         "title": t("Which blocks can go?"),
@@ -51,11 +51,11 @@ def page_words(t: Translate) -> dict[str, str]:
             "Made by depthprune. Drops are percentage points; std is over datasets (population)."
         )
         + " "
-        + interval_note(t),
+        + interval_note(),
     }
 
 
-def script_words(t: Translate) -> dict[str, str]:
+def script_words() -> dict[str, str]:
     """Return the texts of the script; it fills in what stands in braces."""
     return {
         "block": t("block"),

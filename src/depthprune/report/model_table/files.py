@@ -9,7 +9,6 @@ from typing import Literal
 
 from depthprune.base.errors import FileError
 from depthprune.base.files import write_bytes
-from depthprune.report.language import Lang
 from depthprune.report.model_table.page import model_html
 from depthprune.report.model_table.paper import model_latex
 from depthprune.report.model_table.plain import model_csv, model_markdown
@@ -48,7 +47,7 @@ def format_of(path: Path) -> Format:
     return found
 
 
-def model_table_bytes(table: ModelTable, kind: Format, *, lang: Lang = "en") -> bytes:
+def model_table_bytes(table: ModelTable, kind: Format) -> bytes:
     """Return the table as the content of a file; CSV and LaTeX in English only.
 
     Raises:
@@ -56,32 +55,29 @@ def model_table_bytes(table: ModelTable, kind: Format, *, lang: Lang = "en") -> 
     """
     match kind:
         case "xlsx":
-            return model_workbook(table, lang=lang)
+            return model_workbook(table)
         case "csv":
             text = model_csv(table)
         case "md":
-            text = model_markdown(table, lang=lang)
+            text = model_markdown(table)
         case "html":
-            text = model_html(table, lang=lang)
+            text = model_html(table)
         case "latex":
             text = model_latex(table)
     return text.encode("utf-8", "backslashreplace")
 
 
-def write_model_table(
-    table: ModelTable, path: Path, kind: Format | None = None, *, lang: Lang = "en"
-) -> Path:
+def write_model_table(table: ModelTable, path: Path, kind: Format | None = None) -> Path:
     """Write the table, whole or not at all, and return the path.
 
     Args:
         table: of models.
         path: of the file.
         kind: its format; None chooses by the ending.
-        lang: of headings and notes.
 
     Raises:
         FileError: no format is known by the ending, or the file cannot be written.
         MissingDependencyError: a workbook needs openpyxl.
     """
-    write_bytes(path, model_table_bytes(table, kind or format_of(path), lang=lang))
+    write_bytes(path, model_table_bytes(table, kind or format_of(path)))
     return path

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from depthprune.base.language import t
 from depthprune.base.shown import shown
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_summary import remarks, without_shared_folders
 from depthprune.report.tables import percent
@@ -60,28 +60,26 @@ class Grid:
     notes: tuple[str, ...]
 
 
-def model_grid(table: ModelTable, *, lang: Lang = "en") -> Grid:
+def model_grid(table: ModelTable) -> Grid:
     """Return the cells of a table with what stands above and below them."""
-    t = translator(lang)
     marks: dict[str, int] = {}
     rows = tuple(
-        tuple(_cell(table, place, column, marks, t) for column in COLUMNS)
+        tuple(_cell(table, place, column, marks) for column in COLUMNS)
         for place in range(len(table.rows))
     )
     references = (place for place, row in enumerate(table.rows) if row.is_reference)
     return Grid(
         columns=COLUMNS,
-        headings=tuple(_heading(column, table, t) for column in COLUMNS),
+        headings=tuple(_heading(column, table) for column in COLUMNS),
         rows=rows,
         reference=next(references, None),
         marked=tuple(marks),
-        notes=tuple(_notes(table, lang)),
+        notes=tuple(_notes(table)),
     )
 
 
-def windows(row: ModelRow, *, lang: Lang = "en") -> dict[str, str]:
+def windows(row: ModelRow) -> dict[str, str]:
     """Return the window of each perplexity that a model has, by column."""
-    t = translator(lang)
     return {
         column.key: row.numbers[column.key].under.basis or t("not stated")
         for column in COLUMNS
@@ -98,7 +96,7 @@ def own_names(table: ModelTable) -> list[str]:
     return list(map(shown, names))
 
 
-def _heading(column: Column, table: ModelTable, t: Translate) -> str:
+def _heading(column: Column, table: ModelTable) -> str:
     if column.kind == "ppl":
         name, usual = TEXT_NAMES[column.of], table.compared.get(column.key)
         if usual is None:
@@ -106,7 +104,7 @@ def _heading(column: Column, table: ModelTable, t: Translate) -> str:
         if usual.basis is None:
             return t("PPL {text} (window not stated)").format(text=name)
         return t("PPL {text} ({window})").format(text=name, window=usual.basis)
-    if column.key in (plain := _plain_headings(t)):
+    if column.key in (plain := _plain_headings()):
         return plain[column.key]
     texts = {
         "accuracy": t("{name} %"),
@@ -117,7 +115,7 @@ def _heading(column: Column, table: ModelTable, t: Translate) -> str:
     return texts[column.kind].format(name=column.of)
 
 
-def _plain_headings(t: Translate) -> dict[str, str]:
+def _plain_headings() -> dict[str, str]:
     return {
         "model": t("model"),
         "size_gb": t("size (GB)"),
@@ -133,20 +131,18 @@ _COUNTED = ("parameters_b", "keep_ratio_std", "keep_ratio_variance")
 """Columns that follow from counts."""
 
 
-def _cell(
-    table: ModelTable, place: int, column: Column, marks: dict[str, int], t: Translate
-) -> Cell:
+def _cell(table: ModelTable, place: int, column: Column, marks: dict[str, int]) -> Cell:
     row = table.rows[place]
     if column.kind == "name":
         return Cell(shown(row.name), row.name)
     if column.kind == "layers":
-        return _layers_cell(row, int(column.of), t)
+        return _layers_cell(row, int(column.of))
     if column.key not in row.numbers:
         counted = column.key in _COUNTED and row.facts is not None and bool(row.facts.unknown)
         return Cell(t("unknown") if counted else UNKNOWN, None)
     found, mark = row.numbers[column.key], None
     if place in table.apart.get(column.key, ()):
-        reason = _reason(column, found.under, table.compared[column.key], t)
+        reason = _reason(column, found.under, table.compared[column.key])
         mark = marks.setdefault(reason, len(marks) + 1)
     text = _number(column, found.value)
     return Cell(text, found.value, mark, _is_best(table, place, column, text))
@@ -161,7 +157,7 @@ def _is_best(table: ModelTable, place: int, column: Column, text: str) -> bool:
     return text == _number(column, table.rows[best[0]].numbers[column.key].value)
 
 
-def _layers_cell(row: ModelRow, percentage: int, t: Translate) -> Cell:
+def _layers_cell(row: ModelRow, percentage: int) -> Cell:
     if row.comparison is None or not (row.comparison.layers or row.comparison.missing_layers):
         told = row.comparison is not None and bool(row.comparison.unknown)
         return Cell(t("unknown") if told else UNKNOWN, None)
@@ -198,7 +194,7 @@ NUMBER_FORMATS = {
 }
 
 
-def _reason(column: Column, found: Conditions, usual: Conditions, t: Translate) -> str:
+def _reason(column: Column, found: Conditions, usual: Conditions) -> str:
     """Return why a number is not compared with the others of its column."""
     if column.kind == "ppl" and found.basis is None:
         return t("window not stated in the file: not compared with the others")
@@ -213,8 +209,7 @@ def _reason(column: Column, found: Conditions, usual: Conditions, t: Translate) 
     )
 
 
-def _notes(table: ModelTable, lang: Lang) -> list[str]:
-    t = translator(lang)
+def _notes(table: ModelTable) -> list[str]:
     notes = [
         t(
             "Best of each column in bold, where at least two of one family compete. {unknown}: no "
@@ -225,7 +220,7 @@ def _notes(table: ModelTable, lang: Lang) -> list[str]:
     origin = t("{model}: the model that the others were pruned from; it does not compete.")
     notes += [origin.format(model=shown(row.name)) for row in table.rows if row.is_reference]
     notes += [
-        t("{model}: not known: {why}").format(model=shown(row.name), why=note_text(why, t))
+        t("{model}: not known: {why}").format(model=shown(row.name), why=note_text(why))
         for row in table.rows
         for why in (row.facts.unknown if row.facts is not None else ())
     ]
@@ -251,7 +246,7 @@ def _notes(table: ModelTable, lang: Lang) -> list[str]:
             )
         )
     for row in table.rows:
-        found = remarks(row.facts, lang=lang) if row.facts is not None else []
+        found = remarks(row.facts) if row.facts is not None else []
         found += [t("no analysis; {command} makes one").format(command=row.mend)] * bool(row.mend)
         notes += [f"{shown(row.name)}: {shown(text)}" for text in (*found, *row.notes)]
     return notes

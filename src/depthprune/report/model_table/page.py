@@ -6,7 +6,7 @@ import base64
 import hashlib
 from html import escape
 
-from depthprune.report.language import Lang, translator
+from depthprune.base.language import TAGS, current_language, t
 from depthprune.report.model_table.grid import Cell, Grid, model_grid
 from depthprune.structure.model_columns import Column
 from depthprune.structure.model_table import ModelTable
@@ -33,17 +33,16 @@ sup { line-height: 0; }
 """
 
 
-def model_html(table: ModelTable, *, lang: Lang = "en") -> str:
+def model_html(table: ModelTable) -> str:
     """Return the table as a page without scripts; names are text, whatever they hold."""
-    t = translator(lang)
-    grid = model_grid(table, lang=lang)
+    grid = model_grid(table)
     title = escape(t("Pruned models"))
     digest = base64.b64encode(hashlib.sha256(STYLE.encode("utf-8")).digest()).decode("ascii")
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'"
     marked = "".join(f"<li>{escape(text)}</li>\n" for text in grid.marked)
     notes = "".join(f"<li>{escape(text)}</li>\n" for text in grid.notes)
     return (
-        f'<!DOCTYPE html>\n<html lang="{ {"en": "en", "zh": "zh-Hans"}[lang] }">\n<head>\n'
+        f'<!DOCTYPE html>\n<html lang="{TAGS[current_language()]}">\n<head>\n'
         '<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from depthprune.base.language import language
 from depthprune.report.latex import HEADER, booktabs_table, escape
 from depthprune.report.model_table.grid import Cell, Grid, model_grid, own_names
 from depthprune.report.names import short_names
@@ -56,6 +57,7 @@ def _caption(group: str, grid: Grid) -> str:
     }[group]
 
 
+@language("en")
 def model_latex(table: ModelTable) -> str:
     """Return the table as LaTeX, the best of each column in bold. In English only."""
     grid = model_grid(table)

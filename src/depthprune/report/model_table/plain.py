@@ -6,7 +6,7 @@ import csv
 from io import StringIO
 from typing import Any
 
-from depthprune.report.language import Lang
+from depthprune.base.language import language
 from depthprune.report.model_table.grid import UNKNOWN, Cell, model_grid, windows
 from depthprune.report.structure_values import FORMULA_SIGNS
 from depthprune.structure.kept import is_located, layers_below, shares_kept
@@ -18,6 +18,7 @@ from depthprune.structure.performance import Conditions
 MARKDOWN_SIGNS = str.maketrans({sign: f"\\{sign}" for sign in "\\|*`<>[]"})
 
 
+@language("en")
 def model_csv(table: ModelTable) -> str:
     """Return the table as CSV for programs: the same in every language, nothing rounded.
 
@@ -37,9 +38,9 @@ def model_csv(table: ModelTable) -> str:
     return out.getvalue()
 
 
-def model_markdown(table: ModelTable, *, lang: Lang = "en") -> str:
+def model_markdown(table: ModelTable) -> str:
     """Return the table in Markdown with notes below; the best of each column is bold."""
-    grid = model_grid(table, lang=lang)
+    grid = model_grid(table)
     lines = [_line(list(grid.headings)), "|" + "".join(map(_rule, grid.columns))]
     lines += [_line([_markdown(cell) for cell in cells]) for cells in grid.rows]
     lines.append("")

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from depthprune.report.language import Lang, translator
+from depthprune.base.language import t
 from depthprune.report.model_table.grid import Cell, Grid, all_notes, model_grid, own_names
 from depthprune.report.tables import MAX_WIDTH
 from depthprune.structure.model_columns import GROUPS
@@ -24,7 +24,7 @@ EDGES, BETWEEN = 2, 3
 
 
 def model_parts(
-    table: ModelTable, *, most: int | None = None, width: int = MAX_WIDTH, lang: Lang = "en"
+    table: ModelTable, *, most: int | None = None, width: int = MAX_WIDTH
 ) -> list[RenderableType]:
     """Return the tables of sizes, accuracies, speed and layers, and what is to be noted.
 
@@ -34,10 +34,8 @@ def model_parts(
         table: of models.
         most: rows of each table, and notes; None for all.
         width: of the terminal in letters; no column is cut off.
-        lang: of the texts.
     """
-    t = translator(lang)
-    grid = model_grid(table, lang=lang)
+    grid = model_grid(table)
     names = own_names(table)
     parts: list[RenderableType] = [
         _table(grid, names, places, most)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 
 from depthprune.base.errors import MissingDependencyError
+from depthprune.base.language import t
 from depthprune.base.shown import shown
-from depthprune.report.language import Lang, Translate, translator
 from depthprune.report.model_table.grid import (
     SIZES,
     SMALL,
@@ -53,7 +53,7 @@ MOST_LAYERS = 1000
 """No model has so many; a broken file may tell of any number."""
 
 
-def model_workbook(table: ModelTable, *, lang: Lang = "en") -> bytes:
+def model_workbook(table: ModelTable) -> bytes:
     """Return the table as the content of an .xlsx file.
 
     The first sheet has the 24 columns, and behind them the window of each perplexity; the second
@@ -69,13 +69,12 @@ def model_workbook(table: ModelTable, *, lang: Lang = "en") -> bytes:
         raise MissingDependencyError(
             "a workbook needs openpyxl", mend='install it: pip install "depthprune[report]"'
         ) from error
-    t = translator(lang)
-    grid = model_grid(table, lang=lang)
+    grid = model_grid(table)
     book: Workbook = Workbook()
     models = book.active
     models.title = t("table of models")
-    _write_models(models, table, grid, lang)
-    _write_layers(book.create_sheet(t("keep ratios")), table, t)
+    _write_models(models, table, grid)
+    _write_layers(book.create_sheet(t("keep ratios")), table)
     notes = book.create_sheet(t("notes on models"))
     for line, note in enumerate(all_notes(grid), 1):
         _write_text(notes, line, 1, note)
@@ -85,8 +84,7 @@ def model_workbook(table: ModelTable, *, lang: Lang = "en") -> bytes:
     return content.getvalue()
 
 
-def _write_models(sheet: Worksheet, table: ModelTable, grid: Grid, lang: Lang) -> None:
-    t = translator(lang)
+def _write_models(sheet: Worksheet, table: ModelTable, grid: Grid) -> None:
     texts = [column for column in grid.columns if column.kind == "ppl"]
     headings = [*grid.headings]
     headings += [t("window of {column}").format(column=_short(grid, one)) for one in texts]
@@ -94,7 +92,7 @@ def _write_models(sheet: Worksheet, table: ModelTable, grid: Grid, lang: Lang) -
     for line, (row, cells) in enumerate(zip(table.rows, grid.rows, strict=True), 2):
         for place, (column, cell) in enumerate(zip(grid.columns, cells, strict=True), 1):
             _write_cell(sheet, line, place, column, cell)
-        told = windows(row, lang=lang)
+        told = windows(row)
         for place, column in enumerate(texts, len(cells) + 1):
             _write_text(sheet, line, place, told.get(column.key, UNKNOWN))
         if row.is_reference:
@@ -106,7 +104,7 @@ def _write_models(sheet: Worksheet, table: ModelTable, grid: Grid, lang: Lang) -
     sheet.auto_filter.ref = sheet.dimensions
 
 
-def _write_layers(sheet: Worksheet, table: ModelTable, t: Translate) -> None:
+def _write_layers(sheet: Worksheet, table: ModelTable) -> None:
     """Write the share that every layer of every original keeps, as far as files tell."""
     counts = [
         min(MOST_LAYERS, num_layers(row.comparison)) if row.comparison is not None else 0

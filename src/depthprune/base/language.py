@@ -1,0 +1,92 @@
+"""Texts in English and Chinese: every text is written in English and looked up in a catalogue.
+
+The language is set once, by whoever is asked for it (a command, a call of the library), and holds
+for all that runs inside. The catalogues are the YAML files in `zh/`: `English: 中文`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+Lang = Literal["en", "zh"]
+"""English, or simplified Chinese."""
+
+TAGS: dict[Lang, str] = {"en": "en", "zh": "zh-Hans"}
+"""The languages by their names in HTML."""
+
+_language: ContextVar[Lang] = ContextVar("language", default="en")
+
+
+def t(text: str) -> str:
+    """Return an English text in the current language.
+
+    Texts with numbers in them are templates: `t("{n} samples").format(n=64)`. Names of options,
+    files, datasets and metrics are never translated. A text that the catalogues lack stays English;
+    `tests/report/test_language.py` finds such texts.
+    """
+    return text if _language.get() == "en" else catalogue().get(text, text)
+
+
+@dataclass(frozen=True)
+class Note:
+    """A remark made where nothing is printed: it is put into words when it is shown.
+
+    Files for programs hold `str(note)`, which is English whatever the language.
+
+    Attributes:
+        template: the English text, with a field in braces for each value.
+        values: of the fields.
+    """
+
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return the remark in English."""
+        return self.template.format(**self.values)
+
+    def shown(self) -> str:
+        """Return the remark in the current language."""
+        return t(self.template).format(**self.values)
+
+
+def current_language() -> Lang:
+    """Return the language that texts are shown in; English unless another one was set."""
+    return _language.get()
+
+
+def set_language(lang: Lang) -> None:
+    """Show all further texts in `lang`: a command does so at its start, in a context of its own."""
+    _language.set(lang)
+
+
+@contextmanager
+def language(lang: Lang) -> Iterator[None]:
+    """Show texts in `lang` inside a `with` block, or in a function decorated with this.
+
+    A thread or a process that is started inside begins in English: give it the language
+    (`contextvars.copy_context().run`), or set it there.
+    """
+    before = _language.set(lang)
+    try:
+        yield
+    finally:
+        _language.reset(before)
+
+
+@cache
+def catalogue() -> dict[str, str]:
+    """Return all Chinese texts by their English ones."""
+    import yaml  # English needs none
+
+    texts: dict[str, str] = {}
+    for entry in sorted(files("depthprune.base").joinpath("zh").iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".yaml"):
+            texts |= yaml.safe_load(entry.read_text(encoding="utf-8")) or {}
+    return texts
