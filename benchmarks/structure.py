@@ -33,8 +33,8 @@ from pathlib import Path
 
 from cut import machine, write_checkpoint
 
-from depthprune.blocks.cut.safetensors_files import make_header
-from depthprune.blocks.cut.stored import num_bytes
+from depthprune.checkpoint.safetensors_files import make_header
+from depthprune.checkpoint.stored import num_bytes
 
 LLAMA_3_8B = {
     "architectures": ["LlamaForCausalLM"],

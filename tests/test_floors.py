@@ -14,6 +14,7 @@ import depthprune
 PACKAGE = Path(depthprune.__file__).parent
 FLOORS = [
     {"base"},
+    {"checkpoint"},
     {"tasks", "blocks"},
     {"study"},
     {"engine"},

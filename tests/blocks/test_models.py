@@ -12,8 +12,9 @@ import torch
 from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from depthprune.base.errors import ModelError
-from depthprune.blocks import load_model, model_fingerprint
+from depthprune.blocks import load_model
 from depthprune.blocks.models import model_kind
+from depthprune.checkpoint.fingerprint import model_fingerprint
 from depthprune.tasks.demo import MODEL_PATH
 from tests.blocks import tiny
 
@@ -274,9 +275,9 @@ class TestFingerprints:
     def test_of_a_large_file_a_block_of_every_tensor_counts(
         self, llama_folder: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("depthprune.blocks.fingerprint.WHOLE_FILE_BYTES", 0)
-        monkeypatch.setattr("depthprune.blocks.fingerprint.NUM_BLOCKS", 2)
-        monkeypatch.setattr("depthprune.blocks.fingerprint.BLOCK_BYTES", 16)
+        monkeypatch.setattr("depthprune.checkpoint.fingerprint.WHOLE_FILE_BYTES", 0)
+        monkeypatch.setattr("depthprune.checkpoint.fingerprint.NUM_BLOCKS", 2)
+        monkeypatch.setattr("depthprune.checkpoint.fingerprint.BLOCK_BYTES", 16)
         assert model_fingerprint(copy) == model_fingerprint(llama_folder)
         model = tiny.llama(2).to(torch.bfloat16)
         with torch.no_grad():
@@ -288,7 +289,7 @@ class TestFingerprints:
     def test_a_damaged_header_is_an_error(
         self, copy: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
     ) -> None:
-        monkeypatch.setattr("depthprune.blocks.fingerprint.WHOLE_FILE_BYTES", 0)
+        monkeypatch.setattr("depthprune.checkpoint.fingerprint.WHOLE_FILE_BYTES", 0)
         (copy / "model.safetensors").write_bytes(content)
         with pytest.raises(ModelError, match="damaged"):
             model_fingerprint(copy)

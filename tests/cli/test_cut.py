@@ -369,7 +369,7 @@ def test_everything_a_user_needs_lies_beside_the_weights(program: Program, tmp_p
 
 
 def test_the_record_says_what_was_made_of_what(program: Program, tmp_path: Path) -> None:
-    from depthprune.blocks import model_fingerprint
+    from depthprune.checkpoint.fingerprint import model_fingerprint
 
     program("cut", "demo", "--remove", "4,13", "--output", tmp_path / "out")
     told = record(tmp_path / "out")
@@ -404,7 +404,7 @@ def study(folder: Path, fingerprint: str) -> Path:
 
 
 def test_the_card_states_the_measured_drops(program: Program, tmp_path: Path) -> None:
-    from depthprune.blocks import model_fingerprint
+    from depthprune.checkpoint.fingerprint import model_fingerprint
 
     place = study(tmp_path / "study", model_fingerprint(MODEL_PATH))
     before = {path: path.stat().st_mtime_ns for path in place.iterdir()}
@@ -415,7 +415,7 @@ def test_the_card_states_the_measured_drops(program: Program, tmp_path: Path) ->
 
 
 def test_a_study_that_did_not_measure_the_removal_is_told(program: Program, tmp_path: Path) -> None:
-    from depthprune.blocks import model_fingerprint
+    from depthprune.checkpoint.fingerprint import model_fingerprint
 
     place = study(tmp_path / "study", model_fingerprint(MODEL_PATH))
     done = program("cut", "demo", "--remove", "4", "--study", place, "--dry-run")

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from depthprune.blocks.cut.safetensors_files import make_header
-from depthprune.blocks.cut.stored import num_bytes
+from depthprune.checkpoint.safetensors_files import make_header
+from depthprune.checkpoint.stored import num_bytes
 
 LLAMA_3_8B: Mapping[str, Any] = {
     "architectures": ["LlamaForCausalLM"],

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depthprune.blocks.cut.stored import DTYPE_BITS
+from depthprune.checkpoint.stored import DTYPE_BITS
 from tests.structure.counted import counted
 from tests.structure.test_count_architectures import sums_that_do_not_add_up
 

@@ -23,7 +23,7 @@ from torch import nn
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.blocks.cut.source_files import read_tensors
-from depthprune.blocks.cut.torch_files import OLD_MAGIC
+from depthprune.checkpoint.torch_files import OLD_MAGIC
 from depthprune.structure.finding import find_models
 from depthprune.structure.reading import read_checkpoint
 from tests.structure.shapes import SMALL_LLAMA, write_llama

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from depthprune.base.errors import FileError
-from depthprune.blocks.cut.safetensors_files import read_safetensors
+from depthprune.checkpoint.safetensors_files import read_safetensors
 from depthprune.structure.anatomy import Sparsity
 from depthprune.structure.checkpoint import Checkpoint
 from depthprune.structure.count import anatomy_of

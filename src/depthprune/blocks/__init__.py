@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from depthprune.blocks.cut.execute import CutResult, execute_cut
     from depthprune.blocks.cut.plan import CutPlan, plan_cut
     from depthprune.blocks.finding import find_stack
-    from depthprune.blocks.fingerprint import model_fingerprint
     from depthprune.blocks.inspect import Inspection, LayerFieldSummary, StackSummary, inspect_model
     from depthprune.blocks.layer_fields import find_layer_fields, shorten_config, shorten_dict
     from depthprune.blocks.models import LoadedModel, load_model
@@ -41,7 +40,6 @@ _HOMES = {
     "inspect_model": "inspect",
     "find_layer_fields": "layer_fields",
     "load_model": "models",
-    "model_fingerprint": "fingerprint",
     "plan_cut": "cut.plan",
     "shorten_config": "layer_fields",
     "shorten_dict": "layer_fields",
@@ -66,7 +64,6 @@ __all__ = [
     "inadmissible_reason",
     "inspect_model",
     "load_model",
-    "model_fingerprint",
     "plan_cut",
     "shorten_config",
     "shorten_dict",

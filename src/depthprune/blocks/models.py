@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from depthprune.base.errors import ModelError
 from depthprune.base.naming import option
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
-from depthprune.blocks.checkpoint import checkpoint_folder, find_weight_files, read_config
-from depthprune.blocks.fingerprint import model_fingerprint
 from depthprune.blocks.processors import (
     adopt_chat_template,
     first_line,
@@ -18,6 +16,9 @@ from depthprune.blocks.processors import (
     load_processor,
 )
 from depthprune.blocks.skeleton import quiet
+from depthprune.checkpoint.fingerprint import model_fingerprint
+from depthprune.checkpoint.loaded_files import find_weight_files, read_config
+from depthprune.checkpoint.source import checkpoint_folder
 
 if TYPE_CHECKING:
     import torch

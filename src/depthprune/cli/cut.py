@@ -316,7 +316,7 @@ def measured_drops(folder: Path, plan: CutPlan) -> tuple[MeasuredDrop, ...]:
     """
     from depthprune.base.errors import StudyError
     from depthprune.blocks.cut.model_card import MeasuredDrop
-    from depthprune.blocks.fingerprint import model_fingerprint
+    from depthprune.checkpoint.fingerprint import model_fingerprint
     from depthprune.study import Study
 
     with Study.open(folder, read_only=True) as study:

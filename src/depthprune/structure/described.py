@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any
 
-from depthprune.blocks.cut.inert_pickle import Record, Reference
-from depthprune.blocks.cut.pickled_tensor import DTYPES, LARGEST, MOST_AXES, PickledTensor, Storage
-from depthprune.blocks.cut.stored import DTYPE_BITS
+from depthprune.checkpoint.inert_pickle import Record, Reference
+from depthprune.checkpoint.pickled_tensor import DTYPES, LARGEST, MOST_AXES, PickledTensor, Storage
+from depthprune.checkpoint.stored import DTYPE_BITS
 from depthprune.structure.checkpoint import Tensor
 from depthprune.structure.made_tensors import Described, Shape, Sparse, stored_bytes
 

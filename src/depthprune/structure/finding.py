@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from depthprune.base.errors import FileError
-from depthprune.blocks.links import leads_out
+from depthprune.checkpoint.links import leads_out
 from depthprune.structure.glance import Look, glance
 from depthprune.structure.weights import SUBFOLDER, file_names, is_standard, models_among
 

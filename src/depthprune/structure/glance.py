@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from depthprune.blocks.links import leads_out
+from depthprune.checkpoint.links import leads_out
 
 SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 

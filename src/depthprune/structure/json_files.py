@@ -7,7 +7,7 @@ from typing import Any
 
 from depthprune.base.errors import FileError
 from depthprune.base.files import read_json
-from depthprune.blocks.links import check_link
+from depthprune.checkpoint.links import check_link
 
 LARGEST_JSON = 8 * 1024**2
 """Bytes of a configuration; those with the names of 20,000 classes take some 2 million."""

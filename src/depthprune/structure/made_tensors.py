@@ -12,9 +12,9 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import FileError
-from depthprune.blocks.cut.pickled_tensor import PickledTensor
-from depthprune.blocks.cut.safetensors_files import FileTensor
-from depthprune.blocks.cut.stored import DTYPE_BITS, PIECE, num_bytes
+from depthprune.checkpoint.pickled_tensor import PickledTensor
+from depthprune.checkpoint.safetensors_files import FileTensor
+from depthprune.checkpoint.stored import DTYPE_BITS, PIECE, num_bytes
 from depthprune.structure.checkpoint import Tensor
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import FileError
-from depthprune.blocks.cut.inert_pickle import Record
-from depthprune.blocks.cut.pickled import (
+from depthprune.checkpoint.inert_pickle import Record
+from depthprune.checkpoint.pickled import (
     DEEPEST,
     LONGEST_NAME,
     MOST_CHARACTERS,
@@ -20,8 +20,8 @@ from depthprune.blocks.cut.pickled import (
     module_attributes,
     weights_of,
 )
-from depthprune.blocks.cut.pickled_tensor import PickledTensor
-from depthprune.blocks.cut.torch_files import read_pickled_tree
+from depthprune.checkpoint.pickled_tensor import PickledTensor
+from depthprune.checkpoint.torch_files import read_pickled_tree
 from depthprune.structure.checkpoint import Tensor
 from depthprune.structure.described import described, packed_linear
 from depthprune.structure.plain_values import is_count, plain_object

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from depthprune.blocks.cut.inert_pickle import Record, Reference
-from depthprune.blocks.cut.pickled import is_tensor, module_attributes
+from depthprune.checkpoint.inert_pickle import Record, Reference
+from depthprune.checkpoint.pickled import is_tensor, module_attributes
 
 MOST_VALUES = 20_000
 DEEPEST_VALUE = 8

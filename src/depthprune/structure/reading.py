@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import DepthpruneError, MissingModelError, ModelError
-from depthprune.blocks.checkpoint import LARGEST_INDEX, configuration_path, is_path, local_path
-from depthprune.blocks.cut.safetensors_files import read_header
 from depthprune.blocks.model_names import Unwrapping
+from depthprune.checkpoint.loaded_files import LARGEST_INDEX, configuration_path
+from depthprune.checkpoint.safetensors_files import read_header
+from depthprune.checkpoint.source import is_path, local_path
 from depthprune.structure.checkpoint import Checkpoint, Kind, Tensor
 from depthprune.structure.json_files import read_json_object
 from depthprune.structure.made_tensors import renamed
@@ -102,7 +103,7 @@ def _located(source: str | Path, revision: str | None) -> Path:
         raise ModelError("it is neither a folder nor a file", where=str(path))
     if isinstance(source, Path) or is_path(source):
         raise ModelError("there is no such model", where=str(path), mend="check the path")
-    from depthprune.blocks.cut.find_source import source_folder
+    from depthprune.checkpoint.source import source_folder
 
     try:
         return source_folder(source, revision=revision, download=False)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from depthprune.blocks.cut.stored import DTYPE_BITS
+from depthprune.checkpoint.stored import DTYPE_BITS
 from depthprune.structure.checkpoint import Checkpoint
 from depthprune.structure.count_stacks import find_text_stack, list_of, split_path
 from depthprune.structure.count_stored import stored_parameters

@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from depthprune.blocks.cut.safetensors_files import Header
+from depthprune.checkpoint.safetensors_files import Header
 from depthprune.structure.checkpoint import Tensor
 from depthprune.structure.made_tensors import Described, Shape, stored_bytes
 

@@ -9,8 +9,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from depthprune.base.errors import FileError, ModelError
-from depthprune.blocks.checkpoint import find_weight_files, named_weights, refuse_pointer
-from depthprune.blocks.links import check_link
+from depthprune.checkpoint.links import check_link
+from depthprune.checkpoint.loaded_files import find_weight_files, named_weights, refuse_pointer
 from depthprune.structure.glance import SUFFIXES, glance
 from depthprune.structure.ranks import Program, lacking, rank_of
 

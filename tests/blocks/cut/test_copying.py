@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from depthprune.base.errors import FileError, ModelError
 from depthprune.blocks.cut.copying import write_shards
 from depthprune.blocks.cut.shards import BlockSlices, Shard, TargetTensor
-from depthprune.blocks.cut.stored import PIECE
+from depthprune.checkpoint.stored import PIECE
 
 
 @dataclass(frozen=True)

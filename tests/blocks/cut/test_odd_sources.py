@@ -18,10 +18,10 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from depthprune.base.errors import FileError, ModelError
 from depthprune.blocks import execute_cut, plan_cut
-from depthprune.blocks.checkpoint import weight_files
 from depthprune.blocks.cut.folder import clear_leftovers
 from depthprune.blocks.cut.model_card import model_card
-from depthprune.blocks.cut.safetensors_files import read_safetensors
+from depthprune.checkpoint.loaded_files import weight_files
+from depthprune.checkpoint.safetensors_files import read_safetensors
 from depthprune.cli.cut import cut_command
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import cut, load_strictly, saved

@@ -12,8 +12,8 @@ import pytest
 from depthprune.base.errors import ModelError
 from depthprune.blocks.cut.execute import execute_cut
 from depthprune.blocks.cut.plan import plan_cut
-from depthprune.blocks.cut.safetensors_files import make_header, read_safetensors
-from depthprune.blocks.cut.stored import num_bytes
+from depthprune.checkpoint.safetensors_files import make_header, read_safetensors
+from depthprune.checkpoint.stored import num_bytes
 
 NUM_BLOCKS, REMOVAL = 6, (1, 3)
 NEW_PLACE = {0: 0, 2: 1, 4: 2, 5: 3}

@@ -19,7 +19,7 @@ import pytest
 from depthprune.base.errors import DepthpruneError, FileError, ModelError, RemovalError
 from depthprune.blocks import execute_cut, plan_cut
 from depthprune.blocks.cut import copying, folder
-from depthprune.blocks.cut.safetensors_files import make_header
+from depthprune.checkpoint.safetensors_files import make_header
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import cut, saved, tensors
 

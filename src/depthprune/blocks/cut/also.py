@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.naming import option
 from depthprune.base.removal import Removal, active_blocks, format_removal
-from depthprune.blocks.checkpoint import CONFIGS_FIELD, WEIGHTS_FIELD
+from depthprune.checkpoint.loaded_files import CONFIGS_FIELD, WEIGHTS_FIELD
 
 if TYPE_CHECKING:
     from depthprune.blocks.cut.plan import CutPlan

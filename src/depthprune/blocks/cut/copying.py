@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from depthprune.base.errors import FileError, ModelError
-from depthprune.blocks.cut.safetensors_files import FileTensor
 from depthprune.blocks.cut.shards import BlockSlices, Shard, TargetTensor
-from depthprune.blocks.cut.stored import DTYPE_BITS, PIECE, StoredTensor
+from depthprune.checkpoint.safetensors_files import FileTensor
+from depthprune.checkpoint.stored import DTYPE_BITS, PIECE, StoredTensor
 
 OnBytes = Callable[[int], None]
 """Is told how many bytes more were written."""

@@ -18,7 +18,7 @@ from depthprune.blocks.cut.model_card import MeasuredDrop, model_card
 from depthprune.blocks.cut.plan import CutPlan
 from depthprune.blocks.cut.provenance import PROVENANCE_NAME, provenance
 from depthprune.blocks.cut.shards import INDEX_NAME
-from depthprune.blocks.fingerprint import model_fingerprint
+from depthprune.checkpoint.fingerprint import model_fingerprint
 
 
 @dataclass(frozen=True)

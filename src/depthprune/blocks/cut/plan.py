@@ -16,12 +16,6 @@ from typing import Any, Literal
 from depthprune.base.errors import FileError, ModelError, RemovalError
 from depthprune.base.files import read_json
 from depthprune.base.removal import Removal, active_blocks, check_removal, make_removal
-from depthprune.blocks.checkpoint import (
-    CONFIGS_FIELD,
-    WEIGHTS_FIELD,
-    configuration_path,
-    read_config,
-)
 from depthprune.blocks.cut.block_names import names_of_blocks
 from depthprune.blocks.cut.configuration import (
     QUANTIZATION_FILES,
@@ -31,7 +25,6 @@ from depthprune.blocks.cut.configuration import (
     rename_blocks,
     rename_in_quantization,
 )
-from depthprune.blocks.cut.find_source import source_folder
 from depthprune.blocks.cut.keys import KeyChanges, Numbering, change_keys
 from depthprune.blocks.cut.notes import (
     Note,
@@ -54,11 +47,18 @@ from depthprune.blocks.cut.source_files import (
     read_tensors,
     tensors_of_blocks,
 )
-from depthprune.blocks.cut.stored import StoredTensor, num_bytes
 from depthprune.blocks.layer_fields import shorten_dict, shorten_generation
 from depthprune.blocks.layer_rules import Section, Shortening
-from depthprune.blocks.links import check_link
 from depthprune.blocks.model_class import Loader
+from depthprune.checkpoint.links import check_link
+from depthprune.checkpoint.loaded_files import (
+    CONFIGS_FIELD,
+    WEIGHTS_FIELD,
+    configuration_path,
+    read_config,
+)
+from depthprune.checkpoint.source import source_folder
+from depthprune.checkpoint.stored import StoredTensor, num_bytes
 
 DEFAULT_SHARD_SIZE = "5GB"
 

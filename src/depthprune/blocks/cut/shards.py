@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.blocks.cut.safetensors_files import make_header
-from depthprune.blocks.cut.stored import DTYPE_BITS, StoredTensor, num_bytes
+from depthprune.checkpoint.safetensors_files import make_header
+from depthprune.checkpoint.stored import DTYPE_BITS, StoredTensor, num_bytes
 
 INDEX_NAME = "model.safetensors.index.json"
 SINGLE_NAME = "model.safetensors"

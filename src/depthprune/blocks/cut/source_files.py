@@ -10,14 +10,14 @@ from pathlib import Path
 
 from depthprune.base.errors import DepthpruneError, FileError, ModelError
 from depthprune.base.files import read_json
-from depthprune.blocks.checkpoint import configuration_path, find_weight_files
 from depthprune.blocks.cut.also import FILE_NAMES
 from depthprune.blocks.cut.configuration import QUANTIZATION_FILES
 from depthprune.blocks.cut.keys import Numbering
 from depthprune.blocks.cut.leftovers import TENSOR_SUFFIXES, Reason, is_copy_folder, leftover
-from depthprune.blocks.cut.safetensors_files import read_safetensors
-from depthprune.blocks.cut.stored import StoredTensor
-from depthprune.blocks.links import check_link, leads_out
+from depthprune.checkpoint.links import check_link, leads_out
+from depthprune.checkpoint.loaded_files import configuration_path, find_weight_files
+from depthprune.checkpoint.safetensors_files import read_safetensors
+from depthprune.checkpoint.stored import StoredTensor
 
 # Those for other tools say what an earlier cut removed from another model.
 _WRITTEN_ANEW = frozenset(
@@ -71,7 +71,7 @@ def read_tensors(folder: Path) -> dict[str, StoredTensor]:
 def _tensors_of(path: Path) -> dict[str, StoredTensor]:
     if path.suffix == ".safetensors":
         return dict(read_safetensors(path))
-    from depthprune.blocks.cut.pickled import read_pickled
+    from depthprune.checkpoint.pickled import read_pickled
 
     return read_pickled(path)
 

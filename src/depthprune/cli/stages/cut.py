@@ -14,15 +14,15 @@ from depthprune.base.language import t
 from depthprune.base.naming import spelled
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
-from depthprune.blocks.checkpoint import weight_files
 from depthprune.blocks.cut.execute import execute_cut
-from depthprune.blocks.cut.find_source import source_folder
 from depthprune.blocks.cut.folder import check_disk, check_output
 from depthprune.blocks.cut.plan import plan_cut
 from depthprune.blocks.cut.provenance import PROVENANCE_NAME
 from depthprune.blocks.cut.shards import parse_size
 from depthprune.blocks.cut.verify import Verification, verify_cut
-from depthprune.blocks.fingerprint import model_fingerprint
+from depthprune.checkpoint.fingerprint import model_fingerprint
+from depthprune.checkpoint.loaded_files import weight_files
+from depthprune.checkpoint.source import source_folder
 from depthprune.cli.cut import cut_command, measured_drops
 from depthprune.cli.flags import flag
 from depthprune.cli.stages.transcript import Transcript, stage

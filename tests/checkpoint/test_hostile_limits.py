@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.blocks.checkpoint import checkpoint_folder, weight_files
-from depthprune.blocks.cut.find_source import source_folder
-from depthprune.blocks.cut.pickled import read_pickled
-from depthprune.blocks.cut.safetensors_files import read_header, read_safetensors
-from depthprune.blocks.cut.torch_files import OLD_MAGIC, read_pickled_tree
-from tests.blocks.cut.test_pickled_hostile import archive
+from depthprune.checkpoint.loaded_files import weight_files
+from depthprune.checkpoint.pickled import read_pickled
+from depthprune.checkpoint.safetensors_files import read_header, read_safetensors
+from depthprune.checkpoint.source import checkpoint_folder, source_folder
+from depthprune.checkpoint.torch_files import OLD_MAGIC, read_pickled_tree
+from tests.checkpoint.test_pickled_hostile import archive
 
 SECONDS = 20
 """Of the processor; without a limit each of these takes hours."""
@@ -126,13 +126,13 @@ def test_what_has_no_name_is_counted_too(tmp_path: Path) -> None:
 
 
 def test_the_names_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("depthprune.blocks.cut.pickled.MOST_CHARACTERS", 10_000)
+    monkeypatch.setattr("depthprune.checkpoint.pickled.MOST_CHARACTERS", 10_000)
     pickled = b"}(" + b"".join(text(f"{number:0900d}") + b"N" for number in range(20)) + b"u."
     refused(read_pickled, archive(tmp_path / "a.bin", pickled), "names that are longer")
 
 
 def test_a_long_text_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("depthprune.blocks.cut.inert_pickle.MAX_VALUE", 1000)
+    monkeypatch.setattr("depthprune.checkpoint.inert_pickle.MAX_VALUE", 1000)
     refused(read_pickled_tree, archive(tmp_path / "a.bin", text("x" * 2000) + b"."), "is longer")
 
 

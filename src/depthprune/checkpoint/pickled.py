@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import FileError
-from depthprune.blocks.cut.inert_pickle import Record
-from depthprune.blocks.cut.pickled_tensor import UNREADABLE, PickledTensor
-from depthprune.blocks.cut.stored import StoredTensor
-from depthprune.blocks.cut.torch_files import read_pickled_tree
+from depthprune.checkpoint.inert_pickle import Record
+from depthprune.checkpoint.pickled_tensor import UNREADABLE, PickledTensor
+from depthprune.checkpoint.stored import StoredTensor
+from depthprune.checkpoint.torch_files import read_pickled_tree
 
 WRAPPERS = ("state_dict", "model_state_dict", "full_state_dict", "model", "module", "net", "state")
 """Keys under which training programs put a model or its state dictionary, the best first."""

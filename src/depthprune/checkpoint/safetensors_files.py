@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import FileError, ModelError
-from depthprune.blocks.cut.stored import DTYPE_BITS, PIECE, num_bytes
+from depthprune.checkpoint.stored import DTYPE_BITS, PIECE, num_bytes
 
 LONGEST_HEADER = 100 * 10**6
 """Bytes of a header that the safetensors library reads at most."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import FileError
-from depthprune.blocks.cut.inert_pickle import Builder, Record, Reference
-from depthprune.blocks.cut.stored import DTYPE_BITS, PIECE
-from depthprune.blocks.cut.strided import is_contiguous, row_major, span
+from depthprune.checkpoint.inert_pickle import Builder, Record, Reference
+from depthprune.checkpoint.stored import DTYPE_BITS, PIECE
+from depthprune.checkpoint.strided import is_contiguous, row_major, span
 
 STORAGE_DTYPES = {
     "BFloat16Storage": "BF16",

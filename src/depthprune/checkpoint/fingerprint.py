@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from depthprune.base.errors import FileError, ModelError
 from depthprune.base.files import read_json
+from depthprune.checkpoint.loaded_files import configuration_path, weight_files
+from depthprune.checkpoint.source import checkpoint_folder
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -43,12 +45,6 @@ def model_fingerprint(source: str | Path, *, revision: str | None = None) -> str
     Raises:
         ModelError: there is no such checkpoint, or it lacks its configuration or its weights.
     """
-    from depthprune.blocks.checkpoint import (
-        checkpoint_folder,
-        configuration_path,
-        weight_files,
-    )
-
     folder = checkpoint_folder(source, revision=revision)
     try:
         config = read_json(configuration_path(folder), infinity=True)

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import IO, Any, NoReturn, cast
 
 from depthprune.base.errors import FileError
-from depthprune.blocks.cut.inert_pickle import Builder, PickleStream, Reference, read_inert
-from depthprune.blocks.cut.pickled_tensor import (
+from depthprune.checkpoint.inert_pickle import Builder, PickleStream, Reference, read_inert
+from depthprune.checkpoint.pickled_tensor import (
     BUILDERS,
     STORAGE_DTYPES,
     Extent,
     Storage,
     StorageFile,
 )
-from depthprune.blocks.cut.stored import DTYPE_BITS
+from depthprune.checkpoint.stored import DTYPE_BITS
 
 LARGEST_PICKLE = 256 * 1024**2
 """Bytes that describe a model at most; a state dictionary takes some 200 per tensor."""

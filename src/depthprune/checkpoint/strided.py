@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from math import prod
 from typing import TYPE_CHECKING
 
-from depthprune.blocks.cut.stored import PIECE
+from depthprune.checkpoint.stored import PIECE
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
-"""Which files of a checkpoint transformers loads: a folder, or a model of the hub in the cache."""
+"""Which configuration and which weight files of a checkpoint folder transformers loads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 from depthprune.base.errors import FileError, ModelError
 from depthprune.base.files import read_json
-from depthprune.base.naming import option
 
 CONFIG_NAME = "config.json"
 WEIGHTS_FIELD, CONFIGS_FIELD = "transformers_weights", "configuration_files"
@@ -21,37 +20,6 @@ _STEMS = (("model", ".safetensors"), ("pytorch_model", ".bin"))
 
 LARGEST_INDEX = 64 * 1024**2
 """Bytes of an index of weight files; for 200,000 tensors it takes some 20 million."""
-
-
-def checkpoint_folder(
-    source: str | Path, *, revision: str | None = None, download: bool = False
-) -> Path:
-    """Return the folder that holds `config.json` of a checkpoint.
-
-    Args:
-        source: a folder, or the name of a model on the hub, which is looked up in the local cache.
-        revision: of the model on the hub.
-        download: whether the network may be asked for what the cache lacks.
-
-    Raises:
-        ModelError: there is neither, or the folder has no `config.json`.
-    """
-    path = local_path(source)
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ModelError(
-                "the folder has no config.json, so it is not a checkpoint",
-                where=str(path),
-                mend="name the folder that `save_pretrained` wrote",
-            )
-        return path
-    if path.exists():
-        raise ModelError(
-            "a model is a folder, this is a file", where=str(path), mend="name its folder"
-        )
-    if is_path(str(source)):
-        raise ModelError("there is no such model", where=str(path), mend="check the path")
-    return _hub_folder(str(source), revision, download)
 
 
 def configuration_path(folder: Path) -> Path:
@@ -286,39 +254,3 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # its name is longer than any, or its folder closed
         return False
-
-
-def local_path(source: str | Path) -> Path:
-    """Return the path that a source is, if it is one; ModelError when there can be no such path."""
-    try:
-        path = Path(source).expanduser()
-        path.exists()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ModelError(f"cannot read: {error}", where=str(source)) from error
-    return path
-
-
-def is_path(source: str) -> bool:
-    """Return whether a name can only be a path: hub names are `name` or `owner/name`."""
-    return source.startswith((".", "/", "~", "\\")) or source.count("/") > 1 or "\\" in source
-
-
-def _hub_folder(name: str, revision: str | None, download: bool) -> Path:
-    from transformers.utils import cached_file
-
-    for only_cache in (True, False) if download else (True,):
-        try:
-            found = cached_file(name, "config.json", revision=revision, local_files_only=only_cache)
-        except (OSError, ValueError) as error:
-            failure = error
-            continue
-        if found:
-            return Path(found).parent
-    raise ModelError(
-        f"there is no model {name!r}: no such folder, not in the local cache"
-        + (", not on the hub" if download else ""),
-        where=str(failure).splitlines()[0] if download else None,
-        mend="check the name; gated models need `huggingface-cli login`"
-        if download
-        else f"check the name, or allow fetching it from the hub with {option('download')}",
-    ) from failure

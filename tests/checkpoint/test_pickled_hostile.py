@@ -20,9 +20,9 @@ import pytest
 import torch
 
 from depthprune.base.errors import FileError
-from depthprune.blocks.cut.inert_pickle import PickleStream, Record, Reference, read_inert
-from depthprune.blocks.cut.pickled import read_pickled
-from depthprune.blocks.cut.torch_files import OLD_MAGIC, read_pickled_tree
+from depthprune.checkpoint.inert_pickle import PickleStream, Record, Reference, read_inert
+from depthprune.checkpoint.pickled import read_pickled
+from depthprune.checkpoint.torch_files import OLD_MAGIC, read_pickled_tree
 
 MUCH = 150e6
 """Bytes of memory that no file of some kilobytes may take."""
@@ -192,14 +192,14 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_are_refused(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("depthprune.blocks.cut.pickled.MOST_PLACES", 20_000)
+    monkeypatch.setattr("depthprune.checkpoint.pickled.MOST_PLACES", 20_000)
     refused(archive(tmp_path / "a.bin", BOMBS[name]))
 
 
 def test_more_instructions_than_any_model_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("depthprune.blocks.cut.inert_pickle.MAX_INSTRUCTIONS", 1000)
+    monkeypatch.setattr("depthprune.checkpoint.inert_pickle.MAX_INSTRUCTIONS", 1000)
     refused(archive(tmp_path / "a.bin", b"N0" * 1000 + b"N."), "more instructions")
 
 
@@ -338,7 +338,7 @@ def test_archives_that_are_no_checkpoints(
     with zipfile.ZipFile(path, "w", compression) as file:
         for name in names.get(kind, ["x/data.pkl"]):
             file.writestr(name, b"}." + bytes(1000))
-    monkeypatch.setattr("depthprune.blocks.cut.torch_files.LARGEST_PICKLE", 1001)
+    monkeypatch.setattr("depthprune.checkpoint.torch_files.LARGEST_PICKLE", 1001)
     refused(path, "same name|no model|TorchScript|compressed|larger than")
 
 
@@ -403,7 +403,7 @@ def test_objects_become_records() -> None:
 
 
 def test_every_instruction_of_pickle_is_known_or_refused() -> None:
-    from depthprune.blocks.cut import inert_pickle
+    from depthprune.checkpoint import inert_pickle
 
     known = {*inert_pickle._PUSHING, *inert_pickle._CONSTANTS, *inert_pickle._SILENT}
     known |= {*inert_pickle._INSTRUCTIONS, "STOP", "NEXT_BUFFER", "READONLY_BUFFER"}

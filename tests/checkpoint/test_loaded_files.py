@@ -12,13 +12,13 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from depthprune.base.errors import ModelError
-from depthprune.blocks.checkpoint import (
+from depthprune.checkpoint.fingerprint import model_fingerprint
+from depthprune.checkpoint.loaded_files import (
     configuration_path,
     find_weight_files,
     read_config,
     weight_files,
 )
-from depthprune.blocks.fingerprint import model_fingerprint
 from depthprune.structure.reading import read_checkpoint
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import cut, saved
