@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,27 @@ def is_number(value: object) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
     except OverflowError:  # an int beyond every float
         return False
+
+
+def not_finite(value: Any) -> Iterator[tuple[str, float]]:
+    """Yield every `NaN` and infinity in a JSON value, in order, with its place."""
+    waiting: list[tuple[list[str | int], Any]] = [([], value)]
+    while waiting:
+        steps, value = waiting.pop()
+        if isinstance(value, float) and not isfinite(value):
+            yield place_of(steps), value
+        if isinstance(value, dict | list):
+            members = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [([*steps, key], member) for key, member in reversed(list(members))]
+
+
+def place_of(steps: Sequence[str | int]) -> str:
+    """Return keys and indices as `layers[3].mlp.total`."""
+    parts = (
+        f".{step}" if isinstance(step, str) and step.isidentifier() else f"[{json.dumps(step)}]"
+        for step in steps
+    )
+    return "".join(parts).removeprefix(".")
 
 
 def check_can_make(path: Path) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
 from depthprune.base.errors import FileError, LayoutError
-from depthprune.base.files import is_number, read_json
+from depthprune.base.files import is_number, not_finite, place_of, read_json
 
 Json = dict[str, Any]
 
@@ -40,15 +39,6 @@ class WrongFieldError(Exception):
     def place(self) -> str:
         """The way as `layers[3].mlp.total`."""
         return place_of(self.steps)
-
-
-def place_of(steps: list[str | int]) -> str:
-    """Return keys and indices as `layers[3].mlp.total`."""
-    parts = (
-        f".{step}" if isinstance(step, str) and step.isidentifier() else f"[{json.dumps(step)}]"
-        for step in steps
-    )
-    return "".join(parts).removeprefix(".")
 
 
 def read_document(path: Path, read: Callable[[Json], _Value]) -> _Value:
@@ -202,18 +192,12 @@ def _tell_not_finite(path: Path) -> None:
         value = read_json(path, infinity=True)
     except FileError:
         return
-    waiting: list[tuple[list[str | int], Any]] = [([], value)]
-    while waiting:
-        steps, value = waiting.pop()
-        if isinstance(value, float) and not isfinite(value):
-            raise LayoutError(
-                f"{json.dumps(value)} is not a JSON number",
-                where=f"{path}, {place_of(steps)}",
-                mend="write a finite number, or leave out what is not known",
-            )
-        if isinstance(value, dict | list):
-            members = value.items() if isinstance(value, dict) else enumerate(value)
-            waiting += [([*steps, key], member) for key, member in reversed(list(members))]
+    for place, number in not_finite(value):
+        raise LayoutError(
+            f"{json.dumps(number)} is not a JSON number",
+            where=f"{path}, {place}",
+            mend="write a finite number, or leave out what is not known",
+        )
 
 
 def _kind(value: object) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.files import not_finite
 from depthprune.engine.card.compare import (
     QUICK_WINDOW,
     STANDARD_WINDOW,
@@ -16,7 +16,6 @@ from depthprune.engine.card.compare import (
     evaluation_of,
     is_possible,
 )
-from depthprune.structure.fields import place_of
 from depthprune.structure.folders import EVALUATION, EVALUATION_FILE
 from depthprune.structure.json_files import read_json_value
 
@@ -134,7 +133,7 @@ def read_performance(path: Path, folder: Path) -> Performance:
         problems=(
             *(
                 f"{path}, {place}: {value} is no measurement"
-                for place, value in _not_finite(content)
+                for place, value in not_finite(content)
             ),
             *(f"{path}, {problem}" for problem in file.problems),
         ),
@@ -209,17 +208,6 @@ def _peak(file: EvaluationFile) -> Measured | None:
     """Return the peak of the fewest rows; an old file has one, and does not tell of how many."""
     found = _measured(file, "peak_bytes")
     return found[min(found, key=lambda name: (len(name), name))] if found else None
-
-
-def _not_finite(content: Any) -> Iterator[tuple[str, float]]:
-    waiting: list[tuple[list[str | int], Any]] = [([], content)]
-    while waiting:
-        steps, value = waiting.pop()
-        if isinstance(value, float) and not isfinite(value):
-            yield place_of(steps), value
-        if isinstance(value, dict | list):
-            members = value.items() if isinstance(value, dict) else enumerate(value)
-            waiting += [([*steps, key], member) for key, member in reversed(list(members))]
 
 
 def _object(holder: Any, name: str) -> Mapping[str, Any]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from depthprune.analysis.bootstrap import Interval
-from depthprune.analysis.sweep import SweepPoint, Times
+from depthprune.analysis.sweep import SweepPoint
+from depthprune.base.documents import read_document
 from depthprune.base.errors import FileError, LayoutError
-from depthprune.base.files import read_json
 from depthprune.base.removal import active_blocks
 from depthprune.engine.latency import Conditions, Latency, SampleLatency
 from depthprune.strategies.sweep import Measured
@@ -24,9 +25,12 @@ Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Ends = tuple[Finite, Finite]
 
+_CONDITIONS = {field.name for field in fields(Conditions)} - {"model", "task"}
+"""Those that the provenance of a latency names; the two others are those of the file."""
+
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True)
 
 
 class TimesLayout(_Strict):
@@ -161,53 +165,41 @@ def sweep_file_value(
     """
     from depthprune import __version__
 
-    measurement, latency, conditions = (
-        measured.measurement,
-        measured.latency,
-        measured.latency.conditions,
-    )
+    measurement, latency = measured.measurement, measured.latency
     recommended = point.recommended
-    return SweepFile(
-        format=FORMAT,
-        task=point.split.task,
-        task_type=point.split.task_type,
-        split=point.split.split,
-        metric=point.split.metric,
-        num_blocks=point.num_blocks,
-        num_active_blocks=point.num_active,
-        removed_block_indices=point.removal,
-        active_block_indices=active_blocks(point.removal, point.num_blocks),
-        recommended_block_indices=recommended,
-        is_recommended=None if recommended is None else recommended == point.removal,
-        aggregate_stats=_aggregate(point, measurement.std, latency.memory_kind),
-        per_sample_results=_samples(measured),
-        provenance=Provenance(
-            depthprune=__version__,
-            model=model.name,
-            model_fingerprint=model.fingerprint,
-            architecture=model.architecture,
-            task_fingerprint=point.split.fingerprint,
-            settings=measurement.settings,
-            answers=measured.answers,  # type: ignore[arg-type]  # checked by the model
-            accuracy_measured_at=measurement.created,
-            blocks_from=blocks_from,
-            latency=LatencyProvenance(
-                batch_size=1,
-                stack=conditions.stack,
-                device=conditions.device,
-                threads=conditions.threads,
-                dtype=conditions.dtype,
-                attention=conditions.attention,
-                torch=conditions.torch,
-                transformers=conditions.transformers,
-                samples=conditions.samples,
-                warmup=conditions.warmup,
-                new_tokens=conditions.new_tokens,
-                measured_at=latency.measured_at,
-                alternated_with=latency.alternated_with,
-            ),
-        ),
-    ).model_dump(mode="json")
+    value = {
+        "format": FORMAT,
+        "task": point.split.task,
+        "task_type": point.split.task_type,
+        "split": point.split.split,
+        "metric": point.split.metric,
+        "num_blocks": point.num_blocks,
+        "num_active_blocks": point.num_active,
+        "removed_block_indices": point.removal,
+        "active_block_indices": active_blocks(point.removal, point.num_blocks),
+        "recommended_block_indices": recommended,
+        "is_recommended": None if recommended is None else recommended == point.removal,
+        "aggregate_stats": _aggregate(point, measurement.std, latency.memory_kind),
+        "per_sample_results": _samples(measured),
+        "provenance": {
+            "depthprune": __version__,
+            "model": model.name,
+            "model_fingerprint": model.fingerprint,
+            "architecture": model.architecture,
+            "task_fingerprint": point.split.fingerprint,
+            "settings": measurement.settings,
+            "answers": measured.answers,
+            "accuracy_measured_at": measurement.created,
+            "blocks_from": blocks_from,
+            "latency": {
+                "batch_size": 1,
+                **{name: getattr(latency.conditions, name) for name in _CONDITIONS},
+                "measured_at": latency.measured_at,
+                "alternated_with": latency.alternated_with,
+            },
+        },
+    }
+    return SweepFile.model_validate(value).model_dump(mode="json")
 
 
 def read_sweep_file(path: Path) -> SweepFile:
@@ -217,16 +209,8 @@ def read_sweep_file(path: Path) -> SweepFile:
         FileError: it is missing or no JSON.
         LayoutError: it is not in this layout; names the field.
     """
-    try:
-        return SweepFile.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise LayoutError(
-            f"not the file of a sweep: {first['msg']}",
-            where=f"{path}, {place}" if place else str(path),
-            mend="delete it and run the sweep again",
-        ) from error
+    mend = "delete it and run the sweep again"
+    return read_document(path, SweepFile, thing="the file of a sweep", mend=mend)
 
 
 def known_latency(folder: Path, task: str, num_active: int) -> Latency | None:
@@ -247,17 +231,8 @@ def latency_of(file: SweepFile) -> Latency:
         removal=file.removed_block_indices,
         conditions=Conditions(
             model=file.provenance.model_fingerprint,
-            stack=about.stack,
             task=file.provenance.task_fingerprint,
-            device=about.device,
-            threads=about.threads,
-            dtype=about.dtype,
-            attention=about.attention,
-            torch=about.torch,
-            transformers=about.transformers,
-            samples=about.samples,
-            warmup=about.warmup,
-            new_tokens=about.new_tokens,
+            **about.model_dump(include=_CONDITIONS),
         ),
         samples=tuple(
             SampleLatency(
@@ -321,78 +296,62 @@ def _row(point: SweepPoint) -> dict[str, Any]:
     }
 
 
-def _aggregate(point: SweepPoint, std: float, memory_kind: str) -> AggregateStats:
+def _aggregate(point: SweepPoint, std: float, memory_kind: str) -> dict[str, Any]:
     times = point.times
-    return AggregateStats(
-        num_samples=point.num_samples,
-        accuracy=point.accuracy,
-        accuracy_std=std,
-        accuracy_confidence_interval=_ends(point.accuracy_interval),
-        baseline_accuracy=point.baseline,
-        accuracy_drop=point.drop,
-        accuracy_drop_confidence_interval=_ends(point.drop_interval),
-        latency=LatencyLayout(
-            vision_ms=_times(times.vision),
-            prefill_ms=_stated(times.prefill),
-            time_to_first_token_ms=_stated(times.first_token),
-            decode_ms_per_token=_times(times.decode),
-            total_ms=_stated(times.total),
-        ),
-        samples_per_second=point.samples_per_second,
-        tokens_per_second=point.tokens_per_second,
-        peak_memory_bytes=point.peak_memory,
-        peak_memory_kind=memory_kind,  # type: ignore[arg-type]  # checked by the model
-        removed_weight_bytes=point.removed_bytes,
-        parameters_total=point.parameters,
-        parameters_active=point.active_parameters,
-    )
+    return {
+        "num_samples": point.num_samples,
+        "accuracy": point.accuracy,
+        "accuracy_std": std,
+        "accuracy_confidence_interval": _ends(point.accuracy_interval),
+        "baseline_accuracy": point.baseline,
+        "accuracy_drop": point.drop,
+        "accuracy_drop_confidence_interval": _ends(point.drop_interval),
+        "latency": {
+            "vision_ms": times.vision,
+            "prefill_ms": times.prefill,
+            "time_to_first_token_ms": times.first_token,
+            "decode_ms_per_token": times.decode,
+            "total_ms": times.total,
+        },
+        "samples_per_second": point.samples_per_second,
+        "tokens_per_second": point.tokens_per_second,
+        "peak_memory_bytes": point.peak_memory,
+        "peak_memory_kind": memory_kind,
+        "removed_weight_bytes": point.removed_bytes,
+        "parameters_total": point.parameters,
+        "parameters_active": point.active_parameters,
+    }
 
 
-def _samples(measured: Measured) -> tuple[PerSample, ...]:
-    timed = {one.sample_id: one for one in measured.latency.samples}
+def _samples(measured: Measured) -> list[dict[str, Any]]:
+    timed = {
+        one.sample_id: {
+            "prompt_tokens": one.prompt_tokens,
+            "new_tokens": one.new_tokens,
+            "vision_ms": one.vision,
+            "prefill_ms": one.prefill,
+            "decode_steps_ms": one.decode,
+            "total_ms": one.total,
+        }
+        for one in measured.latency.samples
+    }
     scores, baseline = measured.measurement.scores, measured.baseline.scores
     answers = measured.measurement.answers
     assert scores is not None
     assert baseline is not None
     assert answers is not None
-    return tuple(
-        PerSample(
-            sample_id=sample,
-            score=score,
-            baseline_score=before,
-            answer=answer,
-            latency=_sample_times(timed[sample]) if sample in timed else None,
-        )
+    return [
+        {
+            "sample_id": sample,
+            "score": score,
+            "baseline_score": before,
+            "answer": answer,
+            "latency": timed.get(sample),
+        }
         for sample, score, before, answer in zip(
             measured.split.sample_ids, scores.tolist(), baseline.tolist(), answers, strict=True
         )
-    )
-
-
-def _sample_times(one: SampleLatency) -> SampleTimes:
-    return SampleTimes(
-        prompt_tokens=one.prompt_tokens,
-        new_tokens=one.new_tokens,
-        vision_ms=one.vision,
-        prefill_ms=one.prefill,
-        decode_steps_ms=one.decode,
-        total_ms=one.total,
-    )
-
-
-def _times(times: Times | None) -> TimesLayout | None:
-    return None if times is None else _stated(times)
-
-
-def _stated(times: Times) -> TimesLayout:
-    return TimesLayout(
-        count=times.count,
-        mean=times.mean,
-        std=times.std,
-        p50=times.p50,
-        p95=times.p95,
-        p99=times.p99,
-    )
+    ]
 
 
 def _ends(interval: Interval | None) -> Ends | None:
