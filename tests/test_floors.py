@@ -23,6 +23,7 @@ FLOORS = [
     {"strategies"},
     {"analysis"},
     {"report"},
+    {"workflow"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -1,4 +1,13 @@
-"""Find the transformer blocks that a model can lose, and what each loss costs."""
+"""Find the transformer blocks that a model can lose, and what each loss costs.
+
+    import depthprune as dp
+
+    study = dp.search("demo", dp.load_tasks("demo", num_samples=16), folder="study")
+    found = dp.analyze(study)
+    dp.write_report(found, "report")
+
+Every name is documented in docs/api.md.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +20,94 @@ if TYPE_CHECKING:
 
     from depthprune import structure
     from depthprune.base.errors import DepthpruneError
+    from depthprune.base.removal import Removal
+    from depthprune.blocks.stack import Stack
     from depthprune.tasks.metrics import Metric, metric
+    from depthprune.tasks.task import Sample, Task, TaskSplit
+    from depthprune.workflow.cutting import CutReport, cut
+    from depthprune.workflow.decisions import (
+        Findings,
+        Ranking,
+        Recommendation,
+        Recommendations,
+        analyze,
+        recommend,
+        write_report,
+    )
+    from depthprune.workflow.models import Model, find_stack, load_model, load_tasks, skip
+    from depthprune.workflow.scores import Scores, compare, merge, select
+    from depthprune.workflow.studies import Study, open_study
+    from depthprune.workflow.table import Table
 
 __version__ = "0.1.0"
 
-__all__ = ["DepthpruneError", "Metric", "__version__", "metric", "structure"]
+__all__ = [
+    "CutReport",
+    "DepthpruneError",
+    "Findings",
+    "Metric",
+    "Model",
+    "Ranking",
+    "Recommendation",
+    "Recommendations",
+    "Removal",
+    "Sample",
+    "Scores",
+    "Stack",
+    "Study",
+    "Table",
+    "Task",
+    "TaskSplit",
+    "__version__",
+    "analyze",
+    "compare",
+    "cut",
+    "find_stack",
+    "load_model",
+    "load_tasks",
+    "merge",
+    "metric",
+    "open_study",
+    "recommend",
+    "select",
+    "skip",
+    "structure",
+    "write_report",
+]
 
-_HOMES = {
-    "DepthpruneError": "depthprune.base.errors",
-    "Metric": "depthprune.tasks.metrics",
-    "metric": "depthprune.tasks.metrics",
-    "structure": "depthprune.structure",
+_MODULES = {
+    "base.errors": ("DepthpruneError",),
+    "base.removal": ("Removal",),
+    "blocks.stack": ("Stack",),
+    "structure": ("structure",),
+    "tasks.metrics": ("Metric", "metric"),
+    "tasks.task": ("Sample", "Task", "TaskSplit"),
+    "workflow.cutting": ("CutReport", "cut"),
+    "workflow.decisions": (
+        "Findings",
+        "Ranking",
+        "Recommendation",
+        "Recommendations",
+        "analyze",
+        "recommend",
+        "write_report",
+    ),
+    "workflow.models": ("Model", "find_stack", "load_model", "load_tasks", "skip"),
+    "workflow.scores": ("Scores", "compare", "merge", "select"),
+    "workflow.studies": ("Study", "open_study"),
+    "workflow.table": ("Table",),
 }
-"""Where each public name is defined; it is imported when it is first asked for."""
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+"""The module of each public name; it is imported when the name is first asked for."""
+
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(_HOMES[name])
-    return module if _HOMES[name] == f"{__name__}.{name}" else getattr(module, name)
+    module = import_module(f"{__name__}.{_HOMES[name]}")
+    return module if name == _HOMES[name] else getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 
 logger = logging.getLogger("depthprune")
+# A call from Python prints nothing: whoever wants the messages configures `logging`.
+logger.addHandler(logging.NullHandler())
 
 
 def configure_logging(*, verbose: bool = False) -> None:

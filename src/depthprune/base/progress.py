@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 
@@ -44,10 +45,23 @@ class Silence:
         """Show nothing."""
 
 
+_shown: ContextVar[bool] = ContextVar("shown", default=True)
+
+
+@contextmanager
+def shown(show: bool) -> Iterator[None]:
+    """Let the body show bars, or none whatever the terminal."""
+    before = _shown.set(show)
+    try:
+        yield
+    finally:
+        _shown.reset(before)
+
+
 @contextmanager
 def progress(description: str, total: float) -> Iterator[Progress]:
     """Show a bar for `total` units of work while the body runs."""
-    if not sys.stderr.isatty():
+    if not (_shown.get() and sys.stderr.isatty()):
         yield Silence()
         return
     from rich.console import Console

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -16,12 +17,13 @@ from depthprune.blocks.processors import (
     load_processor,
 )
 from depthprune.blocks.skeleton import quiet
-from depthprune.checkpoint.fingerprint import model_fingerprint
+from depthprune.checkpoint.fingerprint import model_fingerprint, module_fingerprint
 from depthprune.checkpoint.loaded_files import find_weight_files, read_config
 from depthprune.checkpoint.source import checkpoint_folder
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
     from transformers import PreTrainedConfig, PreTrainedModel
 
 ModelKind = Literal["image-text", "text", "seq2seq", "masked", "image"]
@@ -121,6 +123,30 @@ def load_model(
         model_fingerprint(source, revision=revision),
         prompt,
     )
+
+
+def loaded_module(module: nn.Module, processor: Any = None) -> LoadedModel:
+    """Return a model that is in memory already; it is put into eval mode and stays where it is.
+
+    Args:
+        module: a model of transformers.
+        processor: its processor or tokenizer, which is copied; None where nothing is measured.
+
+    Raises:
+        ModelError: it is no model of transformers, or of a kind that cannot be measured.
+    """
+    from transformers import PreTrainedModel
+
+    if not isinstance(module, PreTrainedModel):
+        raise ModelError(
+            f"a {type(module).__name__} is no model of transformers",
+            mend="find_stack and skip work on any torch module; measuring needs a PreTrainedModel",
+        )
+    kind, _ = model_kind(module.config)
+    if processor is not None:
+        processor = _ready(deepcopy(processor), kind, module.config)
+    name = type(module).__name__
+    return LoadedModel(module.eval(), processor, kind, name, module_fingerprint(module))
 
 
 def load_model_processor(
@@ -270,6 +296,11 @@ def _load_processor(
     processor = load_processor(source, name, **options)
     if kind != "image":
         adopt_chat_template(processor, checkpoint_folder(source, revision=options["revision"]))
+    return _ready(processor, kind, config)
+
+
+def _ready(processor: Any, kind: ModelKind, config: PreTrainedConfig) -> Any:
+    """Return a processor that pads as a model of this kind needs it."""
     tokenizer = getattr(processor, "tokenizer", processor)
     if kind in ("text", "image-text") and not config.is_encoder_decoder:
         # A decoder continues the end of a row: padding belongs at its start.

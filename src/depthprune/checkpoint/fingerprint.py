@@ -27,7 +27,10 @@ from depthprune.checkpoint.source import checkpoint_folder
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+    from transformers import PreTrainedModel
+
 WHOLE_FILE_BYTES = 64 * 2**20
+LARGE_TENSOR_BYTES = 4 * 2**20
 BLOCK_BYTES = 4096
 NUM_BLOCKS = 256
 _LONGEST_HEADER_BYTES = 100 * 10**6
@@ -54,6 +57,32 @@ def model_fingerprint(source: str | Path, *, revision: str | None = None) -> str
     for path in weight_files(folder):
         digest.update(path.name.encode())
         _add_file(digest, path)
+    return digest.hexdigest()
+
+
+def module_fingerprint(model: PreTrainedModel) -> str:
+    """Return the fingerprint of a model in memory as 64 hexadecimal digits.
+
+    Over its configuration and its tensors: of one over 4 MiB, 256 blocks of 4 KiB at even
+    distances. It is not that of the files the model may have come from.
+
+    Raises:
+        ModelError: a tensor has no data: it is offloaded.
+    """
+    import torch
+
+    digest = hashlib.sha256(
+        json.dumps(_stable(model.config.to_dict()), sort_keys=True, default=str).encode()
+    )
+    for name, tensor in sorted(model.state_dict().items()):
+        if tensor.is_meta:
+            raise ModelError("a tensor has no data", where=name, mend="load the whole model")
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        flat = tensor.detach().reshape(-1).view(torch.uint8)
+        if len(flat) > LARGE_TENSOR_BYTES:
+            starts = [i * (len(flat) - BLOCK_BYTES) // (NUM_BLOCKS - 1) for i in range(NUM_BLOCKS)]
+            flat = torch.cat([flat[start : start + BLOCK_BYTES] for start in starts])
+        digest.update(flat.cpu().numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from cyclopts import Parameter
 from depthprune.base.errors import FileError
 from depthprune.base.files import make_folder
 from depthprune.base.language import Lang, set_language
+from depthprune.base.log import logger
 from depthprune.base.progress import progress
 from depthprune.base.terminal import terminal
 from depthprune.report.structure import analysis_parts, analysis_value
@@ -29,8 +29,6 @@ from depthprune.structure.analyses import (
 from depthprune.structure.analyses import analyze as run_analysis
 
 _DEMO = "demo"
-
-_log = logging.getLogger(__name__)
 
 
 def analyze(
@@ -114,5 +112,5 @@ def _write_beside(analysis: Analysis, folder: Path, texts: Texts) -> Analysis:
         make_folder(folder)
         return write_analysis(analysis, folder, texts)
     except FileError as error:
-        _log.warning("the analysis was not kept: %s (--output_dir names another folder)", error)
+        logger.warning("the analysis was not kept: %s (--output_dir names another folder)", error)
         return analysis

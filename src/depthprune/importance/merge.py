@@ -44,7 +44,7 @@ class MergedDataset:
 
 
 @dataclass(frozen=True)
-class Merged:
+class Scores:
     """Importance over all datasets, and what it is made of.
 
     Attributes:
@@ -74,13 +74,16 @@ class Merged:
         return tuple(block for block in range(self.num_blocks) if block not in self.scores)
 
 
+Merged = Scores
+
+
 def merge_scores(
     datasets: Sequence[DatasetScores],
     *,
     method: Method = "average",
     train_weight: float = TRAIN_WEIGHT,
     dataset_weights: Mapping[str, float] | None = None,
-) -> Merged:
+) -> Scores:
     """Merge importance scores over splits and datasets.
 
     Of dataset d: `s_d = w * train + (1 - w) * held_out`; the only split, where there is one. Then
@@ -117,7 +120,7 @@ def merge_scores(
     shares = tuple(MergedDataset(one, _over_splits(one, train_weight)) for one in ordered)
     over_datasets = _combiner(method, [] if weights is None else list(weights.values()))
     blocks = sorted(shares[0].scores)
-    return Merged(
+    return Scores(
         method=method,
         train_weight=train_weight,
         weights=weights,
@@ -160,7 +163,7 @@ def simple_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}_simple{path.suffix or '.json'}")
 
 
-def write_merged(merged: Merged, path: Path) -> tuple[Path, Path]:
+def write_merged(merged: Scores, path: Path) -> tuple[Path, Path]:
     """Write the full file and, beside it, `{name}_simple.json` with the scores alone.
 
     Raises:
@@ -172,7 +175,7 @@ def write_merged(merged: Merged, path: Path) -> tuple[Path, Path]:
     return path, simple_path(path)
 
 
-def _full(merged: Merged) -> dict[str, Any]:
+def _full(merged: Scores) -> dict[str, Any]:
     return {
         "method": merged.method,
         "train_val_weight": merged.train_weight,

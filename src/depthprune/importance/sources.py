@@ -23,6 +23,10 @@ HELD_OUT = ("validation", "test")
 """The other split, by preference; `tally_qa` has train and test."""
 
 
+class NoDropsError(LayoutError):
+    """A folder of results in which no single block was removed."""
+
+
 @dataclass(frozen=True)
 class SplitScores:
     """Importance of the blocks, measured on one split of one dataset.
@@ -53,6 +57,30 @@ class DatasetScores:
     splits: tuple[SplitScores] | tuple[SplitScores, SplitScores]
     origin: Path
     num_blocks: int | None = None
+
+
+def read_sources(folder: Path, *, two_splits: bool = False) -> list[DatasetScores]:
+    """Read the single-block drops in a study, in result files or in comparison files.
+
+    Args:
+        folder: of them; where it has results and comparisons, the results count.
+        two_splits: the comparisons count instead: they are of train and validation.
+
+    Raises:
+        FileError, LayoutError: there are none, or a file is wrong.
+        StudyError: see `from_study`.
+    """
+    if (folder / DATABASE_NAME).is_file():
+        return from_study(folder)
+    compared = folder.is_dir() and any(folder.rglob(filenames.comparison_file("*")))
+    if compared and two_splits:
+        return from_comparisons(folder)
+    try:
+        return from_results(folder)
+    except NoDropsError:
+        if not compared:
+            raise
+        return from_comparisons(folder)
 
 
 def from_comparisons(folder: Path) -> list[DatasetScores]:
@@ -105,7 +133,7 @@ def from_results(folder: Path) -> list[DatasetScores]:
         splits.setdefault(one.dataset, {})[one.split] = SplitScores(one.split, scores, count)
         origins.setdefault(one.dataset, one)
     if not splits:
-        raise LayoutError("there are no drops of single blocks here", where=str(folder))
+        raise NoDropsError("there are no drops of single blocks here", where=str(folder))
     return [
         DatasetScores(
             dataset,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from depthprune import __version__
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
 from depthprune.base.files import make_folder, read_json, write_json
 from depthprune.base.language import current_language
+from depthprune.base.log import logger
 from depthprune.base.naming import option
 from depthprune.base.progress import progress
 from depthprune.structure.analyses import ReadModel, Texts, analyze, read_model
@@ -33,8 +33,6 @@ KEEP_SECONDS = 5.0
 
 Status = Literal["success", "failed", "no model"]
 """no model: a folder with an evaluation or an analysis, but without weights."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -233,7 +231,7 @@ def _attempt(
     except DepthpruneError as error:
         told = str(error)
     except Exception as error:  # whatever one of a hundred models holds, the others are analysed
-        _log.warning("unexpected while %s was analysed", one.source, exc_info=True)
+        logger.warning("unexpected while %s was analysed", one.source, exc_info=True)
         told = f"unexpected: {type(error).__name__}: {error}"
     else:
         return one

@@ -12,6 +12,7 @@ from depthprune.base.errors import TaskError
 from depthprune.base.log import logger
 from depthprune.base.naming import option
 from depthprune.tasks.definition import check_task_name, read_definitions
+from depthprune.tasks.demo.place import DEMO
 from depthprune.tasks.lm_eval.catalogue import OURS, PREFIX, harness_task, harness_tasks
 from depthprune.tasks.lm_eval.source import LmEvalSource
 from depthprune.tasks.python_file import tasks_of_python_file
@@ -48,6 +49,31 @@ def get_task(
     """
     task = find_task(name, list_tasks(files), lm_eval_path)
     return place_task(task, data_dir, download=download, follow_links=follow_links)
+
+
+def named_tasks(
+    names: Iterable[str],
+    files: Iterable[Path | str] = (),
+    lm_eval_path: Iterable[Path | str] = (),
+) -> list[Task]:
+    """Return the tasks of these names, each once; `demo` and `all` are groups.
+
+    Args:
+        names: e.g. `okvqa`; `demo` is the eight embedded tasks, `all` every built-in one.
+        files: task files of the user.
+        lm_eval_path: folders with definitions of the lm-evaluation-harness.
+
+    Raises:
+        TaskError: there is no such task.
+    """
+    known, paths = list_tasks(files), list(lm_eval_path)
+    groups = {
+        DEMO: [task.name for task in known if task.name.startswith("demo_")],
+        "all": [t.name for t in known if t.enabled and not t.name.startswith("demo_")],
+    }
+    wanted = (name for given in names for name in groups.get(given, [given]))
+    found = (task for name in wanted for task in find_tasks(name, known, paths))
+    return list({task.name: task for task in found}.values())
 
 
 def find_tasks(

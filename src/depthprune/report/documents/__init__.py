@@ -29,17 +29,29 @@ CROSS_DATASET_REPORT = "cross_dataset_report.txt"
 QUICK_SUMMARY = "quick_summary.md"
 
 
-def write_documents(analysis: Analysis, folder: Path) -> list[Path]:
+def write_documents(
+    analysis: Analysis,
+    folder: Path,
+    *,
+    texts: bool = True,
+    values: bool = True,
+) -> list[Path]:
     """Write every document of an analysis into a folder and return their paths.
 
     Args:
         analysis: to be told.
         folder: is made if it is missing; files of these names are replaced.
+        texts, values: whether texts for people are written, and JSON for programs.
 
     Raises:
         FileError: the folder cannot be written.
     """
     make_folder(folder)
+    written = [*(_texts(analysis, folder) if texts else ())]
+    return [*written, *(_values(analysis, folder) if values else ())]
+
+
+def _values(analysis: Analysis, folder: Path) -> list[Path]:
     values = {
         RECOMMENDATIONS: recommendations_value(analysis),
         BLOCK_CONFIGS: block_configs_value(analysis),
@@ -52,6 +64,11 @@ def write_documents(analysis: Analysis, folder: Path) -> list[Path]:
     for name, value in values.items():
         write_json(folder / name, value)
     write_bytes(folder / CROSS_DATASET, cross_dataset_pieces(analysis))
+    names = (RECOMMENDATIONS, BLOCK_CONFIGS, SCORES, CROSS_DATASET, PAIRWISE)
+    return [folder / name for name in names if name in {*values, CROSS_DATASET}]
+
+
+def _texts(analysis: Analysis, folder: Path) -> list[Path]:
     texts = {
         QUICK_SUMMARY: quick_summary(analysis),
         COMPREHENSIVE_REPORT: comprehensive_report(analysis),
@@ -59,8 +76,7 @@ def write_documents(analysis: Analysis, folder: Path) -> list[Path]:
     }
     for name, text in texts.items():
         write_text(folder / name, text)
-    names = (*texts, RECOMMENDATIONS, BLOCK_CONFIGS, SCORES, CROSS_DATASET, PAIRWISE)
-    return [folder / name for name in names if name in {*texts, *values, CROSS_DATASET}]
+    return [folder / name for name in texts]
 
 
 __all__ = [

@@ -1,0 +1,321 @@
+"""From what was measured to what it shows, and which blocks to remove; no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from depthprune.analysis.choice import ChoiceRule, choose, choose_number
+from depthprune.analysis.combinations import Combination
+from depthprune.analysis.findings import (
+    BlockDrop,
+    Consistency,
+    Pair,
+    SplitAgreement,
+    Synergy,
+)
+from depthprune.analysis.findings import Findings as Found
+from depthprune.analysis.recommendations import Recommendations as Ranked
+from depthprune.analysis.recommendations import StrategyName
+from depthprune.base.errors import AnalysisError, MissingDependencyError
+from depthprune.base.files import make_folder
+from depthprune.base.language import Lang, language
+from depthprune.base.removal import Removal
+from depthprune.workflow.studies import Study, as_study
+from depthprune.workflow.table import Table, field_names
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from depthprune.analysis.result_set import ResultSet
+    from depthprune.analysis.whole import Analysis
+
+Format = Literal["txt", "json", "html", "png", "svg", "pdf", "tex"]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What is ranked.
+
+    Attributes:
+        min_coverage: The fewest datasets that a ranked combination was measured on.
+        min_drop: The smallest mean drop that is ranked, a fraction; None is no limit.
+        robust_coverage: The fewest datasets that a robust combination was measured on.
+        split: The split that is analysed; None takes the one that most datasets have.
+    """
+
+    min_coverage: int = 2
+    min_drop: float | None = None
+    robust_coverage: int = 3
+    split: str | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class Recommendation:
+    """A removal, the rule that chose it, and its evidence. Drops are fractions.
+
+    Attributes:
+        rule: a strategy (conservative, balanced, aggressive), the target that it meets (max_drop,
+            speedup, params), or `asked` for the best of a number of blocks.
+        combination: the removal over all datasets that it was measured on.
+    """
+
+    rule: ChoiceRule | StrategyName
+    combination: Combination
+
+    def __repr__(self) -> str:
+        on = f"{len(self.datasets)} dataset{'s' if len(self.datasets) != 1 else ''}"
+        return f"Recommendation({self.rule}: {self.removal}, drop {self.drop:.4f} on {on})"
+
+    @property
+    def removal(self) -> Removal:
+        """The blocks that go."""
+        return self.combination.removal
+
+    @property
+    def drop(self) -> float:
+        """Its mean drop over the datasets."""
+        return self.combination.mean
+
+    @property
+    def std(self) -> float:
+        """Population standard deviation of its drops over the datasets."""
+        return self.combination.std
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of the 95% interval of the mean drop; None where there is no interval."""
+        return None if self.combination.interval is None else self.combination.interval.low
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of the 95% interval of the mean drop; None where there is no interval."""
+        return None if self.combination.interval is None else self.combination.interval.high
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the datasets that it was measured on."""
+        return tuple(self.combination.drops)
+
+    @property
+    def n(self) -> int | None:
+        """Samples behind the drop, over all its datasets; None where a file does not tell."""
+        return self.combination.num_samples or None
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """Which blocks to remove, by every rule.
+
+    Attributes:
+        found: the rankings, the stepwise path, targets and blocks that must stay, as they were
+            computed.
+    """
+
+    found: Ranked
+
+    @property
+    def strategies(self) -> dict[str, list[Recommendation]]:
+        """One or two removals each by the name of the strategy; none where nothing is certain."""
+        return {
+            one.name: [Recommendation(one.name, each) for each in one.combinations]
+            for one in self.found.strategies
+        }
+
+    @property
+    def recommended(self) -> Recommendation | None:
+        """The removal that every report names; None where nothing is recommended, see `why`.
+
+        What meets a target that was asked for, else the last conservative removal.
+        """
+        choice = choose(self.found)
+        return None if choice is None else Recommendation(choice.rule, choice.combination)
+
+    @property
+    def why(self) -> str | None:
+        """Why nothing is recommended, in a sentence; None where something is."""
+        if self.recommended is not None:
+            return None
+        from depthprune.report.strategies import nothing_text
+
+        with language("en"):
+            return nothing_text(self.found).removeprefix("nothing: ")
+
+    def of_number(self, removed: int) -> Recommendation | None:
+        """Return the best removal of so many blocks; None where none is ranked."""
+        choice = choose_number(self.found, removed)
+        return None if choice is None else Recommendation(choice.rule, choice.combination)
+
+    @property
+    def must_stay(self) -> tuple[int, ...]:
+        """The blocks without which the model loses half of its accuracy, ascending."""
+        return tuple(sorted(self.found.essential_blocks))
+
+    def table(self) -> Table:
+        """Return every ranked combination, best first within each number of removed blocks.
+
+        The columns: `removed`, `removal`, `drop`, `std`, `low`, `high`, `datasets` (how many), `n`.
+        """
+        rows = [
+            (number, one.removal, one.drop, one.std, one.low, one.high, len(one.datasets), one.n)
+            for number, ranking in sorted(self.found.independent.items())
+            for one in (Recommendation("asked", each) for each in ranking.combinations)
+        ]
+        columns = ("removed", "removal", "drop", "std", "low", "high", "datasets", "n")
+        return Table(columns, tuple(rows))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings(Found):
+    """Everything that results show; each finding is an attribute. Drops are fractions.
+
+    Attributes:
+        analysis: the whole: results, the matrix of drops, findings and recommendations.
+    """
+
+    analysis: Analysis
+
+    @property
+    def recommendations(self) -> Recommendations:
+        """Which blocks to remove."""
+        return Recommendations(self.analysis.recommendations)
+
+    @property
+    def results(self) -> ResultSet:
+        """What was measured; `.problems` says what was left out and why."""
+        return self.analysis.results
+
+    def tables(self) -> dict[str, Table]:
+        """Return the findings that are lists, as tables by name.
+
+        `combinations` (see `Recommendations.table`), `blocks`, `synergies`, `consistency`, `pairs`
+        of datasets, and `agreements` of train and validation.
+        """
+        agreements = ("dataset", "rho", "p_value")
+        assert set(agreements) <= set(field_names(SplitAgreement))
+        return {
+            "combinations": self.recommendations.table(),
+            "blocks": Table.of(self.blocks, field_names(BlockDrop)),
+            "synergies": Table.of(self.synergies, field_names(Synergy)),
+            "consistency": Table.of(self.consistency, field_names(Consistency)),
+            "pairs": Table.of(self.pairs, field_names(Pair)),
+            "agreements": Table.of(self.agreements, agreements),
+        }
+
+
+def analyze(
+    study: Study | str | Path,
+    ranking: Ranking = Ranking(),
+    *,
+    max_drop: float | None = None,
+    speedup: float | None = None,
+    params: float | None = None,
+) -> Findings:
+    """Return what results show and which blocks they let go; nothing is written.
+
+    Args:
+        study: a study, or its folder, or a folder of documented result files.
+        ranking: what is ranked.
+        max_drop: asks for the most blocks that cost no more than this fraction, e.g. 0.05.
+        speedup: asks for the fewest blocks that make it so many times as fast (estimated): 1.2.
+        params: asks for the fewest blocks that leave at most this share of the parameters: 0.85.
+
+    Raises:
+        AnalysisError: nothing was measured, or an option makes no sense.
+        DepthpruneError: the study or the files cannot be read.
+    """
+    from depthprune.analysis.analyse import analyse
+
+    found = analyse(
+        as_study(study).results(ranking.split),
+        min_coverage=ranking.min_coverage,
+        min_drop=ranking.min_drop,
+        robust_coverage=ranking.robust_coverage,
+        max_drop=max_drop,
+        speedup=speedup,
+        params=params,
+    )
+    return Findings(**vars(found.findings), analysis=found)
+
+
+def recommend(
+    study: Study | str | Path,
+    ranking: Ranking = Ranking(),
+    *,
+    max_drop: float | None = None,
+    speedup: float | None = None,
+    params: float | None = None,
+) -> Recommendations:
+    """Return which blocks to remove, by every rule, with the evidence behind each.
+
+    Args:
+        study, ranking, max_drop, speedup, params: see `analyze`.
+
+    Raises:
+        DepthpruneError: see `analyze`.
+    """
+    from depthprune.analysis.recommend import recommend as ranked
+
+    return Recommendations(
+        ranked(
+            as_study(study).results(ranking.split),
+            min_coverage=ranking.min_coverage,
+            min_drop=ranking.min_drop,
+            robust_coverage=ranking.robust_coverage,
+            max_drop=max_drop,
+            speedup=speedup,
+            params=params,
+        )
+    )
+
+
+def write_report(
+    findings: Findings,
+    folder: str | Path,
+    *,
+    formats: Collection[Format] = ("txt", "json", "html", "png"),
+    lang: Lang = "en",
+) -> list[Path]:
+    """Write the reports of an analysis, each file whole or absent; return their paths.
+
+    Args:
+        findings: from `analyze`.
+        folder: is made; files of these names are replaced.
+        formats: txt (reports and quick_summary.md), json (files for other programs), html (one
+            interactive page), tex (tables for LaTeX); png, svg, pdf (the figures).
+        lang: of texts and page: en or zh (Chinese).
+
+    Raises:
+        AnalysisError: there is no such format or language.
+        FileError: the folder cannot be written.
+        MissingDependencyError: a format needs a package that is not installed; all else is written.
+    """
+    from depthprune.report.documents import write_documents
+    from depthprune.report.documents.pictures import Kind, write_pictures
+
+    for name, given, known in (("formats", formats, Format), ("lang", [lang], Lang)):
+        for one in given:
+            if one not in get_args(known):
+                raise AnalysisError(
+                    f"there is no {name.removesuffix('s')} {one!r}",
+                    where=name,
+                    mend=f"choose from {', '.join(get_args(known))}",
+                )
+    place = make_folder(Path(folder))
+    figures = [one for one in formats if one in ("png", "svg", "pdf")]
+    wanted = {"html": "html" in formats, "latex": "tex" in formats, "figures": bool(figures)}
+    kinds: list[Kind] = ["figures", "html", "latex"]
+    skip = [kind for kind in kinds if not wanted[kind]]
+    with language(lang):
+        files = write_documents(
+            findings.analysis, place, texts="txt" in formats, values="json" in formats
+        )
+        pictures = write_pictures(findings.analysis, place, formats=figures, skip=skip)
+    for kind, package in pictures.missing.items():
+        raise MissingDependencyError(
+            f"{kind}: this needs the package {package}, which is not installed",
+            where="formats",
+            mend="pip install 'depthprune[report]', or ask for other formats",
+        )
+    return [*files, *pictures.files, *pictures.figures]

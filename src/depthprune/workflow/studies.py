@@ -1,0 +1,265 @@
+"""A study or a folder of result files, as values: what was measured, and what was answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import isnan
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from depthprune.base.errors import AnalysisError, LayoutError
+from depthprune.base.removal import Removal, check_removal, format_removal, make_removal
+from depthprune.workflow.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from depthprune.analysis.dataset import DatasetMeasurements
+    from depthprune.analysis.result_set import ResultSet
+    from depthprune.study import Measurement, RemovalResult
+    from depthprune.tasks.task import TaskSplit
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was measured of one model; nothing is held open, and nothing is changed.
+
+    Attributes:
+        folder: of the study, or of documented result files.
+        selection: splits and settings that are looked at, as (key, settings); None looks at all.
+        tasks: the samples that were measured, where they are at hand; their references stand
+            beside the answers.
+    """
+
+    folder: Path
+    selection: frozenset[tuple[int, str]] | None = field(default=None, repr=False)
+    tasks: tuple[TaskSplit, ...] = field(default=(), repr=False, compare=False)
+
+    def results(self, split: str | None = None) -> ResultSet:
+        """Return what was measured on one split of each dataset, as an analysis takes it.
+
+        Args:
+            split: e.g. `validation`; None takes the split that most datasets have.
+
+        Raises:
+            DepthpruneError: nothing was measured, or not on this split; files are damaged.
+        """
+        from depthprune.analysis.collect import read_result_set
+
+        if split is None:
+            return self._usual
+        return read_result_set(self.folder, split, selection=self.selection)
+
+    @cached_property
+    def _usual(self) -> ResultSet:
+        from depthprune.analysis.collect import read_result_set
+
+        return read_result_set(self.folder, selection=self.selection)
+
+    @property
+    def num_blocks(self) -> int:
+        """How many blocks the unpruned model has."""
+        return self._usual.num_blocks
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the datasets that were measured."""
+        return tuple(one.dataset for one in self._usual.datasets)
+
+    def drops(self, split: str | None = None) -> Table:
+        """Return what every removal costs on every dataset that it was measured on.
+
+        The columns: `removal` (block indices), `dataset`, `split`, `n` (samples), `accuracy`,
+        `drop` (accuracy of the whole model minus this, a fraction), `low` and `high` (its paired
+        95% interval; None without per-sample scores, or below ten samples).
+
+        Args:
+            split: see `results`.
+
+        Raises:
+            DepthpruneError: see `results`.
+        """
+        from depthprune.analysis.intervals import paired_intervals
+
+        results = self.results(split)
+        rows = []
+        for one in results.datasets:
+            removals = sorted(one.measurements, key=lambda removal: (len(removal), removal))
+            ends = paired_intervals([one], [((), removal) for removal in removals])
+            for removal, interval in zip(removals, ends, strict=True):
+                measured = one.measurements[removal]
+                accuracy = None if isnan(measured.accuracy) else measured.accuracy
+                low, high = (None, None) if interval is None else (interval.low, interval.high)
+                numbers = (measured.num_samples or None, accuracy, one.drop(removal), low, high)
+                rows.append((removal, one.dataset, results.splits[one.dataset], *numbers))
+        columns = ("removal", "dataset", "split", "n", "accuracy", "drop", "low", "high")
+        return Table(columns, tuple(rows))
+
+    def importance(self, dataset: str | None = None, split: str | None = None) -> dict[int, float]:
+        """Return the drop of every block that was removed alone, by block; higher = keep first.
+
+        Args:
+            dataset: one of `datasets`; None takes the mean over those that measured the block.
+            split: see `results`.
+
+        Raises:
+            AnalysisError: there is no such dataset.
+            DepthpruneError: see `results`.
+        """
+        found = self.results(split).datasets
+        used = found if dataset is None else [_named(dataset, found)]
+        drops: dict[int, list[float]] = {}
+        for one in used:
+            for removal in one.measurements:
+                if len(removal) == 1:
+                    drops.setdefault(removal[0], []).append(one.drop(removal))
+        return {block: fmean(drops[block]) for block in sorted(drops)}
+
+    def answers(self, removal: Iterable[int], dataset: str, split: str | None = None) -> Table:
+        """Return what the model answered without these blocks, beside the whole model's answers.
+
+        The columns: `sample` (its id), `prompt` (as it was sent), `references` (accepted answers),
+        `baseline_answer`, `answer`, `baseline_score`, `score`. Prompts are None in result files,
+        references unless `tasks` holds the samples.
+
+        Args:
+            removal: block indices; `()` is the whole model.
+            dataset: one of `datasets`.
+            split: see `results`.
+
+        Raises:
+            AnalysisError: this was not measured, or no answers were kept.
+            DepthpruneError: see `results`.
+        """
+        from depthprune.study.store import DATABASE_NAME
+
+        results = self.results(split)
+        one = _named(dataset, results.datasets)
+        blocks = check_removal(make_removal(removal), results.num_blocks)
+        if blocks and blocks not in one.measurements:
+            raise AnalysisError(
+                f"the removal {format_removal(blocks)} was not measured on {one.dataset}",
+                where=str(self.folder),
+                mend="`drops()` lists what was measured",
+            )
+        name = results.splits[one.dataset]
+        is_study = (self.folder / DATABASE_NAME).is_file()
+        rows = self._stored(one, name, blocks) if is_study else self._read(one, name, blocks)
+        columns = ("sample", "prompt", "references", "baseline_answer", "answer")
+        return Table((*columns, "baseline_score", "score"), tuple(rows))
+
+    def _stored(
+        self, one: DatasetMeasurements, split: str, removal: Removal
+    ) -> list[tuple[object, ...]]:
+        from depthprune.study.store import Study as Store
+
+        settings = one.baseline.settings
+        with Store.open(self.folder, read_only=True) as store:
+            keys = [
+                stored.key
+                for stored in store.splits()
+                if (stored.record.task, stored.record.split) == (one.dataset, split)
+                and (self.selection is None or (stored.key, settings) in self.selection)
+                and _is_of(store.measurement(stored.key, settings, ()), one)
+            ]
+            record = store.split(keys[-1])
+            pair = [store.measurement(keys[-1], settings, blocks) for blocks in ((), removal)]
+            prompts = store.prompts(keys[-1], settings)
+        before, after = pair
+        if not (before and before.answers and after and after.answers):
+            raise _no_answers(self.folder)
+        assert before.scores is not None
+        assert after.scores is not None
+        sent: Sequence[tuple[str, ...] | None] = prompts or [None] * len(record.sample_ids)
+        known = self._references(record.fingerprint)
+        return [
+            (sample, prompt and "\n".join(prompt), known.get(sample), *answers, *map(float, scores))
+            for sample, prompt, answers, scores in zip(
+                record.sample_ids,
+                sent,
+                zip(before.answers, after.answers, strict=True),
+                zip(before.scores, after.scores, strict=True),
+                strict=True,
+            )
+        ]
+
+    def _read(
+        self, one: DatasetMeasurements, split: str, removal: Removal
+    ) -> list[tuple[object, ...]]:
+        from depthprune.study import read_results
+
+        found = [
+            results
+            for results in read_results(self.folder).datasets
+            if (results.dataset, results.split) == (one.dataset, split)
+        ]
+        by_removal = {each.removal: each for results in found for each in results.results}
+        before, after = _samples(by_removal.get(())), _samples(by_removal.get(removal))
+        common = [sample for sample in before if sample in after]
+        if not common:
+            raise _no_answers(self.folder)
+        pairs = ((sample, before[sample], after[sample]) for sample in common)
+        return [(sample, None, None, b[0], a[0], b[1], a[1]) for sample, b, a in pairs]
+
+    def _references(self, fingerprint: str) -> Mapping[str, tuple[str, ...]]:
+        return {
+            sample.id: sample.references
+            for one in self.tasks
+            if one.fingerprint == fingerprint
+            for sample in one.samples
+        }
+
+
+def open_study(folder: str | Path) -> Study:
+    """Return what was measured: of a study, or of documented result files from anywhere.
+
+    Args:
+        folder: of the study, its database, a folder of result files, or one such file.
+
+    Raises:
+        FileError: there is no such folder or file.
+        DepthpruneError: nothing was measured, or the files are damaged.
+    """
+    from depthprune.study.store import DATABASE_NAME
+
+    path = Path(folder)
+    study = Study(path.parent if path.name == DATABASE_NAME else path)
+    study.results()
+    return study
+
+
+def as_study(study: Study | str | Path) -> Study:
+    """Return a study, which may be named by its folder."""
+    return study if isinstance(study, Study) else open_study(study)
+
+
+def _named(dataset: str, found: Sequence[DatasetMeasurements]) -> DatasetMeasurements:
+    name = dataset.replace("-", "_")
+    for one in found:
+        if one.dataset.replace("-", "_") == name:
+            return one
+    raise AnalysisError(
+        f"there are no results of {dataset!r}",
+        where="dataset",
+        mend=f"choose from {', '.join(one.dataset for one in found)}",
+    )
+
+
+def _is_of(found: Measurement | None, one: DatasetMeasurements) -> bool:
+    """Return whether a stored baseline is the one that an analysis took."""
+    return found is not None and replace(found, answers=one.baseline.answers) == one.baseline
+
+
+def _samples(result: RemovalResult | None) -> dict[str, tuple[str, float]]:
+    samples = () if result is None else result.samples or ()
+    return {one.sample_id: (one.answer, one.score) for one in samples}
+
+
+def _no_answers(folder: Path) -> LayoutError:
+    return LayoutError(
+        "the answers behind these scores were not kept",
+        where=str(folder),
+        mend="measure in a study of your own: profile and search keep every answer",
+    )
