@@ -95,7 +95,7 @@ def cut(
 
     if folder is None and not dry_run:
         raise DepthpruneError(
-            "it is not said where to write", where="folder", mend="name a folder, or a dry run"
+            "it is not said where to write", option="folder", mend="name a folder, or a dry run"
         )
     place = model_place(source)
     plan = plan_cut(

@@ -299,7 +299,7 @@ def write_report(
             if one not in get_args(known):
                 raise AnalysisError(
                     f"there is no {name.removesuffix('s')} {one!r}",
-                    where=name,
+                    option=name,
                     mend=f"choose from {', '.join(get_args(known))}",
                 )
     place = make_folder(Path(folder))
@@ -315,7 +315,7 @@ def write_report(
     for kind, package in pictures.missing.items():
         raise MissingDependencyError(
             f"{kind}: this needs the package {package}, which is not installed",
-            where="formats",
+            option="formats",
             mend="pip install 'depthprune[report]', or ask for other formats",
         )
     return [*files, *pictures.files, *pictures.figures]

@@ -113,7 +113,7 @@ def load_model(
         if processor is not None:
             raise ModelError(
                 "a checkpoint brings its processor",
-                where="processor",
+                option="processor",
                 mend="leave it out, or give the torch module as the source",
             )
         opened = open_model(options)
@@ -173,7 +173,7 @@ def load_tasks(
         chosen |= {task.name: place_task(task, data_dir, download=download) for task in found}
     if not chosen:
         raise TaskError(
-            "no task was named", where="names", mend='name tasks, e.g. load_tasks("okvqa")'
+            "no task was named", option="names", mend='name tasks, e.g. load_tasks("okvqa")'
         )
     return [load_split(task, split, num_samples, seed) for task in chosen.values()]
 

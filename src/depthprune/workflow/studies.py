@@ -242,7 +242,7 @@ def _named(dataset: str, found: Sequence[DatasetMeasurements]) -> DatasetMeasure
             return one
     raise AnalysisError(
         f"there are no results of {dataset!r}",
-        where="dataset",
+        option="dataset",
         mend=f"choose from {', '.join(one.dataset for one in found)}",
     )
 
