@@ -16,6 +16,7 @@ import yaml
 import depthprune
 from depthprune.base.language import catalogue, current_language, language, set_language, t
 from depthprune.blocks.cut.notes import NOTES
+from depthprune.structure.notes import Sentence
 from depthprune.tasks.weak import SENTENCES
 
 PACKAGE = Path(depthprune.__file__).parent
@@ -50,8 +51,12 @@ def test_every_note_on_a_cut_has_a_chinese_text() -> None:
     assert catalogue().keys() >= OF_A_CUT
 
 
+def test_every_note_on_parameters_has_a_chinese_text() -> None:
+    assert set(Sentence) <= catalogue().keys()
+
+
 def test_nothing_is_translated_that_is_not_printed() -> None:
-    printed = {*SENTENCES.values(), *OF_A_CUT}.union(*map(texts_of, PRINTING))
+    printed = {*SENTENCES.values(), *OF_A_CUT, *Sentence}.union(*map(texts_of, PRINTING))
     assert catalogue().keys() - printed == set()
 
 

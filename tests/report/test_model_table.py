@@ -17,7 +17,7 @@ from rich.cells import cell_len
 from rich.table import Table
 
 from depthprune.base.errors import FileError, MissingDependencyError
-from depthprune.base.language import Lang, language
+from depthprune.base.language import Lang, Note, language
 from depthprune.report.model_table.files import (
     Format,
     format_of,
@@ -520,7 +520,7 @@ def test_what_is_unknown_is_called_so_and_the_reason_is_told() -> None:
     unknown = "1 of 2 ranks: the others hold the rest of every tensor"
     comparison = Comparison(
         "base", "rank", Change(100, None), Change(80, None), (), strategy="unknown",
-        unknown=(unknown,),
+        unknown=(Note(unknown),),
     )  # fmt: skip
     model = ModelSummary("rank", Path("rank"), comparison=comparison, original=100)
     grid = model_grid(model_table([model_row(model)]))

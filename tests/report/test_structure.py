@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +11,9 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from depthprune.base.language import Lang, language, t
+from depthprune.base.language import Lang, Note, language, t
 from depthprune.report.structure import analysis_parts
 from depthprune.report.structure_batch import batch_parts
-from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_text import text_files
 from depthprune.report.structure_words import (
     aligned_line,
@@ -30,6 +31,7 @@ from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsit
 from depthprune.structure.batches import BatchOutcome, BatchResult
 from depthprune.structure.compare import compare
 from depthprune.structure.comparison import AlignedBy, Change, Comparison, LayerComparison, Strategy
+from depthprune.structure.notes import Sentence, read_note
 from depthprune.structure.summary import ModelSummary, Summary
 from tests.structure.llamas import made_up, with_layers
 
@@ -164,7 +166,7 @@ def test_experts_and_missing_parts_are_shown() -> None:
 
 
 def test_notes_of_the_model_are_shown() -> None:
-    noted = replace(made_up(9), notes=("something odd",))
+    noted = replace(made_up(9), notes=(Note("something odd"),))
     assert "Note: something odd" in shown(Analysis(noted))
     assert "注意：something odd" in shown(Analysis(noted), "zh")
 
@@ -257,22 +259,41 @@ NOTES = [
 
 
 @pytest.mark.parametrize("note", NOTES)
-def test_notes_are_told_in_both_languages(note: str) -> None:
-    assert note_text(note) == note
+def test_notes_that_files_hold_in_english_are_told_in_both_languages(note: str) -> None:
+    assert read_note(note) == note == read_note(note).translated()
     with language("zh"):
-        chinese = note_text(note)
+        chinese = read_note(note).translated()
     assert re.search("[一-鿿]", chinese)
     assert " more" not in chinese
     assert re.findall(r"[0-9]+", chinese) == re.findall(r"[0-9]+", note)
 
 
+def test_a_note_in_a_note_is_told_in_the_same_language() -> None:
+    """Also as one that a file holds: all of it is read back."""
+    inner = Note(Sentence.OF_TENSORS, n=3, name="a.weight", why=Note(Sentence.BITMASK))
+    note = Note(Sentence.OF_ORIGINAL, why=inner)
+    for one in (note, read_note(str(note))):
+        assert one == "original: 3 tensors, e.g. a.weight: a bitmask whose shape is not stored"
+        with language("zh"):
+            told = one.translated()
+        assert told == "原始模型：3 个张量（例如 a.weight）：位掩码形式，没有存储形状"
+
+
+@pytest.mark.parametrize("text", ["original: " * 10_000 + "x", "{why}", "{0}{", "original: {n}"])
+def test_a_hostile_note_is_a_text_as_any_other(text: str) -> None:
+    note = read_note(text)
+    assert note == text == copy.deepcopy(note) == pickle.loads(pickle.dumps(note))
+    with language("zh"):
+        assert note.translated() == text.replace("original: ", "原始模型：", 1)
+
+
 def test_a_note_that_is_not_known_stays() -> None:
     with language("zh"):
-        assert note_text("of another program") == "of another program"
+        assert read_note("of another program").translated() == "of another program"
 
 
 def test_the_notes_of_a_model_are_shown_in_the_language_of_the_report() -> None:
-    model = replace(made_up(10, 10), notes=(NOTES[0],))
+    model = replace(made_up(10, 10), notes=(read_note(NOTES[0]),))
     assert f"Note: {NOTES[0]}" in shown(Analysis(model))
     assert "注意：配置记为 32 层，权重实有 25 层" in shown(Analysis(model), "zh")
 
@@ -346,7 +367,7 @@ def test_many_models_fit_80_columns(lang: Lang, name: str) -> None:
 def test_notes_on_one_of_many_models_are_told() -> None:
     here = Path()
     outcome = BatchOutcome(here, None, here, (BatchResult("a/b", "bin", here, here, "success"),))
-    model = replace(made_up(10), notes=(NOTES[0],))
+    model = replace(made_up(10), notes=(read_note(NOTES[0]),))
     with language("zh"):
         parts = batch_parts(outcome, Summary((), (ModelSummary("a/b", here, model),)))
     assert "注意：a/b: 配置记为 32 层，权重实有 25 层" in as_text(parts, width=80)

@@ -6,13 +6,12 @@ for all that runs inside. The catalogues are the YAML files in `zh/`: `English: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 Lang = Literal["en", "zh"]
 """English, or simplified Chinese."""
@@ -33,27 +32,33 @@ def t(text: str) -> str:
     return text if _language.get() == "en" else catalogue().get(text, text)
 
 
-@dataclass(frozen=True)
-class Note:
-    """A remark made where nothing is printed: it is put into words when it is shown.
+class Note(str):
+    """A remark made where nothing is printed: English as a text, and in any language when shown.
 
-    Files for programs hold `str(note)`, which is English whatever the language.
+    `Note("{n} samples", n=64)` is the text `64 samples` wherever a text is wanted, as in files.
 
     Attributes:
         template: the English text, with a field in braces for each value.
-        values: of the fields.
+        values: of the fields; one may be a note itself.
     """
 
     template: str
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: dict[str, Any]
 
-    def __str__(self) -> str:
-        """Return the remark in English."""
-        return self.template.format(**self.values)
+    def __new__(cls, template: str, /, **values: Any) -> Self:
+        note = super().__new__(cls, template.format(**values) if values else template)
+        note.template, note.values = str(template), values
+        return note
 
-    def shown(self) -> str:
+    def translated(self) -> str:
         """Return the remark in the current language."""
-        return t(self.template).format(**self.values)
+        if not self.values:
+            return t(self.template)
+        values = {
+            name: value.translated() if isinstance(value, Note) else value
+            for name, value in self.values.items()
+        }
+        return t(self.template).format(**values)
 
 
 def current_language() -> Lang:

@@ -15,7 +15,7 @@ def weak_lines(weak: Sequence[WeakBaseline]) -> list[str]:
     few = t("Weak baseline, maybe: {task}, {split}: {why}. The samples are few.")
     return [
         (certain if one.weakness.is_certain else few).format(
-            task=one.task, split=one.split, why=one.weakness.note.shown()
+            task=one.task, split=one.split, why=one.weakness.note.translated()
         )
         for one in weak
     ]

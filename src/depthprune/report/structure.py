@@ -16,7 +16,6 @@ from depthprune.base.files import format_size
 from depthprune.base.language import t
 from depthprune.base.shown import shown
 from depthprune.report.structure_counts import count_text, share_text
-from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_words import (
     aligned_line,
     doubt_lines,
@@ -67,8 +66,8 @@ def analysis_parts(analysis: Analysis) -> list[RenderableType]:
     unknown = (
         analysis.anatomy.unknown if analysis.comparison is None else analysis.comparison.unknown
     )
-    parts += [t("Not known: {why}").format(why=shown(note_text(why))) for why in unknown]
-    notes = [note_text(note) for note in analysis.anatomy.notes]
+    parts += [t("Not known: {why}").format(why=shown(why.translated())) for why in unknown]
+    notes = [note.translated() for note in analysis.anatomy.notes]
     parts += [t("Note: {text}").format(text=shown(note)) for note in notes]
     if analysis.files:
         folder = analysis.files[0].parent

@@ -8,7 +8,6 @@ from rich.table import Table
 
 from depthprune.base.language import t
 from depthprune.base.shown import shown
-from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_summary import count_cells, remarks
 from depthprune.structure.batches import BatchOutcome, BatchResult
 from depthprune.structure.facts import facts_of
@@ -42,7 +41,7 @@ def batch_parts(outcome: BatchOutcome, summary: Summary) -> list[RenderableType]
     if told:
         parts += [f"{t('Remarks on layers')}:", *told, ""]
     notes = [
-        f"{shown(one.name)}: {shown(note_text(note))}"
+        f"{shown(one.name)}: {shown(note.translated())}"
         for one in summary.models
         if one.anatomy is not None
         for note in one.anatomy.notes

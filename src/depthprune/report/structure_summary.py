@@ -13,7 +13,6 @@ from rich.table import Table
 
 from depthprune.base.language import t
 from depthprune.base.shown import shown
-from depthprune.report.structure_notes import note_text
 from depthprune.report.tables import percent
 from depthprune.structure.facts import ModelFacts, facts_of
 from depthprune.structure.summary import ModelSummary, Summary
@@ -60,7 +59,7 @@ def remarks(facts: ModelFacts) -> list[str]:
         found.append(text.format(n=facts.missing))
     if facts.emptied:
         found.append(t("zero layers: {layers}").format(layers=_listed(facts.emptied)))
-    found += [t("Not known: {why}").format(why=shown(note_text(why))) for why in facts.unknown]
+    found += [t("Not known: {why}").format(why=shown(why.translated())) for why in facts.unknown]
     for layers, one, several in (
         (
             facts.no_attention,

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from depthprune.base.language import t
+from depthprune.base.language import Note, t
 from depthprune.base.shown import shown
 from depthprune.report.structure_counts import count_text
-from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_words import (
     aligned_line,
     before_after,
@@ -77,8 +76,8 @@ def _percentage(share: float | None) -> str:
     return t("unknown") if share is None else f"{share:.2%}"
 
 
-def _not_known(reasons: Sequence[str]) -> list[str]:
-    return [t("Not known: {why}").format(why=shown(note_text(why))) for why in reasons]
+def _not_known(reasons: Sequence[Note]) -> list[str]:
+    return [t("Not known: {why}").format(why=shown(why.translated())) for why in reasons]
 
 
 def _by_layer(analysis: Analysis) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from depthprune.base.language import Note
+
 
 @dataclass(frozen=True, slots=True)
 class Attention:
@@ -134,8 +136,8 @@ class Anatomy:
     hidden_size: int | None = None
     path: str = ""
     sparsity: Sparsity | None = None
-    notes: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    unknown: tuple[Note, ...] = ()
 
     @property
     def knows_layers(self) -> bool:

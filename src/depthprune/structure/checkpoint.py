@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from depthprune.base.language import Note
+
 Kind = Literal["huggingface", "state_dict", "module", "slicegpt"]
 """A folder in Hugging Face format; a file with a state dictionary; a module that was pickled whole;
 what SliceGPT writes (sliced dimensions, `shortcut_Q`, no norms)."""
@@ -60,7 +62,7 @@ class Checkpoint:
     config: Mapping[str, Any] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    partial: str | None = None
-    unknown: Mapping[str, str] = field(default_factory=dict)
+    partial: Note | None = None
+    unknown: Mapping[str, Note] = field(default_factory=dict)
     provenance: Mapping[str, Any] | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from depthprune.base.language import Note
 from depthprune.structure.align import Alignment
 from depthprune.structure.anatomy import Anatomy, Layer
 from depthprune.structure.comparison import AddedLayer, Change, Comparison, LayerComparison
 from depthprune.structure.labels import strategy_of
+from depthprune.structure.notes import Sentence
 
 
 def compare(original: Anatomy, pruned: Anatomy, alignment: Alignment) -> Comparison:
@@ -44,7 +46,10 @@ def compare(original: Anatomy, pruned: Anatomy, alignment: Alignment) -> Compari
         ),
         missing_layers=len(original.layers) - len(listed) if told else 0,
         notes=tuple(map(str, alignment.doubts)),
-        unknown=(*(f"original: {why}" for why in original.unknown), *pruned.unknown),
+        unknown=(
+            *(Note(Sentence.OF_ORIGINAL, why=why) for why in original.unknown),
+            *pruned.unknown,
+        ),
     )
     sizes = _both(original.hidden_size, pruned.hidden_size)
     strategy, evidence = strategy_of(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from depthprune.base.language import Note
+
 Label = Literal["removed", "zero", "heavy", "moderate", "light", "unchanged", "unknown"]
 """removed: the layer is gone; zero: it is there, but empty (or a file says so); heavy: it lost more
 than 80%; light: less than 20%; moderate: between; unchanged: nothing; unknown: a count of it is not
@@ -129,4 +131,4 @@ class Comparison:
     strategy: Strategy = "unchanged"
     evidence: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[Note, ...] = ()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any
 
+from depthprune.base.language import Note
 from depthprune.structure.anatomy import Anatomy, Layer, added
 from depthprune.structure.checkpoint import Checkpoint
 from depthprune.structure.count_layer import count_layer
@@ -16,6 +17,7 @@ from depthprune.structure.count_stacks import COUNTS, number_in, text_config
 from depthprune.structure.count_stored import Stored
 from depthprune.structure.made_tensors import stored_bytes
 from depthprune.structure.names import is_number
+from depthprune.structure.notes import Sentence
 
 
 def anatomy_of(checkpoint: Checkpoint, name: str | None = None) -> Anatomy:
@@ -57,11 +59,8 @@ def anatomy_of(checkpoint: Checkpoint, name: str | None = None) -> Anatomy:
         hidden_size=_hidden_size(places, number_in(config, HIDDEN_SIZES)),
         path=str(checkpoint.path),
         notes=(*checkpoint.notes, *places.notes, *notes, *left_out_by(config)),
-        unknown=(*places.unknown, *([] if layers else [NO_LAYERS])),
+        unknown=(*places.unknown, *([] if layers else [Note(Sentence.NO_LAYERS)])),
     )
-
-
-NO_LAYERS = "no numbered list of layers was found: of the layers nothing is known"
 
 
 _LEFT_OUT = {
@@ -75,7 +74,7 @@ _LEFT_OUT = {
 """Fields that name parts of layers which are stored, but left out when the model runs."""
 
 
-def left_out_by(config: Mapping[str, Any]) -> Iterator[str]:
+def left_out_by(config: Mapping[str, Any]) -> Iterator[Note]:
     """Yield what a configuration leaves out though its weights are stored."""
     for name, part in _LEFT_OUT.items():
         value = config.get(name)
@@ -85,10 +84,10 @@ def left_out_by(config: Mapping[str, Any]) -> Iterator[str]:
         layers = [place for place, each in enumerate(value) if each] if flags else value
         if layers and all(type(layer) is int for layer in layers):
             listed = ", ".join(map(str, layers))
-            yield f"the configuration leaves out ({name}) {part} of the layers {listed}"
+            yield Note(Sentence.LEFT_OUT_BY_CONFIG, field=name, part=part, layers=listed)
 
 
-def _partial(checkpoint: Checkpoint, name: str, why: str) -> Anatomy:
+def _partial(checkpoint: Checkpoint, name: str, why: Note) -> Anatomy:
     """Return what is known of a model of which only a part is at hand: no count."""
     return Anatomy(
         name=name,
@@ -110,7 +109,7 @@ def _sum(stored: Iterable[Stored]) -> int | None:
     return added(each.parameters for each in stored)
 
 
-def _layers(places: Places, around: Surroundings) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+def _layers(places: Places, around: Surroundings) -> tuple[tuple[Layer, ...], tuple[Note, ...]]:
     """Count every layer; one without tensors is empty where the model says that it exists."""
     if places.stack is None or not places.layers:
         return (), ()
@@ -128,7 +127,7 @@ def _layers(places: Places, around: Surroundings) -> tuple[tuple[Layer, ...], tu
     )
     if configured is None or configured == len(layers):
         return layers, ()
-    return layers, (f"the configuration says {configured} layers, the weights have {len(layers)}",)
+    return layers, (Note(Sentence.OTHER_COUNT, said=configured, found=len(layers)),)
 
 
 _MOST_LAYERS = 10_000

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from depthprune.base.language import Note
 from depthprune.structure.checkpoint import Checkpoint, Tensor
 from depthprune.structure.count_stacks import (
     Path,
@@ -42,8 +43,8 @@ class Places:
     outside: Mapping[Place, list[Stored]] = field(default_factory=dict)
     towers: Mapping[str, list[Stored]] = field(default_factory=dict)
     tied: bool = False
-    notes: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    unknown: tuple[Note, ...] = ()
 
 
 def places_of(checkpoint: Checkpoint) -> Places:

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from depthprune.base.language import Note
 from depthprune.structure.checkpoint import Checkpoint, Tensor
 from depthprune.structure.count_stacks import text_config
 from depthprune.structure.made_tensors import has_numbers, integers, stored_bytes
 from depthprune.structure.names import BUFFERS, CONSTANT, LEARNT, MASKS
+from depthprune.structure.notes import Sentence
 
 Shape = tuple[int, ...]
 
@@ -63,8 +65,8 @@ class StoredParameters:
     """
 
     stored: tuple[Stored, ...]
-    notes: tuple[str, ...]
-    unknown: tuple[str, ...]
+    notes: tuple[Note, ...]
+    unknown: tuple[Note, ...]
 
 
 def stored_parameters(checkpoint: Checkpoint) -> StoredParameters:
@@ -76,7 +78,7 @@ def stored_parameters(checkpoint: Checkpoint) -> StoredParameters:
     tensors, settings = checkpoint.tensors, quantisation(checkpoint.config)
     model_type = str(checkpoint.config.get("model_type"))
     found = []
-    unclear: dict[str, list[str]] = defaultdict(list)
+    unclear: dict[Note, list[str]] = defaultdict(list)
     for name, tensor in tensors.items():
         logical: str | None = None
         shape: Shape | None = tensor.shape
@@ -84,7 +86,7 @@ def stored_parameters(checkpoint: Checkpoint) -> StoredParameters:
             logical, shape = _unpacked(name, tensor, tensors, settings)
         reason = checkpoint.unknown.get(name) if logical else None
         if logical and reason is None:
-            reason = _PACKED_REASON if shape is None else _emptied(name, tensor, tensors)
+            reason = Note(Sentence.PACKED) if shape is None else _emptied(name, tensor, tensors)
         if reason is not None:
             unclear[reason].append(logical or name)
         parameters = prod(shape or ()) if logical else 0
@@ -102,21 +104,19 @@ def stored_parameters(checkpoint: Checkpoint) -> StoredParameters:
         if name not in tensors:
             unclear[reason].append(name)
             found.append(Stored(name, (), None, 0, f"unknown:{name}", name))
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     if settings:
         method = settings.get("quant_method") or settings.get("quant_type") or "an unnamed method"
-        notes = (f"quantised by {method}: parameters are those of the unpacked weights",)
+        notes = (Note(Sentence.QUANTISED, method=method),)
     unknown = tuple(
-        f"{len(names)} tensors, e.g. {names[0]}: {reason}" for reason, names in unclear.items()
+        Note(Sentence.OF_TENSORS, n=len(names), name=names[0], why=reason)
+        for reason, names in unclear.items()
     )
     return StoredParameters(tuple(found), notes, unknown)
 
 
 _HOLDS_WEIGHTS = re.compile(r"weight|W_q|B|codes|.*(qweight|packed|qdata|quantized)\w*")
 """Names of whole numbers that are packed weights, also where no settings say so."""
-
-_PACKED_REASON = "packed numbers, and nothing says how many parameters they hold"
-_EMPTY_REASON = "saved with size 0, as DeepSpeed does where ZeRO-3 is not gathered"
 
 
 def quantisation(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -129,13 +129,13 @@ def quantisation(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return {} if inner is config else quantisation(inner)
 
 
-def _emptied(name: str, tensor: Tensor, tensors: Mapping[str, Tensor]) -> str | None:
+def _emptied(name: str, tensor: Tensor, tensors: Mapping[str, Tensor]) -> Note | None:
     """Return why a tensor without numbers is no empty one: pruning leaves at least its axes."""
     if tensor.shape != (0,):
         return None
     weight = tensors.get(f"{name.rpartition('.')[0]}.weight")
     beside = weight is not None and len(weight.shape) > 1 and 0 in weight.shape
-    return None if beside else _EMPTY_REASON
+    return None if beside else Note(Sentence.EMPTIED)
 
 
 def _unpacked(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from depthprune.base.language import Note
 from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.comparison import Change, Comparison
 from depthprune.structure.labels import is_emptied
@@ -37,7 +38,7 @@ class ModelFacts:
     no_attention: tuple[int, ...] = ()
     no_mlp: tuple[int, ...] = ()
     strategy: str | None = None
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[Note, ...] = ()
 
     @property
     def num_removed(self) -> int:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.language import Note
 from depthprune.blocks.cut.provenance import PROVENANCE_NAME
 from depthprune.structure.json_files import read_json_value
+from depthprune.structure.notes import Sentence
 from depthprune.structure.plain_values import is_count
 from depthprune.structure.weights import LIST_NAME, SUBFOLDER
 
@@ -28,7 +30,7 @@ class Origin:
     """
 
     provenance: Mapping[str, Any] | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def origin_of(folder: Path, *says: tuple[str, Mapping[str, Any]]) -> Origin:
@@ -42,7 +44,7 @@ def origin_of(folder: Path, *says: tuple[str, Mapping[str, Any]]) -> Origin:
         folder: with the model's files.
         says: values by key that may hold such a list, each with the name of its place.
     """
-    notes: list[str] = []
+    notes: list[Note] = []
     folders = [folder, *([folder.parent] if folder.name == SUBFOLDER else [])]
     places = [place / PROVENANCE_NAME for place in folders]
     places += [place / part / LIST_NAME for place in folders for part in ("", "analysis")]
@@ -52,14 +54,14 @@ def origin_of(folder: Path, *says: tuple[str, Mapping[str, Any]]) -> Origin:
         try:
             value = read_json_value(path, folders[-1])
         except DepthpruneError as error:
-            notes.append(f"{path.name} is left out: {error.what}")
+            notes.append(Note(Sentence.UNREADABLE, name=path.name, error=error.what))
             continue
         if path.name == PROVENANCE_NAME and _is_provenance(value):
             return Origin(value, tuple(notes))
         found = None if path.name == PROVENANCE_NAME else _removal(value, path.name)
         if found:
             return Origin(found, tuple(notes))
-        notes.append(f"{path.name} is left out: it does not say which layers were removed")
+        notes.append(Note(Sentence.NO_REMOVED_LAYERS, name=path.name))
     for place, values in says:
         if found := _removal(values, place):
             return Origin(found, tuple(notes))

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+from depthprune.base.language import Note
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity, added
 from depthprune.structure.comparison import (
     AddedLayer,
@@ -34,6 +35,7 @@ from depthprune.structure.fields import (
     texts,
 )
 from depthprune.structure.labels import known, strategy_of
+from depthprune.structure.notes import Sentence, read_note
 
 GENERIC_NAMES = frozenset({"原始模型", "剪枝后模型"})
 """What older scripts wrote where they knew no name: original model, pruned model."""
@@ -83,8 +85,8 @@ def _anatomy(of: Json, unnamed: str) -> Anatomy:
         hidden_size=optional_count(of, "hidden_size"),
         path=optional_text(of, "path") or "",
         sparsity=optional_inside(of, "sparsity", _sparsity),
-        notes=texts(of, "notes"),
-        unknown=texts(of, "unknown"),
+        notes=tuple(map(read_note, texts(of, "notes"))),
+        unknown=tuple(map(read_note, texts(of, "unknown"))),
     )
     return found if found.unknown else _with_counts(of, found)
 
@@ -104,7 +106,7 @@ def _with_counts(of: Json, found: Anatomy) -> Anatomy:
         # The total of a module counts a shared parameter once, the sum of its parts twice.
         if parts + lm_head > total >= parts and lm_head == embedding:
             lm_head, tied = 0, True
-            notes = (*notes, "lm_head is taken for tied: counted apart, the parts exceed the total")
+            notes = (*notes, Note(Sentence.TAKEN_FOR_TIED))
         other = _rest(total, parts + lm_head, "total_params")
     return replace(
         found, lm_head=lm_head, norm=norm, other=other, towers=towers, tied=tied, notes=notes
@@ -221,7 +223,7 @@ def _comparison(of: Json, unnamed: str) -> Comparison:
         evidence=numbers(of, "evidence"),
         added_layers=each(of, "added_layers", _added_layer) if "added_layers" in of else (),
         notes=texts(of, "notes"),
-        unknown=texts(of, "unknown"),
+        unknown=tuple(map(read_note, texts(of, "unknown"))),
     )
     if strategy is None:
         strategy, evidence = strategy_of(comparison)

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from depthprune.base.language import Note
 from depthprune.structure.checkpoint import Tensor
 from depthprune.structure.made_tensors import Described, Joined, has_numbers
+from depthprune.structure.notes import Sentence
 
 Program = Literal["meta", "fsdp", "other"]
 
@@ -53,7 +55,7 @@ def rank_of(name: str) -> Rank | None:
     return None
 
 
-def lacking(files: Sequence[Path]) -> str | None:
+def lacking(files: Sequence[Path]) -> Note | None:
     """Return why files of ranks are not a whole model, or None when they are."""
     ranks = [rank for file in files if (rank := rank_of(file.name))]
     if not ranks:
@@ -61,9 +63,9 @@ def lacking(files: Sequence[Path]) -> str | None:
     there = sorted(rank.rank for rank in ranks)
     count = ranks[0].count or max(len(there), there[-1] + 1, _beside(files[0]))
     if there != list(range(count)):
-        return f"{len(there)} of {count} ranks: the others hold the rest of every tensor"
+        return Note(Sentence.SOME_RANKS, n=len(there), count=count)
     if ranks[0].program == "other" and count > 1:
-        return f"{count} ranks, saved by a program whose way to split is not known"
+        return Note(Sentence.UNKNOWN_SPLIT, n=count)
     return None
 
 
@@ -79,7 +81,7 @@ def _beside(file: Path) -> int:
 
 def join_ranks(
     program: Program, ranks: Sequence[Mapping[str, Tensor]]
-) -> tuple[dict[str, Tensor], dict[str, str]]:
+) -> tuple[dict[str, Tensor], dict[str, Note]]:
     """Return the tensors of a model, each put together from the parts of all ranks.
 
     Args:
@@ -90,7 +92,7 @@ def join_ranks(
         The tensors, and the names of those whose split is not known, each with the reason.
     """
     found: dict[str, Tensor] = {}
-    unknown: dict[str, str] = {}
+    unknown: dict[str, Note] = {}
     hidden = {
         tensor.shape[0]
         for name, tensor in ranks[0].items()
@@ -110,7 +112,7 @@ def join_ranks(
         elif axis is not None and len(parts) == len(ranks) and _fit(parts, axis):
             found[name] = Joined(name, parts, axis)
         else:
-            unknown[name] = f"{len(parts)} ranks hold parts of it that do not fit each other"
+            unknown[name] = Note(Sentence.UNFIT_RANKS, ranks=len(parts))
     return found, unknown
 
 

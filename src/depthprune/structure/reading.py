@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import DepthpruneError, MissingModelError, ModelError
+from depthprune.base.language import Note
 from depthprune.blocks.model_names import Unwrapping
 from depthprune.checkpoint.loaded_files import LARGEST_INDEX, configuration_path
 from depthprune.checkpoint.safetensors_files import read_header
@@ -14,6 +15,7 @@ from depthprune.checkpoint.source import is_path, local_path
 from depthprune.structure.checkpoint import Checkpoint, Kind, Tensor
 from depthprune.structure.json_files import read_json_object
 from depthprune.structure.made_tensors import renamed
+from depthprune.structure.notes import Sentence
 from depthprune.structure.origin import origin_of
 from depthprune.structure.pickled_model import PickledModel, read_pickled_model
 from depthprune.structure.ranks import join_ranks
@@ -72,11 +74,11 @@ def read_checkpoint(source: str | Path, *, revision: str | None = None) -> Check
 
 def _read_files(
     weights: Weights,
-) -> tuple[dict[str, Tensor], PickledModel | None, dict[str, str]]:
+) -> tuple[dict[str, Tensor], PickledModel | None, dict[str, Note]]:
     """Return the tensors of all files, what the last pickled one says, and what is not known."""
     read: list[Mapping[str, Tensor]] = []
     pickled: PickledModel | None = None
-    unknown: dict[str, str] = {}
+    unknown: dict[str, Note] = {}
     for file in weights.files:
         if file.suffix == ".safetensors":
             tensors, unclear = with_shapes(read_header(file))
@@ -86,8 +88,7 @@ def _read_files(
             pickled = read_pickled_model(file)
             read.append(pickled.tensors)
             unknown |= {
-                name: f"a tensor of a form whose shape is not told ({form})"
-                for name, form in pickled.unknown.items()
+                name: Note(Sentence.OTHER_FORM, form=form) for name, form in pickled.unknown.items()
             }
     if weights.ranks and not weights.partial:
         tensors, unclear = join_ranks(weights.ranks, read)

@@ -10,9 +10,11 @@ import json
 import re
 from typing import Any
 
+from depthprune.base.language import Note
 from depthprune.checkpoint.safetensors_files import Header
 from depthprune.structure.checkpoint import Tensor
 from depthprune.structure.made_tensors import Described, Shape, stored_bytes
+from depthprune.structure.notes import Sentence
 
 _PART = re.compile(r"(?P<module>.+)\._(?P<weight>\w+?)_qdata")
 
@@ -20,7 +22,7 @@ _ONE_A_BYTE = frozenset({"Float8Tensor", "Int8Tensor", "IntxUnpackedToInt8Tensor
 """Classes that keep every number in a byte of its own, whatever the type of the bytes."""
 
 
-def with_shapes(header: Header) -> tuple[dict[str, Tensor], dict[str, str]]:
+def with_shapes(header: Header) -> tuple[dict[str, Tensor], dict[str, Note]]:
     """Return the tensors of a file, with one weight for the parts that torchao made of it.
 
     Returns:
@@ -29,7 +31,7 @@ def with_shapes(header: Header) -> tuple[dict[str, Tensor], dict[str, str]]:
     made = {match[0]: match for name in header.tensors if (match := _PART.fullmatch(name))}
     prefixes = {f"{match['module']}._{match['weight']}_" for match in made.values()}
     tensors: dict[str, Tensor] = {}
-    unknown: dict[str, str] = {}
+    unknown: dict[str, Note] = {}
     for name, tensor in header.tensors.items():
         if name not in made:
             if not _is_part(name, prefixes):
@@ -38,7 +40,7 @@ def with_shapes(header: Header) -> tuple[dict[str, Tensor], dict[str, str]]:
         weight = f"{made[name]['module']}.{made[name]['weight']}"
         shape = _shape(tensor, _described(header.metadata.get(weight)))
         if shape is None:
-            unknown[weight] = "packed by torchao, and the file does not say its shape"
+            unknown[weight] = Note(Sentence.TORCHAO)
             continue
         prefix = name.removesuffix("qdata")
         own = (part for other, part in header.tensors.items() if other.startswith(prefix))

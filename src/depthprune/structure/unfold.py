@@ -11,24 +11,28 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from depthprune.base.language import Note
 from depthprune.structure.checkpoint import Tensor
 from depthprune.structure.count_stacks import COUNTS, list_of, number_in, split_path, text_config
 from depthprune.structure.made_tensors import Masked, entry_of, integers
+from depthprune.structure.notes import Sentence
 
 Tensors = Mapping[str, Tensor]
 
 
-def unfold(tensors: Tensors, config: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def unfold(
+    tensors: Tensors, config: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Note]]:
     """Return the tensors as the model has them, in their order.
 
     Returns:
         The tensors, and the names of those whose shape nothing tells, each with the reason.
     """
-    unknown: dict[str, str] = {}
+    unknown: dict[str, Note] = {}
     return _unstacked(_unmasked(tensors, unknown), config), unknown
 
 
-def _unmasked(tensors: Tensors, unknown: dict[str, str]) -> dict[str, Tensor]:
+def _unmasked(tensors: Tensors, unknown: dict[str, Note]) -> dict[str, Tensor]:
     """Return dense weights for those that are stored as `compressed`, `bitmask` and `shape`."""
     found: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -40,7 +44,7 @@ def _unmasked(tensors: Tensors, unknown: dict[str, str]) -> dict[str, Tensor]:
             weight = f"{base}.weight"
             shape = _shape(kept, bits, integers(tensors.get(f"{base}.shape")))
             if shape is None:
-                unknown[weight] = "a bitmask whose shape is not stored"
+                unknown[weight] = Note(Sentence.BITMASK)
             else:
                 found[weight] = Masked(weight, shape, kept, bits)
     return found

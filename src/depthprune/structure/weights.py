@@ -9,9 +9,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from depthprune.base.errors import FileError, ModelError
+from depthprune.base.language import Note
 from depthprune.checkpoint.links import check_link
 from depthprune.checkpoint.loaded_files import find_weight_files, named_weights, refuse_pointer
 from depthprune.structure.glance import SUFFIXES, glance
+from depthprune.structure.notes import Sentence
 from depthprune.structure.ranks import Program, lacking, rank_of
 
 SUBFOLDER = "pruned_model"
@@ -49,10 +51,10 @@ class Weights:
     folder: Path
     files: tuple[Path, ...]
     standard: bool
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     index: Path | None = None
     ranks: Program | None = None
-    partial: str | None = None
+    partial: Note | None = None
 
 
 def find_weights(path: Path) -> Weights:
@@ -172,20 +174,20 @@ def _of_group(folder: Path, group: Sequence[str], *, named: bool = False) -> Wei
         return Weights(files[0], folder, files, standard=False)
     count = int(part["count"])
     if len(group) == count:
-        return Weights(folder, folder, files, standard=True, notes=("its parts have no index",))
+        return Weights(folder, folder, files, standard=True, notes=(Note(Sentence.NO_INDEX),))
     if not named:
         raise ModelError(
             f"there are {len(group)} of {count} parts of the model",
             where=str(folder),
             mend="download the checkpoint again",
         )
-    partial = f"{group[0]} is one part of {count}"
+    partial = Note(Sentence.ONE_PART, name=group[0], n=count)
     return Weights(files[0], folder, files, standard=False, partial=partial)
 
 
-def _left_out(groups: Sequence[Sequence[str]], used: Sequence[str]) -> tuple[str, ...]:
+def _left_out(groups: Sequence[Sequence[str]], used: Sequence[str]) -> tuple[Note, ...]:
     others = [group[0] for group in groups if not set(group) & set(used)]
-    return (f"other weight files are left out: {', '.join(others[:5])}",) if others else ()
+    return (Note(Sentence.OTHER_FILES, names=", ".join(others[:5])),) if others else ()
 
 
 _NOT_READ = {

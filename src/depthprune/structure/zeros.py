@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from depthprune.base.language import Note
 from depthprune.structure.anatomy import Anatomy, Sparsity
 from depthprune.structure.checkpoint import Checkpoint
 from depthprune.structure.count_mlp import count_mlp
@@ -17,6 +18,7 @@ from depthprune.structure.count_places import Places, places_of
 from depthprune.structure.count_stacks import text_config
 from depthprune.structure.count_stored import MASK, Stored
 from depthprune.structure.made_tensors import has_numbers
+from depthprune.structure.notes import Sentence
 from depthprune.structure.zero_groups import COUNTED, Groups, count_tensor
 
 HARDLY_ANY = 0.01
@@ -111,10 +113,8 @@ def add_zeros(anatomy: Anatomy, zeros: Zeros) -> Anatomy:
     )
     notes = anatomy.notes
     if zeros.skipped:
-        notes += (
-            f"zeros were not counted in {len(zeros.skipped)} tensors of packed numbers, "
-            f"e.g. {zeros.skipped[0]}",
-        )
+        skipped = zeros.skipped
+        notes += (Note(Sentence.ZEROS_NOT_COUNTED, n=len(skipped), name=skipped[0]),)
     return replace(anatomy, sparsity=zeros.total, layers=tuple(layers), notes=notes)
 
 

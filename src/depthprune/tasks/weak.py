@@ -97,7 +97,7 @@ class Weakness:
     @property
     def note(self) -> Note:
         """Why, as a clause with its numbers."""
-        return Note(SENTENCES[self.reason], self.values)
+        return Note(SENTENCES[self.reason], **self.values)
 
     def __str__(self) -> str:
         return str(self.note)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from depthprune.base.language import t
+from depthprune.base.language import Note, t
 from depthprune.report.strategy_text import evidence_texts, strategy_reason
-from depthprune.report.structure_notes import note_text
 from depthprune.structure.anatomy import Anatomy, Layer, Sparsity
 from depthprune.structure.comparison import Comparison, LayerComparison
 from depthprune.structure.facts import facts_of
@@ -90,8 +89,8 @@ def _model(model: ModelSummary, originals: Originals) -> dict[str, Any]:
     return entry
 
 
-def _not_known(reasons: Sequence[str]) -> list[str]:
-    return [t("Not known: {why}").format(why=note_text(why)) for why in reasons]
+def _not_known(reasons: Sequence[Note]) -> list[str]:
+    return [t("Not known: {why}").format(why=why.translated()) for why in reasons]
 
 
 def _original(layers: Sequence[LayerComparison]) -> dict[str, Column]:

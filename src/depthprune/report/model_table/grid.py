@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from depthprune.base.language import t
 from depthprune.base.shown import shown
-from depthprune.report.structure_notes import note_text
 from depthprune.report.structure_summary import remarks, without_shared_folders
 from depthprune.report.tables import percent
 from depthprune.structure.kept import is_located, layers_below, share_kept
@@ -220,7 +219,7 @@ def _notes(table: ModelTable) -> list[str]:
     origin = t("{model}: the model that the others were pruned from; it does not compete.")
     notes += [origin.format(model=shown(row.name)) for row in table.rows if row.is_reference]
     notes += [
-        t("{model}: not known: {why}").format(model=shown(row.name), why=note_text(why))
+        t("{model}: not known: {why}").format(model=shown(row.name), why=why.translated())
         for row in table.rows
         for why in (row.facts.unknown if row.facts is not None else ())
     ]
