@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
+from rich.console import RenderableType
 
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import Lang, language
-from depthprune.report.findings import finding_parts
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.findings import findings
 from depthprune.report.tables import as_text
 from tests.report.analyses import (
     both_splits,
@@ -21,6 +23,11 @@ from tests.report.analyses import (
     published,
     with_samples,
 )
+
+
+def finding_parts(analysis: Analysis) -> list[RenderableType]:
+    """Return all findings as they stand in the text report."""
+    return [part for one in findings(analysis) for part in section_parts(one)]
 
 
 def section(analysis: Analysis, heading: str, lang: Lang = "en") -> str:

@@ -171,7 +171,7 @@ def test_the_answer_and_the_findings_are_there_without_script(lang: Any) -> None
     text = Page(render_report(small())).text
     assert "3.00" in text  # block 1 alone
     assert ("Which blocks can go?" if lang == "en" else "哪些块可以移除？") in text
-    assert ("Synergy between blocks" if lang == "en" else "块之间的协同效应") in text
+    assert ("Most synergistic" if lang == "en" else "协同最强") in text
 
 
 def test_the_page_refers_to_nothing_outside_itself() -> None:

@@ -11,8 +11,8 @@ from depthprune.analysis.findings import SplitAgreement
 from depthprune.analysis.whole import Analysis
 from depthprune.base.files import write_text
 from depthprune.importance.compare import THRESHOLD
-from depthprune.report.findings import samples_by_removal
 from depthprune.report.names import ELLIPSIS, short_names
+from depthprune.report.sections.findings import samples_by_removal
 from depthprune.report.tables import percent
 
 CONSISTENCY_TABLE = "consistency_table.tex"

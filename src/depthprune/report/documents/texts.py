@@ -6,14 +6,15 @@ from rich.console import RenderableType
 
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import t
-from depthprune.report.dataset_findings import pair_parts, response_parts, specific_best_parts
-from depthprune.report.findings import distribution_parts, finding_parts
 from depthprune.report.inputs import input_table, problem_lines, scope_line
 from depthprune.report.recommendation_tables import ranking_table
 from depthprune.report.recommendations import (
     reading_note,
     recommendation_parts,
 )
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.datasets import pairs, responses, specific_best
+from depthprune.report.sections.findings import distributions, findings
 from depthprune.report.tables import as_text
 
 BEST = 10
@@ -29,7 +30,7 @@ def comprehensive_report(analysis: Analysis) -> str:
         "",
         f"== {t('Recommendations')} ==",
         *recommendation_parts(analysis.recommendations, wide=True),
-        *finding_parts(analysis),
+        *(part for one in findings(analysis) for part in section_parts(one)),
     ]
     return as_text(parts)
 
@@ -45,19 +46,9 @@ def cross_dataset_report(analysis: Analysis) -> str:
         f"== {t('Best combinations over the datasets')} ==",
         ranking_table(found, found.independent, shown=BEST, wide=True),
         reading_note(),
-        "",
-        f"== {t('Best removal on each dataset by itself: blocks (drop %)')} ==",
-        *specific_best_parts(analysis),
-        "",
-        f"== {t('How each dataset responds')} ==",
-        *response_parts(analysis),
-        "",
-        f"== {t('Datasets two by two')} ==",
-        *pair_parts(analysis),
-        "",
-        f"== {t('Distribution of the drops')} ==",
-        *distribution_parts(analysis),
     ]
+    for section in (specific_best, responses, pairs, distributions):
+        parts += section_parts(section(analysis))
     return as_text(parts)
 
 

@@ -1,0 +1,1 @@
+"""Renderers of tables and sections, one for each format; they know nothing of findings."""

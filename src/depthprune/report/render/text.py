@@ -1,0 +1,86 @@
+"""Tables and sections as text, for terminals and text files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table as RichTable
+
+from depthprune.base.removal import format_removal
+from depthprune.report.evidence import compact_table
+from depthprune.report.table import Column, Kind, Marked, Section, Table
+from depthprune.report.tables import blocks, interval_text, percent
+
+NOTHING = "-"
+"""Stands where nothing was measured."""
+
+WIDE = 4
+"""Columns behind those that name the rows; of more, further tables are made."""
+
+
+def cell_text(column: Column, value: Any) -> str:
+    """Return a value as text, with its mark."""
+    if isinstance(value, Marked):
+        return f"{cell_text(column, value.value)} {value.mark}".rstrip()
+    if value is None or value != value:  # NaN
+        return NOTHING
+    return _FORMS[column.kind](value, column.digits)
+
+
+def section_parts(section: Section) -> list[RenderableType]:
+    """Return a section: its title, the sentences, the tables, the notes."""
+    tables = (part for one in section.tables for part in table_parts(one))
+    return ["", f"== {section.title} ==", *section.sentences, *tables, *section.notes]
+
+
+def table_parts(table: Table) -> list[RenderableType]:
+    """Return the title of a table, the table in parts that fit, and its notes."""
+    titles = [table.title] if table.title else []
+    return [*titles, *map(rich_table, _fitting(table)), *table.notes]
+
+
+def rich_table(table: Table) -> RichTable:
+    """Return a table as rich prints it; no number and no heading of numbers is broken."""
+    made = compact_table()
+    for column in table.columns:
+        if column.is_number:
+            made.add_column(column.name, justify="right", no_wrap=True)
+        else:
+            made.add_column(column.name, overflow="fold")
+    for row in table.rows:
+        made.add_row(*map(cell_text, table.columns, row))
+    return made
+
+
+def _fitting(table: Table) -> Iterator[Table]:
+    """Yield the table in parts, each with the columns that name the rows and a few others."""
+    if not table.names:
+        yield table
+        return
+    for start in range(table.names, len(table.columns), WIDE):
+        places = [*range(table.names), *range(start, min(start + WIDE, len(table.columns)))]
+        columns = [table.columns[place] for place in places]
+        yield Table(columns, [[row[place] for place in places] for row in table.rows])
+
+
+def _choice(value: Sequence[Any], _: int) -> str:
+    removal, drop, *coverage = value
+    return f"{format_removal(removal, ', ')} ({', '.join([percent(drop), *map(str, coverage)])})"
+
+
+_FORMS: dict[Kind, Callable[[Any, int], str]] = {
+    "text": lambda value, _: str(value),
+    "blocks": lambda value, _: blocks(value),
+    "choice": _choice,
+    "choices": lambda value, _: "; ".join(_choice(one, 0) for one in value) or NOTHING,
+    "points": lambda value, _: percent(value),
+    "share": lambda value, _: percent(value, 0),
+    "count": lambda value, _: str(value),
+    "samples": lambda value, _: str(value or NOTHING),
+    "number": lambda value, digits: f"{value:.{digits}f}",
+    "p-value": lambda value, _: f"{value:.2e}",
+    "interval": lambda value, _: interval_text(value),
+    "range": lambda value, _: ", ".join(map(percent, value)),
+}

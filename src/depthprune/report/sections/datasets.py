@@ -1,0 +1,226 @@
+"""What results show of the datasets: responses, pairs, orders of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from depthprune.analysis.agreement import is_consistent
+from depthprune.analysis.findings import DatasetResponse, Pair
+from depthprune.analysis.pairs import extreme_pairs
+from depthprune.analysis.whole import Analysis
+from depthprune.base.drops import settled
+from depthprune.base.language import t
+from depthprune.report.inputs import samples_by_dataset
+from depthprune.report.sections.columns import removed_columns
+from depthprune.report.table import Column, Section, Table
+from depthprune.report.tables import percent
+
+FEW = 3
+"""Blocks that are named of an order."""
+
+
+def responses(analysis: Analysis) -> Section:
+    """Return how sensitive each dataset is, the most sensitive first, and its drops in numbers."""
+    found = analysis.findings.responses
+    samples = dict(zip(analysis.table.datasets, samples_by_dataset(analysis), strict=True))
+    known = [one for one in found if one.sensitivity is not None]
+    sentences = []
+    if known[1:]:
+        sentence = t(
+            "Most sensitive: {most} ({most_drop} points per block); least: {least} ({least_drop})."
+        )
+        told = sentence.format(
+            most=known[0].dataset,
+            most_drop=percent(known[0].sensitivity or 0.0),
+            least=known[-1].dataset,
+            least_drop=percent(known[-1].sensitivity or 0.0),
+        )
+        sentences.append(told)
+    rows = []
+    for one in found:
+        drops = one.drops
+        values = (drops.mean, drops.std, drops.median, drops.maximum)
+        rows.append(
+            [
+                one.dataset,
+                one.task_type or None,
+                one.baseline,
+                one.sensitivity,
+                samples[one.dataset],
+                drops.count,
+                *(value if drops.count else None for value in values),
+            ]
+        )
+    table = Table(
+        [
+            Column(t("dataset")),
+            Column(t("task type")),
+            Column(t("baseline %"), "points"),
+            Column(t("per block %"), "points"),
+            Column("n", "samples"),
+            Column(t("drops"), "count"),
+            *(Column(name, "points") for name in (t("mean %"), t("std"), t("median"), t("max"))),
+        ],
+        rows,
+        notes=[t("Per block: mean single-block drop; drops: how many were measured.")],
+    )
+    return Section("responses", t("How each dataset responds"), sentences, [table])
+
+
+def specific_best(analysis: Analysis) -> Section:
+    """Return the best removal of each dataset by itself, by number removed."""
+    found = analysis.findings.responses
+    samples = dict(zip(analysis.table.datasets, samples_by_dataset(analysis), strict=True))
+    numbers = sorted({number for one in found for number in one.best})
+    table = Table(
+        [Column(t("dataset")), Column("n", "samples"), *removed_columns(numbers)],
+        [[one.dataset, samples[one.dataset], *map(one.best.get, numbers)] for one in found],
+        names=2,
+    )
+    title = t("Best removal on each dataset by itself: blocks (drop %)")
+    return Section("specific-best", title, tables=[table])
+
+
+def pairs(analysis: Analysis) -> Section:
+    """Return the most and the least alike datasets, and whether the task type matters."""
+    name, title = "pairs", t("Datasets two by two")
+    alike, unlike = extreme_pairs(analysis.findings.pairs)
+    if not alike:
+        nothing = t("No two datasets share enough measured combinations to be compared.")
+        return Section(name, title, [nothing])
+    groups = Table(
+        [
+            Column(t("task types")),
+            Column(t("pairs"), "count"),
+            Column(t("mean Pearson"), "number", 3),
+            Column(t("mean Spearman"), "number", 3),
+            Column(t("mean |difference| %"), "points"),
+        ],
+        [
+            [
+                t("same") if group.same_type else t("different"),
+                group.count,
+                *(each and each.mean for each in (group.pearson, group.spearman, group.difference)),
+            ]
+            for group in analysis.findings.pair_groups
+        ],
+        t("Same against different task type:"),
+        [
+            t(
+                "Correlations over the drops of the combinations that both measured. Difference: "
+                "mean drop of the first minus the second. All pairs: pairwise_dataset_stats.json."
+            )
+        ],
+    )
+    ends = ((t("Most alike:"), alike), (t("Least alike:"), unlike))
+    return Section(
+        name, title, tables=[*(_pairs(ones, told) for told, ones in ends if ones), groups]
+    )
+
+
+def specific(analysis: Analysis) -> Section:
+    """Return how far the order of the blocks on one dataset is that on the others."""
+    name, title = "specific", t("Importance on one dataset against importance on the others")
+    found = [one for one in analysis.findings.responses if one.generic_scores]
+    if not found:
+        return Section(name, title, [t("No dataset shares single blocks with another one.")])
+    undefined = (one for one in found if one.generic_agreement is None)
+    ordered = sorted(
+        (one for one in found if one.generic_agreement is not None),
+        key=lambda one: (-(one.generic_agreement or 0.0), one.dataset),
+    )
+    table = Table(
+        [
+            Column(t("dataset")),
+            Column("rho", "number", 3),
+            Column(t("blocks"), "count"),
+            Column(t("least important here")),
+            Column(t("on the others")),
+            Column(t("differs most")),
+        ],
+        [
+            [
+                one.dataset,
+                one.generic_agreement,
+                len(one.generic_scores),
+                _least({block: one.specific_scores[block] for block in one.generic_scores}),
+                _least(one.generic_scores),
+                _differs_most(one),
+            ]
+            for one in (*ordered, *undefined)
+        ],
+        notes=[
+            t(
+                "rho: Spearman, between the single-block drops of a dataset and the mean of the "
+                "others'. Differs most: block (drop here / drop on the others, in points)."
+            )
+        ],
+    )
+    return Section(name, title, tables=[table])
+
+
+def agreements(analysis: Analysis) -> Section:
+    """Return whether the training split orders the blocks as the validation split does."""
+    name, title = "splits", t("Training against validation split")
+    found = analysis.findings.agreements
+    if not found:
+        nothing = t("No dataset was measured on its training and on its validation split.")
+        return Section(name, title, [nothing])
+    consistent = sum(one.rho is not None and is_consistent(one.rho) for one in found)
+    sentence = t(
+        "{consistent} of {n} datasets order the blocks alike on both (rho of 0.9 or more)."
+    )
+    rows = []
+    for one in found:
+        common = one.train_scores.keys() & one.validation_scores.keys()
+        sides = (one.train_scores, one.validation_scores)
+        least = (_least({block: scores[block] for block in common}) for scores in sides)
+        rows.append([one.dataset, one.rho, one.p_value, len(common), *least])
+    table = Table(
+        [
+            Column(t("dataset")),
+            Column("rho", "number", 4),
+            Column(t("p-value"), "p-value"),
+            Column(t("blocks"), "count"),
+            Column(t("least, train")),
+            Column(t("least, validation")),
+        ],
+        rows,
+    )
+    return Section(name, title, [sentence.format(consistent=consistent, n=len(found))], [table])
+
+
+def _pairs(found: Sequence[Pair], title: str) -> Table:
+    return Table(
+        [
+            Column(t("datasets")),
+            Column("Pearson", "number", 3),
+            Column("Spearman", "number", 3),
+            Column(t("difference %"), "points"),
+            Column(t("common"), "count"),
+            Column(t("task types")),
+        ],
+        [
+            [
+                f"{one.first} / {one.second}",
+                one.pearson,
+                one.spearman,
+                one.difference,
+                one.common,
+                (t("same") if one.same_type else t("different")) if one.types_known else None,
+            ]
+            for one in found
+        ],
+        title,
+    )
+
+
+def _least(scores: Mapping[int, float]) -> str:
+    ordered = sorted(scores, key=lambda block: (settled(scores[block]), block))
+    return ", ".join(map(str, ordered[:FEW]))
+
+
+def _differs_most(one: DatasetResponse) -> str:
+    here, others = one.specific_scores, one.generic_scores
+    block = max(others, key=lambda known: (settled(abs(here[known] - others[known])), -known))
+    return f"{block} ({percent(here[block], 1)} / {percent(others[block], 1)})"

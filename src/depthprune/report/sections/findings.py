@@ -1,0 +1,316 @@
+"""What results show of blocks and combinations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from depthprune.analysis.distributions import share_at_most
+from depthprune.analysis.findings import Consistency, Synergy, TaskTypeFinding
+from depthprune.analysis.synergy import antagonistic, synergistic, trusted_coverage
+from depthprune.analysis.table import DropTable
+from depthprune.analysis.task_types import UNKNOWN
+from depthprune.analysis.whole import Analysis
+from depthprune.base.language import t
+from depthprune.base.removal import Removal
+from depthprune.report.inputs import samples_by_dataset
+from depthprune.report.sections.columns import (
+    distribution_cells,
+    distribution_columns,
+    removed_columns,
+)
+from depthprune.report.sections.datasets import agreements, pairs, responses, specific
+from depthprune.report.table import Column, Marked, Section, Table
+from depthprune.report.tables import percent
+
+ENDS = 10
+"""Combinations that a table shows of either end."""
+
+BLOCKS_SHOWN = 5
+"""Blocks of a task type that are named as the least and as the most important."""
+
+LIMITS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
+"""Drops up to which the table of shares counts."""
+
+
+def findings(analysis: Analysis) -> list[Section]:
+    """Return all findings in reading order; where nothing is found, a sentence says so."""
+    builders = (
+        task_types, positions, synergy, consistency, responses, pairs, distributions, specific,
+        agreements,
+    )  # fmt: skip
+    return [build(analysis) for build in builders]
+
+
+def task_types(analysis: Analysis) -> Section:
+    """Return how the task types differ, the order of the blocks and the best removals of each."""
+    name, title = "task-types", t("Task types")
+    found = analysis.findings.by_task_type
+    if not found:
+        return Section(name, title, [t("Nothing was measured.")])
+    if found[1:]:
+        sentence = t(
+            "Most sensitive: {most} ({most_drop} points per block, {most_n} drops); least: {least} "
+            "({least_drop} points, {least_n} drops)."
+        )
+        most, least = (one.single_drops or one.drops for one in (found[0], found[-1]))
+        told = sentence.format(
+            most=_type(found[0]),
+            most_drop=percent(most.mean),
+            most_n=most.count,
+            least=_type(found[-1]),
+            least_drop=percent(least.mean),
+            least_n=least.count,
+        )
+    else:
+        told = t("All datasets are of one type: {type}.").format(type=_type(found[0]))
+    samples = dict(zip(analysis.table.datasets, samples_by_dataset(analysis), strict=True))
+    rows = []
+    for one in found:
+        counts = [samples[dataset] for dataset in one.datasets]
+        total = sum(counts) if all(counts) else 0
+        single = None if one.single_drops is None else one.single_drops.mean
+        rows.append([_type(one), len(one.datasets), total, *distribution_cells(one.drops), single])
+    tables = [
+        Table(
+            [
+                Column(t("task type")),
+                Column(t("sets"), "count"),
+                Column("n", "samples"),
+                *distribution_columns(),
+                Column(t("per block %"), "points"),
+            ],
+            rows,
+            notes=[
+                t(
+                    "Over all measured drops (count); n: samples of its datasets; per block: mean "
+                    "over single-block drops only."
+                )
+            ],
+        )
+    ]
+    if any(one.blocks for one in found):
+        tables.append(
+            Table(
+                [
+                    Column(t("task type")),
+                    Column(t("cost least"), "choices"),
+                    Column(t("cost most"), "choices"),
+                ],
+                [[_type(one), *_ends_of_order(one)] for one in found],
+                t("Blocks by task type (drop %, sets):"),
+            )
+        )
+    numbers = sorted({number for one in found for number in one.best})
+    best = Table(
+        [Column(t("task type")), *removed_columns(numbers)],
+        [[_type(one), *map(one.best.get, numbers)] for one in found],
+        t("Best removal of each task type (drop %, sets):"),
+        names=1,
+    )
+    return Section(name, title, [told], [*tables, best])
+
+
+def positions(analysis: Analysis) -> Section:
+    """Return what blocks cost early, in the middle and late in the stack."""
+    name, title = "positions", t("Position in the stack")
+    words = {"early": t("early"), "middle": t("middle"), "late": t("late"), "mixed": t("mixed")}
+    known = {one.name: one.drops for one in analysis.findings.positions if one.drops is not None}
+    if not known:
+        return Section(name, title, [t("No block was measured alone.")])
+    most, least = (choose(known, key=lambda name: known[name].mean) for choose in (max, min))
+    sentence = t(
+        "Blocks cost most in the part {most} (mean {most_drop} points, {most_n} blocks), least in "
+        "the part {least} ({least_drop} points, {least_n} blocks)."
+    ).format(
+        most=words[most],
+        most_drop=percent(known[most].mean),
+        most_n=known[most].count,
+        least=words[least],
+        least_drop=percent(known[least].mean),
+        least_n=known[least].count,
+    )
+    singles = Table(
+        [Column(t("part")), Column(t("blocks")), *distribution_columns()],
+        [
+            [
+                words[one.name],
+                f"{one.blocks[0]}-{one.blocks[-1]}" if one.blocks else None,
+                *distribution_cells(one.drops),
+            ]
+            for one in analysis.findings.positions
+        ],
+        notes=[t("Over the mean drops of single blocks; count: blocks that were measured.")],
+    )
+    several = Table(
+        [Column(t("removed"), "count"), Column(t("part")), *distribution_columns()],
+        [
+            [one.number, words[one.name], *distribution_cells(one.drops)]
+            for one in analysis.findings.positions_by_number
+            if one.number > 1
+        ],
+        t(
+            "Combinations by the part that their blocks lie in (mixed: more than one part; "
+            "count: combinations, on one dataset or more):"
+        ),
+    )
+    return Section(name, title, [sentence], [singles, *([several] if several.rows else [])])
+
+
+def synergy(analysis: Analysis) -> Section:
+    """Return the most synergistic and the most antagonistic combinations."""
+    name, title = "synergy", t("Synergy: combinations against the sum of their blocks")
+    found = analysis.findings.synergies
+    if not found:
+        nothing = t("No combination was measured together with its single blocks.")
+        return Section(name, title, [nothing])
+    least = trusted_coverage(found)
+    covered = [one for one in found if one.coverage >= least]
+    better = synergistic(covered, top=len(covered))
+    sentence = t(
+        "{better} of {n} combinations cost less than the sum of their blocks alone (synergy "
+        "below 0), the others as much or more. Many are compared: the ends look more extreme than "
+        "they are."
+    )
+    sentences = [sentence.format(better=len(better), n=len(covered))]
+    left_out = len(found) - len(covered)
+    if left_out:
+        told = t(
+            "Left out: {n} whose synergy is known on one dataset only, which is mostly chance."
+        )
+        sentences.append(told.format(n=left_out))
+    elif least == 1:
+        sentences.append(t("Each synergy is known on one dataset only, which is mostly chance."))
+    worse = antagonistic(covered, top=ENDS)
+    ends = ((t("Most synergistic:"), better[:ENDS]), (t("Most antagonistic:"), worse))
+    return Section(name, title, sentences, [_synergies(ones, told) for told, ones in ends if ones])
+
+
+def consistency(analysis: Analysis) -> Section:
+    """Return which combinations the datasets agree about, and how agreement goes with coverage."""
+    name, title = "consistency", t("Consistency over the datasets")
+    covered = analysis.findings.consistency
+    if not covered:
+        return Section(name, title, [t("No combination was measured on two datasets or more.")])
+    found = [one for one in covered if one.variation is not None]
+    if not found:
+        return Section(name, title, [t("Every mean drop is 0: no variation is defined.")])
+    samples = samples_by_removal(analysis.table)
+    first, last = found[:ENDS], found[ENDS:][-ENDS:][::-1]
+    ends = ((t("Most consistent:"), first), (t("Least consistent:"), last))
+    tables = [_consistencies(ones, samples, told) for told, ones in ends if ones]
+    if any(one.ruinous for one in (*first, *last)):
+        ruinous = t("*: consistently bad, it costs more than half of the accuracy.")
+        tables[-1] = replace(tables[-1], notes=[ruinous])
+    by_coverage = Table(
+        [
+            Column(t("sets"), "count"),
+            Column(t("combinations"), "count"),
+            Column(t("median variation"), "number"),
+            Column(t("smallest"), "number"),
+            Column(t("largest"), "number"),
+        ],
+        [
+            [coverage, drops.count, drops.median, drops.minimum, drops.maximum]
+            for coverage, drops in analysis.findings.variation_by_coverage.items()
+        ],
+        t("By coverage:"),
+    )
+    sentence = t(
+        "Variation: std over the datasets divided by the mean drop without its sign; small = "
+        "the datasets agree. Two datasets agree more easily than eight: look at the sets."
+    )
+    return Section(name, title, [sentence], [*tables, by_coverage])
+
+
+def distributions(analysis: Analysis) -> Section:
+    """Return all measured drops in numbers, by number removed, and the share below some limits."""
+    overall = analysis.findings.overall
+    by_number = {str(number): drops for number, drops in analysis.findings.by_number.items()}
+    rows = {t("all"): overall, **by_number}
+    sentence = t("Half of all {n} measured drops are at most {median} points.")
+    told = sentence.format(n=f"{overall.count:,}", median=percent(overall.median))
+    removed = Column(t("removed"), "count")
+    numbers = Table(
+        [removed, *distribution_columns(), Column(t("quartiles"), "range")],
+        [[name, *distribution_cells(drops), drops.quartiles] for name, drops in rows.items()],
+    )
+    limits = [Column(f"≤ {percent(limit, 0)}", "share") for limit in LIMITS]
+    shares = Table(
+        [removed, Column(t("count"), "count"), *limits],
+        [
+            [name, drops.count, *(share_at_most(drops, limit) for limit in LIMITS)]
+            for name, drops in rows.items()
+        ],
+        t("Share of the drops, in %, that are at most so many points:"),
+    )
+    title = t("Distribution of the drops")
+    return Section("distributions", title, [told], [numbers, shares])
+
+
+def samples_by_removal(table: DropTable) -> dict[Removal, int]:
+    """Return the samples behind each removal over its datasets; 0 where one is unknown."""
+    return dict(zip(table.removals, table.total_samples.tolist(), strict=True))
+
+
+def _type(one: TaskTypeFinding) -> str:
+    return t("Unknown") if one.task_type == UNKNOWN else one.task_type
+
+
+def _ends_of_order(one: TaskTypeFinding) -> tuple[list[Any], list[Any]]:
+    """Return the blocks of a task type that cost least and most, with their drops and datasets."""
+    coverage = {single.block: single.coverage for single in one.blocks}
+    order = [((block,), drop, coverage[block]) for block, drop in one.block_ranking]
+    least, others = order[:BLOCKS_SHOWN], order[BLOCKS_SHOWN:]
+    return least, others[-BLOCKS_SHOWN:][::-1]
+
+
+def _synergies(found: Sequence[Synergy], title: str) -> Table:
+    points = (t("synergy %"), t("std"), t("drop %"), t("sum of singles %"))
+    return Table(
+        [
+            Column(t("blocks"), "blocks"),
+            *(Column(name, "points") for name in points),
+            Column(t("sets"), "count"),
+            Column("n", "samples"),
+        ],
+        [
+            [
+                one.removal,
+                one.synergy,
+                one.std if one.coverage > 1 else None,
+                one.actual,
+                one.expected,
+                one.coverage,
+                one.num_samples,
+            ]
+            for one in found
+        ],
+        title,
+    )
+
+
+def _consistencies(found: Sequence[Consistency], samples: dict[Removal, int], title: str) -> Table:
+    return Table(
+        [
+            Column(t("blocks"), "blocks"),
+            Column(t("variation"), "number"),
+            Column(t("drop %"), "points"),
+            Column(t("std"), "points"),
+            Column(t("sets"), "count"),
+            Column("n", "samples"),
+        ],
+        [
+            [
+                Marked(one.removal, "*" if one.ruinous else ""),
+                one.variation,
+                one.mean,
+                one.std,
+                one.coverage,
+                samples[one.removal],
+            ]
+            for one in found
+        ],
+        title,
+    )
