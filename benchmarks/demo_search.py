@@ -18,7 +18,7 @@ from depthprune.analysis.collect import dataset_measurements
 from depthprune.analysis.combinations import Combination, DatasetMeasurements, combine, rank
 from depthprune.base.drops import settled
 from depthprune.base.removal import Removal, format_removal
-from depthprune.strategies import BeamSearch, SearchSpace
+from depthprune.strategies import Beam, Exhaustive, SearchSpace, Strategy
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.pipeline import ModelOptions, SearchOutcome, SearchRequest, search_model
 from depthprune.study import Study
@@ -38,22 +38,18 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="depthprune-"))
 
-    def request(name: str, search: SearchOptions, *, joint: bool, complete: int) -> SearchRequest:
+    def request(name: str, strategy: Strategy, *, joint: bool, complete: int) -> SearchRequest:
         return SearchRequest(
             model=ModelOptions(str(MODEL_PATH), name="demo"),
             tasks=tuple(task for task in list_tasks() if task.name.startswith("demo_")),
             splits=("train+validation",),
             folder=folder / name,
-            search=search,
+            search=SearchOptions(strategy, joint=joint, complete=complete),
             num_samples=arguments.samples,
-            joint=joint,
-            complete=complete,
         )
 
-    pairs = search_model(
-        request("pairs", SearchOptions("exhaustive", max_removed=2), joint=True, complete=0)
-    )
-    beam = SearchOptions("beam", max_removed=MOST)
+    pairs = search_model(request("pairs", Exhaustive(max_removed=2), joint=True, complete=0))
+    beam = Beam(max_removed=MOST)
     joint = search_model(request("joint", beam, joint=True, complete=0))
     alone = search_model(request("alone", beam, joint=False, complete=0))
     searched = alone.report.measured + alone.report.reused
@@ -86,7 +82,7 @@ def _pair_table(datasets: list[DatasetMeasurements]) -> str:
         cells = [name, _blocks(best), _percent(drops[best]), _verdict(one_shot, best, drops)]
         for width in WIDTHS:
             space = SearchSpace(NUM_BLOCKS)
-            *_, last = BeamSearch(space, width, 2).steps({(): 0.0, **drops})
+            *_, last = Beam(width, max_removed=2).steps(space, {(): 0.0, **drops})
             cells.append(_verdict(last.beam[0], best, drops))
         lines.append(cells)
     return _markdown(lines)

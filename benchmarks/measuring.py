@@ -22,7 +22,7 @@ from depthprune.engine import Evaluation, Evaluator
 from depthprune.engine.evaluator import in_calls
 from depthprune.engine.inputs import encode, move
 from depthprune.engine.modes import mode_of
-from depthprune.strategies import BeamSearch, SearchSpace
+from depthprune.strategies import Beam, SearchSpace
 from depthprune.tasks.task import TaskSplit
 
 
@@ -142,7 +142,7 @@ def beam_search(
     evaluator: Evaluator, split: TaskSplit, num_blocks: int, *, width: int = 3, most: int = 4
 ) -> dict[Removal, Evaluation]:
     """Search one split to its end, nothing stored; return what was measured."""
-    strategy = BeamSearch(SearchSpace(num_blocks), width, most)
+    strategy, space = Beam(width, max_removed=most), SearchSpace(num_blocks)
     found: dict[Removal, Evaluation] = {}
     batch: Sequence[Removal] = [()]
     while batch:
@@ -151,7 +151,7 @@ def beam_search(
             found |= {removal: _only(evaluation, row) for row, removal in enumerate(part)}
         baseline = _mean(found[()])
         drops = {removal: baseline - _mean(one) for removal, one in found.items()}
-        batch = strategy.ask(drops)
+        batch = strategy.ask(space, drops)
     return found
 
 

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from depthprune.base.removal import Removal
-from depthprune.strategies import BeamSearch, SearchSpace, one_shot_removals
+from depthprune.strategies import Beam, SearchSpace, one_shot_removals
 from depthprune.strategies.race import RaceRule, race, race_order
 from depthprune.strategies.strategy import STOPPED
 
@@ -114,11 +114,11 @@ def search(
     num_samples = len(scores(()))
     order = race_order(num_samples, seed)
     space = SearchSpace(source.num_blocks)
-    beam = BeamSearch(space, width, source.max_removed)
+    beam = Beam(width, max_removed=source.max_removed)
     baseline = scores(()).mean()
     told: dict[Removal, float] = {(): 0.0}
     seen: dict[Removal, int] = {(): num_samples}
-    while step := next((step for step in beam.steps(told) if step.missing), None):
+    while step := next((step for step in beam.steps(space, told) if step.missing), None):
         candidates = step.missing
         left = np.full(len(candidates), num_samples)
         if rule is not None and step.number > 1:
@@ -132,7 +132,7 @@ def search(
     for removal in one_shot_removals(told, space, source.max_removed).values():
         # Of a stopped one the rest is measured.
         seen[removal] = num_samples
-    return Search(tuple(step.beam for step in beam.steps(told)), seen)
+    return Search(tuple(step.beam for step in beam.steps(space, told)), seen)
 
 
 def exact_rule(scores: Scores, rule: RaceRule, chunk: int) -> NDArray[np.int64]:

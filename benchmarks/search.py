@@ -38,11 +38,10 @@ from depthprune.base.removal import Removal
 from depthprune.blocks import find_stack, load_model
 from depthprune.blocks.models import LoadedModel
 from depthprune.engine import Evaluation, Evaluator, ReferenceEvaluator, SharedEvaluator
-from depthprune.strategies import SearchSpace
+from depthprune.strategies import Beam, RaceOptions, SearchSpace
 from depthprune.strategies.comparison import Compared
 from depthprune.strategies.joint import SplitGroup
 from depthprune.strategies.model import model_record
-from depthprune.strategies.options import RaceOptions, SearchOptions
 from depthprune.strategies.racing import run_racing
 from depthprune.strategies.runner import split_record
 from depthprune.study import Study
@@ -121,16 +120,14 @@ def race(
 ) -> tuple[tuple[Removal, ...], Found]:
     """Search one split racing; return the last beam and what was measured in full."""
     stack = find_stack(loaded.model)
-    built = SearchOptions("beam", width=WIDTH, max_removed=MOST).build(
-        SearchSpace(stack.num_blocks)
-    )
-    assert isinstance(built, Compared)
+    space = SearchSpace(stack.num_blocks)
     with (
         tempfile.TemporaryDirectory(prefix="depthprune-") as folder,
         Study.open(Path(folder), model=model_record(loaded, stack)) as study,
     ):
+        strategy = Compared(Beam(WIDTH, max_removed=MOST))
         options = RaceOptions(chunk=max(8, len(split.samples) // 8))
-        run_racing(built, study, SplitGroup((split,)), evaluator, options)
+        run_racing(strategy, space, study, SplitGroup((split,)), evaluator, options)
         key = study.add_split(split_record(split))
         found = {}
         for one in study.measurements(key, evaluator.settings):

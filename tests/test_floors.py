@@ -21,7 +21,7 @@ FLOORS = [
     {"structure"},
     {"importance"},
     {"strategies"},
-    {"analysis"},
+    {"analysis", "testing"},
     {"report"},
     {"workflow"},
     {"cli"},

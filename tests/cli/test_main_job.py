@@ -155,7 +155,7 @@ def test_the_demo_is_one_search_over_all_eight_tasks(
     assert stopped.code == 130
     assert "run the same command again" in stopped.err
     assert len(seen["request"].tasks) == 8
-    assert seen["request"].joint
+    assert seen["request"].search.joint
     assert seen["request"].folder == tmp_path / "demo"
 
 

@@ -14,9 +14,9 @@ from depthprune.base.errors import WeakBaselineError
 from depthprune.base.progress import Silence
 from depthprune.base.removal import Removal
 from depthprune.engine.evaluator import Evaluation
+from depthprune.strategies import RaceOptions
 from depthprune.strategies.baselines import WeakTask, find_weak_tasks, judge, measure_baselines
 from depthprune.strategies.joint import SplitGroup, group_splits
-from depthprune.strategies.options import RaceOptions
 from depthprune.study import Study
 from depthprune.tasks.task import Sample, Task, TaskSplit
 from tests.strategies.fakes import SETTINGS, NoSource, open_study

@@ -16,6 +16,7 @@ from PIL import Image
 
 from depthprune.base.errors import StudyError
 from depthprune.blocks import load_model
+from depthprune.strategies import Ablation
 from depthprune.strategies.model import DataPlaces, ModelOptions
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.pipeline import SearchOutcome, SearchRequest, search_model
@@ -38,7 +39,7 @@ def profile(
         (get_task(name, files=files),),
         ("validation",),
         folder / "study",
-        SearchOptions("ablation"),
+        SearchOptions(Ablation()),
         num_samples=4,
         protect=frozenset(range(2, 16)),
         allow_weak_baseline=True,

@@ -10,7 +10,7 @@ import pytest
 from depthprune.analysis import combine, rank
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
-from depthprune.strategies import BeamSearch, SearchSpace
+from depthprune.strategies import Beam, SearchSpace
 from depthprune.strategies.complete import best_combinations, complete, next_for_completion
 from depthprune.strategies.runner import run
 from depthprune.study import Study
@@ -35,7 +35,7 @@ def study(tmp_path: Path) -> Study:
     """Return a study with a search of each dataset by itself."""
     opened = open_study(tmp_path)
     for split in SPLITS:
-        run(BeamSearch(SearchSpace(8), 2, 3), opened, split, FakeEvaluator(drop_of))
+        run(Beam(2, max_removed=3), SearchSpace(8), opened, split, FakeEvaluator(drop_of))
     return opened
 
 
@@ -75,7 +75,7 @@ def test_a_second_time_nothing_is_measured(study: Study) -> None:
 def test_a_search_finds_nothing_new_to_do_after_completion(study: Study) -> None:
     complete(study, SPLITS, FakeEvaluator(drop_of), 5)
     for split in SPLITS:
-        report = run(BeamSearch(SearchSpace(8), 2, 3), study, split, FakeEvaluator(drop_of))
+        report = run(Beam(2, max_removed=3), SearchSpace(8), study, split, FakeEvaluator(drop_of))
         assert report.measured == 0
 
 
@@ -97,7 +97,7 @@ def test_stopped_and_begun_anew_it_ends_with_the_same_measurements(
 
     with open_study(tmp_path / "whole") as whole:
         for split in SPLITS:
-            run(BeamSearch(SearchSpace(8), 2, 3), whole, split, FakeEvaluator(drop_of))
+            run(Beam(2, max_removed=3), SearchSpace(8), whole, split, FakeEvaluator(drop_of))
         complete(whole, SPLITS, FakeEvaluator(drop_of), 3)
         assert tables_of(whole) == tables_of(study)
 

@@ -8,8 +8,8 @@ import pytest
 
 from depthprune.base.errors import RemovalError
 from depthprune.base.removal import Removal
-from depthprune.strategies import ExhaustiveSearch, SearchSpace, greedy_search
-from tests.strategies.conformance import follow, hold_strategy
+from depthprune.strategies import Exhaustive, Greedy, SearchSpace
+from depthprune.testing.strategies import follow, hold_strategy
 from tests.strategies.landscapes import rugged
 
 
@@ -21,28 +21,28 @@ def every_removal(blocks: range, most: int) -> list[Removal]:
 
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_it_measures_every_removal_size_by_size(most: int) -> None:
-    search = ExhaustiveSearch(SearchSpace(9), max_removed=most)
-    asked = hold_strategy(search, rugged)
+    search, space = Exhaustive(max_removed=most), SearchSpace(9)
+    asked = hold_strategy(search, space, rugged)
     assert asked == every_removal(range(9), most)
-    assert search.most_evaluations() == len(asked)
+    assert search.most_evaluations(space) == len(asked)
 
 
 def test_it_leaves_protected_and_inadmissible_blocks_alone() -> None:
     space = SearchSpace(9, frozenset({0}), admissible=lambda removal: not {3, 4} <= set(removal))
-    search = ExhaustiveSearch(space, max_removed=3)
-    asked = hold_strategy(search, rugged)
+    search = Exhaustive(max_removed=3)
+    asked = hold_strategy(search, space, rugged)
     assert asked == [one for one in every_removal(range(1, 9), 3) if not {3, 4} <= set(one)]
-    assert len(asked) <= search.most_evaluations()
+    assert len(asked) <= search.most_evaluations(space)
 
 
 def test_one_block_always_stays() -> None:
-    asked = hold_strategy(ExhaustiveSearch(SearchSpace(4), max_removed=3), rugged)
+    asked = hold_strategy(Exhaustive(max_removed=3), SearchSpace(4), rugged)
     assert max(map(len, asked)) == 3
 
 
 def test_protection_may_leave_fewer_blocks_than_may_be_removed() -> None:
-    search = ExhaustiveSearch(SearchSpace(6, frozenset({0, 1, 2, 3})), max_removed=4)
-    assert hold_strategy(search, rugged) == [(4,), (5,), (4, 5)]
+    search, space = Exhaustive(max_removed=4), SearchSpace(6, frozenset({0, 1, 2, 3}))
+    assert hold_strategy(search, space, rugged) == [(4,), (5,), (4, 5)]
 
 
 def test_it_finds_the_pair_that_a_greedy_search_walks_past() -> None:
@@ -51,8 +51,8 @@ def test_it_finds_the_pair_that_a_greedy_search_walks_past() -> None:
 
     truth: dict[Removal, float] = {(): 0.0}
     found: dict[Removal, float] = {(): 0.0}
-    follow(ExhaustiveSearch(SearchSpace(10)), drop, truth)
-    follow(greedy_search(SearchSpace(10), max_removed=2), drop, found)
+    follow(Exhaustive(), SearchSpace(10), drop, truth)
+    follow(Greedy(max_removed=2), SearchSpace(10), drop, found)
     assert min(truth, key=truth.__getitem__) == (4, 7) not in found
 
 
@@ -60,7 +60,7 @@ def test_a_removal_above_the_largest_drop_rules_out_nothing_that_contains_it() -
     def drop(removal: Removal) -> float:
         return {(0,): 0.0, (4, 5): -1.0}.get(removal, 1.0)
 
-    asked = hold_strategy(ExhaustiveSearch(SearchSpace(6), max_removed=2, max_drop=0.1), drop)
+    asked = hold_strategy(Exhaustive(max_removed=2, max_drop=0.1), SearchSpace(6), drop)
     assert (4, 5) in asked
 
 
@@ -68,23 +68,23 @@ def test_it_ends_after_a_size_of_which_all_cost_too_much() -> None:
     def drop(removal: Removal) -> float:
         return 0.06 * len(removal)
 
-    asked = hold_strategy(ExhaustiveSearch(SearchSpace(6), max_removed=4, max_drop=0.1), drop)
+    asked = hold_strategy(Exhaustive(max_removed=4, max_drop=0.1), SearchSpace(6), drop)
     assert asked == every_removal(range(6), 2)
 
 
 def test_a_size_that_the_architecture_cannot_express_ends_nothing() -> None:
     paired = SearchSpace(6, admissible=lambda removal: len(removal) == 2)
-    asked = hold_strategy(ExhaustiveSearch(paired, max_removed=3, max_drop=0.1), lambda one: 0.0)
+    asked = hold_strategy(Exhaustive(max_removed=3, max_drop=0.1), paired, lambda one: 0.0)
     assert asked == list(itertools.combinations(range(6), 2))
 
 
 def test_a_space_over_the_limit_is_refused_with_its_size_and_the_way_out() -> None:
     with pytest.raises(RemovalError) as caught:
-        ExhaustiveSearch(SearchSpace(64), max_removed=3)
+        Exhaustive(max_removed=3).check(SearchSpace(64))
     assert "43,744 removals" in caught.value.what
     assert "20,000" in caught.value.what
     assert "protect" in (caught.value.mend or "")
-    assert ExhaustiveSearch(SearchSpace(64), max_removed=3, most=43_744).ask({})
+    assert Exhaustive(max_removed=3, exhaustive_limit=43_744).ask(SearchSpace(64), {})
 
 
 def test_a_space_over_the_limit_is_refused_without_a_look_at_its_removals() -> None:
@@ -92,4 +92,4 @@ def test_a_space_over_the_limit_is_refused_without_a_look_at_its_removals() -> N
         raise AssertionError("working out what an architecture admits takes milliseconds each")
 
     with pytest.raises(RemovalError, match="210 removals"):
-        ExhaustiveSearch(SearchSpace(20, admissible=look), max_removed=2, most=209)
+        Exhaustive(max_removed=2, exhaustive_limit=209).check(SearchSpace(20, admissible=look))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
-from depthprune.strategies import BeamSearch, SearchSpace
+from depthprune.strategies import Beam, SearchSpace
 from depthprune.strategies.joint import (
     check_joint,
     check_task_weights,
@@ -20,7 +20,7 @@ from depthprune.strategies.joint import (
     parse_task_weights,
 )
 from depthprune.strategies.runner import run, run_jointly
-from tests.strategies.conformance import follow
+from depthprune.testing.strategies import follow
 from tests.strategies.fakes import SETTINGS, FakeEvaluator, make_split, open_study
 from tests.strategies.landscapes import additive, rugged
 
@@ -37,11 +37,12 @@ def drop_of(task: str, removal: Removal) -> float:
 def test_a_joint_beam_is_the_beam_on_tables_averaged_by_hand(
     tmp_path: Path, weights: tuple[float, float] | None
 ) -> None:
-    beam = BeamSearch(SearchSpace(8), width=2, max_removed=3)
+    beam, space = Beam(width=2, max_removed=3), SearchSpace(8)
     first, second = weights or (0.5, 0.5)
     by_hand: dict[Removal, float] = {(): 0.0}
     asked = follow(
         beam,
+        space,
         lambda removal: first * drop_of("okvqa", removal) + second * drop_of("doc_qa", removal),
         by_hand,
     )
@@ -49,26 +50,26 @@ def test_a_joint_beam_is_the_beam_on_tables_averaged_by_hand(
     evaluator = FakeEvaluator(drop_of)
     splits = [make_split(task) for task in TASKS]
     with open_study(tmp_path) as study:
-        report = run_jointly(beam, study, splits, evaluator, weights)
+        report = run_jointly(beam, space, study, splits, evaluator, weights)
         held = [set(study.drops(key, SETTINGS)) for key in (1, 2)]
         joint = mean_drops([study.drops(key, SETTINGS) for key in (1, 2)], weights)
 
     assert [removal for task, removal in evaluator.asked if task == "okvqa"] == [(), *asked]
     assert held[0] == held[1] == set(by_hand)
-    assert list(beam.steps(joint))[-1].beam == list(beam.steps(by_hand))[-1].beam
+    assert list(beam.steps(space, joint))[-1].beam == list(beam.steps(space, by_hand))[-1].beam
     assert (report.measured, report.reused) == (2 * len(by_hand), 0)
 
 
 def test_a_joint_search_measures_nothing_twice_and_fills_what_one_task_lacks(
     tmp_path: Path,
 ) -> None:
-    beam = BeamSearch(SearchSpace(6), width=1, max_removed=2)
+    beam, space = Beam(width=1, max_removed=2), SearchSpace(6)
     splits = [make_split(task) for task in TASKS]
     evaluator = FakeEvaluator(drop_of)
     with open_study(tmp_path, 6) as study:
-        alone = run(beam, study, splits[0], evaluator).measured
-        joint = run_jointly(beam, study, splits, evaluator)
-        again = run_jointly(beam, study, splits, evaluator)
+        alone = run(beam, space, study, splits[0], evaluator).measured
+        joint = run_jointly(beam, space, study, splits, evaluator)
+        again = run_jointly(beam, space, study, splits, evaluator)
     assert joint.reused == alone
     assert len(evaluator.asked) == len(set(evaluator.asked)) == alone + joint.measured
     assert again.measured == 0
@@ -76,7 +77,7 @@ def test_a_joint_search_measures_nothing_twice_and_fills_what_one_task_lacks(
 
 
 def test_an_interrupted_joint_search_goes_on_where_it_was(tmp_path: Path) -> None:
-    beam = BeamSearch(SearchSpace(6), width=2, max_removed=2)
+    beam, space = Beam(width=2, max_removed=2), SearchSpace(6)
     splits = [make_split(task) for task in TASKS]
 
     def failing(task: str, removal: Removal) -> float:
@@ -86,9 +87,9 @@ def test_an_interrupted_joint_search_goes_on_where_it_was(tmp_path: Path) -> Non
 
     with open_study(tmp_path / "stopped", 6) as study, open_study(tmp_path / "whole", 6) as whole:
         with pytest.raises(KeyboardInterrupt):
-            run_jointly(beam, study, splits, FakeEvaluator(failing))
-        run_jointly(beam, study, splits, FakeEvaluator(drop_of))
-        run_jointly(beam, whole, splits, FakeEvaluator(drop_of))
+            run_jointly(beam, space, study, splits, FakeEvaluator(failing))
+        run_jointly(beam, space, study, splits, FakeEvaluator(drop_of))
+        run_jointly(beam, space, whole, splits, FakeEvaluator(drop_of))
         for key in (1, 2):
             assert study.drops(key, SETTINGS) == whole.drops(key, SETTINGS)
 

@@ -9,7 +9,8 @@ import pytest
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
-from depthprune.strategies import SearchSpace
+from depthprune.strategies import Ablation, Beam, SearchSpace
+from depthprune.strategies.comparison import compared
 from depthprune.strategies.groups import (
     complete_groups,
     group_name,
@@ -74,30 +75,30 @@ def evaluator_for(bar: CountingBar) -> AdvancingEvaluator:
 
 
 def test_the_bar_ends_full_also_for_joint_searches_and_completion(tmp_path: Path) -> None:
-    strategy = SearchOptions(width=2, max_removed=3).build(SPACE)
+    strategy = compared(Beam(2, max_removed=3))
     groups = [SplitGroup((split,)) for split in SPLITS]
-    bar = CountingBar(sum(most_work(strategy, group) for group in [*groups, JOINT]))
+    bar = CountingBar(sum(most_work(strategy, SPACE, group) for group in [*groups, JOINT]))
     evaluator = evaluator_for(bar)
     with open_study(tmp_path) as study:
         for group in [*groups, JOINT]:
-            search_group(strategy, study, group, evaluator, bar)
+            search_group(strategy, SPACE, study, group, evaluator, bar)
         # Loose upper bounds were taken back, and what was held did not count as work.
         assert bar.total == bar.done
         complete_groups(3, study, SPLITS, evaluator, bar)
         assert bar.total == bar.done
         assert "best combinations" in bar.texts[-1]
         # A second run has nothing ahead.
-        bar = CountingBar(most_work(strategy, JOINT))
-        search_group(strategy, study, JOINT, evaluator_for(bar), bar)
+        bar = CountingBar(most_work(strategy, SPACE, JOINT))
+        search_group(strategy, SPACE, study, JOINT, evaluator_for(bar), bar)
         assert (bar.total, bar.done) == (0, 0)
 
 
 def test_the_splits_of_a_joint_search_share_their_one_shot_removals(tmp_path: Path) -> None:
-    strategy = SearchOptions(width=1, max_removed=3).build(SPACE)
+    strategy = compared(Beam(1, max_removed=3))
     bar = CountingBar(10_000)
     with open_study(tmp_path) as study:
-        search_group(strategy, study, JOINT, evaluator_for(bar), bar)
-        one_shot = one_shot_by_key(strategy, study, JOINT, "made up")
+        search_group(strategy, SPACE, study, JOINT, evaluator_for(bar), bar)
+        one_shot = one_shot_by_key(strategy, SPACE, study, JOINT, "made up")
         assert one_shot[1] == one_shot[2]
         assert sorted(one_shot[1]) == [2, 3]
         weights = {"okvqa": 0.75, "doc_qa": 0.25}
@@ -105,8 +106,7 @@ def test_the_splits_of_a_joint_search_share_their_one_shot_removals(tmp_path: Pa
         assert weights_by_key(study, groups) == {1: 0.75, 2: 0.25}
         assert weights_by_key(study, [JOINT]) == {1: 0.5, 2: 0.5}
         assert weights_by_key(study, [SplitGroup((SPLITS[0],))]) == {}
-        ablation = SearchOptions("ablation").build(SPACE)
-        assert one_shot_by_key(ablation, study, JOINT, "made up") == {}
+        assert one_shot_by_key(Ablation(), SPACE, study, JOINT, "made up") == {}
 
 
 def test_a_group_is_called_by_its_task_or_their_number() -> None:
@@ -114,14 +114,14 @@ def test_a_group_is_called_by_its_task_or_their_number() -> None:
     assert group_name(SplitGroup((SPLITS[0],))) == "okvqa, validation"
 
 
-def request(**changes: Any) -> SearchRequest:
+def request(search: SearchOptions) -> SearchRequest:
     tasks = tuple(split.task for split in SPLITS)
-    return SearchRequest(ModelOptions("m"), tasks, ("validation",), Path("study"), **changes)
+    return SearchRequest(ModelOptions("m"), tasks, ("validation",), Path("study"), search)
 
 
 def test_weights_of_a_request_get_a_sum_of_1() -> None:
-    assert check_request(request()) == {}
-    weighted = request(joint=True, task_weights={"okvqa": 3, "doc_qa": 1})
+    assert check_request(request(SearchOptions())) == {}
+    weighted = request(SearchOptions(joint=True, task_weights={"okvqa": 3, "doc_qa": 1}))
     assert check_request(weighted) == {"okvqa": 0.75, "doc_qa": 0.25}
 
 
@@ -132,9 +132,9 @@ def test_weights_of_a_request_get_a_sum_of_1() -> None:
         ({"task_weights": {"okvqa": 1.0, "doc_qa": 1.0}}, "joint"),
         ({"joint": True, "task_weights": {"okvqa": 1.0}}, "doc_qa has no weight"),
         ({"warm_start": "tarot"}, "tarot"),
-        ({"warm_start": "taylor", "search": SearchOptions("ablation")}, "measures everything"),
+        ({"warm_start": "taylor", "strategy": Ablation()}, "measures everything"),
     ],
 )
 def test_a_request_that_cannot_be_meant_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(DepthpruneError, match=words):
-        check_request(request(**changes))
+        check_request(request(SearchOptions(**changes)))

@@ -14,11 +14,11 @@ import pytest
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
-from depthprune.strategies import BeamSearch, SearchSpace
+from depthprune.strategies import Beam, Greedy, RaceOptions, SearchSpace
 from depthprune.strategies.comparison import Compared
 from depthprune.strategies.groups import most_work, one_shot_by_key, race_group
 from depthprune.strategies.joint import SplitGroup, mean_drops
-from depthprune.strategies.options import RaceOptions, SearchOptions
+from depthprune.strategies.options import flat_options, make_strategy
 from depthprune.strategies.race_course import courses_of
 from depthprune.strategies.racing import (
     RaceReport,
@@ -42,12 +42,11 @@ ALONE = SplitGroup((SPLIT,))
 JOINT = SplitGroup((SPLIT, make_split("doc_qa", 120)), (0.25, 0.75))
 SCORES = gradient(NUM_SAMPLES)
 RACE = RaceOptions(chunk=20)
+USUAL = {one.name: one.default for one in flat_options()}
 
 
 def strategy(**options: Any) -> Compared:
-    built = SearchOptions(**({"width": 2, "max_removed": 3} | options)).build(SPACE)
-    assert isinstance(built, Compared)
-    return built
+    return Compared(Beam(**({"width": 2, "max_removed": 3} | options)))
 
 
 def evaluator(**options: Any) -> SlicingEvaluator:
@@ -61,7 +60,7 @@ def raced(
     options: RaceOptions = RACE,
     **search: Any,
 ) -> tuple[RunReport, RaceReport]:
-    return run_racing(strategy(**search), study, group, engine, options, seed=1)
+    return run_racing(strategy(**search), SPACE, study, group, engine, options, seed=1)
 
 
 def drops(study: Study, group: SplitGroup = ALONE) -> list[dict[Removal, float]]:
@@ -69,7 +68,7 @@ def drops(study: Study, group: SplitGroup = ALONE) -> list[dict[Removal, float]]
 
 
 def beams(told: Mapping[Removal, float], width: int = 2) -> list[tuple[Removal, ...]]:
-    return [step.beam for step in BeamSearch(SPACE, width, 3).steps(told)]
+    return [step.beam for step in Beam(width, max_removed=3).steps(SPACE, told)]
 
 
 def contents(folder: Path) -> dict[str, list[Any]]:
@@ -94,7 +93,7 @@ def test_a_raced_search_keeps_the_beams_of_the_full_one_with_fewer_answers(
 ) -> None:
     full, fast = evaluator(), evaluator()
     with open_study(tmp_path / "full") as study:
-        run_jointly(strategy(), study, group.splits, full, group.weights)
+        run_jointly(strategy(), SPACE, study, group.splits, full, group.weights)
         expected = drops(study, group)
     with open_study(tmp_path / "fast") as study:
         report, race = raced(study, fast, group)
@@ -129,11 +128,11 @@ def test_the_mean_over_the_samples_of_a_joint_race_is_the_weighted_mean_of_its_t
 def test_a_stopped_candidate_is_neither_missing_nor_in_the_beam() -> None:
     told = {(): 0.0} | {(block,): 0.1 * block for block in range(8)}
     told |= {(0, block): STOPPED for block in range(2, 8)} | {(0, 1): 0.5}
-    _, step, *_ = BeamSearch(SPACE, 1, 3).steps(told)
+    _, step, *_ = Beam(1, max_removed=3).steps(SPACE, told)
     assert (step.missing, step.beam) == ((), ((0, 1),))
-    wide = BeamSearch(SearchSpace(3), 2, 2)
+    wide = Beam(2, max_removed=2)
     told = {(): 0.0, (0,): 0.1, (1,): 0.2, (2,): 0.3, (0, 1): 0.5, (0, 2): STOPPED, (1, 2): STOPPED}
-    assert [step.beam for step in wide.steps(told)] == [((0,), (1,)), ((0, 1),)]
+    assert [step.beam for step in wide.steps(SearchSpace(3), told)] == [((0,), (1,)), ((0, 1),)]
 
 
 def test_every_measurement_has_the_scores_and_answers_of_a_full_one(tmp_path: Path) -> None:
@@ -161,7 +160,7 @@ def test_single_blocks_and_one_shot_removals_are_measured_in_full(tmp_path: Path
         _, race = raced(study, engine)
         (found,) = drops(study)
         assert all((block,) in found for block in range(8))
-        shot = one_shot_by_key(strategy(), study, ALONE, SETTINGS, race.stopped)
+        shot = one_shot_by_key(strategy(), SPACE, study, ALONE, SETTINGS, race.stopped)
         assert shot == {1: {2: (0, 1), 3: (0, 1, 2)}}
     assert (0, 1) in found
     assert (0, 1) not in race.stopped
@@ -262,7 +261,7 @@ def test_a_search_without_racing_measures_the_stopped_ones_in_full_and_that_wins
     plain = evaluator()
     with open_study(tmp_path) as study:
         _, race = raced(study, evaluator())
-        run_jointly(strategy(), study, [SPLIT], plain)
+        run_jointly(strategy(), SPACE, study, [SPLIT], plain)
         (found,) = drops(study)
         assert race.stopped.keys() <= found.keys()
         assert {removal for _, removal, _ in plain.asked} == set(race.stopped)
@@ -301,7 +300,7 @@ def test_the_order_of_the_samples_is_seeded(tmp_path: Path) -> None:
     stops: list[Mapping[Removal, int]] = []
     for seed in (1, 1, 2):
         with open_study(tmp_path / str(len(stops))) as study:
-            _, race = run_racing(strategy(), study, ALONE, evaluator(), RACE, seed)
+            _, race = run_racing(strategy(), SPACE, study, ALONE, evaluator(), RACE, seed)
         stops.append(race.stopped)
     assert stops[0] == stops[1] != stops[2]
 
@@ -322,10 +321,9 @@ def test_where_nobody_can_be_stopped_all_are_measured_in_full(
 
 
 def test_seeds_are_measured_in_full_and_a_greedy_search_races_too(tmp_path: Path) -> None:
-    seeded = SearchOptions("greedy", max_removed=3).build(SPACE, [(5, 6, 7)])
-    assert isinstance(seeded, Compared)
+    greedy, seeded = Compared(Greedy(max_removed=3)), replace(SPACE, proposed=((5, 6, 7),))
     with open_study(tmp_path) as study:
-        _, race = run_racing(seeded, study, ALONE, evaluator(), RACE)
+        _, race = run_racing(greedy, seeded, study, ALONE, evaluator(), RACE)
         (found,) = drops(study)
     assert (5, 6, 7) in found
     assert race.stopped
@@ -334,14 +332,14 @@ def test_seeds_are_measured_in_full_and_a_greedy_search_races_too(tmp_path: Path
 def test_a_largest_drop_ends_a_raced_search_where_it_ends_a_full_one(tmp_path: Path) -> None:
     for max_drop in (0.05, 0.2):
         with open_study(tmp_path / f"full {max_drop}") as study:
-            run_jointly(strategy(max_drop=max_drop), study, [SPLIT], evaluator())
+            run_jointly(strategy(max_drop=max_drop), SPACE, study, [SPLIT], evaluator())
             (expected,) = drops(study)
-            shot = one_shot_by_key(strategy(max_drop=max_drop), study, ALONE, SETTINGS)
+            shot = one_shot_by_key(strategy(max_drop=max_drop), SPACE, study, ALONE, SETTINGS)
         with open_study(tmp_path / f"fast {max_drop}") as study:
             _, race = raced(study, evaluator(), max_drop=max_drop)
             (found,) = drops(study)
             again = one_shot_by_key(
-                strategy(max_drop=max_drop), study, ALONE, SETTINGS, race.stopped
+                strategy(max_drop=max_drop), SPACE, study, ALONE, SETTINGS, race.stopped
             )
         assert found.keys() | race.stopped.keys() == expected.keys()
         assert again == shot
@@ -379,9 +377,9 @@ def test_the_bar_ends_full(tmp_path: Path) -> None:
     search = strategy()
     for group in (ALONE, JOINT):
         for _ in range(2):
-            bar = CountingBar(most_work(search, group))
+            bar = CountingBar(most_work(search, SPACE, group))
             with open_study(tmp_path) as study:
-                race_group(search, study, group, Advancing(SCORES), bar, RACE, 0)
+                race_group(search, SPACE, study, group, Advancing(SCORES), bar, RACE, 0)
             assert bar.total == bar.done
     assert bar.done == 0
 
@@ -423,12 +421,12 @@ def test_metrics_without_known_bounds_are_refused_before_anything_is_measured(
     assert engine.asked == []
 
 
-@pytest.mark.parametrize("name", ["ablation", "exhaustive", "evolutionary"])
+@pytest.mark.parametrize("name", ["exhaustive", "evolutionary"])
 def test_strategies_that_need_every_number_refuse_to_race(name: Any) -> None:
     with pytest.raises(DepthpruneError, match=f"{name} cannot race") as refused:
-        SearchOptions(name, race=RACE)
+        make_strategy(USUAL | {"strategy": name, "race": True})
     assert "where: race" in str(refused.value)
-    assert raced_beam(SearchOptions(name, max_removed=2).build(SPACE)) is None
+    assert raced_beam(make_strategy(USUAL | {"strategy": name})) is None
 
 
 @pytest.mark.parametrize(

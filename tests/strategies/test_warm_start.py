@@ -11,7 +11,7 @@ import pytest
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
 from depthprune.importance.proxies import ProxyScores
-from depthprune.strategies import BeamSearch, SearchSpace
+from depthprune.strategies import Beam, SearchSpace
 from depthprune.strategies.joint import SplitGroup
 from depthprune.strategies.warm_start import check_proxy, mean_scores, proposals, seeds_of
 from depthprune.study import ModelRecord
@@ -47,8 +47,8 @@ def test_what_may_not_go_is_not_proposed_but_the_next_best_is() -> None:
 
 def test_a_search_measures_the_proposals_first() -> None:
     seeds = proposals(SCORES, RUNS, SearchSpace(5), 3)
-    beam = BeamSearch(SearchSpace(5), 2, 3, seeds=seeds)
-    assert tuple(beam.ask({(): 0.0})) == seeds
+    beam, space = Beam(2, max_removed=3), SearchSpace(5, proposed=seeds)
+    assert tuple(beam.ask(space, {(): 0.0})) == seeds
 
 
 def test_a_score_that_is_no_number_is_refused() -> None:

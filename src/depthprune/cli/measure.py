@@ -19,7 +19,8 @@ from depthprune.cli.options import (
 )
 from depthprune.cli.outcome import show
 from depthprune.cli.search_flags import SearchFlags
-from depthprune.strategies.options import RaceOptions, SearchOptions
+from depthprune.strategies.kinds.ablation import Ablation
+from depthprune.strategies.options import SearchOptions, cannot
 from depthprune.strategies.pipeline import SearchRequest, search_model
 
 Model = Annotated[
@@ -76,8 +77,9 @@ def profile(
         depthprune profile ./model --task okvqa --split train validation
     """
     set_language(lang)
-    every_block = SearchOptions("ablation", race=RaceOptions() if race else None)
-    request = _request(model, output, protect, run, data, every_block)
+    if race:
+        raise cannot(Ablation().name, "race")
+    request = _request(model, output, protect, run, data, SearchOptions(Ablation()))
     request = replace(request, allow_weak_baseline=allow_weak_baseline)
     show(search_model(request), as_json=json)
 
@@ -140,14 +142,10 @@ def search_request(
 ) -> SearchRequest:
     """Return what `search` measures by these options; a study file means the same by them."""
     request = replace(
-        _request(model, output, protect, run, data, how.options()),
-        joint=how.joint,
-        complete=how.complete,
-        warm_start=how.warm_start,
+        _request(model, output, protect, run, data, SearchOptions(Ablation())),
         allow_weak_baseline=allow_weak_baseline,
     )
-    weights = how.weights([task.name for task in request.tasks])
-    return replace(request, task_weights=weights)
+    return replace(request, search=how.options([task.name for task in request.tasks]))
 
 
 def _request(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import RenderableType
@@ -14,12 +13,17 @@ from depthprune.analysis.gain import search_gains
 from depthprune.report import search as report
 from depthprune.report.gain import gain_value
 from depthprune.report.race import race_parts, race_value
+from depthprune.strategies.options import options_value
 from depthprune.strategies.pipeline import SearchOutcome
 
 
 def search_value(outcome: SearchOutcome, splits: Mapping[str, Any]) -> dict[str, Any]:
     """Return how it was searched as plain JSON data, with what each split's name gained."""
-    return {**asdict(outcome.search), "joint": outcome.joint, "splits": dict(splits)}
+    return {
+        **options_value(outcome.search.strategy),
+        "joint": outcome.search.joint,
+        "splits": dict(splits),
+    }
 
 
 def search_findings(
@@ -44,17 +48,17 @@ def search_findings(
     if races:
         parts += [*race_parts(races), ""]
         value["races"] = race_value(races)
+    limit = getattr(outcome.search.strategy, "max_drop", None)
     one_shot = {dataset: outcome.one_shot.get(key, {}) for dataset, key in keys.items()}
     if not any(one_shot.values()):
         return parts, value
-    if not outcome.joint and len(keys) > 1:
-        limit = outcome.search.max_drop
+    if not outcome.search.joint and len(keys) > 1:
         gains = gains_by_dataset(summary.datasets, summary.num_blocks, one_shot, limit)
         means = mean_gains(gains)
         value["gains"] = report.dataset_gain_value(gains, means)
         return [*parts, *report.dataset_gain_parts(gains, means)], value
     weights = {dataset: outcome.weights.get(key, 1.0) for dataset, key in keys.items()}
-    if outcome.joint:
+    if outcome.search.joint:
         parts += [report.joint_note(weights), ""]
         value["weights"] = weights
     together = search_gains(
@@ -62,7 +66,7 @@ def search_findings(
         summary.num_blocks,
         next(iter(one_shot.values())),
         weights,
-        outcome.search.max_drop,
+        limit,
     )
     value["gains"] = gain_value(together)
     return [*parts, *report.gain_parts(together)], value

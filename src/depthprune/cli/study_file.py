@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from depthprune.base.errors import DepthpruneError, StudyFileError
 from depthprune.base.prompting import NONE, OWN
+from depthprune.base.python_file import is_own
 from depthprune.base.yaml_file import YamlFile, read_yaml
 from depthprune.cli.measure import search_request
 from depthprune.cli.options import DEMO, DataFlags, ModelFlags, study_folder
@@ -25,6 +26,7 @@ from depthprune.cli.study_sections import (
 )
 from depthprune.importance.merge import Merged, merge_scores, parse_weights
 from depthprune.importance.sources import DatasetScores
+from depthprune.strategies.kinds.ablation import Ablation
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.pipeline import SearchRequest, check_request
 
@@ -93,9 +95,12 @@ class StudyFile:
 
     def search_flags(self) -> SearchFlags:
         """Return the options of the search."""
-        ours = {"protect", "task_weights", "min_coverage", "min_drop"}
+        ours = {"protect", "min_coverage", "min_drop"}
+        said = self.search.model_dump(exclude=ours)
+        if is_own(said["strategy"]):
+            said["strategy"] = str(self._beside(Path(said["strategy"])))
         weights = tuple(_as_options(self.search.task_weights))
-        return SearchFlags(**self.search.model_dump(exclude=ours), task_weights=weights)
+        return SearchFlags(**said | {"task_weights": weights})
 
     def folder(self) -> Path:
         """Return the folder of the study."""
@@ -138,12 +143,8 @@ class StudyFile:
             requests["profile"] = replace(
                 search,
                 splits=tuple(self.content.profile.splits),
-                search=SearchOptions("ablation"),
+                search=SearchOptions(Ablation()),
                 protect=frozenset(),
-                joint=False,
-                task_weights={},
-                complete=0,
-                warm_start=None,
             )
         if self.content.search is not None:
             check_request(search)

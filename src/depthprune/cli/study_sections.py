@@ -5,14 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    model_validator,
+)
 
 from depthprune.base.language import Lang
 from depthprune.cli.options import DEMO, DataFlags, ModelFlags
 from depthprune.cli.recommend import RankingFlags
-from depthprune.cli.search_flags import SearchFlags
 from depthprune.importance.compare import THRESHOLD, TOP_K
 from depthprune.importance.merge import TRAIN_WEIGHT, Method
+from depthprune.strategies.options import search_options
 
 
 def _as_list(value: Any) -> Any:
@@ -96,26 +104,15 @@ class MergeSection(_Section):
         return self
 
 
-class SearchSection(_Section):
+_FLAT: Any = {one.name: (one.hint, one.default) for one in search_options()}
+
+
+class SearchSection(create_model("_Search", __base__=_Section, **_FLAT)):  # type: ignore[misc]
     """The search: the options of `depthprune search`."""
 
-    strategy: Literal["beam", "greedy", "exhaustive", "evolutionary"] = SearchFlags.strategy
-    beam_width: int = Field(default=SearchFlags.beam_width, ge=1)
-    max_blocks_to_remove: Annotated[int, Field(ge=1)] | None = SearchFlags.max_blocks_to_remove
-    max_drop: Annotated[float, Field(le=1)] | None = SearchFlags.max_drop
-    offspring: int = Field(default=SearchFlags.offspring, ge=1)
-    generations: int = Field(default=SearchFlags.generations, ge=1)
-    exhaustive_limit: int = Field(default=SearchFlags.exhaustive_limit, ge=1)
     protect: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_each_once)] = Field(
         default_factory=list
     )
-    joint: bool = SearchFlags.joint
-    task_weights: dict[str, Weight] = Field(default_factory=dict)
-    complete: int = Field(default=SearchFlags.complete, ge=0)
-    warm_start: str | None = SearchFlags.warm_start
-    race: bool = SearchFlags.race
-    race_confidence: float = Field(default=SearchFlags.race_confidence, gt=0, lt=1)
-    race_chunk: int = Field(default=SearchFlags.race_chunk, ge=1)
     min_coverage: int = Field(default=2, ge=1)
     min_drop: float | None = None
 

@@ -14,7 +14,7 @@ from depthprune.base.progress import Progress
 from depthprune.base.shown import shown
 from depthprune.engine.evaluator import Evaluator
 from depthprune.strategies.joint import SplitGroup
-from depthprune.strategies.options import RaceOptions
+from depthprune.strategies.kinds.beam import RaceOptions
 from depthprune.strategies.race_course import courses_of, measure_in_full
 from depthprune.strategies.runner import RunReport, measure_missing, split_record
 from depthprune.study import Study

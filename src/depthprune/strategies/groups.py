@@ -10,30 +10,37 @@ from depthprune.engine.evaluator import Evaluator
 from depthprune.strategies.comparison import Compared
 from depthprune.strategies.complete import Completion, complete
 from depthprune.strategies.joint import SplitGroup, group_splits, mean_drops
-from depthprune.strategies.options import RaceOptions
+from depthprune.strategies.kinds.beam import RaceOptions
 from depthprune.strategies.racing import RaceReport, run_racing
 from depthprune.strategies.runner import RunReport, run_jointly, split_record
-from depthprune.strategies.strategy import STOPPED, Foreseeable, Strategy
+from depthprune.strategies.space import SearchSpace
+from depthprune.strategies.strategy import STOPPED, Strategy
 from depthprune.study import Study
 from depthprune.tasks.task import TaskSplit
 
 
 def search_group(
-    strategy: Strategy, study: Study, group: SplitGroup, evaluator: Evaluator, bar: Progress
+    strategy: Strategy,
+    space: SearchSpace,
+    study: Study,
+    group: SplitGroup,
+    evaluator: Evaluator,
+    bar: Progress,
 ) -> RunReport:
     """Search one group of splits, and keep the bar right about what is still ahead."""
-    work = most_work(strategy, group)
+    work = most_work(strategy, space, group)
     before = _held(study, group, evaluator.settings)
     # What is measured already takes no time: it must not count as work that is still ahead.
     ahead = max(0, work - before)
     bar.shrink(work - ahead)
-    report = run_jointly(strategy, study, group.splits, evaluator, group.weights)
+    report = run_jointly(strategy, space, study, group.splits, evaluator, group.weights)
     bar.shrink(max(0, ahead - (_held(study, group, evaluator.settings) - before)))
     return report
 
 
 def race_group(
     strategy: Strategy,
+    space: SearchSpace,
     study: Study,
     group: SplitGroup,
     evaluator: Evaluator,
@@ -43,10 +50,10 @@ def race_group(
 ) -> tuple[RunReport, RaceReport]:
     """Search one group of splits by a beam whose candidates race; see `search_group`."""
     assert isinstance(strategy, Compared)
-    work = most_work(strategy, group)
+    work = most_work(strategy, space, group)
     ahead = max(0, work - _held(study, group, evaluator.settings))
     bar.shrink(work - ahead)
-    report, race = run_racing(strategy, study, group, evaluator, options, seed)
+    report, race = run_racing(strategy, space, study, group, evaluator, options, seed)
     bar.shrink(max(0, ahead - race.evaluated))
     return report, race
 
@@ -65,6 +72,7 @@ def complete_groups(
 
 def one_shot_by_key(
     strategy: Strategy,
+    space: SearchSpace,
     study: Study,
     group: SplitGroup,
     settings: str,
@@ -78,7 +86,7 @@ def one_shot_by_key(
         return {}
     keys = [study.add_split(split_record(split)) for split in group.splits]
     drops = mean_drops([study.drops(key, settings) for key in keys], group.weights)
-    return dict.fromkeys(keys, strategy.one_shot(dict.fromkeys(stopped, STOPPED) | drops))
+    return dict.fromkeys(keys, strategy.one_shot(space, dict.fromkeys(stopped, STOPPED) | drops))
 
 
 def weights_by_key(study: Study, groups: Sequence[SplitGroup]) -> dict[int, float]:
@@ -95,9 +103,9 @@ def weights_by_key(study: Study, groups: Sequence[SplitGroup]) -> dict[int, floa
     }
 
 
-def most_work(strategy: Strategy, group: SplitGroup) -> int:
+def most_work(strategy: Strategy, space: SearchSpace, group: SplitGroup) -> int:
     """Return how many answers a search takes at most, the baseline included; 0 when unknown."""
-    most = strategy.most_evaluations() if isinstance(strategy, Foreseeable) else 0
+    most = strategy.most_evaluations(space)
     return (most + 1) * group.num_samples if most else 0
 
 

@@ -1,151 +1,211 @@
-"""How to search, as plain values: what a command line or a file says, and the strategy it means."""
+"""How to search: a strategy with its options, and over which tasks together.
+
+The command line and study files have one flat list of options for all strategies. It is read from
+the fields of the strategies: a field that is added to one of them appears everywhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import isfinite
-from typing import Literal
+import ast
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
+from itertools import pairwise
+from textwrap import dedent
+from typing import Annotated, Any, get_args, get_type_hints
+
+from annotated_types import Ge
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.naming import option
-from depthprune.base.removal import Removal
-from depthprune.strategies.ablation import Ablation
-from depthprune.strategies.beam import BeamSearch
-from depthprune.strategies.comparison import Compared
-from depthprune.strategies.evolutionary import EvolutionarySearch
-from depthprune.strategies.exhaustive import ExhaustiveSearch
-from depthprune.strategies.greedy import greedy_search
-from depthprune.strategies.race import check_chunk
-from depthprune.strategies.space import SearchSpace
-from depthprune.strategies.strategy import Strategy
-
-StrategyName = Literal["ablation", "beam", "greedy", "exhaustive", "evolutionary"]
-"""`ablation` removes every block alone; the others go on with several at once."""
-
-USUAL_MOST = 4
-"""Blocks removed together at most, where nothing else is said."""
-
-USUAL_MOST_EXHAUSTIVE = 2
-"""The same for the search that measures everything: pairs, whatever drop is allowed. A drop that
-allows all sizes would make its space too large for any model."""
-
-
-RACED = ("beam", "greedy")
-"""The strategies that race: of those that they leave behind they need no full number."""
-
-
-@dataclass(frozen=True)
-class RaceOptions:
-    """How candidates race: those that are certainly out of the beam are measured no further.
-
-    Attributes:
-        confidence: that a whole search keeps the beams that it would keep without racing.
-        chunk: samples of each task between two looks.
-
-    Raises:
-        DepthpruneError: a number is out of range.
-    """
-
-    confidence: float = 0.95
-    chunk: int = 64
-
-    def __post_init__(self) -> None:
-        if not 0 < self.confidence < 1:
-            raise DepthpruneError(
-                f"a confidence of {self.confidence} cannot be had by racing",
-                option="race_confidence",
-                mend="give a fraction between 0 and 1, such as 0.95; for 1 search without "
-                f"{option('race')}",
-            )
-        check_chunk(self.chunk)
+from depthprune.importance.proxies import PROXIES
+from depthprune.strategies.bounds import Named, metadata
+from depthprune.strategies.kinds.beam import Beam
+from depthprune.strategies.strategy import STRATEGIES, Strategy
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """Which strategy, and how far it goes.
+    """How it is searched."""
+
+    strategy: Strategy = field(default_factory=Beam)
+    """beam, greedy (a beam of one), exhaustive (everything) or evolutionary (small changes); or
+    file.py:Name, a strategy of your own: the file is executed."""
+
+    joint: bool = False
+    """Search once, on the mean drop over all tasks; else each task has a search of its own."""
+
+    task_weights: Mapping[str, Annotated[float, Ge(0)]] = field(default_factory=dict)
+    """In that mean: okvqa=2 doc_qa=1, or the numbers in the order of the tasks; equal if none."""
+
+    complete: Annotated[int, Ge(0)] = 0
+    """Measure the best so many combinations of each number removed on every dataset in the end."""
+
+    warm_start: str | None = None
+    """A proxy that proposes removals to measure first: {proxies}."""
+
+
+@dataclass(frozen=True)
+class FlatOption:
+    """An option of a strategy, as the command line and study files know it.
 
     Attributes:
-        strategy: see `StrategyName`.
-        width: of the beam: removals kept in each step.
-        max_removed: the largest number of blocks removed together. None takes 4 and,
-            with `max_drop`, as many as the drop allows; the exhaustive search always takes 2.
-        max_drop: the largest drop (a fraction) of a removal that is searched further; None: any.
-        offspring: new removals in each generation of the evolutionary search.
-        generations: of the evolutionary search.
-        exhaustive_limit: the most removals an exhaustive search may have.
-        race: how the candidates of a beam race; None measures each in full.
-
-    Raises:
-        DepthpruneError: `max_drop` is no fraction, or the strategy does not race.
+        field: of the strategy.
+        name: with underscores.
+        kind: the type.
+        hint: the type with its bounds, see `bounds`.
+        default: the value where it is not given.
+        doc: the sentence that explains it.
+        others: further names on the command line.
+        group: options that come as a whole (`RaceOptions`), which this one switches on, or belongs
+            to; None: a plain option.
+        part: the field of `group` that it is; None: the switch.
     """
 
-    strategy: StrategyName = "beam"
-    width: int = 3
-    max_removed: int | None = None
-    max_drop: float | None = None
-    offspring: int = 8
-    generations: int = 8
-    exhaustive_limit: int = 20_000
-    race: RaceOptions | None = None
+    field: str
+    name: str
+    kind: Any
+    hint: Any
+    default: Any
+    doc: str
+    others: tuple[str, ...] = ()
+    group: type | None = None
+    part: str | None = None
 
-    def __post_init__(self) -> None:
-        if self.max_drop is not None and not (isfinite(self.max_drop) and self.max_drop <= 1):
-            raise DepthpruneError(
-                f"a drop of at most {self.max_drop} is no limit",
-                option="max_drop",
-                mend="give a fraction: 0.05 is five percentage points",
-            )
-        if self.race is not None and self.strategy not in RACED:
-            raise DepthpruneError(
-                f"the strategy {self.strategy} cannot race: it needs the full number of every "
-                "removal that it measures",
-                option="race",
-                mend="leave it out, or choose the strategy beam or greedy",
-            )
 
-    def most_removed(self, space: SearchSpace) -> int:
-        """Return the largest number of blocks that may be removed together."""
-        if self.max_removed is not None:
-            return self.max_removed
-        if self.strategy == "exhaustive":
-            return min(USUAL_MOST_EXHAUSTIVE, space.most_removed)
-        if self.max_drop is not None:
-            return space.most_removed
-        return min(USUAL_MOST, space.most_removed)
+def search_options() -> list[FlatOption]:
+    """Return the flat options of a search: of all strategies, and of `SearchOptions` itself."""
+    strategy, *own = _own_options(SearchOptions)
+    of_strategies = flat_options()
+    number = sum(one.group is None for one in of_strategies)
+    name = replace(strategy, kind=str, hint=str, default=next(iter(STRATEGIES)), others=("method",))
+    return [name, *of_strategies[:number], *own, *of_strategies[number:]]
 
-    def build(self, space: SearchSpace, seeds: Sequence[Removal] = (), seed: int = 0) -> Strategy:
-        """Return the strategy; it ends with the one-shot removals, which it must beat.
 
-        Args:
-            space: the removals that may be considered.
-            seeds: removals that are proposed first; an exhaustive search needs none.
-            seed: of the random choices of the evolutionary search.
+def flat_options() -> list[FlatOption]:
+    """Return the options of all strategies, each once; those that come in groups are last."""
+    found: dict[str, FlatOption] = {}
+    for name in sorted(STRATEGIES):
+        # What a class declares itself comes before what it shares with others.
+        for owner in STRATEGIES[name].__mro__:
+            for one in _own_options(owner):
+                found.setdefault(one.name, one)
+    return sorted(found.values(), key=lambda one: one.group is not None)
 
-        Raises:
-            DepthpruneError: an option is out of range.
-        """
-        if self.strategy == "ablation":
-            return Ablation(space)
-        search = self._search(space, tuple(seeds), seed)
-        return Compared(search, space, self.most_removed(space), self.max_drop)
 
-    def _search(self, space: SearchSpace, seeds: tuple[Removal, ...], seed: int) -> Strategy:
-        most = self.most_removed(space)
-        match self.strategy:
-            case "greedy":
-                return greedy_search(space, most, self.max_drop, seeds)
-            case "exhaustive":
-                return ExhaustiveSearch(space, most, self.max_drop, self.exhaustive_limit)
-            case "evolutionary":
-                return EvolutionarySearch(
-                    space,
-                    most,
-                    self.offspring,
-                    self.generations,
-                    seed=seed,
-                    max_drop=self.max_drop,
-                    seeds=seeds,
+def make_strategy(said: Mapping[str, Any]) -> Strategy:
+    """Return the strategy that flat options mean; those of other strategies mean nothing.
+
+    Args:
+        said: values by `FlatOption.name`, and under `strategy` the name of one of ours or
+            `file.py:Name`.
+
+    Raises:
+        DepthpruneError: there is no such strategy, a value is out of range, or the strategy has no
+            such group of options (it does not race).
+    """
+    found = STRATEGIES.find(said["strategy"], "strategy")
+    own = {one.name for one in fields(found)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for one in flat_options():
+        if one.part is not None:
+            continue
+        value = said[one.name] if one.group is None else make_group(one, said)
+        if one.field not in own:
+            if one.group is not None and value is not None:
+                raise cannot(said["strategy"], one.name)
+        # What a strategy of the user's own says itself stays, unless something else was said.
+        elif isinstance(found, type) or value not in (one.default, None):
+            values[one.field] = value
+    return found(**values) if isinstance(found, type) else replace(found, **values)
+
+
+def make_group(switch: FlatOption, said: Mapping[str, Any]) -> Any:
+    """Return the options that come as a whole, None where they are not switched on.
+
+    Raises:
+        DepthpruneError: one of them is given, but not the switch; or it is out of range.
+    """
+    assert switch.group is not None
+    parts = [one for one in flat_options() if one.group is switch.group and one.part]
+    group = switch.group(**{str(one.part): said[one.name] for one in parts})
+    changed = next((one for one in parts if said[one.name] != one.default), None)
+    if changed is not None and not said[switch.name]:
+        raise DepthpruneError(
+            "how to race is said, but not that candidates race",
+            option=changed.name,
+            mend=f"add {option(switch.name)}, or leave it out",
+        )
+    return group if said[switch.name] else None
+
+
+def cannot(strategy: str, name: str) -> DepthpruneError:
+    """Return the error of a strategy that is asked to race and needs every number."""
+    return DepthpruneError(
+        f"the strategy {strategy} cannot {name}: it needs the full number of every removal that "
+        "it measures",
+        option=name,
+        mend="leave it out, or choose the strategy beam or greedy",
+    )
+
+
+def options_value(strategy: Strategy) -> dict[str, Any]:
+    """Return a strategy as plain JSON data; options that it does not have are as usual."""
+    usual = {
+        one.field: one.default if one.group is None else None
+        for one in flat_options()
+        if one.part is None
+    }
+    return {"strategy": strategy.name, **usual, **asdict(strategy)}  # type: ignore[call-overload]
+
+
+def field_docs(owner: type) -> dict[str, str]:
+    """Return the docstring of every field that a class declares itself."""
+    (tree,) = ast.parse(dedent(inspect.getsource(owner))).body
+    assert isinstance(tree, ast.ClassDef)
+    return {
+        declared.target.id: " ".join(said.value.value.split())
+        for declared, said in pairwise(tree.body)
+        if isinstance(declared, ast.AnnAssign)
+        and isinstance(declared.target, ast.Name)
+        and isinstance(said, ast.Expr)
+        and isinstance(said.value, ast.Constant)
+        and isinstance(said.value.value, str)
+    }
+
+
+def default_of(one: Field[Any]) -> Any:
+    """Return the default of a field, also where it is made anew for each object."""
+    return one.default if one.default_factory is MISSING else one.default_factory()
+
+
+def _own_options(owner: type) -> Iterator[FlatOption]:
+    own = inspect.get_annotations(owner)
+    if not own or not is_dataclass(owner):
+        return
+    docs, notes = field_docs(owner), metadata(owner)
+    hints, kinds = get_type_hints(owner, include_extras=True), get_type_hints(owner)
+    for one in fields(owner):
+        if one.name not in own:
+            continue
+        doc = docs.get(one.name, "").replace("{proxies}", ", ".join(PROXIES))
+        hint = hints[one.name]
+        group = next((part for part in get_args(hint) if is_dataclass(part)), None)
+        if isinstance(group, type):
+            yield FlatOption(one.name, one.name, bool, bool, False, doc, group=group)
+            of_group, plain = get_type_hints(group, include_extras=True), get_type_hints(group)
+            for part in fields(group):
+                yield FlatOption(
+                    one.name,
+                    f"{one.name}_{part.name}",
+                    plain[part.name],
+                    of_group[part.name],
+                    part.default,
+                    field_docs(group).get(part.name, ""),
+                    group=group,
+                    part=part.name,
                 )
-            case _:
-                return BeamSearch(space, self.width, most, self.max_drop, seeds)
+        else:
+            named = next((note for note in notes[one.name] if isinstance(note, Named)), None)
+            name, others = (named.name, named.others) if named else (one.name, ())
+            yield FlatOption(one.name, name, kinds[one.name], hint, default_of(one), doc, others)

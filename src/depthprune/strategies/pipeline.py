@@ -22,6 +22,7 @@ from depthprune.strategies.baselines import (
     judge,
     measure_baselines,
 )
+from depthprune.strategies.comparison import compared
 from depthprune.strategies.complete import Completion, check_best
 from depthprune.strategies.groups import (
     complete_groups,
@@ -34,6 +35,9 @@ from depthprune.strategies.groups import (
 )
 from depthprune.strategies.how import begin_run, begin_split, how_measured
 from depthprune.strategies.joint import SplitGroup, check_joint, check_task_weights, group_splits
+from depthprune.strategies.kinds.ablation import Ablation
+from depthprune.strategies.kinds.beam import Beam
+from depthprune.strategies.kinds.exhaustive import Exhaustive
 from depthprune.strategies.model import (
     DataPlaces,
     ModelOptions,
@@ -42,9 +46,10 @@ from depthprune.strategies.model import (
     prompted_tasks,
 )
 from depthprune.strategies.options import SearchOptions
-from depthprune.strategies.racing import RaceReport, check_race, without_measured
+from depthprune.strategies.racing import RaceReport, check_race, race_of, without_measured
 from depthprune.strategies.runner import RunReport
 from depthprune.strategies.space import SearchSpace
+from depthprune.strategies.strategy import LimitedStrategy
 from depthprune.strategies.warm_start import check_proxy, seeds_of
 from depthprune.study import Study
 from depthprune.study.views import check_views, write_views
@@ -65,15 +70,10 @@ class SearchRequest:
         tasks: what it is measured on.
         splits: of each task; every split is searched by itself, `train+validation` is one split.
         folder: of the study.
-        search: which strategy, and how far it goes.
+        search: by which strategy, and over which tasks together.
         num_samples: of each split; None means all.
         seed: chooses the samples, and what an evolutionary search tries.
         protect: blocks that always stay.
-        joint: search once, on the mean drop over all tasks; else each task by itself.
-        task_weights: of every task in that mean, by name; empty means equal weights.
-        complete: the best combinations of each number removed that are measured on every dataset
-            in the end; 0 leaves them as the search did.
-        warm_start: the proxy (see `importance.proxies`) that proposes removals first.
         allow_weak_baseline: go on where the whole model's answers are no basis for drops.
         places: where the tasks and their data were looked for; only kept.
     """
@@ -86,10 +86,6 @@ class SearchRequest:
     num_samples: int | None = 1000
     seed: int = 0
     protect: frozenset[int] = frozenset()
-    joint: bool = False
-    task_weights: Mapping[str, float] = field(default_factory=dict)
-    complete: int = 0
-    warm_start: str | None = None
     allow_weak_baseline: bool = False
     places: DataPlaces = field(default_factory=DataPlaces)
 
@@ -106,7 +102,6 @@ class SearchOutcome:
         files: the result files.
         inadmissible: reasons by block, for blocks that the architecture cannot lose alone.
         search: which strategy, and how far it went.
-        joint: whether the splits of one name were searched together.
         weights: of each split in its joint search, by key, with a sum of 1.
         one_shot: by key of a split, the one-shot removals by number of blocks, from 2 on; those of
             a joint search are the same for all its splits.
@@ -122,7 +117,6 @@ class SearchOutcome:
     files: tuple[Path, ...]
     inadmissible: dict[int, str]
     search: SearchOptions = field(default_factory=SearchOptions)
-    joint: bool = False
     weights: Mapping[int, float] = field(default_factory=dict)
     one_shot: Mapping[int, Mapping[int, Removal]] = field(default_factory=dict)
     completions: Mapping[str, Completion] = field(default_factory=dict)
@@ -164,15 +158,15 @@ def get_ready(requests: Sequence[SearchRequest]) -> list[ReadySearch]:
         check_can_make(request.folder)
         tasks = prompted_tasks(request.model, request.tasks)
         splits = load_splits(tasks, request.splits, request.num_samples, request.seed)
-        groups = group_splits(splits, joint=request.joint, task_weights=weights)
-        if request.search.race is not None:
+        groups = group_splits(splits, joint=request.search.joint, task_weights=weights)
+        if race_of(request.search.strategy) is not None:
             check_race(groups)
         loaded.append((request, tuple(splits), tuple(groups)))
     model = open_model(requests[0].model, {t.name: t for r in requests for t in r.tasks}.values())
     ready = []
     for request, of_splits, of_groups in loaded:
-        space = model.space(request.protect)
-        request.search.build(space, seed=request.seed)
+        space = replace(model.space(request.protect), seed=request.seed)
+        compared(request.search.strategy).check(space)
         ready.append(ReadySearch(request, of_splits, of_groups, model, space))
     return ready
 
@@ -205,8 +199,9 @@ def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None
         DepthpruneError: with what is wrong; measurements that were finished are kept.
     """
     request, model, space, groups = ready.request, ready.model, ready.space, ready.groups
-    planned = request.search.build(space, seed=request.seed)
-    with progress("measuring", sum(most_work(planned, group) for group in groups)) as bar:
+    search, strategy = request.search, compared(request.search.strategy)
+    race_options = race_of(search.strategy)
+    with progress("measuring", sum(most_work(strategy, space, one) for one in groups)) as bar:
         evaluator = model.evaluator(bar)
         with Study.open(request.folder, model=model.record) as study:
             begin_run(
@@ -237,25 +232,25 @@ def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None
             try:
                 for number, group in enumerate(groups, start=1):
                     bar.describe(f"{group_name(group)} ({number} of {len(groups)})")
-                    seeds = _seeds(ready, group, evaluator.settings, bar)
-                    strategy = request.search.build(space, seeds, request.seed)
-                    bar.grow(most_work(strategy, group) - most_work(planned, group))
+                    proposed = _proposed(ready, group, evaluator.settings, bar)
+                    seeded = replace(space, proposed=proposed)
+                    bar.grow(most_work(strategy, seeded, group) - most_work(strategy, space, group))
                     stopped: Iterable[Removal] = ()
-                    if request.search.race is None:
-                        report += search_group(strategy, study, group, evaluator, bar)
+                    if race_options is None:
+                        report += search_group(strategy, seeded, study, group, evaluator, bar)
                     else:
                         found, race = race_group(
-                            *(strategy, study, group, evaluator, bar),
-                            *(request.search.race, request.seed),
+                            *(strategy, seeded, study, group, evaluator, bar),
+                            *(race_options, request.seed),
                         )
                         report += found
                         races.append(race)
                         stopped = race.stopped
                     settings = evaluator.settings
-                    one_shot |= one_shot_by_key(strategy, study, group, settings, stopped)
-                if request.complete:
+                    one_shot |= one_shot_by_key(strategy, seeded, study, group, settings, stopped)
+                if request.search.complete:
                     completions = complete_groups(
-                        request.complete, study, ready.splits, evaluator, bar
+                        request.search.complete, study, ready.splits, evaluator, bar
                     )
                     report = sum((one.report for one in completions.values()), start=report)
                     races = [
@@ -277,7 +272,6 @@ def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None
         files=tuple(files),
         inadmissible=model.inadmissible(),
         search=request.search,
-        joint=request.joint,
         weights=shares,
         one_shot=one_shot,
         completions=completions,
@@ -292,7 +286,7 @@ def measure_all_baselines(
     """Measure the whole model on every split of some searches."""
     report = RunReport(0, 0, 0.0)
     for one in searches:
-        race, seed = one.request.search.race, one.request.seed
+        race, seed = race_of(one.request.search.strategy), one.request.seed
         report += measure_baselines(study, one.groups, evaluator, race, seed, bar)
     return report
 
@@ -330,28 +324,28 @@ def check_request(request: SearchRequest) -> dict[str, float]:
         DepthpruneError: weights without a joint search or that do not fit the tasks, a proxy that
             does not exist or proposes to nobody, a negative number of combinations.
     """
-    check_best(request.complete)
-    if request.warm_start is not None:
-        if request.search.strategy in ("ablation", "exhaustive"):
+    check_best(request.search.complete)
+    if request.search.warm_start is not None:
+        if isinstance(request.search.strategy, Ablation | Exhaustive):
             raise DepthpruneError(
-                f"the strategy {request.search.strategy} measures everything: "
+                f"the strategy {request.search.strategy.name} measures everything: "
                 "nothing need be proposed first",
                 option="warm_start",
                 mend="leave it out, or choose the strategy beam, greedy or evolutionary",
             )
-        check_proxy(request.warm_start)
-    if not request.task_weights:
+        check_proxy(request.search.warm_start)
+    if not request.search.task_weights:
         return {}
-    check_joint(joint=request.joint)
-    return check_task_weights(request.task_weights, [task.name for task in request.tasks])
+    check_joint(joint=request.search.joint)
+    return check_task_weights(request.search.task_weights, [task.name for task in request.tasks])
 
 
-def _seeds(
+def _proposed(
     ready: ReadySearch, group: SplitGroup, settings: str, bar: Progress
 ) -> tuple[Removal, ...]:
     """Return what the proxy that was asked for proposes for these splits."""
-    request, model = ready.request, ready.model
-    if request.warm_start is None:
+    request, model, strategy = ready.request, ready.model, ready.request.search.strategy
+    if request.search.warm_start is None:
         return ()
 
     def advance(amount: float) -> None:
@@ -360,11 +354,11 @@ def _seeds(
         bar.advance(amount)
 
     return seeds_of(
-        request.warm_start,
+        request.search.warm_start,
         model.loaded,
         group,
         ready.space,
-        request.search.most_removed(ready.space),
+        strategy.most_removed(ready.space),
         request.folder,
         model.record,
         settings,
@@ -378,13 +372,15 @@ def write_results(
     study: Study, search: SearchOptions, space: SearchSpace, splits: Sequence[int], settings: str
 ) -> list[Path]:
     """Write the documented result files of some splits into the study's folder."""
-    limited = search.max_removed is not None or search.max_drop is None
-    several = search.strategy != "ablation"
+    strategy, most = search.strategy, None
+    if isinstance(strategy, LimitedStrategy):
+        limited = strategy.max_removed is not None or strategy.max_drop is None
+        most = strategy.most_removed(space) if limited else None
     return write_views(
         study,
         study.folder / RESULTS,
-        beam_width=search.width if search.strategy == "beam" else None,
-        max_blocks_to_remove=search.most_removed(space) if several and limited else None,
+        beam_width=strategy.width if isinstance(strategy, Beam) else None,
+        max_blocks_to_remove=most,
         selection=[(key, settings) for key in splits if study.drops(key, settings)],
     )
 

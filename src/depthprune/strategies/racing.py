@@ -15,14 +15,14 @@ import numpy as np
 
 from depthprune.base.removal import Removal
 from depthprune.engine.evaluator import Evaluator
-from depthprune.strategies.beam import BeamSearch, BeamStep
 from depthprune.strategies.comparison import Compared
 from depthprune.strategies.joint import SplitGroup, mean_drops
-from depthprune.strategies.options import RaceOptions
+from depthprune.strategies.kinds.beam import BeamSearch, BeamStep, RaceOptions
 from depthprune.strategies.race import Race, RaceRule
 from depthprune.strategies.race_bounds import score_bounds
 from depthprune.strategies.race_course import Course, Lane, courses_of, measure_in_full
 from depthprune.strategies.runner import RunReport, split_record
+from depthprune.strategies.space import SearchSpace
 from depthprune.strategies.strategy import STOPPED, Strategy
 from depthprune.study import Study
 from depthprune.study.races import RaceRecord, StoredRace
@@ -89,6 +89,12 @@ def check_race(groups: Sequence[SplitGroup]) -> None:
             score_bounds(split)
 
 
+def race_of(strategy: Strategy) -> RaceOptions | None:
+    """Return how a strategy races, None where it does not."""
+    beam = raced_beam(strategy)
+    return None if beam is None else beam.race
+
+
 def raced_beam(strategy: Strategy) -> BeamSearch | None:
     """Return the beam search that a strategy follows, or None where it follows none."""
     search = strategy.search if isinstance(strategy, Compared) else strategy
@@ -97,6 +103,7 @@ def raced_beam(strategy: Strategy) -> BeamSearch | None:
 
 def run_racing(
     strategy: Compared,
+    space: SearchSpace,
     study: Study,
     group: SplitGroup,
     evaluator: Evaluator,
@@ -112,6 +119,7 @@ def run_racing(
 
     Args:
         strategy: a beam search with what it must beat.
+        space: the removals that may be considered.
         study: where measurements and chunks are looked up and stored.
         group: the splits that are searched together.
         evaluator: measures.
@@ -134,20 +142,20 @@ def run_racing(
     work = _Work()
     batch: Sequence[Removal] = [()]
     while batch:
-        step = _raced_step(beam, told, batch)
+        step = _raced_step(beam, space, told, batch)
         if step is None or group.num_samples <= options.chunk * len(courses):
             work += _measure_in_full(study, courses, evaluator, options, batch, raced_in)
         else:
-            stored = study.race(_record(evaluator, courses, beam, options, step, seed))
-            found, done = _race(study, stored, courses, evaluator, beam, step, options)
+            stored = study.race(_record(evaluator, courses, beam, space, options, step, seed))
+            found, done = _race(study, stored, courses, evaluator, beam, space, step, options)
             stopped |= found
             raced_in |= dict.fromkeys(found, stored)
             work += done
         drops = mean_drops([study.drops(key, evaluator.settings) for key in keys], group.weights)
         told = dict.fromkeys(stopped, STOPPED) | drops
-        batch = strategy.ask(told)
-    considered = {removal for step in beam.steps(told) for removal in step.candidates}
-    considered |= {(), *strategy.one_shot(told).values()}
+        batch = strategy.ask(space, told)
+    considered = {removal for step in beam.steps(space, told) for removal in step.candidates}
+    considered |= {(), *strategy.one_shot(space, told).values()}
     return (
         RunReport(work.measured, reused, perf_counter() - started),
         RaceReport(
@@ -174,12 +182,12 @@ class _Work:
 
 
 def _raced_step(
-    beam: BeamSearch, told: Mapping[Removal, float], batch: Sequence[Removal]
+    beam: BeamSearch, space: SearchSpace, told: Mapping[Removal, float], batch: Sequence[Removal]
 ) -> BeamStep | None:
     """Return the step whose candidates were asked for, if they are to race."""
     if () in batch:
         return None
-    step = next((step for step in beam.steps(told) if step.missing), None)
+    step = next((step for step in beam.steps(space, told) if step.missing), None)
     # Seeds and one-shot removals are wanted in full.
     if step is None or step.number < FIRST_RACED or tuple(batch) != step.missing:
         return None
@@ -190,6 +198,7 @@ def _record(
     evaluator: Evaluator,
     courses: Sequence[Course],
     beam: BeamSearch,
+    space: SearchSpace,
     options: RaceOptions,
     step: BeamStep,
     seed: int,
@@ -199,14 +208,14 @@ def _record(
         splits=tuple(course.key for course in courses),
         settings=evaluator.settings,
         confidence=options.confidence,
-        options=f"rule={RULE} width={beam.width} steps={_raced_steps(beam)} "
+        options=f"rule={RULE} width={beam.width} steps={_raced_steps(beam, space)} "
         f"chunk={options.chunk} seed={seed} factors={factors}",
         candidates=step.candidates,
     )
 
 
-def _raced_steps(beam: BeamSearch) -> int:
-    most = min(beam.max_removed, beam.space.most_removed)
+def _raced_steps(beam: BeamSearch, space: SearchSpace) -> int:
+    most = min(beam.most_removed(space), space.most_removed)
     return max(1, most - FIRST_RACED + 1)
 
 
@@ -247,6 +256,7 @@ def _race(
     courses: Sequence[Course],
     evaluator: Evaluator,
     beam: BeamSearch,
+    space: SearchSpace,
     step: BeamStep,
     options: RaceOptions,
 ) -> tuple[dict[Removal, int], _Work]:
@@ -258,7 +268,7 @@ def _race(
     # Each step may err, so all of them share what the search may err.
     rule = RaceRule(
         width=beam.width,
-        level=(1 - options.confidence) / _raced_steps(beam),
+        level=(1 - options.confidence) / _raced_steps(beam, space),
         span=max(course.span for course in courses),
     )
     total = sum(len(course.places) for course in courses)

@@ -11,6 +11,7 @@ import numpy as np
 from depthprune.base.removal import Removal
 from depthprune.engine.evaluator import Evaluator, in_calls
 from depthprune.strategies.joint import mean_drops
+from depthprune.strategies.space import SearchSpace
 from depthprune.strategies.strategy import Strategy
 from depthprune.study import SplitRecord, Study
 from depthprune.tasks.task import TaskSplit
@@ -52,17 +53,20 @@ def split_record(split: TaskSplit) -> SplitRecord:
     )
 
 
-def run(strategy: Strategy, study: Study, split: TaskSplit, evaluator: Evaluator) -> RunReport:
+def run(
+    strategy: Strategy, space: SearchSpace, study: Study, split: TaskSplit, evaluator: Evaluator
+) -> RunReport:
     """Follow `strategy` to its end; run again after an interruption to go on where it stopped.
 
     The baseline is measured first. Each measurement is stored in a transaction of its own, as soon
     as the evaluator returns it.
     """
-    return run_jointly(strategy, study, [split], evaluator)
+    return run_jointly(strategy, space, study, [split], evaluator)
 
 
 def run_jointly(
     strategy: Strategy,
+    space: SearchSpace,
     study: Study,
     splits: Sequence[TaskSplit],
     evaluator: Evaluator,
@@ -74,6 +78,7 @@ def run_jointly(
 
     Args:
         strategy: is told mean drops.
+        space: the removals that may be considered.
         study: where measurements are looked up and stored.
         splits: of different tasks.
         evaluator: measures.
@@ -88,7 +93,7 @@ def run_jointly(
     while batch:
         measured += measure_missing(study, splits, evaluator, batch)
         drops = mean_drops([study.drops(key, settings) for key in keys], weights)
-        batch = strategy.ask(drops)
+        batch = strategy.ask(space, drops)
     return RunReport(measured, reused, perf_counter() - started)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from depthprune.base.drops import settled
@@ -24,11 +23,18 @@ class SearchSpace:
         num_blocks: blocks of the unpruned stack.
         protect: blocks that always stay; none by default.
         admissible: whether the architecture can express a removal.
+        proposed: removals to measure first, which compete from then on.
+        seed: of what a strategy draws at random.
+
+    Raises:
+        RemovalError: nothing can be removed, or what is protected or proposed does not exist.
     """
 
     num_blocks: int
     protect: frozenset[int] = frozenset()
     admissible: Callable[[Removal], bool] = field(default=everything_is_admissible, compare=False)
+    proposed: tuple[Removal, ...] = ()
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.num_blocks < 2:
@@ -49,6 +55,9 @@ class SearchSpace:
                 option="protect",
                 mend="protect fewer blocks",
             )
+        for removal in self.proposed:
+            for block in make_removal(removal):
+                check_removal((block,), self.num_blocks)
 
     def extend(self, removal: Removal) -> list[Removal]:
         """Return every admissible removal with one block more than `removal`, ascending."""
@@ -80,30 +89,21 @@ class SearchSpace:
             and self.admissible(removal)
         )
 
-    def proposals(self, seeds: Iterable[Removal], max_removed: int) -> tuple[Removal, ...]:
-        """Return the seeds that a search may ask for, each once, in the order given.
+    def proposals(self, max_removed: int) -> tuple[Removal, ...]:
+        """Return the proposed removals that a search may ask for, each once, in their order.
 
         Left out without a word, because somebody who proposes need not know the limits: the
         baseline, removals of more than `max_removed` blocks, of a protected block, and those that
         the architecture cannot express.
-
-        Raises:
-            RemovalError: a seed is malformed or names a block that does not exist: it was made for
-                another model.
         """
-        known = dict.fromkeys(make_removal(seed) for seed in seeds)
-        for removal in known:
-            for block in removal:
-                check_removal((block,), self.num_blocks)
-        return tuple(
-            removal for removal in known if len(removal) <= max_removed and self.admits(removal)
-        )
+        known = dict.fromkeys(map(make_removal, self.proposed))
+        return tuple(one for one in known if len(one) <= max_removed and self.admits(one))
 
-    def check_limits(self, max_removed: int, max_drop: float | None) -> None:
-        """Refuse limits that no search in this space can keep to.
+    def check_most(self, max_removed: int) -> None:
+        """Refuse a largest number of removed blocks that no search in this space can reach.
 
         Raises:
-            RemovalError: `max_removed` leaves no block or removes none, or `max_drop` is no number.
+            RemovalError: it leaves no block, or removes none.
         """
         most = self.num_blocks - 1
         if not 1 <= max_removed <= most:
@@ -111,12 +111,6 @@ class SearchSpace:
                 f"{max_removed} blocks cannot be removed from {self.num_blocks}",
                 option="max_blocks_to_remove",
                 mend=f"choose between 1 and {most}",
-            )
-        if max_drop is not None and math.isnan(max_drop):
-            raise RemovalError(
-                "the largest drop allowed is not a number",
-                option="max_drop",
-                mend="give a fraction, such as 0.05 for five points, or no limit",
             )
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from types import ModuleType
 from typing import cast
 
 from depthprune.base.errors import TaskError
+from depthprune.base.python_file import execute
 from depthprune.tasks.task import Source, Task
 
 
@@ -20,7 +18,7 @@ def tasks_of_python_file(path: Path) -> list[Task]:
     Raises:
         TaskError: the file fails or leaves the program when it is executed.
     """
-    return [value for value in vars(_execute(path)).values() if isinstance(value, Task)]
+    return [value for value in vars(execute(path, TaskError)).values() if isinstance(value, Task)]
 
 
 def object_of_python_file(path: Path, name: str) -> Source:
@@ -30,7 +28,7 @@ def object_of_python_file(path: Path, name: str) -> Source:
         TaskError: the file fails, has no such object, or the object is no source (it lacks
             `splits`, `samples` or `describe`).
     """
-    module = _execute(path)
+    module = execute(path, TaskError)
     if not name or not hasattr(module, name):
         raise TaskError(
             f"the file has no object {name!r}" if name else "the object in the file is not named",
@@ -52,25 +50,3 @@ def object_of_python_file(path: Path, name: str) -> Source:
             f"{name} is not a source of samples: it lacks {', '.join(lacking)}", where=str(path)
         )
     return cast(Source, found)
-
-
-def _execute(path: Path) -> ModuleType:
-    # Files of one name in two folders are two modules.
-    number = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
-    name = f"depthprune_user_{path.stem}_{number}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise TaskError("there is no such Python file", where=str(path))
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses and pickle look their module up by name.
-    sys.modules[spec.name] = module
-    try:
-        # Results may go to standard output, and must not be mixed with what the file prints.
-        with redirect_stdout(sys.stderr):
-            spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise TaskError(
-            f"the file failed when it was executed: {type(error).__name__}: {error}",
-            where=str(path),
-        ) from error
-    return module

@@ -68,7 +68,7 @@ def check_cut(study: StudyFile, section: CutSection, ready: ReadySearch) -> None
         parse_size(section.max_shard_size)
     request = ready.request
     options = request.model
-    most = request.search.most_removed(ready.space)
+    most = request.search.strategy.most_removed(ready.space)
     if section.removed != "recommended" and section.removed > most:
         raise DepthpruneError(
             f"{section.removed} blocks are to be cut out, but no more than {most} are removed "

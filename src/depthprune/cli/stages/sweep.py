@@ -50,7 +50,7 @@ def check_sweep(study: StudyFile, section: SweepSection, ready: ReadySearch) -> 
         DepthpruneError: the model has not so many blocks, or as many never go together.
     """
     num_blocks = ready.model.stack.num_blocks
-    least = num_blocks - ready.request.search.most_removed(ready.space)
+    least = num_blocks - ready.request.search.strategy.most_removed(ready.space)
     for count in section.num_active_blocks:
         if not least <= count <= num_blocks:
             raise DepthpruneError(

@@ -1,0 +1,104 @@
+"""What users name: ours by a short name, their own as `file.py:Name`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.python_file import is_own, own_object
+
+Member = TypeVar("Member")
+Added = TypeVar("Added")
+
+
+class Registry(Mapping[str, Member], Generic[Member]):
+    """All of one kind by name: a module of the package adds itself by `@REGISTRY.add(name)`.
+
+    To add one, write a file in the package. To use one of your own without that, name it as
+    `file.py:Name`: the file is executed.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        package: str,
+        *,
+        first: tuple[str, ...] = (),
+        accepts: Callable[[Any], bool] = lambda found: True,
+        error: type[DepthpruneError] = DepthpruneError,
+    ) -> None:
+        """Begin with nothing: modules are imported at the first look.
+
+        Args:
+            kind: what a user calls one of them, for messages.
+            package: whose modules add to it.
+            first: names that are listed first, in this order; others follow by name.
+            accepts: whether an object of a user's file is of this kind.
+            error: raised where a name is not known.
+        """
+        self.kind = kind
+        self._package = package
+        self._first = first
+        self._accepts = accepts
+        self._error = error
+        self._members: dict[str, Member] = {}
+        self._complete = False
+
+    def add(self, name: str, about: Callable[[Any], Any] = lambda found: found) -> Any:
+        """Return a decorator that adds what it decorates; `about` makes the member of it."""
+
+        def added(found: Added) -> Added:
+            self._members[name] = about(found)
+            return found
+
+        return added
+
+    def find(self, name: str, option: str | None = None) -> Member:
+        """Return a member by name; hyphens and underscores are the same.
+
+        Args:
+            name: of a member, or `file.py:Name` of a user's own.
+            option: that named it, for messages.
+
+        Raises:
+            DepthpruneError: there is none; names those that there are.
+        """
+        if is_own(name):
+            found: Member = own_object(name)
+            if not self._accepts(found):
+                raise self._error(f"{name} is not a {self.kind}", option=option)
+            return found
+        known = self._all()
+        wanted = name.strip().replace("-", "_")
+        if wanted not in known:
+            close = difflib.get_close_matches(wanted, known, n=2)
+            hint = f"did you mean {' or '.join(close)}? " if close else ""
+            raise self._error(
+                f"there is no {self.kind} {name!r}",
+                option=option,
+                mend=f"{hint}choose one of {', '.join(known)}, or file.py:Name of your own",
+            )
+        return known[wanted]
+
+    def __getitem__(self, name: str) -> Member:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> Mapping[str, Member]:
+        if not self._complete:
+            package = importlib.import_module(self._package)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{self._package}.{module.name}")
+            names = [*self._first, *sorted(self._members.keys() - set(self._first))]
+            self._members = {name: self._members[name] for name in names}
+            self._complete = True
+        return self._members

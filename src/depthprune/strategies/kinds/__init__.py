@@ -1,0 +1,1 @@
+"""The strategies, one in each file; a file that is added here is known everywhere."""

@@ -1,0 +1,133 @@
+"""Beam search: remove one more block from each of the best removals of the step before."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Lt
+
+from depthprune.base.drops import settled
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.naming import option
+from depthprune.base.removal import Removal
+from depthprune.strategies.bounds import Named
+from depthprune.strategies.space import SearchSpace, within
+from depthprune.strategies.strategy import STOPPED, STRATEGIES, LimitedStrategy
+
+
+@dataclass(frozen=True)
+class RaceOptions:
+    """How candidates race: those that are certainly out of the beam are measured no further."""
+
+    confidence: Annotated[float, Gt(0), Lt(1)] = 0.95
+    """That racing keeps the beams of the whole search; a fraction."""
+
+    chunk: Annotated[int, Ge(1)] = 64
+    """Samples of each task between two looks at a race."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.confidence < 1:
+            raise DepthpruneError(
+                f"a confidence of {self.confidence} cannot be had by racing",
+                option="race_confidence",
+                mend="give a fraction between 0 and 1, such as 0.95; for 1 search without "
+                f"{option('race')}",
+            )
+        if self.chunk < 1:
+            raise DepthpruneError(
+                f"a race cannot go on by {self.chunk} samples at a time",
+                option="race_chunk",
+                mend="use 1 or more; 64 is usual",
+            )
+
+
+@dataclass(frozen=True)
+class BeamStep:
+    """One step of a beam search.
+
+    Attributes:
+        number: the step, counted from 1; the number of blocks that its candidates remove.
+        candidates: every removal of this step, proposals of this size among them, each once,
+            ascending.
+        missing: the candidates that are not measured yet.
+        beam: the best candidates within the largest drop allowed, best first; empty while some
+            are missing. A candidate that a race stopped is not missing, and never in the beam.
+    """
+
+    number: int
+    candidates: tuple[Removal, ...]
+    missing: tuple[Removal, ...]
+    beam: tuple[Removal, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeamSearch(LimitedStrategy):
+    """Keep the `width` removals with the smallest drops, and extend each by one more block.
+
+    A removal that two parents lead to is one candidate. Equal drops are ordered by block indices,
+    so that the same measurements always give the same search.
+    """
+
+    race: RaceOptions | None = None
+    """Stop removals early that are certainly out of the beam; statistical, beam and greedy only."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Removals kept in each step."""
+
+    def ask(self, space: SearchSpace, drops: Mapping[Removal, float]) -> Sequence[Removal]:
+        """Return the proposals that are not measured yet, then step by step the candidates."""
+        proposed = tuple(one for one in self._proposals(space) if one not in drops)
+        if proposed:
+            return proposed
+        return next((step.missing for step in self.steps(space, drops) if step.missing), ())
+
+    def steps(self, space: SearchSpace, drops: Mapping[Removal, float]) -> Iterator[BeamStep]:
+        """Yield the steps as far as `drops` reaches; the last may have missing candidates."""
+        proposals = self._proposals(space)
+        parents: tuple[Removal, ...] = ((),)
+        for number in range(1, self.most_removed(space) + 1):
+            children = {child for parent in parents for child in space.extend(parent)}
+            children.update(one for one in proposals if len(one) == number)
+            candidates = tuple(sorted(children))
+            missing = tuple(removal for removal in candidates if removal not in drops)
+            if missing:
+                yield BeamStep(number, candidates, missing, ())
+                return
+            parents = self._best(candidates, drops)
+            yield BeamStep(number, candidates, (), parents)
+            if not parents and all(len(one) <= number for one in proposals):
+                return
+
+    def most_evaluations(self, space: SearchSpace) -> int:
+        """Return an upper bound on the removals this search measures, for the time left."""
+        free = len(space.free)
+        later = range(1, min(self.most_removed(space), free))
+        proposed = sum(len(one) > 1 for one in self._proposals(space))
+        return free + sum(self.width * (free - taken) for taken in later) + proposed
+
+    def _proposals(self, space: SearchSpace) -> tuple[Removal, ...]:
+        return space.proposals(self.most_removed(space))
+
+    def _best(
+        self, candidates: tuple[Removal, ...], drops: Mapping[Removal, float]
+    ) -> tuple[Removal, ...]:
+        kept = [
+            removal
+            for removal in candidates
+            if drops[removal] != STOPPED and within(drops[removal], self.max_drop)
+        ]
+        return tuple(sorted(kept, key=lambda one: (settled(drops[one]), one))[: self.width])
+
+
+@STRATEGIES.add("beam")
+@dataclass(frozen=True)
+class Beam(BeamSearch):
+    """Beam search: keep the best removals of each step, and extend each by one more block."""
+
+    width: Annotated[int, Ge(1), Named("beam_width", ("width",))] = 3
+    """Removals that a beam keeps in each step."""
