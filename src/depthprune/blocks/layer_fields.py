@@ -67,13 +67,15 @@ class LayerField:
 
 
 _NOT_DECODER = r"(?!.*decoder).*"
+_NOT_ENCODER = r"(?!.*encoder).*"
 _VISION = r"(.*\.)?(vision|visual|vit|image)\w*(\.\w+)*"
 _TEXT = rf"(?!{_VISION}$).*"
 _TEXT_CONFIG = r"(.*\.)?text_config"
 
 LAYER_FIELDS: tuple[LayerField, ...] = (
     # Scalars that must be read before the lists which they are rewritten into.
-    LayerField("decoder_sparse_step", refit_step),
+    LayerField("decoder_sparse_step", refit_step, counts=_NOT_ENCODER),
+    LayerField("encoder_sparse_step", refit_step, counts=".*encoder.*"),
     LayerField("attn_layer_period", refit_period("attn_layer_offset")),
     LayerField("expert_layer_period", refit_period("expert_layer_offset")),
     # One entry per block.

@@ -288,12 +288,24 @@ def refit_period(offset_name: str) -> Rule:
 
 
 def refit_step(section: Section, name: str, short: Shortening) -> None:
-    """Write Qwen's `decoder_sparse_step` as the list of blocks with a dense layer."""
+    """Write Qwen's `decoder_sparse_step` as the list of blocks with a dense layer.
+
+    NLLB has no such list: there another step is looked for. Where none fits, the step stays, and
+    `admissible` sees blocks of another kind.
+    """
     step, dense = section[name], section.get("mlp_only_layers")
-    if type(step) is not int or step < 2 or not isinstance(dense, list):
+    if type(step) is not int or step < 1:
         return
-    gone = set(dense)
-    section[name] = 1
-    section["mlp_only_layers"] = sorted(
-        block for block in range(short.num_blocks) if block in gone or (block + 1) % step != 0
-    )
+    if isinstance(dense, list):
+        gone = set(dense)
+        section[name] = 1
+        section["mlp_only_layers"] = sorted(
+            block for block in range(short.num_blocks) if block in gone or (block + 1) % step != 0
+        )
+        return
+    wanted = [(block + 1) % step == 0 for block in short.kept]
+    length = len(wanted)
+    for other in (step, *range(1, length + 2)):
+        if [(index + 1) % other == 0 for index in range(length)] == wanted:
+            section[name] = other
+            return
