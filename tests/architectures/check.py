@@ -91,7 +91,7 @@ def check_architecture(role: str, model_type: str, part: str = "text") -> Outcom
         return Outcome(role, model_type, part, status, seconds=seconds, **facts)
 
     try:
-        model = build(role, model_type)
+        model = build(role, model_type, part)
         inputs = make_inputs(model, role)
         before = run(model, inputs)
     except Exception as error:
@@ -125,7 +125,7 @@ def build(role: str, model_type: str, part: str = "text") -> nn.Module:
     name = getattr(modeling_auto, CLASSES[role])[model_type]
     names = [name] if isinstance(name, str) else name
     model_class = getattr(transformers, names[0])
-    config = tiny_config(model_type, "vit" if part == "vision" else role)
+    config = tiny_config(model_type, "vision" if part == "vision" else role)
     if not isinstance(config, model_class.config_class):
         inner = config.get_text_config(decoder=True)
         config = inner if isinstance(inner, model_class.config_class) else config

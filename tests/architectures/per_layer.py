@@ -256,11 +256,6 @@ def _difference(some: torch.Tensor, other: torch.Tensor) -> float:
     return float((some - other).abs().max()) if some.shape == other.shape else float("inf")
 
 
-def per_layer_jobs() -> list[Job]:
-    """Return every stack to check: those of the other sweep, and the towers for pictures."""
-    return all_jobs() + [("vlm", model_type, "vision") for model_type in entries("vlm")]
-
-
 def main() -> None:
     """Print what became of the architectures named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -270,7 +265,7 @@ def main() -> None:
     options = parser.parse_args()
     jobs = [
         job
-        for job in per_layer_jobs()
+        for job in all_jobs()
         if job[0] in (options.roles or CLASSES)
         and (not options.only or job[1] in options.only)
         and (not options.part or job[2] == options.part)

@@ -10,7 +10,12 @@ import transformers
 from depthprune.base.removal import format_removal
 from tests.architectures.check import NOT_CUT, REMOVAL, Outcome
 
-OUT_OF_SCOPE = ("spread over stages", "no stack of transformer blocks")
+OUT_OF_SCOPE = (
+    "spread over stages",
+    "no stack of transformer blocks",
+    "has no stack for part 'vision'",
+    "2 stacks that could be meant by part 'vision'",
+)
 
 
 @dataclass(frozen=True)
@@ -22,17 +27,20 @@ class Goal:
         title: for readers.
         share: of the stacks that run, how many must pass.
         scope: whether stacks that are refused as out of scope (stages) count as well.
+        vision: whether the stacks are vision towers; of other classes than image classifiers.
     """
 
     role: str
     title: str
     share: float
     scope: bool = True
+    vision: bool = False
 
 
 GOALS = (
     Goal("causal", "causal language models", 0.98),
     Goal("vlm", "vision-language models (text decoder)", 0.95),
+    Goal("vlm", "vision-language models (vision tower)", 0.95, scope=False, vision=True),
     Goal("mlm", "masked language models", 0.96),
     Goal("vit", "image classifiers with one stack (ViT-like)", 0.95, scope=False),
     Goal("s2s", "encoder-decoders (both stacks)", 0.90),
@@ -68,7 +76,11 @@ class Tally:
 
 def tally(outcomes: Sequence[Outcome], goal: Goal) -> Tally:
     """Count the outcomes of one class."""
-    ours = [outcome for outcome in outcomes if outcome.role == goal.role]
+    ours = [
+        outcome
+        for outcome in outcomes
+        if outcome.role == goal.role and (outcome.part == "vision") == goal.vision
+    ]
     passed = [outcome for outcome in ours if outcome.status == "pass"]
     refused = [outcome for outcome in ours if outcome.status == "refused"]
     beyond = [] if goal.scope else [outcome for outcome in refused if is_out_of_scope(outcome)]

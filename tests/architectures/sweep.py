@@ -24,12 +24,15 @@ Job = tuple[str, str, str]
 
 Check = Callable[[str, str, str], Outcome]
 
+PARTS = {"s2s": ("decoder", "encoder"), "vlm": ("text", "vision")}
+"""The stacks of a class; of the others, the one of the text."""
+
 
 def all_jobs(roles: Iterable[str] = tuple(CLASSES)) -> list[Job]:
-    """Return every stack to check; of an encoder-decoder, both."""
+    """Return every stack to check; of encoder-decoders and vision-language models, both."""
     found = []
     for role in roles:
-        parts = ("decoder", "encoder") if role == "s2s" else ("text",)
+        parts = PARTS.get(role, ("text",))
         found += [(role, model_type, part) for model_type in entries(role) for part in parts]
     return found
 
@@ -74,14 +77,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("roles", nargs="*", help=f"of {list(CLASSES)}, all if not given")
     parser.add_argument("--only", nargs="*", help="model types")
+    parser.add_argument("--part", help="of the model: text, vision, encoder, decoder")
     options = parser.parse_args()
     jobs = [
         job
         for job in all_jobs(options.roles or CLASSES)
-        if not options.only or job[1] in options.only
+        if (not options.only or job[1] in options.only)
+        and (not options.part or job[2] == options.part)
     ]
     for outcome in sweep(jobs):
         sys.stdout.write(f"{outcome}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from tests.architectures.per_layer import check_per_layer, per_layer_jobs
+from tests.architectures.per_layer import check_per_layer
 from tests.architectures.report import per_layer_part, per_layer_tally, replace_part
-from tests.architectures.sweep import sweep
+from tests.architectures.sweep import all_jobs, sweep
 from tests.architectures.test_architectures import DOCUMENT
 
 
@@ -31,7 +31,7 @@ def test_every_field_stays_with_its_block(role: str, model_type: str, part: str)
 @pytest.mark.timeout(0)
 def test_every_architecture() -> None:
     outcomes = []
-    for outcome in sweep(per_layer_jobs(), check_per_layer):
+    for outcome in sweep(all_jobs(), check_per_layer):
         outcomes.append(outcome)
         if outcome.status in ("different", "fail"):
             sys.stdout.write(f"{outcome.role} {outcome.model_type}: {outcome.note}\n")

@@ -92,9 +92,10 @@ Arguments = dict[str, Any]
 
 
 def tiny_config(model_type: str, role: str) -> PreTrainedConfig:
-    """Return the tiny configuration of a model type in a role: causal, vlm, mlm, vit or s2s.
+    """Return the tiny configuration of a model type: causal, vlm, mlm, vit, s2s or vision.
 
-    With role `vit`, and only then, a vision tower has as many blocks as a stack under test.
+    With role `vit` a vision tower has as many blocks as a stack under test, and nothing else has;
+    with role `vision`, the vision tower and the text of a vision-language model.
     """
     if model_type in _CUSTOM:
         return _CUSTOM[model_type]()
@@ -127,6 +128,8 @@ def _shrunk(default: PreTrainedConfig, *, other_tower: bool, role: str) -> Argum
             other = other_tower or bool(_OTHER_TOWER.search(name))
             if role == "vit":
                 other = "vision" not in name
+            elif role == "vision":
+                other &= "vision" not in name
             arguments[name] = (type(value), _shrunk(value, other_tower=other, role=role))
         elif _COUNT.fullmatch(name) and type(value) is int:
             count, arguments[name] = value, num_blocks

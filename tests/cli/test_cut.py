@@ -347,6 +347,34 @@ def test_no_control_character_of_a_name_reaches_the_terminal_or_the_card(
     assert r"model\x1b[2J\u202eevil" in done.out
 
 
+def test_a_field_that_nobody_knows_is_refused_by_name_and_then_set(
+    program: Program, tmp_path: Path
+) -> None:
+    whole = tmp_path / "whole"
+    shutil.copytree(MODEL_PATH, whole)
+    said = config(whole)
+    said["text_config"]["special_layers"] = [1, 3]
+    (whole / "config.json").write_text(json.dumps(said))
+    asked = ("cut", whole, "--remove", "2", "--output", tmp_path / "smaller")
+
+    refused = program(*asked)
+    assert refused.code == 2
+    assert "special_layers" in refused.err
+    assert "--set" in refused.err
+    assert not (tmp_path / "smaller").exists()
+
+    name = "text_config.special_layers"
+    for wrong in (name, f"{name}=[1", "=[1, 2]"):
+        done = program(*asked, "--set", wrong)
+        assert done.code == 2
+        assert f"{wrong!r} is not FIELD=JSON" in done.err
+
+    done = program(*asked, "--set", f"{name}=[1, 2]")
+    assert done.code == 0, done.err
+    assert config(tmp_path / "smaller")["text_config"]["special_layers"] == [1, 2]
+    assert record(tmp_path / "smaller")["removed"] == [2]
+
+
 def test_a_dry_run_says_what_would_be_refused(program: Program) -> None:
     done = program("cut", "demo", "--remove", "4", "--output", MODEL_PATH / "x", "--dry-run")
     assert done.code == 2
