@@ -30,14 +30,13 @@ from tests.architectures.check import (
     TOLERANCE,
     Outcome,
     build,
-    entries,
     give_weights,
     summary,
 )
 from tests.architectures.cutting import cut_and_load, load_again
 from tests.architectures.inputs import make_inputs
 from tests.architectures.passing import passed_through, placed
-from tests.architectures.sweep import Job, all_jobs, sweep
+from tests.architectures.sweep import all_jobs, sweep
 from tests.architectures.tiny_configs import NUM_BLOCKS
 
 MIDDLE = (2,)
