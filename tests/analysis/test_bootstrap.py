@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from depthprune.analysis import bootstrap_drops, interval
+from depthprune.analysis.bootstrap import bootstrap_drops, interval
 
 
 def slow_bootstrap(baseline: np.ndarray, scores: np.ndarray, resamples: int) -> np.ndarray:

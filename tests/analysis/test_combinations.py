@@ -11,8 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthprune.analysis import Combination, DatasetMeasurements, combine, rank, summarise
-from depthprune.analysis.combinations import with_intervals
+from depthprune.analysis.combinations import (
+    Combination,
+    DatasetMeasurements,
+    combine,
+    rank,
+    with_intervals,
+)
+from depthprune.analysis.summary import summarise
 from depthprune.base.removal import Removal
 from tests.analysis.results import Cells, cells, results
 from tests.measurements import dataset

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depthprune.analysis import DatasetMeasurements
+from depthprune.analysis.combinations import DatasetMeasurements
 from depthprune.analysis.gain import Gain, search_gains
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal

@@ -16,7 +16,7 @@ from depthprune.analysis.recommend import recommend
 from depthprune.analysis.recommendations import Recommendations
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.score_order import scores_realising
-from depthprune.importance import rank_agreement
+from depthprune.importance.compare import rank_agreement
 from depthprune.importance.select import select_blocks
 from tests.analysis.results import PUBLISHED
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.importance import rank_agreement
-from depthprune.importance.compare import SplitComparison, compare_splits
+from depthprune.importance.compare import SplitComparison, compare_splits, rank_agreement
 from depthprune.importance.sources import DatasetScores, SplitScores, from_comparisons
 
 DATA = Path(__file__).parent / "data"

@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from depthprune.analysis import Gain, Interval, search_gains
+from depthprune.analysis.bootstrap import Interval
+from depthprune.analysis.gain import Gain, search_gains
 from depthprune.base.language import Lang, language
 from depthprune.report.gain import gain_note, gain_table, gain_value
 from depthprune.report.tables import as_text

@@ -8,9 +8,10 @@ import math
 import pytest
 from rich.cells import cell_len
 
-from depthprune.analysis import Interval, summarise
+from depthprune.analysis.bootstrap import Interval
+from depthprune.analysis.summary import summarise
 from depthprune.base.language import catalogue, language
-from depthprune.importance import RankAgreement
+from depthprune.importance.compare import RankAgreement
 from depthprune.report import tables
 from depthprune.report.listing import task_table
 from depthprune.report.summary import summary_parts, summary_value

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from depthprune.analysis import combine, rank
+from depthprune.analysis.combinations import combine, rank
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
 from depthprune.strategies import Beam, SearchSpace

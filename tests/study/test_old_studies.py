@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from depthprune.analysis import read_result_set
+from depthprune.analysis.collect import read_result_set
 from depthprune.base.errors import StudyError
 from depthprune.study import Study, import_results, write_views
 

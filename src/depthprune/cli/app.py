@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from contextvars import copy_context
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
@@ -73,8 +75,7 @@ where it was when it is run again.
     default_parameter=Parameter(consume_multiple=True, negative=()),
     error_console=terminal(stderr=True),
 )
-# Each is imported when it is run: `cut` copies gigabytes in less memory than numpy takes.
-for command in (
+COMMANDS = (
     "demo:demo",
     "init:init",
     "inspect:inspect",
@@ -94,7 +95,10 @@ for command in (
     "select:select",
     "scores:scores",
     "tasks:tasks",
-):
+)
+"""Module and name; each is imported when it is run: `cut` copies gigabytes in less memory than
+numpy takes."""
+for command in COMMANDS:
     app.command(f"depthprune.cli.{command}")
 
 
@@ -165,13 +169,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = sys.argv[1:] if arguments is None else arguments
     if not given or given[0].startswith("-"):
-        app.resolved_commands()  # the list of commands says what each does
+        _describe_commands()
     elif given[0] in app and (len(given) == 1 or given[1] in app.help_flags):
         app[given[0]].resolved_commands()
     try:
         sys.exit(app.meta(arguments, exit_on_error=False))
     except CycloptsError:
         sys.exit(USER_ERROR)
+
+
+def _describe_commands() -> None:
+    """Give every command its help, of which their list shows the first line.
+
+    It is read from the sources: to import all commands would take a second. Those that are made of
+    further commands are imported, which is quick.
+    """
+    for command in COMMANDS:
+        module, name = command.split(":")
+        text = _docstring(Path(__file__).with_name(f"{module}.py"), name)
+        del app[name]
+        app.command(f"depthprune.cli.{command}", help=text)
+        if text is None:
+            app[name]  # imports it
+
+
+def _docstring(source: Path, function: str) -> str | None:
+    """Return the docstring of a function in a file; None where there is none of either."""
+    if not source.is_file():
+        return None
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            return ast.get_docstring(node)
+    return None
 
 
 def _print_error(error: DepthpruneError) -> None:

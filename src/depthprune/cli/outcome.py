@@ -9,13 +9,13 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from depthprune.analysis import Summary, summarise
 from depthprune.analysis.collect import dataset_measurements
+from depthprune.analysis.summary import Summary, summarise
 from depthprune.base.files import write_text
 from depthprune.base.language import t
 from depthprune.base.terminal import terminal
 from depthprune.cli.search_findings import search_findings, search_value
-from depthprune.importance import RankAgreement, rank_agreement
+from depthprune.importance.compare import RankAgreement, rank_agreement
 from depthprune.report.baseline import weak_lines, weak_value
 from depthprune.report.summary import summary_parts, summary_value
 from depthprune.report.tables import agreement_table, as_text

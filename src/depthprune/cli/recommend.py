@@ -1,4 +1,7 @@
-"""`depthprune recommend`: which blocks to remove, by what was measured."""
+"""`depthprune recommend`: which blocks to remove, by what was measured.
+
+What needs numpy is imported when it is run: its help is there at once.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,19 @@ import json as json_module
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
-from rich.console import RenderableType
 
-from depthprune.analysis.analyse import analyse
-from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.result_set import ResultSet
-from depthprune.analysis.whole import Analysis
-from depthprune.base.files import write_json
 from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
-from depthprune.cli.options import Language
-from depthprune.cli.scores import AsJson, show
-from depthprune.importance.score_files import check_output
-from depthprune.report.documents import recommendations_value
-from depthprune.report.inputs import problem_lines, scope_line
-from depthprune.report.recommendations import recommendation_parts
+from depthprune.cli.output import AsJson, Language
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from depthprune.analysis.result_set import ResultSet
+    from depthprune.analysis.whole import Analysis
 
 _RANKED = Group.create_ordered("What is ranked")
 _TARGETS = Group.create_ordered("Targets instead of a number of blocks")
@@ -63,10 +61,14 @@ class RankingFlags:
 
     def read(self, path: Path) -> ResultSet:
         """Read a study or a folder of results."""
+        from depthprune.analysis.collect import read_result_set
+
         return read_result_set(path, self.split)
 
     def analyse(self, results: ResultSet) -> Analysis:
         """Return what the results show and recommend."""
+        from depthprune.analysis.analyse import analyse
+
         return analyse(
             results,
             min_coverage=self.min_coverage,
@@ -108,6 +110,13 @@ def recommend(
         Keep the recommendations as JSON, as `analyze` writes pruning_recommendations.json.
 
     """
+    from depthprune.base.files import write_json
+    from depthprune.cli.scores import show
+    from depthprune.importance.score_files import check_output
+    from depthprune.report.documents import recommendations_value
+    from depthprune.report.inputs import problem_lines, scope_line
+    from depthprune.report.recommendations import recommendation_parts
+
     set_language(lang)
     if output_file is not None:
         check_output(output_file)

@@ -1,4 +1,7 @@
-"""`depthprune scores`: make files of importance scores; and what the score commands share."""
+"""`depthprune scores`: make files of importance scores; and what the score commands share.
+
+What needs numpy is imported when it is run: `depthprune --help` is there at once.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
 from rich.console import RenderableType
@@ -17,17 +20,9 @@ from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.output import AsJson as AsJson
 from depthprune.cli.output import Language
-from depthprune.importance.from_removals import write_scores_from_removals
-from depthprune.importance.score_files import check_output
-from depthprune.importance.select import first_and_last
-from depthprune.importance.sources import (
-    DatasetScores,
-    from_comparisons,
-    from_results,
-    from_study,
-)
-from depthprune.report.tables import blocks
-from depthprune.study import Study
+
+if TYPE_CHECKING:
+    from depthprune.importance.sources import DatasetScores
 
 _SOURCE = Group.create_ordered("Where the scores come from (one of these)")
 
@@ -61,6 +56,8 @@ class SourceFlags:
         Raises:
             DepthpruneError: none or several are named, or the source cannot be read.
         """
+        from depthprune.importance.sources import from_comparisons, from_results, from_study
+
         if len(self.given()) != 1:
             told = " and ".join(self.given()) or "none"
             raise DepthpruneError(
@@ -108,6 +105,12 @@ def from_removals(
         Where the scores are written.
 
     """
+    from depthprune.importance.from_removals import write_scores_from_removals
+    from depthprune.importance.score_files import check_output
+    from depthprune.importance.select import first_and_last
+    from depthprune.report.tables import blocks
+    from depthprune.study import Study
+
     set_language(lang)
     if num_blocks is not None and study is not None:
         raise DepthpruneError("give --num_blocks or --study, not both")

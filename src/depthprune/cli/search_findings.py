@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from depthprune.analysis import Summary
 from depthprune.analysis.dataset_gains import gains_by_dataset, mean_gains
 from depthprune.analysis.gain import search_gains
+from depthprune.analysis.summary import Summary
 from depthprune.report import search as report
 from depthprune.report.gain import gain_value
 from depthprune.report.race import race_parts, race_value

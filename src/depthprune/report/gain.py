@@ -8,7 +8,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from depthprune.analysis import Gain
+from depthprune.analysis.gain import Gain
 from depthprune.base.language import t
 from depthprune.base.removal import Removal
 from depthprune.report.tables import blocks, interval_text, percent

@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from depthprune.analysis import Combination, DatasetMeasurements, Summary
+from depthprune.analysis.combinations import Combination, DatasetMeasurements
+from depthprune.analysis.summary import Summary
 from depthprune.base.language import t
 from depthprune.report import tables
 from depthprune.report.evidence import mark_lines

@@ -15,8 +15,10 @@ from depthprune.base.removal import Removal, format_removal
 from depthprune.base.terminal import terminal
 
 if TYPE_CHECKING:  # they load numpy and scipy, which tables of other things do without
-    from depthprune.analysis import Combination, DatasetMeasurements, Interval, Ranking, Summary
-    from depthprune.importance import RankAgreement
+    from depthprune.analysis.bootstrap import Interval
+    from depthprune.analysis.combinations import Combination, DatasetMeasurements, Ranking
+    from depthprune.analysis.summary import Summary
+    from depthprune.importance.compare import RankAgreement
 
 MAX_WIDTH = 100
 """Columns of the tables in text files."""
