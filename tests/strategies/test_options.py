@@ -70,7 +70,15 @@ def test_every_option_of_every_strategy_is_in_the_flat_list_once_with_a_sentence
     names = [one.name for one in search_options()]
     assert names == [
         *("strategy", "beam_width", "max_blocks_to_remove", "max_drop", "offspring"),
-        *("generations", "exhaustive_limit", "joint", "task_weights", "complete", "warm_start"),
+        *(
+            "generations",
+            "exhaustive_limit",
+            "protect",
+            "joint",
+            "task_weights",
+            "complete",
+            "warm_start",
+        ),
         *("race", "race_confidence", "race_chunk"),
     ]
     assert all(one.doc.endswith(".") for one in search_options())

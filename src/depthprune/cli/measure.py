@@ -79,7 +79,8 @@ def profile(
     set_language(lang)
     if race:
         raise cannot(Ablation().name, "race")
-    request = _request(model, output, protect, run, data, SearchOptions(Ablation()))
+    kept = frozenset(block_set(protect, "protect"))
+    request = _request(model, output, run, data, SearchOptions(Ablation(), protect=kept))
     request = replace(request, allow_weak_baseline=allow_weak_baseline)
     show(search_model(request), as_json=json)
 
@@ -142,16 +143,16 @@ def search_request(
 ) -> SearchRequest:
     """Return what `search` measures by these options; a study file means the same by them."""
     request = replace(
-        _request(model, output, protect, run, data, SearchOptions(Ablation())),
+        _request(model, output, run, data, SearchOptions()),
         allow_weak_baseline=allow_weak_baseline,
     )
-    return replace(request, search=how.options([task.name for task in request.tasks]))
+    kept = frozenset(block_set(protect, "protect"))
+    return replace(request, search=how.options([task.name for task in request.tasks], kept))
 
 
 def _request(
     model: str,
     output: Path | None,
-    protect: tuple[str, ...],
     run: ModelFlags,
     data: DataFlags,
     search: SearchOptions,
@@ -164,6 +165,5 @@ def _request(
         search=search,
         num_samples=data.samples,
         seed=data.seed,
-        protect=frozenset(block_set(protect, "protect")),
         places=data.places,
     )

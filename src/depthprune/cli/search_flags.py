@@ -13,6 +13,7 @@ from cyclopts import Group, Parameter, Token
 from depthprune.base.python_file import is_own
 from depthprune.strategies.joint import check_joint, parse_task_weights
 from depthprune.strategies.options import (
+    OWN,
     FlatOption,
     SearchOptions,
     make_strategy,
@@ -21,6 +22,9 @@ from depthprune.strategies.options import (
 from depthprune.strategies.strategy import STRATEGIES
 
 _SEARCH = Group.create_ordered("How it is searched")
+
+_FLAGS = [one for one in search_options() if one.name != "protect"]
+"""All but `--protect`, which `profile` knows, too."""
 
 
 def _name_or_file(hint: Any, tokens: Sequence[Token]) -> Any:
@@ -49,19 +53,20 @@ def _flag(one: FlatOption) -> tuple[str, Any, Any]:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class SearchFlags(make_dataclass("_Flags", map(_flag, search_options()), frozen=True)):  # type: ignore[misc]
+class SearchFlags(make_dataclass("_Flags", map(_flag, _FLAGS), frozen=True)):  # type: ignore[misc]
     """How it is searched."""
 
-    def options(self, tasks: Sequence[str]) -> SearchOptions:
+    def options(self, tasks: Sequence[str], protect: frozenset[int]) -> SearchOptions:
         """Return what the library takes, for a search over these tasks.
 
         Raises:
             DepthpruneError: a value is out of range, the strategy cannot race, or the weights do
                 not fit the tasks.
         """
-        said: dict[str, Any] = {one.name: getattr(self, one.name) for one in search_options()}
-        own = {name: said[name] for name in ("joint", "complete", "warm_start")}
-        return SearchOptions(make_strategy(said), task_weights=self._weights(tasks), **own)
+        said: dict[str, Any] = {one.name: getattr(self, one.name) for one in _FLAGS}
+        own = {one.name: said[one.name] for one in _FLAGS if one.name in OWN}
+        own |= {"strategy": make_strategy(said), "task_weights": self._weights(tasks)}
+        return SearchOptions(protect=protect, **own)
 
     def _weights(self, tasks: Sequence[str]) -> dict[str, float]:
         if not self.task_weights:

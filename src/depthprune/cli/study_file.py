@@ -144,7 +144,6 @@ class StudyFile:
                 search,
                 splits=tuple(self.content.profile.splits),
                 search=SearchOptions(Ablation()),
-                protect=frozenset(),
             )
         if self.content.search is not None:
             check_request(search)

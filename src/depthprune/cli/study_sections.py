@@ -107,12 +107,12 @@ class MergeSection(_Section):
 _FLAT: Any = {one.name: (one.hint, one.default) for one in search_options()}
 
 
+_FLAT["protect"] = (Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_each_once)], [])
+
+
 class SearchSection(create_model("_Search", __base__=_Section, **_FLAT)):  # type: ignore[misc]
     """The search: the options of `depthprune search`."""
 
-    protect: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_each_once)] = Field(
-        default_factory=list
-    )
     min_coverage: int = Field(default=2, ge=1)
     min_drop: float | None = None
 

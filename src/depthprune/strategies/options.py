@@ -32,6 +32,9 @@ class SearchOptions:
     """beam, greedy (a beam of one), exhaustive (everything) or evolutionary (small changes); or
     file.py:Name, a strategy of your own: the file is executed."""
 
+    protect: frozenset[int] = frozenset()
+    """Blocks that always stay; none by default."""
+
     joint: bool = False
     """Search once, on the mean drop over all tasks; else each task has a search of its own."""
 
@@ -43,6 +46,10 @@ class SearchOptions:
 
     warm_start: str | None = None
     """A proxy that proposes removals to measure first: {proxies}."""
+
+
+OWN = tuple(one.name for one in fields(SearchOptions))
+"""The options that are of no strategy."""
 
 
 @dataclass(frozen=True)

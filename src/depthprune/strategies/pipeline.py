@@ -73,7 +73,6 @@ class SearchRequest:
         search: by which strategy, and over which tasks together.
         num_samples: of each split; None means all.
         seed: chooses the samples, and what an evolutionary search tries.
-        protect: blocks that always stay.
         allow_weak_baseline: go on where the whole model's answers are no basis for drops.
         places: where the tasks and their data were looked for; only kept.
     """
@@ -85,7 +84,6 @@ class SearchRequest:
     search: SearchOptions = field(default_factory=SearchOptions)
     num_samples: int | None = 1000
     seed: int = 0
-    protect: frozenset[int] = frozenset()
     allow_weak_baseline: bool = False
     places: DataPlaces = field(default_factory=DataPlaces)
 
@@ -165,7 +163,7 @@ def get_ready(requests: Sequence[SearchRequest]) -> list[ReadySearch]:
     model = open_model(requests[0].model, {t.name: t for r in requests for t in r.tasks}.values())
     ready = []
     for request, of_splits, of_groups in loaded:
-        space = replace(model.space(request.protect), seed=request.seed)
+        space = replace(model.space(request.search.protect), seed=request.seed)
         compared(request.search.strategy).check(space)
         ready.append(ReadySearch(request, of_splits, of_groups, model, space))
     return ready
