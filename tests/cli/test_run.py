@@ -15,7 +15,6 @@ from depthprune.cli.cut import cut
 from depthprune.cli.demo import DEMO_STUDY
 from depthprune.cli.evaluate import CardFlags
 from depthprune.cli.init import EXAMPLE
-from depthprune.cli.options import DataFlags, ModelFlags
 from depthprune.cli.recommend import RankingFlags
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.cli.study_file import read_study_file
@@ -31,10 +30,12 @@ from depthprune.cli.study_sections import (
 )
 from depthprune.cli.sweep import TimeFlags
 from depthprune.cli.sweep_blocks import BlockFlags
+from depthprune.engine.options import ModelOptions
 from depthprune.importance.sources import DatasetScores, SplitScores
 from depthprune.strategies import STRATEGIES
 from depthprune.strategies.pipeline import SearchRequest
 from depthprune.study import Study
+from depthprune.tasks.options import DataOptions
 from tests.cli.program import Program
 
 SMALL = """
@@ -103,7 +104,7 @@ class TestWhatItMeans:
             (
                 "tasks: [demo_okvqa, demo-doc-qa]\n"
                 "search: {joint: true, task_weights: {demo_doc_qa: 0.1, demo-okvqa: 2}}\n",
-                "--task demo_okvqa demo_doc_qa --joint --task-weights demo_okvqa=2 demo_doc_qa=0.1",
+                "--task demo_okvqa demo-doc-qa --joint --task-weights demo_okvqa=2 demo_doc_qa=0.1",
             ),
             (
                 "tasks: okvqa\ndownload: true\nsearch: {strategy: exhaustive, "
@@ -172,11 +173,8 @@ class TestWhatItMeans:
         assert StudyContent(model=ModelSection(source="demo"), search={}).ranking == RankingFlags()
         shard_size = signature(cut).parameters["max_shard_size"].default
         assert CutSection().max_shard_size == shard_size
-        assert of(ModelSection).items() >= defaults(ModelFlags).items()
-        renamed = {"task": "tasks", "split": "splits"}
-        renamed |= {name: f"{name}s" for name in ("task_file", "lm_eval_path")}
-        data = {renamed.get(name, name): value for name, value in defaults(DataFlags).items()}
-        assert of(StudyContent).items() >= data.items()
+        assert of(ModelSection).items() >= defaults(ModelOptions).items()
+        assert of(StudyContent).items() >= defaults(DataOptions).items()
 
     def test_paths_are_relative_to_the_file(self, requested, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         (tmp_path / "model").mkdir()

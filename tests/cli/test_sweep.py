@@ -12,8 +12,8 @@ import pytest
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.cli.app import main
-from depthprune.cli.options import ModelFlags
 from depthprune.cli.sweep import TimeFlags
+from depthprune.engine.options import ModelOptions
 from depthprune.report.documents.sweep import read_sweep_file
 from depthprune.strategies import model as opening
 from depthprune.study import Study
@@ -177,7 +177,7 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from depthprune.tasks.registry import find_tasks, list_tasks
 
     folder = tmp_path_factory.mktemp("profiled") / "study"
-    model = opening.open_model(opening.ModelOptions(_demo(), name="demo"))
+    model = opening.open_model(opening.ModelSource(source=_demo(), name="demo"))
     known = list_tasks()
     tasks = [task for name in (TASK, "demo_tally_qa") for task in find_tasks(name, known, ())]
     with Study.open(folder, model=model.record) as study:
@@ -304,26 +304,26 @@ def test_finished_tasks_are_kept_when_one_has_no_data(program: Program, tmp_path
 
 def test_a_preset_fills_what_is_not_given() -> None:
     preset = TimeFlags(profile="a100")
-    assert preset.run(ModelFlags()) == ModelFlags(device="cuda", batch_size=32)
-    assert preset.memory(ModelFlags()) == 38
-    given = ModelFlags(device="cuda:1", batch_size=5)
+    assert preset.run(ModelOptions()) == ModelOptions(device="cuda", batch_size=32)
+    assert preset.memory(ModelOptions()) == 38
+    given = ModelOptions(device="cuda:1", batch_size=5)
     assert preset.run(given) == given
     assert preset.memory(given) == 38
     assert TimeFlags(profile="a100", max_memory=20).memory(given) == 20
 
 
 def test_the_gpu_memory_of_a_preset_limits_no_cpu() -> None:
-    assert TimeFlags(profile="h100").memory(ModelFlags(device="cpu")) is None
+    assert TimeFlags(profile="h100").memory(ModelOptions(device="cpu")) is None
 
 
 def test_without_a_preset_nothing_is_changed() -> None:
-    assert TimeFlags().run(ModelFlags(batch_size=3)) == ModelFlags(batch_size=3)
-    assert TimeFlags(profile="cpu").memory(ModelFlags()) is None
+    assert TimeFlags().run(ModelOptions(batch_size=3)) == ModelOptions(batch_size=3)
+    assert TimeFlags(profile="cpu").memory(ModelOptions()) is None
 
 
 def test_no_memory_is_no_limit() -> None:
     with pytest.raises(DepthpruneError, match="no amount"):
-        TimeFlags(max_memory=float("nan")).memory(ModelFlags())
+        TimeFlags(max_memory=float("nan")).memory(ModelOptions())
 
 
 def test_without_matplotlib_only_the_figure_is_missing(

@@ -17,12 +17,13 @@ from PIL import Image
 from depthprune.base.errors import StudyError
 from depthprune.blocks import load_model
 from depthprune.strategies import Ablation
-from depthprune.strategies.model import DataPlaces, ModelOptions
+from depthprune.strategies.model import ModelSource
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.pipeline import SearchOutcome, SearchRequest, search_model
 from depthprune.study import Study
 from depthprune.tasks import metrics
 from depthprune.tasks.demo import MODEL_PATH
+from depthprune.tasks.options import DataOptions
 from depthprune.tasks.registry import get_task
 
 Change = Callable[[Path], None]
@@ -35,7 +36,7 @@ def profile(
     files = () if task_file is None else (task_file,)
     name = "demo_okvqa" if task_file is None else "mine"
     request = SearchRequest(
-        ModelOptions(str(folder / "model"), dtype=dtype, self_check=False),
+        ModelSource(source=str(folder / "model"), dtype=dtype, self_check=False),
         (get_task(name, files=files),),
         ("validation",),
         folder / "study",
@@ -43,7 +44,7 @@ def profile(
         num_samples=4,
         protect=frozenset(range(2, 16)),
         allow_weak_baseline=True,
-        places=DataPlaces(task_files=files),
+        data=DataOptions(task_files=files),
     )
     return search_model(request)
 

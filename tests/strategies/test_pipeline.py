@@ -20,7 +20,7 @@ from depthprune.strategies.groups import (
     weights_by_key,
 )
 from depthprune.strategies.joint import SplitGroup, group_splits
-from depthprune.strategies.model import ModelOptions
+from depthprune.strategies.model import ModelSource
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.pipeline import SearchRequest, check_request
 from depthprune.tasks.task import TaskSplit
@@ -116,7 +116,7 @@ def test_a_group_is_called_by_its_task_or_their_number() -> None:
 
 def request(search: SearchOptions) -> SearchRequest:
     tasks = tuple(split.task for split in SPLITS)
-    return SearchRequest(ModelOptions("m"), tasks, ("validation",), Path("study"), search)
+    return SearchRequest(ModelSource(source="m"), tasks, ("validation",), Path("study"), search)
 
 
 def test_weights_of_a_request_get_a_sum_of_1() -> None:

@@ -18,7 +18,7 @@ from depthprune.engine import ReferenceEvaluator
 from depthprune.engine.latency import Latency, LatencyOptions
 from depthprune.strategies import sweep as module
 from depthprune.strategies.configurations import Configuration
-from depthprune.strategies.model import ModelOptions, OpenModel
+from depthprune.strategies.model import ModelSource, OpenModel
 from depthprune.strategies.sweep import (
     PRESETS,
     Measured,
@@ -47,7 +47,7 @@ FEW = LatencyOptions(samples=2, warmup=0, new_tokens=3)
 def model() -> OpenModel:
     whole = llama()
     return OpenModel(
-        ModelOptions("tiny"), loaded(whole, word_tokenizer()), find_stack(whole, "text")
+        ModelSource(source="tiny"), loaded(whole, word_tokenizer()), find_stack(whole, "text")
     )
 
 
@@ -59,7 +59,7 @@ def splits() -> list[TaskSplit]:
 
 def request(folder: Path, **more: Any) -> SweepRequest:
     given: dict[str, Any] = {"latency": FEW} | more
-    return SweepRequest(ModelOptions("tiny"), (), "validation", folder, **given)
+    return SweepRequest(ModelSource(source="tiny"), (), "validation", folder, **given)
 
 
 class Kept:
@@ -196,7 +196,9 @@ def test_blocks_that_the_architecture_cannot_lose_are_refused_before_anything_ru
     tmp_path: Path,
 ) -> None:
     whole = lfm2()
-    model = OpenModel(ModelOptions("tiny"), loaded(whole, word_tokenizer()), find_stack(whole))
+    model = OpenModel(
+        ModelSource(source="tiny"), loaded(whole, word_tokenizer()), find_stack(whole)
+    )
     with pytest.raises(InadmissibleRemovalError):
         run_sweep(request(tmp_path), model, splits(), [Configuration(2, (1,))])
     assert list(tmp_path.iterdir()) == []

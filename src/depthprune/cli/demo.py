@@ -45,7 +45,7 @@ def demo(
     """
     set_language(lang)
     study = read_study_file(DEMO_STUDY)
-    samples = study.data_flags(num_samples).samples
+    samples = study.data_options(num_samples).samples
     if not json:
         opening = t(
             "Beam search over the 16 blocks of the embedded vision-language model, on its eight "

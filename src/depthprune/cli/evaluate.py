@@ -15,8 +15,9 @@ from depthprune.base.files import write_text
 from depthprune.base.language import set_language, t
 from depthprune.base.removal import Removal
 from depthprune.base.terminal import terminal
+from depthprune.cli.flags import with_flags
 from depthprune.cli.measure import AsJson
-from depthprune.cli.options import DEMO, Language, ModelFlags, block_set
+from depthprune.cli.options import DEMO, Language, block_set
 from depthprune.engine.card.card_file import check_card_path
 from depthprune.engine.card.compare import compare_evaluations, read_evaluation
 from depthprune.engine.card.measure import (
@@ -30,20 +31,21 @@ from depthprune.engine.card.perplexity import Windows
 from depthprune.engine.card.speed import SpeedOptions
 from depthprune.engine.card.texts import HUB_TEXTS, text_sets
 from depthprune.engine.card.zero_shot import ZERO_SHOT_TASKS, zero_shot_tasks
+from depthprune.engine.options import ModelOptions
 from depthprune.report.evaluation import (
     comparison_markdown,
     comparison_value,
     error_lines,
     evaluation_parts,
 )
-from depthprune.strategies.model import open_model
+from depthprune.strategies.model import model_source, open_model
 
 SOME_FAILED = 1
 """The exit code when a part could not be measured; the others are in the file."""
 
 RESULTS = Path("evaluation_results.json")
 
-_WHAT = Group.create_ordered("What is measured")
+_WHAT = Group.create_ordered("What is measured", sort_key=1)
 
 
 @Parameter(name="*")
@@ -87,7 +89,7 @@ class CardFlags:
     download: Annotated[bool, Parameter(group=_WHAT)] = False
     """Allow fetching model, texts and tasks from the hub; otherwise only the cache is read."""
 
-    def options(self, run: ModelFlags) -> CardOptions:
+    def options(self, run: ModelOptions) -> CardOptions:
         """Return what the library takes.
 
         Raises:
@@ -124,6 +126,7 @@ class CardFlags:
         return block_set(self.remove, "remove")
 
 
+@with_flags
 def evaluate(
     model: Annotated[
         str | None, Parameter(name=("--model", "--model-path"), help="Folder, hub name, or demo.")
@@ -141,7 +144,7 @@ def evaluate(
     json: AsJson = False,
     lang: Language = "en",
     card: CardFlags = CardFlags(),
-    run: ModelFlags = ModelFlags(),  # noqa: B008 - frozen
+    run: ModelOptions = ModelOptions(),
 ) -> None:
     """Evaluate a model: perplexity, zero-shot accuracy, speed, memory, parameters.
 
@@ -175,7 +178,7 @@ def evaluate(
     options = card.options(run)
     check_card_path(path, overwrite=overwrite)
     asked = [one.task for one in options.tasks]
-    opened = open_model(run.options(model, download=card.download), asked)
+    opened = open_model(model_source(model, run, download=card.download), asked)
     outcome = measure_card(
         opened.loaded,
         opened.stack,

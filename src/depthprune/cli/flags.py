@@ -1,14 +1,27 @@
-"""How the command line spells an option; messages of the library name its field."""
+"""The flags of the command line: what takes the dataclasses of options, and how each is spelled."""
 
 from __future__ import annotations
 
-SHORT = {
-    "tasks": "task",
-    "splits": "split",
-    "task_files": "task_file",
-    "lm_eval_paths": "lm_eval_path",
+from collections.abc import Callable
+from dataclasses import fields
+from inspect import getdoc
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+from cyclopts import Group, Parameter
+
+from depthprune.base.options import Options
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+NAMES = {
+    "beam_width": ("beam-width", "width"),
+    "lm_eval_paths": ("lm-eval-path",),
+    "splits": ("split", "splits"),
+    "strategy": ("strategy", "method"),
+    "task_files": ("task-file",),
+    "tasks": ("task", "tasks", "dataset-name"),
 }
-"""Flags that are repeated rather than given a list: one task after the other."""
+"""The flags of options that have others than their own name; the first is the one that is told."""
 
 UNDERSCORED = frozenset(
     {
@@ -36,6 +49,52 @@ UNDERSCORED = frozenset(
 
 def flag(name: str, value: str | None = None) -> str:
     """Return the flag that sets an option, as it is documented, and a value behind it."""
-    name = SHORT.get(name, name)
-    spelled = name if name in UNDERSCORED else name.replace("_", "-").replace(".", "-")
+    spelled = NAMES.get(name, (name,))[0]
+    if spelled not in UNDERSCORED:
+        spelled = spelled.replace("_", "-").replace(".", "-")
     return f"--{spelled}" if value is None else f"--{spelled} {value}"
+
+
+def with_flags(command: _Command) -> _Command:
+    """Let a command take every field of its dataclasses of options as a flag.
+
+    The first line of a dataclass is the heading of its flags in the help, the docstring of a field
+    its explanation.
+    """
+    for name, kind in get_type_hints(command, include_extras=True).items():
+        if isinstance(kind, type) and issubclass(kind, Options):
+            command.__annotations__[name] = Annotated[_flagged(kind), Parameter(name="*")]
+    return command
+
+
+def _flagged(options: type) -> type:
+    """Return a class that is made as `options` is, whose fields say how their flags look."""
+    title = (getdoc(options) or "").splitlines()[0].rstrip(".")
+    group = Group.create_ordered(title, sort_key=0)
+    hints = get_type_hints(options)  # without the bounds, which the class itself checks
+    flags = {
+        one.name: Annotated[
+            hints[one.name],
+            Parameter(
+                name=tuple(f"--{name}" for name in NAMES.get(one.name, ())) or None,
+                group=group,
+                negative=f"--no-{one.name.replace('_', '-')}" if one.default is True else (),
+            ),
+        ]
+        for one in fields(options)
+    }
+
+    class Flags(options):  # type: ignore[misc]
+        __annotations__ = flags
+
+        def __new__(cls, **given: Any) -> Any:
+            return options(**given)
+
+        @classmethod
+        def __get_pydantic_core_schema__(cls, *_: Any) -> Any:
+            # The parser lets pydantic check what it made, where that is imported already.
+            from pydantic_core import core_schema
+
+            return core_schema.any_schema()
+
+    return Flags

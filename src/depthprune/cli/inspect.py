@@ -8,8 +8,9 @@ from dataclasses import asdict, replace
 from depthprune.base.language import set_language
 from depthprune.base.terminal import terminal
 from depthprune.cli.measure import AsJson, Model
-from depthprune.cli.options import DEMO, Language, model_source
+from depthprune.cli.output import Language
 from depthprune.report.listing import inspection_parts
+from depthprune.tasks.demo.place import DEMO, model_place
 
 
 def inspect(
@@ -47,7 +48,7 @@ def inspect(
     from depthprune.blocks import inspect_model
 
     inspection = inspect_model(
-        model_source(model),
+        model_place(model),
         stack,
         trust_remote_code=trust_remote_code,
         revision=revision,

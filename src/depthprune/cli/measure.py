@@ -9,19 +9,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from depthprune.base.language import set_language
-from depthprune.cli.options import (
-    DataFlags,
-    Language,
-    ModelFlags,
-    block_set,
-    check_ranking,
-    study_folder,
-)
+from depthprune.cli.flags import with_flags
+from depthprune.cli.options import Language, block_set, check_ranking, study_folder
 from depthprune.cli.outcome import show
 from depthprune.cli.search_flags import SearchFlags
+from depthprune.engine.options import ModelOptions
 from depthprune.strategies.kinds.ablation import Ablation
+from depthprune.strategies.model import model_source
 from depthprune.strategies.options import SearchOptions, cannot
 from depthprune.strategies.pipeline import SearchRequest, search_model
+from depthprune.tasks.options import DataOptions
 
 Model = Annotated[
     str, Parameter(name=("--model", "--model-path"), help="Folder, hub name, or demo.")
@@ -52,6 +49,7 @@ AsJson = Annotated[
 ]
 
 
+@with_flags
 def profile(
     model: Model,
     *,
@@ -61,8 +59,8 @@ def profile(
     allow_weak_baseline: AllowWeakBaseline = False,
     json: AsJson = False,
     lang: Language = "en",
-    run: ModelFlags = ModelFlags(),  # noqa: B008 - frozen
-    data: DataFlags = DataFlags(),  # noqa: B008 - frozen
+    run: ModelOptions = ModelOptions(),
+    data: DataOptions = DataOptions(),
 ) -> None:
     """Measure what every single block is worth: remove each in turn, on every task.
 
@@ -85,6 +83,7 @@ def profile(
     show(search_model(request), as_json=json)
 
 
+@with_flags
 def search(
     model: Model,
     *,
@@ -96,8 +95,8 @@ def search(
     json: AsJson = False,
     lang: Language = "en",
     how: SearchFlags = SearchFlags(),  # noqa: B008 - frozen
-    run: ModelFlags = ModelFlags(),  # noqa: B008 - frozen
-    data: DataFlags = DataFlags(),  # noqa: B008 - frozen
+    run: ModelOptions = ModelOptions(),
+    data: DataOptions = DataOptions(),
 ) -> None:
     """Search for the blocks that can go together: by beam search, on each task by itself.
 
@@ -137,8 +136,8 @@ def search_request(
     output: Path | None,
     protect: tuple[str, ...],
     how: SearchFlags,
-    run: ModelFlags,
-    data: DataFlags,
+    run: ModelOptions,
+    data: DataOptions,
     allow_weak_baseline: bool = False,
 ) -> SearchRequest:
     """Return what `search` measures by these options; a study file means the same by them."""
@@ -153,17 +152,17 @@ def search_request(
 def _request(
     model: str,
     output: Path | None,
-    run: ModelFlags,
-    data: DataFlags,
+    run: ModelOptions,
+    data: DataOptions,
     search: SearchOptions,
 ) -> SearchRequest:
     return SearchRequest(
-        model=run.options(model, download=data.download),
-        tasks=data.tasks(model),
-        splits=data.split,
+        model=model_source(model, run, download=data.download),
+        tasks=data.find_tasks(model),
+        splits=data.splits,
         folder=study_folder(output, model),
         search=search,
         num_samples=data.samples,
         seed=data.seed,
-        places=data.places,
+        data=data,
     )

@@ -16,8 +16,10 @@ from depthprune.base.files import check_can_make
 from depthprune.base.language import set_language, t
 from depthprune.base.progress import progress
 from depthprune.base.terminal import terminal
+from depthprune.cli.flags import with_flags
 from depthprune.cli.measure import AsJson, Model, Output
-from depthprune.cli.options import DEMO, DataFlags, Language, ModelFlags, study_folder
+from depthprune.cli.options import DEMO, Language, study_folder
+from depthprune.engine.options import ModelOptions
 from depthprune.importance.proxies import PROXIES, ProxyScores, measure_proxies, num_passes
 from depthprune.importance.proxies.agreement import (
     FIRST_BLOCKS,
@@ -28,10 +30,11 @@ from depthprune.importance.proxies.agreement import (
 from depthprune.importance.proxies.description import check_names
 from depthprune.importance.proxies.files import PROXIES_FOLDER, kept_proxy, write_proxy
 from depthprune.report.proxies import SplitProxies, proxies_parts, proxies_value
-from depthprune.strategies.model import ModelOptions, open_model, prompted_tasks
+from depthprune.strategies.model import ModelSource, model_source, open_model, prompted_tasks
 from depthprune.strategies.pipeline import load_splits
 from depthprune.study import ModelRecord, Study
 from depthprune.study.store import DATABASE_NAME
+from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ LONGEST_RUN = 4
 ALL = "all"
 
 
+@with_flags
 def proxies(
     model: Model,
     *,
@@ -53,8 +57,8 @@ def proxies(
     output: Output = None,
     lang: Language = "en",
     json: AsJson = False,
-    run: ModelFlags = ModelFlags(),  # noqa: B008 - frozen
-    data: DataFlags = DataFlags(),  # noqa: B008 - frozen
+    run: ModelOptions = ModelOptions(),
+    data: DataOptions = DataOptions(),
 ) -> None:
     """Guess what every block is worth by proxies, and how well they foretell the measured drops.
 
@@ -74,9 +78,9 @@ def proxies(
     names = check_names(tuple(PROXIES) if ALL in proxy else proxy)
     folder = study_folder(output, model)
     check_can_make(folder)
-    options = run.options(model, download=data.download)
-    tasks = prompted_tasks(options, data.tasks(model))
-    splits = load_splits(tasks, data.split, data.samples, data.seed)
+    options = model_source(model, run, download=data.download)
+    tasks = prompted_tasks(options, data.find_tasks(model))
+    splits = load_splits(tasks, data.splits, data.samples, data.seed)
     found = _proxies_of(splits, names, options, folder)
     if json:
         value = {"folder": str(folder / PROXIES_FOLDER), "splits": proxies_value(found)}
@@ -92,12 +96,12 @@ def proxies(
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
 
 
-def _profile_command(model: str, run: ModelFlags, data: DataFlags, folder: Path) -> str:
+def _profile_command(model: str, run: ModelOptions, data: DataOptions, folder: Path) -> str:
     """Return the command that measures the drops of what was asked for; what is there is kept.
 
     With the names that the user gave: in a study, tasks of the lm-evaluation-harness have others.
     """
-    words = ["depthprune", "profile", model, "--task", *(data.task or (DEMO,))]
+    words = ["depthprune", "profile", model, "--task", *(data.tasks or (DEMO,))]
     for flags in (data, run):
         for each in fields(flags):
             value = getattr(flags, each.name)
@@ -110,14 +114,14 @@ def _profile_command(model: str, run: ModelFlags, data: DataFlags, folder: Path)
 
 
 def _proxies_of(
-    splits: Sequence[TaskSplit], names: tuple[str, ...], options: ModelOptions, folder: Path
+    splits: Sequence[TaskSplit], names: tuple[str, ...], options: ModelSource, folder: Path
 ) -> list[SplitProxies]:
     """Compute what is not kept yet, split by split, and set it beside what the study holds."""
     from depthprune.engine import ReferenceEvaluator
 
     opened = open_model(options)
     loaded, record = opened.loaded, opened.record
-    settings = ReferenceEvaluator(loaded, part=options.part).settings
+    settings = ReferenceEvaluator(loaded, part=options.stack).settings
     place = _Place(folder, record, settings)
     # Opened first: the folder may be the study of another model.
     with _study(folder, record) as study:
@@ -142,7 +146,7 @@ def _computed(
     splits: Sequence[TaskSplit],
     names: tuple[str, ...],
     loaded: LoadedModel,
-    options: ModelOptions,
+    options: ModelSource,
     place: _Place,
 ) -> list[tuple[ProxyScores, ...]]:
     """Return the proxies of each split; every split's are written as soon as they are known."""
@@ -170,8 +174,8 @@ def _computed(
                     [name for name in wanted if PROXIES[name].needs == needs],
                     loaded,
                     split,
-                    part=options.part,
-                    batch_size=options.batch_size,
+                    part=options.stack,
+                    batch_size=options.batch_size or "auto",
                     on_batch=bar.advance,
                 )
                 for name, scores in measured.items():

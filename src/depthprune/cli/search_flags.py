@@ -21,7 +21,7 @@ from depthprune.strategies.options import (
 )
 from depthprune.strategies.strategy import STRATEGIES
 
-_SEARCH = Group.create_ordered("How it is searched")
+_SEARCH = Group.create_ordered("How it is searched", sort_key=1)
 
 _FLAGS = [one for one in search_options() if one.name != "protect"]
 """All but `--protect`, which `profile` knows, too."""

@@ -14,7 +14,7 @@ from depthprune.base.prompting import NONE, OWN
 from depthprune.base.python_file import is_own
 from depthprune.base.yaml_file import YamlFile, read_yaml
 from depthprune.cli.measure import search_request
-from depthprune.cli.options import DEMO, DataFlags, ModelFlags, study_folder
+from depthprune.cli.options import DEMO, study_folder
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.cli.study_sections import (
     EvaluateSection,
@@ -24,11 +24,13 @@ from depthprune.cli.study_sections import (
     StudyContent,
     SweepSection,
 )
+from depthprune.engine.options import ModelOptions
 from depthprune.importance.merge import Merged, merge_scores, parse_weights
 from depthprune.importance.sources import DatasetScores
 from depthprune.strategies.kinds.ablation import Ablation
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.pipeline import SearchRequest, check_request
+from depthprune.tasks.options import DataOptions
 
 DEPTH = 3
 """Keys are checked this deep: sections, their fields, and weights by name within those."""
@@ -71,25 +73,25 @@ class StudyFile:
         """The section about the search; the usual values when there is none."""
         return self.content.search or SearchSection()
 
-    def model_flags(self) -> ModelFlags:
+    def model_options(self) -> ModelOptions:
         """Return the options about the model."""
         said = self.content.model.model_dump(exclude={"source"})
         if said["chat_template"] not in (None, OWN, NONE):
             said["chat_template"] = str(self._beside(Path(said["chat_template"])))
-        return ModelFlags(**said)
+        return ModelOptions(**said)
 
-    def data_flags(self, num_samples: int | None = None) -> DataFlags:
+    def data_options(self, num_samples: int | None = None) -> DataOptions:
         """Return the options about the data; `num_samples` replaces what the file says."""
         said = self.content
-        return DataFlags(
-            task=tuple(said.tasks),
-            split=tuple(said.splits),
+        return DataOptions(
+            tasks=tuple(said.tasks),
+            splits=tuple(said.splits),
             num_samples=said.num_samples if num_samples is None else num_samples,
             seed=said.seed,
             data_dir=None if said.data_dir is None else self._beside(said.data_dir),
             follow_links=said.follow_links,
-            task_file=tuple(self._beside(path) for path in said.task_files),
-            lm_eval_path=tuple(self._beside(path) for path in said.lm_eval_paths),
+            task_files=tuple(self._beside(path) for path in said.task_files),
+            lm_eval_paths=tuple(self._beside(path) for path in said.lm_eval_paths),
             download=said.download,
         )
 
@@ -134,15 +136,17 @@ class StudyFile:
             output=self.folder() if output is None else output,
             protect=tuple(map(str, self.search.protect)),
             how=self.search_flags(),
-            run=self.model_flags(),
-            data=self.data_flags(num_samples),
+            run=self.model_options(),
+            data=self.data_options(num_samples),
             allow_weak_baseline=self.content.allow_weak_baseline,
         )
         requests = {}
         if self.content.profile is not None:
+            splits = tuple(self.content.profile.splits)
             requests["profile"] = replace(
                 search,
-                splits=tuple(self.content.profile.splits),
+                splits=splits,
+                data=replace(search.data, splits=splits),
                 search=SearchOptions(Ablation()),
             )
         if self.content.search is not None:

@@ -16,11 +16,13 @@ from pydantic import (
 )
 
 from depthprune.base.language import Lang
-from depthprune.cli.options import DEMO, DataFlags, ModelFlags
+from depthprune.cli.options import DEMO
 from depthprune.cli.recommend import RankingFlags
+from depthprune.engine.options import ModelOptions
 from depthprune.importance.compare import THRESHOLD, TOP_K
 from depthprune.importance.merge import TRAIN_WEIGHT, Method
 from depthprune.strategies.options import search_options
+from depthprune.tasks.options import DataOptions
 
 
 def _as_list(value: Any) -> Any:
@@ -66,18 +68,18 @@ class ModelSection(_Section):
     """The model, and how it is run: the options of `depthprune search` about the model."""
 
     source: str
-    dtype: str = ModelFlags.dtype
-    device: str = ModelFlags.device
-    device_map: str | None = ModelFlags.device_map
-    batch_size: Annotated[int, Field(ge=1)] | None = ModelFlags.batch_size
-    stack: str = ModelFlags.stack
-    trust_remote_code: bool = ModelFlags.trust_remote_code
-    revision: str | None = ModelFlags.revision
-    self_check: bool = ModelFlags.self_check
-    chat_template: str | None = ModelFlags.chat_template
-    system_prompt: str = ModelFlags.system_prompt
-    thinking: bool = ModelFlags.thinking
-    prompt_date: str = ModelFlags.prompt_date
+    dtype: str = ModelOptions.dtype
+    device: str = ModelOptions.device
+    device_map: str | None = ModelOptions.device_map
+    batch_size: Annotated[int, Field(ge=1)] | None = ModelOptions.batch_size
+    stack: str = ModelOptions.stack
+    trust_remote_code: bool = ModelOptions.trust_remote_code
+    revision: str | None = ModelOptions.revision
+    self_check: bool = ModelOptions.self_check
+    chat_template: str | None = ModelOptions.chat_template
+    system_prompt: str = ModelOptions.system_prompt
+    thinking: bool = ModelOptions.thinking
+    prompt_date: str = ModelOptions.prompt_date
 
 
 class ProfileSection(_Section):
@@ -178,11 +180,11 @@ class StudyContent(_Section):
     task_files: Places = Field(default_factory=list)
     lm_eval_paths: Places = Field(default_factory=list)
     data_dir: Place | None = None
-    follow_links: bool = DataFlags.follow_links
-    splits: Annotated[Names, Field(min_length=1)] = list(DataFlags.split)
-    num_samples: int = Field(default=DataFlags.num_samples, ge=0)
-    seed: int = DataFlags.seed
-    download: bool = DataFlags.download
+    follow_links: bool = DataOptions.follow_links
+    splits: Annotated[Names, Field(min_length=1)] = list(DataOptions.splits)
+    num_samples: int = Field(default=DataOptions.num_samples, ge=0)
+    seed: int = DataOptions.seed
+    download: bool = DataOptions.download
     output: Place | None = None
     allow_weak_baseline: bool = False
     lang: Lang = "en"

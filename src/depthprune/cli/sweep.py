@@ -20,11 +20,13 @@ from depthprune.base.files import write_bytes, write_json, write_text
 from depthprune.base.language import language, set_language, t
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal
+from depthprune.cli.flags import with_flags
 from depthprune.cli.measure import AsJson, Model, Output
-from depthprune.cli.options import DataFlags, Language, ModelFlags, study_folder
+from depthprune.cli.options import Language, study_folder
 from depthprune.cli.recommend import show_wrapped
 from depthprune.cli.sweep_blocks import BlockFlags, read_source
 from depthprune.engine.latency import LatencyOptions
+from depthprune.engine.options import ModelOptions
 from depthprune.report.documents.sweep import (
     known_latency,
     sweep_file_name,
@@ -33,7 +35,7 @@ from depthprune.report.documents.sweep import (
 )
 from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
 from depthprune.report.tables import as_text
-from depthprune.strategies.model import open_model
+from depthprune.strategies.model import model_source, open_model
 from depthprune.strategies.sweep import (
     PRESETS,
     Failure,
@@ -44,6 +46,7 @@ from depthprune.strategies.sweep import (
     run_sweep,
 )
 from depthprune.study import ModelRecord
+from depthprune.tasks.options import DataOptions
 
 SWEEP = "sweep"
 """The folder inside a study for the files of its sweep."""
@@ -52,7 +55,7 @@ SUMMARY = "sweep_summary"
 FIGURE = "pareto_accuracy_latency.png"
 DPI = 200
 
-_TIMES = Group.create_ordered("How times are measured")
+_TIMES = Group.create_ordered("How times are measured", sort_key=1)
 
 
 @Parameter(name="*")
@@ -78,7 +81,7 @@ class TimeFlags:
     max_memory: Annotated[float | None, Parameter(group=_TIMES)] = None
     """GiB of each GPU that may be used; batches that need more are halved."""
 
-    def memory(self, given: ModelFlags) -> float | None:
+    def memory(self, given: ModelOptions) -> float | None:
         """Return the GiB of each GPU that may be used; None for all, and on what is no GPU.
 
         Raises:
@@ -97,7 +100,7 @@ class TimeFlags:
             )
         return self.max_memory
 
-    def run(self, given: ModelFlags) -> ModelFlags:
+    def run(self, given: ModelOptions) -> ModelOptions:
         """Return how the model is run: as given, and where nothing is given as the profile says."""
         if self.profile is None:
             return given
@@ -110,6 +113,7 @@ class TimeFlags:
         )
 
 
+@with_flags
 def sweep(
     model: Model,
     *,
@@ -118,8 +122,8 @@ def sweep(
     lang: Language = "en",
     blocks: BlockFlags = BlockFlags(),  # noqa: B008 - frozen
     times: TimeFlags = TimeFlags(),
-    run: ModelFlags = ModelFlags(),  # noqa: B008 - frozen
-    data: DataFlags = DataFlags(),  # noqa: B008 - frozen
+    run: ModelOptions = ModelOptions(),
+    data: DataOptions = DataOptions(),
 ) -> None:
     """Measure models of fewer blocks: accuracy with intervals, and the time of every stage.
 
@@ -249,25 +253,25 @@ class SweepFindings:
 
 
 def _request(
-    model: str, folder: Path, run: ModelFlags, data: DataFlags, times: TimeFlags
+    model: str, folder: Path, run: ModelOptions, data: DataOptions, times: TimeFlags
 ) -> SweepRequest:
-    if len(data.split) != 1:
+    if len(data.splits) != 1:
         raise DepthpruneError(
-            f"a sweep is on one split, not on {len(data.split)}",
+            f"a sweep is on one split, not on {len(data.splits)}",
             option="splits",
             mend="name one; train+validation is one of both together",
         )
     return SweepRequest(
-        model=times.run(run).options(model, download=data.download),
-        tasks=data.tasks(model),
-        split=data.split[0],
+        model=model_source(model, times.run(run), download=data.download),
+        tasks=data.find_tasks(model),
+        split=data.splits[0],
         folder=folder,
         num_samples=data.samples,
         seed=data.seed,
         latency=LatencyOptions(times.latency_samples, times.warmup, times.latency_tokens),
         remeasure_latency=times.remeasure_latency,
         max_memory=times.memory(run),
-        places=data.places,
+        data=data,
     )
 
 

@@ -35,7 +35,7 @@ from depthprune.strategies.configurations import (
 from depthprune.study import ModelRecord
 from depthprune.study.store import DATABASE_NAME
 
-_BLOCKS = Group.create_ordered("Which blocks stay")
+_BLOCKS = Group.create_ordered("Which blocks stay", sort_key=1)
 
 
 @Parameter(name="*")

@@ -14,10 +14,11 @@ import depthprune
 from depthprune.base.errors import StudyError
 from depthprune.base.log import logger
 from depthprune.base.naming import option
-from depthprune.strategies.model import DataPlaces, OpenModel
+from depthprune.strategies.model import OpenModel
 from depthprune.strategies.runner import split_record
 from depthprune.study import SplitRecord, StoredSplit, Study
 from depthprune.study.identity import differences, listed, new_study
+from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import Task, TaskSplit
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "pillow", "lm_eval")
@@ -30,7 +31,7 @@ def how_measured(
     splits: Sequence[str],
     num_samples: int | None,
     seed: int,
-    places: DataPlaces,
+    data: DataOptions,
 ) -> dict[str, Any]:
     """Return how measurements are made: plain JSON data, with absolute paths."""
     return {
@@ -38,9 +39,9 @@ def how_measured(
         | {name: _version(name) for name in _PACKAGES},
         "model": _model(model),
         "tasks": [_task(task) for task in tasks],
-        "data_dir": None if places.data_dir is None else str(places.data_dir.resolve()),
-        "task_files": {str(path.resolve()): _sha256(path) for path in places.task_files},
-        "lm_eval_path": [str(path.resolve()) for path in places.lm_eval_path],
+        "data_dir": None if data.data_dir is None else str(data.data_dir.resolve()),
+        "task_files": {str(path.resolve()): _sha256(path) for path in data.task_files},
+        "lm_eval_path": [str(path.resolve()) for path in data.lm_eval_paths],
         "splits": list(splits),
         "num_samples": num_samples,
         "seed": seed,
@@ -153,14 +154,14 @@ def _model(model: OpenModel) -> dict[str, Any]:
         "source": str(place.resolve()) if place.is_dir() else options.source,
         "revision": options.revision,
         "commit": getattr(loaded.config, "_commit_hash", None),
-        "part": options.part,
+        "part": options.stack,
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "device": str(loaded.device),
         "device_map": options.device_map,
         "attention": getattr(loaded.config, "_attn_implementation", None),
-        "batch_size": options.batch_size,
+        "batch_size": options.batch_size or "auto",
         "trust_remote_code": options.trust_remote_code,
-        "prompt": asdict(options.prompt),
+        "prompt": asdict(options.prompt()),
     }
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from depthprune.base.log import logger
 from depthprune.base.progress import Progress
-from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.engine.chat import prompt_remarks, prompted
+from depthprune.engine.options import ModelOptions
 from depthprune.strategies.space import SearchSpace
 from depthprune.study import ModelRecord
+from depthprune.tasks.demo.place import DEMO, model_place
 from depthprune.tasks.lm_eval.source import LmEvalSource
 from depthprune.tasks.task import Task
 
@@ -24,51 +24,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ModelOptions:
+class ModelSource(ModelOptions):
     """Which model, and how it is run.
 
     Attributes:
         source: a folder in Hugging Face format, or a hub name.
         name: what the study calls the model; None takes the last part of the source.
-        part: the stack to prune, see `blocks.find_stack`.
-        dtype: `auto`, `float32`, `bfloat16` or `float16`.
-        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
-        device_map: given to transformers, to spread a model over several devices.
-        batch_size: samples at once; halved when memory runs out.
-        trust_remote_code: whether code that comes with the checkpoint may run.
-        revision: of a hub model.
         download: whether the hub may be asked for what the local cache lacks.
-        self_check: whether a few answers are compared with the reference evaluator's at first.
-        prompt: how questions are put to the model.
     """
 
-    source: str
-    name: str | None = None
-    part: str = "text"
-    dtype: str = "auto"
-    device: str = "auto"
-    device_map: str | None = None
-    batch_size: int | Literal["auto"] = "auto"
-    trust_remote_code: bool = False
-    revision: str | None = None
-    download: bool = False
-    self_check: bool = True
-    prompt: PromptSettings = USUAL_PROMPTS
+    source: str = field(kw_only=True)
+    name: str | None = field(kw_only=True, default=None)
+    download: bool = field(kw_only=True, default=False)
 
 
-@dataclass(frozen=True)
-class DataPlaces:
-    """Where tasks and their data were looked for, see `depthprune.tasks.registry.get_task`.
-
-    Attributes:
-        data_dir: folder with local copies of the data.
-        task_files: files that define tasks.
-        lm_eval_path: folders with definitions of the lm-evaluation-harness.
-    """
-
-    data_dir: Path | None = None
-    task_files: tuple[Path, ...] = ()
-    lm_eval_path: tuple[Path, ...] = ()
+def model_source(model: str, options: ModelOptions, *, download: bool = False) -> ModelSource:
+    """Return a model that a user named, to be run by these options; `demo` is the embedded one."""
+    name = model if model == DEMO else None
+    return ModelSource(**vars(options), source=model_place(model), name=name, download=download)
 
 
 @dataclass(frozen=True)
@@ -81,7 +54,7 @@ class OpenModel:
         stack: of the blocks.
     """
 
-    options: ModelOptions
+    options: ModelSource
     loaded: LoadedModel
     stack: Stack
 
@@ -118,13 +91,13 @@ class OpenModel:
         return SharedEvaluator(
             self.loaded,
             stack=self.stack,
-            batch_size=self.options.batch_size,
+            batch_size=self.options.batch_size or "auto",
             on_batch=bar.advance,
             self_check=self.options.self_check,
         )
 
 
-def open_model(options: ModelOptions, tasks: Iterable[Task] = ()) -> OpenModel:
+def open_model(options: ModelSource, tasks: Iterable[Task] = ()) -> OpenModel:
     """Load a model and find its blocks; say what is to be known about how these tasks are asked.
 
     Raises:
@@ -140,14 +113,14 @@ def open_model(options: ModelOptions, tasks: Iterable[Task] = ()) -> OpenModel:
         trust_remote_code=options.trust_remote_code,
         revision=options.revision,
         download=options.download,
-        prompt=options.prompt,
+        prompt=options.prompt(),
     )
     for remark in prompt_remarks(loaded, tasks):
         logger.warning("%s", remark)
-    return OpenModel(options, loaded, find_stack(loaded.model, options.part))
+    return OpenModel(options, loaded, find_stack(loaded.model, options.stack))
 
 
-def prompted_tasks(options: ModelOptions, tasks: Sequence[Task]) -> tuple[Task, ...]:
+def prompted_tasks(options: ModelSource, tasks: Sequence[Task]) -> tuple[Task, ...]:
     """Return the tasks with those of the lm-evaluation-harness put as the prompt settings say.
 
     The harness asks without chat template and system prompt by default; then nothing is loaded.
@@ -155,7 +128,7 @@ def prompted_tasks(options: ModelOptions, tasks: Sequence[Task]) -> tuple[Task, 
     Raises:
         DepthpruneError: the model's tokenizer cannot be loaded, or it has no template.
     """
-    settings = options.prompt
+    settings = options.prompt()
     asked = any(isinstance(task.source, LmEvalSource) for task in tasks)
     if not asked or not (settings.for_harness or settings.system_prompt):
         return tuple(tasks)

@@ -39,8 +39,7 @@ from depthprune.strategies.kinds.ablation import Ablation
 from depthprune.strategies.kinds.beam import Beam
 from depthprune.strategies.kinds.exhaustive import Exhaustive
 from depthprune.strategies.model import (
-    DataPlaces,
-    ModelOptions,
+    ModelSource,
     OpenModel,
     open_model,
     prompted_tasks,
@@ -54,6 +53,7 @@ from depthprune.strategies.warm_start import check_proxy, seeds_of
 from depthprune.study import Study
 from depthprune.study.views import check_views, write_views
 from depthprune.tasks.load import load_split
+from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import Task, TaskSplit
 from depthprune.tasks.weak import CHANCE, chances
 
@@ -74,10 +74,10 @@ class SearchRequest:
         num_samples: of each split; None means all.
         seed: chooses the samples, and what an evolutionary search tries.
         allow_weak_baseline: go on where the whole model's answers are no basis for drops.
-        places: where the tasks and their data were looked for; only kept.
+        data: where the tasks and their data were looked for; only kept.
     """
 
-    model: ModelOptions
+    model: ModelSource
     tasks: tuple[Task, ...]
     splits: tuple[str, ...]
     folder: Path
@@ -85,7 +85,7 @@ class SearchRequest:
     num_samples: int | None = 1000
     seed: int = 0
     allow_weak_baseline: bool = False
-    places: DataPlaces = field(default_factory=DataPlaces)
+    data: DataOptions = field(default_factory=DataOptions)
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None
                 study,
                 how_measured(
                     *(model, request.tasks, request.splits),
-                    *(request.num_samples, request.seed, request.places),
+                    *(request.num_samples, request.seed, request.data),
                 )
                 | {CHANCE: chances(ready.splits)},
             )
@@ -360,8 +360,8 @@ def _proposed(
         request.folder,
         model.record,
         settings,
-        part=request.model.part,
-        batch_size=request.model.batch_size,
+        part=request.model.stack,
+        batch_size=request.model.batch_size or "auto",
         on_batch=advance,
     )
 

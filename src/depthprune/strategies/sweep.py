@@ -21,10 +21,11 @@ from depthprune.engine.latency import (
 )
 from depthprune.strategies.configurations import Configuration
 from depthprune.strategies.how import begin_run, begin_split, how_measured
-from depthprune.strategies.model import DataPlaces, ModelOptions, OpenModel, prompted_tasks
+from depthprune.strategies.model import ModelSource, OpenModel, prompted_tasks
 from depthprune.strategies.runner import measure_missing, split_record
 from depthprune.study import Measurement, SplitRecord, Study
 from depthprune.tasks.load import load_split
+from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import Task, TaskSplit
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ class SweepRequest:
         latency: how latencies are measured.
         remeasure_latency: measure them even if equal ones are known.
         max_memory: GiB that may be used of each GPU; None: all.
-        places: where the tasks and their data were looked for; only kept.
+        data: where the tasks and their data were looked for; only kept.
     """
 
-    model: ModelOptions
+    model: ModelSource
     tasks: tuple[Task, ...]
     split: str
     folder: Path
@@ -59,7 +60,7 @@ class SweepRequest:
     latency: LatencyOptions = field(default_factory=LatencyOptions)
     remeasure_latency: bool = False
     max_memory: float | None = None
-    places: DataPlaces = field(default_factory=DataPlaces)
+    data: DataOptions = field(default_factory=DataOptions)
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ def run_sweep(
             study,
             how_measured(
                 *(model, request.tasks, [request.split]),
-                *(request.num_samples, request.seed, request.places),
+                *(request.num_samples, request.seed, request.data),
             ),
         )
         evaluator = model.evaluator(bar)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import ModelError, TaskError
-from depthprune.strategies.model import ModelOptions, OpenModel
+from depthprune.strategies.model import ModelSource, OpenModel
 from depthprune.tasks.demo.place import DEMO, model_place
 
 if TYPE_CHECKING:
@@ -97,14 +97,14 @@ def load_model(
     from depthprune.strategies.model import open_model
 
     named = isinstance(source, str | Path)
-    options = ModelOptions(
+    options = ModelSource(
         source=model_place(source) if isinstance(source, str | Path) else type(source).__name__,
         name=DEMO if named and str(source) == DEMO else None,
-        part=stack,
+        stack=stack,
         dtype=dtype,
         device=device,
         device_map=device_map,
-        batch_size="auto" if batch_size is None else batch_size,
+        batch_size=batch_size,
         trust_remote_code=trust_remote_code,
         revision=revision,
         download=download,

@@ -83,7 +83,7 @@ def check_cut(study: StudyFile, section: CutSection, ready: ReadySearch) -> None
         check_can_make(output)
     else:
         count = None if section.removed == "recommended" else section.removed
-        known = _known_cut(output, ready.model.loaded.fingerprint, options.part)
+        known = _known_cut(output, ready.model.loaded.fingerprint, options.stack)
         if request.folder.resolve().is_relative_to(output.resolve()):
             raise FileError(
                 "the smaller model would take the place of the study",
@@ -121,13 +121,13 @@ def cut(
             options.source,
             removal,
             name=options.name,
-            part=options.part,
+            part=options.stack,
             max_shard_size=section.max_shard_size,
             trust_remote_code=options.trust_remote_code,
             revision=options.revision,
             download=options.download,
         )
-        known = _known_cut(output, ready.model.loaded.fingerprint, options.part)
+        known = _known_cut(output, ready.model.loaded.fingerprint, options.stack)
         result = None
         parts: list[RenderableType] = [t("The smaller model"), "", *plan_parts(plan)]
         if known != removal:
@@ -150,7 +150,7 @@ def cut(
                     plan.source,
                     output,
                     removal,
-                    part=options.part,
+                    part=options.stack,
                     trust_remote_code=options.trust_remote_code,
                     quantized=plan.quantized,
                 ),

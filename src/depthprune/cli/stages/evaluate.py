@@ -53,12 +53,12 @@ def card_options(study: StudyFile, section: EvaluateSection) -> CardOptions | No
         metrics=tuple(section.metrics),
         ppl_texts=tuple(map(study.file_or_name, section.ppl_texts)),
         zeroshot_tasks=tuple(section.zeroshot_tasks),
-        lm_eval_path=study.data_flags().lm_eval_path,
+        lm_eval_path=study.data_options().lm_eval_paths,
         num_samples=section.num_samples,
         download=study.content.download,
     )
     with study.about("evaluate", "zeroshot_tasks"):
-        return flags.options(study.model_flags())
+        return flags.options(study.model_options())
 
 
 def evaluate(

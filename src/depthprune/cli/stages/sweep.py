@@ -90,7 +90,7 @@ def sweep(
                     folder=request.folder,
                     num_samples=request.num_samples,
                     seed=request.seed,
-                    places=request.places,
+                    data=request.data,
                     latency=LatencyOptions(
                         section.latency_samples, section.warmup, section.latency_tokens
                     ),

@@ -1,0 +1,81 @@
+"""Options are declared once: as fields of frozen dataclasses, with type, bounds and docstring.
+
+The command line, the study file, callers in Python and the documentation read the same class.
+
+    @dataclass(frozen=True)
+    class Beam(Options):
+        \"\"\"How a beam searches.\"\"\"
+
+        beam_width: Annotated[int, Ge(1)] = 3
+        \"\"\"Removals that a beam keeps in each step.\"\"\"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from math import isfinite
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.naming import option
+
+
+class Options:
+    """Options of one kind; a value out of its bounds is refused, whoever gives it."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+
+    def __post_init__(self) -> None:
+        kind: type = type(self)
+        for name, rules in _rules(kind).items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            for rule in rules:
+                if wanted := _wanted(value, rule):
+                    raise DepthpruneError(
+                        f"{option(name)} must be {wanted}, not {value!r}", option=name
+                    )
+
+
+def _wanted(value: Any, rule: Any) -> str | None:
+    """Return what a value must be and is not; None where it is as the rule says."""
+    match rule:
+        case Ge(ge=least) if not value >= least:
+            return f"{least} or more"
+        case Gt(gt=least) if not value > least:
+            return f"more than {least}"
+        case Le(le=most) if not value <= most:
+            return f"{most} or less"
+        case Lt(lt=most) if not value < most:
+            return f"less than {most}"
+        case tuple() if value not in rule:
+            return f"one of {', '.join(map(str, rule))}"
+        case _ if rule is float and not isfinite(value):
+            return "a finite number"
+    return None
+
+
+@cache
+def _rules(options: type) -> dict[str, tuple[Any, ...]]:
+    """Return what each field must be: bounds, the choices of a literal, `float` for finite."""
+    hints = get_type_hints(options, include_extras=True)
+    return {name: tuple(_of_hint(hint)) for name, hint in hints.items() if name[0] != "_"}
+
+
+def _of_hint(hint: Any) -> Iterator[Any]:
+    if hint is float:
+        yield float
+    elif get_origin(hint) is Literal:
+        yield get_args(hint)
+    elif get_origin(hint) in (Union, UnionType):
+        for member in get_args(hint):
+            if member is not NoneType:
+                yield from _of_hint(member)
+    elif hasattr(hint, "__metadata__"):
+        yield from _of_hint(hint.__origin__)
+        yield from hint.__metadata__

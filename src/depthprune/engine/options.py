@@ -1,0 +1,84 @@
+"""How a model is run: the options that loading and measuring share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge
+
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.options import Options
+from depthprune.base.prompting import NONE, OWN, PromptSettings
+
+
+@dataclass(frozen=True)
+class ModelOptions(Options):
+    """How the model is run."""
+
+    dtype: str = "auto"
+    """float32, bfloat16 or float16; auto: the checkpoint's own, on a CPU never float16."""
+
+    device: str = "auto"
+    """cpu, cuda, cuda:1, mps; auto takes a GPU when there is one."""
+
+    device_map: str | None = None
+    """Spread the model over devices, as in transformers: auto, balanced, sequential."""
+
+    batch_size: Annotated[int, Ge(1)] | None = None
+    """Samples at once; chosen by memory when not given, and halved when memory runs out."""
+
+    stack: str = "text"
+    """The stack to prune: text, vision, encoder, decoder."""
+
+    trust_remote_code: bool = False
+    """Run code that comes with the checkpoint. Only for checkpoints you trust."""
+
+    revision: str | None = None
+    """Branch, tag or commit of a hub model."""
+
+    self_check: bool = True
+    """At first, compare a few answers with those of plain generation, removal by removal."""
+
+    chat_template: str | None = None
+    """auto: the model's own; none; or a file. If not given: auto, but none for lm_eval: tasks."""
+
+    system_prompt: str = ""
+    """What the model is told before every question."""
+
+    thinking: bool = False
+    """Let a model think before it answers, where its chat template offers the choice."""
+
+    prompt_date: str = PromptSettings.date
+    """Today, for chat templates that ask: one fixed day, so that prompts stay the same."""
+
+    def prompt(self) -> PromptSettings:
+        """Return how questions are put to the model.
+
+        Raises:
+            DepthpruneError: the file with the chat template cannot be read, or the date is none.
+        """
+        template = self.chat_template
+        if template not in (None, OWN, NONE):
+            template = _template(template)
+        return PromptSettings(template, self.system_prompt, self.thinking, self.prompt_date)
+
+
+def _template(name: str) -> str:
+    """Return the chat template in a file."""
+    try:
+        text = Path(name).expanduser().read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise DepthpruneError(
+            f"the chat template {name!r} cannot be read: {error}",
+            option="chat_template",
+            mend="name a file with a Jinja template, or say auto or none",
+        ) from error
+    if not text.strip():
+        raise DepthpruneError(
+            f"the chat template {name!r} is empty",
+            option="chat_template",
+            mend="say none to ask without a template",
+        )
+    return text

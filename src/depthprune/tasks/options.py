@@ -1,0 +1,75 @@
+"""What a model is measured on: the tasks, their splits and samples, and where the data lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge
+
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.naming import option
+from depthprune.base.options import Options
+from depthprune.tasks.demo.place import DEMO
+from depthprune.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class DataOptions(Options):
+    """What it is measured on."""
+
+    tasks: tuple[str, ...] = ()
+    """Tasks, e.g. okvqa text_vqa; all: every built-in one; demo: the eight embedded ones;
+    lm_eval:arc_easy: a task, group or tag of the lm-evaluation-harness."""
+
+    splits: tuple[str, ...] = ("train+validation",)
+    """Splits; train+validation samples evenly over both, `train validation` measures each."""
+
+    num_samples: Annotated[int, Ge(0)] = 1000
+    """Samples of each split; 0 means all."""
+
+    seed: int = 0
+    """Chooses the samples."""
+
+    data_dir: Path | None = None
+    """Folder with local copies of the data: DIR/TASK/SPLIT.jsonl, .parquet or a folder."""
+
+    follow_links: bool = False
+    """Read pictures behind symbolic links that lead out of the data folder."""
+
+    task_files: tuple[Path, ...] = ()
+    """Your own tasks: YAML, or a Python file, which is executed."""
+
+    lm_eval_paths: tuple[Path, ...] = ()
+    """Folders with definitions of the lm-evaluation-harness; Python they name is executed."""
+
+    download: bool = False
+    """Allow fetching model and data from the hub; otherwise only the local cache is read."""
+
+    @property
+    def samples(self) -> int | None:
+        """Samples of each split, None for all."""
+        return self.num_samples or None
+
+    def find_tasks(self, model: str = "") -> tuple[Task, ...]:
+        """Return the tasks that are named; the embedded model is measured on its own by default.
+
+        Raises:
+            DepthpruneError: no task is named, or there is no such task.
+        """
+        names = self.tasks or ((DEMO,) if model == DEMO else ())
+        if not names:
+            raise DepthpruneError(
+                "no task was named",
+                option="tasks",
+                mend=f"name tasks, e.g. {option('tasks', 'okvqa text_vqa')}; `depthprune tasks` "
+                "lists them",
+            )
+        # Reading task files needs pydantic, which commands that read results do without.
+        from depthprune.tasks.registry import named_tasks, place_task
+
+        return tuple(
+            place_task(task, self.data_dir, download=self.download, follow_links=self.follow_links)
+            for task in named_tasks(names, self.task_files, self.lm_eval_paths)
+        )
