@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from depthprune.base.documents import WrongFieldError, object_at, read_document
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
-from depthprune.base.files import read_json
 from depthprune.base.naming import option
 from depthprune.study import filenames
-from depthprune.study.parsing import block_scores
+from depthprune.study.parsing import block_scores, scores_at
 
 FIELDS = ("merged_scores", "train_scores", "importance_scores", "validation_scores")
 """Where a file may keep its scores, the first that is there and not empty; else it is nothing but
@@ -54,29 +55,7 @@ def read_scores(path: Path) -> ScoreFile:
         LayoutError: there are no scores in it, a key is no block, or a score is no number.
     """
     path = Path(path)
-    value = read_json(path, unique_keys=True)
-    where = str(path)
-    if not isinstance(value, dict):
-        raise LayoutError(
-            "not a JSON object", where=where, mend='scores are written as {"0": 0.65, "1": 0.14}'
-        )
-    field = next((name for name in FIELDS if value.get(name)), None)
-    if field is not None:
-        scores = block_scores(value[field], f"{where}, {field}")
-        return ScoreFile(path, field, scores, _stated_blocks(value, where))
-    if value.get(RANKING):
-        scores = _ranked_scores(value[RANKING], f"{where}, {RANKING}")
-        return ScoreFile(path, RANKING, scores, _stated_blocks(value, where))
-    strange = next((key for key in value if not key.isdigit()), None)
-    if strange is not None:
-        raise LayoutError(
-            f"there are no scores: none of {', '.join(FIELDS)}, and {strange!r} is not a block",
-            where=where,
-            mend="name a file that `merge`, `profile` or `scores from-removals` has written",
-        )
-    if not value:
-        raise LayoutError("there are no scores in the file", where=where)
-    return ScoreFile(path, None, block_scores(value, where))
+    return read_document(path, partial(_scores, path=path), unique_keys=True)
 
 
 def find_scores(paths: Sequence[Path]) -> ScoreFile:
@@ -222,6 +201,26 @@ def check_output(path: Path) -> Path:
     return path
 
 
+def _scores(value: Any, path: Path) -> ScoreFile:
+    if not isinstance(value, dict):
+        mend = 'scores are written as {"0": 0.65, "1": 0.14}'
+        raise WrongFieldError("not a JSON object", mend=mend)
+    field = next((name for name in FIELDS if value.get(name)), None)
+    if field is not None:
+        return ScoreFile(path, field, scores_at(value, field), _stated_blocks(value))
+    if value.get(RANKING):
+        return ScoreFile(path, RANKING, _ranked_scores(value[RANKING]), _stated_blocks(value))
+    strange = next((key for key in value if not key.isdigit()), None)
+    if strange is not None:
+        raise WrongFieldError(
+            f"there are no scores: none of {', '.join(FIELDS)}, and {strange!r} is not a block",
+            mend="name a file that `merge`, `profile` or `scores from-removals` has written",
+        )
+    if not value:
+        raise WrongFieldError("there are no scores in the file")
+    return ScoreFile(path, None, block_scores(value))
+
+
 def _instead(path: Path, asked: Path | None) -> ScoreFile:
     found = read_scores(path)
     return ScoreFile(found.path, found.field, found.scores, found.num_blocks, asked)
@@ -235,31 +234,29 @@ def _substitutes(folder: Path) -> list[Path]:
     return sorted([*folder.glob(pattern), *folder.glob(f"*/{pattern}")])
 
 
-def _ranked_scores(value: Any, where: str) -> dict[int, float]:
+def _ranked_scores(value: Any) -> dict[int, float]:
     if not isinstance(value, list):
-        raise LayoutError("not a list of blocks, or of pairs [block, score]", where=where)
+        raise WrongFieldError("not a list of blocks, or of pairs [block, score]", RANKING)
     pairs = all(isinstance(one, list) and len(one) == 2 for one in value)
     ranked = value if pairs else [[block, place] for place, block in enumerate(value)]
     scores: dict[str, Any] = {}
     for block, score in ranked:
         if not isinstance(block, int) or isinstance(block, bool):
-            raise LayoutError(f"{block!r} is not a block", where=where)
+            raise WrongFieldError(f"{block!r} is not a block", RANKING)
         if str(block) in scores:
-            raise LayoutError(f"block {block} is listed twice", where=where)
+            raise WrongFieldError(f"block {block} is listed twice", RANKING)
         scores[str(block)] = score
-    return block_scores(scores, where)
+    return scores_at({RANKING: scores}, RANKING)
 
 
-def _stated_blocks(value: Mapping[str, Any], where: str) -> int | None:
-    config = value.get("config")
-    counts = [value.get(name) for name in BLOCK_COUNTS]
-    counts.append(config.get("total_blocks") if isinstance(config, dict) else None)
-    for name, stated in zip((*BLOCK_COUNTS, "config.total_blocks"), counts, strict=True):
-        if stated is None:
-            continue
-        if isinstance(stated, bool) or not isinstance(stated, int) or stated < 1:
-            raise LayoutError(f"{name} is not a number of blocks: {stated!r}", where=where)
-        return stated
+def _stated_blocks(value: Mapping[str, Any]) -> int | None:
+    stated = {name: value.get(name) for name in BLOCK_COUNTS}
+    stated["config.total_blocks"] = object_at(value, "config").get("total_blocks")
+    for name, count in stated.items():
+        if count is not None:
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise WrongFieldError(f"{name} is not a number of blocks: {count!r}")
+            return count
     return None
 
 
@@ -268,13 +265,9 @@ def _blocks_beside(path: Path) -> int | None:
     beside = [path.with_name(filenames.PROVENANCE), path.with_name(filenames.SUMMARY)]
     if full != path:
         beside.insert(0, full)
-    for other in beside:
-        if not other.is_file():
-            continue
-        value = read_json(other)
-        if isinstance(value, dict):
-            model = value.get("model")
-            stated = _stated_blocks(value | (model if isinstance(model, dict) else {}), str(other))
-            if stated is not None:
-                return stated
-    return None
+    stated = (read_document(other, _blocks_of_model) for other in beside if other.is_file())
+    return next((count for count in stated if count is not None), None)
+
+
+def _blocks_of_model(value: Any) -> int | None:
+    return _stated_blocks(value | object_at(value, "model")) if isinstance(value, dict) else None

@@ -6,9 +6,9 @@ ours, and some of the documented ones; `parsing` reads both.
 
 from __future__ import annotations
 
+from depthprune.base.documents import Json
 from depthprune.structure.anatomy import Anatomy, Layer, Sparsity
 from depthprune.structure.comparison import Change, Comparison, LayerComparison
-from depthprune.structure.fields import Json
 from depthprune.structure.labels import label_of
 from depthprune.structure.parsing import read_anatomy, read_comparison
 

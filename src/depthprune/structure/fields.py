@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
-from depthprune.base.errors import FileError, LayoutError
-from depthprune.base.files import is_number, not_finite, place_of, read_json
-
-Json = dict[str, Any]
+from depthprune.base.documents import Json, WrongFieldError
+from depthprune.base.files import is_number
 
 MOST = 2**63
 """No count in these files reaches it."""
@@ -18,61 +15,11 @@ MOST = 2**63
 _Value = TypeVar("_Value")
 
 
-class WrongFieldError(Exception):
-    """A value that does not fit, and the way to it from where reading began.
-
-    `read_document` turns it into a `LayoutError`; it never leaves this floor. So the way is only
-    spelt out when something is wrong: a summary reads a million fields.
-    """
-
-    def __init__(self, what: str, *steps: str | int) -> None:
-        self.what = what
-        self.steps = list(steps)
-        super().__init__(what)
-
-    def within(self, *steps: str | int) -> WrongFieldError:
-        """Put steps in front of the way and return the error."""
-        self.steps[:0] = steps
-        return self
-
-    @property
-    def place(self) -> str:
-        """The way as `layers[3].mlp.total`."""
-        return place_of(self.steps)
-
-
-def read_document(path: Path, read: Callable[[Json], _Value]) -> _Value:
-    """Read a JSON file that holds one object and return what `read` makes of it.
-
-    Raises:
-        FileError: the file is missing, unreadable or not JSON (line and column).
-        LayoutError: it holds `NaN` or `Infinity`, or `read` found a field that does not fit; with
-            the file and the place in it.
-    """
-    value = read_value(path)
-    try:
-        if not isinstance(value, dict):
-            raise WrongFieldError(f"a JSON object was expected, not {_kind(value)}")
-        return read(value)
-    except WrongFieldError as wrong:
-        where = ", ".join(filter(None, (str(path), wrong.place)))
-        mend = "mend the file, or analyse the model again"
-        raise LayoutError(wrong.what, where=where, mend=mend) from None
-
-
-def read_value(path: Path) -> Any:
-    """Read a JSON file, whatever it holds.
-
-    Raises:
-        FileError: the file is missing, unreadable or not JSON (line and column).
-        LayoutError: it holds `NaN` or `Infinity`; with the place of the first one.
-    """
-    try:
-        return read_json(path)
-    except FileError as error:
-        if isinstance(error.__cause__, ValueError):
-            _tell_not_finite(path)
-        raise
+def as_object(value: Any) -> Json:
+    """Return a value that must be a JSON object."""
+    if not isinstance(value, dict):
+        raise WrongFieldError(f"a JSON object was expected, not {_kind(value)}")
+    return value
 
 
 def count(of: Json, key: str) -> int:
@@ -151,9 +98,7 @@ def each(of: Json, key: str, read: Callable[[Json, int], _Value]) -> tuple[_Valu
     found = []
     for index, value in enumerate(values):
         try:
-            if not isinstance(value, dict):
-                raise WrongFieldError(f"a JSON object was expected, not {_kind(value)}")
-            found.append(read(value, index))
+            found.append(read(as_object(value), index))
         except WrongFieldError as wrong:
             raise wrong.within(key, index) from None
     return tuple(found)
@@ -184,20 +129,6 @@ def numbers(of: Json, key: str) -> dict[str, float]:
         return {name: number for name, number in found.items() if number is not None}
 
     return optional_inside(of, key, read) or {}
-
-
-def _tell_not_finite(path: Path) -> None:
-    """Raise with the place of the first number that JSON lacks, if that is what is wrong."""
-    try:
-        value = read_json(path, infinity=True)
-    except FileError:
-        return
-    for place, number in not_finite(value):
-        raise LayoutError(
-            f"{json.dumps(number)} is not a JSON number",
-            where=f"{path}, {place}",
-            mend="write a finite number, or leave out what is not known",
-        )
 
 
 def _kind(value: object) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+from depthprune.base.documents import Json, WrongFieldError, read_document
 from depthprune.base.language import Note
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity, added
 from depthprune.structure.comparison import (
@@ -19,8 +20,7 @@ from depthprune.structure.comparison import (
     Strategy,
 )
 from depthprune.structure.fields import (
-    Json,
-    WrongFieldError,
+    as_object,
     count,
     counts,
     each,
@@ -31,7 +31,6 @@ from depthprune.structure.fields import (
     optional_inside,
     optional_number,
     optional_text,
-    read_document,
     texts,
 )
 from depthprune.structure.labels import known, strategy_of
@@ -39,6 +38,8 @@ from depthprune.structure.notes import Sentence, read_note
 
 GENERIC_NAMES = frozenset({"原始模型", "剪枝后模型"})
 """What older scripts wrote where they knew no name: original model, pruned model."""
+
+_MEND = "mend the file, or analyse the model again"
 
 
 def read_anatomy(path: Path) -> Anatomy:
@@ -50,7 +51,9 @@ def read_anatomy(path: Path) -> Anatomy:
         FileError: the file is missing, unreadable or not JSON (line and column).
         LayoutError: a field is wrong, or the parts are more than the whole; with its place.
     """
-    return read_document(path, partial(_anatomy, unnamed=_folder_name(path)))
+    return read_document(
+        path, lambda value: _anatomy(as_object(value), _folder_name(path)), mend=_MEND
+    )
 
 
 def read_comparison(path: Path) -> Comparison:
@@ -63,7 +66,9 @@ def read_comparison(path: Path) -> Comparison:
         FileError: the file is missing, unreadable or not JSON (line and column).
         LayoutError: a field is wrong; with its place.
     """
-    return read_document(path, partial(_comparison, unnamed=_folder_name(path)))
+    return read_document(
+        path, lambda value: _comparison(as_object(value), _folder_name(path)), mend=_MEND
+    )
 
 
 def _anatomy(of: Json, unnamed: str) -> Anatomy:

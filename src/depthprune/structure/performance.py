@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from depthprune.base.documents import object_at
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import not_finite
 from depthprune.engine.card.compare import (
@@ -186,7 +187,7 @@ def choose_perplexity(found: tuple[Measured, ...], window: str = STANDARD) -> Me
 
 
 def _old_size(content: Mapping[str, Any]) -> float | None:
-    size: Any = _object(_object(content, "metrics"), "model_info").get("model_size_gb")
+    size: Any = object_at(object_at(content, "metrics"), "model_info").get("model_size_gb")
     return size * GIBIBYTE if is_possible("bytes", size) else None
 
 
@@ -208,8 +209,3 @@ def _peak(file: EvaluationFile) -> Measured | None:
     """Return the peak of the fewest rows; an old file has one, and does not tell of how many."""
     found = _measured(file, "peak_bytes")
     return found[min(found, key=lambda name: (len(name), name))] if found else None
-
-
-def _object(holder: Any, name: str) -> Mapping[str, Any]:
-    value = holder.get(name) if isinstance(holder, dict) else None
-    return value if isinstance(value, dict) else {}

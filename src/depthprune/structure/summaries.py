@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from depthprune.base.documents import read_value
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import read_json
 from depthprune.structure.anatomy import Anatomy
@@ -21,7 +22,6 @@ from depthprune.structure.documents import (
     read_comparison,
 )
 from depthprune.structure.facts import facts_of
-from depthprune.structure.fields import read_value
 from depthprune.structure.folders import (
     EVALUATION,
     EVALUATION_FILE,

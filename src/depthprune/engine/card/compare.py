@@ -9,6 +9,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any, Literal
 
+from depthprune.base.documents import Json, object_at
 from depthprune.base.errors import DepthpruneError, LayoutError
 from depthprune.base.files import is_number, read_json
 from depthprune.base.naming import option
@@ -201,7 +202,7 @@ def _old_perplexities(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any, st
         ("ppl_quick_128", QUICK_WINDOW),
         ("ppl", None),
     ):
-        for name, value in _object(metrics, which).items():
+        for name, value in object_at(metrics, which).items():
             # `wikitext2 (wikitext-2-raw-v1)`
             text = name.partition(" (")[0]
             told = (text, value if is_number(value) else short(value))
@@ -283,17 +284,17 @@ class _Found:
 
 def _read_card(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
     found = _Found()
-    info = _object(content, "model_info")
+    info = object_at(content, "model_info")
     found.add("parameters", "", info.get("parameters"))
     found.add("active_blocks", "", info.get("num_active_blocks"))
     for name, entry in _objects(content, "ppl"):
         for section, which in (("ppl", "standard"), ("ppl_quick", "quick")):
-            one = _object(entry, which)
+            one = object_at(entry, which)
             window, digest = window_name(one.get("window"), one.get("stride")), None
             if entry.get("text_sha256"):
                 digest = str(entry["text_sha256"])
             found.add_perplexity(section, name, one.get("ppl"), window, digest)
-    for name, entry in _objects(_object(content, "zeroshot"), "tasks"):
+    for name, entry in _objects(object_at(content, "zeroshot"), "tasks"):
         answered = f"{entry.get('metric')} of {entry.get('n')}"
         found.add("accuracy", name, entry.get("accuracy"), answered)
     for name, entry in _objects(content, "speed"):
@@ -323,20 +324,20 @@ def _read_card(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
 
 def _read_old(path: Path, content: Mapping[str, Any], metrics: Mapping[str, Any]) -> EvaluationFile:
     found = _Found()
-    info = _object(metrics, "model_info")
+    info = object_at(metrics, "model_info")
     found.add("parameters", "", info.get("total_params"))
     found.add("active_blocks", "", info.get("num_layers"))
     sections = {STANDARD_WINDOW: "ppl", QUICK_WINDOW: "ppl_quick", None: "ppl_unstated"}
     for text, value, window in _old_perplexities(metrics):
         found.add_perplexity(sections[window], text, value, window)
-    for name, entry in _object(metrics, "zeroshot").items():
+    for name, entry in object_at(metrics, "zeroshot").items():
         found.add("accuracy", name, entry.get("accuracy") if isinstance(entry, dict) else entry)
-    efficiency = _object(metrics, "efficiency")
+    efficiency = object_at(metrics, "efficiency")
     for name, entry in _objects(efficiency, "speed"):
         batch = name.removeprefix("batch_size_")
         found.add("tokens_per_second", batch, entry.get("throughput_tokens_per_sec"))
         found.add("ms_per_token", batch, entry.get("latency_ms_per_token"))
-    memory = _object(efficiency, "memory")
+    memory = object_at(efficiency, "memory")
     for section, old_name in (
         ("weights_bytes", "model_memory_mb"),
         ("peak_bytes", "inference_peak_mb"),
@@ -349,10 +350,6 @@ def _read_old(path: Path, content: Mapping[str, Any], metrics: Mapping[str, Any]
     )
 
 
-def _object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = holder.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(holder: Mapping[str, Any], name: str) -> list[tuple[str, Mapping[str, Any]]]:
-    return [(key, value) for key, value in _object(holder, name).items() if isinstance(value, dict)]
+def _objects(holder: Mapping[str, Any], name: str) -> list[tuple[str, Json]]:
+    found = object_at(holder, name)
+    return [(key, value) for key, value in found.items() if isinstance(value, dict)]

@@ -7,11 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.sweep import SweepPoint
-from depthprune.base.documents import read_document
+from depthprune.base.documents import WrongFieldError, read_document
 from depthprune.base.errors import FileError, LayoutError
 from depthprune.base.removal import active_blocks
 from depthprune.engine.latency import Conditions, Latency, SampleLatency
@@ -209,8 +209,15 @@ def read_sweep_file(path: Path) -> SweepFile:
         FileError: it is missing or no JSON.
         LayoutError: it is not in this layout; names the field.
     """
-    mend = "delete it and run the sweep again"
-    return read_document(path, SweepFile, thing="the file of a sweep", mend=mend)
+    return read_document(path, _layout, mend="delete it and run the sweep again")
+
+
+def _layout(value: Any) -> SweepFile:
+    try:
+        return SweepFile.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise WrongFieldError(f"not the file of a sweep: {first['msg']}", *first["loc"]) from error
 
 
 def known_latency(folder: Path, task: str, num_active: int) -> Latency | None:
