@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from rich import box
 from rich.cells import cell_len
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Table as RichTable
 
 from depthprune.base.language import t
 from depthprune.base.shown import shown
+from depthprune.report.render.markdown import table_lines
+from depthprune.report.table import Column, Table
 from depthprune.report.tables import percent
 from depthprune.structure.facts import ModelFacts, facts_of
 from depthprune.structure.summary import ModelSummary, Summary
@@ -80,7 +81,7 @@ def remarks(facts: ModelFacts) -> list[str]:
 def summary_parts(summary: Summary) -> list[RenderableType]:
     """Return the table and the lines that the terminal shows."""
     rows = summary_rows(summary)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     names = [shown(one.name) for one, _ in rows]
     if max(map(cell_len, names), default=0) > _LONGEST_NAME:
         names = without_shared_folders(names)
@@ -138,24 +139,26 @@ def summary_text(summary: Summary) -> str:
 
 def summary_markdown(summary: Summary) -> str:
     """Return the summary as a document in Markdown."""
-    headings = (
-        t("Model"), t("Total parameters"), t("Pruning ratio"), t("Layers"), t("Removed or emptied"),
-        t("Remarks on layers"),
+    numbers = (
+        t("Total parameters"), t("Pruning ratio"), t("Layers"), t("Removed or emptied")
     )  # fmt: skip
-    lines = [
-        f"# {t('Summary of the structure of models')}",
-        "",
-        _markdown_row(headings),
-        "|---|--:|--:|--:|--:|---|",
-    ]
-    for one, facts in summary_rows(summary):
-        cells = (
-            shown(one.name),
-            *count_cells(facts, "%"),
-            str(num_emptied(facts)),
-            "; ".join(remarks(facts)),
-        )
-        lines.append(_markdown_row(cells))
+    table = Table(
+        [
+            Column(t("Model")),
+            *(Column(one, "count") for one in numbers),
+            Column(t("Remarks on layers")),
+        ],
+        [
+            [
+                shown(one.name),
+                *count_cells(facts, "%"),
+                num_emptied(facts),
+                "; ".join(remarks(facts)),
+            ]
+            for one, facts in summary_rows(summary)
+        ],
+    )
+    lines = [f"# {t('Summary of the structure of models')}", "", *table_lines(table)]
     for heading, found in _further(summary):
         lines += ["", f"## {heading}", "", *(f"    {line}" for line in found)]
     return "\n".join(lines) + "\n"
@@ -246,11 +249,3 @@ def _percentage(value: float) -> str:
 
 def _listed(layers: Sequence[int]) -> str:
     return ", ".join(map(str, layers))
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(_escaped(cell) for cell in cells)} |"
-
-
-def _escaped(cell: str) -> str:
-    return re.sub(r"([\\|*`<\[])", r"\\\1", cell)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from datetime import datetime
-from io import StringIO
 from typing import Any
 
-from depthprune.base.shown import shown
+from depthprune.report.render.csv import plain_text, table_csv
 from depthprune.report.structure_summary import (
     num_emptied,
     summary_rows,
     without_analysis,
 )
+from depthprune.report.table import Column, Table
 from depthprune.structure.comparison import Comparison
 from depthprune.structure.facts import ModelFacts
 from depthprune.structure.labels import is_emptied
@@ -26,43 +25,30 @@ _CSV_COLUMNS = (
 )  # fmt: skip
 
 
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes text that begins so for a formula, and runs it."""
-
-
-def plain_text(text: str) -> str:
-    """Return text in one line, with an apostrophe where a spreadsheet would take it for more."""
-    return f"'{shown(text)}" if text.startswith(FORMULA_SIGNS) else shown(text)
-
-
 def summary_csv(summary: Summary) -> str:
     """Return one line for each analysed model, for programs; what is not known is empty."""
-    file = StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(_CSV_COLUMNS)
-    for one, facts in summary_rows(summary):
-        anatomy = one.anatomy
-        writer.writerow(
-            (
-                plain_text(one.name),
-                facts.params,
-                facts.original,
-                facts.ratio,
-                facts.num_layers,
-                facts.of_layers,
-                num_emptied(facts),
-                _spaced(facts.emptied),
-                _spaced(facts.removed),
-                facts.missing,
-                _spaced(facts.no_attention),
-                _spaced(facts.no_mlp),
-                facts.strategy,
-                None if anatomy is None else anatomy.embedding,
-                None if anatomy is None else anatomy.lm_head,
-                plain_text(str(one.folder)),
-            )
-        )
-    return file.getvalue()
+    rows = [
+        [
+            plain_text(one.name),
+            facts.params,
+            facts.original,
+            facts.ratio,
+            facts.num_layers,
+            facts.of_layers,
+            num_emptied(facts),
+            _spaced(facts.emptied),
+            _spaced(facts.removed),
+            facts.missing,
+            _spaced(facts.no_attention),
+            _spaced(facts.no_mlp),
+            facts.strategy,
+            one.anatomy and one.anatomy.embedding,
+            one.anatomy and one.anatomy.lm_head,
+            plain_text(str(one.folder)),
+        ]
+        for one, facts in summary_rows(summary)
+    ]
+    return table_csv(Table(list(map(Column, _CSV_COLUMNS)), rows))
 
 
 def summary_value(summary: Summary, time: datetime) -> dict[str, Any]:

@@ -11,21 +11,23 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal[
-    "text", "blocks", "choice", "choices", "points", "share", "range", "interval", "count",
-    "samples", "number", "p-value",
+    "text", "list", "blocks", "choice", "choices", "points", "share", "range", "interval", "count",
+    "amount", "samples", "number", "size", "perplexity", "p-value",
 ]  # fmt: skip
 """What the values of a column are; None, in every kind: not measured.
 
-- text: as it is read, e.g. the name of a dataset
+- text: as it is read, e.g. the name of a dataset; list: likewise, and may be folded
 - blocks: a removal
 - choice: a removal, its drop, and perhaps the number of datasets behind it; choices: several
 - points: a fraction, shown in percentage points; share: in whole per cent
 - range: two fractions, in points; interval: a confidence interval of a fraction
-- count: a whole number; samples: likewise, but 0 is unknown
-- number: with the digits of its column; p-value
+- count: a whole number; amount: likewise, in thousands; samples: a count of which 0
+  is unknown
+- number: with the digits of its column; size: likewise, more digits where it is small; perplexity;
+  p-value
 """
 
-LEFT: tuple[Kind, ...] = ("text", "blocks", "choice", "choices")
+LEFT: tuple[Kind, ...] = ("text", "list", "blocks", "choice", "choices")
 """Kinds that stand to the left; all others are numbers, which stand to the right."""
 
 
@@ -36,12 +38,16 @@ class Column:
     Attributes:
         name: the heading.
         kind: of the values.
-        digits: behind the point, of a `number`.
+        digits: behind the point, of a `number` and a `size`.
+        key: the heading in files for programs, in every language; empty where there are none.
+        better: which end is the better one; None where neither is.
     """
 
     name: str
     kind: Kind = "text"
     digits: int = 2
+    key: str = ""
+    better: Literal["high", "low"] | None = None
 
     @property
     def is_number(self) -> bool:
@@ -50,11 +56,20 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
-    """A value with a mark behind it, which a note explains."""
+class Cell:
+    """A value of which more is known.
+
+    Attributes:
+        value: of the kind of its column; None: not known.
+        text: how it is shown, where that is not said by the kind.
+        mark: behind it: the number of the note that belongs to it, or a sign that a note explains.
+        is_best: of its column, as far as the digits that are shown tell.
+    """
 
     value: Any
-    mark: str
+    text: str | None = None
+    mark: int | str | None = None
+    is_best: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,18 +78,32 @@ class Table:
 
     Attributes:
         columns: of the table.
-        rows: as wide as `columns`; values of the columns' kinds, or such values `Marked`.
+        rows: as wide as `columns`; values of the columns' kinds, or cells with such values.
         title: what it shows; empty where the section says it.
         notes: how to read it.
+        marked: the notes that marks point to; the first is number 1.
         names: columns at the left that name the rows: where a table is too wide, it goes on in
             another one that begins with them. 0: it always fits.
+        reference: place of the row that the others are compared with.
     """
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Any]]
     title: str = ""
     notes: Sequence[str] = ()
+    marked: Sequence[str] = ()
     names: int = 0
+    reference: int | None = None
+
+
+def cell_of(value: Any) -> Cell:
+    """Return a value as a cell."""
+    return value if isinstance(value, Cell) else Cell(value)
+
+
+def all_notes(table: Table) -> list[str]:
+    """Return the notes of a table, those that marks point to first with their numbers."""
+    return [f"[{number}] {text}" for number, text in enumerate(table.marked, 1)] + [*table.notes]
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from depthprune.report.figures.style import (
     style,
 )
 from depthprune.report.figures.words import count_of, shown_of
-from depthprune.report.model_table.grid import own_names
 from depthprune.report.names import short_names
+from depthprune.report.sections.models import own_names
 from depthprune.structure.comparison import LayerComparison
 from depthprune.structure.kept import is_located, num_layers, share_kept
 from depthprune.structure.model_row import ModelRow

@@ -9,10 +9,12 @@ from typing import Literal
 
 from depthprune.base.errors import FileError
 from depthprune.base.files import write_bytes
-from depthprune.report.model_table.page import model_html
+from depthprune.base.language import t
 from depthprune.report.model_table.paper import model_latex
 from depthprune.report.model_table.plain import model_csv, model_markdown
 from depthprune.report.model_table.workbook import model_workbook
+from depthprune.report.render.page import table_page
+from depthprune.report.sections.models import model_grid
 from depthprune.structure.model_table import ModelTable
 
 Format = Literal["xlsx", "csv", "md", "html", "latex"]
@@ -61,7 +63,7 @@ def model_table_bytes(table: ModelTable, kind: Format) -> bytes:
         case "md":
             text = model_markdown(table)
         case "html":
-            text = model_html(table)
+            text = table_page(t("Pruned models"), model_grid(table))
         case "latex":
             text = model_latex(table)
     return text.encode("utf-8", "backslashreplace")

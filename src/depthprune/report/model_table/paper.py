@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from depthprune.base.language import language
-from depthprune.report.latex import HEADER, booktabs_table, escape
-from depthprune.report.model_table.grid import Cell, Grid, model_grid, own_names
 from depthprune.report.names import short_names
-from depthprune.structure.model_columns import BATCHES, GROUPS, THRESHOLDS, Column
+from depthprune.report.render.latex import HEADER, escape, latex_table
+from depthprune.report.sections.models import model_grid, own_names
+from depthprune.report.table import Cell, Column, Table
+from depthprune.structure.model_columns import BATCHES, GROUPS, THRESHOLDS
 from depthprune.structure.model_table import ModelTable
 
 NAME_LETTERS = 20
-
-LIST_WIDTH = "1.9cm"
 
 ARRAY = "%   \\usepackage{array}\n"
 """Goes on with what the header asks for."""
@@ -40,12 +40,8 @@ SHORT = {
 }
 
 
-def _caption(group: str, grid: Grid) -> str:
-    windows = [
-        escape(heading)
-        for column, heading in zip(grid.columns, grid.headings, strict=True)
-        if column.kind == "ppl"
-    ]
+def _caption(group: str, grid: Table) -> str:
+    windows = [escape(column.name) for column in grid.columns if column.kind == "perplexity"]
     return {
         "size": f"Size (GB: $2^{{30}}$ bytes), parameters, perplexity ({'; '.join(windows)}), and "
         "population standard deviation and variance of the share of its parameters that each layer "
@@ -61,17 +57,16 @@ def _caption(group: str, grid: Grid) -> str:
 def model_latex(table: ModelTable) -> str:
     """Return the table as LaTeX, the best of each column in bold. In English only."""
     grid = model_grid(table)
-    names = [escape(name) for name in short_names(own_names(table), NAME_LETTERS)]
+    names = short_names(own_names(table), NAME_LETTERS)
     texts = []
     for group, keys in GROUPS.items():
         places = [place for place, column in enumerate(grid.columns) if column.key in keys]
-        columns = [grid.columns[place] for place in places]
+        columns = [replace(grid.columns[at], name=SHORT[grid.columns[at].key]) for at in places]
         cells = [[row[place] for place in places] for row in grid.rows]
+        rows = [[name, *row] for name, row in zip(names, cells, strict=True)]
         texts.append(
-            booktabs_table(
-                "l" + "".join(map(_alignment, columns)),
-                ["Model", *(SHORT[column.key] for column in columns)],
-                [[name, *map(_cell, row)] for name, row in zip(names, cells, strict=True)],
+            latex_table(
+                Table([Column("Model"), *columns], rows),
                 " ".join([_caption(group, grid), *_notes(grid, cells)]),
                 f"tab:models-{group}",
                 space="3pt",
@@ -80,25 +75,12 @@ def model_latex(table: ModelTable) -> str:
     return HEADER + ARRAY + "\n".join(texts)
 
 
-def _alignment(column: Column) -> str:
-    if column.kind == "layers":
-        return rf">{{\raggedright\arraybackslash}}p{{{LIST_WIDTH}}}"
-    return "r"
-
-
-def _notes(grid: Grid, cells: Sequence[Sequence[Cell]]) -> list[str]:
+def _notes(grid: Table, cells: Sequence[Sequence[Cell]]) -> list[str]:
     """Return what the caption says of marks and best values in the cells of a part."""
-    used = sorted({cell.mark for row in cells for cell in row if cell.mark is not None})
+    used = sorted({cell.mark for row in cells for cell in row if isinstance(cell.mark, int)})
     notes = [f"$^{{{mark}}}$ {escape(grid.marked[mark - 1])}." for mark in used]
     if any(cell.is_best for row in cells for cell in row):
         notes.append("Bold: best of its column, the original model left out.")
     if any(cell.value is None for row in cells for cell in row):
         notes.append("N/A: not known.")
     return notes
-
-
-def _cell(cell: Cell) -> str:
-    text = escape(cell.text)
-    if cell.is_best:
-        text = rf"\textbf{{{text}}}"
-    return text if cell.mark is None else f"{text}$^{{{cell.mark}}}$"

@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-from io import StringIO
 from typing import Any
 
 from depthprune.base.language import language
-from depthprune.report.model_table.grid import UNKNOWN, Cell, model_grid, windows
-from depthprune.report.structure_values import FORMULA_SIGNS
+from depthprune.report.render import markdown
+from depthprune.report.render.csv import table_csv
+from depthprune.report.sections.models import UNKNOWN, model_grid, with_windows
 from depthprune.structure.kept import is_located, layers_below, shares_kept
-from depthprune.structure.model_columns import COLUMNS, Column
+from depthprune.structure.model_columns import COLUMNS
 from depthprune.structure.model_row import ModelRow
 from depthprune.structure.model_table import ModelTable
 from depthprune.structure.performance import Conditions
 
-MARKDOWN_SIGNS = str.maketrans({sign: f"\\{sign}" for sign in "\\|*`<>[]"})
-
 
 @language("en")
 def model_csv(table: ModelTable) -> str:
-    """Return the table as CSV for programs: the same in every language, nothing rounded.
-
-    Behind the 24 columns stands the window of each perplexity. Text that a spreadsheet would take
-    for a formula begins with an apostrophe.
-    """
-    grid = model_grid(table)
-    texts = [column for column in COLUMNS if column.kind == "ppl"]
-    out = StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([column.key for column in COLUMNS] + [f"{one.key}_window" for one in texts])
-    for row, cells in zip(table.rows, grid.rows, strict=True):
-        told = windows(row)
-        writer.writerow(
-            [_field(cell) for cell in cells] + [told.get(one.key, UNKNOWN) for one in texts]
-        )
-    return out.getvalue()
+    """Return the table as CSV; behind the 24 columns stands the window of each perplexity."""
+    return table_csv(with_windows(model_grid(table), table), UNKNOWN)
 
 
 def model_markdown(table: ModelTable) -> str:
     """Return the table in Markdown with notes below; the best of each column is bold."""
     grid = model_grid(table)
-    lines = [_line(list(grid.headings)), "|" + "".join(map(_rule, grid.columns))]
-    lines += [_line([_markdown(cell) for cell in cells]) for cells in grid.rows]
-    lines.append("")
-    lines += [f"- [{n}] {one.translate(MARKDOWN_SIGNS)}" for n, one in enumerate(grid.marked, 1)]
-    lines += [f"- {one.translate(MARKDOWN_SIGNS)}" for one in grid.notes]
-    return "\n".join(lines) + "\n"
+    marked = (f"- [{n}] {markdown.escape(one)}" for n, one in enumerate(grid.marked, 1))
+    notes = (f"- {markdown.escape(one)}" for one in grid.notes)
+    return "\n".join([*markdown.table_lines(grid), "", *marked, *notes]) + "\n"
 
 
 def model_value(table: ModelTable) -> dict[str, Any]:
@@ -86,25 +66,3 @@ def _row_value(row: ModelRow) -> dict[str, Any]:
         "missing_layers": 0 if comparison is None else comparison.missing_layers,
         "notes": list(row.notes),
     }
-
-
-def _field(cell: Cell) -> float | str:
-    if cell.value is None:
-        return UNKNOWN
-    if isinstance(cell.value, str) and cell.value.startswith(FORMULA_SIGNS):
-        return f"'{cell.value}"
-    return cell.value
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _rule(column: Column) -> str:
-    return "---|" if column.kind in ("name", "layers") else "--:|"
-
-
-def _markdown(cell: Cell) -> str:
-    text = cell.text.translate(MARKDOWN_SIGNS)
-    text = f"**{text}**" if cell.is_best else text
-    return text if cell.mark is None else f"{text} [{cell.mark}]"

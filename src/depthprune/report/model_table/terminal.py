@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from depthprune.base.language import t
-from depthprune.report.model_table.grid import Cell, Grid, all_notes, model_grid, own_names
+from depthprune.report.render.text import cell_text
+from depthprune.report.sections.models import model_grid, own_names
+from depthprune.report.table import Table, all_notes, cell_of
 from depthprune.report.tables import MAX_WIDTH
 from depthprune.structure.model_columns import GROUPS
 from depthprune.structure.model_table import ModelTable
@@ -54,11 +57,11 @@ def model_parts(
 
 
 def _fitting(
-    grid: Grid, names: Sequence[str], keys: Sequence[str], width: int
+    grid: Table, names: Sequence[str], keys: Sequence[str], width: int
 ) -> Iterator[list[int]]:
     """Yield the columns of a group in parts that fit, none of them empty."""
     places = [place for place, column in enumerate(grid.columns) if column.key in keys]
-    if all(cells[place].value is None for cells in grid.rows for place in places):
+    if all(cell_of(cells[place]).value is None for cells in grid.rows for place in places):
         return
     used = first = EDGES + _name_width(grid, names)
     part: list[int] = []
@@ -72,37 +75,38 @@ def _fitting(
     yield part
 
 
-def _table(grid: Grid, names: Sequence[str], places: Sequence[int], most: int | None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(grid.headings[0], overflow="fold", width=_name_width(grid, names))
+def _table(grid: Table, names: Sequence[str], places: Sequence[int], most: int | None) -> RichTable:
+    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(grid.columns[0].name, overflow="fold", width=_name_width(grid, names))
     for place in places:
-        is_list = grid.columns[place].kind == "layers"
+        is_list = grid.columns[place].kind == "list"
         justify = "left" if is_list else "right"
         table.add_column(
-            grid.headings[place],
+            grid.columns[place].name,
             justify=justify,  # type: ignore[arg-type]
             overflow="fold",
             width=_width(grid, place),
         )
     for place, (name, cells) in enumerate(zip(names[:most], grid.rows[:most], strict=True)):
         style = "italic" if place == grid.reference else None
-        table.add_row(name, *(_text(cells[at]) for at in places), style=style)
+        table.add_row(name, *(_text(grid, cells, at) for at in places), style=style)
     return table
 
 
-def _name_width(grid: Grid, names: Sequence[str]) -> int:
-    return min(LONGEST_NAME, max(map(cell_len, (grid.headings[0], *names))))
+def _name_width(grid: Table, names: Sequence[str]) -> int:
+    return min(LONGEST_NAME, max(map(cell_len, (grid.columns[0].name, *names))))
 
 
-def _width(grid: Grid, place: int) -> int:
+def _width(grid: Table, place: int) -> int:
     """Return the width of a column in which no word of its heading and no number is broken."""
-    words = max(map(cell_len, grid.headings[place].split()))
-    texts = max((cell_len(_text(cells[place]).plain) for cells in grid.rows), default=0)
-    if grid.columns[place].kind == "layers":
+    column = grid.columns[place]
+    words = max(map(cell_len, column.name.split()))
+    texts = max((cell_len(cell_text(column, cells[place])) for cells in grid.rows), default=0)
+    if column.kind == "list":
         texts = min(texts, LONGEST_LIST)
     return max(words, texts)
 
 
-def _text(cell: Cell) -> Text:
-    mark = "" if cell.mark is None else f" [{cell.mark}]"
-    return Text(cell.text + mark, style="bold" if cell.is_best else "")
+def _text(grid: Table, cells: Sequence[Any], place: int) -> Text:
+    text = cell_text(grid.columns[place], cells[place])
+    return Text(text, style="bold" if cell_of(cells[place]).is_best else "")

@@ -8,8 +8,8 @@ from typing import Any
 
 from depthprune.report.html.text import NOTHING, TextTable, block_list
 from depthprune.report.html.text import Column as Heading
-from depthprune.report.render.text import cell_text
-from depthprune.report.table import Column, Marked, Section, Table
+from depthprune.report.render.text import plain_cell
+from depthprune.report.table import Column, Section, Table, cell_of
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -50,15 +50,13 @@ def page_table(table: Table, about: str) -> TextTable:
 
 
 def _cell(column: Column, value: Any) -> str:
-    if isinstance(value, Marked):
-        return f"{_cell(column, value.value)} {value.mark}".rstrip()
-    if value is None or value != value:
+    cell = cell_of(value)
+    mark = "" if cell.mark is None else f" {cell.mark}"
+    if cell.value and column.kind == "blocks":
+        return block_list(cell.value) + mark
+    if cell.value and column.kind in ("count", "samples") and isinstance(cell.value, int):
+        return f"{cell.value:,}{mark}"
+    text = plain_cell(column, cell)
+    if text == "-":
         return NOTHING
-    if column.kind == "blocks":
-        return block_list(value)
-    if column.kind in ("count", "samples") and isinstance(value, int):
-        return f"{value:,}" if value or column.kind == "count" else NOTHING
-    text = cell_text(column, value)
-    if column.kind == "text":
-        return text
-    return NOTHING if text == "-" else text.replace("-", MINUS)
+    return (text if column.kind == "text" else text.replace("-", MINUS)) + mark

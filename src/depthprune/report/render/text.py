@@ -10,11 +10,14 @@ from rich.table import Table as RichTable
 
 from depthprune.base.removal import format_removal
 from depthprune.report.evidence import compact_table
-from depthprune.report.table import Column, Kind, Marked, Section, Table
+from depthprune.report.table import Column, Kind, Section, Table, all_notes, cell_of
 from depthprune.report.tables import blocks, interval_text, percent
 
 NOTHING = "-"
 """Stands where nothing was measured."""
+
+SMALL, HUGE = 0.1, 10_000
+"""A size below the one, and a perplexity from the other on, have three digits."""
 
 WIDE = 4
 """Columns behind those that name the rows; of more, further tables are made."""
@@ -22,8 +25,21 @@ WIDE = 4
 
 def cell_text(column: Column, value: Any) -> str:
     """Return a value as text, with its mark."""
-    if isinstance(value, Marked):
-        return f"{cell_text(column, value.value)} {value.mark}".rstrip()
+    mark = cell_of(value).mark
+    text = plain_cell(column, value)
+    if mark is None:
+        return text
+    return f"{text} [{mark}]" if isinstance(mark, int) else f"{text} {mark}"
+
+
+def plain_cell(column: Column, value: Any) -> str:
+    """Return a value as text, without its mark."""
+    cell = cell_of(value)
+    return value_text(column, cell.value) if cell.text is None else cell.text
+
+
+def value_text(column: Column, value: Any) -> str:
+    """Return a value as text."""
     if value is None or value != value:  # NaN
         return NOTHING
     return _FORMS[column.kind](value, column.digits)
@@ -38,7 +54,7 @@ def section_parts(section: Section) -> list[RenderableType]:
 def table_parts(table: Table) -> list[RenderableType]:
     """Return the title of a table, the table in parts that fit, and its notes."""
     titles = [table.title] if table.title else []
-    return [*titles, *map(rich_table, _fitting(table)), *table.notes]
+    return [*titles, *map(rich_table, _fitting(table)), *all_notes(table)]
 
 
 def rich_table(table: Table) -> RichTable:
@@ -65,6 +81,10 @@ def _fitting(table: Table) -> Iterator[Table]:
         yield Table(columns, [[row[place] for place in places] for row in table.rows])
 
 
+def _size(value: float, digits: int) -> str:
+    return f"{value:.3g}" if 1e-4 <= abs(value) < SMALL else f"{value:.{digits}f}"
+
+
 def _choice(value: Sequence[Any], _: int) -> str:
     removal, drop, *coverage = value
     return f"{format_removal(removal, ', ')} ({', '.join([percent(drop), *map(str, coverage)])})"
@@ -72,14 +92,18 @@ def _choice(value: Sequence[Any], _: int) -> str:
 
 _FORMS: dict[Kind, Callable[[Any, int], str]] = {
     "text": lambda value, _: str(value),
+    "list": lambda value, _: str(value),
     "blocks": lambda value, _: blocks(value),
     "choice": _choice,
     "choices": lambda value, _: "; ".join(_choice(one, 0) for one in value) or NOTHING,
     "points": lambda value, _: percent(value),
     "share": lambda value, _: percent(value, 0),
     "count": lambda value, _: str(value),
+    "amount": lambda value, _: f"{value:,.0f}",
     "samples": lambda value, _: str(value or NOTHING),
     "number": lambda value, digits: f"{value:.{digits}f}",
+    "size": _size,
+    "perplexity": lambda value, _: f"{value:.2f}" if abs(value) < HUGE else f"{value:.3g}",
     "p-value": lambda value, _: f"{value:.2e}",
     "interval": lambda value, _: interval_text(value),
     "range": lambda value, _: ", ".join(map(percent, value)),

@@ -21,7 +21,7 @@ from depthprune.report.sections.columns import (
     removed_columns,
 )
 from depthprune.report.sections.datasets import agreements, pairs, responses, specific
-from depthprune.report.table import Column, Marked, Section, Table
+from depthprune.report.table import Cell, Column, Section, Table
 from depthprune.report.tables import percent
 
 ENDS = 10
@@ -303,7 +303,7 @@ def _consistencies(found: Sequence[Consistency], samples: dict[Removal, int], ti
         ],
         [
             [
-                Marked(one.removal, "*" if one.ruinous else ""),
+                Cell(one.removal, mark="*" if one.ruinous else None),
                 one.variation,
                 one.mean,
                 one.std,

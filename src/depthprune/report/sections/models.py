@@ -1,17 +1,21 @@
-"""The cells of the table of models, ready for every format."""
+"""The models side by side: sizes, accuracies, speed, and what is left of their layers."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
 from depthprune.base.language import t
 from depthprune.base.shown import shown
+from depthprune.report.render.text import value_text
 from depthprune.report.structure_summary import remarks, without_shared_folders
-from depthprune.report.tables import percent
-from depthprune.structure.kept import is_located, layers_below, share_kept
-from depthprune.structure.model_columns import COLUMNS, Column
+from depthprune.report.table import Cell, Column, Kind, Table
+from depthprune.structure import model_columns
+from depthprune.structure.comparison import Comparison
+from depthprune.structure.kept import is_located, layers_below, num_layers, share_kept, shares_kept
+from depthprune.structure.model_columns import COLUMNS
 from depthprune.structure.model_row import ModelRow
 from depthprune.structure.model_table import ModelTable
 from depthprune.structure.performance import Conditions
@@ -21,69 +25,96 @@ UNKNOWN = "N/A"
 TEXT_NAMES = {"wikitext2": "WikiText-2", "ptb": "PTB"}
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell.
+KINDS: Mapping[model_columns.Kind, tuple[Kind, int]] = MappingProxyType(
+    {
+        "name": ("text", 0),
+        "gigabytes": ("size", 2),
+        "billions": ("size", 3),
+        "ppl": ("perplexity", 2),
+        "accuracy": ("points", 2),
+        "rate": ("number", 2),
+        "time": ("number", 2),
+        "megabytes": ("amount", 0),
+        "spread": ("number", 4),
+        "layers": ("list", 0),
+    }
+)
+"""How numbers are shown, with how many digits."""
 
-    Attributes:
-        text: as it is shown, without its mark.
-        value: what a program reads: a number in the unit of the column, or text; None: not known.
-        mark: number of the note that belongs to it.
-        is_best: of its column, as far as the digits that are shown tell.
-    """
-
-    text: str
-    value: float | str | None
-    mark: int | None = None
-    is_best: bool = False
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The table.
-
-    Attributes:
-        columns: of the table.
-        headings: of the columns.
-        rows: as wide as `columns`.
-        reference: place of the row of the reference.
-        marked: the notes that cells point to; the first is number 1.
-        notes: how to read the table, and what could not be read.
-    """
-
-    columns: tuple[Column, ...]
-    headings: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    reference: int | None
-    marked: tuple[str, ...]
-    notes: tuple[str, ...]
+MOST_LAYERS = 1000
+"""No model has so many; a broken file may tell of any number."""
 
 
-def model_grid(table: ModelTable) -> Grid:
+def model_grid(table: ModelTable) -> Table:
     """Return the cells of a table with what stands above and below them."""
     marks: dict[str, int] = {}
-    rows = tuple(
-        tuple(_cell(table, place, column, marks) for column in COLUMNS)
+    columns = [
+        Column(_heading(one, table), *KINDS[one.kind], key=one.key, better=one.better)
+        for one in COLUMNS
+    ]
+    rows = [
+        [_cell(table, place, *of, marks) for of in zip(COLUMNS, columns, strict=True)]
         for place in range(len(table.rows))
-    )
+    ]
     references = (place for place, row in enumerate(table.rows) if row.is_reference)
-    return Grid(
-        columns=COLUMNS,
-        headings=tuple(_heading(column, table) for column in COLUMNS),
-        rows=rows,
-        reference=next(references, None),
-        marked=tuple(marks),
-        notes=tuple(_notes(table)),
+    return Table(
+        columns, rows, notes=_notes(table), marked=list(marks), reference=next(references, None)
     )
 
 
-def windows(row: ModelRow) -> dict[str, str]:
-    """Return the window of each perplexity that a model has, by column."""
-    return {
-        column.key: row.numbers[column.key].under.basis or t("not stated")
-        for column in COLUMNS
-        if column.kind == "ppl" and column.key in row.numbers
+def with_windows(grid: Table, table: ModelTable) -> Table:
+    """Return the table with the window of each perplexity behind its other columns."""
+    texts = [one for one in grid.columns if one.kind == "perplexity"]
+    name = t("window of {column}")
+    columns = [
+        Column(name.format(column=one.name.partition(" (")[0]), key=f"{one.key}_window")
+        for one in texts
+    ]
+    rows = [
+        [*cells, *(_window(row, one.key) for one in texts)]
+        for row, cells in zip(table.rows, grid.rows, strict=True)
+    ]
+    return replace(grid, columns=[*grid.columns, *columns], rows=rows)
+
+
+def kept_layers(table: ModelTable) -> Table:
+    """Return the share that every layer of every original keeps, as far as files tell.
+
+    A mark says what is gone: the attention, the MLP, or all of the layer.
+    """
+    counts = [
+        min(MOST_LAYERS, num_layers(row.comparison)) if row.comparison is not None else 0
+        for row in table.rows
+    ]
+    most = max(counts, default=0)
+    rows = []
+    for row, count in zip(table.rows, counts, strict=True):
+        cells = [Cell(None, UNKNOWN)] if row.comparison is None else _kept(row.comparison, count)
+        rows.append([shown(row.name), *cells, *[Cell(None, "")] * (most - len(cells))][: most + 1])
+    return Table([Column(t("model")), *(Column(str(at), "share") for at in range(most))], rows)
+
+
+def _kept(comparison: Comparison, count: int) -> list[Cell]:
+    shares = shares_kept(comparison)
+    marks = {
+        layer.index: mark
+        for layer in comparison.layers
+        for mark, is_gone in (
+            ("×", layer.removed),
+            ("A", layer.attention_removed and not layer.mlp_removed),
+            ("M", layer.mlp_removed and not layer.attention_removed),
+        )
+        if is_gone
     }
+    return [
+        Cell(shares[at], mark=marks.get(at)) if at in shares else Cell(None, "?")
+        for at in range(count)
+    ]
+
+
+def _window(row: ModelRow, key: str) -> str:
+    """Return the window of a perplexity that a model has."""
+    return row.numbers[key].under.basis or t("not stated") if key in row.numbers else UNKNOWN
 
 
 def own_names(table: ModelTable) -> list[str]:
@@ -95,7 +126,7 @@ def own_names(table: ModelTable) -> list[str]:
     return list(map(shown, names))
 
 
-def _heading(column: Column, table: ModelTable) -> str:
+def _heading(column: model_columns.Column, table: ModelTable) -> str:
     if column.kind == "ppl":
         name, usual = TEXT_NAMES[column.of], table.compared.get(column.key)
         if usual is None:
@@ -130,38 +161,44 @@ _COUNTED = ("parameters_b", "keep_ratio_std", "keep_ratio_variance")
 """Columns that follow from counts."""
 
 
-def _cell(table: ModelTable, place: int, column: Column, marks: dict[str, int]) -> Cell:
-    row = table.rows[place]
-    if column.kind == "name":
-        return Cell(shown(row.name), row.name)
-    if column.kind == "layers":
-        return _layers_cell(row, int(column.of))
-    if column.key not in row.numbers:
-        counted = column.key in _COUNTED and row.facts is not None and bool(row.facts.unknown)
-        return Cell(t("unknown") if counted else UNKNOWN, None)
-    found, mark = row.numbers[column.key], None
-    if place in table.apart.get(column.key, ()):
-        reason = _reason(column, found.under, table.compared[column.key])
+def _cell(
+    table: ModelTable,
+    place: int,
+    asked: model_columns.Column,
+    column: Column,
+    marks: dict[str, int],
+) -> Cell:
+    row, key = table.rows[place], column.key
+    if asked.kind == "name":
+        return Cell(row.name, shown(row.name))
+    if asked.kind == "layers":
+        return _layers_cell(row, int(asked.of))
+    if key not in row.numbers:
+        counted = key in _COUNTED and row.facts is not None and bool(row.facts.unknown)
+        return Cell(None, t("unknown") if counted else UNKNOWN)
+    found, mark = row.numbers[key], None
+    if place in table.apart.get(key, ()):
+        reason = _reason(asked, found.under, table.compared[key])
         mark = marks.setdefault(reason, len(marks) + 1)
-    text = _number(column, found.value)
-    return Cell(text, found.value, mark, _is_best(table, place, column, text))
+    text = value_text(column, found.value)
+    return Cell(found.value, text, mark, _is_best(table, place, column, text))
 
 
 def _is_best(table: ModelTable, place: int, column: Column, text: str) -> bool:
     """Return whether a number is the best of its column, or looks the same."""
-    family = table.families[place]
-    best = [one for one in table.best.get(column.key, ()) if table.families[one] == family]
-    if not best or table.rows[place].is_reference or place in table.apart[column.key]:
+    key, family = column.key, table.families[place]
+    best = [one for one in table.best.get(key, ()) if table.families[one] == family]
+    if not best or table.rows[place].is_reference or place in table.apart[key]:
         return False
-    return text == _number(column, table.rows[best[0]].numbers[column.key].value)
+    return text == value_text(column, table.rows[best[0]].numbers[key].value)
 
 
 def _layers_cell(row: ModelRow, percentage: int) -> Cell:
     if row.comparison is None or not (row.comparison.layers or row.comparison.missing_layers):
         told = row.comparison is not None and bool(row.comparison.unknown)
-        return Cell(t("unknown") if told else UNKNOWN, None)
+        return Cell(None, t("unknown") if told else UNKNOWN)
     if any(share_kept(layer) is None for layer in row.comparison.layers):
-        return Cell(t("unknown"), None)
+        return Cell(None, t("unknown"))
     parts = [", ".join(map(str, layers_below(row.comparison, percentage)))]
     if not is_located(row.comparison):
         parts.append(t("{n} unknown").format(n=row.comparison.missing_layers))
@@ -169,31 +206,7 @@ def _layers_cell(row: ModelRow, percentage: int) -> Cell:
     return Cell(text, text)
 
 
-def _number(column: Column, value: float) -> str:
-    if column.kind == "accuracy":
-        return percent(value)
-    is_huge = column.kind == "ppl" and abs(value) >= 10_000
-    if is_huge or (column.kind in SIZES and 1e-4 <= abs(value) < SMALL):
-        return f"{value:.3g}"
-    return f"{value:{NUMBER_FORMATS[column.kind]}}"
-
-
-SIZES = ("gigabytes", "billions")
-SMALL = 0.1
-"""A size below it is shown with three digits, however small."""
-
-NUMBER_FORMATS = {
-    "gigabytes": ".2f",
-    "billions": ".3f",
-    "ppl": ".2f",
-    "rate": ".2f",
-    "time": ".2f",
-    "megabytes": ",.0f",
-    "spread": ".4f",
-}
-
-
-def _reason(column: Column, found: Conditions, usual: Conditions) -> str:
+def _reason(column: model_columns.Column, found: Conditions, usual: Conditions) -> str:
     """Return why a number is not compared with the others of its column."""
     if column.kind == "ppl" and found.basis is None:
         return t("window not stated in the file: not compared with the others")
@@ -249,8 +262,3 @@ def _notes(table: ModelTable) -> list[str]:
         found += [t("no analysis; {command} makes one").format(command=row.mend)] * bool(row.mend)
         notes += [f"{shown(row.name)}: {shown(text)}" for text in (*found, *row.notes)]
     return notes
-
-
-def all_notes(grid: Grid) -> Sequence[str]:
-    """Return the notes of a table, those that cells point to first with their numbers."""
-    return [f"[{number}] {text}" for number, text in enumerate(grid.marked, 1)] + list(grid.notes)

@@ -1,15 +1,15 @@
-"""The table of models as one HTML file that needs no other."""
+"""A table as one HTML file that needs no other."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from html import escape
+from typing import Any
 
-from depthprune.base.language import TAGS, current_language, t
-from depthprune.report.model_table.grid import Cell, Grid, model_grid
-from depthprune.structure.model_columns import Column
-from depthprune.structure.model_table import ModelTable
+from depthprune.base.language import TAGS, current_language
+from depthprune.report.render.text import cell_text, plain_cell
+from depthprune.report.table import Column, Table, cell_of
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -33,47 +33,46 @@ sup { line-height: 0; }
 """
 
 
-def model_html(table: ModelTable) -> str:
-    """Return the table as a page without scripts; names are text, whatever they hold."""
-    grid = model_grid(table)
-    title = escape(t("Pruned models"))
+def table_page(title: str, table: Table) -> str:
+    """Return a table as a page without scripts; text is text, whatever it holds."""
+    title = escape(title)
     digest = base64.b64encode(hashlib.sha256(STYLE.encode("utf-8")).digest()).decode("ascii")
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'"
-    marked = "".join(f"<li>{escape(text)}</li>\n" for text in grid.marked)
-    notes = "".join(f"<li>{escape(text)}</li>\n" for text in grid.notes)
+    marked = "".join(f"<li>{escape(text)}</li>\n" for text in table.marked)
+    notes = "".join(f"<li>{escape(text)}</li>\n" for text in table.notes)
     return (
         f'<!DOCTYPE html>\n<html lang="{TAGS[current_language()]}">\n<head>\n'
         '<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
-        f'<div class="wide">\n<table>\n<thead>\n<tr>{_headings(grid)}</tr>\n</thead>\n'
-        f"<tbody>\n{_rows(grid)}</tbody>\n</table>\n</div>\n"
+        f'<div class="wide">\n<table>\n<thead>\n<tr>{_headings(table)}</tr>\n</thead>\n'
+        f"<tbody>\n{_rows(table)}</tbody>\n</table>\n</div>\n"
         f'<ol class="notes">\n{marked}</ol>\n<ul class="notes">\n{notes}</ul>\n'
         "</body>\n</html>\n"
     )
 
 
-def _headings(grid: Grid) -> str:
-    return "".join(f'<th scope="col">{escape(heading)}</th>' for heading in grid.headings)
+def _headings(table: Table) -> str:
+    return "".join(f'<th scope="col">{escape(column.name)}</th>' for column in table.columns)
 
 
-def _rows(grid: Grid) -> str:
+def _rows(table: Table) -> str:
     lines = []
-    for place, cells in enumerate(grid.rows):
-        which = ' class="reference"' if place == grid.reference else ""
-        inside = "".join(map(_cell, grid.columns, cells))
-        lines.append(f"<tr{which}>{inside}</tr>\n")
+    for place, (name, *values) in enumerate(table.rows):
+        which = ' class="reference"' if place == table.reference else ""
+        first = escape(cell_text(table.columns[0], name))
+        others = "".join(map(_cell, table.columns[1:], values))
+        lines.append(f'<tr{which}><th scope="row">{first}</th>{others}</tr>\n')
     return "".join(lines)
 
 
-def _cell(column: Column, cell: Cell) -> str:
-    if column.kind == "name":
-        return f'<th scope="row">{escape(cell.text)}</th>'
+def _cell(column: Column, value: Any) -> str:
+    cell = cell_of(value)
     classes = [
         name
         for name, holds in (
-            ("list", column.kind == "layers"),
+            ("list", not column.is_number),
             ("unknown", cell.value is None),
             ("apart", cell.mark is not None),
             ("best", cell.is_best),
@@ -82,4 +81,4 @@ def _cell(column: Column, cell: Cell) -> str:
     ]
     which = f' class="{" ".join(classes)}"' if classes else ""
     mark = "" if cell.mark is None else f" <sup>{cell.mark}</sup>"
-    return f"<td{which}>{escape(cell.text)}{mark}</td>"
+    return f"<td{which}>{escape(plain_cell(column, cell))}{mark}</td>"

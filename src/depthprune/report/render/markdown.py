@@ -1,0 +1,34 @@
+"""Tables in Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from depthprune.report.render.text import cell_text, plain_cell
+from depthprune.report.table import Cell, Column, Table, cell_of
+
+SIGNS = str.maketrans({sign: f"\\{sign}" for sign in "\\|*`<>[]"})
+
+
+def escape(text: str) -> str:
+    """Return text in which Markdown sees nothing but text."""
+    return text.translate(SIGNS)
+
+
+def table_lines(table: Table) -> list[str]:
+    """Return a table as lines; the best of each column is bold."""
+    rules = ["--:" if column.is_number else "---" for column in table.columns]
+    lines = [_line([column.name.replace("|", r"\|") for column in table.columns])]
+    lines.append(f"|{'|'.join(rules)}|")
+    return lines + [_line(list(map(_cell, table.columns, row))) for row in table.rows]
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(column: Column, value: Any) -> str:
+    cell = cell_of(value)
+    text = plain_cell(column, value)
+    text = text if column.kind == "interval" else escape(text)
+    return cell_text(column, Cell(None, f"**{text}**" if cell.is_best else text, cell.mark))
