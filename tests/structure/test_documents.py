@@ -327,6 +327,8 @@ def test_a_comparison_may_lack_what_it_can_do_without(
         ("layers.4", 7, "a JSON object was expected"),
         ("layers.4.total", 1, "the parts have"),
         ("layers.4.total", -5, "no count of anything"),
+        ("layers.4.attention.total", None, "a count is missing"),
+        ("layers.4.mlp.total", None, "a count is missing"),
         ("layers.4.layer_idx", 3, "layer 3 is listed twice"),
         ("layers.4.attention", [1], "a JSON object is expected"),
         ("layers.4.attention.type", 3, "a text was expected"),
@@ -416,6 +418,18 @@ def test_a_number_that_json_lacks_is_found_under_its_key() -> None:
     with pytest.raises(LayoutError, match="NaN is not a JSON number") as raised:
         read_anatomy(path)
     assert raised.value.where == f'{path}, ["2"]'
+
+
+def test_a_layer_without_count_is_refused_where_the_file_says_of_none_that_it_is_unknown(
+    tmp_path: Path,
+) -> None:
+    value = {"total_params": 9, "embedding_params": 1, "lm_head_params": 0}
+    layers = [{"total": 4}, {"total": None}]
+    with pytest.raises(LayoutError, match="a count is missing") as raised:
+        read_anatomy(written(tmp_path / "m.json", {**value, "layers": layers}))
+    assert raised.value.where == f"{tmp_path / 'm.json'}, layers[1].total"
+    path = written(tmp_path / "m.json", {**value, "layers": layers, "unknown": ["it is packed"]})
+    assert read_anatomy(path).layers[1].total is None
 
 
 def test_more_zeros_than_numbers_are_refused(tmp_path: Path) -> None:

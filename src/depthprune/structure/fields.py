@@ -24,9 +24,13 @@ def as_object(value: Any) -> Json:
 
 def count(of: Json, key: str) -> int:
     """Return a count that must be there; `12.0` is one too."""
-    value = optional_count(of, key)
+    return stated(optional_count(of, key), key)
+
+
+def stated(value: int | None, *steps: str | int) -> int:
+    """Return a count that must be known; `steps` lead to it."""
     if value is None:
-        raise WrongFieldError("a count is missing", key)
+        raise WrongFieldError("a count is missing", *steps)
     return value
 
 

@@ -31,9 +31,10 @@ from depthprune.structure.fields import (
     optional_inside,
     optional_number,
     optional_text,
+    stated,
     texts,
 )
-from depthprune.structure.labels import known, strategy_of
+from depthprune.structure.labels import strategy_of
 from depthprune.structure.notes import Sentence, read_note
 
 GENERIC_NAMES = frozenset({"原始模型", "剪枝后模型"})
@@ -106,7 +107,7 @@ def _with_counts(of: Json, found: Anatomy) -> Anatomy:
     lm_head, norm, other = count(of, "lm_head_params"), found.norm or 0, found.other
     towers, tied, notes = counts(of, "towers"), found.tied, found.notes
     if other is None:
-        layers = sum(known(layer.total) for layer in found.layers)
+        layers = sum(stated(one.total, "layers", i, "total") for i, one in enumerate(found.layers))
         parts = embedding + norm + sum(towers.values()) + layers
         # The total of a module counts a shared parameter once, the sum of its parts twice.
         if parts + lm_head > total >= parts and lm_head == embedding:
@@ -134,7 +135,7 @@ def _layer(of: Json, position: int) -> Layer:
             sparsity=optional_inside(of, "sparsity", _sparsity),
         )
     norm, other = optional_count(of, "norm") or 0, optional_count(of, "other")
-    parts = known(attention.total) + known(mlp.total) + norm
+    parts = stated(attention.total, "attention", "total") + stated(mlp.total, "mlp", "total") + norm
     total = optional_count(of, "total")
     if total is None:
         total = parts + (other or 0)
