@@ -122,62 +122,40 @@ def _with_counts(of: Json, found: Anatomy) -> Anatomy:
 def _layer(of: Json, position: int) -> Layer:
     attention = optional_inside(of, "attention", _attention) or Attention(0)
     mlp = optional_inside(of, "mlp", _mlp) or Mlp(0)
-    if "total" in of and of["total"] is None:
-        return Layer(
-            index=_index(of, position),
-            total=None,
-            attention=attention,
-            mlp=mlp,
-            norm=optional_count(of, "norm"),
-            other=optional_count(of, "other"),
-            bytes=optional_count(of, "bytes") or 0,
-            is_zero=optional_flag(of, "is_zero_layer") or False,
-            sparsity=optional_inside(of, "sparsity", _sparsity),
-        )
-    norm, other = optional_count(of, "norm") or 0, optional_count(of, "other")
-    parts = stated(attention.total, "attention", "total") + stated(mlp.total, "mlp", "total") + norm
-    total = optional_count(of, "total")
-    if total is None:
-        total = parts + (other or 0)
-    is_zero = optional_flag(of, "is_zero_layer")
+    total, norm = optional_count(of, "total"), optional_count(of, "norm")
+    other, is_zero = optional_count(of, "other"), optional_flag(of, "is_zero_layer")
+    if total is not None or "total" not in of:
+        norm = norm or 0
+        parts = norm + stated(attention.total, "attention", "total")
+        parts += stated(mlp.total, "mlp", "total")
+        total = parts + (other or 0) if total is None else total
+        other = _rest(total, parts, "total") if other is None else other
+        is_zero = total == norm if is_zero is None else is_zero
     return Layer(
         index=_index(of, position),
         total=total,
         attention=attention,
         mlp=mlp,
         norm=norm,
-        other=_rest(total, parts, "total") if other is None else other,
+        other=other,
         bytes=optional_count(of, "bytes") or 0,
-        is_zero=total == norm if is_zero is None else is_zero,
+        is_zero=is_zero or False,
         sparsity=optional_inside(of, "sparsity", _sparsity),
     )
 
 
 def _attention(of: Json) -> Attention:
     q, k, v, o = (optional_count(of, key) for key in ("q_proj", "k_proj", "v_proj", "o_proj"))
-    return Attention(
-        total=_total(of, q, k, v, o),
-        q=q,
-        k=k,
-        v=v,
-        o=o,
-        num_heads=optional_count(of, "num_heads"),
-        num_kv_heads=optional_count(of, "num_kv_heads"),
-        type=optional_text(of, "type"),
-    )
+    heads, kv_heads = optional_count(of, "num_heads"), optional_count(of, "num_kv_heads")
+    total, kind = _total(of, q, k, v, o), optional_text(of, "type")
+    return Attention(total, q, k, v, o, heads, kv_heads, kind)
 
 
 def _mlp(of: Json) -> Mlp:
     gate, up, down = (optional_count(of, key) for key in ("gate_proj", "up_proj", "down_proj"))
-    return Mlp(
-        total=_total(of, gate, up, down),
-        gate=gate,
-        up=up,
-        down=down,
-        intermediate_size=optional_count(of, "intermediate_size"),
-        num_experts=optional_count(of, "num_experts") or 0,
-        type=optional_text(of, "type"),
-    )
+    size, experts = optional_count(of, "intermediate_size"), optional_count(of, "num_experts")
+    total, kind = _total(of, gate, up, down), optional_text(of, "type")
+    return Mlp(total, gate, up, down, size, experts or 0, kind)
 
 
 def _total(of: Json, *parts: int | None) -> int | None:
