@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         recommend,
         write_report,
     )
+    from depthprune.workflow.evaluating import Evaluation, evaluate
+    from depthprune.workflow.measuring import profile, search, verify
     from depthprune.workflow.models import Model, find_stack, load_model, load_tasks, skip
     from depthprune.workflow.scores import Scores, compare, merge, select
     from depthprune.workflow.studies import Study, open_study
@@ -44,6 +46,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CutReport",
     "DepthpruneError",
+    "Evaluation",
     "Findings",
     "Metric",
     "Model",
@@ -62,16 +65,20 @@ __all__ = [
     "analyze",
     "compare",
     "cut",
+    "evaluate",
     "find_stack",
     "load_model",
     "load_tasks",
     "merge",
     "metric",
     "open_study",
+    "profile",
     "recommend",
+    "search",
     "select",
     "skip",
     "structure",
+    "verify",
     "write_report",
 ]
 
@@ -92,6 +99,8 @@ _MODULES = {
         "recommend",
         "write_report",
     ),
+    "workflow.evaluating": ("Evaluation", "evaluate"),
+    "workflow.measuring": ("profile", "search", "verify"),
     "workflow.models": ("Model", "find_stack", "load_model", "load_tasks", "skip"),
     "workflow.scores": ("Scores", "compare", "merge", "select"),
     "workflow.studies": ("Study", "open_study"),

@@ -152,21 +152,45 @@ def get_ready(requests: Sequence[SearchRequest]) -> list[ReadySearch]:
     """
     loaded = []
     for request in requests:
-        weights = check_request(request)
+        check_request(request)
         check_can_make(request.folder)
         tasks = prompted_tasks(request.model, request.tasks)
         splits = load_splits(tasks, request.splits, request.num_samples, request.seed)
-        groups = group_splits(splits, joint=request.search.joint, task_weights=weights)
-        if race_of(request.search.strategy) is not None:
-            check_race(groups)
-        loaded.append((request, tuple(splits), tuple(groups)))
+        loaded.append((request, splits, _groups(request, splits)))
     model = open_model(requests[0].model, {t.name: t for r in requests for t in r.tasks}.values())
-    ready = []
-    for request, of_splits, of_groups in loaded:
-        space = replace(model.space(request.search.protect), seed=request.seed)
-        compared(request.search.strategy).check(space)
-        ready.append(ReadySearch(request, of_splits, of_groups, model, space))
-    return ready
+    return [_ready(*one, model) for one in loaded]
+
+
+def make_ready(
+    request: SearchRequest, splits: Sequence[TaskSplit], model: OpenModel
+) -> ReadySearch:
+    """Return a search of a model and on samples that are loaded already; see `get_ready`.
+
+    Raises:
+        DepthpruneError: with what is wrong.
+    """
+    check_request(request)
+    check_can_make(request.folder)
+    return _ready(request, splits, _groups(request, splits), model)
+
+
+def _groups(request: SearchRequest, splits: Sequence[TaskSplit]) -> list[SplitGroup]:
+    weights = check_request(request)
+    groups = group_splits(splits, joint=request.search.joint, task_weights=weights)
+    if race_of(request.search.strategy) is not None:
+        check_race(groups)
+    return groups
+
+
+def _ready(
+    request: SearchRequest,
+    splits: Sequence[TaskSplit],
+    groups: Sequence[SplitGroup],
+    model: OpenModel,
+) -> ReadySearch:
+    space = replace(model.space(request.search.protect), seed=request.seed)
+    compared(request.search.strategy).check(space)
+    return ReadySearch(request, tuple(splits), tuple(groups), model, space)
 
 
 def search_model(request: SearchRequest) -> SearchOutcome:

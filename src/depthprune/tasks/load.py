@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 
@@ -30,7 +30,14 @@ from depthprune.tasks.task import (
 )
 
 
-def load_split(task: Task, split: str, num_samples: int | None = None, seed: int = 0) -> TaskSplit:
+def load_split(
+    task: Task,
+    split: str,
+    num_samples: int | None = None,
+    seed: int = 0,
+    *,
+    unseen: Collection[str] = (),
+) -> TaskSplit:
     """Load `num_samples` samples of a split, or all of them.
 
     A union such as `train+validation` is sampled evenly: every sample of the joined splits has the
@@ -44,6 +51,7 @@ def load_split(task: Task, split: str, num_samples: int | None = None, seed: int
             data use themselves, or several joined by `+`.
         num_samples: how many; more than there are means all.
         seed: chooses the samples.
+        unseen: ids of samples that are left out, because something was chosen by them.
 
     Raises:
         MissingSplitError: no part of the split exists; a missing part of a union is only a warning
@@ -63,7 +71,11 @@ def load_split(task: Task, split: str, num_samples: int | None = None, seed: int
         _check_columns(task, part)
     if not available:
         raise TaskError(f"the split {split} of {task.name} is empty", where=task.source.describe())
-    places = _choose(available, num_samples, seed, f"{task.name}, {split}")
+    what = f"{task.name}, {split}"
+    if unseen:
+        places = _choose_unseen(task, parts, num_samples, seed, unseen)
+    else:
+        places = sorted(_choose(available, num_samples, seed, what))
     samples: dict[str, Sample] = {}
     pictures: list[tuple[str, ...]] = []
     data = hashlib.sha256()
@@ -184,7 +196,33 @@ def _choose(available: int, wanted: int | None, seed: int, what: str) -> list[in
         logger.info("%s has %d samples, not %d; taking all", what, available, wanted)
     # RandomState's stream is frozen for ever (NEP 19), a Generator's is not.
     shuffled = np.random.RandomState(seed % 2**32).permutation(available)
-    return sorted(int(place) for place in shuffled[:wanted])
+    return [int(place) for place in shuffled[:wanted]]
+
+
+def _choose_unseen(
+    task: Task,
+    parts: Sequence[SampleSequence],
+    wanted: int | None,
+    seed: int,
+    unseen: Collection[str],
+) -> list[int]:
+    """Return the places of samples with other ids than these."""
+    available = sum(len(part) for part in parts)
+    found: list[int] = []
+    for place in _choose(available, available, seed, task.name):
+        if len(found) == wanted:
+            break
+        with _asking(task.source):
+            part, index = _at(parts, place)
+            if part[index].id not in unseen:
+                found.append(place)
+    if not found:
+        raise TaskError(
+            f"all {available} samples of {task.name} were seen already",
+            where=task.source.describe(),
+            mend="search on fewer samples, so that some are left to verify on",
+        )
+    return sorted(found)
 
 
 def _at(parts: Sequence[SampleSequence], place: int) -> tuple[SampleSequence, int]:

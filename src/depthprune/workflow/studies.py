@@ -81,21 +81,11 @@ class Study:
         Raises:
             DepthpruneError: see `results`.
         """
-        from depthprune.analysis.intervals import paired_intervals
-
         results = self.results(split)
-        rows = []
-        for one in results.datasets:
-            removals = sorted(one.measurements, key=lambda removal: (len(removal), removal))
-            ends = paired_intervals([one], [((), removal) for removal in removals])
-            for removal, interval in zip(removals, ends, strict=True):
-                measured = one.measurements[removal]
-                accuracy = None if isnan(measured.accuracy) else measured.accuracy
-                low, high = (None, None) if interval is None else (interval.low, interval.high)
-                numbers = (measured.num_samples or None, accuracy, one.drop(removal), low, high)
-                rows.append((removal, one.dataset, results.splits[one.dataset], *numbers))
-        columns = ("removal", "dataset", "split", "n", "accuracy", "drop", "low", "high")
-        return Table(columns, tuple(rows))
+        rows = [
+            row for one in results.datasets for row in drop_rows(one, results.splits[one.dataset])
+        ]
+        return Table(DROP_COLUMNS, tuple(rows))
 
     def importance(self, dataset: str | None = None, split: str | None = None) -> dict[int, float]:
         """Return the drop of every block that was removed alone, by block; higher = keep first.
@@ -210,6 +200,25 @@ class Study:
             if one.fingerprint == fingerprint
             for sample in one.samples
         }
+
+
+DROP_COLUMNS = ("removal", "dataset", "split", "n", "accuracy", "drop", "low", "high")
+
+
+def drop_rows(one: DatasetMeasurements, split: str) -> list[tuple[object, ...]]:
+    """Return a row for each removal that was measured on a dataset, see `Study.drops`."""
+    from depthprune.analysis.intervals import paired_intervals
+
+    removals = sorted(one.measurements, key=lambda removal: (len(removal), removal))
+    ends = paired_intervals([one], [((), removal) for removal in removals])
+    rows: list[tuple[object, ...]] = []
+    for removal, interval in zip(removals, ends, strict=True):
+        measured = one.measurements[removal]
+        accuracy = None if isnan(measured.accuracy) else measured.accuracy
+        low, high = (None, None) if interval is None else (interval.low, interval.high)
+        numbers = (measured.num_samples or None, accuracy, one.drop(removal), low, high)
+        rows.append((removal, one.dataset, split, *numbers))
+    return rows
 
 
 def open_study(folder: str | Path) -> Study:

@@ -1,0 +1,128 @@
+"""What one model is worth and what it costs: perplexity, zero-shot accuracy, speed, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from depthprune.base.progress import shown
+from depthprune.base.removal import check_removal, make_removal
+from depthprune.engine.card.measure import METRICS, CardOptions, check_metrics, measure_card
+from depthprune.engine.card.texts import HUB_TEXTS, text_sets
+from depthprune.engine.card.zero_shot import ZERO_SHOT_TASKS, zero_shot_tasks
+from depthprune.workflow.models import Model, as_model
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of one model.
+
+    Attributes:
+        card: all of it, as docs/evaluate.md describes the file.
+        failed: why parts that were asked for could not be measured, by part.
+        path: of the file; None where none was asked for.
+    """
+
+    card: Mapping[str, Any]
+    failed: Mapping[str, str]
+    path: Path | None = None
+
+    @property
+    def perplexity(self) -> dict[str, float | None]:
+        """Perplexity of each text, in windows of 2048 tokens; None beyond all numbers."""
+        return {name: one["standard"]["ppl"] for name, one in self.card["ppl"].items()}
+
+    @property
+    def accuracy(self) -> dict[str, float | None]:
+        """Zero-shot accuracy of each task, a fraction."""
+        tasks = self.card["zeroshot"]["tasks"]
+        return {name: one.get("accuracy") for name, one in tasks.items()}
+
+    @property
+    def tokens_per_second(self) -> dict[int, float]:
+        """New tokens per second of all rows together, by batch size."""
+        return {_size(name): one["tokens_per_second"] for name, one in self.card["speed"].items()}
+
+    @property
+    def peak_bytes(self) -> dict[int, int | None]:
+        """The most memory in use while tokens are generated, by batch size; None if unknown."""
+        return {_size(name): one["peak_bytes"] for name, one in self.card["memory"].items()}
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters the model has, without those of skipped blocks."""
+        count: int = self.card["model_info"]["parameters"]
+        return count
+
+
+def evaluate(
+    model: Model | str | Path | nn.Module,
+    *,
+    metrics: Sequence[str] = METRICS,
+    texts: Sequence[str | Path] = tuple(HUB_TEXTS),
+    tasks: Sequence[str] = ZERO_SHOT_TASKS,
+    num_samples: int | None = None,
+    removal: Iterable[int] = (),
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    download: bool = False,
+    progress: bool = True,
+) -> Evaluation:
+    """Measure perplexity, zero-shot accuracy, speed and memory of a model, or of it without blocks.
+
+    What fails is told in `failed`, and the other parts are measured. With an output file every part
+    is kept as soon as it is measured, and the same call goes on.
+
+    Args:
+        model: from `load_model`, or what that takes.
+        metrics: some of ppl, zeroshot, speed, memory.
+        texts: for ppl: wikitext2, ptb, or files: plain text, or .jsonl with a field text.
+        tasks: for zeroshot: tasks or groups of the lm-evaluation-harness.
+        num_samples: documents of each zero-shot task, drawn at random; None takes all.
+        removal: blocks that are skipped, counted from 0 in the whole model.
+        output: a JSON file that keeps what is measured; None keeps nothing.
+        overwrite: begin anew, whatever the file holds.
+        download: allow fetching texts and tasks from the hub.
+        progress: show a bar.
+
+    Raises:
+        ModelError: the model writes no text, or has no processor.
+        RemovalError, InadmissibleRemovalError: the blocks cannot be skipped.
+        DepthpruneError: there is no such metric, text or task; the file is about another model.
+    """
+    from depthprune.workflow.measuring import check_processor
+
+    names = check_metrics(tuple(metrics))
+    loaded = as_model(model)
+    check_processor(loaded)
+    options = CardOptions(
+        metrics=names,
+        texts=text_sets(tuple(map(str, texts))) if "ppl" in names else (),
+        tasks=zero_shot_tasks(tuple(tasks), ()) if "zeroshot" in names else (),
+        num_samples=num_samples,
+        removal=check_removal(make_removal(removal), loaded.num_blocks),
+        part=loaded.options.part,
+        batch_size=None if loaded.options.batch_size == "auto" else loaded.options.batch_size,
+        download=download,
+    )
+    with TemporaryDirectory() as folder, shown(progress):
+        path = Path(folder) / "evaluation.json" if output is None else Path(output)
+        found = measure_card(
+            loaded.loaded,
+            loaded.stack,
+            options,
+            path,
+            name=loaded.options.name,
+            overwrite=overwrite,
+        )
+    return Evaluation(found.card, found.failed, None if output is None else path)
+
+
+def _size(part: str) -> int:
+    return int(part.rpartition("_")[2])

@@ -1,0 +1,275 @@
+"""Measure what removals cost: block by block, by a search, and again on unseen samples."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from depthprune.analysis.dataset import DatasetMeasurements
+from depthprune.base.errors import ModelError, TaskError
+from depthprune.base.progress import progress as show_progress
+from depthprune.base.progress import shown
+from depthprune.base.removal import Removal, check_removal, make_removal
+from depthprune.engine.evaluator import in_calls
+from depthprune.strategies.how import begin_run, how_measured
+from depthprune.strategies.model import DataPlaces
+from depthprune.strategies.options import SearchOptions
+from depthprune.strategies.pipeline import SearchRequest, make_ready, run_search
+from depthprune.strategies.runner import split_record
+from depthprune.study.store import Study as Store
+from depthprune.tasks.load import load_split
+from depthprune.tasks.task import TaskSplit
+from depthprune.workflow.models import Model, as_model
+from depthprune.workflow.studies import DROP_COLUMNS, Study, as_study, drop_rows
+from depthprune.workflow.table import Table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from depthprune.engine.evaluator import Evaluator
+
+
+def profile(
+    model: Model | str | Path | nn.Module,
+    tasks: Sequence[TaskSplit],
+    *,
+    folder: str | Path,
+    seed: int = 0,
+    allow_weak_baseline: bool = False,
+    progress: bool = True,
+) -> Study:
+    """Measure what every single block is worth: remove each in turn, on every task.
+
+    Everything is kept in the study as soon as it is measured; the same call goes on after an
+    interruption, and nothing is measured twice. Result files are written beside it.
+
+    Args:
+        model: from `load_model`, or what that takes.
+        tasks: samples, from `load_tasks`.
+        folder: of the study; made if missing. It belongs to one model.
+        seed: with which the samples were chosen; only kept.
+        allow_weak_baseline: go on where the whole model's answers are no basis for drops.
+        progress: show a bar with the time left.
+
+    Returns:
+        The study, closed: of exactly these samples.
+
+    Raises:
+        WeakBaselineError: the whole model's answers are no basis for drops.
+        StudyError: the study is in use, or of another model or other samples.
+        DepthpruneError: model or tasks cannot be used.
+    """
+    request = SearchOptions("ablation")
+    return _measure(
+        *(as_model(model), tasks, folder, request, progress),
+        seed=seed,
+        allow_weak_baseline=allow_weak_baseline,
+    )
+
+
+def search(
+    model: Model | str | Path | nn.Module,
+    tasks: Sequence[TaskSplit],
+    *,
+    folder: str | Path,
+    strategy: SearchOptions = SearchOptions(),  # noqa: B008 - frozen
+    joint: bool = False,
+    task_weights: Mapping[str, float] | None = None,
+    complete: int = 0,
+    warm_start: str | None = None,
+    protect: Collection[int] = (),
+    seed: int = 0,
+    allow_weak_baseline: bool = False,
+    progress: bool = True,
+) -> Study:
+    """Search for the blocks that can go together; what `profile` measured is used, not repeated.
+
+    Everything is kept in the study as soon as it is measured; the same call goes on after an
+    interruption, and nothing is measured twice. Result files are written beside it.
+
+    Args:
+        model: from `load_model`, or what that takes.
+        tasks: samples, from `load_tasks`.
+        folder: of the study; made if missing. It belongs to one model.
+        strategy: which removals are tried.
+        joint: search once, on the mean drop over all tasks; else each task has a search of its own.
+        task_weights: of every task in that mean, by name; None weighs them equally.
+        complete: measure the best so many combinations of each number on every task in the end.
+        warm_start: a proxy that proposes removals to measure first, e.g. block_influence.
+        protect: blocks that always stay.
+        seed: of random choices, and with which the samples were chosen.
+        allow_weak_baseline: go on where the whole model's answers are no basis for drops.
+        progress: show a bar with the time left.
+
+    Returns:
+        The study, closed: of exactly these samples.
+
+    Raises:
+        WeakBaselineError: the whole model's answers are no basis for drops.
+        StudyError: the study is in use, or of another model or other samples.
+        RemovalError: a protected block does not exist, or nothing can be removed.
+        DepthpruneError: an option does not fit, or model or tasks cannot be used.
+    """
+    return _measure(
+        *(as_model(model), tasks, folder, strategy, progress),
+        seed=seed,
+        allow_weak_baseline=allow_weak_baseline,
+        protect=frozenset(protect),
+        joint=joint,
+        task_weights=dict(task_weights or {}),
+        complete=complete,
+        warm_start=warm_start,
+    )
+
+
+def _measure(
+    model: Model,
+    tasks: Sequence[TaskSplit],
+    folder: str | Path,
+    search: SearchOptions,
+    progress: bool,
+    **options: Any,
+) -> Study:
+    check_measurable(model, tasks)
+    request = SearchRequest(
+        model=model.options,
+        tasks=tuple({one.task.name: one.task for one in tasks}.values()),
+        splits=tuple(dict.fromkeys(one.split for one in tasks)),
+        folder=Path(folder),
+        search=search,
+        num_samples=max(len(one.samples) for one in tasks),
+        **options,
+    )
+    with shown(progress):
+        outcome = run_search(make_ready(request, tasks, model))
+    selection = frozenset((key, outcome.settings) for key in outcome.splits)
+    return Study(outcome.folder, selection, tuple(tasks))
+
+
+def check_measurable(model: Model, tasks: Sequence[TaskSplit]) -> None:
+    """Refuse a model without processor, and nothing to be measured on.
+
+    Raises:
+        ModelError, TaskError: with what is missing.
+    """
+    check_processor(model)
+    if not tasks:
+        raise TaskError(
+            "there is nothing to measure on", option="tasks", mend='load_tasks("demo") and the like'
+        )
+    for one in tasks:
+        if not isinstance(one, TaskSplit):
+            raise TaskError(
+                f"{one!r:.60} is not a loaded task",
+                option="tasks",
+                mend="load_tasks returns what is measured on",
+            )
+
+
+def check_processor(model: Model) -> None:
+    """Refuse a model without processor.
+
+    Raises:
+        ModelError: with how to give it.
+    """
+    if model.processor is None:
+        raise ModelError(
+            "a model is asked through its processor, and none was given",
+            option="processor",
+            mend="load_model(module, processor=...)",
+        )
+
+
+def verify(
+    model: Model | str | Path | nn.Module,
+    study: Study | str | Path,
+    removals: Iterable[Iterable[int]],
+    *,
+    samples: int | None = None,
+    tasks: Sequence[TaskSplit] = (),
+    progress: bool = True,
+) -> Table:
+    """Measure removals again, on samples that the search never saw.
+
+    A removal that was chosen for its drop has a drop that is too good; this one is not. It is kept
+    in the study beside what was searched, and never ranked.
+
+    Args:
+        model: of the study: from `load_model`, or what that takes.
+        study: with what was searched, or its folder.
+        removals: e.g. `[best.removal]`.
+        samples: of each task; None takes as many as were searched, or all that are left.
+        tasks: whose further samples are taken; those of the study where not given, which a study
+            that was opened by its folder does not have.
+        progress: show a bar with the time left.
+
+    Returns:
+        The columns of `Study.drops`: one row for each removal and task.
+
+    Raises:
+        TaskError: it is not known where samples come from, or none are left.
+        StudyError: the study is in use, or of another model.
+        RemovalError, InadmissibleRemovalError: a removal does not exist or cannot be expressed.
+    """
+    from depthprune.blocks import check_admissible
+
+    loaded, known = as_model(model), as_study(study)
+    splits = tuple(tasks) or known.tasks
+    check_measurable(loaded, splits)
+    wanted = [check_removal(make_removal(one), loaded.num_blocks) for one in removals]
+    for removal in wanted:
+        check_admissible(loaded.stack, removal)
+    asked = list(dict.fromkeys([(), *wanted]))
+    with Store.open(known.folder, model=loaded.record, create=False) as store:
+        seen: dict[str, set[str]] = {}
+        for stored in store.splits():
+            seen.setdefault(stored.record.task, set()).update(stored.record.sample_ids)
+        fresh = [
+            load_split(
+                one.task,
+                one.split,
+                len(one.samples) if samples is None else samples,
+                unseen=seen.get(one.task.name, set()),
+            )
+            for one in splits
+        ]
+        work = sum(len(asked) * len(one.samples) for one in fresh)
+        with shown(progress), show_progress("verifying", work) as bar:
+            evaluator = loaded.evaluator(bar)
+            names = [one.split for one in fresh]
+            how = how_measured(
+                *(loaded, [one.task for one in fresh], names),
+                *(max(len(one.samples) for one in fresh), 0, DataPlaces()),
+            )
+            begin_run(store, how)
+            found = [_verified(store, one, evaluator, asked) for one in fresh]
+    pairs = zip(found, fresh, strict=True)
+    rows = [row for one, split in pairs for row in drop_rows(one, split.split)]
+    return Table(DROP_COLUMNS, tuple(rows))
+
+
+def _verified(
+    store: Store, split: TaskSplit, evaluator: Evaluator, removals: Sequence[Removal]
+) -> DatasetMeasurements:
+    """Measure what is missing on samples that were not searched; return all of it."""
+    record = replace(split_record(split), role="verification")
+    key = store.add_split(record)
+    for together in in_calls(evaluator, store.missing(key, removals, evaluator.settings)):
+        started = perf_counter()
+        evaluation = evaluator.evaluate(split, together)
+        seconds = (perf_counter() - started) / len(together)
+        for removal, scores, answers in zip(
+            together, evaluation.scores, evaluation.answers, strict=True
+        ):
+            store.add(key, evaluator.settings, removal, scores, answers, seconds)
+    found = {one.removal: one for one in store.measurements(key, evaluator.settings)}
+    return DatasetMeasurements(
+        record.task,
+        record.task_type,
+        found[()],
+        {removal: found[removal] for removal in removals if removal},
+        record.metric,
+    )
