@@ -39,10 +39,12 @@ INTRODUCTION = """# The Python API
 import depthprune as dp
 ```
 
-This page is written from the code (`python docs/make_api.py`). Importing is quick: nothing heavy is loaded before it is used, and what reads
-results needs no torch. Calls print nothing but a progress bar (`progress=False` silences it) and return values; warnings go to the logger
-`depthprune`. Paths are `str` or `Path`, drops and accuracies are fractions (0.05 is five points), blocks count from 0 in the whole model.
-What a user can mend is raised as `dp.DepthpruneError`, with `.what`, `.where`, `.mend` and `.option`, the argument concerned.
+This page is written from the code (`python docs/make_api.py`). Importing is quick: nothing heavy
+is loaded before it is used, and what reads results needs no torch. Calls print nothing but a
+progress bar (`progress=False` silences it) and return values; warnings go to the logger
+`depthprune`. Paths are `str` or `Path`, drops and accuracies are fractions (0.05 is five points),
+blocks count from 0 in the whole model. What a user can mend is raised as `dp.DepthpruneError`,
+with `.what`, `.where`, `.mend` and `.option`, the argument concerned.
 """
 
 _HEADINGS = ("Args", "Attributes", "Returns", "Raises", "Yields")
