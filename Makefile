@@ -26,13 +26,13 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --cov --cov-report=term --cov-fail-under=90
 
 lint: $(INSTALLED)
-	$(BIN)/ruff check src tests training benchmarks
-	$(BIN)/ruff format --check src tests training benchmarks
+	$(BIN)/ruff check src tests training benchmarks examples docs
+	$(BIN)/ruff format --check src tests training benchmarks examples docs
 	$(BIN)/mypy
 
 format: $(INSTALLED)
-	$(BIN)/ruff check --fix src tests training benchmarks
-	$(BIN)/ruff format src tests training benchmarks
+	$(BIN)/ruff check --fix src tests training benchmarks examples docs
+	$(BIN)/ruff format src tests training benchmarks examples docs
 
 test-architectures: $(INSTALLED)
 	$(BIN)/python -m pytest -m architectures tests/architectures -s

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import depthprune as dp
+from depthprune.strategies.options import default_of, field_docs
 
 PAGE = Path(__file__).with_name("api.md")
 
@@ -19,7 +21,7 @@ SECTIONS = {
     ),
     "Measuring": (
         *("profile", "search", "Beam", "Greedy", "Exhaustive", "Evolutionary"),
-        *("verify", "sweep", "evaluate", "Evaluation"),
+        *("verify", "evaluate", "Evaluation"),
     ),
     "What was measured": ("open_study", "Study", "Table"),
     "Deciding": (
@@ -28,7 +30,6 @@ SECTIONS = {
     ),
     "The smaller model": ("cut", "CutReport"),
     "Structure of checkpoints": ("structure",),
-    "A study file": ("run", "Outcome"),
     "Errors, and small things": ("DepthpruneError", "Removal"),
 }
 """The public names, in the order in which they are explained."""
@@ -104,6 +105,8 @@ def function_entry(function: Any, name: str) -> Iterator[str]:
 def class_entry(kind: type, name: str) -> Iterator[str]:
     """Yield what is said about a class, its properties and its methods."""
     yield text_of(kind)
+    if options := list(options_of(kind)):
+        yield "\n".join(("| option | default | what it is |", "|---|---|---|", *options))
     members = [one for one in dir(kind) if not one.startswith("_") and is_ours(kind, one)]
     found = {one: inspect.getattr_static(kind, one) for one in members}
     properties = {one: it for one, it in found.items() if is_property(it)}
@@ -115,6 +118,17 @@ def class_entry(kind: type, name: str) -> Iterator[str]:
         if inspect.isfunction(function):
             yield f"#### {name}.{one}"
             yield from function_entry(function, one)
+
+
+def options_of(kind: type) -> Iterator[str]:
+    """Yield a row for each field of a dataclass that a docstring explains."""
+    said: dict[str, str] = {}
+    for owner in reversed(kind.__mro__):
+        if is_dataclass(owner):
+            said |= field_docs(owner)
+    for one in fields(kind) if is_dataclass(kind) else ():
+        if one.name in said:
+            yield f"| `{one.name}` | {_default(default_of(one))} | {said[one.name]} |"
 
 
 def is_ours(kind: type, member: str) -> bool:

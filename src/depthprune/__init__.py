@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from depthprune.base.errors import DepthpruneError
     from depthprune.base.removal import Removal
     from depthprune.blocks.stack import Stack
+    from depthprune.strategies import Beam, Evolutionary, Exhaustive, Greedy
     from depthprune.tasks.metrics import Metric, metric
     from depthprune.tasks.task import Sample, Task, TaskSplit
     from depthprune.workflow.cutting import CutReport, cut
@@ -44,10 +45,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Beam",
     "CutReport",
     "DepthpruneError",
     "Evaluation",
+    "Evolutionary",
+    "Exhaustive",
     "Findings",
+    "Greedy",
     "Metric",
     "Model",
     "Ranking",
@@ -87,6 +92,7 @@ _MODULES = {
     "base.removal": ("Removal",),
     "blocks.stack": ("Stack",),
     "structure": ("structure",),
+    "strategies": ("Beam", "Evolutionary", "Exhaustive", "Greedy"),
     "tasks.metrics": ("Metric", "metric"),
     "tasks.task": ("Sample", "Task", "TaskSplit"),
     "workflow.cutting": ("CutReport", "cut"),

@@ -14,6 +14,7 @@ from depthprune.base.progress import progress as show_progress
 from depthprune.base.progress import shown
 from depthprune.base.removal import Removal, check_removal, make_removal
 from depthprune.engine.evaluator import in_calls
+from depthprune.strategies import Ablation, Beam, Strategy
 from depthprune.strategies.how import begin_run, how_measured
 from depthprune.strategies.model import DataPlaces
 from depthprune.strategies.options import SearchOptions
@@ -62,9 +63,8 @@ def profile(
         StudyError: the study is in use, or of another model or other samples.
         DepthpruneError: model or tasks cannot be used.
     """
-    request = SearchOptions("ablation")
     return _measure(
-        *(as_model(model), tasks, folder, request, progress),
+        *(as_model(model), tasks, folder, SearchOptions(Ablation()), progress),
         seed=seed,
         allow_weak_baseline=allow_weak_baseline,
     )
@@ -75,7 +75,7 @@ def search(
     tasks: Sequence[TaskSplit],
     *,
     folder: str | Path,
-    strategy: SearchOptions = SearchOptions(),  # noqa: B008 - frozen
+    strategy: Strategy = Beam(),  # noqa: B008 - frozen
     joint: bool = False,
     task_weights: Mapping[str, float] | None = None,
     complete: int = 0,
@@ -94,7 +94,8 @@ def search(
         model: from `load_model`, or what that takes.
         tasks: samples, from `load_tasks`.
         folder: of the study; made if missing. It belongs to one model.
-        strategy: which removals are tried.
+        strategy: which removals are tried: `Beam`, `Greedy`, `Exhaustive`, `Evolutionary` or your
+            own, see docs/search.md.
         joint: search once, on the mean drop over all tasks; else each task has a search of its own.
         task_weights: of every task in that mean, by name; None weighs them equally.
         complete: measure the best so many combinations of each number on every task in the end.
@@ -114,14 +115,12 @@ def search(
         DepthpruneError: an option does not fit, or model or tasks cannot be used.
     """
     return _measure(
-        *(as_model(model), tasks, folder, strategy, progress),
+        *(as_model(model), tasks, folder),
+        SearchOptions(strategy, joint, dict(task_weights or {}), complete, warm_start),
+        progress,
         seed=seed,
         allow_weak_baseline=allow_weak_baseline,
         protect=frozenset(protect),
-        joint=joint,
-        task_weights=dict(task_weights or {}),
-        complete=complete,
-        warm_start=warm_start,
     )
 
 
