@@ -116,11 +116,17 @@ def search(
     """
     return _measure(
         *(as_model(model), tasks, folder),
-        SearchOptions(strategy, joint, dict(task_weights or {}), complete, warm_start),
+        SearchOptions(
+            strategy=strategy,
+            protect=frozenset(protect),
+            joint=joint,
+            task_weights=dict(task_weights or {}),
+            complete=complete,
+            warm_start=warm_start,
+        ),
         progress,
         seed=seed,
         allow_weak_baseline=allow_weak_baseline,
-        protect=frozenset(protect),
     )
 
 
