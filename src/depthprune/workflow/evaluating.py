@@ -107,8 +107,8 @@ def evaluate(
         tasks=zero_shot_tasks(tuple(tasks), ()) if "zeroshot" in names else (),
         num_samples=num_samples,
         removal=check_removal(make_removal(removal), loaded.num_blocks),
-        part=loaded.options.part,
-        batch_size=None if loaded.options.batch_size == "auto" else loaded.options.batch_size,
+        part=loaded.options.stack,
+        batch_size=loaded.options.batch_size,
         download=download,
     )
     with TemporaryDirectory() as folder, shown(progress):

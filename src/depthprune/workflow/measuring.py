@@ -16,12 +16,12 @@ from depthprune.base.removal import Removal, check_removal, make_removal
 from depthprune.engine.evaluator import in_calls
 from depthprune.strategies import Ablation, Beam, Strategy
 from depthprune.strategies.how import begin_run, how_measured
-from depthprune.strategies.model import DataPlaces
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.pipeline import SearchRequest, make_ready, run_search
 from depthprune.strategies.runner import split_record
 from depthprune.study.store import Study as Store
 from depthprune.tasks.load import load_split
+from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import TaskSplit
 from depthprune.workflow.models import Model, as_model
 from depthprune.workflow.studies import DROP_COLUMNS, Study, as_study, drop_rows
@@ -247,7 +247,7 @@ def verify(
             names = [one.split for one in fresh]
             how = how_measured(
                 *(loaded, [one.task for one in fresh], names),
-                *(max(len(one.samples) for one in fresh), 0, DataPlaces()),
+                *(max(len(one.samples) for one in fresh), 0, DataOptions()),
             )
             begin_run(store, how)
             found = [_verified(store, one, evaluator, asked) for one in fresh]
