@@ -5,11 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from depthprune.base.errors import StudyError
+from depthprune.base.removal import Removal
 from depthprune.study import Study
-from tests.study.example import MODEL, SETTINGS, SPLIT, add, filled_study
+from depthprune.study.integrity import check_study, repair_study
+from depthprune.study.races import RaceChunk, RaceRecord
+from tests.study.example import (
+    MODEL,
+    REMOVALS,
+    SETTINGS,
+    SPLIT,
+    add,
+    answers_of,
+    filled_study,
+    scores_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +86,8 @@ def test_what_a_study_says_of_model_and_splits_is_checked(tmp_path: Path, damage
         pytest.raises(StudyError, match="damaged"),
         Study.open(tmp_path, read_only=True) as study,
     ):
-        study.splits(None)
+        assert study.splits(None) == []
+        raise StudyError(study.damage[0])
 
 
 def test_damaged_prompts_are_told(tmp_path: Path) -> None:
@@ -82,3 +96,141 @@ def test_damaged_prompts_are_told(tmp_path: Path) -> None:
         study._connection.execute("UPDATE prompts SET texts = zeroblob(20)")
         with pytest.raises(StudyError, match="the prompts of demo_okvqa"):
             study.prompts(1, SETTINGS)
+
+
+def test_a_reader_leaves_out_what_is_damaged_and_names_it(tmp_path: Path) -> None:
+    with filled_study(tmp_path, [(), (1,), (2,), (1, 4)]) as study:
+        study._connection.execute("UPDATE measurement SET removal = '7-10' WHERE removal = '1'")
+        study._connection.execute("UPDATE samples SET scores = zeroblob(32) WHERE measurement_id=4")
+    with Study.open(tmp_path, read_only=True) as study:
+        assert list(study.drops(1, SETTINGS)) == [(), (2,), (1, 4)]
+        assert [one.removal for one in study.measurements()] == [(), (2,)]
+        assert [what.split("removal ")[1].split(",")[0] for what in study.damage] == ["7-10", "1-4"]
+
+
+def test_scores_that_are_not_those_of_the_accuracy_are_told_in_old_studies_too(
+    tmp_path: Path,
+) -> None:
+    with filled_study(tmp_path, [(), (1,)]) as study:
+        study._connection.execute("UPDATE measurement SET checksum = '', scores_checksum = NULL")
+        study._connection.execute("UPDATE samples SET scores = zeroblob(32) WHERE measurement_id=2")
+    with Study.open(tmp_path, read_only=True) as study:
+        assert [one.removal for one in study.measurements()] == [()]
+        assert len(study.damage) == 1
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_is_deleted_or_replaced_is_noticed_before_the_next_measurement(
+    tmp_path: Path, replaced: bool
+) -> None:
+    study = filled_study(tmp_path, [()])
+    path = tmp_path / "study.db"
+    content = path.read_bytes()
+    path.unlink()
+    if replaced:
+        (tmp_path / "other").write_bytes(content)
+        (tmp_path / "other").rename(path)
+    with pytest.raises(StudyError, match="deleted or replaced while it was written"):
+        study.missing(1, [(1,)], SETTINGS)
+    with pytest.raises(StudyError, match="deleted or replaced while it was written"):
+        add(study, (1,), key=1)
+    study.close()
+
+
+DAMAGES = {
+    "UPDATE measurement SET accuracy = 0.1 WHERE removal = '1'": {(1,)},
+    "UPDATE samples SET answers = zeroblob(9) WHERE measurement_id = 3": {(2,)},
+    "UPDATE measurement SET settings_id = 77 WHERE removal = '1'": {(1,)},
+    "UPDATE measurement SET split_id = 77 WHERE removal = '2'": {(2,)},
+    "UPDATE split SET metric = 'anls'": {(), (1,), (2,)},
+    "UPDATE prompts SET texts = zeroblob(9)": set(),
+    "UPDATE run SET how = '{'": set(),
+    "UPDATE stopped SET removal = '3-4'": set(),
+    "UPDATE race_chunk SET scores = zeroblob(4)": set(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_is_listed_dropped_and_measured_anew(tmp_path: Path, damage: str) -> None:
+    removals: list[Removal] = [(), (1,), (2,)]
+    with Study.open(tmp_path, model=MODEL) as study:
+        fill(study, removals)
+        study._connection.execute("PRAGMA foreign_keys = OFF")
+        study._connection.execute(damage)
+    whole = (tmp_path / "study.db").read_bytes()
+    found = check_study(tmp_path)
+    assert len(found) == 1
+    assert (tmp_path / "study.db").read_bytes() == whole
+
+    assert repair_study(tmp_path) == found
+    assert check_study(tmp_path) == []
+    with Study.open(tmp_path, model=MODEL) as study:
+        key = study.add_split(SPLIT)
+        assert set(study.missing(key, removals, SETTINGS)) == DAMAGES[damage]
+        fill(study, removals)
+        assert [one.removal for one in study.measurements(key, SETTINGS)] == removals
+        study.runs()
+    assert check_study(tmp_path) == []
+
+
+def fill(study: Study, removals: list[Removal]) -> None:
+    """Measure what is missing, with everything that a search stores beside it."""
+    study.begin_run({"samples": 8})
+    key = study.add_split(SPLIT)
+    study.keep_prompts(key, SETTINGS, [("a",)] * len(SPLIT.sample_ids))
+    race = study.race(RaceRecord((key,), SETTINGS, 0.95, "", ((3,), (4,))))
+    if not race.chunks(key, (3,)):
+        places = np.arange(2, dtype=np.int32)
+        race.add_chunk(key, (3,), RaceChunk(0, places, scores_of((3,))[:2], ("a", "b"), 0.1))
+    race.stop([(4,)], 2)
+    for removal in study.missing(key, removals, SETTINGS):
+        study.add(key, SETTINGS, removal, scores_of(removal), answers_of(removal), 0.25)
+
+
+def test_what_cannot_be_dropped_is_an_error_and_nothing_changes(tmp_path: Path) -> None:
+    with filled_study(tmp_path, [()]) as study:
+        study._connection.execute("UPDATE model SET num_blocks = 7")
+    before = (tmp_path / "study.db").read_bytes()
+    for look_after in (check_study, repair_study):
+        with pytest.raises(StudyError, match="what it says about its model"):
+            look_after(tmp_path)
+    assert (tmp_path / "study.db").read_bytes() == before
+
+
+def test_a_study_in_use_is_not_repaired(tmp_path: Path) -> None:
+    with filled_study(tmp_path, [()]) as study:
+        study._connection.execute("UPDATE measurement SET accuracy = 0.1")
+        with pytest.raises(StudyError, match="being written"):
+            repair_study(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(14))
+def test_flipped_bits_are_told_or_harmless(tmp_path: Path, seed: int) -> None:
+    """20 bits of a study are flipped: whatever is still read is what was stored."""
+    with Study.open(tmp_path, model=MODEL) as study:
+        fill(study, list(REMOVALS[:30]))
+        true = {
+            one.removal: (one.accuracy, one.answers, one.scores.tobytes())
+            for one in study.measurements()
+            if one.scores is not None
+        }
+        drops = study.drops(1, SETTINGS)
+    path = tmp_path / "study.db"
+    content = bytearray(path.read_bytes())
+    generator = np.random.default_rng(seed)
+    for bit in generator.choice(len(content) * 8, 20, replace=False):
+        content[bit // 8] ^= 1 << (bit % 8)
+    path.write_bytes(content)
+    try:
+        check_study(tmp_path)
+        with Study.open(tmp_path, read_only=True) as study:
+            for stored in study.splits(None):
+                for settings in stored.settings:
+                    found = study.drops(stored.key, settings)
+                    if () in found:
+                        assert found.items() <= drops.items()
+            for one in study.measurements():
+                assert one.scores is not None
+                assert true[one.removal] == (one.accuracy, one.answers, one.scores.tobytes())
+    except StudyError as error:
+        assert "damaged" in str(error) or "not a study" in str(error) or "cannot" in str(error)

@@ -62,7 +62,18 @@ def study_result_set(
         problems += told
         used = [found[dataset][chosen[dataset]] for dataset in sorted(chosen)]
         with_samples = _can_hold_scores(used, problems)
-        datasets = tuple(_measurements(study, one, with_samples=with_samples) for one in used)
+        datasets = tuple(
+            measured
+            for one in used
+            if (measured := _measurements(study, one, with_samples=with_samples)) is not None
+        )
+        problems += [f"{what}: left out" for what in study.damage]
+        if not datasets:
+            raise AnalysisError(
+                "no dataset is left without its damaged measurements",
+                where=str(folder),
+                mend="`depthprune study repair` drops them; run again, and they are measured anew",
+            )
         settings = sorted({one.settings for one in used})
         if len(settings) > 1:
             problems.append(
@@ -73,7 +84,7 @@ def study_result_set(
             model=study.model.name,
             num_blocks=study.model.num_blocks,
             datasets=datasets,
-            splits={dataset: chosen[dataset] for dataset in sorted(chosen)},
+            splits={one.dataset: chosen[one.dataset] for one in datasets},
             comparisons=_comparisons(found),
             problems=tuple(problems),
             parameters=parameters,
@@ -139,14 +150,19 @@ def _can_hold_scores(used: Sequence[_Variant], problems: list[str]) -> bool:
     return scores <= MOST_SCORES
 
 
-def _measurements(study: Study, variant: _Variant, *, with_samples: bool) -> DatasetMeasurements:
+def _measurements(
+    study: Study, variant: _Variant, *, with_samples: bool
+) -> DatasetMeasurements | None:
+    """Return what was measured; None where the samples of the baseline are damaged."""
     by_removal = {
         one.removal: one
         for one in study.measurements(
             variant.stored.key, variant.settings, with_samples=with_samples, with_answers=False
         )
     }
-    baseline = by_removal.pop(())
+    baseline = by_removal.pop((), None)
+    if baseline is None:
+        return None
     record = variant.stored.record
     weakness = _weakness(study, variant.stored, variant.settings)
     return DatasetMeasurements(

@@ -92,6 +92,10 @@ class StudyError(DepthpruneError):
     """A study folder that cannot be opened, is in use, or belongs to something else."""
 
 
+class DamagedError(StudyError):
+    """Something in a study's file is not what was stored; names what it was about."""
+
+
 class StudyFileError(DepthpruneError):
     """A study file that cannot be read, or that says what makes no sense."""
 

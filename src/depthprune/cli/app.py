@@ -90,6 +90,7 @@ COMMANDS = (
     "evaluate:evaluate",
     "table:table",
     "structure:structure",
+    "study:study",
     "compare:compare",
     "merge:merge",
     "select:select",

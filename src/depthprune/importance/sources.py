@@ -158,6 +158,8 @@ def from_study(folder: Path) -> list[DatasetScores]:
     with Study.open(folder, read_only=True) as study:
         runs = _runs(study)
         num_blocks = study.model.num_blocks
+        for damage in study.damage:
+            logger.warning("%s; it is left out", damage)
     if not runs:
         raise LayoutError(
             "the study holds no drop of a single block",

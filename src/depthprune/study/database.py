@@ -176,6 +176,8 @@ def explained_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.ProgrammingError:  # a closed study, another thread: a mistake in the program
         raise
+    except UnicodeDecodeError as error:  # SQLite quotes a damaged schema in its message
+        raise StudyError(_DAMAGED, where=str(path), mend=_DAMAGED_MEND) from error
     except sqlite3.Error as error:
         # An extended result code holds its primary code in the lowest byte.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
@@ -264,6 +266,13 @@ def _no_study(path: Path) -> StudyError:
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    connection = _open(path, read_only=read_only)
+    # A damaged text is read as it is, and told by its checksum.
+    connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+    return connection
+
+
+def _open(path: Path, *, read_only: bool) -> sqlite3.Connection:
     address = path.resolve().as_uri()
     if not read_only:
         return sqlite3.connect(

@@ -156,7 +156,7 @@ class StoredRace:
                 f"WHERE {_OF_CHUNK} {which}",
                 (self._key, split_key, rows.pack_removal(removal), *values),
             ).fetchall()
-        return list(map(_chunk_from_row, found))
+        return list(map(chunk_from_row, found))
 
     def forget(self, split_key: int, removal: Removal) -> None:
         """Let the chunks of a candidate go, in the transaction that stores its measurement."""
@@ -223,7 +223,8 @@ def check_places(places: ArrayLike, num_samples: int) -> None:
 _Scores = NDArray[np.float32]
 
 
-def _chunk_from_row(row: tuple[Any, ...]) -> RaceChunk:
+def chunk_from_row(row: tuple[Any, ...]) -> RaceChunk:
+    """Return the chunk of a row; raises DamagedError when it is not what was stored."""
     *columns, checksum = row
     if checksum and checksum != row_checksum(*columns):
         raise rows.damaged(f"what a race saw of removal {columns[0]}")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depthprune.base.errors import StudyError
+from depthprune.base.errors import DamagedError
 from depthprune.base.removal import Removal
 from depthprune.study.checksums import bytes_checksum, row_checksum
 from depthprune.study.identity import Identity, pack_fields
@@ -89,7 +89,7 @@ def read_model(connection: sqlite3.Connection) -> ModelRecord:
     """Return the model the study is about.
 
     Raises:
-        StudyError: the row is damaged.
+        DamagedError: the row is damaged.
     """
     *columns, checksum = connection.execute(
         "SELECT name, fingerprint, architecture, num_blocks, stack, parameters, block_parameters, "
@@ -126,7 +126,10 @@ def _read_identity(connection: sqlite3.Connection) -> Identity:
 def run_from_row(row: tuple[Any, ...]) -> Run:
     """Return the run of a row of the table."""
     key, created, how = row
-    return Run(key, created, json.loads(how))
+    try:
+        return Run(key, created, json.loads(how))
+    except (ValueError, TypeError) as error:
+        raise damaged("how it was measured") from error
 
 
 def insert_split(connection: sqlite3.Connection, record: SplitRecord) -> int:
@@ -149,7 +152,7 @@ def split_from_row(row: tuple[Any, ...]) -> tuple[int, SplitRecord]:
     """Return key and record of a row of `SELECT_SPLIT`.
 
     Raises:
-        StudyError: the row is damaged; names the split.
+        DamagedError: the row is damaged; names the split.
     """
     key, *columns, checksum = row
     role, task, task_type, split, fingerprint, metric, version, sample_ids, pictures = columns
@@ -210,11 +213,11 @@ _CHECKED = (
 """Columns of a measurement in the order of its checksum, before those of its samples."""
 
 
-def checked_measurement(row: tuple[Any, ...]) -> tuple[str, float, float | None]:
+def checked_measurement(row: tuple[Any, ...]) -> tuple[Removal, float, float | None]:
     """Return removal, accuracy and stated drop of a row of a measurement, whatever its columns.
 
     Raises:
-        StudyError: the row is damaged, or samples that were asked for are; names task, split and
+        DamagedError: the row is damaged, or samples that were asked for are; names task, split and
             removal.
     """
     checksum, scores, answers = row[_CHECKSUM_PLACE:]
@@ -225,36 +228,47 @@ def checked_measurement(row: tuple[Any, ...]) -> tuple[str, float, float | None]
         or (answers is not None and bytes_checksum(answers) != row[_CHECKSUM_PLACE - 1])
     ):
         raise damaged_measurement(row)
-    return row[4], row[5], row[11]
+    try:
+        return unpack_removal(row[4]), row[5], row[11]
+    except (ValueError, AttributeError) as error:
+        raise damaged_measurement(row) from error
 
 
-def damaged_measurement(row: tuple[Any, ...]) -> StudyError:
+def damaged_measurement(row: tuple[Any, ...]) -> DamagedError:
     """Return the error that names the measurement of a row as damaged."""
     task, split, _, _, removal = row[:5]
-    return damaged(f"{task} {split}, removal {str(removal).replace(',', '-') or 'baseline'},")
+    return damaged(f"{task} {split}, removal {shown_removal(removal)},")
+
+
+def shown_removal(stored: object) -> str:
+    """Return a removal as users read it, whatever is stored in its place."""
+    return str(stored).replace(",", "-") or "baseline"
 
 
 def measurement_from_row(row: tuple[Any, ...], *, with_samples: bool) -> Measurement:
     """Return the measurement of a row of `SELECT_MEASUREMENT` and its like.
 
     Raises:
-        StudyError: something of it is damaged; names task, split and removal.
+        DamagedError: something of it is damaged; names task, split and removal.
     """
-    checked_measurement(row)
+    removal, _, _ = checked_measurement(row)
     task, split, *checked, _, scores, answers = row
     if with_samples and scores is None and checked[11] is not None:
         raise damaged_measurement(row)
-    _, settings, removal, accuracy, std, num_samples, seconds, created = checked[:8]
+    _, settings, _, accuracy, std, num_samples, seconds, created = checked[:8]
     origin, stated_drop, run = checked[8:11]
     try:
+        values = None if scores is None else unpack_scores(scores, num_samples)
+        if values is not None and origin is None and not _is_mean(accuracy, values):
+            raise ValueError("the accuracy is not the mean of the scores")
         return Measurement(
             task=task,
             split=split,
-            removal=unpack_removal(removal),
+            removal=removal,
             accuracy=accuracy,
             std=math.nan if std is None else std,
             num_samples=num_samples,
-            scores=None if scores is None else unpack_scores(scores, num_samples),
+            scores=values,
             answers=None if answers is None else unpack_texts(answers),
             seconds=seconds,
             settings=settings,
@@ -263,8 +277,13 @@ def measurement_from_row(row: tuple[Any, ...], *, with_samples: bool) -> Measure
             stated_drop=stated_drop,
             run=run,
         )
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, DamagedError) as error:
         raise damaged_measurement(row) from error
+
+
+def _is_mean(accuracy: float, scores: NDArray[np.float32]) -> bool:
+    """Return whether an accuracy belongs to these scores: old studies have no checksums."""
+    return bool(abs(float(scores.astype(np.float64).mean()) - accuracy) <= 1e-6)
 
 
 def pack_removal(removal: Removal) -> str:
@@ -283,7 +302,7 @@ def pack_texts(texts: Sequence[str]) -> bytes:
 
 
 def unpack_texts(packed: bytes) -> tuple[str, ...]:
-    """Return the texts that `pack_texts` stored; raises StudyError when they are damaged."""
+    """Return the texts that `pack_texts` stored; raises DamagedError when they are not intact."""
     try:
         return tuple(json.loads(zlib.decompress(packed)))
     except (zlib.error, ValueError, TypeError) as error:
@@ -302,9 +321,10 @@ def unpack_scores(packed: bytes, num_samples: int | None = None) -> NDArray[np.f
     return np.frombuffer(packed, "<f4").astype(np.float32)
 
 
-def damaged(what: str) -> StudyError:
+def damaged(what: str) -> DamagedError:
     """Return the error that says that something in the study's file is not what was stored."""
-    return StudyError(
+    return DamagedError(
         f"the study file is damaged: {what} cannot be read as it was stored",
-        mend="restore study.db from a copy, or move it away and measure anew",
+        mend="restore study.db from a copy; or let `depthprune study repair` drop what is damaged, "
+        "and run again: it is measured anew",
     )

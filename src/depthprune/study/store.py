@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from depthprune.base.errors import FileError, StudyError
+from depthprune.base.errors import DamagedError, FileError, StudyError
 from depthprune.base.files import make_folder
 from depthprune.base.naming import option
 from depthprune.base.removal import Removal, check_removal, format_removal, make_removal
@@ -38,6 +39,7 @@ __all__ = ["Measurement", "ModelRecord", "Run", "SplitRecord", "StoredSplit", "S
 DATABASE_NAME = "study.db"
 LOCK_NAME = "study.lock"
 
+_Row = TypeVar("_Row")
 _Samples = tuple[NDArray[np.float32], tuple[str, ...]]
 
 
@@ -49,6 +51,7 @@ class Study:
     Attributes:
         folder: where it lies.
         model: what it is about.
+        damage: what a reader left out because it is damaged: a writer stops there instead.
     """
 
     def __init__(
@@ -63,7 +66,9 @@ class Study:
         self._path = folder / DATABASE_NAME
         self._connection = connection
         self._lock = lock
+        self._file = None if lock is None else _file_number(self._path)
         self._run: int | None = None
+        self.damage: list[str] = []
 
     @classmethod
     def open(
@@ -132,6 +137,7 @@ class Study:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Store all that the body adds, or, if it raises, nothing of it."""
+        self._check_place()
         with database.explained_errors(self._path), database.transaction(self._connection):
             yield
 
@@ -155,7 +161,9 @@ class Study:
 
     def runs(self) -> list[Run]:
         """Return how the measurements were made, in the order the runs were first begun."""
-        return list(map(rows.run_from_row, self._query("SELECT id, created, how FROM run")))
+        return list(
+            self._intact(self._query("SELECT id, created, how FROM run"), rows.run_from_row)
+        )
 
     def add_split(self, record: SplitRecord) -> int:
         """Return the key of a split, which is stored if it is new.
@@ -283,8 +291,8 @@ class Study:
             "JOIN settings ON settings.id = settings_id ORDER BY split_id, text"
         ):
             settings.setdefault(split_key, []).append(text)
-        found = map(
-            rows.split_from_row, self._query(f"{rows.SELECT_SPLIT} ORDER BY task, split, id")
+        found = self._intact(
+            self._query(f"{rows.SELECT_SPLIT} ORDER BY task, split, id"), rows.split_from_row
         )
         return [
             StoredSplit(key, record, tuple(settings.get(key, ())))
@@ -402,12 +410,12 @@ class Study:
         found = self._query(
             f"{rows.SELECT_BARE_MEASUREMENT} WHERE split_id = ? AND text = ?", (split_key, settings)
         )
-        accuracies = list(map(rows.checked_measurement, found))
+        accuracies = list(self._intact(found, rows.checked_measurement))
         baseline = next((accuracy for removal, accuracy, _ in accuracies if not removal), None)
         if baseline is None:
             return {}
         drops = {
-            rows.unpack_removal(removal): baseline - accuracy if stated is None else stated
+            removal: baseline - accuracy if stated is None else stated
             for removal, accuracy, stated in accuracies
         }
         return {removal: drops[removal] for removal in sorted(drops, key=_rank)}
@@ -498,12 +506,47 @@ class Study:
         found = self._query(
             f"{statement} ORDER BY task, split.split, split_id, text", tuple(wanted.values())
         )
-        measurements = (rows.measurement_from_row(row, with_samples=with_samples) for row in found)
-        return sorted(measurements, key=lambda one: _rank(one.removal))
+        read = partial(rows.measurement_from_row, with_samples=with_samples)
+        if removal is not None:
+            return list(map(read, found))
+        return sorted(self._intact(found, read), key=lambda one: _rank(one.removal))
+
+    def _intact(
+        self, found: Iterable[tuple[Any, ...]], read: Callable[[tuple[Any, ...]], _Row]
+    ) -> Iterator[_Row]:
+        """Yield what rows hold. A reader leaves out and names what is damaged; a writer stops."""
+        for row in found:
+            try:
+                yield read(row)
+            except DamagedError as error:
+                if self._lock is not None:
+                    raise
+                if error.what not in self.damage:
+                    self.damage.append(error.what)
+
+    def _check_place(self) -> None:
+        """Stop a writer whose file is no longer the one in the folder: nobody would find more."""
+        if self._lock is not None and _file_number(self._path) != self._file:
+            raise StudyError(
+                "the study file was deleted or replaced while it was written",
+                where=str(self._path),
+                mend="what was measured since the run began is lost with it: put the file back, or "
+                "run again",
+            )
 
     def _query(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        self._check_place()
         with database.explained_errors(self._path):
             return self._connection.execute(statement, values).fetchall()
+
+
+def _file_number(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from all others on this machine; None where it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _mend_for_scores(removal: Removal) -> str:
