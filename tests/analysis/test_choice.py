@@ -8,6 +8,7 @@ import pytest
 
 from depthprune.analysis.analyse import analyse
 from depthprune.analysis.choice import choose, choose_number
+from depthprune.analysis.options import Ranking, Targets
 from depthprune.analysis.recommendations import Recommendations
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.speedup import mean_speedup
@@ -36,13 +37,13 @@ def test_the_last_conservative_removal_is_chosen_when_nothing_is_asked_for(
 
 
 def test_a_target_that_is_met_comes_first(results: ResultSet) -> None:
-    choice = choose(analyse(results, max_drop=0.02).recommendations)
+    choice = choose(analyse(results, targets=Targets(max_drop=0.02)).recommendations)
     assert choice is not None
     assert (choice.rule, choice.combination.removal) == ("max_drop", (1,))
 
 
 def test_a_target_that_cannot_be_met_leaves_the_conservative_one(results: ResultSet) -> None:
-    choice = choose(analyse(results, speedup=100).recommendations)
+    choice = choose(analyse(results, targets=Targets(speedup=100)).recommendations)
     assert choice is not None
     assert choice.rule == "conservative"
 
@@ -53,7 +54,7 @@ def test_nothing_is_chosen_where_everything_costs_too_much() -> None:
 
 
 def test_nothing_is_chosen_where_nothing_is_ranked(results: ResultSet) -> None:
-    assert choose(analyse(results, min_drop=1).recommendations) is None
+    assert choose(analyse(results, Ranking(min_drop=1)).recommendations) is None
 
 
 def test_a_number_has_the_blocks_that_the_files_list_for_it(results: ResultSet) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 
 from depthprune.analysis import recommend as module
 from depthprune.analysis.combinations import combine
+from depthprune.analysis.options import Ranking, Targets
 from depthprune.analysis.recommend import recommend
 from depthprune.analysis.recommendations import Recommendations
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.table import drop_table
-from depthprune.base.errors import AnalysisError
+from depthprune.base.errors import AnalysisError, DepthpruneError
 from depthprune.base.removal import Removal
 from tests.analysis.results import Cells, cells, result_set, results
 from tests.measurements import dataset
@@ -71,7 +73,7 @@ def test_of_one_dataset_all_is_ranked() -> None:
 def test_improvements_are_ranked_unless_a_lower_limit_is_asked_for() -> None:
     given = results({(1,): [-0.1, -0.1], (2,): [0.1, 0.1]})
     assert best(recommend(given), 1) == (1,)
-    found = recommend(given, min_drop=0.0)
+    found = recommend(given, Ranking(min_drop=0.0))
     assert best(found, 1) == (2,)
     assert found.independent[1].improving == 1
 
@@ -95,7 +97,7 @@ def test_a_path_over_an_end_of_the_stack_is_pointed_out() -> None:
 
 def test_targets_are_answered() -> None:
     given = results({(1,): [0.01, 0.01], (1, 2): [0.2, 0.2]})
-    found = recommend(given, max_drop=0.05, speedup=1.3, params=0.7)
+    found = recommend(given, targets=Targets(max_drop=0.05, speedup=1.3, params=0.7))
     assert [(one.kind, one.number) for one in found.targets] == [
         ("max_drop", 1),
         ("speedup", 2),
@@ -129,19 +131,41 @@ def test_a_table_that_is_there_already_is_used() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"min_coverage": 0},
-        {"robust_coverage": 0},
         {"top": 0},
         {"essential_threshold": 2.0},
         {"essential_threshold": float("nan")},
-        {"max_drop": 5.0},
-        {"min_drop": float("nan")},
-        {"min_drop": -2.0},
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(AnalysisError, match=r"is|makes no sense"):
+    with pytest.raises(AnalysisError, match=r"top is|essential_threshold is"):
         recommend(results({(1,): [0.01, 0.01]}), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (Ranking, {"min_coverage": 0}),
+        (Ranking, {"robust_coverage": 0}),
+        (Ranking, {"min_drop": float("nan")}),
+        (Ranking, {"min_drop": -2.0}),
+        (Ranking, {"min_drop": 2.0}),
+        (Targets, {"max_drop": 5.0}),
+        (Targets, {"max_drop": -0.1}),
+        (Targets, {"speedup": 1.0}),
+        (Targets, {"speedup": float("inf")}),
+        (Targets, {"params": 0.0}),
+        (Targets, {"params": 1.0}),
+        (Targets, {"params": 85.0}),
+        (Targets, {"params": float("nan")}),
+    ],
+)
+def test_limits_out_of_bounds_are_refused(
+    kind: type[Ranking] | type[Targets], given: dict[str, Any]
+) -> None:
+    (option,) = given
+    with pytest.raises(DepthpruneError, match=f"{option} must be") as refused:
+        kind(**given)
+    assert refused.value.option == option
 
 
 def test_without_measurements_there_is_nothing_to_recommend() -> None:
@@ -307,6 +331,6 @@ def test_a_missing_cell_is_never_read_as_zero(drawn: Cells) -> None:
         removal: [None if drop is None else 0.5 + abs(drop) / 2 for drop in row]
         for removal, row in drawn.items()
     }
-    for ranking in recommend(results(high), min_coverage=1).independent.values():
+    for ranking in recommend(results(high), Ranking(min_coverage=1)).independent.values():
         assert all(one.mean >= 0.5 for one in ranking.combinations)
         assert all(len(one.drops) == one.coverage for one in ranking.combinations)

@@ -13,6 +13,7 @@ from depthprune.analysis import recommend as module
 from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.choice import choose
 from depthprune.analysis.combinations import Combination
+from depthprune.analysis.options import Ranking
 from depthprune.analysis.recommend import recommend
 from depthprune.analysis.recommendations import Recommendations
 from depthprune.analysis.result_set import ResultSet
@@ -280,7 +281,7 @@ def test_a_lower_limit_of_the_drop_would_recommend_otherwise() -> None:
     """What the old default did: harmless removals whose drop is below 0 were thrown out."""
     given = harmless_but_one(0, 0.1)
     better = [one for one in recommend(given).independent[1].combinations if one.mean < 0]
-    limited = recommend(given, min_drop=0.0)
+    limited = recommend(given, Ranking(min_drop=0.0))
     assert better
     assert not {one.removal for one in better} & {
         one.removal for one in limited.independent[1].combinations

@@ -7,6 +7,7 @@ from typing import Any
 
 from depthprune.analysis.analyse import analyse
 from depthprune.analysis.collect import read_result_set
+from depthprune.analysis.options import Ranking, Targets
 from depthprune.analysis.whole import Analysis
 from tests.analysis.results import PUBLISHED, Cells, result_set, results
 from tests.measurements import dataset
@@ -17,7 +18,7 @@ BEAM = PUBLISHED / "exp3_beam_search_multi_dataset"
 @cache
 def published() -> Analysis:
     """Return the analysis of the published results: 16 blocks, eight datasets."""
-    return analyse(read_result_set(BEAM), max_drop=0.05, speedup=1.2, params=0.85)
+    return analyse(read_result_set(BEAM), targets=Targets(max_drop=0.05, speedup=1.2, params=0.85))
 
 
 @cache
@@ -26,9 +27,15 @@ def both_splits() -> Analysis:
     return analyse(read_result_set(PUBLISHED))
 
 
-def made(cells: Cells, *, num_blocks: int = 6, **options: Any) -> Analysis:
+def limits(**asked: Any) -> tuple[Ranking, Targets]:
+    """Return what is ranked and what is asked for, by the names of their fields."""
+    targets = {name: asked.pop(name) for name in vars(Targets()) if name in asked}
+    return Ranking(**asked), Targets(**targets)
+
+
+def made(cells: Cells, *, num_blocks: int = 6, **asked: Any) -> Analysis:
     """Return the analysis of drops written down by hand, one entry per dataset."""
-    return analyse(results(cells, num_blocks=num_blocks), **options)
+    return analyse(results(cells, num_blocks=num_blocks), *limits(**asked))
 
 
 def with_samples() -> Analysis:

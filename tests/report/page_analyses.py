@@ -14,6 +14,7 @@ from depthprune.analysis.whole import Analysis
 from depthprune.base.removal import Removal
 from tests.analysis.results import result_set
 from tests.measurements import measurement
+from tests.report.analyses import limits
 
 Cells = Mapping[Removal, Sequence[float | None]]
 
@@ -35,7 +36,7 @@ CELLS: Cells = {
 def analysed(results: ResultSet, **options: float) -> Analysis:
     """Return everything about a result set; the options are those of `recommend`."""
     table = drop_table(results.datasets, results.num_blocks)
-    recommended = recommend(results, table=table, **options)  # type: ignore[arg-type]
+    recommended = recommend(results, *limits(**options), table=table)
     return Analysis(results, table, find(results, table=table), recommended)
 
 

@@ -14,8 +14,9 @@ from rich.cells import cell_len
 from depthprune.analysis.analyse import analyse
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.combinations import combine
+from depthprune.analysis.options import Ranking
 from depthprune.analysis.whole import Analysis
-from depthprune.base.errors import AnalysisError, FileError
+from depthprune.base.errors import DepthpruneError, FileError
 from depthprune.base.language import language
 from depthprune.base.removal import format_removal
 from depthprune.importance.score_files import count_blocks, read_scores
@@ -394,5 +395,5 @@ def test_another_missing_module_is_no_missing_package(
 
 @pytest.mark.parametrize("limit", [nan, 2.0, -1.5])
 def test_a_smallest_drop_that_is_no_fraction_is_refused(limit: float) -> None:
-    with pytest.raises(AnalysisError, match="makes no sense"):
-        analyse(read_result_set(BEAM), min_drop=limit)
+    with pytest.raises(DepthpruneError, match="min_drop must be"):
+        analyse(read_result_set(BEAM), Ranking(min_drop=limit))

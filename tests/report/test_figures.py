@@ -21,6 +21,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from depthprune.analysis import options
 from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.combinations import Ranking
 from depthprune.analysis.find import find
@@ -251,7 +252,7 @@ def test_rankings_draw_the_ranked_mean_drops() -> None:
 
 def test_rankings_say_how_many_combinations_are_left_out() -> None:
     results = CASES["80 blocks, 20 datasets, holes"]()
-    found = recommend(results, min_drop=0.0)
+    found = recommend(results, options.Ranking(min_drop=0.0))
     given = replace(analysis("80 blocks, 20 datasets, holes"), recommendations=found)
     ranking = given.recommendations.independent[1]
     drawn = FIGURES["rankings_by_num_removed"](given)

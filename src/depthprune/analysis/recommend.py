@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import fsum, isnan
 from statistics import fmean
 
+from depthprune.analysis import options
 from depthprune.analysis.adjusted import adjusted_drops, find_disagreements
 from depthprune.analysis.combinations import (
     Combination,
@@ -26,7 +27,7 @@ from depthprune.analysis.strategies import (
     find_candidates,
 )
 from depthprune.analysis.table import DropTable, drop_table
-from depthprune.analysis.targets import check_targets, choose_targets
+from depthprune.analysis.targets import choose_targets
 from depthprune.analysis.weak import weak_baselines
 from depthprune.base.errors import AnalysisError
 from depthprune.base.removal import Removal
@@ -35,26 +36,11 @@ EVERY_INTERVAL = 500
 """Up to this many combinations each has its interval; of more, only those that are shown."""
 
 
-@dataclass(frozen=True)
-class _Options:
-    min_coverage: int
-    robust_coverage: int
-    min_drop: float | None
-    essential: float
-    top: int
-    targets: Mapping[str, float | None]
-    seed: int
-
-
 def recommend(
     results: ResultSet,
+    ranking: options.Ranking = options.Ranking(),
+    targets: options.Targets = options.Targets(),
     *,
-    min_coverage: int = 2,
-    min_drop: float | None = None,
-    robust_coverage: int = 3,
-    max_drop: float | None = None,
-    speedup: float | None = None,
-    params: float | None = None,
     essential_threshold: float = THRESHOLD,
     top: int = 5,
     seed: int = 0,
@@ -64,10 +50,8 @@ def recommend(
 
     Args:
         results: what was measured.
-        min_coverage: the fewest datasets of a ranked combination; with a single dataset it is 1.
-        min_drop: the smallest mean drop that is ranked; None (the default) is no limit.
-        robust_coverage: the fewest datasets of a robust combination.
-        max_drop, speedup, params: targets, see `choose_targets`.
+        ranking: what is ranked; no more datasets are asked for than there are.
+        targets: see `choose_targets`.
         essential_threshold: see `find_essential`.
         top: combinations of each ranking that are shown, and have intervals even if there are more
             than `EVERY_INTERVAL`.
@@ -75,16 +59,9 @@ def recommend(
         table: of these results, when it is there already.
 
     Raises:
-        AnalysisError: nothing was measured, or an option makes no sense.
+        AnalysisError: nothing was measured, or a threshold makes no sense.
     """
-    _check(min_coverage, robust_coverage, essential_threshold, top)
-    if min_drop is not None and not -1 <= min_drop <= 1:  # NaN is refused too
-        raise AnalysisError(
-            f"a smallest drop of {min_drop} makes no sense",
-            mend="give a fraction from -1 to 1, or leave it out: then nothing is too small",
-        )
-    targets = {"max_drop": max_drop, "speedup": speedup, "params": params}
-    check_targets(**targets)
+    _check(essential_threshold, top)
     if table is None:
         table = drop_table(results.datasets, results.num_blocks)
     combinations = table_combinations(table)
@@ -97,25 +74,27 @@ def recommend(
     if any(one.weakness.is_certain for one in weak):
         # Drops from such a baseline say nothing: a ranking of them would be taken for one.
         combinations = []
-    num_datasets = len(results.datasets)
-    options = _Options(
-        min(min_coverage, num_datasets),
-        min(robust_coverage, num_datasets),
-        min_drop,
-        essential_threshold,
-        top,
-        targets,
-        seed,
+    most = max(1, len(results.datasets))
+    ranking = replace(
+        ranking,
+        min_coverage=min(ranking.min_coverage, most),
+        robust_coverage=min(ranking.robust_coverage, most),
     )
     adjusted = dict(zip(table.removals, adjusted_drops(table).tolist(), strict=True))
-    found = _decide(combinations, results, adjusted, options, with_draws=False)
+
+    def decide(combinations: Iterable[Combination], *, with_draws: bool) -> Recommendations:
+        return _decide(
+            combinations, results, adjusted, ranking, targets, essential_threshold, seed, with_draws
+        )
+
+    found = decide(combinations, with_draws=False)
     if combinations and any(one.baseline.scores is not None for one in results.datasets):
         # Which combinations are shown must be known before their intervals are computed.
         shown = _shown(found, top) if len(combinations) > EVERY_INTERVAL else set(table.removals)
         chosen = [one for one in combinations if one.removal in shown]
         known = {one.removal: one for one in with_intervals(chosen, results.datasets, seed=seed)}
         combinations = [known.get(one.removal, one) for one in combinations]
-        found = _decide(combinations, results, adjusted, options, with_draws=True)
+        found = decide(combinations, with_draws=True)
     return replace(found, weak=weak)
 
 
@@ -123,20 +102,22 @@ def _decide(
     combinations: Iterable[Combination],
     results: ResultSet,
     adjusted: Mapping[Removal, float],
-    options: _Options,
-    *,
+    ranking: options.Ranking,
+    targets: options.Targets,
+    essential_threshold: float,
+    seed: int,
     with_draws: bool,
 ) -> Recommendations:
     by_number: dict[int, list[Combination]] = {}
     for one in combinations:
         by_number.setdefault(len(one.removal), []).append(one)
-    independent = _rankings(by_number, options.min_coverage, options.min_drop)
-    robust = _rankings(by_number, options.robust_coverage, options.min_drop)
+    independent = _rankings(by_number, ranking.min_coverage, ranking.min_drop)
+    robust = _rankings(by_number, ranking.robust_coverage, ranking.min_drop)
     singles = by_number.get(1, [])
-    judged = [one for one in singles if one.coverage >= options.min_coverage]
+    judged = [one for one in singles if one.coverage >= ranking.min_coverage]
     baselines = {dataset.dataset: dataset.baseline.accuracy for dataset in results.datasets}
-    essential = find_essential(judged, baselines, threshold=options.essential)
-    stepwise = stepwise_path(independent, results.datasets, seed=options.seed, intervals=with_draws)
+    essential = find_essential(judged, baselines, threshold=essential_threshold)
+    stepwise = stepwise_path(independent, results.datasets, seed=seed, intervals=with_draws)
     limit = _limit(results, baselines)
     candidates = find_candidates(
         independent,
@@ -148,8 +129,8 @@ def _decide(
     return Recommendations(
         num_blocks=results.num_blocks,
         datasets=tuple(dataset.dataset for dataset in results.datasets),
-        min_coverage=options.min_coverage,
-        robust_coverage=options.robust_coverage,
+        min_coverage=ranking.min_coverage,
+        robust_coverage=ranking.robust_coverage,
         independent=independent,
         robust=robust,
         stepwise=stepwise,
@@ -159,11 +140,11 @@ def _decide(
         essential=essential,
         adjusted={
             one.removal: adjusted[one.removal]
-            for ranking in independent.values()
-            for one in ranking.combinations
+            for each in independent.values()
+            for one in each.combinations
         },
         disagreements=find_disagreements(independent, adjusted),
-        targets=choose_targets(independent, results, **options.targets),
+        targets=choose_targets(independent, results, targets),
         singles={one.removal[0]: one.mean for one in singles},
         num_judged=len(judged),
     )
@@ -204,13 +185,8 @@ def _limit(results: ResultSet, baselines: Mapping[str, float]) -> Limit:
     )
 
 
-def _check(min_coverage: int, robust_coverage: int, threshold: float, top: int) -> None:
-    for name, count in (
-        ("min_coverage", min_coverage),
-        ("robust_coverage", robust_coverage),
-        ("top", top),
-    ):
-        if count < 1:
-            raise AnalysisError(f"{name} is {count}", mend="give a count of 1 or more")
+def _check(threshold: float, top: int) -> None:
+    if top < 1:
+        raise AnalysisError(f"top is {top}", mend="give a count of 1 or more")
     if not 0 <= threshold <= 1:  # NaN is refused too
         raise AnalysisError(f"essential_threshold is {threshold}", mend="give a fraction, 0 to 1")

@@ -11,20 +11,17 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from depthprune.analysis.combinations import Combination, Ranking
+from depthprune.analysis.options import Targets
 from depthprune.analysis.recommendations import Target, TargetKind
 from depthprune.analysis.result_set import ResultSet
 from depthprune.base.drops import settled
-from depthprune.base.errors import AnalysisError
 from depthprune.base.removal import Removal
 
 
 def choose_targets(
     independent: Mapping[int, Ranking],
     results: ResultSet,
-    *,
-    max_drop: float | None = None,
-    speedup: float | None = None,
-    params: float | None = None,
+    asked: Targets,
 ) -> tuple[Target, ...]:
     """Return for each target that is given the combination that meets it.
 
@@ -34,14 +31,10 @@ def choose_targets(
     Args:
         independent: rankings by number removed.
         results: for the numbers of blocks and parameters.
-        max_drop: the largest mean drop, a fraction.
-        speedup: at least that much faster, a ratio above 1.
-        params: at most that share of the parameters stays, between 0 and 1.
-
-    Raises:
-        AnalysisError: a target makes no sense.
+        asked: the largest mean drop, a speed-up at least, and the share of the parameters that
+            stays at most.
     """
-    check_targets(max_drop=max_drop, speedup=speedup, params=params)
+    max_drop, speedup, params = asked.max_drop, asked.speedup, asked.params
     numbers = sorted(independent)
     share = partial(share_that_stays, results)
     exact = results.parameters is not None and results.block_parameters is not None
@@ -55,7 +48,9 @@ def choose_targets(
     if speedup is not None:
         # Shares, not ratios, are compared: the same rounding on both sides.
         fast = _best(
-            independent, numbers, lambda one: settled(share(one.removal)) <= settled(1 / speedup)
+            independent,
+            numbers,
+            lambda one: settled(share(one.removal)) <= settled(1 / speedup),
         )
         reached = None if fast is None else 1 / share(fast.removal)
         targets.append(_target("speedup", speedup, fast, reached, exact=False))
@@ -66,31 +61,6 @@ def choose_targets(
         reached = None if small is None else share(small.removal)
         targets.append(_target("params", params, small, reached, exact=exact))
     return tuple(targets)
-
-
-def check_targets(
-    *, max_drop: float | None = None, speedup: float | None = None, params: float | None = None
-) -> None:
-    """Refuse targets that make no sense.
-
-    Raises:
-        AnalysisError: with what can be asked for. NaN is refused too.
-    """
-    if max_drop is not None and not 0 <= max_drop <= 1:
-        raise AnalysisError(
-            f"a largest drop of {max_drop} makes no sense",
-            mend="give a fraction from 0 to 1, such as 0.05 for five points",
-        )
-    if speedup is not None and not 1 < speedup < float("inf"):
-        raise AnalysisError(
-            f"a speed-up of {speedup} makes no sense",
-            mend="give a ratio above 1, such as 1.2 for a fifth faster",
-        )
-    if params is not None and not 0 < params < 1:
-        raise AnalysisError(
-            f"a share of {params} of the parameters makes no sense",
-            mend="give the share that stays, between 0 and 1, such as 0.85",
-        )
 
 
 def share_that_stays(results: ResultSet, removal: Removal) -> float:

@@ -13,6 +13,7 @@ The command line, the study file, callers in Python and the documentation read t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from math import isfinite
 from types import NoneType, UnionType
@@ -22,6 +23,13 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.naming import option
+
+
+@dataclass(frozen=True)
+class Mend:
+    """Part of a field's type beside its bounds: what to give instead of what they refuse."""
+
+    text: str
 
 
 class Options:
@@ -38,7 +46,9 @@ class Options:
             for rule in rules:
                 if wanted := _wanted(value, rule):
                     raise DepthpruneError(
-                        f"{option(name)} must be {wanted}, not {value!r}", option=name
+                        f"{option(name)} must be {wanted}, not {value!r}",
+                        option=name,
+                        mend=next((one.text for one in rules if isinstance(one, Mend)), None),
                     )
 
 

@@ -12,11 +12,15 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 from rich.console import RenderableType
 
+from depthprune.analysis.analyse import analyse
+from depthprune.analysis.collect import read_result_set
+from depthprune.analysis.options import Ranking, Targets
 from depthprune.analysis.whole import Analysis
 from depthprune.base.files import check_can_make
 from depthprune.base.language import set_language, t
+from depthprune.cli.flags import with_flags
 from depthprune.cli.options import Language
-from depthprune.cli.recommend import RankingFlags, is_wide, show_wrapped
+from depthprune.cli.recommend import is_wide, show_wrapped
 from depthprune.cli.scores import AsJson, show
 from depthprune.report.documents import (
     SCORES,
@@ -41,12 +45,14 @@ EXTRA = "report"
 """The extra that brings what figures and page need."""
 
 
+@with_flags
 def analyze(
     path: Path,
     /,
     *,
     output: Annotated[Path | None, Parameter(name=("--output", "--output-dir"))] = None,
-    ranking: RankingFlags = RankingFlags(),  # noqa: B008 - frozen
+    ranking: Ranking = Ranking(),
+    targets: Targets = Targets(),
     formats: tuple[Literal["png", "svg", "pdf"], ...] = ("png",),
     skip: Annotated[
         tuple[Literal["figures", "html", "latex"], ...], Parameter(show_default=False)
@@ -84,9 +90,9 @@ def analyze(
     set_language(lang)
     gc.set_threshold(50_000)
     folder = output_folder(output, path)
-    results = ranking.read(path)
+    results = read_result_set(path, ranking.split)
     check_can_make(folder)  # before the work, not after it
-    written = write_analysis(ranking.analyse(results), folder, formats=formats, skip=skip)
+    written = write_analysis(analyse(results, ranking, targets), folder, formats=formats, skip=skip)
     if json:
         print(json_module.dumps(written.value, indent=1))
         return

@@ -16,7 +16,7 @@ from depthprune.base.files import check_can_make
 from depthprune.base.language import set_language, t
 from depthprune.base.progress import progress
 from depthprune.base.terminal import terminal
-from depthprune.cli.flags import with_flags
+from depthprune.cli.flags import flag, with_flags
 from depthprune.cli.measure import AsJson, Model, Output
 from depthprune.cli.options import DEMO, Language, study_folder
 from depthprune.engine.options import ModelOptions
@@ -105,10 +105,10 @@ def _profile_command(model: str, run: ModelOptions, data: DataOptions, folder: P
     for flags in (data, run):
         for each in fields(flags):
             value = getattr(flags, each.name)
-            if each.name == "task" or value == each.default:
+            if each.name == "tasks" or value == each.default:
                 continue
-            words.append("--" + each.name.replace("_", "-"))
-            if value is not True:
+            words.append(flag(each.name if value is not False else f"no_{each.name}"))
+            if not isinstance(value, bool):
                 words += map(str, value if isinstance(value, tuple) else (value,))
     return shlex.join([*words, "--output", str(folder)])
 

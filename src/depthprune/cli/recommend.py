@@ -7,24 +7,17 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Group, Parameter
-
+from depthprune.analysis.options import Ranking, Targets
 from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
+from depthprune.cli.flags import with_flags
 from depthprune.cli.output import AsJson, Language
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-    from depthprune.analysis.result_set import ResultSet
-    from depthprune.analysis.whole import Analysis
-
-_RANKED = Group.create_ordered("What is ranked")
-_TARGETS = Group.create_ordered("Targets instead of a number of blocks")
 
 WIDE = 90
 """Columns that tables with accuracies beside intervals need."""
@@ -33,58 +26,13 @@ NARROWEST = 80
 """Columns that every table needs."""
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class RankingFlags:
-    """What is ranked, and the targets that are asked for."""
-
-    split: Annotated[str | None, Parameter(group=_RANKED)] = None
-    """The split that is analysed; the one that most datasets have when not given."""
-
-    min_coverage: Annotated[int, Parameter(group=_RANKED)] = 2
-    """The fewest datasets that a ranked combination was measured on."""
-
-    min_drop: Annotated[float | None, Parameter(group=_RANKED)] = None
-    """The smallest mean drop that is ranked, a fraction; no limit when not given."""
-
-    robust_coverage: Annotated[int, Parameter(group=_RANKED)] = 3
-    """The fewest datasets that a robust combination was measured on."""
-
-    max_drop: Annotated[float | None, Parameter(group=_TARGETS)] = None
-    """The most blocks that cost no more than this, a fraction: 0.05 for five points."""
-
-    speedup: Annotated[float | None, Parameter(group=_TARGETS)] = None
-    """The fewest blocks that make it so many times as fast, estimated: 1.2."""
-
-    params: Annotated[float | None, Parameter(group=_TARGETS)] = None
-    """The fewest blocks that leave at most this share of the parameters: 0.85."""
-
-    def read(self, path: Path) -> ResultSet:
-        """Read a study or a folder of results."""
-        from depthprune.analysis.collect import read_result_set
-
-        return read_result_set(path, self.split)
-
-    def analyse(self, results: ResultSet) -> Analysis:
-        """Return what the results show and recommend."""
-        from depthprune.analysis.analyse import analyse
-
-        return analyse(
-            results,
-            min_coverage=self.min_coverage,
-            min_drop=self.min_drop,
-            robust_coverage=self.robust_coverage,
-            max_drop=self.max_drop,
-            speedup=self.speedup,
-            params=self.params,
-        )
-
-
+@with_flags
 def recommend(
     path: Path,
     /,
     *,
-    ranking: RankingFlags = RankingFlags(),
+    ranking: Ranking = Ranking(),
+    targets: Targets = Targets(),
     output_file: Path | None = None,
     json: AsJson = False,
     lang: Language = "en",
@@ -110,6 +58,8 @@ def recommend(
         Keep the recommendations as JSON, as `analyze` writes pruning_recommendations.json.
 
     """
+    from depthprune.analysis.analyse import analyse
+    from depthprune.analysis.collect import read_result_set
     from depthprune.base.files import write_json
     from depthprune.cli.scores import show
     from depthprune.importance.score_files import check_output
@@ -120,7 +70,7 @@ def recommend(
     set_language(lang)
     if output_file is not None:
         check_output(output_file)
-    analysis = ranking.analyse(ranking.read(path))
+    analysis = analyse(read_result_set(path, ranking.split), ranking, targets)
     value = recommendations_value(analysis)
     if output_file is not None:
         write_json(output_file, value)

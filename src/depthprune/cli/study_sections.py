@@ -15,9 +15,9 @@ from pydantic import (
     model_validator,
 )
 
+from depthprune.analysis.options import Ranking, Targets
 from depthprune.base.language import Lang
 from depthprune.cli.options import DEMO
-from depthprune.cli.recommend import RankingFlags
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.compare import THRESHOLD, TOP_K
 from depthprune.importance.merge import TRAIN_WEIGHT, Method
@@ -124,10 +124,10 @@ class AnalyzeSection(_Section):
 
     min_coverage: Annotated[int, Field(ge=1)] | None = None
     min_drop: Annotated[float, Field(ge=-1, le=1)] | None = None
-    robust_coverage: int = Field(default=RankingFlags.robust_coverage, ge=1)
-    max_drop: Annotated[float, Field(ge=0, le=1)] | None = RankingFlags.max_drop
-    speedup: Annotated[float, Field(gt=1)] | None = RankingFlags.speedup
-    params: Annotated[float, Field(gt=0, lt=1)] | None = RankingFlags.params
+    robust_coverage: int = Field(default=Ranking.robust_coverage, ge=1)
+    max_drop: Annotated[float, Field(ge=0, le=1)] | None = Targets.max_drop
+    speedup: Annotated[float, Field(gt=1)] | None = Targets.speedup
+    params: Annotated[float, Field(gt=0, lt=1)] | None = Targets.params
     formats: Annotated[
         list[Literal["png", "svg", "pdf"]], BeforeValidator(_as_list), Field(min_length=1)
     ] = ["png"]
@@ -211,21 +211,26 @@ class StudyContent(_Section):
 
     @model_validator(mode="after")
     def _ranks_within_reason(self) -> Self:
-        least = self.ranking.min_drop
-        if self.analyze is not None and least is not None and not -1 <= least <= 1:
+        if self.analyze is None or self.search is None or self.analyze.min_drop is not None:
+            return self
+        least = self.search.min_drop
+        if least is not None and not -1 <= least <= 1:
             raise ValueError("`analyze` needs a `search.min_drop` from -1 to 1, or one of its own")
         return self
 
     @property
-    def ranking(self) -> RankingFlags:
-        """What is ranked and asked for: as the search ranks, unless `analyze` says otherwise."""
+    def ranking(self) -> Ranking:
+        """What is ranked: as the search ranks, unless `analyze` says otherwise."""
         said = self.analyze or AnalyzeSection()
         search = self.search or SearchSection()
-        return RankingFlags(
+        return Ranking(
             min_coverage=search.min_coverage if said.min_coverage is None else said.min_coverage,
             min_drop=search.min_drop if said.min_drop is None else said.min_drop,
             robust_coverage=said.robust_coverage,
-            max_drop=said.max_drop,
-            speedup=said.speedup,
-            params=said.params,
         )
+
+    @property
+    def targets(self) -> Targets:
+        """What is asked for instead of a number of blocks."""
+        said = self.analyze or AnalyzeSection()
+        return Targets(said.max_drop, said.speedup, said.params)

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from depthprune.analysis import options
 from depthprune.analysis.analyse import analyse
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.combinations import Ranking
@@ -168,7 +169,7 @@ def study_recommendation(
     """
     try:
         results = read_result_set(folder)
-        found = analyse(results, min_drop=min_drop).recommendations
+        found = analyse(results, options.Ranking(min_drop=min_drop)).recommendations
     except (FileError, StudyError, AnalysisError, LayoutError) as error:
         raise DepthpruneError(
             f"nothing says which blocks stay, and the study recommends nothing: {error.what}",

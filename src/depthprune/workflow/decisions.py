@@ -16,6 +16,8 @@ from depthprune.analysis.findings import (
     Synergy,
 )
 from depthprune.analysis.findings import Findings as Found
+from depthprune.analysis.options import Ranking as Ranking
+from depthprune.analysis.options import Targets
 from depthprune.analysis.recommendations import Recommendations as Ranked
 from depthprune.analysis.recommendations import StrategyName
 from depthprune.base.errors import AnalysisError, MissingDependencyError
@@ -32,23 +34,6 @@ if TYPE_CHECKING:
     from depthprune.analysis.whole import Analysis
 
 Format = Literal["txt", "json", "html", "png", "svg", "pdf", "tex"]
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """What is ranked.
-
-    Attributes:
-        min_coverage: The fewest datasets that a ranked combination was measured on.
-        min_drop: The smallest mean drop that is ranked, a fraction; None is no limit.
-        robust_coverage: The fewest datasets that a robust combination was measured on.
-        split: The split that is analysed; None takes the one that most datasets have.
-    """
-
-    min_coverage: int = 2
-    min_drop: float | None = None
-    robust_coverage: int = 3
-    split: str | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -229,12 +214,8 @@ def analyze(
 
     found = analyse(
         as_study(study).results(ranking.split),
-        min_coverage=ranking.min_coverage,
-        min_drop=ranking.min_drop,
-        robust_coverage=ranking.robust_coverage,
-        max_drop=max_drop,
-        speedup=speedup,
-        params=params,
+        ranking,
+        Targets(max_drop=max_drop, speedup=speedup, params=params),
     )
     return Findings(**vars(found.findings), analysis=found)
 
@@ -260,12 +241,8 @@ def recommend(
     return Recommendations(
         ranked(
             as_study(study).results(ranking.split),
-            min_coverage=ranking.min_coverage,
-            min_drop=ranking.min_drop,
-            robust_coverage=ranking.robust_coverage,
-            max_drop=max_drop,
-            speedup=speedup,
-            params=params,
+            ranking,
+            Targets(max_drop=max_drop, speedup=speedup, params=params),
         )
     )
 

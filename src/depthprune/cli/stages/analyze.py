@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.console import RenderableType
 from rich.text import Text
 
+from depthprune.analysis.analyse import analyse
 from depthprune.analysis.choice import Choice, choose, choose_number
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.whole import Analysis
@@ -52,7 +53,7 @@ def analyze(
     with stage("analyze"):
         selection = {(key, one.settings) for one in outcomes for key in one.splits}
         results = read_result_set(folder, selection=selection)
-        analysis = study.content.ranking.analyse(results)
+        analysis = analyse(results, study.content.ranking, study.content.targets)
         choice = _choose(analysis, study)
         written = write_analysis(
             analysis, folder / FOLDER, formats=section.formats, skip=section.skip

@@ -1,0 +1,45 @@
+"""What is ranked when results are analysed, and which targets are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from depthprune.base.options import Mend, Options
+
+
+@dataclass(frozen=True)
+class Ranking(Options):
+    """What is ranked."""
+
+    split: str | None = None
+    """The split that is analysed; the one that most datasets have when not given."""
+
+    min_coverage: Annotated[int, Ge(1)] = 2
+    """The fewest datasets that a ranked combination was measured on."""
+
+    min_drop: Annotated[float, Ge(-1), Le(1), Mend("give a fraction, or leave it out")] | None = (
+        None
+    )
+    """The smallest mean drop that is ranked, a fraction; no limit when not given."""
+
+    robust_coverage: Annotated[int, Ge(1)] = 3
+    """The fewest datasets that a robust combination was measured on."""
+
+
+@dataclass(frozen=True)
+class Targets(Options):
+    """Targets instead of a number of blocks."""
+
+    max_drop: (
+        Annotated[float, Ge(0), Le(1), Mend("give a fraction: 0.05 for five points")] | None
+    ) = None
+    """The most blocks that cost no more than this, a fraction: 0.05 for five points."""
+
+    speedup: Annotated[float, Gt(1), Mend("give a ratio: 1.2 for a fifth faster")] | None = None
+    """The fewest blocks that make it so many times as fast, estimated: 1.2."""
+
+    params: Annotated[float, Gt(0), Lt(1), Mend("give the share that stays: 0.85")] | None = None
+    """The fewest blocks that leave at most this share of the parameters: 0.85."""
