@@ -154,20 +154,6 @@ def compare_evaluations(files: Sequence[EvaluationFile]) -> Comparison:
     return Comparison(tuple(files), tuple(rows), common)
 
 
-SECTIONS: tuple[str, ...] = (
-    "parameters",
-    "active_blocks",
-    "ppl",
-    "ppl_quick",
-    "ppl_unstated",
-    "accuracy",
-    "average",
-    "tokens_per_second",
-    "ms_per_token",
-    "weights_bytes",
-    "peak_bytes",
-)
-
 _KINDS: Mapping[str, Kind] = {
     "parameters": "count",
     "active_blocks": "count",
@@ -181,6 +167,9 @@ _KINDS: Mapping[str, Kind] = {
     "weights_bytes": "bytes",
     "peak_bytes": "bytes",
 }
+
+SECTIONS = tuple(_KINDS)
+"""Of values, in the order of tables."""
 
 
 def window_name(window: Any, stride: Any) -> str | None:
@@ -255,7 +244,8 @@ def is_possible(kind: Kind, value: Any) -> bool:
 class _Found:
     """Collects the numbers of a file; what is missing or can be none is left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.problems: list[str] = []
         self.values: dict[Key, float] = {}
         self.conditions: dict[Key, str] = {}
@@ -281,9 +271,15 @@ class _Found:
         if window is not None and (section, name) in self.values:
             self.windows[section, name] = window
 
+    def file(self, name: str, removed: tuple[int, ...] = ()) -> EvaluationFile:
+        problems = tuple(self.problems)
+        return EvaluationFile(
+            self.path, name, removed, self.values, self.conditions, self.windows, problems
+        )
+
 
 def _read_card(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
-    found = _Found()
+    found = _Found(path)
     info = object_at(content, "model_info")
     found.add("parameters", "", info.get("parameters"))
     found.add("active_blocks", "", info.get("num_active_blocks"))
@@ -311,19 +307,12 @@ def _read_card(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
             peak -= entry["skipped_bytes"]
         found.add("peak_bytes", batch, peak, str(entry.get("peak_of")))
     removed = info.get("removed")
-    return EvaluationFile(
-        path,
-        str(info.get("name") or path.stem),
-        tuple(one for one in removed if type(one) is int) if isinstance(removed, list) else (),
-        found.values,
-        found.conditions,
-        found.windows,
-        tuple(found.problems),
-    )
+    blocks = [one for one in removed if type(one) is int] if isinstance(removed, list) else []
+    return found.file(str(info.get("name") or path.stem), tuple(blocks))
 
 
 def _read_old(path: Path, content: Mapping[str, Any], metrics: Mapping[str, Any]) -> EvaluationFile:
-    found = _Found()
+    found = _Found(path)
     info = object_at(metrics, "model_info")
     found.add("parameters", "", info.get("total_params"))
     found.add("active_blocks", "", info.get("num_layers"))
@@ -344,10 +333,7 @@ def _read_old(path: Path, content: Mapping[str, Any], metrics: Mapping[str, Any]
     ):
         found.add(section, "", memory.get(old_name), unit=MEBIBYTE)
     place = content.get("model_path")
-    name = "/".join(Path(place).parts[-2:]) if isinstance(place, str) else path.stem
-    return EvaluationFile(
-        path, name, (), found.values, found.conditions, found.windows, tuple(found.problems)
-    )
+    return found.file("/".join(Path(place).parts[-2:]) if isinstance(place, str) else path.stem)
 
 
 def _objects(holder: Mapping[str, Any], name: str) -> list[tuple[str, Json]]:
