@@ -1,0 +1,89 @@
+"""Specification of how what does not fit in a JSON file is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from depthprune.base.documents import WrongFieldError, object_at, read_document, read_value
+from depthprune.base.errors import FileError, LayoutError
+
+
+def total(value: Any) -> int:
+    """Read the total of the first layer."""
+    try:
+        found = value["layers"][0]["total"]
+    except (KeyError, IndexError, TypeError):
+        raise WrongFieldError("there are no layers", mend="name another file") from None
+    if not isinstance(found, int):
+        raise WrongFieldError(f"{found!r} is not a count", "total").within("layers", 0)
+    return found
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "file.json"
+
+
+def test_what_fits_is_read(path: Path) -> None:
+    path.write_text('{"layers": [{"total": 3}]}')
+    assert read_document(path, total) == 3
+
+
+def test_what_does_not_fit_is_told_with_file_place_and_mend(path: Path) -> None:
+    path.write_text('{"layers": [{"total": "many"}]}')
+    with pytest.raises(LayoutError) as raised:
+        read_document(path, total, mend="write it again")
+    error = raised.value
+    assert (error.what, error.where, error.mend) == (
+        "'many' is not a count",
+        f"{path}, layers[0].total",
+        "write it again",
+    )
+
+
+def test_a_reader_may_know_a_better_way_to_mend_it(path: Path) -> None:
+    path.write_text("[]")
+    with pytest.raises(LayoutError) as raised:
+        read_document(path, total, mend="write it again")
+    assert (raised.value.where, raised.value.mend) == (str(path), "name another file")
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "place"),
+    [
+        ('{"notes": {"2": NaN, "3": Infinity}}', "NaN", ', notes["2"]'),
+        ('{"layers": [{"total": -Infinity}]}', "-Infinity", ", layers[0].total"),
+        ("NaN", "NaN", ""),
+    ],
+)
+def test_a_number_that_json_lacks_is_told_with_its_place(
+    text: str, number: str, place: str, path: Path
+) -> None:
+    path.write_text(text)
+    for read in (read_value, lambda file: read_document(file, total, unique_keys=True)):
+        with pytest.raises(LayoutError, match=f"^{number} is not a JSON number") as raised:
+            read(path)
+        assert raised.value.where == f"{path}{place}"
+
+
+def test_a_key_twice_is_refused_where_keys_must_be_unique(path: Path) -> None:
+    path.write_text('{"layers": [], "layers": [{"total": 3}]}')
+    assert read_document(path, total) == 3
+    with pytest.raises(FileError, match="'layers' occurs twice"):
+        read_document(path, total, unique_keys=True)
+
+
+def test_what_is_no_json_is_told_with_its_line(path: Path) -> None:
+    path.write_text('{"layers":\n [')
+    with pytest.raises(FileError) as raised:
+        read_document(path, total)
+    assert raised.value.where == f"{path}, line 2, column 3"
+
+
+@pytest.mark.parametrize("holder", [None, [], 3, {}, {"model": None}, {"model": [1]}])
+def test_where_there_is_no_object_under_a_key_an_empty_one_is(holder: Any) -> None:
+    assert object_at(holder, "model") == {}
+    assert object_at({"model": {"name": "a"}}, "model") == {"name": "a"}
