@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import isnan
 
-from rich import box
-from rich.table import Table
-
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.marks import mark
 from depthprune.base.language import t
@@ -90,11 +87,6 @@ def evidence(one: Combination, datasets: Sequence[str]) -> str:
     parts.append(t("datasets {coverage}").format(coverage=coverage_text(one, datasets)))
     parts.append(_samples(one))
     return t(", ").join(parts)
-
-
-def compact_table() -> Table:
-    """Return an empty table with as little space between its columns as can be read."""
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
 def _listed(ones: Iterable[Combination]) -> str:

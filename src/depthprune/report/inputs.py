@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from math import isnan
-
-from rich.table import Table
-
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import t
-from depthprune.report.evidence import compact_table, samples_text
+from depthprune.report.table import Column, Table, table_of
 from depthprune.report.tables import percent
 
 PROBLEMS_SHOWN = 20
@@ -64,22 +60,15 @@ def problem_lines(results: ResultSet, *, shown: int | None = PROBLEMS_SHOWN) -> 
 
 def input_table(analysis: Analysis) -> Table:
     """Return the datasets: split, task type, samples, baseline accuracy, removals measured."""
-    table = compact_table()
-    table.add_column(t("dataset"), overflow="fold")
-    table.add_column(t("split"))
-    table.add_column(t("task type"))
-    table.add_column("n", justify="right", no_wrap=True)
-    table.add_column(t("baseline %"), justify="right", no_wrap=True)
-    table.add_column(t("removals"), justify="right", no_wrap=True)
-    samples = samples_by_dataset(analysis)
-    for dataset, num_samples in zip(analysis.results.datasets, samples, strict=True):
-        baseline = dataset.baseline.accuracy
-        table.add_row(
-            dataset.dataset,
-            analysis.results.splits[dataset.dataset],
-            dataset.task_type or "-",
-            samples_text(num_samples),
-            "-" if isnan(baseline) else percent(baseline),
-            str(len(dataset.measurements)),
-        )
-    return table
+    samples = dict(zip(analysis.table.datasets, samples_by_dataset(analysis), strict=True))
+    return table_of(
+        analysis.results.datasets,
+        [
+            (Column(t("dataset")), lambda one: one.dataset),
+            (Column(t("split")), lambda one: analysis.results.splits[one.dataset]),
+            (Column(t("task type")), lambda one: one.task_type or None),
+            (Column("n", "samples"), lambda one: samples[one.dataset]),
+            (Column(t("baseline %"), "points"), lambda one: one.baseline.accuracy),
+            (Column(t("removals"), "count"), lambda one: len(one.measurements)),
+        ],
+    )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Table as RichTable
 
 from depthprune.base.language import t
+from depthprune.report.table import Column, Table, table_of
 from depthprune.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -18,21 +18,24 @@ if TYPE_CHECKING:
 
 def task_table(tasks: Sequence[Task]) -> Table:
     """Return the tasks with type, metric and place of the data."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(t("task"), no_wrap=True)
-    table.add_column(t("task type"))
-    table.add_column(t("metric"))
-    table.add_column(t("data"), overflow="fold")
-    for task in tasks:
-        name = task.name if task.enabled else t("{task} (off)").format(task=task.name)
-        place = task.source.describe().replace("Hugging Face hub, ", "hub: ")
-        table.add_row(name, task.task_type, task.metric, place)
-    return table
+    off = t("{task} (off)")
+    return table_of(
+        tasks,
+        [
+            (Column(t("task")), lambda one: one.name if one.enabled else off.format(task=one.name)),
+            (Column(t("task type")), lambda one: one.task_type),
+            (Column(t("metric")), lambda one: one.metric),
+            (
+                Column(t("data")),
+                lambda one: one.source.describe().replace("Hugging Face hub, ", "hub: "),
+            ),
+        ],
+    )
 
 
 def inspection_parts(found: Inspection) -> list[RenderableType]:
     """Return what `inspect` shows of a model: facts, per-layer fields, blocks that can go."""
-    facts = Table(box=None, show_header=False, pad_edge=False)
+    facts = RichTable(box=None, show_header=False, pad_edge=False)
     facts.add_column()
     facts.add_column(overflow="fold")
     stack = found.stack
@@ -54,13 +57,12 @@ def inspection_parts(found: Inspection) -> list[RenderableType]:
         facts.add_row(t("per block"), f"{field.name}: {counts or field.value}")
     facts.add_row(t("can be skipped"), _blocks_that_can_go(found, allowed=found.can_skip))
     facts.add_row(t("can be cut"), _blocks_that_can_go(found, allowed=found.can_cut))
-    refused = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    refused.add_column(t("block"), justify="right")
-    refused.add_column(t("cannot go alone, because"), overflow="fold")
-    for block, reason in enumerate(found.reasons):
-        if reason is not None:
-            refused.add_row(str(block), reason)
-    return [facts, refused] if refused.row_count else [facts]
+    refused = Table(
+        [Column(t("block"), "count"), Column(t("cannot go alone, because"))],
+        [[block, reason] for block, reason in enumerate(found.reasons) if reason is not None],
+        is_spaced=True,
+    )
+    return [facts, refused] if refused.rows else [facts]
 
 
 def _each(parameters: Sequence[int]) -> str:

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from math import isnan
-
-from rich.table import Table
+from typing import Any
 
 from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.recommendations import Recommendations, Step
 from depthprune.base.language import t
-from depthprune.report.evidence import (
-    accuracy_text,
-    compact_table,
-    samples_text,
-    std_text,
-)
-from depthprune.report.tables import blocks, interval_text, percent
+from depthprune.report.table import Cell, Column, Table, table_of
+from depthprune.report.tables import blocks
 
 
 def ranking_table(
@@ -28,85 +21,88 @@ def ranking_table(
     wide: bool = False,
 ) -> Table:
     """Return the first combinations of each ranking, with the adjusted drop beside the plain."""
-    listed = {number: ranking.combinations[:shown] for number, ranking in sorted(rankings.items())}
-    every = [one for ones in listed.values() for one in ones]
-    table, row = _combination_table(found, every, wide=wide)
-    for number, ones in listed.items():
-        if not ones:
-            active = str(found.num_blocks - number)
-            table.add_row(str(number), active, t("none ranked"), end_section=True)
-        for place, one in enumerate(ones):
-            counts = (str(number), str(found.num_blocks - number)) if place == 0 else ("", "")
-            table.add_row(*counts, *row(one), end_section=place == len(ones) - 1)
-    return table
+    rows: list[Row] = []
+    ends = []
+    for number, ranking in sorted(rankings.items()):
+        ones = ranking.combinations[:shown]
+        rows += [(number if one is ones[0] else None, one) for one in ones] or [(number, None)]
+        ends.append(len(rows) - 1)
+    return _combinations(found, rows, ends, wide=wide)
 
 
 def path_table(found: Recommendations, *, wide: bool) -> Table:
     """Return the steps of the path with their cumulative drops."""
     path = [step.combination for step in found.stepwise.steps]
-    table, row = _combination_table(found, path, wide=wide)
-    for one in path:
-        number = len(one.removal)
-        table.add_row(str(number), str(found.num_blocks - number), *row(one))
-    return table
+    return _combinations(found, [(len(one.removal), one) for one in path], wide=wide)
 
 
 def step_table(steps: Sequence[Step]) -> Table:
     """Return what each step of the path adds to the drop, and which of them jumps."""
-    intervals = any(step.interval is not None for step in steps)
-    table = compact_table()
-    table.add_column(t("step"), justify="right", no_wrap=True)
-    table.add_column(t("adds block"), justify="right")
-    table.add_column(t("increment"), justify="right", no_wrap=True)
-    table.add_column(t("paired"), justify="right", no_wrap=True)
-    if intervals:
-        table.add_column(t("95% interval"), justify="right", no_wrap=True)
-    table.add_column(t("on sets"), justify="right", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    for before, step in pairwise(steps):
-        one, known = step.combination, before.combination
-        table.add_row(
-            f"{len(known.removal)} → {len(one.removal)}",
-            blocks(tuple(sorted(set(one.removal) - set(known.removal)))),
-            percent(step.incremental or 0.0) + (" !" if step.jump else "  "),
-            "-" if step.paired is None else percent(step.paired),
-            *((interval_text(step.interval),) if intervals else ()),
-            str(len(one.drops.keys() & known.drops.keys())),
-            samples_text(step.num_samples),
-        )
-    return table
+    interval = (Column(t("95% interval"), "interval"), lambda pair: pair[1].interval)
+    has_intervals = any(step.interval is not None for step in steps)
+    return table_of(
+        pairwise(steps),
+        [
+            (Column(t("step"), "shown"), lambda pair: " → ".join(map(_number, pair))),
+            (Column(t("adds block"), "shown"), _added),
+            (
+                Column(t("increment"), "points"),
+                lambda pair: Cell(pair[1].incremental or 0.0, mark="!" if pair[1].jump else " "),
+            ),
+            (Column(t("paired"), "points"), lambda pair: pair[1].paired),
+            *([interval] if has_intervals else []),
+            (
+                Column(t("on sets"), "count"),
+                lambda pair: len(pair[0].combination.drops.keys() & pair[1].combination.drops),
+            ),
+            (Column("n", "samples"), lambda pair: pair[1].num_samples),
+        ],
+    )
 
 
-def _combination_table(
-    found: Recommendations, ones: Sequence[Combination], *, wide: bool
-) -> tuple[Table, Callable[[Combination], list[str]]]:
-    """Return an empty table of combinations, and what makes the cells of one, counts left out."""
-    intervals = any(one.interval is not None for one in ones)
-    table = compact_table()
-    table.add_column(t("removed"), justify="right", no_wrap=True)
-    table.add_column(t("active"), justify="right", no_wrap=True)
-    table.add_column(t("blocks"), min_width=10)
-    accuracies = wide or not intervals
-    names = (t("drop"), *((t("95% interval"),) if intervals else ()), t("std"))
-    more = (t("acc. %"),) if accuracies else ()
-    for name in (*names, *more, t("sets"), "n", t("adj.")):
-        table.add_column(name, justify="right", no_wrap=True)
-
-    def row(one: Combination) -> list[str]:
-        return [
-            blocks(one.removal),
-            percent(one.mean),
-            *((interval_text(one.interval),) if intervals else ()),
-            std_text(one),
-            *((accuracy_text(one),) if accuracies else ()),
-            f"{one.coverage}/{found.num_datasets}",
-            samples_text(one.num_samples),
-            _adjusted(found, one),
-        ]
-
-    return table, row
+Row = tuple[int | None, Combination | None]
+"""How many blocks are removed, where a group begins, and the combination; None: none is ranked."""
 
 
-def _adjusted(found: Recommendations, one: Combination) -> str:
-    drop = found.adjusted.get(one.removal, float("nan"))
-    return "-" if isnan(drop) else percent(drop)
+def _combinations(
+    found: Recommendations, rows: Sequence[Row], ends: Sequence[int] = (), *, wide: bool
+) -> Table:
+    """Return combinations by number removed; accuracies only where there is room for them."""
+
+    def of(value: Callable[[Combination], Any]) -> Callable[[Row], Any]:
+        return lambda row: "" if row[1] is None else value(row[1])
+
+    has_intervals = any(one is not None and one.interval is not None for _, one in rows)
+    interval = (Column(t("95% interval"), "interval"), of(lambda one: one.interval))
+    accuracy = (Column(t("acc. %"), "points"), of(lambda one: one.accuracy))
+    return table_of(
+        rows,
+        [
+            (Column(t("removed"), "count"), lambda row: "" if row[0] is None else row[0]),
+            (
+                Column(t("active"), "count"),
+                lambda row: "" if row[0] is None else found.num_blocks - row[0],
+            ),
+            (
+                Column(t("blocks"), "blocks", room=10),
+                lambda row: t("none ranked") if row[1] is None else row[1].removal,
+            ),
+            (Column(t("drop"), "points"), of(lambda one: one.mean)),
+            *([interval] if has_intervals else []),
+            (Column(t("std"), "points"), of(lambda one: one.std if one.coverage > 1 else None)),
+            *([accuracy] if wide or not has_intervals else []),
+            (Column(t("sets"), "shown"), of(lambda one: f"{one.coverage}/{found.num_datasets}")),
+            (Column("n", "samples"), of(lambda one: one.num_samples)),
+            (Column(t("adj."), "points"), of(lambda one: found.adjusted.get(one.removal))),
+        ],
+        ends=ends,
+    )
+
+
+def _number(step: Step) -> str:
+    return str(len(step.combination.removal))
+
+
+def _added(pair: tuple[Step, Step]) -> str:
+    before, after = (set(step.combination.removal) for step in pair)
+    return blocks(tuple(sorted(after - before)))

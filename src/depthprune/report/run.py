@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Table as RichTable
 
 from depthprune.analysis.choice import Choice
 from depthprune.analysis.recommendations import Recommendations
 from depthprune.analysis.speedup import Speedup
 from depthprune.base.language import t
-from depthprune.report.evidence import compact_table, evidence
+from depthprune.report.evidence import evidence
 from depthprune.report.strategies import choice_reason, nothing_text
+from depthprune.report.table import Column, Table, table_of
 from depthprune.report.tables import blocks, percent
 from depthprune.strategies.cut_check import CutCheck, CutChecks
 
@@ -61,21 +62,17 @@ def choice_line(choice: Choice | None, found: Recommendations) -> str:
 
 def check_table(checks: Sequence[CutCheck]) -> Table:
     """Return accuracies of the cut model and of skipping, task by task."""
-    table = compact_table()
-    table.add_column(t("dataset"), overflow="fold")
-    table.add_column(t("split"))
-    for heading in ("n", t("cut %"), t("skipped %"), t("differing")):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for one in checks:
-        table.add_row(
-            one.split.task,
-            one.split.split,
-            str(len(one.split.sample_ids)),
-            percent(one.cut),
-            "-" if one.skipped is None else percent(one.skipped),
-            "-" if one.differing is None else str(one.differing),
-        )
-    return table
+    return table_of(
+        checks,
+        [
+            (Column(t("dataset")), lambda one: one.split.task),
+            (Column(t("split")), lambda one: one.split.split),
+            (Column("n", "count"), lambda one: len(one.split.sample_ids)),
+            (Column(t("cut %"), "points"), lambda one: one.cut),
+            (Column(t("skipped %"), "points"), lambda one: one.skipped),
+            (Column(t("differing"), "count"), lambda one: one.differing),
+        ],
+    )
 
 
 def check_lines(checks: Sequence[CutCheck]) -> list[str]:
@@ -132,7 +129,7 @@ def check_value(found: CutChecks) -> dict[str, Any]:
 
 def ending_parts(ending: Ending) -> list[RenderableType]:
     """Return what a run ends with, on one screen."""
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table = RichTable(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     rows = _rows(ending)

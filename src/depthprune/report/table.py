@@ -6,19 +6,25 @@ each format. What a number means is said once, by the kind of its column.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+T = TypeVar("T")
 
 Kind = Literal[
-    "text", "list", "blocks", "choice", "choices", "points", "share", "range", "interval", "count",
-    "amount", "samples", "number", "size", "perplexity", "p-value",
+    "text", "list", "blocks", "choice", "choices", "shown", "points", "share", "range", "interval",
+    "count", "amount", "samples", "number", "size", "perplexity", "p-value",
 ]  # fmt: skip
 """What the values of a column are; None, in every kind: not measured.
 
 - text: as it is read, e.g. the name of a dataset; list: likewise, and may be folded
 - blocks: a removal
 - choice: a removal, its drop, and perhaps the number of datasets behind it; choices: several
+- shown: a number ready to be read, of which more is said than a kind can say
 - points: a fraction, shown in percentage points; share: in whole per cent
 - range: two fractions, in points; interval: a confidence interval of a fraction
 - count: a whole number; amount: likewise, in thousands; samples: a count of which 0
@@ -41,6 +47,7 @@ class Column:
         digits: behind the point, of a `number` and a `size`.
         key: the heading in files for programs, in every language; empty where there are none.
         better: which end is the better one; None where neither is.
+        room: letters that it has at least in text.
     """
 
     name: str
@@ -48,6 +55,7 @@ class Column:
     digits: int = 2
     key: str = ""
     better: Literal["high", "low"] | None = None
+    room: int = 0
 
     @property
     def is_number(self) -> bool:
@@ -85,6 +93,8 @@ class Table:
         names: columns at the left that name the rows: where a table is too wide, it goes on in
             another one that begins with them. 0: it always fits.
         reference: place of the row that the others are compared with.
+        ends: places of rows that end a group.
+        is_spaced: whether a terminal has room for two spaces between columns.
     """
 
     columns: Sequence[Column]
@@ -94,6 +104,28 @@ class Table:
     marked: Sequence[str] = ()
     names: int = 0
     reference: int | None = None
+    ends: Collection[int] = ()
+    is_spaced: bool = False
+
+    def __rich__(self) -> RenderableType:
+        """Return the table as rich prints it, so that it may stand among lines of text."""
+        from depthprune.report.render.text import rich_table
+
+        return rich_table(self)
+
+
+def table_of(
+    items: Iterable[T], columns: Sequence[tuple[Column, Callable[[T], Any]]], **options: Any
+) -> Table:
+    """Return a table with a row for each item.
+
+    Args:
+        items: of which the rows tell.
+        columns: each with what it says of an item.
+        options: of the table.
+    """
+    rows = [[value(one) for _, value in columns] for one in items]
+    return Table([column for column, _ in columns], rows, **options)
 
 
 def cell_of(value: Any) -> Cell:

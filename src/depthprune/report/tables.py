@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 
 from depthprune.base.language import t
 from depthprune.base.removal import Removal, format_removal
 from depthprune.base.terminal import terminal
+from depthprune.report.table import Column, Table, table_of
 
 if TYPE_CHECKING:  # they load numpy and scipy, which tables of other things do without
     from depthprune.analysis.bootstrap import Interval
@@ -53,93 +52,80 @@ def interval_note() -> str:
 
 def dataset_table(datasets: Sequence[DatasetMeasurements]) -> Table:
     """Return what was measured: task type, samples, baseline accuracy and removals of each set."""
-    table = _table()
-    table.add_column(t("dataset"))
-    table.add_column(t("task type"))
-    table.add_column("n", justify="right")
-    table.add_column(t("baseline %"), justify="right")
-    table.add_column(t("removals measured"), justify="right")
-    for dataset in datasets:
-        table.add_row(
-            dataset.dataset,
-            dataset.task_type,
-            str(dataset.baseline.num_samples),
-            percent(dataset.baseline.accuracy),
-            str(len(dataset.measurements)),
-        )
-    return table
+    return table_of(
+        datasets,
+        [
+            (Column(t("dataset")), lambda one: one.dataset),
+            (Column(t("task type")), lambda one: one.task_type),
+            (Column("n", "count"), lambda one: one.baseline.num_samples),
+            (Column(t("baseline %"), "points"), lambda one: one.baseline.accuracy),
+            (Column(t("removals measured"), "count"), lambda one: len(one.measurements)),
+        ],
+        is_spaced=True,
+    )
 
 
 def importance_table(ranking: Ranking) -> Table:
     """Return single blocks from the least to the most important."""
-    table = _table()
-    table.add_column(t("block"), justify="right")
-    table.add_column(t("drop %"), justify="right")
-    table.add_column(t("95% interval"), justify="right", no_wrap=True)
-    table.add_column("n", justify="right")
-    several = any(one.coverage > 1 for one in ranking.combinations)
-    if several:
-        table.add_column(t("std"), justify="right")
-        table.add_column(t("sets"), justify="right")
-        table.add_column(t("hit hardest"))
-    for one in ranking.combinations:
+
+    def hit_hardest(one: Combination) -> str:
         dataset, drop = max(one.drops.items(), key=lambda item: (item[1], item[0]))
-        over_sets = (_std(one), str(one.coverage), f"{dataset} {percent(drop)}") if several else ()
-        table.add_row(
-            blocks(one.removal),
-            percent(one.mean),
-            interval_text(one.interval),
-            str(one.num_samples),
-            *over_sets,
-        )
-    return table
+        return f"{dataset} {percent(drop)}"
+
+    over_sets: list[tuple[Column, Callable[[Combination], Any]]] = [
+        (Column(t("std"), "points"), _std),
+        (Column(t("sets"), "count"), lambda one: one.coverage),
+        (Column(t("hit hardest")), hit_hardest),
+    ]
+    return table_of(
+        ranking.combinations,
+        [
+            (Column(t("block"), "shown"), lambda one: blocks(one.removal)),
+            (Column(t("drop %"), "points"), lambda one: one.mean),
+            (Column(t("95% interval"), "interval"), lambda one: one.interval),
+            (Column("n", "count"), lambda one: one.num_samples),
+            *(over_sets if any(one.coverage > 1 for one in ranking.combinations) else ()),
+        ],
+        is_spaced=True,
+    )
 
 
 def drop_matrix(ranking: Ranking, datasets: Sequence[DatasetMeasurements]) -> Table:
     """Return the drop of each combination on each dataset, in the order of the ranking."""
-    table = _table()
-    table.add_column(t("blocks"), justify="right")
-    for dataset in datasets:
-        heading = f"{dataset.dataset}_n={dataset.baseline.num_samples}".replace("_", "\n")
-        table.add_column(heading, justify="right")
-    for one in ranking.combinations:
-        cells = (
-            percent(one.drops[dataset.dataset], 1) if dataset.dataset in one.drops else "-"
-            for dataset in datasets
-        )
-        table.add_row(blocks(one.removal), *cells)
-    return table
+    headings = (f"{one.dataset}_n={one.baseline.num_samples}" for one in datasets)
+    columns = [Column(heading.replace("_", "\n"), "points", 1) for heading in headings]
+    rows = [
+        [blocks(one.removal), *(one.drops.get(dataset.dataset) for dataset in datasets)]
+        for one in ranking.combinations
+    ]
+    return Table([Column(t("blocks"), "shown"), *columns], rows, is_spaced=True)
 
 
 def combination_table(summary: Summary, *, top: int = 3) -> Table:
     """Return the best combinations over all datasets for each number of removed blocks."""
-    table = _table()
-    table.add_column(t("removed"), justify="right")
-    table.add_column(t("active"), justify="right")
-    table.add_column(t("blocks"))
-    table.add_column(t("drop %"), justify="right")
-    table.add_column(t("95% interval"), justify="right", no_wrap=True)
-    table.add_column(t("std"), justify="right")
-    table.add_column(t("sets"), justify="right")
-    table.add_column("n", justify="right")
-    num_blocks, num_datasets = summary.num_blocks, len(summary.datasets)
+    rows: list[list[Any]] = []
+    ends = []
     for number, ranking in sorted(summary.combinations.items()):
-        for place, one in enumerate(ranking.combinations[:top]):
-            table.add_row(
-                str(number) if place == 0 else "",
-                str(num_blocks - number) if place == 0 else "",
-                blocks(one.removal),
-                percent(one.mean),
-                interval_text(one.interval),
-                _std(one),
-                f"{one.coverage}/{num_datasets}",
-                str(one.num_samples),
-                end_section=place == min(top, len(ranking.combinations)) - 1,
-            )
+        counts: list[Any] = [number, summary.num_blocks - number]
+        for one in ranking.combinations[:top]:
+            sets = f"{one.coverage}/{len(summary.datasets)}"
+            drop = [one.mean, one.interval, _std(one), sets, one.num_samples]
+            rows.append([*counts, blocks(one.removal), *drop])
+            counts = ["", ""]
         if not ranking.combinations:
-            none = t("none ranked")
-            table.add_row(str(number), str(num_blocks - number), none, end_section=True)
-    return table
+            rows.append([*counts, t("none ranked"), *[""] * 5])
+        ends.append(len(rows) - 1)
+    columns = [
+        Column(t("removed"), "count"),
+        Column(t("active"), "count"),
+        Column(t("blocks")),
+        Column(t("drop %"), "points"),
+        Column(t("95% interval"), "interval"),
+        Column(t("std"), "points"),
+        Column(t("sets"), "shown"),
+        Column("n", "count"),
+    ]
+    return Table(columns, rows, ends=ends, is_spaced=True)
 
 
 def best_combinations(summary: Summary, *, top: int = 3) -> list[Combination]:
@@ -172,32 +158,31 @@ def below_limit_note(rankings: Iterable[Ranking]) -> str:
 def best_table(summary: Summary) -> Table:
     """Return the best combination that each dataset's own search found, per number removed."""
     numbers = sorted(summary.combinations)
-    table = _table()
-    table.add_column(t("dataset"), no_wrap=True)
-    table.add_column("n", justify="right")
-    for number in numbers:
-        table.add_column(t("{number} removed").format(number=number))
-    samples = {one.dataset: str(one.baseline.num_samples) for one in summary.datasets}
+    name = t("{number} removed")
+    columns = [Column(t("dataset")), Column("n", "count")]
+    columns += [Column(name.format(number=number)) for number in numbers]
+    samples = {one.dataset: one.baseline.num_samples for one in summary.datasets}
+    rows: list[list[Any]] = []
     for dataset, best in summary.best.items():
-        cells = (
-            f"{format_removal(best[number][0], ',')} ({percent(best[number][1])})"
-            if number in best
-            else "-"
-            for number in numbers
-        )
-        table.add_row(dataset, samples[dataset], *cells)
-    return table
+        known = {
+            number: f"{format_removal(removal, ',')} ({percent(drop)})"
+            for number, (removal, drop) in best.items()
+        }
+        rows.append([dataset, samples[dataset], *map(known.get, numbers)])
+    return Table(columns, rows, is_spaced=True)
 
 
 def agreement_table(agreements: Mapping[str, RankAgreement]) -> Table:
     """Return how far train and validation order the blocks alike, for each dataset."""
-    table = _table()
-    table.add_column(t("dataset"))
-    table.add_column("rho", justify="right")
-    table.add_column(t("p-value"), justify="right")
-    for dataset, agreement in agreements.items():
-        table.add_row(dataset, _number(agreement.rho, ".4f"), _number(agreement.p_value, ".2e"))
-    return table
+    return table_of(
+        agreements.items(),
+        [
+            (Column(t("dataset")), lambda one: one[0]),
+            (Column("rho", "number", 4), lambda one: one[1].rho),
+            (Column(t("p-value"), "p-value"), lambda one: one[1].p_value),
+        ],
+        is_spaced=True,
+    )
 
 
 def as_text(parts: Sequence[RenderableType], width: int = MAX_WIDTH) -> str:
@@ -212,13 +197,5 @@ def as_text(parts: Sequence[RenderableType], width: int = MAX_WIDTH) -> str:
     return file.getvalue()
 
 
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
-
-
-def _std(one: Combination) -> str:
-    return percent(one.std) if one.coverage > 1 else "-"
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+def _std(one: Combination) -> float | None:
+    return one.std if one.coverage > 1 else None

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from rich import box
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table as RichTable
 
 from depthprune.base.removal import format_removal
-from depthprune.report.evidence import compact_table
 from depthprune.report.table import Column, Kind, Section, Table, all_notes, cell_of
 from depthprune.report.tables import blocks, interval_text, percent
 
@@ -18,6 +19,9 @@ NOTHING = "-"
 
 SMALL, HUGE = 0.1, 10_000
 """A size below the one, and a perplexity from the other on, have three digits."""
+
+WORD = 26
+"""Letters of a word that is not broken, where there is room."""
 
 WIDE = 4
 """Columns behind those that name the rows; of more, further tables are made."""
@@ -42,7 +46,7 @@ def value_text(column: Column, value: Any) -> str:
     """Return a value as text."""
     if value is None or value != value:  # NaN
         return NOTHING
-    return _FORMS[column.kind](value, column.digits)
+    return value if isinstance(value, str) else _FORMS[column.kind](value, column.digits)
 
 
 def section_parts(section: Section) -> list[RenderableType]:
@@ -58,16 +62,25 @@ def table_parts(table: Table) -> list[RenderableType]:
 
 
 def rich_table(table: Table) -> RichTable:
-    """Return a table as rich prints it; no number and no heading of numbers is broken."""
-    made = compact_table()
-    for column in table.columns:
+    """Return a table as rich prints it; headings break between words, numbers never."""
+    padding = (0, 1) if table.is_spaced else (0, 1, 0, 0)
+    made = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=padding)
+    rows = [list(map(cell_text, table.columns, row)) for row in table.rows]
+    for place, column in enumerate(table.columns):
+        texts = [row[place] for row in rows]
         if column.is_number:
-            made.add_column(column.name, justify="right", no_wrap=True)
+            made.add_column(column.name, justify="right", min_width=_longest(column, texts))
         else:
-            made.add_column(column.name, overflow="fold")
-    for row in table.rows:
-        made.add_row(*map(cell_text, table.columns, row))
+            words = _longest(column, [word for text in texts for word in text.split()])
+            least = max(column.room, min(words, WORD))
+            made.add_column(column.name, overflow="fold", min_width=least)
+    for line, row in enumerate(rows):
+        made.add_row(*row, end_section=line in table.ends)
     return made
+
+
+def _longest(column: Column, texts: Sequence[str]) -> int:
+    return max(map(cell_len, [*column.name.split(), *texts]), default=0)
 
 
 def _fitting(table: Table) -> Iterator[Table]:
@@ -92,11 +105,10 @@ def _choice(value: Sequence[Any], _: int) -> str:
 
 _FORMS: dict[Kind, Callable[[Any, int], str]] = {
     "text": lambda value, _: str(value),
-    "list": lambda value, _: str(value),
     "blocks": lambda value, _: blocks(value),
     "choice": _choice,
     "choices": lambda value, _: "; ".join(_choice(one, 0) for one in value) or NOTHING,
-    "points": lambda value, _: percent(value),
+    "points": percent,
     "share": lambda value, _: percent(value, 0),
     "count": lambda value, _: str(value),
     "amount": lambda value, _: f"{value:,.0f}",

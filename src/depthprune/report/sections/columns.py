@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from depthprune.analysis.findings import Distribution
@@ -10,17 +10,23 @@ from depthprune.base.language import t
 from depthprune.report.table import Column
 
 
-def distribution_columns() -> list[Column]:
-    """Return the columns of a distribution of drops."""
-    names = (t("mean %"), t("std"), t("min"), t("median"), t("max"))
-    return [Column(t("count"), "count"), *(Column(name, "points") for name in names)]
+def distribution(
+    of: Callable[[Any], Distribution | None],
+) -> list[tuple[Column, Callable[[Any], Any]]]:
+    """Return the columns that tell the distribution of the drops that an item has."""
 
+    def value(name: str) -> Callable[[Any], Any]:
+        return lambda one: getattr(of(one), name, None)
 
-def distribution_cells(drops: Distribution | None) -> list[Any]:
-    """Return the values below `distribution_columns`."""
-    if drops is None:
-        return [0, *[None] * 5]
-    return [drops.count, drops.mean, drops.std, drops.minimum, drops.median, drops.maximum]
+    names = {
+        "mean": t("mean %"),
+        "std": t("std"),
+        "minimum": t("min"),
+        "median": t("median"),
+        "maximum": t("max"),
+    }
+    numbers = [(Column(text, "points"), value(name)) for name, text in names.items()]
+    return [(Column(t("count"), "count"), lambda one: getattr(of(one), "count", 0)), *numbers]
 
 
 def removed_columns(numbers: Sequence[int]) -> list[Column]:

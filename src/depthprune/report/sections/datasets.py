@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from depthprune.analysis.agreement import is_consistent
-from depthprune.analysis.findings import DatasetResponse, Pair
+from depthprune.analysis.findings import DatasetResponse, Pair, SplitAgreement
 from depthprune.analysis.pairs import extreme_pairs
 from depthprune.analysis.whole import Analysis
 from depthprune.base.drops import settled
 from depthprune.base.language import t
 from depthprune.report.inputs import samples_by_dataset
 from depthprune.report.sections.columns import removed_columns
-from depthprune.report.table import Column, Section, Table
+from depthprune.report.table import Column, Section, Table, table_of
 from depthprune.report.tables import percent
 
 FEW = 3
@@ -36,32 +36,20 @@ def responses(analysis: Analysis) -> Section:
             least_drop=percent(known[-1].sensitivity or 0.0),
         )
         sentences.append(told)
-    rows = []
-    for one in found:
-        drops = one.drops
-        values = (drops.mean, drops.std, drops.median, drops.maximum)
-        rows.append(
-            [
-                one.dataset,
-                one.task_type or None,
-                one.baseline,
-                one.sensitivity,
-                samples[one.dataset],
-                drops.count,
-                *(value if drops.count else None for value in values),
-            ]
-        )
-    table = Table(
+    table = table_of(
+        found,
         [
-            Column(t("dataset")),
-            Column(t("task type")),
-            Column(t("baseline %"), "points"),
-            Column(t("per block %"), "points"),
-            Column("n", "samples"),
-            Column(t("drops"), "count"),
-            *(Column(name, "points") for name in (t("mean %"), t("std"), t("median"), t("max"))),
+            (Column(t("dataset")), lambda one: one.dataset),
+            (Column(t("task type")), lambda one: one.task_type or None),
+            (Column(t("baseline %"), "points"), lambda one: one.baseline),
+            (Column(t("per block %"), "points"), lambda one: one.sensitivity),
+            (Column("n", "samples"), lambda one: samples[one.dataset]),
+            (Column(t("drops"), "count"), lambda one: one.drops.count),
+            (Column(t("mean %"), "points"), lambda one: one.drops.mean),
+            (Column(t("std"), "points"), lambda one: one.drops.std if one.drops.count else None),
+            (Column(t("median"), "points"), lambda one: one.drops.median),
+            (Column(t("max"), "points"), lambda one: one.drops.maximum),
         ],
-        rows,
         notes=[t("Per block: mean single-block drop; drops: how many were measured.")],
     )
     return Section("responses", t("How each dataset responds"), sentences, [table])
@@ -88,24 +76,23 @@ def pairs(analysis: Analysis) -> Section:
     if not alike:
         nothing = t("No two datasets share enough measured combinations to be compared.")
         return Section(name, title, [nothing])
-    groups = Table(
+    groups = table_of(
+        analysis.findings.pair_groups,
         [
-            Column(t("task types")),
-            Column(t("pairs"), "count"),
-            Column(t("mean Pearson"), "number", 3),
-            Column(t("mean Spearman"), "number", 3),
-            Column(t("mean |difference| %"), "points"),
+            (Column(t("task types")), lambda one: t("same") if one.same_type else t("different")),
+            (Column(t("pairs"), "count"), lambda one: one.count),
+            (Column(t("mean Pearson"), "number", 3), lambda one: one.pearson and one.pearson.mean),
+            (
+                Column(t("mean Spearman"), "number", 3),
+                lambda one: one.spearman and one.spearman.mean,
+            ),
+            (
+                Column(t("mean |difference| %"), "points"),
+                lambda one: one.difference and one.difference.mean,
+            ),
         ],
-        [
-            [
-                t("same") if group.same_type else t("different"),
-                group.count,
-                *(each and each.mean for each in (group.pearson, group.spearman, group.difference)),
-            ]
-            for group in analysis.findings.pair_groups
-        ],
-        t("Same against different task type:"),
-        [
+        title=t("Same against different task type:"),
+        notes=[
             t(
                 "Correlations over the drops of the combinations that both measured. Difference: "
                 "mean drop of the first minus the second. All pairs: pairwise_dataset_stats.json."
@@ -129,25 +116,18 @@ def specific(analysis: Analysis) -> Section:
         (one for one in found if one.generic_agreement is not None),
         key=lambda one: (-(one.generic_agreement or 0.0), one.dataset),
     )
-    table = Table(
+    table = table_of(
+        [*ordered, *undefined],
         [
-            Column(t("dataset")),
-            Column("rho", "number", 3),
-            Column(t("blocks"), "count"),
-            Column(t("least important here")),
-            Column(t("on the others")),
-            Column(t("differs most")),
-        ],
-        [
-            [
-                one.dataset,
-                one.generic_agreement,
-                len(one.generic_scores),
-                _least({block: one.specific_scores[block] for block in one.generic_scores}),
-                _least(one.generic_scores),
-                _differs_most(one),
-            ]
-            for one in (*ordered, *undefined)
+            (Column(t("dataset")), lambda one: one.dataset),
+            (Column("rho", "number", 3), lambda one: one.generic_agreement),
+            (Column(t("blocks"), "count"), lambda one: len(one.generic_scores)),
+            (
+                Column(t("least important here")),
+                lambda one: _least({b: one.specific_scores[b] for b in one.generic_scores}),
+            ),
+            (Column(t("on the others")), lambda one: _least(one.generic_scores)),
+            (Column(t("differs most")), _differs_most),
         ],
         notes=[
             t(
@@ -170,48 +150,46 @@ def agreements(analysis: Analysis) -> Section:
     sentence = t(
         "{consistent} of {n} datasets order the blocks alike on both (rho of 0.9 or more)."
     )
-    rows = []
-    for one in found:
-        common = one.train_scores.keys() & one.validation_scores.keys()
-        sides = (one.train_scores, one.validation_scores)
-        least = (_least({block: scores[block] for block in common}) for scores in sides)
-        rows.append([one.dataset, one.rho, one.p_value, len(common), *least])
-    table = Table(
+
+    def common(one: SplitAgreement) -> set[int]:
+        return one.train_scores.keys() & one.validation_scores.keys()
+
+    table = table_of(
+        found,
         [
-            Column(t("dataset")),
-            Column("rho", "number", 4),
-            Column(t("p-value"), "p-value"),
-            Column(t("blocks"), "count"),
-            Column(t("least, train")),
-            Column(t("least, validation")),
+            (Column(t("dataset")), lambda one: one.dataset),
+            (Column("rho", "number", 4), lambda one: one.rho),
+            (Column(t("p-value"), "p-value"), lambda one: one.p_value),
+            (Column(t("blocks"), "count"), lambda one: len(common(one))),
+            (
+                Column(t("least, train")),
+                lambda one: _least({block: one.train_scores[block] for block in common(one)}),
+            ),
+            (
+                Column(t("least, validation")),
+                lambda one: _least({block: one.validation_scores[block] for block in common(one)}),
+            ),
         ],
-        rows,
     )
     return Section(name, title, [sentence.format(consistent=consistent, n=len(found))], [table])
 
 
 def _pairs(found: Sequence[Pair], title: str) -> Table:
-    return Table(
+    types = {True: t("same"), False: t("different")}
+    return table_of(
+        found,
         [
-            Column(t("datasets")),
-            Column("Pearson", "number", 3),
-            Column("Spearman", "number", 3),
-            Column(t("difference %"), "points"),
-            Column(t("common"), "count"),
-            Column(t("task types")),
+            (Column(t("datasets")), lambda one: f"{one.first} / {one.second}"),
+            (Column("Pearson", "number", 3), lambda one: one.pearson),
+            (Column("Spearman", "number", 3), lambda one: one.spearman),
+            (Column(t("difference %"), "points"), lambda one: one.difference),
+            (Column(t("common"), "count"), lambda one: one.common),
+            (
+                Column(t("task types")),
+                lambda one: types[one.same_type] if one.types_known else None,
+            ),
         ],
-        [
-            [
-                f"{one.first} / {one.second}",
-                one.pearson,
-                one.spearman,
-                one.difference,
-                one.common,
-                (t("same") if one.same_type else t("different")) if one.types_known else None,
-            ]
-            for one in found
-        ],
-        title,
+        title=title,
     )
 
 

@@ -15,13 +15,9 @@ from depthprune.analysis.whole import Analysis
 from depthprune.base.language import t
 from depthprune.base.removal import Removal
 from depthprune.report.inputs import samples_by_dataset
-from depthprune.report.sections.columns import (
-    distribution_cells,
-    distribution_columns,
-    removed_columns,
-)
+from depthprune.report.sections.columns import distribution, removed_columns
 from depthprune.report.sections.datasets import agreements, pairs, responses, specific
-from depthprune.report.table import Cell, Column, Section, Table
+from depthprune.report.table import Cell, Column, Section, Table, table_of
 from depthprune.report.tables import percent
 
 ENDS = 10
@@ -66,42 +62,39 @@ def task_types(analysis: Analysis) -> Section:
     else:
         told = t("All datasets are of one type: {type}.").format(type=_type(found[0]))
     samples = dict(zip(analysis.table.datasets, samples_by_dataset(analysis), strict=True))
-    rows = []
-    for one in found:
+
+    def num_samples(one: TaskTypeFinding) -> int:
         counts = [samples[dataset] for dataset in one.datasets]
-        total = sum(counts) if all(counts) else 0
-        single = None if one.single_drops is None else one.single_drops.mean
-        rows.append([_type(one), len(one.datasets), total, *distribution_cells(one.drops), single])
-    tables = [
-        Table(
-            [
-                Column(t("task type")),
-                Column(t("sets"), "count"),
-                Column("n", "samples"),
-                *distribution_columns(),
+        return sum(counts) if all(counts) else 0
+
+    drops = table_of(
+        found,
+        [
+            (Column(t("task type")), _type),
+            (Column(t("sets"), "count"), lambda one: len(one.datasets)),
+            (Column("n", "samples"), num_samples),
+            *distribution(lambda one: one.drops),
+            (
                 Column(t("per block %"), "points"),
-            ],
-            rows,
-            notes=[
-                t(
-                    "Over all measured drops (count); n: samples of its datasets; per block: mean "
-                    "over single-block drops only."
-                )
-            ],
-        )
-    ]
-    if any(one.blocks for one in found):
-        tables.append(
-            Table(
-                [
-                    Column(t("task type")),
-                    Column(t("cost least"), "choices"),
-                    Column(t("cost most"), "choices"),
-                ],
-                [[_type(one), *_ends_of_order(one)] for one in found],
-                t("Blocks by task type (drop %, sets):"),
+                lambda one: one.single_drops and one.single_drops.mean,
+            ),
+        ],
+        notes=[
+            t(
+                "Over all measured drops (count); n: samples of its datasets; per block: mean "
+                "over single-block drops only."
             )
-        )
+        ],
+    )
+    order = table_of(
+        found,
+        [
+            (Column(t("task type")), _type),
+            (Column(t("cost least"), "choices"), lambda one: _ends_of_order(one)[0]),
+            (Column(t("cost most"), "choices"), lambda one: _ends_of_order(one)[1]),
+        ],
+        title=t("Blocks by task type (drop %, sets):"),
+    )
     numbers = sorted({number for one in found for number in one.best})
     best = Table(
         [Column(t("task type")), *removed_columns(numbers)],
@@ -109,7 +102,8 @@ def task_types(analysis: Analysis) -> Section:
         t("Best removal of each task type (drop %, sets):"),
         names=1,
     )
-    return Section(name, title, [told], [*tables, best])
+    orders = [order] if any(one.blocks for one in found) else []
+    return Section(name, title, [told], [drops, *orders, best])
 
 
 def positions(analysis: Analysis) -> Section:
@@ -131,26 +125,26 @@ def positions(analysis: Analysis) -> Section:
         least_drop=percent(known[least].mean),
         least_n=known[least].count,
     )
-    singles = Table(
-        [Column(t("part")), Column(t("blocks")), *distribution_columns()],
+    singles = table_of(
+        analysis.findings.positions,
         [
-            [
-                words[one.name],
-                f"{one.blocks[0]}-{one.blocks[-1]}" if one.blocks else None,
-                *distribution_cells(one.drops),
-            ]
-            for one in analysis.findings.positions
+            (Column(t("part")), lambda one: words[one.name]),
+            (
+                Column(t("blocks")),
+                lambda one: f"{one.blocks[0]}-{one.blocks[-1]}" if one.blocks else None,
+            ),
+            *distribution(lambda one: one.drops),
         ],
         notes=[t("Over the mean drops of single blocks; count: blocks that were measured.")],
     )
-    several = Table(
-        [Column(t("removed"), "count"), Column(t("part")), *distribution_columns()],
+    several = table_of(
+        [one for one in analysis.findings.positions_by_number if one.number > 1],
         [
-            [one.number, words[one.name], *distribution_cells(one.drops)]
-            for one in analysis.findings.positions_by_number
-            if one.number > 1
+            (Column(t("removed"), "count"), lambda one: one.number),
+            (Column(t("part")), lambda one: words[one.name]),
+            *distribution(lambda one: one.drops),
         ],
-        t(
+        title=t(
             "Combinations by the part that their blocks lie in (mixed: more than one part; "
             "count: combinations, on one dataset or more):"
         ),
@@ -203,19 +197,16 @@ def consistency(analysis: Analysis) -> Section:
     if any(one.ruinous for one in (*first, *last)):
         ruinous = t("*: consistently bad, it costs more than half of the accuracy.")
         tables[-1] = replace(tables[-1], notes=[ruinous])
-    by_coverage = Table(
+    by_coverage = table_of(
+        analysis.findings.variation_by_coverage.items(),
         [
-            Column(t("sets"), "count"),
-            Column(t("combinations"), "count"),
-            Column(t("median variation"), "number"),
-            Column(t("smallest"), "number"),
-            Column(t("largest"), "number"),
+            (Column(t("sets"), "count"), lambda one: one[0]),
+            (Column(t("combinations"), "count"), lambda one: one[1].count),
+            (Column(t("median variation"), "number"), lambda one: one[1].median),
+            (Column(t("smallest"), "number"), lambda one: one[1].minimum),
+            (Column(t("largest"), "number"), lambda one: one[1].maximum),
         ],
-        [
-            [coverage, drops.count, drops.median, drops.minimum, drops.maximum]
-            for coverage, drops in analysis.findings.variation_by_coverage.items()
-        ],
-        t("By coverage:"),
+        title=t("By coverage:"),
     )
     sentence = t(
         "Variation: std over the datasets divided by the mean drop without its sign; small = "
@@ -227,21 +218,24 @@ def consistency(analysis: Analysis) -> Section:
 def distributions(analysis: Analysis) -> Section:
     """Return all measured drops in numbers, by number removed, and the share below some limits."""
     overall = analysis.findings.overall
-    by_number = {str(number): drops for number, drops in analysis.findings.by_number.items()}
-    rows = {t("all"): overall, **by_number}
+    rows = [(t("all"), overall), *analysis.findings.by_number.items()]
     sentence = t("Half of all {n} measured drops are at most {median} points.")
     told = sentence.format(n=f"{overall.count:,}", median=percent(overall.median))
     removed = Column(t("removed"), "count")
-    numbers = Table(
-        [removed, *distribution_columns(), Column(t("quartiles"), "range")],
-        [[name, *distribution_cells(drops), drops.quartiles] for name, drops in rows.items()],
+    numbers = table_of(
+        rows,
+        [
+            (removed, lambda row: row[0]),
+            *distribution(lambda row: row[1]),
+            (Column(t("quartiles"), "range"), lambda row: row[1].quartiles),
+        ],
     )
     limits = [Column(f"≤ {percent(limit, 0)}", "share") for limit in LIMITS]
     shares = Table(
         [removed, Column(t("count"), "count"), *limits],
         [
             [name, drops.count, *(share_at_most(drops, limit) for limit in LIMITS)]
-            for name, drops in rows.items()
+            for name, drops in rows
         ],
         t("Share of the drops, in %, that are at most so many points:"),
     )
@@ -267,50 +261,34 @@ def _ends_of_order(one: TaskTypeFinding) -> tuple[list[Any], list[Any]]:
 
 
 def _synergies(found: Sequence[Synergy], title: str) -> Table:
-    points = (t("synergy %"), t("std"), t("drop %"), t("sum of singles %"))
-    return Table(
+    return table_of(
+        found,
         [
-            Column(t("blocks"), "blocks"),
-            *(Column(name, "points") for name in points),
-            Column(t("sets"), "count"),
-            Column("n", "samples"),
+            (Column(t("blocks"), "blocks"), lambda one: one.removal),
+            (Column(t("synergy %"), "points"), lambda one: one.synergy),
+            (Column(t("std"), "points"), lambda one: one.std if one.coverage > 1 else None),
+            (Column(t("drop %"), "points"), lambda one: one.actual),
+            (Column(t("sum of singles %"), "points"), lambda one: one.expected),
+            (Column(t("sets"), "count"), lambda one: one.coverage),
+            (Column("n", "samples"), lambda one: one.num_samples),
         ],
-        [
-            [
-                one.removal,
-                one.synergy,
-                one.std if one.coverage > 1 else None,
-                one.actual,
-                one.expected,
-                one.coverage,
-                one.num_samples,
-            ]
-            for one in found
-        ],
-        title,
+        title=title,
     )
 
 
 def _consistencies(found: Sequence[Consistency], samples: dict[Removal, int], title: str) -> Table:
-    return Table(
+    return table_of(
+        found,
         [
-            Column(t("blocks"), "blocks"),
-            Column(t("variation"), "number"),
-            Column(t("drop %"), "points"),
-            Column(t("std"), "points"),
-            Column(t("sets"), "count"),
-            Column("n", "samples"),
+            (
+                Column(t("blocks"), "blocks"),
+                lambda one: Cell(one.removal, mark="*" if one.ruinous else None),
+            ),
+            (Column(t("variation"), "number"), lambda one: one.variation),
+            (Column(t("drop %"), "points"), lambda one: one.mean),
+            (Column(t("std"), "points"), lambda one: one.std),
+            (Column(t("sets"), "count"), lambda one: one.coverage),
+            (Column("n", "samples"), lambda one: samples[one.removal]),
         ],
-        [
-            [
-                Cell(one.removal, mark="*" if one.ruinous else None),
-                one.variation,
-                one.mean,
-                one.std,
-                one.coverage,
-                samples[one.removal],
-            ]
-            for one in found
-        ],
-        title,
+        title=title,
     )
