@@ -146,7 +146,7 @@ def test_estimates_agree_with_python_on_many_blocks_too(window: Window, pages: P
     known = estimator(analysis.recommendations.singles, analysis.findings.synergies)
     window.open(pages["large"])
     draw, measured, with_pairs = Random(0), set(analysis.table.removals), 0
-    for number in [*range(2, 9)] * 15:
+    for number in [*range(2, 9)] * 4:
         blocks = draw.sample(range(80), number)
         # Half of them contain a pair that was measured.
         blocks += draw.choice([[], list(draw.choice(list(known.synergies)))])
@@ -158,7 +158,7 @@ def test_estimates_agree_with_python_on_many_blocks_too(window: Window, pages: P
         assert float(shown["drop"]) == pytest.approx(expected.drop * 1e6, abs=1e-3)
         assert bool(shown["error"]) == (expected.error is not None)
         with_pairs += expected.pairs > 0
-    assert with_pairs > 30
+    assert with_pairs > 8
 
 
 def test_an_estimate_says_so_with_its_error_and_where_that_is_from(
