@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import depthprune.report
+from depthprune.base import files
 from tests.analysis.results import PUBLISHED
 from tests.cli.program import Program
 from tests.report.analyses import BEAM
@@ -167,6 +168,31 @@ def test_an_output_that_cannot_be_written_is_told_first(program: Program, tmp_pa
     done = program("analyze", BEAM, "--output", tmp_path / "file" / "out", *TEXTS)
     assert done.code == 2
     assert "cannot write" in done.err
+
+
+@pytest.mark.parametrize("last", [0, 1, 4])
+def test_a_full_disk_leaves_the_old_files_and_no_mixture(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    folder = tmp_path / "out"
+    assert program("analyze", BEAM, "--output", folder, *TEXTS).code == 0
+    old = {path.name: path.read_bytes() for path in folder.iterdir()}
+    left = iter([None] * last)
+
+    def disk_full(descriptor: int) -> None:
+        if next(left, "full"):
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "fsync", disk_full)
+        done = program("analyze", BEAM, "--output", folder, *TEXTS, "--lang", "zh")
+    assert done.code == 2
+    assert "No space left" in done.err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == old
+
+    assert program("analyze", BEAM, "--output", folder, *TEXTS, "--lang", "zh").code == 0
+    assert names(folder) == DOCUMENTS
+    assert "推荐策略" in (folder / "quick_summary.md").read_text(encoding="utf-8")
 
 
 def test_no_results_found(program: Program, tmp_path: Path) -> None:

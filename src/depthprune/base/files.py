@@ -6,11 +6,35 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import FileError
+
+_STAGED: ContextVar[list[tuple[Path, Path]] | None] = ContextVar("staged", default=None)
+"""Temporary files, with the names that they get at the end of `together`."""
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Let all files that the body writes appear at its end, or, where it fails, none of them.
+
+    What the disk cannot hold is known before the first old file goes: a new name takes no room.
+    Inside, what was written is not there yet.
+    """
+    staged: list[tuple[Path, Path]] = []
+    token = _STAGED.set(staged)
+    try:
+        yield
+        for temporary, path in staged:
+            temporary.replace(path)
+    finally:
+        _STAGED.reset(token)
+        for temporary, _ in staged:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -41,7 +65,11 @@ def write_bytes(path: Path, content: bytes | Iterable[bytes]) -> None:
             os.fsync(file.fileno())
         # mkstemp makes the file private; a result is as readable as any file the user makes.
         Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        staged = _STAGED.get()
+        if staged is None:
+            Path(temporary).replace(path)
+        else:
+            staged.append((Path(temporary), path))
         temporary = None
     except OSError as error:
         raise FileError(

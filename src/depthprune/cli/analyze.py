@@ -16,7 +16,7 @@ from depthprune.analysis.analyse import analyse
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.options import Ranking, Targets
 from depthprune.analysis.whole import Analysis
-from depthprune.base.files import check_can_make
+from depthprune.base.files import check_can_make, together
 from depthprune.base.language import set_language, t
 from depthprune.cli.flags import with_flags
 from depthprune.cli.options import Language
@@ -127,8 +127,9 @@ def write_analysis(
     Raises:
         FileError: the folder cannot be written.
     """
-    files = write_documents(analysis, folder)
-    pictures = write_pictures(analysis, folder, formats=formats, skip=skip)
+    with together():
+        files = write_documents(analysis, folder)
+        pictures = write_pictures(analysis, folder, formats=formats, skip=skip)
     files += [*pictures.files, *pictures.figures]
     value = recommendations_value(analysis)
     value |= {"output": str(folder), "files": list(map(str, files))}

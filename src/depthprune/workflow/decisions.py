@@ -21,7 +21,7 @@ from depthprune.analysis.options import Targets
 from depthprune.analysis.recommendations import Recommendations as Ranked
 from depthprune.analysis.recommendations import StrategyName
 from depthprune.base.errors import AnalysisError, MissingDependencyError
-from depthprune.base.files import make_folder
+from depthprune.base.files import make_folder, together
 from depthprune.base.language import Lang, language
 from depthprune.base.removal import Removal
 from depthprune.workflow.studies import Study, as_study
@@ -284,7 +284,7 @@ def write_report(
     wanted = {"html": "html" in formats, "latex": "tex" in formats, "figures": bool(figures)}
     kinds: list[Kind] = ["figures", "html", "latex"]
     skip = [kind for kind in kinds if not wanted[kind]]
-    with language(lang):
+    with language(lang), together():
         files = write_documents(
             findings.analysis, place, texts="txt" in formats, values="json" in formats
         )
