@@ -40,15 +40,35 @@ def test_every_text_has_a_chinese_one(path: Path) -> None:
     assert texts_of(path) - catalogue().keys() == set()
 
 
+EDGES = {"base", "cli", "workflow"}
+"""Where a language may be asked for, and set."""
+
+
+def test_no_function_below_the_edges_takes_a_language() -> None:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.relative_to(PACKAGE).parts[0] not in EDGES:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                assert not (isinstance(node, ast.arg) and node.arg == "lang"), path
+
+
+@pytest.mark.parametrize("path", PRINTING, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_text_is_translated_while_a_module_is_imported(path: Path) -> None:
+    """It would keep the language of that moment."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    later = {id(inner) for node in functions for line in node.body for inner in ast.walk(line)}
+    for node in ast.walk(tree):
+        called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if called and node.func.id == "t":
+            assert id(node) in later, f"{path}:{node.lineno}"
+
+
 def test_every_reason_of_a_weak_baseline_has_a_chinese_text() -> None:
     assert set(SENTENCES.values()) <= catalogue().keys()
 
 
-OF_A_CUT = {f"Note: {text}." for text in NOTES.values()}
-
-
 def test_every_note_on_a_cut_has_a_chinese_text() -> None:
-    assert catalogue().keys() >= OF_A_CUT
+    assert catalogue().keys() >= set(NOTES.values())
 
 
 def test_every_note_on_parameters_has_a_chinese_text() -> None:
@@ -56,7 +76,7 @@ def test_every_note_on_parameters_has_a_chinese_text() -> None:
 
 
 def test_nothing_is_translated_that_is_not_printed() -> None:
-    printed = {*SENTENCES.values(), *OF_A_CUT, *Sentence}.union(*map(texts_of, PRINTING))
+    printed = {*SENTENCES.values(), *NOTES.values(), *Sentence}.union(*map(texts_of, PRINTING))
     assert catalogue().keys() - printed == set()
 
 

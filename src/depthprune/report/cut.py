@@ -13,14 +13,14 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from depthprune.base.files import format_size
-from depthprune.base.language import t
+from depthprune.base.language import Note, t
 from depthprune.base.terminal import printable
 
 if TYPE_CHECKING:
     from depthprune.blocks.cut.also import Tool
     from depthprune.blocks.cut.execute import CutResult
     from depthprune.blocks.cut.leftovers import Reason
-    from depthprune.blocks.cut.notes import Note
+    from depthprune.blocks.cut.notes import Note as CutNote
     from depthprune.blocks.cut.plan import CutPlan
     from depthprune.blocks.cut.verify import Verification
 
@@ -155,31 +155,11 @@ def blocks_named(removal: Sequence[int]) -> str:
     return t("blocks {blocks} and {last}").format(blocks=", ".join(first), last=last)
 
 
-def _note(note: Note) -> str:
-    sentences = {
-        "extra blocks": t(
-            "Note: the extra blocks that predict further tokens ({field}) are left out: they were "
-            "trained on the whole model."
-        ),
-        "wrapped keys": t(
-            "Note: the keys of the weights have {field} of a wrapper around the model; they are "
-            "written without it, as transformers expects them."
-        ),
-        "found field": t(
-            "Note: {field} is not a known field: it was shortened so that every block that stays "
-            "is built as it was in the whole model."
-        ),
-        "place constant": t(
-            "Note: the model computes {field} from the place of a block or from the number of "
-            "blocks, and no checkpoint stores it: every block takes the value of its new place, in "
-            "the measured drops (skip) as in this checkpoint."
-        ),
-        "no alignment": t(
-            "Note: all blocks that {field} in generation_config.json names are gone, and with them "
-            "the field: word timestamps are not available."
-        ),
-    }
-    return sentences[note.kind].format(field=printable(note.field))
+def _note(note: CutNote) -> str:
+    from depthprune.blocks.cut.notes import NOTES
+
+    sentence = Note(NOTES[note.kind], field=printable(note.field))
+    return t("Note: {sentence}.").format(sentence=sentence.translated())
 
 
 def _reasons() -> dict[Reason, str]:
