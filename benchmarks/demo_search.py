@@ -19,8 +19,9 @@ from depthprune.analysis.combinations import Combination, DatasetMeasurements, c
 from depthprune.base.drops import settled
 from depthprune.base.removal import Removal, format_removal
 from depthprune.strategies import Beam, Exhaustive, SearchSpace, Strategy
+from depthprune.strategies.model import ModelSource
 from depthprune.strategies.options import SearchOptions
-from depthprune.strategies.pipeline import ModelOptions, SearchOutcome, SearchRequest, search_model
+from depthprune.strategies.pipeline import SearchOutcome, SearchRequest, search_model
 from depthprune.study import Study
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.registry import list_tasks
@@ -40,7 +41,7 @@ def main() -> None:
 
     def request(name: str, strategy: Strategy, *, joint: bool, complete: int) -> SearchRequest:
         return SearchRequest(
-            model=ModelOptions(str(MODEL_PATH), name="demo"),
+            model=ModelSource(source=str(MODEL_PATH), name="demo"),
             tasks=tuple(task for task in list_tasks() if task.name.startswith("demo_")),
             splits=("train+validation",),
             folder=folder / name,

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
-from inspect import signature
 from pathlib import Path
 
 import pytest
 
+from depthprune.analysis.options import Ranking, Targets
 from depthprune.base.errors import DepthpruneError
-from depthprune.cli.cut import cut
+from depthprune.blocks.cut.options import CutOptions
 from depthprune.cli.demo import DEMO_STUDY
-from depthprune.cli.evaluate import CardFlags
 from depthprune.cli.init import EXAMPLE
-from depthprune.cli.recommend import RankingFlags
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.cli.study_file import read_study_file
 from depthprune.cli.study_sections import (
-    CutSection,
     EvaluateSection,
     MergeSection,
-    ModelSection,
     ProfileSection,
     SearchSection,
     StudyContent,
-    SweepSection,
+    taken,
 )
-from depthprune.cli.sweep import TimeFlags
-from depthprune.cli.sweep_blocks import BlockFlags
+from depthprune.engine.card.measure import METRICS
+from depthprune.engine.card.options import BenchmarkOptions
+from depthprune.engine.latency import LatencyOptions
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.sources import DatasetScores, SplitScores
 from depthprune.strategies import STRATEGIES
@@ -154,27 +150,21 @@ class TestWhatItMeans:
         named = set(line.partition("#")[2].replace(" (default)", "").strip().split(", "))
         assert named == set(STRATEGIES)
 
-    def test_every_option_is_a_field_with_the_same_default(self) -> None:
-        def defaults(flags: type) -> dict[str, object]:
-            return {field.name: field.default for field in fields(flags)}
-
-        def of(section: type) -> dict[str, object]:
-            said = {
-                name: field.get_default(call_default_factory=True)
-                for name, field in section.model_fields.items()
-            }
-            return {k: tuple(v) if isinstance(v, list | dict) else v for k, v in said.items()}
-
-        assert of(SearchSection).items() >= defaults(SearchFlags).items()
-        times = defaults(TimeFlags) | {"num_active_blocks": BlockFlags().num_active_blocks}
-        assert times.items() >= of(SweepSection).items()
-        card = defaults(CardFlags) | {"metrics": ()}  # the tasks of the study are always answered
-        assert card.items() >= of(EvaluateSection).items()
-        assert StudyContent(model=ModelSection(source="demo"), search={}).ranking == RankingFlags()
-        shard_size = signature(cut).parameters["max_shard_size"].default
-        assert CutSection().max_shard_size == shard_size
-        assert of(ModelSection).items() >= defaults(ModelOptions).items()
-        assert of(StudyContent).items() >= defaults(DataOptions).items()
+    def test_a_field_left_out_is_as_its_option_left_out(self) -> None:
+        study = StudyContent(
+            model={"source": "demo"}, profile={}, search={}, analyze={}, sweep={}, cut={}
+        )
+        for section, options in (
+            (study, DataOptions()),
+            (study.model, ModelOptions()),
+            (study.sweep, LatencyOptions()),
+            (study.cut, CutOptions()),
+            (EvaluateSection(metrics=list(METRICS)), BenchmarkOptions()),
+        ):
+            assert taken(section, type(options)) == options
+        assert (study.ranking, study.targets) == (Ranking(), Targets())
+        said = study.search.model_dump(exclude={"protect", "min_coverage", "min_drop"})
+        assert SearchFlags(**said | {"task_weights": ()}) == SearchFlags()
 
     def test_paths_are_relative_to_the_file(self, requested, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         (tmp_path / "model").mkdir()

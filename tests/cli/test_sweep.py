@@ -12,10 +12,10 @@ import pytest
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.cli.app import main
-from depthprune.cli.sweep import TimeFlags
 from depthprune.engine.options import ModelOptions
 from depthprune.report.documents.sweep import read_sweep_file
 from depthprune.strategies import model as opening
+from depthprune.strategies.sweep_options import SweepOptions
 from depthprune.study import Study
 from tests.cli.program import Finished, Program
 
@@ -253,7 +253,7 @@ def test_the_unpruned_model_alone_needs_no_recommendation(sweep: Sweep, tmp_path
         (("--block_configs", "CONFIGS", "--importance_scores_file", "SCORES"), "several files"),
         (("--block_configs", "CONFIGS", "--protect", 3), "there are no scores"),
         (("--block_configs", "CONFIGS", "--split", "train", "validation"), "one split"),
-        (("--block_configs", "CONFIGS", "--max-memory", -1), "no amount of memory"),
+        (("--block_configs", "CONFIGS", "--max-memory", -1), "--max-memory must be more than 0"),
         (("--block_configs", "CONFIGS", "--max-memory", 8), "only the memory of a GPU"),
     ],
 )
@@ -303,27 +303,27 @@ def test_finished_tasks_are_kept_when_one_has_no_data(program: Program, tmp_path
 
 
 def test_a_preset_fills_what_is_not_given() -> None:
-    preset = TimeFlags(profile="a100")
+    preset = SweepOptions(profile="a100")
     assert preset.run(ModelOptions()) == ModelOptions(device="cuda", batch_size=32)
     assert preset.memory(ModelOptions()) == 38
     given = ModelOptions(device="cuda:1", batch_size=5)
     assert preset.run(given) == given
     assert preset.memory(given) == 38
-    assert TimeFlags(profile="a100", max_memory=20).memory(given) == 20
+    assert SweepOptions(profile="a100", max_memory=20).memory(given) == 20
 
 
 def test_the_gpu_memory_of_a_preset_limits_no_cpu() -> None:
-    assert TimeFlags(profile="h100").memory(ModelOptions(device="cpu")) is None
+    assert SweepOptions(profile="h100").memory(ModelOptions(device="cpu")) is None
 
 
 def test_without_a_preset_nothing_is_changed() -> None:
-    assert TimeFlags().run(ModelOptions(batch_size=3)) == ModelOptions(batch_size=3)
-    assert TimeFlags(profile="cpu").memory(ModelOptions()) is None
+    assert SweepOptions().run(ModelOptions(batch_size=3)) == ModelOptions(batch_size=3)
+    assert SweepOptions(profile="cpu").memory(ModelOptions()) is None
 
 
 def test_no_memory_is_no_limit() -> None:
-    with pytest.raises(DepthpruneError, match="no amount"):
-        TimeFlags(max_memory=float("nan")).memory(ModelOptions())
+    with pytest.raises(DepthpruneError, match="max_memory must be a finite number"):
+        SweepOptions(max_memory=float("nan"))
 
 
 def test_without_matplotlib_only_the_figure_is_missing(

@@ -47,7 +47,7 @@ from tests.engine.tiny import (
     word_tokenizer,
 )
 
-FEW = LatencyOptions(samples=2, warmup=1, new_tokens=4)
+FEW = LatencyOptions(latency_samples=2, warmup=1, latency_tokens=4)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def order_of_runs(
 def test_removals_take_turns_and_each_round_begins_with_another(
     monkeypatch: pytest.MonkeyPatch, text_model: Any
 ) -> None:
-    options = LatencyOptions(samples=2, warmup=0)
+    options = LatencyOptions(latency_samples=2, warmup=0)
     runs, _ = order_of_runs(monkeypatch, text_model, [(), (1,), (2,)], options)
     first, second = "validation/0", "validation/1"
     assert runs[:3] == [((), first), ((1,), first), ((2,), first)]
@@ -212,7 +212,7 @@ def test_removals_take_turns_and_each_round_begins_with_another(
 
 def test_warm_up_rounds_do_not_count(monkeypatch: pytest.MonkeyPatch, text_model: Any) -> None:
     runs, (found,) = order_of_runs(
-        monkeypatch, text_model, [()], LatencyOptions(samples=2, warmup=3)
+        monkeypatch, text_model, [()], LatencyOptions(latency_samples=2, warmup=3)
     )
     assert len(runs) == 5
     assert [one.total for one in found.samples] == [4.0, 5.0]
@@ -221,7 +221,9 @@ def test_warm_up_rounds_do_not_count(monkeypatch: pytest.MonkeyPatch, text_model
 def test_memory_is_the_peak_over_the_samples(
     monkeypatch: pytest.MonkeyPatch, text_model: Any
 ) -> None:
-    _, (found,) = order_of_runs(monkeypatch, text_model, [()], LatencyOptions(samples=2, warmup=0))
+    _, (found,) = order_of_runs(
+        monkeypatch, text_model, [()], LatencyOptions(latency_samples=2, warmup=0)
+    )
     assert found.peak_memory == 2
 
 
@@ -253,11 +255,11 @@ def test_conditions_are_the_same_for_the_same_and_tell_models_and_options_apart(
     assert conditions_of(text_model, stack, split, FEW) == here
     assert conditions_of(replace(text_model, fingerprint="x"), stack, split, FEW) != here
     assert conditions_of(text_model, stack, replace(split, fingerprint="x"), FEW) != here
-    assert conditions_of(text_model, stack, split, replace(FEW, new_tokens=5)) != here
+    assert conditions_of(text_model, stack, split, replace(FEW, latency_tokens=5)) != here
 
 
 def test_no_more_samples_are_timed_than_there_are(text_model: Any) -> None:
-    options = LatencyOptions(samples=100, warmup=0, new_tokens=2)
+    options = LatencyOptions(latency_samples=100, warmup=0, latency_tokens=2)
     found = measure(text_model, text_samples()[:3], options)
     assert len(found.samples) == found.conditions.samples == 3
 
@@ -271,9 +273,9 @@ def test_every_run_is_told(text_model: Any) -> None:
     assert told == [1] * 6
 
 
-@pytest.mark.parametrize("wrong", [{"samples": 0}, {"warmup": -1}, {"new_tokens": 1}])
+@pytest.mark.parametrize("wrong", [{"latency_samples": 0}, {"warmup": -1}, {"latency_tokens": 1}])
 def test_numbers_that_time_nothing_are_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(DepthpruneError, match="too few to time anything"):
+    with pytest.raises(DepthpruneError, match="or more, not"):
         LatencyOptions(**wrong)
 
 
@@ -293,7 +295,7 @@ def test_a_removal_that_the_architecture_cannot_express_is_refused() -> None:
 
 def test_more_tokens_than_the_model_can_read_are_refused(text_model: Any) -> None:
     with pytest.raises(TaskError, match="allow fewer new tokens"):
-        measure(text_model, text_samples(), replace(FEW, new_tokens=128))
+        measure(text_model, text_samples(), replace(FEW, latency_tokens=128))
 
 
 def test_memory_that_runs_out_is_told(monkeypatch: pytest.MonkeyPatch, text_model: Any) -> None:

@@ -20,13 +20,13 @@ from depthprune.strategies import sweep as module
 from depthprune.strategies.configurations import Configuration
 from depthprune.strategies.model import ModelSource, OpenModel
 from depthprune.strategies.sweep import (
-    PRESETS,
     Measured,
     SweepRequest,
     load_sweep_splits,
     memory_limit,
     run_sweep,
 )
+from depthprune.strategies.sweep_options import PRESETS
 from depthprune.study import Study
 from depthprune.tasks.task import Sample, Task, TaskSplit
 from tests.engine.tiny import (
@@ -40,7 +40,7 @@ from tests.engine.tiny import (
 )
 
 CONFIGURATIONS = (Configuration(2, (1, 2)), Configuration(3, (1,)), Configuration(4, ()))
-FEW = LatencyOptions(samples=2, warmup=0, new_tokens=3)
+FEW = LatencyOptions(latency_samples=2, warmup=0, latency_tokens=3)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_a_second_run_measures_nothing_anew(model: OpenModel, tmp_path: Path) ->
     "change",
     [
         {"remeasure_latency": True},
-        {"latency": LatencyOptions(samples=2, warmup=0, new_tokens=4)},
+        {"latency": LatencyOptions(latency_samples=2, warmup=0, latency_tokens=4)},
     ],
 )
 def test_latencies_are_measured_anew_when_that_is_asked_for_or_conditions_differ(

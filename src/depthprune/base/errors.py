@@ -15,7 +15,8 @@ class DepthpruneError(Exception):
         what: one sentence that says what is wrong.
         where: the file, line or block concerned.
         mend: what the user can do about it.
-        option: the field of the option concerned, or several; without `where` it is the place.
+        option: the field of the option concerned, or several; it is the place where none is given,
+            not even an empty one.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class DepthpruneError(Exception):
 
     def __str__(self) -> str:
         lines = [printable_lines(self.what)]
-        if place := self.where or self._options():
+        if place := self._options() if self.where is None else self.where:
             lines.append(f"  where: {printable(place)}")
         if self.mend:
             lines.append(f"  mend:  {printable_lines(self.mend)}")

@@ -19,17 +19,23 @@ from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.naming import option
 
 
 @dataclass(frozen=True)
-class Mend:
-    """Part of a field's type beside its bounds: what to give instead of what they refuse."""
+class Refusal:
+    """Part of a field's type beside its bounds: how a value that they refuse is refused.
 
-    text: str
+    Attributes:
+        what: the sentence, with the value in it as `{value}`.
+        mend: what to give instead.
+    """
+
+    what: str
+    mend: str
 
 
 class Options:
@@ -45,10 +51,12 @@ class Options:
                 continue
             for rule in rules:
                 if wanted := _wanted(value, rule):
+                    for own in rules:
+                        if isinstance(own, Refusal):
+                            what = own.what.format(value=value)
+                            raise DepthpruneError(what, where="", mend=own.mend, option=name)
                     raise DepthpruneError(
-                        f"{option(name)} must be {wanted}, not {value!r}",
-                        option=name,
-                        mend=next((one.text for one in rules if isinstance(one, Mend)), None),
+                        f"{option(name)} must be {wanted}, not {value!r}", option=name
                     )
 
 
@@ -63,6 +71,8 @@ def _wanted(value: Any, rule: Any) -> str | None:
             return f"{most} or less"
         case Lt(lt=most) if not value < most:
             return f"less than {most}"
+        case MinLen(min_length=least) if len(value) < least:
+            return f"at least {least}"
         case tuple() if value not in rule:
             return f"one of {', '.join(map(str, rule))}"
         case _ if rule is float and not isfinite(value):

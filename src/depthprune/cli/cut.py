@@ -14,15 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
 from depthprune.base.errors import DepthpruneError, RemovalError
 from depthprune.base.files import check_can_make
 from depthprune.base.language import Lang, set_language, t
+from depthprune.base.options import Options
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal, format_removal, parse_removal
 from depthprune.base.terminal import terminal
-from depthprune.blocks.cut.also import FILE_NAMES, Tool, also_for, check_also, unfitting_fields
+from depthprune.blocks.cut.also import FILE_NAMES, also_for, check_also, unfitting_fields
+from depthprune.blocks.cut.options import CutOptions
+from depthprune.cli.flags import with_flags
 from depthprune.cli.recommendation_file import read_recommendation
 from depthprune.report.cut import (
     also_warnings,
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
     from depthprune.blocks.cut.model_card import MeasuredDrop
     from depthprune.blocks.cut.plan import CutPlan
 
-_WHICH = Group.create_ordered("Which blocks go (one of these)")
 _DEMO = "demo"
 
 INTERRUPTED = 130
@@ -44,27 +46,26 @@ NOT_VERIFIED = 1
 """Exit code when --verify finds a difference; 2 is a mistake in what was asked."""
 
 
-@Parameter(name="*")
 @dataclass(frozen=True)
-class WhichFlags:
-    """Which blocks go."""
+class WhichFlags(Options):
+    """Which blocks go (one of these)."""
 
-    remove: Annotated[tuple[str, ...], Parameter(group=_WHICH)] = ()
+    remove: tuple[str, ...] = ()
     """The blocks, as 4,13."""
 
-    num_active_blocks: Annotated[int | None, Parameter(group=_WHICH)] = None
+    num_active_blocks: int | None = None
     """How many stay, by --importance_scores_file: those with the lowest scores go."""
 
-    importance_scores_file: Annotated[tuple[Path, ...], Parameter(group=_WHICH)] = ()
+    importance_scores_file: tuple[Path, ...] = ()
     """The scores, see `depthprune select`; of several files the first that exists."""
 
-    protect: Annotated[tuple[str, ...], Parameter(group=_WHICH)] = ()
+    protect: tuple[str, ...] = ()
     """Blocks that stay whatever their score; the first and the last when not given; or none."""
 
-    recommendation: Annotated[Path | None, Parameter(group=_WHICH)] = None
+    recommendation: Path | None = None
     """pruning_recommendations.json, or block_configs of `analyze` or `select --output_file`."""
 
-    removed: Annotated[int | None, Parameter(group=_WHICH)] = None
+    removed: int | None = None
     """How many blocks go by --recommendation; what is recommended when not given."""
 
     def removal(self) -> tuple[Removal, int | None]:
@@ -125,29 +126,15 @@ class WhichFlags:
         ), total
 
 
+@with_flags
 def cut(
     model: Annotated[
         str, Parameter(name=("--model", "--model-path"), help="Folder, hub name, or demo.")
     ],
     *,
-    which: WhichFlags | None = None,
+    which: WhichFlags = WhichFlags(),
     output: Annotated[Path | None, Parameter(name=("--output", "--output-dir"))] = None,
-    dry_run: bool = False,
-    overwrite: bool = False,
-    max_shard_size: str = "5GB",
-    stack: str = "text",
-    study: Path | None = None,
-    also: tuple[Tool, ...] = (),
-    settings: Annotated[
-        tuple[str, ...],
-        Parameter(
-            name="--set", help="Set a field of the new config.json, as FIELD=JSON; repeatable."
-        ),
-    ] = (),
-    verify: bool = False,
-    trust_remote_code: bool = False,
-    revision: str | None = None,
-    download: bool = False,
+    how: Annotated[CutOptions, Parameter(name="*")] = CutOptions(),
     json: Annotated[
         bool, Parameter(name="--json", help="Print one JSON object on stdout, for scripts.")
     ] = False,
@@ -174,34 +161,14 @@ def cut(
     ----------
     output
         The folder to write; not needed with --dry_run.
-    dry_run
-        Show what stays, what goes and what changes; write nothing.
-    overwrite
-        Replace a checkpoint that is there, once the new one is whole.
-    max_shard_size
-        Weights in one file at most: 5GB, 500MB, 2GiB.
-    stack
-        The stack to cut: text, vision, encoder, decoder.
-    study
-        Folder of a study of this model: the measured drops go into the model card.
-    also
-        Write the same removal for other tools: mergekit (YAML), llama.cpp (--prune-layers).
-    verify
-        Load both models and compare skipping with cutting; needs memory for the whole model.
-    trust_remote_code
-        Run code that comes with the checkpoint. Only for checkpoints you trust.
-    revision
-        Branch, tag or commit of a hub model.
-    download
-        Allow fetching the model from the hub; otherwise only the local cache is read.
 
     """
     set_language(lang)
     from depthprune.blocks.cut.folder import check_disk, check_output
     from depthprune.blocks.cut.plan import plan_cut
 
-    removal, expected = (which or WhichFlags()).removal()
-    if output is None and not dry_run:
+    removal, expected = which.removal()
+    if output is None and not how.dry_run:
         raise DepthpruneError(
             "it is not said where to write",
             option="output",
@@ -212,12 +179,12 @@ def cut(
         source,
         removal,
         name=model if model == _DEMO else None,
-        part=stack,
-        max_shard_size=max_shard_size,
-        trust_remote_code=trust_remote_code,
-        revision=revision,
-        download=download,
-        settings=read_settings(settings),
+        part=how.stack,
+        max_shard_size=how.max_shard_size,
+        trust_remote_code=how.trust_remote_code,
+        revision=how.revision,
+        download=how.download,
+        settings=read_settings(how.settings),
     )
     if expected is not None and expected != plan.num_blocks:
         raise RemovalError(
@@ -225,57 +192,57 @@ def cut(
             where=plan.config_path,
             mend="use the scores or the recommendation of this model",
         )
-    check_also(also, plan)
-    drops = () if study is None else measured_drops(study, plan)
+    check_also(how.also, plan)
+    drops = () if how.study is None else measured_drops(how.study, plan)
     others = {
         FILE_NAMES[tool]: also_for(
             tool, _absolute(source), plan.num_blocks, plan.removal, _dtype(plan)
         )
-        for tool in also
+        for tool in how.also
     }
     result = verified = None
     parts: list[Any] = plan_parts(plan)
-    if study is not None and not drops:
+    if how.study is not None and not drops:
         parts.append(t("Note: the study has not measured this removal; the model card says so."))
-    parts += also_warnings(also, unfitting_fields(plan))
-    if dry_run:
+    parts += also_warnings(how.also, unfitting_fields(plan))
+    if how.dry_run:
         parts += [text.rstrip() for text in others.values()]
         if output is not None:
-            check_output(plan.source, output, overwrite=overwrite)
+            check_output(plan.source, output, overwrite=how.overwrite)
             check_can_make(output)
             check_disk(output, plan.disk_needed)
     else:
         from depthprune.blocks.cut.execute import execute_cut
 
         assert output is not None
-        code = {"trust_remote_code": trust_remote_code, "quantized": plan.quantized}
-        if verify:
+        code = {"trust_remote_code": how.trust_remote_code, "quantized": plan.quantized}
+        if how.verify:
             from depthprune.blocks.cut.verify import compare_cut, skipped_logits
 
-            check_output(plan.source, output, overwrite=overwrite)
+            check_output(plan.source, output, overwrite=how.overwrite)
             skipped = skipped_logits(
-                plan.source, plan.removal, part=stack, settings=plan.settings, **code
+                plan.source, plan.removal, part=how.stack, settings=plan.settings, **code
             )
         try:
             with progress(f"writing {output.name}", plan.bytes_after) as bar:
                 result = execute_cut(
                     plan,
                     output,
-                    overwrite=overwrite,
+                    overwrite=how.overwrite,
                     on_bytes=bar.advance,
                     drops=drops,
-                    command=cut_command(model, plan, output, max_shard_size, revision),
+                    command=cut_command(model, plan, output, how.max_shard_size, how.revision),
                     extra_files=others,
                 )
         except KeyboardInterrupt:
             told = t("interrupted; {path} was not written, and nothing is left of it")
             print(f"\n{told.format(path=output)}", file=sys.stderr)
             raise SystemExit(INTERRUPTED) from None
-        if verify:
+        if how.verify:
             verified = compare_cut(output, skipped, **code)
         parts += [
             t("For {tool}: {path}").format(tool=tool, path=output / FILE_NAMES[tool])
-            for tool in also
+            for tool in how.also
         ]
     if json:
         value = plan_value(plan) | closing_value(output, result, verified)
@@ -370,7 +337,9 @@ def cut_command(
     """Return the command line that makes the cut again."""
     words = [model, "--remove", format_removal(plan.removal, ",")]
     words += ["--stack", plan.part] if plan.part != "text" else []
-    words += ["--max_shard_size", max_shard_size] if max_shard_size != "5GB" else []
+    words += (
+        ["--max_shard_size", max_shard_size] if max_shard_size != CutOptions.max_shard_size else []
+    )
     for name, value in plan.settings.items():
         words += ["--set", f"{name}={json_module.dumps(value)}"]
     words += ["--revision", revision] if revision is not None else []

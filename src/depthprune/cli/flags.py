@@ -16,6 +16,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 NAMES = {
     "beam_width": ("beam-width", "width"),
     "lm_eval_paths": ("lm-eval-path",),
+    "settings": ("set",),
     "splits": ("split", "splits"),
     "strategy": ("strategy", "method"),
     "task_files": ("task-file",),
@@ -59,25 +60,27 @@ def with_flags(command: _Command) -> _Command:
     """Let a command take every field of its dataclasses of options as a flag.
 
     The first line of a dataclass is the heading of its flags in the help, the docstring of a field
-    its explanation.
+    its explanation. Where the command says `Annotated[..., Parameter(name="*")]`, they stand among
+    its others.
     """
-    for name, kind in get_type_hints(command, include_extras=True).items():
+    for name, hint in get_type_hints(command, include_extras=True).items():
+        kind = getattr(hint, "__origin__", hint)
         if isinstance(kind, type) and issubclass(kind, Options):
-            command.__annotations__[name] = Annotated[_flagged(kind), Parameter(name="*")]
+            title = (getdoc(kind) or "").splitlines()[0].rstrip(".")
+            heading = {"group": Group.create_ordered(title, sort_key=0)} if hint is kind else {}
+            command.__annotations__[name] = Annotated[_flagged(kind, heading), Parameter(name="*")]
     return command
 
 
-def _flagged(options: type) -> type:
+def _flagged(options: type, heading: dict[str, Any]) -> type:
     """Return a class that is made as `options` is, whose fields say how their flags look."""
-    title = (getdoc(options) or "").splitlines()[0].rstrip(".")
-    group = Group.create_ordered(title, sort_key=0)
     hints = get_type_hints(options)  # without the bounds, which the class itself checks
     flags = {
         one.name: Annotated[
             hints[one.name],
             Parameter(
                 name=tuple(f"--{name}" for name in NAMES.get(one.name, ())) or None,
-                group=group,
+                **heading,
                 negative=f"--no-{one.name.replace('_', '-')}" if one.default is True else (),
             ),
         ]

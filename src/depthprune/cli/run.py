@@ -14,7 +14,7 @@ from depthprune.cli.cut import NOT_VERIFIED
 from depthprune.cli.measure import AsJson
 from depthprune.cli.stages.analyze import Decision, analyze, parameters
 from depthprune.cli.stages.cut import check_cut, cut
-from depthprune.cli.stages.evaluate import card_options, evaluate
+from depthprune.cli.stages.evaluate import cut_card, evaluate
 from depthprune.cli.stages.measure import measure
 from depthprune.cli.stages.sweep import check_sweep, sweep
 from depthprune.cli.stages.transcript import Transcript
@@ -93,7 +93,7 @@ def run_study(
     requests = study.requests(output, num_samples)
     if allow_weak_baseline:
         requests = {n: replace(one, allow_weak_baseline=True) for n, one in requests.items()}
-    card = None if content.evaluate is None else card_options(study, content.evaluate)
+    card = None if content.evaluate is None else cut_card(study, content.evaluate)
     # All stages: what cannot be is refused before hours of measuring, not after them.
     with study.about():
         ready = get_ready(list(requests.values()))

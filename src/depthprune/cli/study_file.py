@@ -23,6 +23,7 @@ from depthprune.cli.study_sections import (
     SearchSection,
     StudyContent,
     SweepSection,
+    taken,
 )
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.merge import Merged, merge_scores, parse_weights
@@ -75,24 +76,20 @@ class StudyFile:
 
     def model_options(self) -> ModelOptions:
         """Return the options about the model."""
-        said = self.content.model.model_dump(exclude={"source"})
-        if said["chat_template"] not in (None, OWN, NONE):
-            said["chat_template"] = str(self._beside(Path(said["chat_template"])))
-        return ModelOptions(**said)
+        options = taken(self.content.model, ModelOptions)
+        if options.chat_template in (None, OWN, NONE):
+            return options
+        return replace(options, chat_template=str(self._beside(Path(options.chat_template))))
 
     def data_options(self, num_samples: int | None = None) -> DataOptions:
         """Return the options about the data; `num_samples` replaces what the file says."""
-        said = self.content
-        return DataOptions(
-            tasks=tuple(said.tasks),
-            splits=tuple(said.splits),
+        said = taken(self.content, DataOptions)
+        return replace(
+            said,
             num_samples=said.num_samples if num_samples is None else num_samples,
-            seed=said.seed,
             data_dir=None if said.data_dir is None else self._beside(said.data_dir),
-            follow_links=said.follow_links,
-            task_files=tuple(self._beside(path) for path in said.task_files),
-            lm_eval_paths=tuple(self._beside(path) for path in said.lm_eval_paths),
-            download=said.download,
+            task_files=tuple(map(self._beside, said.task_files)),
+            lm_eval_paths=tuple(map(self._beside, said.lm_eval_paths)),
         )
 
     def search_flags(self) -> SearchFlags:

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from types import UnionType
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Self,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import (
     AfterValidator,
@@ -17,11 +29,15 @@ from pydantic import (
 
 from depthprune.analysis.options import Ranking, Targets
 from depthprune.base.language import Lang
-from depthprune.cli.options import DEMO
+from depthprune.base.options import Options
+from depthprune.blocks.cut.options import CutOptions
+from depthprune.engine.card.options import BenchmarkOptions
+from depthprune.engine.latency import LatencyOptions
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.compare import THRESHOLD, TOP_K
 from depthprune.importance.merge import TRAIN_WEIGHT, Method
 from depthprune.strategies.options import search_options
+from depthprune.tasks.demo.place import DEMO
 from depthprune.tasks.options import DataOptions
 
 
@@ -43,11 +59,12 @@ Names = Annotated[list[str], BeforeValidator(_as_list)]
 """One name, or a list of them."""
 
 Place = Annotated[Path, Field(strict=False)]
-Places = Annotated[list[Place], BeforeValidator(_as_list)]
 
 
 Weight = Annotated[float, Field(ge=0)]
 
+
+_Options = TypeVar("_Options", bound=Options)
 
 Metric = Literal["ppl", "zeroshot", "speed", "memory"]
 
@@ -64,22 +81,42 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class ModelSection(_Section):
-    """The model, and how it is run: the options of `depthprune search` about the model."""
+def fields_of(options: type[Options], *names: str) -> dict[str, Any]:
+    """Return the fields of a dataclass of options, or some of them, for a section."""
+    hints = get_type_hints(options, include_extras=True)
+    chosen = [one for one in fields(options) if not names or one.name in names]  # type: ignore[arg-type]
+    return {one.name: (_in_yaml(hints[one.name]), one.default) for one in chosen}
 
-    source: str
-    dtype: str = ModelOptions.dtype
-    device: str = ModelOptions.device
-    device_map: str | None = ModelOptions.device_map
-    batch_size: Annotated[int, Field(ge=1)] | None = ModelOptions.batch_size
-    stack: str = ModelOptions.stack
-    trust_remote_code: bool = ModelOptions.trust_remote_code
-    revision: str | None = ModelOptions.revision
-    self_check: bool = ModelOptions.self_check
-    chat_template: str | None = ModelOptions.chat_template
-    system_prompt: str = ModelOptions.system_prompt
-    thinking: bool = ModelOptions.thinking
-    prompt_date: str = ModelOptions.prompt_date
+
+def _in_yaml(hint: Any) -> Any:
+    """Return how YAML writes a type: values as a list, or one without it; a path as text."""
+    if hint is Path:
+        return Place
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
+        return Union[tuple(map(_in_yaml, get_args(hint)))]  # noqa: UP007 - made of parts
+    if hasattr(hint, "__metadata__"):
+        return Annotated[(_in_yaml(hint.__origin__), *hint.__metadata__)]
+    if get_origin(hint) is tuple:
+        return Annotated[list[_in_yaml(get_args(hint)[0])], BeforeValidator(_as_list)]  # type: ignore[misc]
+    return hint
+
+
+def taken(section: BaseModel, options: type[_Options]) -> _Options:
+    """Return the options that a section says."""
+    said = {
+        one.name: getattr(section, one.name)
+        for one in fields(options)  # type: ignore[arg-type]
+        if hasattr(section, one.name)
+    }
+    return options(**{k: tuple(v) if isinstance(v, list) else v for k, v in said.items()})
+
+
+def _section(name: str, **content: Any) -> Any:
+    return create_model(name, __base__=_Section, **content)
+
+
+class ModelSection(_section("_Model", source=(str, ...), **fields_of(ModelOptions))):  # type: ignore[misc]
+    """The model, and how it is run: the options of `depthprune search` about the model."""
 
 
 class ProfileSection(_Section):
@@ -119,72 +156,50 @@ class SearchSection(create_model("_Search", __base__=_Section, **_FLAT)):  # typ
     min_drop: float | None = None
 
 
-class AnalyzeSection(_Section):
+_RANKING = fields_of(Ranking, "min_coverage", "min_drop", "robust_coverage")
+# As the search ranks, unless `analyze` says otherwise.
+_RANKING["min_coverage"] = (_RANKING["min_coverage"][0] | None, None)
+
+
+class AnalyzeSection(_section("_Analyze", **_RANKING, **fields_of(Targets))):  # type: ignore[misc]
     """Findings, recommendations, figures and page: the options of `depthprune analyze`."""
 
-    min_coverage: Annotated[int, Field(ge=1)] | None = None
-    min_drop: Annotated[float, Field(ge=-1, le=1)] | None = None
-    robust_coverage: int = Field(default=Ranking.robust_coverage, ge=1)
-    max_drop: Annotated[float, Field(ge=0, le=1)] | None = Targets.max_drop
-    speedup: Annotated[float, Field(gt=1)] | None = Targets.speedup
-    params: Annotated[float, Field(gt=0, lt=1)] | None = Targets.params
     formats: Annotated[
         list[Literal["png", "svg", "pdf"]], BeforeValidator(_as_list), Field(min_length=1)
-    ] = ["png"]
+    ] = Field(default=["png"])
     skip: Annotated[list[Literal["figures", "html", "latex"]], BeforeValidator(_as_list)] = Field(
         default_factory=list
     )
 
 
-class SweepSection(_Section):
+class SweepSection(_section("_Sweep", **fields_of(LatencyOptions))):  # type: ignore[misc]
     """Accuracy against latency on every task: the options of `depthprune sweep`."""
 
     num_active_blocks: list[Annotated[int, Field(ge=1)]] = Field(default_factory=list)
-    latency_samples: int = Field(default=8, ge=1)
-    latency_tokens: int = Field(default=16, ge=2)
-    warmup: int = Field(default=2, ge=0)
 
 
-class CutSection(_Section):
+_CUT = fields_of(CutOptions, "overwrite", "max_shard_size", "verify")
+
+
+class CutSection(_section("_Cut", **_CUT)):  # type: ignore[misc]
     """The smaller checkpoint: the options of `depthprune cut`."""
 
     removed: Annotated[int, Field(ge=1)] | Literal["recommended"] = "recommended"
     output: Place | None = None
-    overwrite: bool = False
-    max_shard_size: str = "5GB"
-    verify: bool = False
 
 
-class EvaluateSection(_Section):
+_CARD = fields_of(BenchmarkOptions, "ppl_texts", "zeroshot_tasks", "num_samples")
+
+
+class EvaluateSection(_section("_Evaluate", **_CARD)):  # type: ignore[misc]
     """The smaller checkpoint on the tasks of the study, and as `depthprune evaluate` has it."""
 
     metrics: Annotated[list[Metric], BeforeValidator(_as_list)] = Field(default_factory=list)
-    ppl_texts: Annotated[Names, Field(min_length=1)] = ["wikitext2", "ptb"]
-    zeroshot_tasks: Annotated[Names, Field(min_length=1)] = [
-        "boolq",
-        "piqa",
-        "hellaswag",
-        "winogrande",
-        "arc_easy",
-        "arc_challenge",
-        "openbookqa",
-    ]
-    num_samples: int = Field(default=0, ge=0)
 
 
-class StudyContent(_Section):
+class StudyContent(_section("_Content", model=(ModelSection, ...), **fields_of(DataOptions))):  # type: ignore[misc]
     """What a study file says; the shipped example explains every field."""
 
-    model: ModelSection
-    tasks: Names = Field(default_factory=list)
-    task_files: Places = Field(default_factory=list)
-    lm_eval_paths: Places = Field(default_factory=list)
-    data_dir: Place | None = None
-    follow_links: bool = DataOptions.follow_links
-    splits: Annotated[Names, Field(min_length=1)] = list(DataOptions.splits)
-    num_samples: int = Field(default=DataOptions.num_samples, ge=0)
-    seed: int = DataOptions.seed
-    download: bool = DataOptions.download
     output: Place | None = None
     allow_weak_baseline: bool = False
     lang: Lang = "en"
@@ -223,14 +238,14 @@ class StudyContent(_Section):
         """What is ranked: as the search ranks, unless `analyze` says otherwise."""
         said = self.analyze or AnalyzeSection()
         search = self.search or SearchSection()
+        least, drop = said.min_coverage, said.min_drop
         return Ranking(
-            min_coverage=search.min_coverage if said.min_coverage is None else said.min_coverage,
-            min_drop=search.min_drop if said.min_drop is None else said.min_drop,
+            min_coverage=search.min_coverage if least is None else least,
+            min_drop=search.min_drop if drop is None else drop,
             robust_coverage=said.robust_coverage,
         )
 
     @property
     def targets(self) -> Targets:
         """What is asked for instead of a number of blocks."""
-        said = self.analyze or AnalyzeSection()
-        return Targets(said.max_drop, said.speedup, said.params)
+        return taken(self.analyze or AnalyzeSection(), Targets)

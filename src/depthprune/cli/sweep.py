@@ -5,13 +5,11 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from cyclopts import Group, Parameter
 from rich.console import RenderableType
 
 from depthprune.analysis.sweep import SweepPoint, compare_points, sweep_point
@@ -25,7 +23,6 @@ from depthprune.cli.measure import AsJson, Model, Output
 from depthprune.cli.options import Language, study_folder
 from depthprune.cli.recommend import show_wrapped
 from depthprune.cli.sweep_blocks import BlockFlags, read_source
-from depthprune.engine.latency import LatencyOptions
 from depthprune.engine.options import ModelOptions
 from depthprune.report.documents.sweep import (
     known_latency,
@@ -37,7 +34,6 @@ from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
 from depthprune.report.tables import as_text
 from depthprune.strategies.model import model_source, open_model
 from depthprune.strategies.sweep import (
-    PRESETS,
     Failure,
     Measured,
     SweepReport,
@@ -45,6 +41,7 @@ from depthprune.strategies.sweep import (
     load_sweep_splits,
     run_sweep,
 )
+from depthprune.strategies.sweep_options import SweepOptions
 from depthprune.study import ModelRecord
 from depthprune.tasks.options import DataOptions
 
@@ -55,63 +52,6 @@ SUMMARY = "sweep_summary"
 FIGURE = "pareto_accuracy_latency.png"
 DPI = 200
 
-_TIMES = Group.create_ordered("How times are measured", sort_key=1)
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class TimeFlags:
-    """How times are measured, and on what kind of machine."""
-
-    latency_samples: Annotated[int, Parameter(group=_TIMES)] = LatencyOptions.samples
-    """Samples of each task that are timed, one at a time."""
-
-    warmup: Annotated[int, Parameter(group=_TIMES)] = LatencyOptions.warmup
-    """Rounds before anything counts."""
-
-    latency_tokens: Annotated[int, Parameter(group=_TIMES)] = LatencyOptions.new_tokens
-    """New tokens that every timed answer has, whatever it says."""
-
-    remeasure_latency: Annotated[bool, Parameter(group=_TIMES)] = False
-    """Measure times that are known already."""
-
-    profile: Annotated[Literal["h100", "a100", "cpu"] | None, Parameter(group=_TIMES)] = None
-    """Device, batch size and memory of a kind of machine; what is given explicitly wins."""
-
-    max_memory: Annotated[float | None, Parameter(group=_TIMES)] = None
-    """GiB of each GPU that may be used; batches that need more are halved."""
-
-    def memory(self, given: ModelOptions) -> float | None:
-        """Return the GiB of each GPU that may be used; None for all, and on what is no GPU.
-
-        Raises:
-            DepthpruneError: it is no amount.
-        """
-        if self.max_memory is None:
-            device = self.run(given).device
-            # A preset's memory is that of its device: `--device cpu` wins over both.
-            is_gpu = device == "auto" or device.startswith("cuda")
-            return PRESETS[self.profile].max_memory if self.profile and is_gpu else None
-        if not (isfinite(self.max_memory) and self.max_memory > 0):
-            raise DepthpruneError(
-                f"{self.max_memory} GiB is no amount of memory",
-                option="max_memory",
-                mend="give a positive number",
-            )
-        return self.max_memory
-
-    def run(self, given: ModelOptions) -> ModelOptions:
-        """Return how the model is run: as given, and where nothing is given as the profile says."""
-        if self.profile is None:
-            return given
-        preset = PRESETS[self.profile]
-        is_placed = given.device != "auto" or given.device_map is not None
-        return replace(
-            given,
-            device=given.device if is_placed else preset.device,
-            batch_size=preset.batch_size if given.batch_size is None else given.batch_size,
-        )
-
 
 @with_flags
 def sweep(
@@ -120,10 +60,10 @@ def sweep(
     output: Output = None,
     json: AsJson = False,
     lang: Language = "en",
-    blocks: BlockFlags = BlockFlags(),  # noqa: B008 - frozen
-    times: TimeFlags = TimeFlags(),
     run: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
+    blocks: BlockFlags = BlockFlags(),
+    times: SweepOptions = SweepOptions(),
 ) -> None:
     """Measure models of fewer blocks: accuracy with intervals, and the time of every stage.
 
@@ -253,7 +193,7 @@ class SweepFindings:
 
 
 def _request(
-    model: str, folder: Path, run: ModelOptions, data: DataOptions, times: TimeFlags
+    model: str, folder: Path, run: ModelOptions, data: DataOptions, times: SweepOptions
 ) -> SweepRequest:
     if len(data.splits) != 1:
         raise DepthpruneError(
@@ -268,7 +208,7 @@ def _request(
         folder=folder,
         num_samples=data.samples,
         seed=data.seed,
-        latency=LatencyOptions(times.latency_samples, times.warmup, times.latency_tokens),
+        latency=times,
         remeasure_latency=times.remeasure_latency,
         max_memory=times.memory(run),
         data=data,

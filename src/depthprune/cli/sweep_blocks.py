@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Group, Parameter
 
 from depthprune.analysis import options
 from depthprune.analysis.analyse import analyse
@@ -23,6 +20,7 @@ from depthprune.base.errors import (
 )
 from depthprune.base.files import read_json
 from depthprune.base.log import logger
+from depthprune.base.options import Options
 from depthprune.base.removal import Removal
 from depthprune.cli.options import block_set
 from depthprune.importance.score_files import ScoreFile, find_scores
@@ -36,30 +34,30 @@ from depthprune.strategies.configurations import (
 from depthprune.study import ModelRecord
 from depthprune.study.store import DATABASE_NAME
 
-_BLOCKS = Group.create_ordered("Which blocks stay", sort_key=1)
 
-
-@Parameter(name="*")
 @dataclass(frozen=True)
-class BlockFlags:
-    """Which blocks stay; without any file, by the stepwise path that the study recommends."""
+class BlockFlags(Options):
+    """Which blocks stay.
 
-    num_active_blocks: Annotated[tuple[int, ...], Parameter(group=_BLOCKS)] = ()
+    Without any file, by the stepwise path that the study recommends.
+    """
+
+    num_active_blocks: tuple[int, ...] = ()
     """How many blocks stay, as 12 14 16; all blocks are the unpruned model."""
 
-    importance_scores_file: Annotated[tuple[Path, ...], Parameter(group=_BLOCKS)] = ()
+    importance_scores_file: tuple[Path, ...] = ()
     """The lowest scores go; of several files the first that exists, else the scores beside it."""
 
-    recommendation: Annotated[Path | None, Parameter(group=_BLOCKS)] = None
+    recommendation: Path | None = None
     """What `recommend --output_file` or `analyze` wrote."""
 
-    block_configs: Annotated[Path | None, Parameter(group=_BLOCKS)] = None
+    block_configs: Path | None = None
     """Blocks by number of active blocks, as `select --output_file` writes them."""
 
-    protect: Annotated[tuple[str, ...], Parameter(group=_BLOCKS)] = ()
+    protect: tuple[str, ...] = ()
     """With scores: blocks that stay whatever theirs; the first and the last when not given."""
 
-    min_drop: Annotated[float | None, Parameter(group=_BLOCKS)] = None
+    min_drop: float | None = None
     """The smallest mean drop that is ranked, as in `recommend`; no limit when not given."""
 
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from depthprune.base.errors import DepthpruneError
+from annotated_types import Ge
+
+from depthprune.base.options import Options
 from depthprune.base.removal import Removal, make_removal
 from depthprune.blocks import Stack, check_admissible, skip
 from depthprune.engine.batching import run_in_batches
@@ -36,33 +38,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LatencyOptions:
-    """How latencies are measured.
+class LatencyOptions(Options):
+    """How times are measured."""
 
-    Attributes:
-        samples: of each task that are timed, the first ones; each alone, at batch size 1.
-        warmup: rounds over all removals before anything counts.
-        new_tokens: that every timed generation writes, whatever it says, so that removals are
-            compared over equal work.
+    latency_samples: Annotated[int, Ge(1)] = 8
+    """Samples of each task that are timed, one at a time."""
 
-    Raises:
-        DepthpruneError: a number is too small to time anything.
-    """
+    warmup: Annotated[int, Ge(0)] = 2
+    """Rounds before anything counts."""
 
-    samples: int = 8
-    warmup: int = 2
-    new_tokens: int = 16
-
-    def __post_init__(self) -> None:
-        least = {"samples": 1, "warmup": 0, "new_tokens": 2}
-        options = {"samples": "latency_samples", "new_tokens": "latency_tokens"}
-        for field, smallest in least.items():
-            if getattr(self, field) < smallest:
-                raise DepthpruneError(
-                    f"{getattr(self, field)} is too few to time anything",
-                    option=options.get(field, field),
-                    mend=f"give {smallest} or more",
-                )
+    latency_tokens: Annotated[int, Ge(2)] = 16
+    """New tokens that every timed answer has, whatever it says."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +65,7 @@ class Conditions:
         attention: the implementation that transformers chose.
         torch: its version.
         transformers: its version.
-        samples, warmup, new_tokens: see `LatencyOptions`; as many samples as there were.
+        samples, warmup, new_tokens: as `LatencyOptions` has them; as many samples as there were.
     """
 
     model: str
@@ -164,9 +150,9 @@ def conditions_of(
         attention=str(getattr(model.config, "_attn_implementation", None)),
         torch=torch.__version__,
         transformers=transformers.__version__,
-        samples=min(options.samples, len(split.samples)),
+        samples=min(options.latency_samples, len(split.samples)),
         warmup=options.warmup,
-        new_tokens=options.new_tokens,
+        new_tokens=options.latency_tokens,
     )
 
 
@@ -266,12 +252,12 @@ def _jobs(loaded: LoadedModel, split: TaskSplit, options: LatencyOptions) -> lis
     mode = mode_of(loaded, split.task, limit)
     writes = split.task.answer == "generate"
     jobs = []
-    for sample in split.samples[: options.samples]:
+    for sample in split.samples[: options.latency_samples]:
         rows = mode.rows([sample])
         inputs = encode(processor, rows, mode.side, model.dtype)
-        check_lengths(inputs, rows, limit, options.new_tokens if writes else mode.new_tokens)
+        check_lengths(inputs, rows, limit, options.latency_tokens if writes else mode.new_tokens)
         run = (
-            partial(_write, model, processor, options.new_tokens)
+            partial(_write, model, processor, options.latency_tokens)
             if writes
             else partial(_answer, mode, rows)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -270,7 +270,7 @@ def memory_limit(model: OpenModel, gib: float | None) -> Iterator[None]:
 
 def _runs(options: LatencyOptions, split: TaskSplit) -> int:
     """Return how often a configuration is run to be timed."""
-    return options.warmup + min(options.samples, len(split.samples))
+    return options.warmup + min(options.latency_samples, len(split.samples))
 
 
 def _accuracies(
@@ -327,26 +327,3 @@ def _latencies(
         ):
             latencies[latency.removal] = latency
     return latencies, len(missing)
-
-
-@dataclass(frozen=True)
-class SweepPreset:
-    """How a sweep uses a kind of machine.
-
-    Attributes:
-        device: that it runs on.
-        batch_size: samples at once, where accuracies are measured.
-        max_memory: GiB of each GPU; None: no limit.
-    """
-
-    device: str
-    batch_size: int
-    max_memory: float | None
-
-
-PRESETS: Mapping[str, SweepPreset] = {
-    "h100": SweepPreset("cuda", 64, 76.0),
-    "a100": SweepPreset("cuda", 32, 38.0),
-    "cpu": SweepPreset("cpu", 8, None),
-}
-"""By name. Of an H100 (80 GB) and of the smaller A100 (40 GB), a little is left to others."""

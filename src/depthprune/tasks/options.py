@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, MinLen
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.naming import option
@@ -23,7 +23,7 @@ class DataOptions(Options):
     """Tasks, e.g. okvqa text_vqa; all: every built-in one; demo: the eight embedded ones;
     lm_eval:arc_easy: a task, group or tag of the lm-evaluation-harness."""
 
-    splits: tuple[str, ...] = ("train+validation",)
+    splits: Annotated[tuple[str, ...], MinLen(1)] = ("train+validation",)
     """Splits; train+validation samples evenly over both, `train validation` measures each."""
 
     num_samples: Annotated[int, Ge(0)] = 1000

@@ -11,11 +11,12 @@ from rich.console import RenderableType
 
 from depthprune.base.language import t
 from depthprune.base.removal import Removal
-from depthprune.cli.evaluate import RESULTS, CardFlags
+from depthprune.cli.evaluate import RESULTS
 from depthprune.cli.stages.transcript import Transcript, stage
 from depthprune.cli.study_file import StudyFile
-from depthprune.cli.study_sections import EvaluateSection
+from depthprune.cli.study_sections import EvaluateSection, taken
 from depthprune.engine.card.measure import CardOptions, measure_card
+from depthprune.engine.card.options import BenchmarkOptions, card_options
 from depthprune.report.evaluation import error_lines, evaluation_parts
 from depthprune.report.run import check_lines, check_table, check_value, done_line
 from depthprune.strategies.cut_check import CutCheck, check_cut_model
@@ -41,7 +42,7 @@ class Evaluated:
     is_whole: bool
 
 
-def card_options(study: StudyFile, section: EvaluateSection) -> CardOptions | None:
+def cut_card(study: StudyFile, section: EvaluateSection) -> CardOptions | None:
     """Return what is measured of the cut model beyond the tasks; None: nothing.
 
     Raises:
@@ -49,16 +50,14 @@ def card_options(study: StudyFile, section: EvaluateSection) -> CardOptions | No
     """
     if not section.metrics:
         return None
-    flags = CardFlags(
-        metrics=tuple(section.metrics),
+    asked = replace(
+        taken(section, BenchmarkOptions),
         ppl_texts=tuple(map(study.file_or_name, section.ppl_texts)),
-        zeroshot_tasks=tuple(section.zeroshot_tasks),
-        lm_eval_path=study.data_options().lm_eval_paths,
-        num_samples=section.num_samples,
+        lm_eval_paths=study.data_options().lm_eval_paths,
         download=study.content.download,
     )
     with study.about("evaluate", "zeroshot_tasks"):
-        return flags.options(study.model_options())
+        return card_options(asked, study.model_options())
 
 
 def evaluate(

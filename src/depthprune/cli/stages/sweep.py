@@ -18,7 +18,7 @@ from depthprune.cli.analyze import EXTRA
 from depthprune.cli.stages.analyze import Decision
 from depthprune.cli.stages.transcript import Transcript, stage
 from depthprune.cli.study_file import StudyFile
-from depthprune.cli.study_sections import SweepSection
+from depthprune.cli.study_sections import SweepSection, taken
 from depthprune.cli.sweep import FIGURE, SUMMARY, SWEEP, SweepFindings, report_value
 from depthprune.engine.latency import LatencyOptions
 from depthprune.report.documents.sweep import known_latency
@@ -91,9 +91,7 @@ def sweep(
                     num_samples=request.num_samples,
                     seed=request.seed,
                     data=request.data,
-                    latency=LatencyOptions(
-                        section.latency_samples, section.warmup, section.latency_tokens
-                    ),
+                    latency=taken(section, LatencyOptions),
                 ),
                 ready.model,
                 splits,
