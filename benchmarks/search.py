@@ -38,12 +38,11 @@ from depthprune.base.removal import Removal
 from depthprune.blocks import find_stack, load_model
 from depthprune.blocks.models import LoadedModel
 from depthprune.engine import Evaluation, Evaluator, ReferenceEvaluator, SharedEvaluator
+from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import Beam, RaceOptions, SearchSpace
 from depthprune.strategies.comparison import Compared
-from depthprune.strategies.joint import SplitGroup
 from depthprune.strategies.model import model_record
-from depthprune.strategies.racing import run_racing
-from depthprune.strategies.runner import split_record
+from depthprune.strategies.runner import run
 from depthprune.study import Study
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.load import load_split
@@ -125,10 +124,11 @@ def race(
         tempfile.TemporaryDirectory(prefix="depthprune-") as folder,
         Study.open(Path(folder), model=model_record(loaded, stack)) as study,
     ):
-        strategy = Compared(Beam(WIDTH, max_removed=MOST))
         options = RaceOptions(chunk=max(8, len(split.samples) // 8))
-        run_racing(strategy, space, study, SplitGroup((split,)), evaluator, options)
-        key = study.add_split(split_record(split))
+        strategy = Compared(Beam(WIDTH, max_removed=MOST, race=options))
+        session = Session(study, evaluator)
+        run(strategy, space, session, SplitGroup((split,)))
+        key = session.key(split)
         found = {}
         for one in study.measurements(key, evaluator.settings):
             assert one.scores is not None

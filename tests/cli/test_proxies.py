@@ -44,7 +44,7 @@ def measured(tmp_path: Path, split: TaskSplit, record: ModelRecord) -> Path:
 
 
 def study_in(folder: Path, split: TaskSplit, record: ModelRecord) -> Path:
-    from depthprune.strategies.runner import split_record
+    from depthprune.engine.session import split_record
 
     with Study.open(folder, model=record) as study:
         key = study.add_split(split_record(split))

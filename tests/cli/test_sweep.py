@@ -172,8 +172,8 @@ def removed(folder: Path, count: int) -> tuple[int, ...]:
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a study that recommends: a few single blocks and a pair, measured on two tasks."""
+    from depthprune.engine.session import split_record
     from depthprune.strategies.pipeline import load_splits
-    from depthprune.strategies.runner import split_record
     from depthprune.tasks.registry import find_tasks, list_tasks
 
     folder = tmp_path_factory.mktemp("profiled") / "study"

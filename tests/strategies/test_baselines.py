@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from depthprune.base.errors import WeakBaselineError
-from depthprune.base.progress import Silence
 from depthprune.base.removal import Removal
 from depthprune.engine.evaluator import Evaluation
+from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import RaceOptions
 from depthprune.strategies.baselines import WeakTask, find_weak_tasks, judge, measure_baselines
-from depthprune.strategies.joint import SplitGroup, group_splits
+from depthprune.strategies.joint import group_splits
 from depthprune.study import Study
 from depthprune.tasks.task import Sample, Task, TaskSplit
 from tests.strategies.fakes import SETTINGS, NoSource, open_study
@@ -76,18 +76,18 @@ def found(folder: Path, splits: Sequence[TaskSplit] = SPLITS) -> list[WeakTask]:
     evaluator = Answering(EVALUATOR)
     with open_study(folder) as study:
         groups = group_splits(splits, joint=False, task_weights={})
-        measure_baselines(study, groups, evaluator, None, 0, Silence())
-        return find_weak_tasks(study, splits, SETTINGS, sent)
+        measure_baselines(Session(study, evaluator), groups, None, 0)
+        return find_weak_tasks(Session(study, evaluator), splits, sent)
 
 
 def test_every_split_is_measured_and_nothing_is_removed(tmp_path: Path) -> None:
     evaluator = Answering(EVALUATOR)
     groups = [SplitGroup(tuple(SPLITS[:2])), SplitGroup((SPLITS[2],))]
     with open_study(tmp_path) as study:
-        report = measure_baselines(study, groups, evaluator, None, 0, Silence())
+        report = measure_baselines(Session(study, evaluator), groups, None, 0)
         assert report.measured == 3
         assert evaluator.asked == [("good", ((),)), ("mute", ((),)), ("stuck", ((),))]
-        again = measure_baselines(study, groups, evaluator, None, 0, Silence())
+        again = measure_baselines(Session(study, evaluator), groups, None, 0)
         assert again.measured == 0
         assert len(evaluator.asked) == 3
 
@@ -97,9 +97,8 @@ def test_where_removals_race_the_baseline_is_measured_in_the_order_of_the_race(
 ) -> None:
     evaluator = Answering(EVALUATOR)
     with open_study(tmp_path) as study:
-        measure_baselines(
-            study, [SplitGroup((SPLITS[0],))], evaluator, RaceOptions(chunk=10), 0, Silence()
-        )
+        groups, race = [SplitGroup((SPLITS[0],))], RaceOptions(chunk=10)
+        measure_baselines(Session(study, evaluator), groups, race, 0)
         (measured,) = study.measurements()
         assert measured.removal == ()
         assert measured.answers == tuple(sample.id for sample in SPLITS[0].samples)
@@ -156,4 +155,4 @@ def test_nothing_weak_is_nothing_to_tell(tmp_path: Path, caplog: pytest.LogCaptu
 def test_a_stored_baseline_is_judged_without_an_evaluator(tmp_path: Path) -> None:
     found(tmp_path)
     with Study.open(tmp_path) as study:
-        assert len(find_weak_tasks(study, SPLITS, SETTINGS, sent)) == 2
+        assert len(find_weak_tasks(Session(study, Answering(EVALUATOR)), SPLITS, sent)) == 2

@@ -40,9 +40,8 @@ def profile(
         (get_task(name, files=files),),
         ("validation",),
         folder / "study",
-        SearchOptions(Ablation()),
+        SearchOptions(Ablation(), protect=frozenset(range(2, 16))),
         num_samples=4,
-        protect=frozenset(range(2, 16)),
         allow_weak_baseline=True,
         data=DataOptions(task_files=files),
     )

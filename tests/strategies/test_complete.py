@@ -9,16 +9,20 @@ import pytest
 
 from depthprune.analysis.combinations import combine, rank
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.progress import Silence
 from depthprune.base.removal import Removal
+from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import Beam, SearchSpace
 from depthprune.strategies.complete import best_combinations, complete, next_for_completion
-from depthprune.strategies.runner import run
+from depthprune.strategies.runner import RunReport, run
 from depthprune.study import Study
+from depthprune.tasks.task import TaskSplit
 from tests.measurements import dataset
 from tests.strategies.fakes import SETTINGS, FakeEvaluator, make_split, open_study
 
 TASKS = ("okvqa", "doc_qa", "text_vqa")
 SPLITS = [make_split(task) for task in TASKS]
+ALL = SplitGroup(tuple(SPLITS))
 
 
 def drop_of(task: str, removal: Removal) -> float:
@@ -30,12 +34,17 @@ def tables_of(study: Study) -> list[dict[Removal, float]]:
     return [study.drops(key, SETTINGS) for key in (1, 2, 3)]
 
 
+def search(study: Study, split: TaskSplit) -> RunReport:
+    session = Session(study, FakeEvaluator(drop_of))
+    return run(Beam(2, max_removed=3), SearchSpace(8), session, SplitGroup((split,)))
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     """Return a study with a search of each dataset by itself."""
     opened = open_study(tmp_path)
     for split in SPLITS:
-        run(Beam(2, max_removed=3), SearchSpace(8), opened, split, FakeEvaluator(drop_of))
+        search(opened, split)
     return opened
 
 
@@ -43,7 +52,7 @@ def study(tmp_path: Path) -> Study:
 def test_the_best_are_complete_and_are_the_best_of_the_summary(study: Study, best: int) -> None:
     before = tables_of(study)
     assert next_for_completion(before, best)
-    complete(study, SPLITS, FakeEvaluator(drop_of), best)
+    complete(Session(study, FakeEvaluator(drop_of)), ALL, best)
 
     after = tables_of(study)
     for removal in best_combinations(after, best):
@@ -61,21 +70,21 @@ def test_the_best_are_complete_and_are_the_best_of_the_summary(study: Study, bes
 
 def test_nothing_is_measured_that_no_dataset_holds(study: Study) -> None:
     before = set().union(*tables_of(study))
-    complete(study, SPLITS, FakeEvaluator(drop_of), 5)
+    complete(Session(study, FakeEvaluator(drop_of)), ALL, 5)
     assert set().union(*tables_of(study)) == before
 
 
 def test_a_second_time_nothing_is_measured(study: Study) -> None:
     evaluator = FakeEvaluator(drop_of)
-    first = complete(study, SPLITS, evaluator, 3)
+    first = complete(Session(study, evaluator), ALL, 3)
     assert first.report.measured == len(evaluator.asked) > 0
-    assert complete(study, SPLITS, evaluator, 3).report.measured == 0
+    assert complete(Session(study, evaluator), ALL, 3).report.measured == 0
 
 
 def test_a_search_finds_nothing_new_to_do_after_completion(study: Study) -> None:
-    complete(study, SPLITS, FakeEvaluator(drop_of), 5)
+    complete(Session(study, FakeEvaluator(drop_of)), ALL, 5)
     for split in SPLITS:
-        report = run(Beam(2, max_removed=3), SearchSpace(8), study, split, FakeEvaluator(drop_of))
+        report = search(study, split)
         assert report.measured == 0
 
 
@@ -92,20 +101,25 @@ def test_stopped_and_begun_anew_it_ends_with_the_same_measurements(
         return drop_of(task, removal)
 
     with pytest.raises(KeyboardInterrupt):
-        complete(study, SPLITS, FakeEvaluator(stopping, removals_per_call=1), 3)
-    complete(study, SPLITS, FakeEvaluator(drop_of), 3)
+        complete(Session(study, FakeEvaluator(stopping, removals_per_call=1)), ALL, 3)
+    complete(Session(study, FakeEvaluator(drop_of)), ALL, 3)
 
     with open_study(tmp_path / "whole") as whole:
         for split in SPLITS:
-            run(Beam(2, max_removed=3), SearchSpace(8), whole, split, FakeEvaluator(drop_of))
-        complete(whole, SPLITS, FakeEvaluator(drop_of), 3)
+            search(whole, split)
+        complete(Session(whole, FakeEvaluator(drop_of)), ALL, 3)
         assert tables_of(whole) == tables_of(study)
 
 
 def test_the_work_ahead_is_told_before_each_round(study: Study) -> None:
-    told: list[int] = []
+    told: list[float] = []
     evaluator = FakeEvaluator(drop_of)
-    complete(study, SPLITS, evaluator, 2, before=told.append)
+
+    class Bar(Silence):
+        def grow(self, amount: float) -> None:
+            told.append(amount)
+
+    complete(Session(study, evaluator, Bar()), ALL, 2)
     assert sum(told) == 4 * len(evaluator.asked)
 
 
@@ -125,6 +139,6 @@ def test_equal_means_are_ordered_by_block_indices() -> None:
 
 
 def test_none_and_fewer_than_none(study: Study) -> None:
-    assert complete(study, SPLITS, FakeEvaluator(drop_of), 0).report.measured == 0
+    assert complete(Session(study, FakeEvaluator(drop_of)), ALL, 0).report.measured == 0
     with pytest.raises(DepthpruneError, match="-1"):
-        complete(study, SPLITS, FakeEvaluator(drop_of), -1)
+        complete(Session(study, FakeEvaluator(drop_of)), ALL, -1)

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
+from depthprune.engine.session import Session, SplitGroup, mean_drops
 from depthprune.strategies import Beam, SearchSpace
 from depthprune.strategies.joint import (
     check_joint,
     check_task_weights,
     group_splits,
-    mean_drops,
     parse_task_weights,
 )
-from depthprune.strategies.runner import run, run_jointly
+from depthprune.strategies.runner import run
 from depthprune.testing.strategies import follow
 from tests.strategies.fakes import SETTINGS, FakeEvaluator, make_split, open_study
 from tests.strategies.landscapes import additive, rugged
@@ -50,7 +50,7 @@ def test_a_joint_beam_is_the_beam_on_tables_averaged_by_hand(
     evaluator = FakeEvaluator(drop_of)
     splits = [make_split(task) for task in TASKS]
     with open_study(tmp_path) as study:
-        report = run_jointly(beam, space, study, splits, evaluator, weights)
+        report = run(beam, space, Session(study, evaluator), SplitGroup(tuple(splits), weights))
         held = [set(study.drops(key, SETTINGS)) for key in (1, 2)]
         joint = mean_drops([study.drops(key, SETTINGS) for key in (1, 2)], weights)
 
@@ -67,9 +67,9 @@ def test_a_joint_search_measures_nothing_twice_and_fills_what_one_task_lacks(
     splits = [make_split(task) for task in TASKS]
     evaluator = FakeEvaluator(drop_of)
     with open_study(tmp_path, 6) as study:
-        alone = run(beam, space, study, splits[0], evaluator).measured
-        joint = run_jointly(beam, space, study, splits, evaluator)
-        again = run_jointly(beam, space, study, splits, evaluator)
+        alone = run(beam, space, Session(study, evaluator), SplitGroup((splits[0],))).measured
+        joint = run(beam, space, Session(study, evaluator), SplitGroup(tuple(splits)))
+        again = run(beam, space, Session(study, evaluator), SplitGroup(tuple(splits)))
     assert joint.reused == alone
     assert len(evaluator.asked) == len(set(evaluator.asked)) == alone + joint.measured
     assert again.measured == 0
@@ -78,7 +78,7 @@ def test_a_joint_search_measures_nothing_twice_and_fills_what_one_task_lacks(
 
 def test_an_interrupted_joint_search_goes_on_where_it_was(tmp_path: Path) -> None:
     beam, space = Beam(width=2, max_removed=2), SearchSpace(6)
-    splits = [make_split(task) for task in TASKS]
+    group = SplitGroup(tuple(make_split(task) for task in TASKS))
 
     def failing(task: str, removal: Removal) -> float:
         if task == "doc_qa" and removal == (3,):
@@ -87,9 +87,9 @@ def test_an_interrupted_joint_search_goes_on_where_it_was(tmp_path: Path) -> Non
 
     with open_study(tmp_path / "stopped", 6) as study, open_study(tmp_path / "whole", 6) as whole:
         with pytest.raises(KeyboardInterrupt):
-            run_jointly(beam, space, study, splits, FakeEvaluator(failing))
-        run_jointly(beam, space, study, splits, FakeEvaluator(drop_of))
-        run_jointly(beam, space, whole, splits, FakeEvaluator(drop_of))
+            run(beam, space, Session(study, FakeEvaluator(failing)), group)
+        run(beam, space, Session(study, FakeEvaluator(drop_of)), group)
+        run(beam, space, Session(whole, FakeEvaluator(drop_of)), group)
         for key in (1, 2):
             assert study.drops(key, SETTINGS) == whole.drops(key, SETTINGS)
 

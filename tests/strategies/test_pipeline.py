@@ -9,20 +9,20 @@ import pytest
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
+from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import Ablation, Beam, SearchSpace
 from depthprune.strategies.comparison import compared
-from depthprune.strategies.groups import (
-    complete_groups,
-    group_name,
-    most_work,
-    one_shot_by_key,
-    search_group,
-    weights_by_key,
-)
-from depthprune.strategies.joint import SplitGroup, group_splits
+from depthprune.strategies.complete import complete_groups
+from depthprune.strategies.joint import group_splits
 from depthprune.strategies.model import ModelSource
 from depthprune.strategies.options import SearchOptions
-from depthprune.strategies.pipeline import SearchRequest, check_request
+from depthprune.strategies.pipeline import (
+    SearchRequest,
+    check_request,
+    one_shot_by_key,
+    weights_by_key,
+)
+from depthprune.strategies.runner import most_work, run
 from depthprune.tasks.task import TaskSplit
 from tests.strategies.fakes import FakeEvaluator, make_split, open_study
 from tests.strategies.landscapes import rugged
@@ -78,18 +78,18 @@ def test_the_bar_ends_full_also_for_joint_searches_and_completion(tmp_path: Path
     strategy = compared(Beam(2, max_removed=3))
     groups = [SplitGroup((split,)) for split in SPLITS]
     bar = CountingBar(sum(most_work(strategy, SPACE, group) for group in [*groups, JOINT]))
-    evaluator = evaluator_for(bar)
     with open_study(tmp_path) as study:
+        session = Session(study, evaluator_for(bar), bar)
         for group in [*groups, JOINT]:
-            search_group(strategy, SPACE, study, group, evaluator, bar)
+            run(strategy, SPACE, session, group)
         # Loose upper bounds were taken back, and what was held did not count as work.
         assert bar.total == bar.done
-        complete_groups(3, study, SPLITS, evaluator, bar)
+        complete_groups(3, session, SPLITS)
         assert bar.total == bar.done
         assert "best combinations" in bar.texts[-1]
         # A second run has nothing ahead.
         bar = CountingBar(most_work(strategy, SPACE, JOINT))
-        search_group(strategy, SPACE, study, JOINT, evaluator_for(bar), bar)
+        run(strategy, SPACE, Session(study, evaluator_for(bar), bar), JOINT)
         assert (bar.total, bar.done) == (0, 0)
 
 
@@ -97,21 +97,22 @@ def test_the_splits_of_a_joint_search_share_their_one_shot_removals(tmp_path: Pa
     strategy = compared(Beam(1, max_removed=3))
     bar = CountingBar(10_000)
     with open_study(tmp_path) as study:
-        search_group(strategy, SPACE, study, JOINT, evaluator_for(bar), bar)
-        one_shot = one_shot_by_key(strategy, SPACE, study, JOINT, "made up")
+        session = Session(study, evaluator_for(bar), bar)
+        run(strategy, SPACE, session, JOINT)
+        one_shot = one_shot_by_key(strategy, SPACE, session, JOINT)
         assert one_shot[1] == one_shot[2]
         assert sorted(one_shot[1]) == [2, 3]
         weights = {"okvqa": 0.75, "doc_qa": 0.25}
         groups = group_splits(SPLITS, joint=True, task_weights=weights)
-        assert weights_by_key(study, groups) == {1: 0.75, 2: 0.25}
-        assert weights_by_key(study, [JOINT]) == {1: 0.5, 2: 0.5}
-        assert weights_by_key(study, [SplitGroup((SPLITS[0],))]) == {}
-        assert one_shot_by_key(Ablation(), SPACE, study, JOINT, "made up") == {}
+        assert weights_by_key(session, groups) == {1: 0.75, 2: 0.25}
+        assert weights_by_key(session, [JOINT]) == {1: 0.5, 2: 0.5}
+        assert weights_by_key(session, [SplitGroup((SPLITS[0],))]) == {}
+        assert one_shot_by_key(Ablation(), SPACE, session, JOINT) == {}
 
 
 def test_a_group_is_called_by_its_task_or_their_number() -> None:
-    assert group_name(JOINT) == "2 tasks jointly, validation"
-    assert group_name(SplitGroup((SPLITS[0],))) == "okvqa, validation"
+    assert JOINT.name == "2 tasks jointly, validation"
+    assert SplitGroup((SPLITS[0],)).name == "okvqa, validation"
 
 
 def request(search: SearchOptions) -> SearchRequest:

@@ -14,20 +14,13 @@ import pytest
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
+from depthprune.engine.session import Session, SplitGroup, mean_drops
 from depthprune.strategies import Beam, Greedy, RaceOptions, SearchSpace
 from depthprune.strategies.comparison import Compared
-from depthprune.strategies.groups import most_work, one_shot_by_key, race_group
-from depthprune.strategies.joint import SplitGroup, mean_drops
 from depthprune.strategies.options import flat_options, make_strategy
-from depthprune.strategies.race_course import courses_of
-from depthprune.strategies.racing import (
-    RaceReport,
-    check_race,
-    raced_beam,
-    run_racing,
-    without_measured,
-)
-from depthprune.strategies.runner import RunReport, measure_missing, run_jointly, split_record
+from depthprune.strategies.pipeline import one_shot_by_key
+from depthprune.strategies.racing import RaceReport, check_race, raced_beam, raced_splits
+from depthprune.strategies.runner import RunReport, most_work, run
 from depthprune.strategies.strategy import STOPPED
 from depthprune.study import Study, write_views
 from depthprune.tasks.task import Task
@@ -42,11 +35,17 @@ ALONE = SplitGroup((SPLIT,))
 JOINT = SplitGroup((SPLIT, make_split("doc_qa", 120)), (0.25, 0.75))
 SCORES = gradient(NUM_SAMPLES)
 RACE = RaceOptions(chunk=20)
+SEEDED = replace(SPACE, seed=1)
 USUAL = {one.name: one.default for one in flat_options()}
 
 
 def strategy(**options: Any) -> Compared:
     return Compared(Beam(**({"width": 2, "max_removed": 3} | options)))
+
+
+def in_full(study: Study, engine: SlicingEvaluator, group: SplitGroup, **options: Any) -> None:
+    """Search without racing."""
+    run(strategy(**options), SPACE, Session(study, engine), group)
 
 
 def evaluator(**options: Any) -> SlicingEvaluator:
@@ -58,13 +57,20 @@ def raced(
     engine: SlicingEvaluator,
     group: SplitGroup = ALONE,
     options: RaceOptions = RACE,
+    space: SearchSpace = SEEDED,
     **search: Any,
 ) -> tuple[RunReport, RaceReport]:
-    return run_racing(strategy(**search), SPACE, study, group, engine, options, seed=1)
+    report = run(strategy(race=options, **search), space, Session(study, engine), group)
+    (race,) = report.races
+    return report, race
 
 
 def drops(study: Study, group: SplitGroup = ALONE) -> list[dict[Removal, float]]:
-    return [study.drops(study.add_split(split_record(one)), SETTINGS) for one in group.splits]
+    return Session(study, evaluator()).tables(group)
+
+
+def shots(study: Study, stopped: Any = (), **search: Any) -> dict[int, dict[int, Removal]]:
+    return one_shot_by_key(strategy(**search), SPACE, Session(study, evaluator()), ALONE, stopped)
 
 
 def beams(told: Mapping[Removal, float], width: int = 2) -> list[tuple[Removal, ...]]:
@@ -93,7 +99,7 @@ def test_a_raced_search_keeps_the_beams_of_the_full_one_with_fewer_answers(
 ) -> None:
     full, fast = evaluator(), evaluator()
     with open_study(tmp_path / "full") as study:
-        run_jointly(strategy(), SPACE, study, group.splits, full, group.weights)
+        in_full(study, full, group)
         expected = drops(study, group)
     with open_study(tmp_path / "fast") as study:
         report, race = raced(study, fast, group)
@@ -115,14 +121,16 @@ def test_the_mean_over_the_samples_of_a_joint_race_is_the_weighted_mean_of_its_t
     tmp_path: Path,
 ) -> None:
     with open_study(tmp_path) as study:
-        first, second = courses_of(study, JOINT, seed=3)
+        first, second = raced_splits(Session(study, evaluator()), JOINT, 20, seed=3)
     weighted = first.factor * SCORES("okvqa", (1,)), second.factor * SCORES("doc_qa", (1,))[:120]
     means = SCORES("okvqa", (1,)).mean(), SCORES("doc_qa", (1,))[:120].mean()
     assert np.concatenate(weighted).mean() == pytest.approx(0.25 * means[0] + 0.75 * means[1])
     # Every sample of every task has its turn, in one order.
     assert sorted([*first.turns, *second.turns]) == list(range(320))
-    assert [int(one.id.rpartition("-")[2]) for one in first.split.samples] == first.places.tolist()
-    assert first.split.fingerprint != SPLIT.fingerprint
+    assert [
+        int(one.id.rpartition("-")[2]) for one in first.visit.split.samples
+    ] == first.visit.places.tolist()
+    assert first.visit.split.fingerprint != SPLIT.fingerprint
 
 
 def test_a_stopped_candidate_is_neither_missing_nor_in_the_beam() -> None:
@@ -138,7 +146,7 @@ def test_a_stopped_candidate_is_neither_missing_nor_in_the_beam() -> None:
 def test_every_measurement_has_the_scores_and_answers_of_a_full_one(tmp_path: Path) -> None:
     with open_study(tmp_path) as study:
         _, race = raced(study, evaluator())
-        key = study.add_split(split_record(SPLIT))
+        key = Session(study, evaluator()).key(SPLIT)
         for one in study.measurements(key):
             assert one.scores is not None
             assert one.scores.tolist() == SCORES("okvqa", one.removal).tolist()
@@ -160,7 +168,7 @@ def test_single_blocks_and_one_shot_removals_are_measured_in_full(tmp_path: Path
         _, race = raced(study, engine)
         (found,) = drops(study)
         assert all((block,) in found for block in range(8))
-        shot = one_shot_by_key(strategy(), SPACE, study, ALONE, SETTINGS, race.stopped)
+        shot = shots(study, race.stopped)
         assert shot == {1: {2: (0, 1), 3: (0, 1, 2)}}
     assert (0, 1) in found
     assert (0, 1) not in race.stopped
@@ -261,12 +269,12 @@ def test_a_search_without_racing_measures_the_stopped_ones_in_full_and_that_wins
     plain = evaluator()
     with open_study(tmp_path) as study:
         _, race = raced(study, evaluator())
-        run_jointly(strategy(), SPACE, study, [SPLIT], plain)
+        in_full(study, plain, ALONE)
         (found,) = drops(study)
         assert race.stopped.keys() <= found.keys()
         assert {removal for _, removal, _ in plain.asked} == set(race.stopped)
         assert study.stopped(1, SETTINGS) == []
-        assert without_measured(race, study, ALONE, SETTINGS).stopped == {}
+        assert race.without(found).stopped == {}
         again = evaluator()
         _, later = raced(study, again)
     assert (later.stopped, later.saved, again.asked) == ({}, 0, [])
@@ -287,7 +295,7 @@ def test_other_options_are_another_race(tmp_path: Path) -> None:
 def test_what_the_study_holds_already_competes_and_is_never_stopped(tmp_path: Path) -> None:
     worst = (6, 7)
     with open_study(tmp_path) as study:
-        measure_missing(study, [SPLIT], evaluator(), [(), worst, (0, 7)])
+        Session(study, evaluator()).measure(ALONE, [(), worst, (0, 7)])
         engine = evaluator()
         _, race = raced(study, engine, width=8)
         (found,) = drops(study)
@@ -300,7 +308,7 @@ def test_the_order_of_the_samples_is_seeded(tmp_path: Path) -> None:
     stops: list[Mapping[Removal, int]] = []
     for seed in (1, 1, 2):
         with open_study(tmp_path / str(len(stops))) as study:
-            _, race = run_racing(strategy(), SPACE, study, ALONE, evaluator(), RACE, seed)
+            _, race = raced(study, evaluator(), space=replace(SPACE, seed=seed))
         stops.append(race.stopped)
     assert stops[0] == stops[1] != stops[2]
 
@@ -321,9 +329,10 @@ def test_where_nobody_can_be_stopped_all_are_measured_in_full(
 
 
 def test_seeds_are_measured_in_full_and_a_greedy_search_races_too(tmp_path: Path) -> None:
-    greedy, seeded = Compared(Greedy(max_removed=3)), replace(SPACE, proposed=((5, 6, 7),))
+    greedy = Compared(Greedy(max_removed=3, race=RACE))
+    seeded = replace(SPACE, proposed=((5, 6, 7),))
     with open_study(tmp_path) as study:
-        _, race = run_racing(greedy, seeded, study, ALONE, evaluator(), RACE)
+        (race,) = run(greedy, seeded, Session(study, evaluator()), ALONE).races
         (found,) = drops(study)
     assert (5, 6, 7) in found
     assert race.stopped
@@ -332,15 +341,13 @@ def test_seeds_are_measured_in_full_and_a_greedy_search_races_too(tmp_path: Path
 def test_a_largest_drop_ends_a_raced_search_where_it_ends_a_full_one(tmp_path: Path) -> None:
     for max_drop in (0.05, 0.2):
         with open_study(tmp_path / f"full {max_drop}") as study:
-            run_jointly(strategy(max_drop=max_drop), SPACE, study, [SPLIT], evaluator())
+            in_full(study, evaluator(), ALONE, max_drop=max_drop)
             (expected,) = drops(study)
-            shot = one_shot_by_key(strategy(max_drop=max_drop), SPACE, study, ALONE, SETTINGS)
+            shot = shots(study, max_drop=max_drop)
         with open_study(tmp_path / f"fast {max_drop}") as study:
             _, race = raced(study, evaluator(), max_drop=max_drop)
             (found,) = drops(study)
-            again = one_shot_by_key(
-                strategy(max_drop=max_drop), SPACE, study, ALONE, SETTINGS, race.stopped
-            )
+            again = shots(study, race.stopped, max_drop=max_drop)
         assert found.keys() | race.stopped.keys() == expected.keys()
         assert again == shot
 
@@ -374,12 +381,12 @@ def test_the_bar_ends_full(tmp_path: Path) -> None:
             assert bar.done <= bar.total
             return super().evaluate(split, removals, samples)
 
-    search = strategy()
+    search = strategy(race=RACE)
     for group in (ALONE, JOINT):
         for _ in range(2):
             bar = CountingBar(most_work(search, SPACE, group))
             with open_study(tmp_path) as study:
-                race_group(search, SPACE, study, group, Advancing(SCORES), bar, RACE, 0)
+                run(search, SPACE, Session(study, Advancing(SCORES), bar), group)
             assert bar.total == bar.done
     assert bar.done == 0
 
@@ -403,7 +410,8 @@ def test_scores_that_are_not_finite_or_break_their_bounds_end_the_race(tmp_path:
 
 def test_scores_in_the_study_that_break_their_bounds_end_the_race(tmp_path: Path) -> None:
     with open_study(tmp_path) as study:
-        measure_missing(study, [SPLIT], SlicingEvaluator(lambda *_: np.full(200, 3.0)), [(0, 1)])
+        engine = SlicingEvaluator(lambda *_: np.full(200, 3.0))
+        Session(study, engine).measure(ALONE, [(0, 1)])
         with pytest.raises(DepthpruneError, match="a score of 3"):
             raced(study, evaluator())
 
@@ -426,7 +434,7 @@ def test_strategies_that_need_every_number_refuse_to_race(name: Any) -> None:
     with pytest.raises(DepthpruneError, match=f"{name} cannot race") as refused:
         make_strategy(USUAL | {"strategy": name, "race": True})
     assert "where: race" in str(refused.value)
-    assert raced_beam(make_strategy(USUAL | {"strategy": name})) is None
+    assert raced_beam(Compared(make_strategy(USUAL | {"strategy": name}))) is None
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from depthprune.base.errors import DepthpruneError, InadmissibleRemovalError, Ta
 from depthprune.blocks import find_stack
 from depthprune.engine import ReferenceEvaluator
 from depthprune.engine.latency import Latency, LatencyOptions
+from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import sweep as module
 from depthprune.strategies.configurations import Configuration
 from depthprune.strategies.model import ModelSource, OpenModel
@@ -136,7 +137,8 @@ def test_a_latency_of_other_blocks_is_not_taken(model: OpenModel, tmp_path: Path
 def test_what_a_search_measured_is_used(model: OpenModel, tmp_path: Path) -> None:
     (split, _) = splits()
     with Study.open(tmp_path, model=model.record) as study:
-        module.measure_missing(study, [split], ReferenceEvaluator(model.loaded), [(), (1,)])
+        session = Session(study, ReferenceEvaluator(model.loaded))
+        session.measure(SplitGroup((split,)), [(), (1,)])
     report = run_sweep(request(tmp_path), model, [split], CONFIGURATIONS)
     assert (report.measured, report.reused) == (1, 2)
 

@@ -10,12 +10,13 @@ import pytest
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
+from depthprune.engine.session import Session, SplitGroup
 from depthprune.importance.proxies import ProxyScores
 from depthprune.strategies import Beam, SearchSpace
-from depthprune.strategies.joint import SplitGroup
-from depthprune.strategies.warm_start import check_proxy, mean_scores, proposals, seeds_of
+from depthprune.strategies.warm_start import check_proxy, mean_scores, proposals, proposed_by
 from depthprune.study import ModelRecord
-from tests.strategies.fakes import SETTINGS, make_split
+from tests.strategies.fakes import SETTINGS, FakeEvaluator, make_split, open_study
+from tests.strategies.test_pipeline import CountingBar
 
 SCORES = {0: 0.9, 1: 0.2, 2: 0.4, 3: 0.1, 4: 0.2}
 RUNS: dict[Removal, float] = {
@@ -83,24 +84,18 @@ def test_a_proxy_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("depthprune.strategies.warm_start.proxy_scores", fake)
     group = SplitGroup((make_split("okvqa"), make_split("doc_qa")), (0.5, 0.5))
-    done: list[float] = []
+    bar = CountingBar(0)
+    options = SimpleNamespace(stack="text", batch_size=None)
+    model: Any = SimpleNamespace(loaded=None, record=MODEL, options=options)
 
-    def seeds(settings: str) -> tuple[Removal, ...]:
-        loaded: Any = SimpleNamespace()
-        return seeds_of(
-            "taylor",
-            loaded,
-            group,
-            SearchSpace(5),
-            2,
-            tmp_path,
-            MODEL,
-            settings,
-            on_batch=done.append,
-        )
+    def proposed(settings: str) -> tuple[Removal, ...]:
+        evaluator = FakeEvaluator(lambda task, removal: 0.0, settings=settings)
+        with open_study(tmp_path, 5) as study:
+            session = Session(study, evaluator, bar)
+            return proposed_by("taylor", model, session, group, SearchSpace(5), 2)
 
-    assert seeds(SETTINGS) == seeds(SETTINGS) == ((3,), (1, 3))
+    assert proposed(SETTINGS) == proposed(SETTINGS) == ((3,), (1, 3))
     assert computed == ["okvqa", "doc_qa"]
-    assert done == [4, 4]
-    seeds("another dtype")
+    assert bar.done == bar.total == 8
+    proposed("another dtype")
     assert len(computed) == 4

@@ -10,14 +10,11 @@ from time import perf_counter
 from depthprune.base.errors import WeakBaselineError
 from depthprune.base.log import logger
 from depthprune.base.naming import option
-from depthprune.base.progress import Progress
 from depthprune.base.shown import shown
-from depthprune.engine.evaluator import Evaluator
-from depthprune.strategies.joint import SplitGroup
+from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies.kinds.beam import RaceOptions
-from depthprune.strategies.race_course import courses_of, measure_in_full
-from depthprune.strategies.runner import RunReport, measure_missing, split_record
-from depthprune.study import Study
+from depthprune.strategies.racing import raced_splits
+from depthprune.strategies.runner import RunReport
 from depthprune.tasks.task import Sample, Task, TaskSplit
 from depthprune.tasks.weak import FEW, WeakBaseline, baseline_of, find_weakness
 
@@ -48,40 +45,25 @@ class WeakTask(WeakBaseline):
 
 
 def measure_baselines(
-    study: Study,
-    groups: Sequence[SplitGroup],
-    evaluator: Evaluator,
-    race: RaceOptions | None,
-    seed: int,
-    bar: Progress,
+    session: Session, groups: Sequence[SplitGroup], race: RaceOptions | None, seed: int
 ) -> RunReport:
     """Measure the whole model on all splits that the study lacks it on."""
     started = perf_counter()
     measured = 0
     for group in groups:
-        keys = [study.add_split(split_record(split)) for split in group.splits]
-        ahead = sum(
-            len(split.samples)
-            for key, split in zip(keys, group.splits, strict=True)
-            if study.missing(key, [()], evaluator.settings)
-        )
-        bar.grow(ahead)
-        if race is None:
-            measured += measure_missing(study, group.splits, evaluator, [()])
-            continue
+        lacking = (split for split in group.splits if session.missing(split, [()]))
+        session.bar.grow(sum(len(split.samples) for split in lacking))
         # What an evaluator learns about samples here, it knows again when removals race over them.
-        for course in courses_of(study, group, seed):
-            measured += measure_in_full(study, course, evaluator, [()], race.chunk)
+        raced = raced_splits(session, group, race.chunk, seed) if race else []
+        measured += session.measure(group, [()], [split.visit for split in raced])
     return RunReport(measured, 0, perf_counter() - started)
 
 
-def find_weak_tasks(
-    study: Study, splits: Sequence[TaskSplit], settings: str, sent: Sent
-) -> list[WeakTask]:
+def find_weak_tasks(session: Session, splits: Sequence[TaskSplit], sent: Sent) -> list[WeakTask]:
     """Return the tasks whose stored baseline is no basis for drops, in the order of the splits."""
     found = []
     for split in splits:
-        stored = study.measurement(study.add_split(split_record(split)), settings, ())
+        stored = session.measurement(split, ())
         if stored is None or stored.scores is None or stored.answers is None:
             continue
         weakness = find_weakness(baseline_of(split, stored.scores, stored.answers))

@@ -6,7 +6,7 @@ beats a mean over eight.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from time import perf_counter
@@ -14,9 +14,9 @@ from time import perf_counter
 from depthprune.base.drops import settled
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
-from depthprune.engine.evaluator import Evaluator
-from depthprune.strategies.runner import RunReport, measure_missing, split_record
-from depthprune.study import Study
+from depthprune.engine.session import Session, SplitGroup
+from depthprune.strategies.joint import group_splits
+from depthprune.strategies.runner import RunReport
 from depthprune.tasks.task import TaskSplit
 
 Tables = Sequence[Mapping[Removal, float]]
@@ -68,14 +68,7 @@ def next_for_completion(tables: Tables, best: int) -> dict[int, list[Removal]]:
     return wanted
 
 
-def complete(
-    study: Study,
-    splits: Sequence[TaskSplit],
-    evaluator: Evaluator,
-    best: int,
-    *,
-    before: Callable[[int], None] | None = None,
-) -> Completion:
+def complete(session: Session, group: SplitGroup, best: int) -> Completion:
     """Measure until the best combinations of each number removed are known on every split.
 
     A mean over few datasets is often too good: measured on one dataset more, the combination falls
@@ -85,28 +78,34 @@ def complete(
     this ends.
 
     Args:
-        study: holds a search on these splits.
-        splits: of different tasks, with their baselines measured.
-        evaluator: measures.
+        session: of a study that holds a search on these splits.
+        group: splits of different tasks, with their baselines measured.
         best: combinations of each number removed.
-        before: called before each round with the number of answers that it takes.
 
     Raises:
         DepthpruneError: `best` is negative.
     """
     check_best(best)
     started = perf_counter()
-    keys = [study.add_split(split_record(split)) for split in splits]
     measured = 0
-    while True:
-        tables = [study.drops(key, evaluator.settings) for key in keys]
-        wanted = next_for_completion(tables, best)
-        if not wanted:
-            return Completion(best, RunReport(measured, 0, perf_counter() - started))
-        if before is not None:
-            before(sum(len(splits[index].samples) * len(wanted[index]) for index in wanted))
+    while wanted := next_for_completion(session.tables(group), best):
+        alone = {index: SplitGroup((group.splits[index],)) for index in wanted}
+        session.bar.grow(sum(alone[index].num_samples * len(wanted[index]) for index in wanted))
         for index, removals in wanted.items():
-            measured += measure_missing(study, [splits[index]], evaluator, removals)
+            measured += session.measure(alone[index], removals)
+    return Completion(best, RunReport(measured, 0, perf_counter() - started))
+
+
+def complete_groups(
+    best: int, session: Session, splits: Sequence[TaskSplit]
+) -> dict[str, Completion]:
+    """Complete the best combinations of each split's name, see `complete`."""
+    completions = {}
+    for group in group_splits(splits, joint=True, task_weights={}):
+        name = group.splits[0].split
+        session.bar.describe(f"best combinations on every dataset, {name}")
+        completions[name] = complete(session, group, best)
+    return completions
 
 
 def check_best(best: int) -> None:

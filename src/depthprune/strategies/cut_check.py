@@ -10,9 +10,9 @@ import numpy as np
 
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
+from depthprune.engine.session import Session, SplitGroup, split_record
 from depthprune.strategies.how import begin_split
 from depthprune.strategies.model import OpenModel
-from depthprune.strategies.runner import measure_missing, split_record
 from depthprune.study import SplitRecord, Study
 from depthprune.tasks.task import TaskSplit
 
@@ -71,7 +71,7 @@ def check_cut_model(
         Study.open(folder, model=model.record) as own,
         Study.open(whole, read_only=True) as study,
     ):
-        evaluator = model.evaluator(bar)
+        session = Session(own, model.evaluator(bar), bar)
         keys = {
             (one.record.task, one.record.split, one.record.fingerprint): one.key
             for one in study.splits()
@@ -79,17 +79,17 @@ def check_cut_model(
         for split in splits:
             record = split_record(split)
             bar.describe(record.task)
-            begin_split(own, model, split, evaluator.settings)
-            measured += measure_missing(own, [split], evaluator, [()])
-            found = own.measurement(own.add_split(record), evaluator.settings, ())
+            begin_split(session, model, split)
+            measured += session.measure(SplitGroup((split,)), [()])
+            found = session.measurement(split, ())
             assert found is not None
             assert found.scores is not None
             key = keys.get((record.task, record.split, record.fingerprint))
-            skipped = None if key is None else study.measurement(key, evaluator.settings, removal)
+            skipped = None if key is None else study.measurement(key, session.settings, removal)
             checks.append(
                 CutCheck(
                     record,
-                    evaluator.settings,
+                    session.settings,
                     found.accuracy,
                     None if skipped is None else skipped.accuracy,
                     None

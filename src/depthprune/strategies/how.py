@@ -14,8 +14,8 @@ import depthprune
 from depthprune.base.errors import StudyError
 from depthprune.base.log import logger
 from depthprune.base.naming import option
+from depthprune.engine.session import Session, split_record
 from depthprune.strategies.model import OpenModel
-from depthprune.strategies.runner import split_record
 from depthprune.study import SplitRecord, StoredSplit, Study
 from depthprune.study.identity import differences, listed, new_study
 from depthprune.tasks.options import DataOptions
@@ -64,7 +64,7 @@ def begin_run(study: Study, how: Mapping[str, Any]) -> None:
     study.begin_run(how)
 
 
-def begin_split(study: Study, model: OpenModel, split: TaskSplit, settings: str) -> int:
+def begin_split(session: Session, model: OpenModel, split: TaskSplit) -> int:
     """Return the key of a split in a study that holds, or gets, what the model is sent.
 
     Raises:
@@ -76,9 +76,9 @@ def begin_split(study: Study, model: OpenModel, split: TaskSplit, settings: str)
 
     loaded = model.loaded
     sent = prompts_of(loaded.processor, split.task, split.samples, loaded.prompt)
-    _check_unchanged(study, split, sent, settings)
-    key = study.add_split(split_record(split))
-    study.keep_prompts(key, settings, sent)
+    _check_unchanged(session.study, split, sent, session.settings)
+    key = session.key(split)
+    session.study.keep_prompts(key, session.settings, sent)
     return key
 
 

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.naming import option
-from depthprune.base.removal import Removal
+from depthprune.engine.session import SplitGroup
 from depthprune.tasks.task import TaskSplit
 
 OPTION = "task_weights"
-
-
-@dataclass(frozen=True)
-class SplitGroup:
-    """Splits that one search is about.
-
-    Attributes:
-        splits: one alone, or those of one name of several tasks, which are searched jointly.
-        weights: of the splits in the mean drop, with a sum of 1; None means equal weights.
-    """
-
-    splits: tuple[TaskSplit, ...]
-    weights: tuple[float, ...] | None = None
-
-    @property
-    def num_samples(self) -> int:
-        """Answers that one removal takes."""
-        return sum(len(split.samples) for split in self.splits)
 
 
 def group_splits(
@@ -63,29 +44,6 @@ def group_splits(
         weights = tuple(share / sum(shares) for share in shares) if task_weights else None
         groups.append(SplitGroup(tuple(members), weights))
     return groups
-
-
-def mean_drops(
-    tables: Sequence[Mapping[Removal, float]], weights: Sequence[float] | None = None
-) -> dict[Removal, float]:
-    """Return the weighted mean drop of every removal that all tables hold.
-
-    Args:
-        tables: drops by removal (fractions), one table for each task.
-        weights: one for each table, not negative, with a sum above 0; None means equal weights.
-    """
-    if not tables:
-        return {}
-    shares = [1.0] * len(tables) if weights is None else list(weights)
-    total = sum(shares)
-    first, *others = tables
-    return {
-        removal: sum(
-            share / total * table[removal] for share, table in zip(shares, tables, strict=True)
-        )
-        for removal in first
-        if all(removal in table for table in others)
-    }
 
 
 def parse_task_weights(given: Sequence[str], tasks: Sequence[str]) -> dict[str, float]:

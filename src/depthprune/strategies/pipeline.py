@@ -11,10 +11,10 @@ from depthprune.base.errors import DepthpruneError, MissingSplitError, TaskError
 from depthprune.base.files import check_can_make
 from depthprune.base.log import logger
 from depthprune.base.naming import option
-from depthprune.base.progress import Progress, progress
+from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
-from depthprune.engine.evaluator import Evaluator
 from depthprune.engine.prompts import prompts_of
+from depthprune.engine.session import Session, SplitGroup, mean_drops
 from depthprune.strategies.baselines import (
     Sent,
     WeakTask,
@@ -22,19 +22,10 @@ from depthprune.strategies.baselines import (
     judge,
     measure_baselines,
 )
-from depthprune.strategies.comparison import compared
-from depthprune.strategies.complete import Completion, check_best
-from depthprune.strategies.groups import (
-    complete_groups,
-    group_name,
-    most_work,
-    one_shot_by_key,
-    race_group,
-    search_group,
-    weights_by_key,
-)
+from depthprune.strategies.comparison import Compared, compared
+from depthprune.strategies.complete import Completion, check_best, complete_groups
 from depthprune.strategies.how import begin_run, begin_split, how_measured
-from depthprune.strategies.joint import SplitGroup, check_joint, check_task_weights, group_splits
+from depthprune.strategies.joint import check_joint, check_task_weights, group_splits
 from depthprune.strategies.kinds.ablation import Ablation
 from depthprune.strategies.kinds.beam import Beam
 from depthprune.strategies.kinds.exhaustive import Exhaustive
@@ -45,11 +36,11 @@ from depthprune.strategies.model import (
     prompted_tasks,
 )
 from depthprune.strategies.options import SearchOptions
-from depthprune.strategies.racing import RaceReport, check_race, race_of, without_measured
-from depthprune.strategies.runner import RunReport
+from depthprune.strategies.racing import RaceReport, check_race, race_of
+from depthprune.strategies.runner import RunReport, most_work, run
 from depthprune.strategies.space import SearchSpace
-from depthprune.strategies.strategy import LimitedStrategy
-from depthprune.strategies.warm_start import check_proxy, seeds_of
+from depthprune.strategies.strategy import STOPPED, LimitedStrategy, Strategy
+from depthprune.strategies.warm_start import check_proxy, proposed_by
 from depthprune.study import Study
 from depthprune.study.views import check_views, write_views
 from depthprune.tasks.load import load_split
@@ -222,98 +213,81 @@ def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None
     """
     request, model, space, groups = ready.request, ready.model, ready.space, ready.groups
     search, strategy = request.search, compared(request.search.strategy)
-    race_options = race_of(search.strategy)
-    with progress("measuring", sum(most_work(strategy, space, one) for one in groups)) as bar:
-        evaluator = model.evaluator(bar)
-        with Study.open(request.folder, model=model.record) as study:
-            begin_run(
-                study,
-                how_measured(
-                    *(model, request.tasks, request.splits),
-                    *(request.num_samples, request.seed, request.data),
+    work = sum(most_work(strategy, space, group) for group in groups)
+    with (
+        progress("measuring", work) as bar,
+        Study.open(request.folder, model=model.record) as study,
+    ):
+        session = Session(study, model.evaluator(bar), bar)
+        how = how_measured(
+            *(model, request.tasks, request.splits),
+            *(request.num_samples, request.seed, request.data),
+        )
+        begin_run(study, how | {CHANCE: chances(ready.splits)})
+        keys = tuple(begin_split(session, model, split) for split in ready.splits)
+        check_views(study, request.folder / RESULTS, [(key, session.settings) for key in keys])
+        searches = [ready] if to_check is None else to_check
+        before = _num_held(session, ready)
+        report = measure_all_baselines(searches, session)
+        # What was measured for the check is there already when the search looks for it; what
+        # later searches will look for, on other splits, is not.
+        report = replace(report, reused=before - _num_held(session, ready))
+        check_baselines(searches, session)
+        weak = find_weak_tasks(session, ready.splits, _sent(ready))
+        one_shot: dict[int, dict[int, Removal]] = {}
+        completions: dict[str, Completion] = {}
+        try:
+            for number, group in enumerate(groups, start=1):
+                bar.describe(f"{group.name} ({number} of {len(groups)})")
+                seeded = replace(space, proposed=_proposed(ready, session, group))
+                bar.grow(most_work(strategy, seeded, group) - most_work(strategy, space, group))
+                found = run(strategy, seeded, session, group)
+                report += found
+                stopped = {removal for race in found.races for removal in race.stopped}
+                one_shot |= one_shot_by_key(strategy, seeded, session, group, stopped)
+            races = report.races
+            if search.complete:
+                completions = complete_groups(search.complete, session, ready.splits)
+                report = sum((one.report for one in completions.values()), start=report)
+                races = tuple(
+                    race.without(mean_drops(session.tables(group)))
+                    for race, group in zip(races, groups, strict=False)
                 )
-                | {CHANCE: chances(ready.splits)},
-            )
-            keys = tuple(
-                begin_split(study, model, split, evaluator.settings) for split in ready.splits
-            )
-            check_views(
-                study, request.folder / RESULTS, [(key, evaluator.settings) for key in keys]
-            )
-            searches = [ready] if to_check is None else to_check
-            held = _held(study, keys, evaluator.settings)
-            report = measure_all_baselines(searches, study, evaluator, bar)
-            # What was measured for the check is there already when the search looks for it; what
-            # later searches will look for, on other splits, is not.
-            report = replace(report, reused=held - _held(study, keys, evaluator.settings))
-            check_baselines(searches, study, evaluator.settings)
-            weak = find_weak_tasks(study, ready.splits, evaluator.settings, _sent(ready))
-            one_shot: dict[int, dict[int, Removal]] = {}
-            completions: dict[str, Completion] = {}
-            races: list[RaceReport] = []
-            try:
-                for number, group in enumerate(groups, start=1):
-                    bar.describe(f"{group_name(group)} ({number} of {len(groups)})")
-                    proposed = _proposed(ready, group, evaluator.settings, bar)
-                    seeded = replace(space, proposed=proposed)
-                    bar.grow(most_work(strategy, seeded, group) - most_work(strategy, space, group))
-                    stopped: Iterable[Removal] = ()
-                    if race_options is None:
-                        report += search_group(strategy, seeded, study, group, evaluator, bar)
-                    else:
-                        found, race = race_group(
-                            *(strategy, seeded, study, group, evaluator, bar),
-                            *(race_options, request.seed),
-                        )
-                        report += found
-                        races.append(race)
-                        stopped = race.stopped
-                    settings = evaluator.settings
-                    one_shot |= one_shot_by_key(strategy, seeded, study, group, settings, stopped)
-                if request.search.complete:
-                    completions = complete_groups(
-                        request.search.complete, study, ready.splits, evaluator, bar
-                    )
-                    report = sum((one.report for one in completions.values()), start=report)
-                    races = [
-                        without_measured(race, study, group, evaluator.settings)
-                        for race, group in zip(races, groups, strict=False)
-                    ]
-            except BaseException:
-                # What stopped the search is what the user must hear of, not that files failed too.
-                with suppress(DepthpruneError):
-                    write_results(study, request.search, space, keys, evaluator.settings)
-                raise
-            files = write_results(study, request.search, space, keys, evaluator.settings)
-            shares = weights_by_key(study, groups)
+        except BaseException:
+            # What stopped the search is what the user must hear of, not that files failed too.
+            with suppress(DepthpruneError):
+                write_results(session, search, space, keys)
+            raise
+        files = write_results(session, search, space, keys)
+        weights = weights_by_key(session, groups)
     return SearchOutcome(
         folder=request.folder,
-        settings=evaluator.settings,
+        settings=session.settings,
         splits=keys,
         report=report,
         files=tuple(files),
         inadmissible=model.inadmissible(),
         search=request.search,
-        weights=shares,
+        weights=weights,
         one_shot=one_shot,
         completions=completions,
-        races=tuple(races),
+        races=races,
         weak=tuple(weak),
     )
 
 
-def measure_all_baselines(
-    searches: Sequence[ReadySearch], study: Study, evaluator: Evaluator, bar: Progress
-) -> RunReport:
+def measure_all_baselines(searches: Sequence[ReadySearch], session: Session) -> RunReport:
     """Measure the whole model on every split of some searches."""
-    report = RunReport(0, 0, 0.0)
-    for one in searches:
-        race, seed = race_of(one.request.search.strategy), one.request.seed
-        report += measure_baselines(study, one.groups, evaluator, race, seed, bar)
-    return report
+    found = (
+        measure_baselines(
+            session, one.groups, race_of(one.request.search.strategy), one.request.seed
+        )
+        for one in searches
+    )
+    return sum(found, start=RunReport())
 
 
-def check_baselines(searches: Sequence[ReadySearch], study: Study, settings: str) -> None:
+def check_baselines(searches: Sequence[ReadySearch], session: Session) -> None:
     """Stop where the whole model's answers are no basis for drops, unless that is allowed.
 
     Raises:
@@ -321,14 +295,43 @@ def check_baselines(searches: Sequence[ReadySearch], study: Study, settings: str
     """
     splits = {(one.task.name, one.fingerprint): one for each in searches for one in each.splits}
     if splits:
-        weak = find_weak_tasks(study, list(splits.values()), settings, _sent(searches[0]))
+        weak = find_weak_tasks(session, list(splits.values()), _sent(searches[0]))
         allow = all(each.request.allow_weak_baseline for each in searches)
-        judge(weak, {one.task.name for one in splits.values()}, study.folder, allow=allow)
+        names = {one.task.name for one in splits.values()}
+        judge(weak, names, session.study.folder, allow=allow)
 
 
-def _held(study: Study, keys: Sequence[int], settings: str) -> int:
-    """Return how many measurements of these splits the study holds."""
-    return sum(len(study.drops(key, settings)) for key in keys)
+def one_shot_by_key(
+    strategy: Strategy,
+    space: SearchSpace,
+    session: Session,
+    group: SplitGroup,
+    stopped: Iterable[Removal] = (),
+) -> dict[int, dict[int, Removal]]:
+    """Return the one-shot removals of each split, by its key; for what the search gained.
+
+    `stopped` are those candidates that a race stopped: the search went on without their drops.
+    """
+    if not isinstance(strategy, Compared):
+        return {}
+    drops = dict.fromkeys(stopped, STOPPED) | session.drops(group)
+    one_shot = strategy.one_shot(space, drops)
+    return {session.key(split): one_shot for split in group.splits}
+
+
+def weights_by_key(session: Session, groups: Sequence[SplitGroup]) -> dict[int, float]:
+    """Return the weight of each split in its joint search, by its key in the study."""
+    return {
+        session.key(split): share
+        for group in groups
+        if len(group.splits) > 1 or group.weights
+        for split, share in zip(group.splits, group.shares, strict=True)
+    }
+
+
+def _num_held(session: Session, ready: ReadySearch) -> int:
+    """Return how many measurements of the splits of a search the study holds."""
+    return sum(map(len, session.tables(SplitGroup(ready.splits))))
 
 
 def _sent(ready: ReadySearch) -> Sent:
@@ -362,38 +365,20 @@ def check_request(request: SearchRequest) -> dict[str, float]:
     return check_task_weights(request.search.task_weights, [task.name for task in request.tasks])
 
 
-def _proposed(
-    ready: ReadySearch, group: SplitGroup, settings: str, bar: Progress
-) -> tuple[Removal, ...]:
+def _proposed(ready: ReadySearch, session: Session, group: SplitGroup) -> tuple[Removal, ...]:
     """Return what the proxy that was asked for proposes for these splits."""
-    request, model, strategy = ready.request, ready.model, ready.request.search.strategy
-    if request.search.warm_start is None:
+    search, space = ready.request.search, ready.space
+    if search.warm_start is None:
         return ()
-
-    def advance(amount: float) -> None:
-        # How many passes a proxy makes is its own business: what is done was needed.
-        bar.grow(amount)
-        bar.advance(amount)
-
-    return seeds_of(
-        request.search.warm_start,
-        model.loaded,
-        group,
-        ready.space,
-        strategy.most_removed(ready.space),
-        request.folder,
-        model.record,
-        settings,
-        part=request.model.stack,
-        batch_size=request.model.batch_size or "auto",
-        on_batch=advance,
-    )
+    most = search.strategy.most_removed(space)
+    return proposed_by(search.warm_start, ready.model, session, group, space, most)
 
 
 def write_results(
-    study: Study, search: SearchOptions, space: SearchSpace, splits: Sequence[int], settings: str
+    session: Session, search: SearchOptions, space: SearchSpace, splits: Sequence[int]
 ) -> list[Path]:
     """Write the documented result files of some splits into the study's folder."""
+    study, settings = session.study, session.settings
     strategy, most = search.strategy, None
     if isinstance(strategy, LimitedStrategy):
         limited = strategy.max_removed is not None or strategy.max_drop is None

@@ -1,37 +1,38 @@
-"""The runner of a raced beam search: candidates are measured chunk by chunk until they are stopped.
+"""Racing, the stopping rule of the runner: candidates are measured chunk by chunk until they lose.
 
 Single blocks are never raced: their drops are the importance scores, and the one-shot comparison
 needs each of them. From two blocks on, the candidates of a step race for the places in the beam.
 Those that stay to the end become measurements like any other; the stopped ones never do.
+
+A joint search races on the weighted mean over its tasks: all samples of all tasks in one random
+order, each score times its task's weight over the share of its samples.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from depthprune.base.removal import Removal
-from depthprune.engine.evaluator import Evaluator
+from depthprune.engine.session import Session, SplitGroup, Visit
 from depthprune.strategies.comparison import Compared
-from depthprune.strategies.joint import SplitGroup, mean_drops
 from depthprune.strategies.kinds.beam import BeamSearch, BeamStep, RaceOptions
-from depthprune.strategies.race import Race, RaceRule
-from depthprune.strategies.race_bounds import score_bounds
-from depthprune.strategies.race_course import Course, Lane, courses_of, measure_in_full
-from depthprune.strategies.runner import RunReport, split_record
+from depthprune.strategies.race import Race, RaceRule, race_order
+from depthprune.strategies.race_bounds import Bounds, check_scores, score_bounds
 from depthprune.strategies.space import SearchSpace
 from depthprune.strategies.strategy import STOPPED, Strategy
-from depthprune.study import Study
-from depthprune.study.races import RaceRecord, StoredRace
+from depthprune.study.races import RaceChunk, RaceRecord, StoredRace, check_places
 
 FIRST_RACED = 2
 """The fewest blocks that raced candidates remove."""
 
 RULE = 1
 """Raised with every change of the rule or the order of the samples: earlier races end there."""
+
+Scores = Mapping[Removal, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,22 @@ class RaceReport:
         """The answers that the same search takes without racing."""
         return self.num_removals * self.num_samples
 
+    def without(self, measured: Mapping[Removal, float]) -> RaceReport:
+        """Return the report without stopped removals that are measured in full meanwhile."""
+        stopped = {one: seen for one, seen in self.stopped.items() if one not in measured}
+        return replace(self, stopped=stopped)
 
-def without_measured(
-    report: RaceReport, study: Study, group: SplitGroup, settings: str
-) -> RaceReport:
-    """Return a report without the stopped removals that are measured in full meanwhile."""
-    keys = [study.add_split(split_record(split)) for split in group.splits]
-    full = mean_drops([study.drops(key, settings) for key in keys])
-    stopped = {one: seen for one, seen in report.stopped.items() if one not in full}
-    return replace(report, stopped=stopped)
+
+def raced_beam(strategy: Strategy) -> BeamSearch | None:
+    """Return the beam search whose candidates race, None where none do."""
+    search = strategy.search if isinstance(strategy, Compared) else strategy
+    return search if isinstance(search, BeamSearch) and search.race is not None else None
+
+
+def race_of(strategy: Strategy) -> RaceOptions | None:
+    """Return how the candidates of a strategy race, None where none do."""
+    beam = raced_beam(strategy)
+    return None if beam is None else beam.race
 
 
 def check_race(groups: Sequence[SplitGroup]) -> None:
@@ -89,206 +97,271 @@ def check_race(groups: Sequence[SplitGroup]) -> None:
             score_bounds(split)
 
 
-def race_of(strategy: Strategy) -> RaceOptions | None:
-    """Return how a strategy races, None where it does not."""
-    beam = raced_beam(strategy)
-    return None if beam is None else beam.race
-
-
-def raced_beam(strategy: Strategy) -> BeamSearch | None:
-    """Return the beam search that a strategy follows, or None where it follows none."""
-    search = strategy.search if isinstance(strategy, Compared) else strategy
-    return search if isinstance(search, BeamSearch) else None
-
-
-def run_racing(
-    strategy: Compared,
-    space: SearchSpace,
-    study: Study,
-    group: SplitGroup,
-    evaluator: Evaluator,
-    options: RaceOptions,
-    seed: int = 0,
-) -> tuple[RunReport, RaceReport]:
-    """Follow a beam search to its end, racing; run again after an interruption to go on.
+class Racing:
+    """Measures what a beam search asks for, and stops candidates that are certainly out.
 
     Of candidates that race, what an evaluator returned is stored at once: a kill loses the call in
     flight, one chunk of the samples under a few removals. Of what is measured in full it loses, as
     without racing, the removals that are measured together. A removal that was stopped is not
     measured again under the same options; one that the study holds in full is never stopped.
 
-    Args:
-        strategy: a beam search with what it must beat.
-        space: the removals that may be considered.
-        study: where measurements and chunks are looked up and stored.
-        group: the splits that are searched together.
-        evaluator: measures.
-        options: of the race.
-        seed: of the order of the samples.
-
-    Raises:
-        DepthpruneError: the scores have no known bounds or break them; or the study or the
-            evaluator fails.
+    Attributes:
+        stopped: removals that were stopped, with the number of samples seen of each.
     """
-    started = perf_counter()
-    beam = raced_beam(strategy)
-    assert beam is not None, "options refuse a race of other strategies"
-    courses = courses_of(study, group, seed)
-    keys = [course.key for course in courses]
-    reused = sum(len(study.drops(key, evaluator.settings)) for key in keys)
-    stopped: dict[Removal, int] = {}
-    raced_in: dict[Removal, StoredRace] = {}
-    told: dict[Removal, float] = {}
-    work = _Work()
-    batch: Sequence[Removal] = [()]
-    while batch:
-        step = _raced_step(beam, space, told, batch)
-        if step is None or group.num_samples <= options.chunk * len(courses):
-            work += _measure_in_full(study, courses, evaluator, options, batch, raced_in)
-        else:
-            stored = study.race(_record(evaluator, courses, beam, space, options, step, seed))
-            found, done = _race(study, stored, courses, evaluator, beam, space, step, options)
-            stopped |= found
-            raced_in |= dict.fromkeys(found, stored)
-            work += done
-        drops = mean_drops([study.drops(key, evaluator.settings) for key in keys], group.weights)
-        told = dict.fromkeys(stopped, STOPPED) | drops
-        batch = strategy.ask(space, told)
-    considered = {removal for step in beam.steps(space, told) for removal in step.candidates}
-    considered |= {(), *strategy.one_shot(space, told).values()}
-    return (
-        RunReport(work.measured, reused, perf_counter() - started),
-        RaceReport(
-            tasks=tuple(split.task.name for split in group.splits),
-            split=group.splits[0].split,
-            confidence=options.confidence,
-            num_samples=group.num_samples,
+
+    def __init__(
+        self, beam: BeamSearch, space: SearchSpace, session: Session, group: SplitGroup
+    ) -> None:
+        """Put the samples into their order.
+
+        Raises:
+            DepthpruneError: the bounds of a split's scores are not known.
+        """
+        assert beam.race is not None
+        self.stopped: dict[Removal, int] = {}
+        self._beam, self._space, self._session, self._group = beam, space, session, group
+        self._options = beam.race
+        self._splits = raced_splits(session, group, beam.race.chunk, space.seed)
+        self._stopped_in: dict[Removal, StoredRace] = {}
+
+    def measure(self, batch: Sequence[Removal], drops: Mapping[Removal, float]) -> int:
+        """Measure a batch, racing where its removals compete; return how many measurements."""
+        step = self._raced_step(batch, drops)
+        few = self._group.num_samples <= self._options.chunk * len(self._splits)
+        return self._in_full(batch) if step is None or few else self._race(step)
+
+    def report(
+        self, strategy: Strategy, drops: Mapping[Removal, float], evaluated: int
+    ) -> RaceReport:
+        """Return what racing did, after the end of a search that took so many answers."""
+        steps = self._beam.steps(self._space, drops)
+        considered = {(), *(removal for step in steps for removal in step.candidates)}
+        if isinstance(strategy, Compared):
+            considered.update(strategy.one_shot(self._space, drops).values())
+        return RaceReport(
+            tasks=tuple(split.task.name for split in self._group.splits),
+            split=self._group.splits[0].split,
+            confidence=self._options.confidence,
+            num_samples=self._group.num_samples,
             num_removals=len(considered),
-            stopped={one: seen for one, seen in stopped.items() if told[one] == STOPPED},
-            evaluated=work.evaluated,
-        ),
-    )
+            stopped={one: seen for one, seen in self.stopped.items() if drops[one] == STOPPED},
+            evaluated=evaluated,
+        )
+
+    def _raced_step(
+        self, batch: Sequence[Removal], drops: Mapping[Removal, float]
+    ) -> BeamStep | None:
+        """Return the step whose candidates were asked for, if they are to race."""
+        if () in batch:
+            return None
+        steps = self._beam.steps(self._space, drops)
+        step = next((step for step in steps if step.missing), None)
+        # Proposals and one-shot removals are wanted in full.
+        if step is None or step.number < FIRST_RACED or tuple(batch) != step.missing:
+            return None
+        return step if len(step.candidates) > self._beam.width else None
+
+    def _in_full(self, removals: Sequence[Removal]) -> int:
+        """Measure removals that do not race; what a race saw of them is not taken again."""
+        fresh = [removal for removal in removals if removal not in self._stopped_in]
+        visits = [split.visit for split in self._splits]
+        measured = self._session.measure(self._group, fresh, visits)
+        for removal in (one for one in removals if one in self._stopped_in):
+            stored = self._stopped_in[removal]
+            for split in self._splits:
+                full = split.measured([removal])
+                for start, stop in self._chunks():
+                    split.scores(stored, full, [removal], start, stop)
+                measured += split.finish(stored, removal)
+        return measured
+
+    def _race(self, step: BeamStep) -> int:
+        """Let the candidates of a step race; store what stays to the end; keep what is stopped."""
+        stored = self._session.study.race(self._record(step))
+        decided = stored.stopped()
+        if not all(removal in decided for removal in step.missing):
+            decided = self._decide(step, stored)
+        self.stopped |= {one: decided[one] for one in step.missing if one in decided}
+        self._stopped_in |= dict.fromkeys(decided, stored)
+        finished = [one for one in step.missing if one not in decided]
+        return sum(split.finish(stored, one) for one in finished for split in self._splits)
+
+    def _decide(self, step: BeamStep, stored: StoredRace) -> dict[Removal, int]:
+        """Return which candidates are stopped, and after how many samples."""
+        candidates = step.candidates
+        # Each step may err, so all of them share what the search may err.
+        rule = RaceRule(
+            width=self._beam.width,
+            level=(1 - self._options.confidence) / self._num_steps,
+            span=max(split.span for split in self._splits),
+        )
+        complete = [place for place, one in enumerate(candidates) if one not in step.missing]
+        race = Race(len(candidates), self._group.num_samples, rule, complete)
+        full = [split.measured(candidates) for split in self._splits]
+        stopped: dict[Removal, int] = {}
+        for start, stop in self._chunks():
+            running = [candidates[place] for place in race.running]
+            scores = np.zeros((len(running), stop - start))
+            for split, known in zip(self._splits, full, strict=True):
+                turns, found = split.scores(stored, known, running, start, stop)
+                scores[:, turns - start] = found
+            leaving = [candidates[place] for place in race.observe(scores)]
+            if leaving:
+                stored.stop(leaving, stop)
+                stopped |= dict.fromkeys(leaving, stop)
+        return stopped
+
+    def _record(self, step: BeamStep) -> RaceRecord:
+        factors = ",".join(f"{split.factor:.9g}" for split in self._splits)
+        return RaceRecord(
+            splits=tuple(split.key for split in self._splits),
+            settings=self._session.settings,
+            confidence=self._options.confidence,
+            options=f"rule={RULE} width={self._beam.width} steps={self._num_steps} "
+            f"chunk={self._options.chunk} seed={self._space.seed} factors={factors}",
+            candidates=step.candidates,
+        )
+
+    @property
+    def _num_steps(self) -> int:
+        most = min(self._beam.most_removed(self._space), self._space.most_removed)
+        return max(1, most - FIRST_RACED + 1)
+
+    def _chunks(self) -> Iterator[tuple[int, int]]:
+        """Yield the turns between which a race looks."""
+        total, chunk = self._group.num_samples, self._options.chunk * len(self._splits)
+        for start in range(0, total, chunk):
+            yield start, min(start + chunk, total)
 
 
 @dataclass(frozen=True)
-class _Work:
-    """Measurements that were finished, and answers that were taken for them or in vain."""
+class RacedSplit:
+    """One split as a race runs over it: takes scores from the study, or measures.
 
-    measured: int = 0
-    evaluated: int = 0
+    Attributes:
+        session: measures and stores.
+        key: of the split in the study.
+        visit: the samples in the order of the race.
+        turns: when each of them is seen, counted over the samples of all splits; ascending.
+        factor: of its scores, so that the mean over all samples is the weighted mean of the tasks.
+        bounds: of its scores.
+    """
 
-    def __add__(self, other: _Work) -> _Work:
-        return _Work(self.measured + other.measured, self.evaluated + other.evaluated)
+    session: Session
+    key: int
+    visit: Visit
+    turns: NDArray[np.int64]
+    factor: float
+    bounds: Bounds
+
+    @property
+    def span(self) -> float:
+        """The largest difference of two weighted scores of a sample."""
+        low, high = self.bounds
+        return self.factor * (high - low)
+
+    def measured(self, removals: Sequence[Removal]) -> Scores:
+        """Return, in the order of the race, the scores of those removals that are known in full.
+
+        Raises:
+            DepthpruneError: they break the bounds of the metric.
+        """
+        study, settings = self.session.study, self.session.settings
+        full = {}
+        for one in study.measurements(self.key, settings, with_answers=False):
+            if one.removal in removals and one.scores is not None:
+                check_scores(one.scores, self.bounds, self.visit.split, one.removal)
+                full[one.removal] = one.scores[self.visit.places]
+        return full
+
+    def scores(
+        self, stored: StoredRace, full: Scores, removals: Sequence[Removal], start: int, stop: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return turns and weighted scores from `start` to `stop`: shape (removals, turns).
+
+        What was measured is stored when this returns.
+
+        Raises:
+            DepthpruneError: a score is not finite or breaks the bounds of its metric.
+        """
+        first, last = map(int, np.searchsorted(self.turns, (start, stop)))
+        turns = self.turns[first:last]
+        if first == last:
+            return turns, np.zeros((len(removals), 0))
+        found: dict[Removal, NDArray[np.float32]] = {}
+        for removal in removals:
+            known = (
+                full[removal][first:last]
+                if removal in full
+                else stored.chunk_scores(self.key, removal, first)
+            )
+            if known is not None:
+                found[removal] = known
+        missing = [removal for removal in removals if removal not in found]
+        at_once = self.session.evaluator.removals_per_call
+        for begin in range(0, len(missing), at_once):
+            found |= self._measure(stored, missing[begin : begin + at_once], first, last)
+        matrix = np.array([found[removal] for removal in removals], dtype=np.float64)
+        return turns, self.factor * matrix
+
+    def finish(self, stored: StoredRace, removal: Removal) -> bool:
+        """Make a measurement of the chunks of a candidate; return whether there was none yet."""
+        study, settings, places = self.session.study, self.session.settings, self.visit.places
+        if not study.missing(self.key, [removal], settings):
+            return False
+        chunks = stored.chunks(self.key, removal)
+        seen = np.concatenate([chunk.places for chunk in chunks])
+        check_places(seen, len(places))
+        back = np.argsort(seen)
+        scores = np.concatenate([chunk.scores for chunk in chunks])[back]
+        answers = [answer for chunk in chunks for answer in chunk.answers]
+        ordered = [answers[place] for place in back]
+        with study.transaction():
+            seconds = sum(chunk.seconds for chunk in chunks)
+            study.add(self.key, settings, removal, scores, ordered, seconds)
+            stored.forget(self.key, removal)
+        return True
+
+    def _measure(
+        self, stored: StoredRace, removals: Sequence[Removal], first: int, last: int
+    ) -> dict[Removal, NDArray[np.float32]]:
+        split = self.visit.split
+        evaluation, seconds = self.session.evaluate(split, removals, slice(first, last))
+        found = {}
+        for row, removal in enumerate(removals):
+            found[removal] = evaluation.scores[row].astype(np.float32, copy=False)
+            check_scores(found[removal], self.bounds, split, removal)
+        places = self.visit.places[first:last].astype(np.int32)
+        with self.session.study.transaction():
+            for row, removal in enumerate(removals):
+                answers = evaluation.answers[row]
+                chunk = RaceChunk(first, places, found[removal], answers, seconds)
+                stored.add_chunk(self.key, removal, chunk)
+        return found
 
 
-def _raced_step(
-    beam: BeamSearch, space: SearchSpace, told: Mapping[Removal, float], batch: Sequence[Removal]
-) -> BeamStep | None:
-    """Return the step whose candidates were asked for, if they are to race."""
-    if () in batch:
-        return None
-    step = next((step for step in beam.steps(space, told) if step.missing), None)
-    # Seeds and one-shot removals are wanted in full.
-    if step is None or step.number < FIRST_RACED or tuple(batch) != step.missing:
-        return None
-    return step if len(step.candidates) > beam.width else None
+def raced_splits(session: Session, group: SplitGroup, chunk: int, seed: int) -> list[RacedSplit]:
+    """Return the splits of a search as a race runs over them, in the order of the group.
 
-
-def _record(
-    evaluator: Evaluator,
-    courses: Sequence[Course],
-    beam: BeamSearch,
-    space: SearchSpace,
-    options: RaceOptions,
-    step: BeamStep,
-    seed: int,
-) -> RaceRecord:
-    factors = ",".join(f"{course.factor:.9g}" for course in courses)
-    return RaceRecord(
-        splits=tuple(course.key for course in courses),
-        settings=evaluator.settings,
-        confidence=options.confidence,
-        options=f"rule={RULE} width={beam.width} steps={_raced_steps(beam, space)} "
-        f"chunk={options.chunk} seed={seed} factors={factors}",
-        candidates=step.candidates,
-    )
-
-
-def _raced_steps(beam: BeamSearch, space: SearchSpace) -> int:
-    most = min(beam.most_removed(space), space.most_removed)
-    return max(1, most - FIRST_RACED + 1)
-
-
-def _measure_in_full(
-    study: Study,
-    courses: Sequence[Course],
-    evaluator: Evaluator,
-    options: RaceOptions,
-    removals: Sequence[Removal],
-    raced_in: Mapping[Removal, StoredRace],
-) -> _Work:
-    """Measure removals that do not race; what a race saw of them is not taken again."""
-    fresh = [removal for removal in removals if removal not in raced_in]
-    work = _Work()
-    for course in courses:
-        measured = measure_in_full(study, course, evaluator, fresh, options.chunk)
-        work += _Work(measured, measured * len(course.places))
-    for removal in (one for one in removals if one in raced_in):
-        lanes = [Lane(study, raced_in[removal], course, evaluator, [removal]) for course in courses]
-        for start, stop in _chunks(courses, options):
-            taken = (lane.scores([removal], start, stop)[2] for lane in lanes)
-            work += _Work(evaluated=sum(taken))
-        work += _Work(measured=sum(lane.finish(removal) for lane in lanes))
-    return work
-
-
-def _chunks(courses: Sequence[Course], options: RaceOptions) -> Iterator[tuple[int, int]]:
-    """Yield the turns between which a race looks."""
-    total = sum(len(course.places) for course in courses)
-    chunk = options.chunk * len(courses)
-    for start in range(0, total, chunk):
-        yield start, min(start + chunk, total)
-
-
-def _race(
-    study: Study,
-    stored: StoredRace,
-    courses: Sequence[Course],
-    evaluator: Evaluator,
-    beam: BeamSearch,
-    space: SearchSpace,
-    step: BeamStep,
-    options: RaceOptions,
-) -> tuple[dict[Removal, int], _Work]:
-    """Let the candidates of a step race; store what stays to the end; return what was stopped."""
-    decided = stored.stopped()
-    if all(removal in decided for removal in step.missing):
-        return {removal: decided[removal] for removal in step.missing}, _Work()
-    candidates = step.candidates
-    # Each step may err, so all of them share what the search may err.
-    rule = RaceRule(
-        width=beam.width,
-        level=(1 - options.confidence) / _raced_steps(beam, space),
-        span=max(course.span for course in courses),
-    )
-    total = sum(len(course.places) for course in courses)
-    missing = set(step.missing)
-    complete = [place for place, one in enumerate(candidates) if one not in missing]
-    race = Race(len(candidates), total, rule, complete)
-    lanes = [Lane(study, stored, course, evaluator, candidates) for course in courses]
-    stopped: dict[Removal, int] = {}
-    work = _Work()
-    for start, stop in _chunks(courses, options):
-        running = [candidates[place] for place in race.running]
-        scores = np.zeros((len(running), stop - start))
-        for lane in lanes:
-            turns, found, evaluated = lane.scores(running, start, stop)
-            scores[:, turns - start] = found
-            work += _Work(evaluated=evaluated)
-        leaving = [candidates[place] for place in race.observe(scores)]
-        if leaving:
-            stored.stop(leaving, stop)
-            stopped |= dict.fromkeys(leaving, stop)
-    for removal in (one for one in step.missing if one not in stopped):
-        work += _Work(measured=sum(lane.finish(removal) for lane in lanes))
-    return stopped, work
+    Raises:
+        DepthpruneError: the bounds of a split's scores are not known.
+    """
+    order = race_order(group.num_samples, seed)
+    splits = []
+    first = 0
+    for split, weight in zip(group.splits, group.shares, strict=True):
+        number = len(split.samples)
+        turns = np.flatnonzero((order >= first) & (order < first + number))
+        places = order[turns] - first
+        ordered = replace(
+            split,
+            samples=tuple(split.samples[place] for place in places),
+            # An evaluator may know splits by their fingerprints.
+            fingerprint=f"{split.fingerprint} raced {seed}",
+        )
+        factor = weight * group.num_samples / number
+        visit = Visit(ordered, places, chunk)
+        key, bounds = session.key(split), score_bounds(split)
+        splits.append(RacedSplit(session, key, visit, turns, factor, bounds))
+        first += number
+    return splits

@@ -1,4 +1,4 @@
-"""The runner: measures what a strategy asks for and the study does not hold, and stores it."""
+"""The runner: measures what a strategy asks for and the study does not hold, to its end."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-import numpy as np
-
 from depthprune.base.removal import Removal
-from depthprune.engine.evaluator import Evaluator, in_calls
-from depthprune.strategies.joint import mean_drops
+from depthprune.engine.session import Session, SplitGroup
+from depthprune.strategies.racing import RaceReport, Racing, raced_beam
 from depthprune.strategies.space import SearchSpace
-from depthprune.strategies.strategy import Strategy
-from depthprune.study import SplitRecord, Study
-from depthprune.tasks.task import TaskSplit
+from depthprune.strategies.strategy import STOPPED, Strategy
 
 
 @dataclass(frozen=True)
@@ -25,105 +21,73 @@ class RunReport:
         measured: removals that were measured now, the baseline included, once for each split.
         reused: measurements of these splits that the study held when the run began.
         seconds: wall-clock time of the whole run.
+        races: what racing did in each search; none where it was not asked for.
     """
 
-    measured: int
-    reused: int
-    seconds: float
+    measured: int = 0
+    reused: int = 0
+    seconds: float = 0.0
+    races: tuple[RaceReport, ...] = ()
 
     def __add__(self, other: RunReport) -> RunReport:
         return RunReport(
             self.measured + other.measured,
             self.reused + other.reused,
             self.seconds + other.seconds,
+            self.races + other.races,
         )
 
 
-def split_record(split: TaskSplit) -> SplitRecord:
-    """Return what the study keeps about a split."""
-    return SplitRecord(
-        task=split.task.name,
-        task_type=split.task.task_type,
-        split=split.split,
-        fingerprint=split.fingerprint,
-        sample_ids=tuple(sample.id for sample in split.samples),
-        metric=split.scorer.name,
-        metric_version=split.metric_version,
-        pictures=split.pictures,
-    )
-
-
-def run(
-    strategy: Strategy, space: SearchSpace, study: Study, split: TaskSplit, evaluator: Evaluator
-) -> RunReport:
+def run(strategy: Strategy, space: SearchSpace, session: Session, group: SplitGroup) -> RunReport:
     """Follow `strategy` to its end; run again after an interruption to go on where it stopped.
 
-    The baseline is measured first. Each measurement is stored in a transaction of its own, as soon
-    as the evaluator returns it.
-    """
-    return run_jointly(strategy, space, study, [split], evaluator)
-
-
-def run_jointly(
-    strategy: Strategy,
-    space: SearchSpace,
-    study: Study,
-    splits: Sequence[TaskSplit],
-    evaluator: Evaluator,
-    weights: Sequence[float] | None = None,
-) -> RunReport:
-    """Follow `strategy` on the mean drop over several splits; every removal is measured on all.
-
-    A removal that only some of the splits hold counts as not measured.
+    The baseline is measured first. Of several splits the strategy is told the mean drops, and every
+    removal is measured on all; one that only some of them hold counts as not measured. The
+    candidates of a beam that races are stopped as soon as they are certainly out of it.
 
     Args:
-        strategy: is told mean drops.
-        space: the removals that may be considered.
-        study: where measurements are looked up and stored.
-        splits: of different tasks.
-        evaluator: measures.
-        weights: of the splits in the mean, see `mean_drops`.
+        strategy: decides what is measured.
+        space: the removals that it may consider.
+        session: measures and stores.
+        group: the splits that are searched together.
+
+    Raises:
+        DepthpruneError: a race cannot be held, or the study or the evaluator fails.
     """
     started = perf_counter()
-    settings = evaluator.settings
-    keys = [study.add_split(split_record(split)) for split in splits]
-    reused = sum(len(study.drops(key, settings)) for key in keys)
+    beam = raced_beam(strategy)
+    race = None if beam is None else Racing(beam, space, session, group)
+    reused, evaluated = sum(map(len, session.tables(group))), session.evaluated
+    work = most_work(strategy, space, group)
+    # What is measured already takes no time: it must not count as work that is still ahead.
+    ahead = max(0, work - held(session, group))
+    session.bar.shrink(work - ahead)
     measured = 0
+    drops: dict[Removal, float] = {}
     batch: Sequence[Removal] = [()]
     while batch:
-        measured += measure_missing(study, splits, evaluator, batch)
-        drops = mean_drops([study.drops(key, settings) for key in keys], weights)
+        if race is None:
+            measured += session.measure(group, batch)
+            drops = session.drops(group)
+        else:
+            measured += race.measure(batch, drops)
+            drops = dict.fromkeys(race.stopped, STOPPED) | session.drops(group)
         batch = strategy.ask(space, drops)
-    return RunReport(measured, reused, perf_counter() - started)
+    evaluated = session.evaluated - evaluated
+    session.bar.shrink(max(0, ahead - evaluated))
+    races = () if race is None else (race.report(strategy, drops, evaluated),)
+    return RunReport(measured, reused, perf_counter() - started, races)
 
 
-def measure_missing(
-    study: Study,
-    splits: Sequence[TaskSplit],
-    evaluator: Evaluator,
-    removals: Sequence[Removal],
-) -> int:
-    """Measure `removals` on every split whose measurement the study lacks; return how many.
-
-    Split by split, so that inputs which do not fit into memory together are prepared once for all
-    removals. What a removal changes in the model is remembered over the splits.
-    """
-    measured = 0
-    for split in splits:
-        key = study.add_split(split_record(split))
-        missing = study.missing(key, removals, evaluator.settings)
-        for together in in_calls(evaluator, missing):
-            _measure(study, key, split, evaluator, together)
-        measured += len(missing)
-    return measured
+def most_work(strategy: Strategy, space: SearchSpace, group: SplitGroup) -> int:
+    """Return how many answers a search takes at most, the baseline included; 0 when unknown."""
+    most = strategy.most_evaluations(space)
+    return (most + 1) * group.num_samples if most else 0
 
 
-def _measure(
-    study: Study, key: int, split: TaskSplit, evaluator: Evaluator, removals: Sequence[Removal]
-) -> None:
-    started = perf_counter()
-    evaluation = evaluator.evaluate(split, removals)
-    seconds = (perf_counter() - started) / len(removals)
-    for row, removal in enumerate(removals):
-        scores = evaluation.scores[row].astype(np.float32, copy=False)
-        study.add(key, evaluator.settings, removal, scores, evaluation.answers[row], seconds)
+def held(session: Session, group: SplitGroup) -> int:
+    """Return how many answers to the samples of a group the study holds already."""
+    tables = session.tables(group)
+    return sum(
+        len(table) * len(split.samples) for table, split in zip(tables, group.splits, strict=True)
+    )

@@ -19,17 +19,17 @@ from depthprune.engine.latency import (
     conditions_of,
     measure_latency,
 )
+from depthprune.engine.session import Session, SplitGroup, split_record
 from depthprune.strategies.configurations import Configuration
 from depthprune.strategies.how import begin_run, begin_split, how_measured
 from depthprune.strategies.model import ModelSource, OpenModel, prompted_tasks
-from depthprune.strategies.runner import measure_missing, split_record
 from depthprune.study import Measurement, SplitRecord, Study
 from depthprune.tasks.load import load_split
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import Task, TaskSplit
 
 if TYPE_CHECKING:
-    from depthprune.engine.evaluator import Evaluator
+    pass
 
 GIB = 1024**3
 
@@ -195,15 +195,15 @@ def run_sweep(
                 *(request.num_samples, request.seed, request.data),
             ),
         )
-        evaluator = model.evaluator(bar)
+        session = Session(study, model.evaluator(bar), bar)
         for split in splits:
             bar.describe(split.task.name)
             try:
-                begin_split(study, model, split, evaluator.settings)
+                begin_split(session, model, split)
             except TaskError as error:
                 report += SweepReport(failures=(Failure(split.task.name, None, error),))
                 continue
-            accurate, found = _accuracies(study, split, configurations, removals, evaluator)
+            accurate, found = _accuracies(session, split, configurations, removals)
             bar.shrink(found.reused * len(split.samples))
             report += found
             try:
@@ -274,30 +274,28 @@ def _runs(options: LatencyOptions, split: TaskSplit) -> int:
 
 
 def _accuracies(
-    study: Study,
+    session: Session,
     split: TaskSplit,
     configurations: Sequence[Configuration],
     removals: Sequence[Removal],
-    evaluator: Evaluator,
 ) -> tuple[dict[Configuration, tuple[Measurement, Measurement]], SweepReport]:
     """Return baseline and measurement of each configuration that could be measured."""
-    key = study.add_split(split_record(split))
-    held = len(removals) - len(study.missing(key, removals, evaluator.settings))
+    held = len(removals) - len(session.missing(split, removals))
     measured = 0
     failures: list[Failure] = []
     found: dict[Configuration, tuple[Measurement, Measurement]] = {}
     for removal in removals:
         concerned = [one for one in configurations if one.removal == removal]
         try:
-            measured += measure_missing(study, [split], evaluator, [removal])
+            measured += session.measure(SplitGroup((split,)), [removal])
         except DepthpruneError as error:
             number = concerned[0].num_active if concerned else None
             failures.append(Failure(split.task.name, number, error))
             if not removal:
                 break
             continue
-        baseline = study.measurement(key, evaluator.settings, ())
-        measurement = study.measurement(key, evaluator.settings, removal)
+        baseline = session.measurement(split, ())
+        measurement = session.measurement(split, removal)
         assert baseline is not None
         assert measurement is not None
         found |= dict.fromkeys(concerned, (baseline, measurement))

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import mul
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import is_number
 from depthprune.base.naming import option
 from depthprune.base.removal import Removal
+from depthprune.engine.session import Session, SplitGroup
 from depthprune.importance.proxies import PROXIES, ProxyScores, proxy_scores
 from depthprune.importance.proxies.files import kept_proxy, write_proxy
-from depthprune.strategies.joint import SplitGroup
+from depthprune.strategies.model import OpenModel
 from depthprune.strategies.space import SearchSpace
-from depthprune.study import ModelRecord
 from depthprune.tasks.task import TaskSplit
-
-if TYPE_CHECKING:
-    from depthprune.blocks.models import LoadedModel
 
 
 def proposals(
@@ -100,52 +96,46 @@ def check_proxy(name: str) -> None:
         )
 
 
-def seeds_of(
-    name: str,
-    loaded: LoadedModel,
-    group: SplitGroup,
-    space: SearchSpace,
-    max_removed: int,
-    folder: Path,
-    model: ModelRecord,
-    settings: str,
-    *,
-    part: str = "text",
-    batch_size: int | Literal["auto"] = "auto",
-    on_batch: Callable[[float], None] | None = None,
+def proposed_by(
+    name: str, model: OpenModel, session: Session, group: SplitGroup, space: SearchSpace, most: int
 ) -> tuple[Removal, ...]:
     """Return what a proxy proposes for splits that are searched together.
 
     Args:
         name: of the proxy.
-        loaded: the model.
+        model: that it looks at.
+        session: of the study, which keeps what a proxy found, so that it is computed once.
         group: the splits whose samples it reads.
         space: the removals that may be considered.
-        max_removed: the largest number of blocks removed.
-        folder: of the study, which keeps what a proxy found, so that it is computed once.
-        model: what the study keeps about the model.
-        settings: of the evaluator.
-        part: the stack that blocks are removed from.
-        batch_size: samples at once.
-        on_batch: called after every batch with the number of its samples.
+        most: the largest number of blocks removed.
 
     Raises:
         DepthpruneError: see `proxy_scores`; or a score is not finite.
     """
+    folder, settings = session.study.folder, session.settings
+
+    def advance(amount: float) -> None:
+        # How many passes a proxy makes is its own business: what is done was needed.
+        session.bar.grow(amount)
+        session.bar.advance(amount)
 
     def scores(split: TaskSplit) -> ProxyScores:
-        kept = kept_proxy(folder, name, split, model, settings)
+        kept = kept_proxy(folder, name, split, model.record, settings)
         if kept is not None:
             return kept
+        options = model.options
         found = proxy_scores(
-            name, loaded, split, part=part, batch_size=batch_size, on_batch=on_batch
+            *(name, model.loaded, split),
+            part=options.stack,
+            batch_size=options.batch_size or "auto",
+            on_batch=advance,
         )
         _check(found.scores, found.runs)
-        write_proxy(folder, found, split, model, settings)
+        write_proxy(folder, found, split, model.record, settings)
         return found
 
     found = mean_scores([scores(split) for split in group.splits], group.weights)
-    return proposals(found.scores, found.runs, space, max_removed)
+    return proposals(found.scores, found.runs, space, most)
 
 
 def _check(scores: Mapping[int, float], runs: Mapping[Removal, float]) -> None:

@@ -1,0 +1,204 @@
+"""A study that is being measured: what it holds is looked up, what it lacks is measured and stored.
+
+Everything that measures goes through here, so this is where several workers would come in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthprune.base.progress import Progress, Silence
+from depthprune.base.removal import Removal
+from depthprune.engine.evaluator import Evaluation, Evaluator, in_calls
+from depthprune.study import Measurement, SplitRecord, Study
+from depthprune.tasks.task import TaskSplit
+
+
+@dataclass(frozen=True)
+class SplitGroup:
+    """Splits that are measured together.
+
+    Attributes:
+        splits: one alone, or those of one name of several tasks, which are searched jointly.
+        weights: of the splits in the mean drop, with a sum of 1; None means equal weights.
+    """
+
+    splits: tuple[TaskSplit, ...]
+    weights: tuple[float, ...] | None = None
+
+    @property
+    def num_samples(self) -> int:
+        """Answers that one removal takes."""
+        return sum(len(split.samples) for split in self.splits)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The weights, also where they are equal."""
+        return self.weights or (1 / len(self.splits),) * len(self.splits)
+
+    @property
+    def name(self) -> str:
+        """The task, or how many there are, and the name of the split."""
+        first, *others = self.splits
+        tasks = f"{len(self.splits)} tasks jointly" if others else first.task.name
+        return f"{tasks}, {first.split}"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """The order in which an evaluator is shown the samples of a split.
+
+    Attributes:
+        split: with its samples in this order.
+        places: of these samples in the split's own order.
+        chunk: samples in one call.
+    """
+
+    split: TaskSplit
+    places: NDArray[np.int64]
+    chunk: int
+
+
+class Session:
+    """Looks up, measures and stores. Each measurement is stored as soon as it is there.
+
+    Attributes:
+        study: that is measured.
+        evaluator: that answers.
+        bar: that shows how far it is.
+        evaluated: answers that were taken so far.
+    """
+
+    def __init__(self, study: Study, evaluator: Evaluator, bar: Progress | None = None) -> None:
+        self.study = study
+        self.evaluator = evaluator
+        self.bar = Silence() if bar is None else bar
+        self.evaluated = 0
+        self._keys: dict[tuple[str, str, str], int] = {}
+
+    @property
+    def settings(self) -> str:
+        """The decoding settings of everything that is measured here."""
+        return self.evaluator.settings
+
+    def key(self, split: TaskSplit) -> int:
+        """Return the key of a split in the study, which gets it where it lacks it."""
+        name = (split.task.name, split.split, split.fingerprint)
+        if name not in self._keys:
+            self._keys[name] = self.study.add_split(split_record(split))
+        return self._keys[name]
+
+    def tables(self, group: SplitGroup) -> list[dict[Removal, float]]:
+        """Return the drops that the study holds, one table for each split."""
+        return [self.study.drops(self.key(split), self.settings) for split in group.splits]
+
+    def drops(self, group: SplitGroup) -> dict[Removal, float]:
+        """Return the mean drop of every removal that is measured on all splits of a group."""
+        return mean_drops(self.tables(group), group.weights)
+
+    def measurement(self, split: TaskSplit, removal: Removal) -> Measurement | None:
+        """Return what the study holds of one removal on one split."""
+        return self.study.measurement(self.key(split), self.settings, removal)
+
+    def missing(self, split: TaskSplit, removals: Sequence[Removal]) -> list[Removal]:
+        """Return the removals that the study does not hold on a split."""
+        return self.study.missing(self.key(split), removals, self.settings)
+
+    def measure(
+        self,
+        group: SplitGroup,
+        removals: Sequence[Removal],
+        visits: Sequence[Visit] | None = None,
+    ) -> int:
+        """Measure on every split what the study lacks there; return how many measurements.
+
+        Split by split, so that inputs which do not fit into memory together are prepared once for
+        all removals. What a removal changes in the model is remembered over the splits.
+
+        Args:
+            group: the splits.
+            removals: the blocks that are left out; `()` is the whole model.
+            visits: in which order and how many at once each split's samples are shown; as they are
+                and all at once where not given. It changes no answer.
+        """
+        measured = 0
+        for place, split in enumerate(group.splits):
+            missing = self.missing(split, removals)
+            for together in in_calls(self.evaluator, missing):
+                self._measure(split, together, visits[place] if visits else None)
+            measured += len(missing)
+        return measured
+
+    def evaluate(
+        self, split: TaskSplit, removals: Sequence[Removal], samples: slice = slice(None)
+    ) -> tuple[Evaluation, float]:
+        """Return the answers to some samples, and the seconds for each removal; store nothing."""
+        started = perf_counter()
+        evaluation = self.evaluator.evaluate(split, removals, samples)
+        seconds = (perf_counter() - started) / len(removals)
+        self.evaluated += len(removals) * len(evaluation.sample_ids)
+        return evaluation, seconds
+
+    def _measure(self, split: TaskSplit, removals: Sequence[Removal], visit: Visit | None) -> None:
+        if visit is None:
+            parts = [self.evaluate(split, removals)]
+            back = np.arange(len(split.samples))
+        else:
+            back = np.argsort(visit.places)
+            parts = [
+                self.evaluate(visit.split, removals, slice(first, first + visit.chunk))
+                for first in range(0, len(back), visit.chunk)
+            ]
+        for row, removal in enumerate(removals):
+            scores = np.concatenate([part.scores[row] for part, _ in parts]).astype(np.float32)
+            answers = [answer for part, _ in parts for answer in part.answers[row]]
+            self.study.add(
+                self.key(split),
+                self.settings,
+                removal,
+                scores[back],
+                [answers[place] for place in back],
+                sum(seconds for _, seconds in parts),
+            )
+
+
+def split_record(split: TaskSplit) -> SplitRecord:
+    """Return what the study keeps about a split."""
+    return SplitRecord(
+        task=split.task.name,
+        task_type=split.task.task_type,
+        split=split.split,
+        fingerprint=split.fingerprint,
+        sample_ids=tuple(sample.id for sample in split.samples),
+        metric=split.scorer.name,
+        metric_version=split.metric_version,
+        pictures=split.pictures,
+    )
+
+
+def mean_drops(
+    tables: Sequence[Mapping[Removal, float]], weights: Sequence[float] | None = None
+) -> dict[Removal, float]:
+    """Return the weighted mean drop of every removal that all tables hold.
+
+    Args:
+        tables: drops by removal (fractions), one table for each task.
+        weights: one for each table, not negative, with a sum above 0; None means equal weights.
+    """
+    if not tables:
+        return {}
+    shares = [1.0] * len(tables) if weights is None else list(weights)
+    total = sum(shares)
+    first, *others = tables
+    return {
+        removal: sum(
+            share / total * table[removal] for share, table in zip(shares, tables, strict=True)
+        )
+        for removal in first
+        if all(removal in table for table in others)
+    }
