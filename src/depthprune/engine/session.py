@@ -6,7 +6,7 @@ Everything that measures goes through here, so this is where several workers wou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -16,6 +16,7 @@ from depthprune.base.progress import Progress, Silence
 from depthprune.base.removal import Removal
 from depthprune.engine.evaluator import Evaluation, Evaluator, in_calls
 from depthprune.study import Measurement, SplitRecord, Study
+from depthprune.study.records import Role
 from depthprune.tasks.task import TaskSplit
 
 
@@ -74,7 +75,16 @@ class Session:
         evaluated: answers that were taken so far.
     """
 
-    def __init__(self, study: Study, evaluator: Evaluator, bar: Progress | None = None) -> None:
+    def __init__(
+        self,
+        study: Study,
+        evaluator: Evaluator,
+        bar: Progress | None = None,
+        *,
+        role: Role = "search",
+    ) -> None:
+        """Begin; `role` is what the splits are measured for, see `SplitRecord`."""
+        self._role = role
         self.study = study
         self.evaluator = evaluator
         self.bar = Silence() if bar is None else bar
@@ -90,7 +100,7 @@ class Session:
         """Return the key of a split in the study, which gets it where it lacks it."""
         name = (split.task.name, split.split, split.fingerprint)
         if name not in self._keys:
-            self._keys[name] = self.study.add_split(split_record(split))
+            self._keys[name] = self.study.add_split(replace(split_record(split), role=self._role))
         return self._keys[name]
 
     def tables(self, group: SplitGroup) -> list[dict[Removal, float]]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from depthprune.analysis.dataset import DatasetMeasurements
@@ -13,12 +11,11 @@ from depthprune.base.errors import ModelError, TaskError
 from depthprune.base.progress import progress as show_progress
 from depthprune.base.progress import shown
 from depthprune.base.removal import Removal, check_removal, make_removal
-from depthprune.engine.evaluator import in_calls
+from depthprune.engine.session import Session, SplitGroup, split_record
 from depthprune.strategies import Ablation, Beam, Strategy
 from depthprune.strategies.how import begin_run, how_measured
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.pipeline import SearchRequest, make_ready, run_search
-from depthprune.strategies.runner import split_record
 from depthprune.study.store import Study as Store
 from depthprune.tasks.load import load_split
 from depthprune.tasks.options import DataOptions
@@ -29,8 +26,6 @@ from depthprune.workflow.table import Table
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from depthprune.engine.evaluator import Evaluator
 
 
 def profile(
@@ -243,34 +238,27 @@ def verify(
         ]
         work = sum(len(asked) * len(one.samples) for one in fresh)
         with shown(progress), show_progress("verifying", work) as bar:
-            evaluator = loaded.evaluator(bar)
+            session = Session(store, loaded.evaluator(bar), bar, role="verification")
             names = [one.split for one in fresh]
             how = how_measured(
                 *(loaded, [one.task for one in fresh], names),
                 *(max(len(one.samples) for one in fresh), 0, DataOptions()),
             )
             begin_run(store, how)
-            found = [_verified(store, one, evaluator, asked) for one in fresh]
+            found = [_verified(session, one, asked) for one in fresh]
     pairs = zip(found, fresh, strict=True)
     rows = [row for one, split in pairs for row in drop_rows(one, split.split)]
     return Table(DROP_COLUMNS, tuple(rows))
 
 
 def _verified(
-    store: Store, split: TaskSplit, evaluator: Evaluator, removals: Sequence[Removal]
+    session: Session, split: TaskSplit, removals: Sequence[Removal]
 ) -> DatasetMeasurements:
     """Measure what is missing on samples that were not searched; return all of it."""
-    record = replace(split_record(split), role="verification")
-    key = store.add_split(record)
-    for together in in_calls(evaluator, store.missing(key, removals, evaluator.settings)):
-        started = perf_counter()
-        evaluation = evaluator.evaluate(split, together)
-        seconds = (perf_counter() - started) / len(together)
-        for removal, scores, answers in zip(
-            together, evaluation.scores, evaluation.answers, strict=True
-        ):
-            store.add(key, evaluator.settings, removal, scores, answers, seconds)
-    found = {one.removal: one for one in store.measurements(key, evaluator.settings)}
+    session.measure(SplitGroup((split,)), removals)
+    record, key = split_record(split), session.key(split)
+    measured = session.study.measurements(key, session.settings)
+    found = {one.removal: one for one in measured}
     return DatasetMeasurements(
         record.task,
         record.task_type,
