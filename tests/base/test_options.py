@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.options import Options
 from depthprune.cli.flags import with_flags
+from depthprune.strategies.sweep_options import SweepOptions
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def test_what_is_within_the_bounds_is_taken() -> None:
     assert Toy(share=None) == Toy()
 
 
-made: list[Toy] = []
+made: list[Options] = []
 toys = App(
     default_parameter=Parameter(consume_multiple=True, negative=()), result_action="return_value"
 )
@@ -79,7 +80,14 @@ def make(*, toy: Toy = Toy()) -> None:
     made.append(toy)
 
 
-def run(*words: str) -> Toy:
+@toys.command
+@with_flags
+def sweep(*, times: SweepOptions = SweepOptions()) -> None:
+    """Take options of which some are declared in another module."""
+    made.append(times)
+
+
+def run(*words: str) -> Any:
     toys(words, exit_on_error=False)
     return made.pop()
 
@@ -89,6 +97,12 @@ def test_every_field_is_a_flag() -> None:
     given = run("make", "--width", "2", "--kind", "doll", "--no-wheels", "--dataset_name", "a", "b")
     assert given == Toy(width=2, kind="doll", wheels=False, tasks=("a", "b"))
     assert type(given) is Toy
+
+
+def test_options_may_be_inherited_from_another_module() -> None:
+    assert run("sweep", "--warmup", "0", "--profile", "cpu") == SweepOptions(
+        warmup=0, profile="cpu"
+    )
 
 
 def test_the_help_is_that_of_the_dataclass(capsys: pytest.CaptureFixture[str]) -> None:

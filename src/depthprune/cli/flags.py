@@ -93,6 +93,10 @@ def _flagged(options: type, heading: dict[str, Any]) -> type:
         def __new__(cls, **given: Any) -> Any:
             return options(**given)
 
+        def __init__(self, **_: Any) -> None:
+            # Never called. The parser asks it which fields must be given: none.
+            pass
+
         @classmethod
         def __get_pydantic_core_schema__(cls, *_: Any) -> Any:
             # The parser lets pydantic check what it made, where that is imported already.
