@@ -6,7 +6,7 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.python_file import is_own, own_object
@@ -68,10 +68,10 @@ class Registry(Mapping[str, Member], Generic[Member]):
             DepthpruneError: there is none; names those that there are.
         """
         if is_own(name):
-            found: Member = own_object(name)
+            found = own_object(name, self._error)
             if not self._accepts(found):
                 raise self._error(f"{name} is not a {self.kind}", option=option)
-            return found
+            return cast(Member, found)
         known = self._all()
         wanted = name.strip().replace("-", "_")
         if wanted not in known:
@@ -85,7 +85,9 @@ class Registry(Mapping[str, Member], Generic[Member]):
         return known[wanted]
 
     def __getitem__(self, name: str) -> Member:
-        return self._all()[name]
+        if name not in self._members:
+            self._all()
+        return self._members[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all())
@@ -98,7 +100,6 @@ class Registry(Mapping[str, Member], Generic[Member]):
             package = importlib.import_module(self._package)
             for module in pkgutil.iter_modules(package.__path__):
                 importlib.import_module(f"{self._package}.{module.name}")
-            names = [*self._first, *sorted(self._members.keys() - set(self._first))]
-            self._members = {name: self._members[name] for name in names}
             self._complete = True
-        return self._members
+        names = [*self._first, *sorted(self._members.keys() - set(self._first))]
+        return {name: self._members[name] for name in names}

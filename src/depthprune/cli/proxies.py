@@ -75,7 +75,7 @@ def proxies(
         depthprune proxies ./model --task okvqa text_vqa --proxy block_influence taylor
     """
     set_language(lang)
-    names = check_names(tuple(PROXIES) if ALL in proxy else proxy)
+    names = check_names(list(PROXIES) if ALL in proxy else proxy)
     folder = study_folder(output, model)
     check_can_make(folder)
     options = model_source(model, run, download=data.download)

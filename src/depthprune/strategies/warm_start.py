@@ -88,12 +88,7 @@ def check_proxy(name: str) -> None:
     Raises:
         DepthpruneError: names those that do.
     """
-    if name not in PROXIES:
-        raise DepthpruneError(
-            f"there is no proxy {name!r}",
-            option="warm_start",
-            mend=f"choose one of {', '.join(PROXIES)}",
-        )
+    PROXIES.find(name, "warm_start")
 
 
 def proposed_by(
@@ -112,7 +107,7 @@ def proposed_by(
     Raises:
         DepthpruneError: see `proxy_scores`; or a score is not finite.
     """
-    folder, settings = session.study.folder, session.settings
+    folder, settings, name = session.study.folder, session.settings, PROXIES.find(name).name
 
     def advance(amount: float) -> None:
         # How many passes a proxy makes is its own business: what is done was needed.

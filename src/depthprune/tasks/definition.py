@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from depthprune.base.errors import TaskError
+from depthprune.base.python_file import is_own
 from depthprune.base.yaml_file import YamlFile, read_yaml
 from depthprune.tasks.lm_eval.catalogue import AUTO, PREFIX, harness_task
 from depthprune.tasks.python_file import object_of_python_file
@@ -83,6 +84,9 @@ class Definition(BaseModel):
             TaskError: a path leaves the folder, or the Python object is missing.
         """
         settings = self.model_dump(include=TASK_SETTINGS)
+        if is_own(self.metric):
+            file, _, attribute = self.metric.rpartition(":")
+            settings["metric"] = f"{inside(folder, file)}:{attribute}"
         return Task(name=name, source=self._source(folder), **settings)
 
     def _source(self, folder: Path) -> Source:

@@ -13,7 +13,7 @@ import numpy as np
 
 from depthprune.base.errors import DepthpruneError, MissingSplitError, TaskError
 from depthprune.base.log import logger
-from depthprune.tasks.metrics import METRICS, check_metric, make_scorer
+from depthprune.tasks.metrics import check_metric, make_scorer, rule_of
 from depthprune.tasks.prompt import render_prompt
 from depthprune.tasks.sources.fields import RowSamples
 from depthprune.tasks.task import (
@@ -345,7 +345,7 @@ def _fingerprint(task: Task, data: str, scorer: Scorer) -> str:
 
 def _metric_version(task: Task) -> int | None:
     # Of a source that scores by rules of its own, the scorer's `identity` says what they are.
-    return None if isinstance(task.source, ScoringSource) else METRICS[task.metric].version
+    return None if isinstance(task.source, ScoringSource) else rule_of(task.metric).version
 
 
 def _line(value: object) -> bytes:

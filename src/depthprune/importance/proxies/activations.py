@@ -12,21 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import isfinite, pi
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import ModelError, TaskError
 from depthprune.base.naming import option
 from depthprune.base.removal import Removal
 from depthprune.engine.inputs import Row
 from depthprune.engine.likelihood import logits_between
-from depthprune.importance.proxies.calibration import Calibration
-from depthprune.importance.proxies.description import ProxyScores
+from depthprune.importance.proxies.calibration import Calibration, Tokens
+from depthprune.importance.proxies.description import PROXIES, Proxy, ProxyScores
 from depthprune.importance.proxies.watching import watched
 
 if TYPE_CHECKING:
     import torch
-
-Tokens = Literal["last", "all"]
 
 
 def influence(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
@@ -43,16 +41,13 @@ def relative_magnitude(before: torch.Tensor, after: torch.Tensor) -> torch.Tenso
     return _length(after - before) / _length(after).clamp_min(_TINY)
 
 
-def activation_scores(
-    names: Sequence[str], calibration: Calibration, angular_tokens: Tokens = "last"
-) -> dict[str, ProxyScores]:
+def activation_scores(names: Sequence[str], calibration: Calibration) -> dict[str, ProxyScores]:
     """Return the proxies `names` that need hidden states, all from one pass over the samples.
 
     Args:
         names: of `block_influence`, `angular_distance`, `relative_magnitude`.
-        calibration: the samples.
-        angular_tokens: angular distance at the last token of each sample, as in the paper, or at
-            all; in stacks other than the text decoder, where no token is the last, always at all.
+        calibration: the samples. In stacks other than the text decoder no token is the last: there
+            the angular distance is always at all tokens.
 
     Raises:
         ModelError: hidden states are not found, or are not numbers.
@@ -62,7 +57,7 @@ def activation_scores(
     counts: dict[_Place, int] = defaultdict(int)
 
     def run(inputs: dict[str, Any], rows: Sequence[Row]) -> None:
-        for place, total, count in _seen_in(calibration, names, inputs, angular_tokens):
+        for place, total, count in _seen_in(calibration, names, inputs, calibration.angular_tokens):
             sums[place] += float(total)
             counts[place] += count
 
@@ -70,6 +65,35 @@ def activation_scores(
     means = {place: sums[place] / counts[place] for place in sums}
     _check(means, calibration)
     return {name: _scores(name, means, counts, calibration.num_samples) for name in names}
+
+
+for _proxy in (
+    Proxy(
+        "block_influence",
+        "mean over tokens of 1 - cos(x, y)",
+        "Men et al. 2024, ShortGPT: Layers in Large Language Models are More Redundant "
+        "Than You Expect, arXiv:2403.03853",
+        "hidden states",
+        activation_scores,
+    ),
+    Proxy(
+        "angular_distance",
+        "mean over samples of arccos(cos(x, y)) / pi at the last token",
+        "Gromov et al. 2024, The Unreasonable Ineffectiveness of the Deeper Layers, "
+        "arXiv:2403.17887 (PruneMe)",
+        "hidden states",
+        activation_scores,
+    ),
+    Proxy(
+        "relative_magnitude",
+        "mean over tokens of |y - x| / |y|",
+        "Samragh et al. 2023, Weight Subcloning: Direct Initialization of Transformers "
+        "Using Larger Pretrained Ones, arXiv:2312.09299",
+        "hidden states",
+        activation_scores,
+    ),
+):
+    PROXIES.add(_proxy.name)(_proxy)
 
 
 _Place = tuple[str, Removal]

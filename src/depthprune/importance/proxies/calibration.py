@@ -33,6 +33,10 @@ KEPT_BYTES = 2 * 1024**3
 RunBatch = Callable[[dict[str, Any], Sequence[Row]], None]
 
 
+Tokens = Literal["last", "all"]
+"""Where angular distance looks: at the last token of each sample, as in its paper, or at all."""
+
+
 class Calibration:
     """The samples of one split, as often as a proxy wants to read them.
 
@@ -57,6 +61,7 @@ class Calibration:
         batch_size: int | Literal["auto"] = "auto",
         on_batch: Callable[[float], None] | None = None,
     ) -> None:
+        self.angular_tokens: Tokens = "last"
         model, processor = loaded.model, loaded.processor
         if loaded.kind not in ("text", "image-text") or model.config.is_encoder_decoder:
             raise ModelError(

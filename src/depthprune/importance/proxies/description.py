@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.registry import Registry
 from depthprune.base.removal import Removal
+
+if TYPE_CHECKING:
+    from depthprune.importance.proxies.calibration import Calibration
 
 Needs = Literal["hidden states", "gradients", "removals"]
 """What a proxy is computed from: hidden states of one forward pass, gradients of one forward and
@@ -24,12 +27,16 @@ class Proxy:
         formula: for block f with input x, output y.
         source: the paper it is from.
         needs: what it is computed from.
+        measure: returns the scores of some proxies; those that share it share a pass.
     """
 
     name: str
     formula: str
     source: str
     needs: Needs
+    measure: Callable[[Sequence[str], Calibration], dict[str, ProxyScores]] = field(
+        repr=False, compare=False
+    )
 
 
 @dataclass(frozen=True)
@@ -51,62 +58,41 @@ class ProxyScores:
     num_tokens: int = 0
 
 
-PROXIES: Mapping[str, Proxy] = MappingProxyType(
-    {
-        proxy.name: proxy
-        for proxy in (
-            Proxy(
-                "block_influence",
-                "mean over tokens of 1 - cos(x, y)",
-                "Men et al. 2024, ShortGPT: Layers in Large Language Models are More Redundant "
-                "Than You Expect, arXiv:2403.03853",
-                "hidden states",
-            ),
-            Proxy(
-                "angular_distance",
-                "mean over samples of arccos(cos(x, y)) / pi at the last token",
-                "Gromov et al. 2024, The Unreasonable Ineffectiveness of the Deeper Layers, "
-                "arXiv:2403.17887 (PruneMe)",
-                "hidden states",
-            ),
-            Proxy(
-                "relative_magnitude",
-                "mean over tokens of |y - x| / |y|",
-                "Samragh et al. 2023, Weight Subcloning: Direct Initialization of Transformers "
-                "Using Larger Pretrained Ones, arXiv:2312.09299",
-                "hidden states",
-            ),
-            Proxy(
-                "taylor",
-                "sum over the block's weights w of |w * dL/dw|",
-                "Kim et al. 2024, Shortened LLaMA: Depth Pruning for Large Language Models, "
-                "arXiv:2402.02834",
-                "gradients",
-            ),
-            Proxy(
-                "perplexity",
-                "L without the block - L",
-                "Song et al. 2024, SLEB: Streamlining LLMs through Redundancy Verification and "
-                "Elimination of Transformer Blocks, arXiv:2402.09025",
-                "removals",
-            ),
-        )
-    }
+PROXIES: Registry[Proxy] = Registry(
+    "proxy",
+    "depthprune.importance.proxies",
+    first=(
+        *("block_influence", "angular_distance", "relative_magnitude"),
+        *("taylor", "perplexity"),
+    ),
+    accepts=lambda found: isinstance(found, Proxy),
 )
 """The proxies by name. L is the mean negative log-likelihood of the reference answers' tokens."""
 
 
-def check_names(names: tuple[str, ...]) -> tuple[str, ...]:
+def proxy(
+    name: str, formula: str, source: str, needs: Needs
+) -> Callable[[Callable[[Calibration], ProxyScores]], Proxy]:
+    """Return a decorator that makes a proxy of a function that scores the blocks, and adds it."""
+
+    def make(score: Callable[[Calibration], ProxyScores]) -> Proxy:
+        def measure(names: Sequence[str], calibration: Calibration) -> dict[str, ProxyScores]:
+            return {name: score(calibration)}
+
+        made = Proxy(name, formula, source, needs, measure)
+        PROXIES.add(name)(made)
+        return made
+
+    return make
+
+
+def check_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names of proxies, each once, in the order of `PROXIES`.
 
     Raises:
         DepthpruneError: there is no such proxy, or none is named.
     """
-    for name in names:
-        if name not in PROXIES:
-            raise DepthpruneError(
-                f"there is no proxy {name!r}", mend=f"choose among {', '.join(PROXIES)}"
-            )
-    if not names:
-        raise DepthpruneError("no proxy was named", mend=f"choose among {', '.join(PROXIES)}")
-    return tuple(name for name in PROXIES if name in names)
+    wanted = {PROXIES.find(name).name for name in names}
+    if not wanted:
+        raise DepthpruneError("no proxy was named", mend=f"choose one of {', '.join(PROXIES)}")
+    return tuple(name for name in PROXIES if name in wanted)

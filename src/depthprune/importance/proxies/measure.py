@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from depthprune.importance.proxies.activations import Tokens, activation_scores
-from depthprune.importance.proxies.calibration import Calibration
+from depthprune.importance.proxies.calibration import Calibration, Tokens
 from depthprune.importance.proxies.description import PROXIES, ProxyScores, check_names
-from depthprune.importance.proxies.perplexity import perplexity_scores
-from depthprune.importance.proxies.taylor import taylor_scores
 from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:
@@ -26,9 +23,10 @@ def proxy_scores(
     on_batch: Callable[[float], None] | None = None,
 ) -> ProxyScores:
     """Return the scores of one proxy on one split; see `measure_proxies`."""
-    return measure_proxies(
+    found = measure_proxies(
         [name], loaded, split, part=part, batch_size=batch_size, on_batch=on_batch
-    )[name]
+    )
+    return next(iter(found.values()))
 
 
 def measure_proxies(
@@ -63,17 +61,14 @@ def measure_proxies(
         ModelError: the model is no decoder, its weights are quantised (`taylor`), or it overflows.
         TaskError: a sample cannot be used, or has no reference answer.
     """
-    wanted = check_names(tuple(names))
+    wanted = check_names(names)
     calibration = Calibration(loaded, split, part=part, batch_size=batch_size, on_batch=on_batch)
+    calibration.angular_tokens = angular_tokens
     found: dict[str, ProxyScores] = {}
-    seen = [name for name in wanted if PROXIES[name].needs == "hidden states"]
-    if seen:
-        found |= activation_scores(seen, calibration, angular_tokens)
-    if "taylor" in wanted:
-        found["taylor"] = taylor_scores(calibration)
-    if "perplexity" in wanted:
-        found["perplexity"] = perplexity_scores(calibration)
-    return found
+    for measure in dict.fromkeys(PROXIES[name].measure for name in wanted):
+        together = [name for name in wanted if PROXIES[name].measure is measure]
+        found |= measure(together, calibration)
+    return {name: found[name] for name in wanted}
 
 
 def num_passes(names: Sequence[str], num_blocks: int) -> int:
@@ -81,6 +76,6 @@ def num_passes(names: Sequence[str], num_blocks: int) -> int:
 
     At most: blocks that cannot be removed are not tried for `perplexity`.
     """
-    needs = {PROXIES[name].needs for name in check_names(tuple(names))}
+    needs = {PROXIES[name].needs for name in check_names(names)}
     passes = {"hidden states": 1, "gradients": 1, "removals": num_blocks + 1}
     return sum(passes[need] for need in needs)

@@ -13,9 +13,16 @@ from depthprune.blocks import inadmissible_reason, skip
 from depthprune.engine.inputs import Row
 from depthprune.engine.likelihood import foretell, foretell_texts
 from depthprune.importance.proxies.calibration import Calibration
-from depthprune.importance.proxies.description import ProxyScores
+from depthprune.importance.proxies.description import ProxyScores, proxy
 
 
+@proxy(
+    "perplexity",
+    "L without the block - L",
+    "Song et al. 2024, SLEB: Streamlining LLMs through Redundancy Verification and "
+    "Elimination of Transformer Blocks, arXiv:2402.09025",
+    "removals",
+)
 def perplexity_scores(calibration: Calibration) -> ProxyScores:
     """Return the change of the mean negative log-likelihood when each block is removed (SLEB).
 

@@ -12,7 +12,7 @@ from depthprune.base.naming import option
 from depthprune.engine.inputs import Row
 from depthprune.engine.references import reference_loss
 from depthprune.importance.proxies.calibration import Calibration
-from depthprune.importance.proxies.description import ProxyScores
+from depthprune.importance.proxies.description import ProxyScores, proxy
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +22,12 @@ GRADIENT_BYTES = 16 * 1024**3
 """Memory for gradients on a CPU; on a GPU, half of what is free."""
 
 
+@proxy(
+    "taylor",
+    "sum over the block's weights w of |w * dL/dw|",
+    "Kim et al. 2024, Shortened LLaMA: Depth Pruning for Large Language Models, arXiv:2402.02834",
+    "gradients",
+)
 def taylor_scores(calibration: Calibration) -> ProxyScores:
     """Return, for each block, the sum of |w * dL/dw| over its weights (Shortened LLaMA, eq. 2).
 

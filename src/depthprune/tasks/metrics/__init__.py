@@ -5,49 +5,26 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from depthprune.base.errors import MetricError
 from depthprune.base.files import is_number
-from depthprune.tasks.metrics.anls import Anls
-from depthprune.tasks.metrics.choice_letter import ChoiceLetter
-from depthprune.tasks.metrics.choice_likelihood import ChoiceLikelihood
-from depthprune.tasks.metrics.cider_d import CiderD
-from depthprune.tasks.metrics.exact_match import ExactMatch
-from depthprune.tasks.metrics.perplexity import Perplexity, corpus_perplexity
-from depthprune.tasks.metrics.token_accuracy import TokenAccuracy
-from depthprune.tasks.metrics.vqa_accuracy import VqaAccuracy
+from depthprune.base.python_file import is_own
+from depthprune.tasks.metrics.perplexity import corpus_perplexity
+from depthprune.tasks.metrics.rules import METRICS, Rule, rule_of, scores_by
 from depthprune.tasks.task import AnswerMode, Sample, Scorer
 
-__all__ = ["METRICS", "Metric", "check_metric", "corpus_perplexity", "make_scorer", "metric"]
-
-
-class Rule(NamedTuple):
-    """A metric of the registry.
-
-    Attributes:
-        build: returns the scorer, given the options (and the samples, where it takes them).
-        answer: the way of answering that it scores.
-        version: rises whenever the rule may score an answer differently; results of two versions
-            are not comparable.
-    """
-
-    build: Callable[..., Scorer]
-    answer: AnswerMode
-    version: int
-
-
-METRICS: Mapping[str, Rule] = {
-    "vqa_accuracy": Rule(VqaAccuracy, "generate", version=1),
-    "anls": Rule(Anls, "generate", version=1),
-    "exact_match": Rule(ExactMatch, "generate", version=2),
-    "choice_letter": Rule(ChoiceLetter, "generate", version=2),
-    "choice_likelihood": Rule(ChoiceLikelihood, "choose", version=1),
-    "cider_d": Rule(CiderD, "generate", version=1),
-    "perplexity": Rule(Perplexity, "read", version=1),
-    "token_accuracy": Rule(TokenAccuracy, "read", version=1),
-}
-"""The metrics by name."""
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Rule",
+    "check_metric",
+    "corpus_perplexity",
+    "make_scorer",
+    "metric",
+    "rule_of",
+    "scores_by",
+]
 
 
 class Metric:
@@ -60,7 +37,7 @@ class Metric:
 
     def __init__(self, name: str, scorer: Scorer) -> None:
         self.name = name
-        self.version = METRICS[name].version
+        self.version = rule_of(name).version
         self._scorer = scorer
 
     def __repr__(self) -> str:
@@ -110,9 +87,9 @@ def metric(name: str, **options: Any) -> Metric:
         MetricError: there is no such metric or option, or the metric weighs an answer by the other
             samples of a split (`cider_d`).
     """
-    name = name.replace("-", "_")
-    check_metric(name, options, METRICS[name].answer if name in METRICS else "generate")
-    build = METRICS[name].build
+    name = name if is_own(name) else name.replace("-", "_")
+    build, answer, _ = rule_of(name)
+    check_metric(name, options, answer)
     if _needs_samples(build):
         raise MetricError(
             f"{name} weighs words by all samples of a split: it cannot score an answer alone",
@@ -128,11 +105,7 @@ def check_metric(metric: str, options: Mapping[str, Any], answer: AnswerMode) ->
         MetricError: there is no such metric or option, an option's value is of the wrong type, or
             the metric scores another way of answering (see `AnswerMode`).
     """
-    if metric not in METRICS:
-        raise MetricError(
-            f"there is no metric {metric!r}", mend=_suggest(metric, list(METRICS), "metrics")
-        )
-    build, mode, _ = METRICS[metric]
+    build, mode, _ = rule_of(metric)
     if answer != mode:
         raise MetricError(
             f"the metric {metric} scores answers of mode `{mode}`, the task's mode is `{answer}`",
@@ -158,7 +131,7 @@ def make_scorer(
 ) -> Scorer:
     """Return the scorer of `metric` for these samples; raises MetricError as `check_metric`."""
     check_metric(metric, options, answer)
-    build = METRICS[metric].build
+    build = rule_of(metric).build
     if _needs_samples(build):
         return build(samples=samples, **options)
     return build(**options)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from depthprune.tasks.metrics.rules import scores_by
 from depthprune.tasks.task import Sample, Scorer
 
 
+@scores_by("anls")
 class Anls(Scorer):
     """Average normalised Levenshtein similarity.
 

@@ -8,6 +8,7 @@ from string import ascii_uppercase
 
 from depthprune.tasks.metrics.letter_mentions import Group, find_groups, is_denied
 from depthprune.tasks.metrics.plain_text import Tokens, compared, fold
+from depthprune.tasks.metrics.rules import scores_by
 from depthprune.tasks.task import Sample, Scorer
 
 _THINKING = r"(?:think|thinking|thought|reasoning)[>▷\]]"
@@ -89,6 +90,7 @@ _FAR = 300  # as many characters at most belong to one clause
 _SENTENCE = re.compile(r"[.!\n]+(?:\s|$)|。")
 
 
+@scores_by("choice_letter", version=2)
 class ChoiceLetter(Scorer):
     """1 when the option that the answer names is the right one, else 0.
 

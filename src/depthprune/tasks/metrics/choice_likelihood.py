@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from depthprune.tasks.metrics.rules import scores_by
 from depthprune.tasks.task import Sample, Scorer
 
 
+@scores_by("choice_likelihood", "choose")
 class ChoiceLikelihood(Scorer):
     """1 when the likeliest option is the right one, else 0 (answer mode `choose`)."""
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from depthprune.base.log import logger
 from depthprune.tasks.metrics.caption_tokens import CaptionTokens
+from depthprune.tasks.metrics.rules import scores_by
 from depthprune.tasks.task import Sample, Scorer
 
 LONGEST = 4
@@ -25,6 +26,7 @@ class _Caption(NamedTuple):
     length: int
 
 
+@scores_by("cider_d")
 class CiderD(Scorer):
     """CIDEr-D, times `scale`.
 

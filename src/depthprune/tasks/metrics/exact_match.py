@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from depthprune.tasks.metrics.plain_text import Tokens, compared
+from depthprune.tasks.metrics.rules import scores_by
 from depthprune.tasks.task import Sample, Scorer
 
 
+@scores_by("exact_match", version=2)
 class ExactMatch(Scorer):
     """1 when the answer equals a reference, else 0.
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 
 from depthprune.base.errors import MetricError
 from depthprune.tasks.metrics.reading import parse_reading
+from depthprune.tasks.metrics.rules import scores_by
 from depthprune.tasks.task import Sample, Scorer
 
 
+@scores_by("perplexity", "read")
 class Perplexity(Scorer):
     """The geometric mean of the probabilities of a text's tokens, exp(-nll / tokens).
 

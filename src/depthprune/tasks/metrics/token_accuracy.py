@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from depthprune.tasks.metrics.reading import parse_reading
+from depthprune.tasks.metrics.rules import scores_by
 from depthprune.tasks.task import Sample, Scorer
 
 
+@scores_by("token_accuracy", "read")
 class TokenAccuracy(Scorer):
     """The share of tokens whose most probable prediction is right (answer mode `read`)."""
 

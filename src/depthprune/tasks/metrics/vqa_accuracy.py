@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from depthprune.tasks.metrics.normalise import normalise_answer
+from depthprune.tasks.metrics.rules import scores_by
 from depthprune.tasks.task import Sample, Scorer
 
 ENOUGH = 3
 
 
+@scores_by("vqa_accuracy")
 class VqaAccuracy(Scorer):
     """The official VQA v2 accuracy.
 
