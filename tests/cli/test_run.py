@@ -356,7 +356,7 @@ MODEL = "model: {source: demo}\n"
         ),
         (
             MODEL + "profile:\nmerge:\n  method: weighted_avg\n  dataset_weights: {a: 1}\n",
-            ("weights are given for a", "line 5, merge.dataset_weights"),
+            ("a has a weight, but is not among", "line 5, merge.dataset_weights"),
         ),
         (
             MODEL + "profile:\nmerge:\n  method: weighted_avg\n  dataset_weights: {demo_okvqa: 0}\n"

@@ -15,7 +15,6 @@ from depthprune.base.errors import DepthpruneError
 from depthprune.importance.merge import (
     Method,
     merge_scores,
-    parse_weights,
     simple_path,
     write_merged,
 )
@@ -53,7 +52,7 @@ def test_the_weight_of_train_is_an_option() -> None:
 
 
 def test_weights_are_normalised_in_the_order_of_the_names() -> None:
-    weights = parse_weights(["3", "1"], ["st_qa", "doc_qa"])
+    weights = {"st_qa": 1, "doc_qa": 3}
     merged = merge_scores(TWO, method="weighted_avg", dataset_weights=weights)
     assert merged.weights == {"doc_qa": 0.75, "st_qa": 0.25}
     # Block 0: 0.75 * 0.9 + 0.25 * 0.58.
@@ -190,28 +189,6 @@ def test_models_of_different_size_are_refused() -> None:
 def test_blocks_that_no_dataset_measured_are_told() -> None:
     merged = merge_scores([dataset("a", {1: 0.1, 2: 0.2}, num_blocks=4)])
     assert (merged.num_blocks, merged.unmeasured) == (4, (0, 3))
-
-
-@pytest.mark.parametrize(
-    ("texts", "message"),
-    [
-        (["1"], "1 weights for 2 datasets"),
-        (["1", "2", "3"], "3 weights for 2 datasets"),
-        (["1", "x"], "'x' is not a weight"),
-        (["doc_qa=1"], "weights are given for doc_qa"),
-        (["doc_qa=1", "okvqa=2"], "doc_qa, okvqa"),
-        (["doc_qa=1", "doc_qa=2"], "weights are given for doc_qa"),
-        (["doc_qa=1", "2"], "weights are given"),
-    ],
-)
-def test_weights_that_do_not_fit_are_refused(texts: list[str], message: str) -> None:
-    with pytest.raises(DepthpruneError, match=message):
-        parse_weights(texts, ["st_qa", "doc_qa"])
-
-
-def test_weights_may_be_named() -> None:
-    assert parse_weights(["st-qa=1,doc_qa=3"], ["st_qa", "doc_qa"]) == {"doc_qa": 3, "st_qa": 1}
-    assert parse_weights(["3,1"], ["st_qa", "doc_qa"]) == {"doc_qa": 3, "st_qa": 1}
 
 
 @pytest.mark.parametrize(

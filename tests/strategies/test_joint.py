@@ -15,9 +15,7 @@ from depthprune.engine.session import Session, SplitGroup, mean_drops
 from depthprune.strategies import Beam, SearchSpace
 from depthprune.strategies.joint import (
     check_joint,
-    check_task_weights,
     group_splits,
-    parse_task_weights,
 )
 from depthprune.strategies.runner import run
 from depthprune.testing.strategies import follow
@@ -138,43 +136,7 @@ def test_weights_are_those_of_the_tasks_that_have_the_split() -> None:
         group_splits([make_split("okvqa")], joint=True, task_weights={"okvqa": 0.0, "doc_qa": 1.0})
 
 
-@pytest.mark.parametrize(
-    "given", [["doc_qa=1", "okvqa=3"], ["doc-qa=1,okvqa=3"], ["3", "1"], ["3,1"], ["0.3", "0.1"]]
-)
-def test_weights_are_named_or_in_the_order_of_the_tasks(given: list[str]) -> None:
-    assert parse_task_weights(given, TASKS) == pytest.approx({"okvqa": 0.75, "doc_qa": 0.25})
-
-
-def test_a_name_with_hyphens_is_taken_as_it_is_where_a_task_has_it() -> None:
-    assert parse_task_weights(["lm_eval:a-b=1"], ["lm_eval:a-b"]) == {"lm_eval:a-b": 1.0}
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        (["1"], "1 weights for 2 tasks"),
-        (["1", "2", "3"], "3 weights for 2 tasks"),
-        (["okvqa=1"], "doc_qa has no weight"),
-        (["okvqa=1", "doc_qa=1", "mmmu=1"], "mmmu has a weight"),
-        (["okvqa=1", "okvqa=2", "doc_qa=1"], "okvqa has more than one weight"),
-        (["okvqa=1", "2"], "names no task"),
-        (["okvqa=much", "doc_qa=1"], "'much' is not a number"),
-        (["-1", "2"], "-1.0 cannot be the weight of okvqa"),
-        (["nan", "2"], "nan cannot be the weight"),
-        (["inf", "2"], "inf cannot be the weight"),
-        (["0", "0"], "all tasks have the weight 0"),
-    ],
-)
-def test_weights_that_fit_nothing_are_refused(given: list[str], words: str) -> None:
-    with pytest.raises(DepthpruneError) as refused:
-        parse_task_weights(given, TASKS)
-    assert words in refused.value.what
-    assert refused.value.option == "task_weights"
-    assert refused.value.mend
-
-
-def test_weights_from_a_file_are_checked_alike() -> None:
-    assert check_task_weights({"doc_qa": 1, "okvqa": 1}, TASKS) == {"okvqa": 0.5, "doc_qa": 0.5}
+def test_weights_mean_something_in_a_joint_search_only() -> None:
     with pytest.raises(DepthpruneError, match="joint"):
         check_joint(joint=False)
     check_joint(joint=True)

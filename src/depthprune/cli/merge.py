@@ -7,13 +7,14 @@ from pathlib import Path
 
 from depthprune.base.files import read_json
 from depthprune.base.language import set_language, t
+from depthprune.base.weights import read_weights
 from depthprune.cli.options import Language
 from depthprune.cli.scores import AsJson, SourceFlags, show
 from depthprune.importance.merge import (
+    OPTION,
     TRAIN_WEIGHT,
     Method,
     merge_scores,
-    parse_weights,
     write_merged,
 )
 from depthprune.importance.score_files import check_output
@@ -58,12 +59,15 @@ def merge(
     set_language(lang)
     path = check_output(output_file)
     datasets = source.read()
-    names = [one.dataset for one in datasets]
+    names = sorted(one.dataset for one in datasets)
+    weights = None
+    if dataset_weights:
+        weights = read_weights(dataset_weights, names, option=OPTION, thing="dataset")
     merged = merge_scores(
         datasets,
         method=method,
         train_weight=train_val_weight,
-        dataset_weights=parse_weights(dataset_weights, names) if dataset_weights else None,
+        dataset_weights=weights,
     )
     files = write_merged(merged, path)
     if json:

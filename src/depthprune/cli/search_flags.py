@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,8 @@ import cyclopts
 from cyclopts import Group, Parameter, Token
 
 from depthprune.base.python_file import is_own
-from depthprune.strategies.joint import check_joint, parse_task_weights
+from depthprune.base.weights import check_weights, read_weights
+from depthprune.strategies.joint import OPTION, check_joint
 from depthprune.strategies.options import (
     OWN,
     FlatOption,
@@ -72,4 +73,6 @@ class SearchFlags(make_dataclass("_Flags", map(_flag, _FLAGS), frozen=True)):  #
         if not self.task_weights:
             return {}
         check_joint(joint=self.joint)
-        return parse_task_weights(self.task_weights, tasks)
+        # A study file has them by name.
+        read = check_weights if isinstance(self.task_weights, Mapping) else read_weights
+        return read(self.task_weights, tasks, option=OPTION, thing="task")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from depthprune.base.errors import DepthpruneError, StudyFileError
 from depthprune.base.prompting import NONE, OWN
 from depthprune.base.python_file import is_own
+from depthprune.base.weights import check_weights
 from depthprune.base.yaml_file import YamlFile, read_yaml
 from depthprune.cli.measure import search_request
 from depthprune.cli.options import DEMO, study_folder
@@ -26,7 +27,7 @@ from depthprune.cli.study_sections import (
     taken,
 )
 from depthprune.engine.options import ModelOptions
-from depthprune.importance.merge import Merged, merge_scores, parse_weights
+from depthprune.importance.merge import OPTION, Merged, merge_scores
 from depthprune.importance.sources import DatasetScores
 from depthprune.strategies.kinds.ablation import Ablation
 from depthprune.strategies.options import SearchOptions
@@ -98,8 +99,7 @@ class StudyFile:
         said = self.search.model_dump(exclude=ours)
         if is_own(said["strategy"]):
             said["strategy"] = str(self._beside(Path(said["strategy"])))
-        weights = tuple(_as_options(self.search.task_weights))
-        return SearchFlags(**said | {"task_weights": weights})
+        return SearchFlags(**said)
 
     def folder(self) -> Path:
         """Return the folder of the study."""
@@ -150,8 +150,8 @@ class StudyFile:
             check_request(search)
             requests["search"] = search
         if self.content.merge is not None and self.content.merge.dataset_weights:
-            weights = _as_options(self.content.merge.dataset_weights)
-            parse_weights(weights, [task.name for task in search.tasks])
+            tasks = sorted(task.name for task in search.tasks)
+            check_weights(self.content.merge.dataset_weights, tasks, option=OPTION, thing="dataset")
         return requests
 
     def merge(self, datasets: Sequence[DatasetScores]) -> Merged:
@@ -161,14 +161,12 @@ class StudyFile:
             DepthpruneError: the weights do not fit the datasets, or the datasets each other.
         """
         section = self.content.merge or MergeSection()
-        given = _as_options(section.dataset_weights)
-        weights = parse_weights(given, [one.dataset for one in datasets]) if given else None
         with self.about("tasks"):
             return merge_scores(
                 datasets,
                 method=section.method,
                 train_weight=section.train_val_weight,
-                dataset_weights=weights,
+                dataset_weights=section.dataset_weights or None,
             )
 
     def place(self, field: Sequence[str]) -> str:
@@ -222,8 +220,3 @@ def read_study_file(path: Path) -> StudyFile:
             mend="`depthprune init` writes an example that runs",
         )
     return StudyFile(file, file.validate(StudyContent, thing="a study"))
-
-
-def _as_options(weights: Mapping[str, float]) -> list[str]:
-    """Return weights by name as the command line takes them; no digit is lost."""
-    return [f"{name}={weight!r}" for name, weight in weights.items()]

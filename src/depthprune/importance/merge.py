@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
@@ -14,6 +12,7 @@ from typing import Any, Literal, get_args
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import write_json
 from depthprune.base.naming import option
+from depthprune.base.weights import check_weights, shares_of
 from depthprune.importance.order import least_important_first
 from depthprune.importance.score_files import MENTIONED, list_blocks
 from depthprune.importance.sources import DatasetScores
@@ -130,34 +129,6 @@ def merge_scores(
     )
 
 
-def parse_weights(texts: Sequence[str], names: Sequence[str]) -> dict[str, float]:
-    """Read the weights of datasets: `2 1` in the order of the sorted names, or `b=1 a=2`.
-
-    Raises:
-        DepthpruneError: a wrong count, an unknown or missing name, or no number.
-    """
-    order = sorted(names)
-    parts = [part for part in re.split(r"[,\s]+", " ".join(texts)) if part]
-    named = [part.rpartition("=") for part in parts]
-    if any(name for name, _, _ in named):
-        weights = {name.replace("-", "_"): _number(value) for name, _, value in named}
-        if sorted(weights) != order or len(parts) != len(order):
-            raise DepthpruneError(
-                f"weights are given for {', '.join(sorted(weights)) or 'none'}, "
-                f"but the datasets are {', '.join(order)}",
-                option=OPTION,
-                mend="give every dataset one weight, as name=weight",
-            )
-        return {name: weights[name] for name in order}
-    if len(parts) != len(order):
-        raise DepthpruneError(
-            f"{len(parts)} weights for {len(order)} datasets",
-            option=OPTION,
-            mend=f"give one weight each, in this order: {' '.join(order)}",
-        )
-    return {name: _number(part) for name, part in zip(order, parts, strict=True)}
-
-
 def simple_path(path: Path) -> Path:
     """Return where the scores alone are written, beside the full file."""
     return path.with_name(f"{path.stem}_simple{path.suffix or '.json'}")
@@ -241,27 +212,13 @@ def _weights(
                 mend=f"add {option('method', 'weighted_avg')}",
             )
         return None if method == "median" else dict.fromkeys(names, 1 / len(names))
-    if given is None or sorted(given) != names:
+    if not given:
         raise DepthpruneError(
             "weighted_avg needs a weight for every dataset",
             option=OPTION,
             mend=f"give one weight each, in this order: {' '.join(names)}",
         )
-    wrong = [name for name in names if not (math.isfinite(given[name]) and given[name] >= 0)]
-    if wrong:
-        raise DepthpruneError(
-            f"the weight of {wrong[0]} is {given[wrong[0]]}",
-            option=OPTION,
-            mend="weights are finite numbers of 0 or more; they need not sum to 1",
-        )
-    # Divided by the largest first: the sum of huge weights is no float.
-    largest = max(given.values())
-    if largest == 0:
-        raise DepthpruneError(
-            "the weights are all zero", option=OPTION, mend="give a dataset a weight above 0"
-        )
-    total = fsum(given[name] / largest for name in names)
-    return {name: given[name] / largest / total for name in names}
+    return shares_of(check_weights(given, names, option=OPTION, thing="dataset"))
 
 
 def _common_blocks(datasets: Sequence[DatasetScores]) -> int:
@@ -299,12 +256,3 @@ def _common_blocks(datasets: Sequence[DatasetScores]) -> int:
 def _few(blocks: list[int]) -> str:
     told = list_blocks(blocks[:MENTIONED])
     return f"{told}, ... ({len(blocks)})" if len(blocks) > MENTIONED else told
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise DepthpruneError(
-            f"{text!r} is not a weight", option=OPTION, mend="weights are numbers, as 2 1 1"
-        ) from error

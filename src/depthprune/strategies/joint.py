@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.naming import option
@@ -46,44 +45,6 @@ def group_splits(
     return groups
 
 
-def parse_task_weights(given: Sequence[str], tasks: Sequence[str]) -> dict[str, float]:
-    """Read weights as users write them: `okvqa=2 doc_qa=1`, or `2 1` in the order of the tasks.
-
-    Hyphens and underscores in names are the same.
-
-    Raises:
-        DepthpruneError: see `check_task_weights`; or a weight is no number.
-    """
-    entries = [entry for text in given for entry in text.split(",") if entry]
-    named = [entry.rpartition("=") for entry in entries]
-    if any(equals for _, equals, _ in named):
-        nameless = [
-            entry for entry, (_, equals, _) in zip(entries, named, strict=True) if not equals
-        ]
-        if nameless:
-            raise DepthpruneError(
-                f"{nameless[0]!r} names no task, but other weights do",
-                option=OPTION,
-                mend="write okvqa=2 doc_qa=1, or the numbers alone in the order of the tasks",
-            )
-        names = [name if name in tasks else name.replace("-", "_") for name, _, _ in named]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise DepthpruneError(
-                f"{twice[0]} has more than one weight", option=OPTION, mend="give each task one"
-            )
-    elif len(entries) != len(tasks):
-        raise DepthpruneError(
-            f"{len(entries)} weights for {len(tasks)} tasks",
-            option=OPTION,
-            mend=f"give one for each of {', '.join(tasks)}, in this order",
-        )
-    else:
-        names = list(tasks)
-    weights = dict(zip(names, (_number(text) for *_, text in named), strict=True))
-    return check_task_weights(weights, tasks)
-
-
 def check_joint(*, joint: bool) -> None:
     """Refuse weights of tasks where each task has a search of its own.
 
@@ -96,48 +57,3 @@ def check_joint(*, joint: bool) -> None:
             option=OPTION,
             mend=f"add {option('joint')}, or leave the weights out",
         )
-
-
-def check_task_weights(weights: Mapping[str, float], tasks: Sequence[str]) -> dict[str, float]:
-    """Return the weights in the order of the tasks, with a sum of 1.
-
-    Raises:
-        DepthpruneError: a task has no weight, a weight has no task, or a weight is negative or not
-            finite, or all are zero.
-    """
-    strange = sorted(weights.keys() - set(tasks))
-    if strange:
-        raise DepthpruneError(
-            f"{strange[0]} has a weight, but is not among the tasks",
-            option=OPTION,
-            mend=f"the tasks are {', '.join(tasks)}",
-        )
-    absent = [task for task in tasks if task not in weights]
-    if absent:
-        raise DepthpruneError(
-            f"{absent[0]} has no weight", option=OPTION, mend="give each task one; 0 is allowed"
-        )
-    for task, weight in weights.items():
-        if not isfinite(weight) or weight < 0:
-            raise DepthpruneError(
-                f"{weight} cannot be the weight of {task}",
-                option=OPTION,
-                mend="weights are 0 or positive numbers",
-            )
-    total = sum(weights.values())
-    if not total:
-        raise DepthpruneError(
-            "all tasks have the weight 0", option=OPTION, mend="give one of them a positive weight"
-        )
-    return {task: weights[task] / total for task in tasks}
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise DepthpruneError(
-            f"{text!r} is not a number",
-            option=OPTION,
-            mend="write okvqa=2 doc_qa=1, or the numbers alone in the order of the tasks",
-        ) from error

@@ -13,6 +13,7 @@ from depthprune.base.log import logger
 from depthprune.base.naming import option
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
+from depthprune.base.weights import check_weights, shares_of
 from depthprune.engine.prompts import prompts_of
 from depthprune.engine.session import Session, SplitGroup, mean_drops
 from depthprune.strategies.baselines import (
@@ -25,7 +26,7 @@ from depthprune.strategies.baselines import (
 from depthprune.strategies.comparison import Compared, compared
 from depthprune.strategies.complete import Completion, check_best, complete_groups
 from depthprune.strategies.how import begin_run, begin_split, how_measured
-from depthprune.strategies.joint import check_joint, check_task_weights, group_splits
+from depthprune.strategies.joint import OPTION, check_joint, group_splits
 from depthprune.strategies.kinds.ablation import Ablation
 from depthprune.strategies.kinds.beam import Beam
 from depthprune.strategies.kinds.exhaustive import Exhaustive
@@ -362,7 +363,9 @@ def check_request(request: SearchRequest) -> dict[str, float]:
     if not request.search.task_weights:
         return {}
     check_joint(joint=request.search.joint)
-    return check_task_weights(request.search.task_weights, [task.name for task in request.tasks])
+    tasks = [task.name for task in request.tasks]
+    weights = request.search.task_weights
+    return shares_of(check_weights(weights, tasks, option=OPTION, thing="task"))
 
 
 def _proposed(ready: ReadySearch, session: Session, group: SplitGroup) -> tuple[Removal, ...]:
