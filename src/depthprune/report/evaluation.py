@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 
 from depthprune.base.files import format_size
 from depthprune.base.language import t
+from depthprune.report.render.markdown import escape, table_lines
+from depthprune.report.table import Cell, Column, Table, table_of
 from depthprune.report.tables import percent
 
 if TYPE_CHECKING:
@@ -51,11 +51,12 @@ def comparison_markdown(comparison: Comparison) -> str:
     In brackets behind a value stands the difference to the baseline (perplexity; accuracy, in
     percentage points) or the ratio (all else).
     """
-    headings = ["", *_headings(comparison)]
-    lines = [_line(headings), "|---|" + "--:|" * len(comparison.files)]
-    for row in comparison.rows:
-        label = _label(row, comparison)
-        lines.append(_line([label if row.is_alike else f"{label} *", *_cells(row)]))
+    names = [Column(name, "shown") for name in _headings(comparison)]
+    rows = [
+        [Cell(_label(row, comparison), mark=None if row.is_alike else "*"), *_cells(row)]
+        for row in comparison.rows
+    ]
+    lines = table_lines(Table([Column(""), *names], rows))
     lines += [
         "",
         t(
@@ -71,7 +72,7 @@ def comparison_markdown(comparison: Comparison) -> str:
             )
         )
     problems = [f"{file.path}, {problem}" for file in comparison.files for problem in file.problems]
-    lines += ["", *(f"- {_escaped(problem)}" for problem in problems)] if problems else []
+    lines += ["", *(f"- {escape(problem)}" for problem in problems)] if problems else []
     return "\n".join(lines) + "\n"
 
 
@@ -123,73 +124,78 @@ def _module_line(card: Card) -> str:
 
 
 def _perplexity_table(texts: Mapping[str, Any]) -> Table:
-    table = _table(t("text"), t("window"), t("stride"), t("tokens"), t("perplexity"))
-    for name, entry in texts.items():
-        for which in ("standard", "quick"):
-            one = entry[which]
-            bounded = one["window"] != one["window_asked"]
-            window = f"{one['window']} ({one['window_asked']})" if bounded else str(one["window"])
-            ppl = "-" if one["ppl"] is None else _ppl(one["ppl"])
-            table.add_row(name, window, str(one["stride"]), str(one["tokens"]), ppl)
-    return table
+    def window(one: Mapping[str, Any]) -> str:
+        bounded = one["window"] != one["window_asked"]
+        return f"{one['window']} ({one['window_asked']})" if bounded else str(one["window"])
+
+    return table_of(
+        [(name, entry[which]) for name, entry in texts.items() for which in ("standard", "quick")],
+        [
+            (Column(t("text")), lambda row: row[0]),
+            (Column(t("window"), "shown"), lambda row: window(row[1])),
+            (Column(t("stride"), "count"), lambda row: row[1]["stride"]),
+            (Column(t("tokens"), "count"), lambda row: row[1]["tokens"]),
+            (Column(t("perplexity"), "perplexity", 3), lambda row: row[1]["ppl"]),
+        ],
+        is_spaced=True,
+    )
 
 
 def _accuracy_table(zeroshot: Mapping[str, Any]) -> Table:
-    table = _table(t("task"), t("metric"), t("accuracy %"), t("std. error"), "n")
-    for name, entry in zeroshot["tasks"].items():
-        accuracy, error = entry["accuracy"], entry["stderr"]
-        table.add_row(
-            name,
-            entry["metric"] or "-",
-            "-" if accuracy is None else percent(accuracy),
-            "-" if error is None else percent(error),
-            str(entry["n"]),
-        )
+    columns = [
+        Column(t("task")),
+        Column(t("metric"), "shown"),
+        Column(t("accuracy %"), "points"),
+        Column(t("std. error"), "points"),
+        Column("n", "count"),
+    ]
+    rows = [
+        [name, one["metric"] or None, one["accuracy"], one["stderr"], one["n"]]
+        for name, one in zeroshot["tasks"].items()
+    ]
     if zeroshot["average"] is not None:
         label = t("average of {n}").format(n=len(zeroshot["average_of"]))
-        table.add_section()
-        table.add_row(label, "", percent(zeroshot["average"]), "", "")
-    return table
+        rows.append([label, "", zeroshot["average"], "", ""])
+    return Table(columns, rows, ends=[len(zeroshot["tasks"]) - 1], is_spaced=True)
 
 
 def _speed_table(speed: Mapping[str, Any]) -> Table:
-    table = _table(t("batch"), t("tokens/s"), t("std"), t("ms/token"), t("ms/step"), t("tokens"))
-    for name, one in speed.items():
-        table.add_row(
-            name.removeprefix("batch_size_"),
-            f"{one['tokens_per_second']:.1f}",
-            f"{one['tokens_per_second_std']:.1f}",
-            f"{one['ms_per_token']:.2f}",
-            f"{one['ms_per_step']:.2f}",
-            f"{one['prompt_tokens']} + {one['new_tokens']}",
-        )
-    return table
+    return table_of(
+        speed.items(),
+        [
+            (Column(t("batch")), lambda row: row[0].removeprefix("batch_size_")),
+            (Column(t("tokens/s"), "number", 1), lambda row: row[1]["tokens_per_second"]),
+            (Column(t("std"), "number", 1), lambda row: row[1]["tokens_per_second_std"]),
+            (Column(t("ms/token"), "number"), lambda row: row[1]["ms_per_token"]),
+            (Column(t("ms/step"), "number"), lambda row: row[1]["ms_per_step"]),
+            (
+                Column(t("tokens"), "shown"),
+                lambda row: f"{row[1]['prompt_tokens']} + {row[1]['new_tokens']}",
+            ),
+        ],
+        is_spaced=True,
+    )
 
 
 def _memory_table(memory: Mapping[str, Any]) -> Table:
-    table = _table(t("batch"), t("weights"), t("skipped weights"), t("peak"), t("peak of"))
     kinds = {
         "allocated on GPUs": t("allocated on GPUs"),
         "resident set of the process": t("resident set of the process"),
     }
-    for name, one in memory.items():
-        peak = one["peak_bytes"]
-        table.add_row(
-            name.removeprefix("batch_size_"),
-            format_size(one["weights_bytes"]),
-            format_size(one["skipped_bytes"]),
-            "-" if peak is None else format_size(peak),
-            kinds.get(one["peak_of"], one["peak_of"]),
-        )
-    return table
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first)
-    for heading in others:
-        table.add_column(heading, justify="right")
-    return table
+    return table_of(
+        memory.items(),
+        [
+            (Column(t("batch")), lambda row: row[0].removeprefix("batch_size_")),
+            (Column(t("weights"), "bytes"), lambda row: row[1]["weights_bytes"]),
+            (Column(t("skipped weights"), "bytes"), lambda row: row[1]["skipped_bytes"]),
+            (Column(t("peak"), "bytes"), lambda row: row[1]["peak_bytes"]),
+            (
+                Column(t("peak of"), "shown"),
+                lambda row: kinds.get(row[1]["peak_of"], row[1]["peak_of"]),
+            ),
+        ],
+        is_spaced=True,
+    )
 
 
 def _headings(comparison: Comparison) -> list[str]:
@@ -263,11 +269,3 @@ def _count(number: int) -> str:
         if number >= factor:
             return f"{number / factor:.2f} {unit}"
     return str(number)
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(map(_escaped, cells)) + " |"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import isnan
 
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.marks import mark
@@ -63,16 +62,6 @@ def mark_lines(ones: Iterable[Combination]) -> list[str]:
 def samples_text(number: int) -> str:
     """Return a number of samples, or `-` where the results do not tell it."""
     return str(number) if number else "-"
-
-
-def std_text(one: Combination) -> str:
-    """Return the standard deviation over the datasets in points, `-` for a single dataset."""
-    return percent(one.std) if one.coverage > 1 else "-"
-
-
-def accuracy_text(one: Combination) -> str:
-    """Return the mean accuracy over the datasets of a combination in per cent, `-` if unknown."""
-    return "-" if isnan(one.accuracy) else percent(one.accuracy)
 
 
 def evidence(one: Combination, datasets: Sequence[str]) -> str:

@@ -5,38 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from depthprune.analysis.gain import Gain
 from depthprune.base.language import t
 from depthprune.base.removal import Removal
-from depthprune.report.tables import blocks, interval_text, percent
+from depthprune.report.table import Column, Table, table_of
+from depthprune.report.tables import blocks, percent
 
 
 def gain_table(gains: Sequence[Gain]) -> Table:
     """Return the best removal found beside the one-shot removal, per number of removed blocks."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column(t("removed"), justify="right")
-    table.add_column(t("best found (drop %)"))
-    table.add_column(t("one-shot (drop %)"))
-    table.add_column(t("gain %"), justify="right")
-    table.add_column(t("95% interval"), justify="right", no_wrap=True)
-    table.add_column(t("held out %"), justify="right")
-    table.add_column(t("among"), justify="right")
-    table.add_column("n", justify="right")
-    for gain in gains:
-        table.add_row(
-            str(gain.number),
-            _with_drop(gain.best, gain.best_drop),
-            _with_drop(gain.one_shot, gain.one_shot_drop),
-            _points(gain.gain),
-            interval_text(gain.interval),
-            _points(gain.held_out),
-            str(gain.candidates),
-            str(gain.num_samples),
-        )
-    return table
+    return table_of(
+        gains,
+        [
+            (Column(t("removed"), "count"), lambda one: one.number),
+            (Column(t("best found (drop %)")), lambda one: _with_drop(one.best, one.best_drop)),
+            (
+                Column(t("one-shot (drop %)")),
+                lambda one: _with_drop(one.one_shot, one.one_shot_drop),
+            ),
+            (Column(t("gain %"), "points"), lambda one: one.gain),
+            (Column(t("95% interval"), "interval"), lambda one: one.interval),
+            (Column(t("held out %"), "points"), lambda one: one.held_out),
+            (Column(t("among"), "count"), lambda one: one.candidates),
+            (Column("n", "count"), lambda one: one.num_samples),
+        ],
+    )
 
 
 def gain_note() -> str:
@@ -72,11 +65,7 @@ def gain_value(gains: Sequence[Gain]) -> list[dict[str, Any]]:
     ]
 
 
-def _with_drop(removal: Removal | None, drop: float | None) -> str:
+def _with_drop(removal: Removal | None, drop: float | None) -> str | None:
     if removal is None:
-        return "-"
-    return f"{blocks(removal)} ({_points(drop)})"
-
-
-def _points(fraction: float | None) -> str:
-    return "-" if fraction is None else percent(fraction)
+        return None
+    return f"{blocks(removal)} ({'-' if drop is None else percent(drop)})"

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 
 from depthprune.base.language import t
 from depthprune.importance.compare import Overlap, SplitComparison
 from depthprune.importance.merge import Merged, MergedDataset
 from depthprune.importance.sources import DatasetScores
+from depthprune.report.table import Column, Table, table_of
 from depthprune.report.tables import blocks, percent
 
 SIDE_BY_SIDE = 6
@@ -118,97 +117,96 @@ def merge_parts(merged: Merged) -> list[RenderableType]:
 
 
 def _agreement_table(comparisons: Sequence[SplitComparison]) -> Table:
-    table = _table()
-    table.add_column(t("dataset"), no_wrap=True)
-    for heading in ("n", "rho", t("p-value"), t("consistent")):
-        table.add_column(heading, justify="right")
     top_k = max(one.top_k for one in comparisons)
-    for heading in (t("least {n}"), t("most {n}")):
-        table.add_column(heading.format(n=top_k), justify="right")
-    answers = {True: t("yes"), False: t("no"), None: "-"}
-    for one in comparisons:
-        rho, p_value = one.agreement.rho, one.agreement.p_value
-        table.add_row(
-            one.dataset,
-            _samples([split.num_samples for split in one.splits]),
-            "-" if rho is None else f"{rho:.4f}",
-            "-" if p_value is None else f"{p_value:.2e}",
-            answers[one.consistent],
-            f"{len(one.least.common)}/{one.top_k}",
-            f"{len(one.most.common)}/{one.top_k}",
-        )
-    return table
+    answers = {True: t("yes"), False: t("no"), None: None}
+    return table_of(
+        comparisons,
+        [
+            (Column(t("dataset")), lambda one: one.dataset),
+            (Column("n", "shown"), lambda one: _samples([each.num_samples for each in one.splits])),
+            (Column("rho", "number", 4), lambda one: one.agreement.rho),
+            (Column(t("p-value"), "p-value"), lambda one: one.agreement.p_value),
+            (Column(t("consistent"), "shown"), lambda one: answers[one.consistent]),
+            (
+                Column(t("least {n}").format(n=top_k), "shown"),
+                lambda one: f"{len(one.least.common)}/{one.top_k}",
+            ),
+            (
+                Column(t("most {n}").format(n=top_k), "shown"),
+                lambda one: f"{len(one.most.common)}/{one.top_k}",
+            ),
+        ],
+    )
 
 
 def _overlap_table(comparisons: Sequence[SplitComparison]) -> Table:
-    table = _table()
-    table.add_column(t("dataset"), no_wrap=True)
-    table.add_column("")
-    table.add_column(t("in common"))
-    table.add_column(t("train only"))
-    table.add_column(t("validation only"))
-    for one in comparisons:
-        ends = ((t("least {n}"), one.least), (t("most {n}"), one.most))
-        for place, (end, overlap) in enumerate(ends):
-            sides = (overlap.common, overlap.first_only, overlap.second_only)
-            table.add_row(
-                one.dataset if place == 0 else "",
-                end.format(n=one.top_k),
-                *(blocks(side) if side else "-" for side in sides),
-            )
-    return table
+    rows = [
+        (dataset, end.format(n=one.top_k), overlap)
+        for one in comparisons
+        for dataset, end, overlap in (
+            (one.dataset, t("least {n}"), one.least),
+            ("", t("most {n}"), one.most),
+        )
+    ]
+    return table_of(
+        rows,
+        [
+            (Column(t("dataset")), lambda row: row[0]),
+            (Column(""), lambda row: row[1]),
+            (Column(t("in common"), "blocks"), lambda row: row[2].common or None),
+            (Column(t("train only"), "blocks"), lambda row: row[2].first_only or None),
+            (Column(t("validation only"), "blocks"), lambda row: row[2].second_only or None),
+        ],
+    )
 
 
 def _moved_table(comparisons: Sequence[SplitComparison]) -> Table:
-    table = _table()
-    table.add_column(t("dataset"), no_wrap=True)
-    table.add_column(t("block"), justify="right")
-    for heading in (
-        t("train rank"),
-        t("validation rank"),
-        t("train drop %"),
-        t("validation drop %"),
-    ):
-        table.add_column(heading, justify="right")
-    for one in comparisons:
-        for place, moved in enumerate(one.disagreeing):
-            table.add_row(
-                one.dataset if place == 0 else "",
-                str(moved.block),
-                *(f"{rank:g}" for rank in moved.ranks),
-                *(percent(score) for score in moved.scores),
-            )
-    return table
+    rows = [
+        (one.dataset if place == 0 else "", moved)
+        for one in comparisons
+        for place, moved in enumerate(one.disagreeing)
+    ]
+    return table_of(
+        rows,
+        [
+            (Column(t("dataset")), lambda row: row[0]),
+            (Column(t("block"), "count"), lambda row: row[1].block),
+            (Column(t("train rank"), "shown"), lambda row: f"{row[1].ranks[0]:g}"),
+            (Column(t("validation rank"), "shown"), lambda row: f"{row[1].ranks[1]:g}"),
+            (Column(t("train drop %"), "points"), lambda row: row[1].scores[0]),
+            (Column(t("validation drop %"), "points"), lambda row: row[1].scores[1]),
+        ],
+    )
 
 
 def _weights_table(merged: Merged) -> Table:
-    table = _table()
-    table.add_column(t("dataset"), no_wrap=True)
-    table.add_column(t("split"))
-    table.add_column("n", justify="right")
-    table.add_column(t("weight"), justify="right")
-    for one in merged.datasets:
-        weight = None if merged.weights is None else merged.weights[one.source.dataset]
-        table.add_row(
-            one.source.dataset,
-            ", ".join(split.split for split in one.source.splits),
-            _samples([split.num_samples for split in one.source.splits]),
-            "-" if weight is None else f"{weight:.4g}",
-        )
-    return table
+    weights = merged.weights
+    return table_of(
+        merged.datasets,
+        [
+            (Column(t("dataset")), lambda one: one.source.dataset),
+            (Column(t("split")), lambda one: ", ".join(each.split for each in one.source.splits)),
+            (
+                Column("n", "shown"),
+                lambda one: _samples([each.num_samples for each in one.source.splits]),
+            ),
+            (
+                Column(t("weight"), "shown"),
+                lambda one: None if weights is None else f"{weights[one.source.dataset]:.4g}",
+            ),
+        ],
+    )
 
 
 def _ranking_table(merged: Merged, datasets: Sequence[MergedDataset]) -> Table:
-    table = _table()
-    table.add_column(t("rank"), justify="right")
-    table.add_column(t("block"), justify="right")
-    table.add_column(t("merged"), justify="right")
-    for one in datasets:
-        table.add_column(one.source.dataset.replace("_", "\n"), justify="right")
-    for rank, block in enumerate(merged.ranking, start=1):
-        shares = (percent(one.scores[block]) for one in datasets)
-        table.add_row(str(rank), str(block), percent(merged.scores[block]), *shares)
-    return table
+    names = (one.source.dataset.replace("_", "\n") for one in datasets)
+    columns = [Column(t("rank"), "count"), Column(t("block"), "count")]
+    columns += [Column(name, "points") for name in (t("merged"), *names)]
+    rows = [
+        [rank, block, merged.scores[block], *(one.scores[block] for one in datasets)]
+        for rank, block in enumerate(merged.ranking, start=1)
+    ]
+    return Table(columns, rows)
 
 
 def _with_drops(ranked: Sequence[int], merged: Merged) -> str:
@@ -247,7 +245,3 @@ def _samples(counts: Sequence[int | None]) -> str:
     if len(set(counts)) == 1:
         counts = counts[:1]
     return "/".join("-" if count is None else str(count) for count in counts)
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))

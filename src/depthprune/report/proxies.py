@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 
 from depthprune.base.language import t
 from depthprune.base.removal import Removal, format_removal
 from depthprune.importance.order import least_important_first
 from depthprune.importance.proxies import PROXIES, ProxyScores
 from depthprune.importance.proxies.agreement import MeasuredDrops, ProxyAgreement
-from depthprune.report.tables import percent
+from depthprune.report.table import Cell, Column, Table, table_of
 
 
 @dataclass(frozen=True)
@@ -74,17 +72,14 @@ def correlation_table(splits: Sequence[SplitProxies]) -> Table:
     """Return Spearman's rho of each proxy with the measured drops, one row for each split."""
     names = _names(splits)
     several = len({one.split for one in splits}) > 1
-    table = _table()
-    table.add_column(t("dataset"), no_wrap=True)
-    if several:
-        table.add_column(t("split"))
-    for name in names:
-        table.add_column(_heading(name), justify="right")
+    columns = [Column(t("dataset")), *([Column(t("split"))] if several else [])]
+    columns += [Column(_heading(name), "number") for name in names]
+    rows: list[list[Any]] = []
     for one in splits:
         found = [one.agreements.get(name) for name in names]
-        cells = ["-" if each is None else _rho(each.rank.rho) for each in found]
-        table.add_row(one.task, *((one.split,) if several else ()), *cells)
-    return table
+        rhos = [None if each is None else each.rank.rho for each in found]
+        rows.append([one.task, *([one.split] if several else []), *rhos])
+    return Table(columns, rows, is_spaced=True)
 
 
 def proxies_value(splits: Sequence[SplitProxies]) -> list[dict[str, Any]]:
@@ -109,58 +104,60 @@ def _scores_table(one: SplitProxies) -> Table:
     if drops:
         order = {block: place for place, block in enumerate(least_important_first(drops))}
         blocks.sort(key=lambda block: order.get(block, len(order)))
-    table = _table()
-    table.add_column(t("block"), justify="right")
-    if drops:
-        table.add_column(t("drop %"), justify="right")
-    for proxy in one.proxies:
-        table.add_column(_heading(proxy.name), justify="right")
-    for block in blocks:
-        drop = [percent(drops[block]) if block in drops else "-"] if drops else []
-        cells = [
-            f"{proxy.scores[block]:.3g} {'*' if block in marked[proxy.name] else ' '}"
-            if block in proxy.scores
-            else "-  "
-            for proxy in one.proxies
+    columns = [Column(t("block"), "count"), *([Column(t("drop %"), "points")] if drops else [])]
+    columns += [Column(_heading(proxy.name), "shown") for proxy in one.proxies]
+
+    def cell(proxy: ProxyScores, block: int) -> Cell:
+        if block not in proxy.scores:
+            return Cell("-", mark=" ")
+        mark = "*" if block in marked[proxy.name] else " "
+        return Cell(f"{proxy.scores[block]:.3g}", mark=mark)
+
+    rows = [
+        [
+            block,
+            *([drops.get(block)] if drops else []),
+            *(cell(each, block) for each in one.proxies),
         ]
-        table.add_row(str(block), *drop, *cells)
-    return table
+        for block in blocks
+    ]
+    return Table(columns, rows, is_spaced=True)
 
 
 def _agreement_table(one: SplitProxies) -> Table:
-    table = _table()
-    table.add_column(t("proxy"), no_wrap=True)
-    table.add_column("rho", justify="right")
-    table.add_column("p", justify="right")
-    table.add_column(t("blocks"), justify="right")
-    table.add_column(t("least important found"), justify="right")
-    for name, found in one.agreements.items():
-        if found is None:
-            table.add_row(name, "-", "-", "-", "-")
-            continue
-        p_value = found.rank.p_value
-        table.add_row(
-            name,
-            _rho(found.rank.rho),
-            "-" if p_value is None else f"{p_value:.1e}",
-            str(found.num_blocks),
-            t("{found} of {k}").format(found=found.found, k=found.first),
-        )
-    return table
+    def of(value: Callable[[ProxyAgreement], Any]) -> Callable[[tuple[str, Any]], Any]:
+        return lambda row: None if row[1] is None else value(row[1])
+
+    found_of = t("{found} of {k}")
+    return table_of(
+        one.agreements.items(),
+        [
+            (Column(t("proxy")), lambda row: row[0]),
+            (Column("rho", "number"), of(lambda found: found.rank.rho)),
+            (Column("p", "p-value", 1), of(lambda found: found.rank.p_value)),
+            (Column(t("blocks"), "count"), of(lambda found: found.num_blocks)),
+            (
+                Column(t("least important found"), "shown"),
+                of(lambda found: found_of.format(found=found.found, k=found.first)),
+            ),
+        ],
+        is_spaced=True,
+    )
 
 
 def _runs_table(one: SplitProxies) -> Table:
     runs = next(proxy.runs for proxy in one.proxies if proxy.name == "angular_distance")
     drops = {} if one.measured is None else one.measured.drops
-    table = _table()
-    table.add_column(t("removed"), justify="right")
-    table.add_column(t("blocks"))
-    table.add_column(_heading("angular_distance"), justify="right")
-    table.add_column(t("drop %"), justify="right")
-    for length, run in one.best_runs.items():
-        drop = percent(drops[run]) if run in drops else "-"
-        table.add_row(str(length), format_removal(run, ","), f"{runs[run]:.3g}", drop)
-    return table
+    return table_of(
+        one.best_runs.items(),
+        [
+            (Column(t("removed"), "count"), lambda row: row[0]),
+            (Column(t("blocks")), lambda row: format_removal(row[1], ",")),
+            (Column(_heading("angular_distance"), "shown"), lambda row: f"{runs[row[1]]:.3g}"),
+            (Column(t("drop %"), "points"), lambda row: drops.get(row[1])),
+        ],
+        is_spaced=True,
+    )
 
 
 def _drops_note(measured: MeasuredDrops) -> str:
@@ -212,11 +209,3 @@ def _names(splits: Sequence[SplitProxies]) -> list[str]:
 
 def _heading(name: str) -> str:
     return name.replace("_", "\n")
-
-
-def _rho(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False)

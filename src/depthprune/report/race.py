@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 
 from depthprune.base.language import t
 from depthprune.base.removal import Removal, format_removal
+from depthprune.report.table import Column, Table
 from depthprune.strategies.racing import RaceReport
 
 
@@ -66,18 +65,16 @@ def race_value(races: Sequence[RaceReport]) -> list[dict[str, Any]]:
 
 
 def _stopped_table(races: Sequence[RaceReport]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(t("dataset"))
-    table.add_column(t("stopped after"), justify="right", no_wrap=True)
-    table.add_column(t("removals"))
+    rows = []
     for race in races:
         by_seen: dict[int, list[Removal]] = {}
         for removal, seen in _by_seen(race):
             by_seen.setdefault(seen, []).append(removal)
         for seen, removals in by_seen.items():
             after = t("{seen} of {all}").format(seen=seen, all=race.num_samples)
-            table.add_row(_tasks(race), after, "  ".join(map(format_removal, removals)))
-    return table
+            rows.append([_tasks(race), after, "  ".join(map(format_removal, removals))])
+    columns = [Column(t("dataset")), Column(t("stopped after"), "shown"), Column(t("removals"))]
+    return Table(columns, rows, is_spaced=True)
 
 
 def _by_seen(race: RaceReport) -> list[tuple[Removal, int]]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 
 from depthprune.analysis.dataset_gains import MeanGain
 from depthprune.analysis.gain import Gain
 from depthprune.base.language import t
 from depthprune.report.gain import gain_note, gain_table, gain_value
+from depthprune.report.table import Column, Table
 from depthprune.report.tables import interval_text, percent
 from depthprune.strategies.complete import Completion
 
@@ -93,16 +92,14 @@ def completion_value(completion: Completion) -> dict[str, Any]:
 
 
 def _dataset_gain_table(gains: Mapping[str, Sequence[Gain]], means: Sequence[MeanGain]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(t("dataset"), no_wrap=True)
-    for mean in means:
-        table.add_column(t("{number} removed").format(number=mean.number))
+    name = t("{number} removed")
+    columns = [Column(t("dataset")), *(Column(name.format(number=one.number)) for one in means)]
+    rows = []
     for dataset, found in gains.items():
         by_number = {gain.number: gain for gain in found}
-        table.add_row(dataset, *(_cell(by_number.get(mean.number)) for mean in means))
-    table.add_section()
-    table.add_row(t("mean"), *(_with_held_out(percent(one.gain, 1), one.held_out) for one in means))
-    return table
+        rows.append([dataset, *(_cell(by_number.get(mean.number)) for mean in means)])
+    told = [_with_held_out(percent(one.gain, 1), one.held_out) for one in means]
+    return Table(columns, [*rows, [t("mean"), *told]], ends=[len(rows) - 1], is_spaced=True)
 
 
 def _cell(gain: Gain | None) -> str:

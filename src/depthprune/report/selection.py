@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 
 from depthprune.base.language import t
 from depthprune.base.removal import Removal
 from depthprune.importance.score_files import ScoreFile
 from depthprune.importance.select import Check, InTheWay, Selection
+from depthprune.report.table import Column, table_of
 from depthprune.report.tables import blocks
 
 
@@ -32,13 +31,14 @@ def selection_parts(
             blocks=blocks(protected) if protected else t("none"),
         )
     ]
-    table = _table()
-    table.add_column(t("active"), justify="right")
-    table.add_column(t("go"))
-    table.add_column(t("stay"))
-    for one in selections:
-        gone = blocks(one.removal) if one.removal else t("none")
-        table.add_row(str(one.num_active), gone, blocks(one.active))
+    table = table_of(
+        selections,
+        [
+            (Column(t("active"), "count"), lambda one: one.num_active),
+            (Column(t("go"), "blocks"), lambda one: one.removal),
+            (Column(t("stay"), "blocks"), lambda one: one.active),
+        ],
+    )
     parts.append(table)
     parts += _selection_notes(found, selections)
     for check in checks:
@@ -104,20 +104,19 @@ def _check_parts(check: Check) -> list[RenderableType]:
         n=check.selection.num_active,
         found=_blocks_or_none(check.selection.removal),
     )
-    table = _table()
-    table.add_column(t("block"), justify="right")
-    table.add_column(t("score"), justify="right")
-    table.add_column(t("in the way because"))
-    for one in check.unexpected:
-        because = t("goes: {margin} below the highest score of the expected blocks")
-        table.add_row(str(one.block), _score(one), because.format(margin=_margin(one)))
-    for one in check.staying:
-        because = (
-            t("stays: protected")
-            if one.protected
-            else t("stays: {margin} above the lowest score of the blocks that should stay")
-        )
-        table.add_row(str(one.block), _score(one), because.format(margin=_margin(one)))
+    goes = t("goes: {margin} below the highest score of the expected blocks")
+    protected = t("stays: protected")
+    stays = t("stays: {margin} above the lowest score of the blocks that should stay")
+    why = [(one, goes) for one in check.unexpected]
+    why += [(one, protected if one.protected else stays) for one in check.staying]
+    table = table_of(
+        why,
+        [
+            (Column(t("block"), "count"), lambda row: row[0].block),
+            (Column(t("score"), "shown"), lambda row: _score(row[0])),
+            (Column(t("in the way because")), lambda row: row[1].format(margin=_margin(row[0]))),
+        ],
+    )
     return [heading, table]
 
 
@@ -150,7 +149,3 @@ def _in_the_way(one: InTheWay) -> dict[str, Any]:
         "margin": one.margin,
         "protected": one.protected,
     }
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 
 from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.sweep import SweepPoint, Times, mean_points
 from depthprune.base.language import t
 from depthprune.base.removal import format_removal
-from depthprune.report.tables import blocks, interval_text, percent
+from depthprune.report.table import Column, Table, table_of
+from depthprune.report.tables import blocks
 from depthprune.strategies.sweep import Failure, SweepReport
 
 MIB = 1024**2
@@ -70,60 +69,57 @@ def failure_lines(failures: Sequence[Failure]) -> list[str]:
 
 
 def _accuracy_table(points: Sequence[SweepPoint]) -> Table:
-    table = _table()
-    table.add_column(t("active"), justify="right")
-    table.add_column(t("removed blocks"))
-    table.add_column(t("accuracy %"), justify="right")
-    table.add_column(t("drop %"), justify="right")
-    table.add_column(t("95% interval"), justify="right", no_wrap=True)
-    table.add_column(t("speed-up"), justify="right", no_wrap=True)
-    for one in points:
-        table.add_row(
-            str(one.num_active),
-            blocks(one.removal) + _mark(one),
-            percent(one.accuracy),
-            percent(one.drop),
-            interval_text(one.drop_interval),
-            _ratio(one.speedup) + _ratio_interval(one.speedup_interval),
-        )
-    return table
+    return table_of(
+        points,
+        [
+            (Column(t("active"), "count"), lambda one: one.num_active),
+            (Column(t("removed blocks")), lambda one: blocks(one.removal) + _mark(one)),
+            (Column(t("accuracy %"), "points"), lambda one: one.accuracy),
+            (Column(t("drop %"), "points"), lambda one: one.drop),
+            (Column(t("95% interval"), "interval"), lambda one: one.drop_interval),
+            (
+                Column(t("speed-up"), "shown"),
+                lambda one: _ratio(one.speedup) + _ratio_interval(one.speedup_interval),
+            ),
+        ],
+    )
 
 
 def _stage_table(points: Sequence[SweepPoint]) -> Table:
-    table = _table()
-    for heading in (t("active"), t("vision"), t("prefill"), t("ms/token"), t("total ms")):
-        table.add_column(heading, justify="right")
-    for heading in ("std", "P50", "P95", "P99", t("tokens/s")):
-        table.add_column(heading, justify="right")
-    for one in points:
-        total = one.times.total
-        table.add_row(
-            str(one.num_active),
-            _mean(one.times.vision),
-            _mean(one.times.prefill),
-            _mean(one.times.decode),
-            *(f"{value:.1f}" for value in (total.mean, total.std, total.p50, total.p95, total.p99)),
-            "-" if one.tokens_per_second is None else f"{one.tokens_per_second:.1f}",
-        )
-    return table
+    return table_of(
+        points,
+        [
+            (Column(t("active"), "count"), lambda one: one.num_active),
+            (Column(t("vision"), "number", 1), lambda one: _mean(one.times.vision)),
+            (Column(t("prefill"), "number", 1), lambda one: _mean(one.times.prefill)),
+            (Column(t("ms/token"), "number", 1), lambda one: _mean(one.times.decode)),
+            (Column(t("total ms"), "number", 1), lambda one: one.times.total.mean),
+            (Column("std", "number", 1), lambda one: one.times.total.std),
+            (Column("P50", "number", 1), lambda one: one.times.total.p50),
+            (Column("P95", "number", 1), lambda one: one.times.total.p95),
+            (Column("P99", "number", 1), lambda one: one.times.total.p99),
+            (Column(t("tokens/s"), "number", 1), lambda one: one.tokens_per_second),
+        ],
+    )
 
 
 def _mean_table(points: Sequence[SweepPoint]) -> Table:
-    table = _table()
-    for heading in (t("active"), t("accuracy %"), t("total ms"), t("speed-up"), t("dominated")):
-        table.add_column(heading, justify="right")
     means = mean_points(points)
     whole = points[0].num_blocks
     unpruned = next((total for active, total, _, _ in means if active == whole), None)
-    for active, total, accuracy, dominated in means:
-        table.add_row(
-            str(active),
-            percent(accuracy),
-            f"{total:.1f}",
-            _ratio(None if unpruned is None else unpruned / total),
-            t("yes") if dominated else "",
-        )
-    return table
+    return table_of(
+        means,
+        [
+            (Column(t("active"), "count"), lambda mean: mean[0]),
+            (Column(t("accuracy %"), "points"), lambda mean: mean[2]),
+            (Column(t("total ms"), "number", 1), lambda mean: mean[1]),
+            (
+                Column(t("speed-up"), "shown"),
+                lambda mean: _ratio(None if unpruned is None else unpruned / mean[1]),
+            ),
+            (Column(t("dominated"), "shown"), lambda mean: t("yes") if mean[3] else ""),
+        ],
+    )
 
 
 def _notes(points: Sequence[SweepPoint]) -> list[str]:
@@ -165,8 +161,8 @@ def _mark(one: SweepPoint) -> str:
     return " *" if _is_other(one) else ""
 
 
-def _mean(times: Times | None) -> str:
-    return "-" if times is None else f"{times.mean:.1f}"
+def _mean(times: Times | None) -> float | None:
+    return None if times is None else times.mean
 
 
 def _ratio(value: float | None) -> str:
@@ -175,7 +171,3 @@ def _ratio(value: float | None) -> str:
 
 def _ratio_interval(interval: Interval | None) -> str:
     return "" if interval is None else f" [{interval.low:.2f}, {interval.high:.2f}]"
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 Kind = Literal[
     "text", "list", "blocks", "choice", "choices", "shown", "points", "share", "range", "interval",
-    "count", "amount", "samples", "number", "size", "perplexity", "p-value",
+    "count", "amount", "samples", "bytes", "number", "size", "perplexity", "p-value",
 ]  # fmt: skip
 """What the values of a column are; None, in every kind: not measured.
 
@@ -28,7 +28,7 @@ Kind = Literal[
 - points: a fraction, shown in percentage points; share: in whole per cent
 - range: two fractions, in points; interval: a confidence interval of a fraction
 - count: a whole number; amount: likewise, in thousands; samples: a count of which 0
-  is unknown
+  is unknown; bytes: of a file or of memory
 - number: with the digits of its column; size: likewise, more digits where it is small; perplexity;
   p-value
 """

@@ -9,7 +9,7 @@ from depthprune.analysis.combinations import Combination
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import t
 from depthprune.report.documents.recommended import SCORES
-from depthprune.report.evidence import accuracy_text, coverage_text, samples_text, std_text
+from depthprune.report.evidence import coverage_text
 from depthprune.report.inputs import scope_line
 from depthprune.report.recommendations import (
     adjusted_lines,
@@ -17,8 +17,9 @@ from depthprune.report.recommendations import (
     notes,
     target_lines,
 )
+from depthprune.report.render.markdown import table_lines
 from depthprune.report.strategies import recommended_lines, strategy_lines
-from depthprune.report.tables import blocks, interval_text, percent
+from depthprune.report.table import Column, table_of
 
 MOST_ROWS = 12
 """Numbers of removed blocks that a table of one screen shows."""
@@ -71,33 +72,28 @@ def _table(analysis: Analysis, ones: Sequence[Combination]) -> list[str]:
     found = analysis.recommendations
     if not ones:
         return [t("None is ranked.")]
-    headings = [
-        t("removed"),
-        "num_active_blocks",
-        t("blocks"),
-        t("drop %"),
-        t("std"),
-        t("acc. %"),
-        t("95% interval"),
-        t("coverage"),
-        "n",
-    ]
-    rows = [
-        [
-            str(len(one.removal)),
-            str(found.num_blocks - len(one.removal)),
-            blocks(one.removal),
-            percent(one.mean),
-            std_text(one),
-            accuracy_text(one),
-            interval_text(one.interval),
-            _plain(coverage_text(one, found.datasets)).replace("|", r"\|"),
-            samples_text(one.num_samples),
-        ]
-        for one in ones[:MOST_ROWS]
-    ]
-    lines = [" | ".join(cells) for cells in (headings, ["--:", "--:", "---", *["--:"] * 6], *rows)]
-    table = [f"| {line} |" for line in lines]
+    table = table_lines(
+        table_of(
+            ones[:MOST_ROWS],
+            [
+                (Column(t("removed"), "count"), lambda one: len(one.removal)),
+                (
+                    Column("num_active_blocks", "count"),
+                    lambda one: found.num_blocks - len(one.removal),
+                ),
+                (Column(t("blocks"), "blocks"), lambda one: one.removal),
+                (Column(t("drop %"), "points"), lambda one: one.mean),
+                (Column(t("std"), "points"), lambda one: one.std if one.coverage > 1 else None),
+                (Column(t("acc. %"), "points"), lambda one: one.accuracy),
+                (Column(t("95% interval"), "interval"), lambda one: one.interval),
+                (
+                    Column(t("coverage"), "shown"),
+                    lambda one: coverage_text(one, found.datasets),
+                ),
+                (Column("n", "samples"), lambda one: one.num_samples),
+            ],
+        )
+    )
     more = len(ones) - MOST_ROWS
     if more > 0:
         table += ["", t("... and {n} more").format(n=more)]

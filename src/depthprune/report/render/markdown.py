@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from depthprune.report.render.text import cell_text, plain_cell
@@ -11,8 +12,8 @@ SIGNS = str.maketrans({sign: f"\\{sign}" for sign in "\\|*`<>[]"})
 
 
 def escape(text: str) -> str:
-    """Return text in which Markdown sees nothing but text."""
-    return text.translate(SIGNS)
+    """Return text in which Markdown sees nothing but text; inside a word, `_` is nothing else."""
+    return re.sub(r"\b_|_\b", r"\\_", text.translate(SIGNS))
 
 
 def table_lines(table: Table) -> list[str]:

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table as RichTable
 
+from depthprune.base.files import format_size
 from depthprune.base.removal import format_removal
 from depthprune.report.table import Column, Kind, Section, Table, all_notes, cell_of
 from depthprune.report.tables import blocks, interval_text, percent
@@ -115,8 +116,9 @@ _FORMS: dict[Kind, Callable[[Any, int], str]] = {
     "samples": lambda value, _: str(value or NOTHING),
     "number": lambda value, digits: f"{value:.{digits}f}",
     "size": _size,
-    "perplexity": lambda value, _: f"{value:.2f}" if abs(value) < HUGE else f"{value:.3g}",
-    "p-value": lambda value, _: f"{value:.2e}",
+    "perplexity": lambda value, digits: f"{value:.{digits}f}" if value < HUGE else f"{value:.3g}",
+    "bytes": lambda value, _: format_size(value),
+    "p-value": lambda value, digits: f"{value:.{digits}e}",
     "interval": lambda value, _: interval_text(value),
     "range": lambda value, _: ", ".join(map(percent, value)),
 }
