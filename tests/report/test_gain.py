@@ -32,7 +32,7 @@ UNKNOWN = Gain(3, 13, (4, 10, 13), 0.05, 7, (4, 9, 13), None, None, None, None, 
 
 
 def row(gain: Gain) -> list[str]:
-    cells = as_text([gain_table([gain])], width=120).splitlines()[3]
+    cells = as_text([gain_table([gain])], width=120).splitlines()[4]
     return re.split(r" {2,}", cells.strip())
 
 

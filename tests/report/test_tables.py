@@ -55,8 +55,8 @@ def test_no_table_shows_a_drop_without_the_number_of_samples() -> None:
     ranked = (tables.importance_table(summary.importance), tables.combination_table(summary))
     for table in ranked:
         lines = as_text([table]).splitlines()
-        assert "n" in lines[1].split()
-        assert "32" in lines[3].split()
+        assert "n" in lines[2].split()
+        assert "32" in lines[4].split()
     assert "n=4" in as_text([tables.drop_matrix(summary.importance, summary.datasets)])
     best = as_text([tables.best_table(summary)]).splitlines()
     assert "n" in best[1].split()
@@ -65,7 +65,7 @@ def test_no_table_shows_a_drop_without_the_number_of_samples() -> None:
 
 def test_a_deviation_over_one_dataset_is_none() -> None:
     alone = [dataset("okvqa", 0.5, {(0,): 0.4, (1,): 0.4, (0, 1): 0.3})]
-    line = as_text([tables.combination_table(summarise(alone, 3))]).splitlines()[3]
+    line = as_text([tables.combination_table(summarise(alone, 3))]).splitlines()[4]
     assert line.split()[-3] == "-"
 
 

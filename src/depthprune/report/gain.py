@@ -18,14 +18,17 @@ def gain_table(gains: Sequence[Gain]) -> Table:
         gains,
         [
             (Column(t("removed"), "count"), lambda one: one.number),
-            (Column(t("best found (drop %)")), lambda one: _with_drop(one.best, one.best_drop)),
             (
-                Column(t("one-shot (drop %)")),
+                Column(t("best found (points)")),
+                lambda one: _with_drop(one.best, one.best_drop),
+            ),
+            (
+                Column(t("one-shot (points)")),
                 lambda one: _with_drop(one.one_shot, one.one_shot_drop),
             ),
-            (Column(t("gain %"), "points"), lambda one: one.gain),
+            (Column(t("gain (points)"), "points"), lambda one: one.gain),
             (Column(t("95% interval"), "interval"), lambda one: one.interval),
-            (Column(t("held out %"), "points"), lambda one: one.held_out),
+            (Column(t("held out (points)"), "points"), lambda one: one.held_out),
             (Column(t("among"), "count"), lambda one: one.candidates),
             (Column("n", "count"), lambda one: one.num_samples),
         ],

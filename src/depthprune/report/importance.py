@@ -173,8 +173,8 @@ def _moved_table(comparisons: Sequence[SplitComparison]) -> Table:
             (Column(t("block"), "count"), lambda row: row[1].block),
             (Column(t("train rank"), "shown"), lambda row: f"{row[1].ranks[0]:g}"),
             (Column(t("validation rank"), "shown"), lambda row: f"{row[1].ranks[1]:g}"),
-            (Column(t("train drop %"), "points"), lambda row: row[1].scores[0]),
-            (Column(t("validation drop %"), "points"), lambda row: row[1].scores[1]),
+            (Column(t("train drop (points)"), "points"), lambda row: row[1].scores[0]),
+            (Column(t("validation drop (points)"), "points"), lambda row: row[1].scores[1]),
         ],
     )
 

@@ -104,7 +104,10 @@ def _scores_table(one: SplitProxies) -> Table:
     if drops:
         order = {block: place for place, block in enumerate(least_important_first(drops))}
         blocks.sort(key=lambda block: order.get(block, len(order)))
-    columns = [Column(t("block"), "count"), *([Column(t("drop %"), "points")] if drops else [])]
+    columns = [
+        Column(t("block"), "count"),
+        *([Column(t("drop (points)"), "points")] if drops else []),
+    ]
     columns += [Column(_heading(proxy.name), "shown") for proxy in one.proxies]
 
     def cell(proxy: ProxyScores, block: int) -> Cell:
@@ -154,7 +157,7 @@ def _runs_table(one: SplitProxies) -> Table:
             (Column(t("removed"), "count"), lambda row: row[0]),
             (Column(t("blocks")), lambda row: format_removal(row[1], ",")),
             (Column(_heading("angular_distance"), "shown"), lambda row: f"{runs[row[1]]:.3g}"),
-            (Column(t("drop %"), "points"), lambda row: drops.get(row[1])),
+            (Column(t("drop (points)"), "points"), lambda row: drops.get(row[1])),
         ],
         is_spaced=True,
     )

@@ -87,7 +87,7 @@ def _combinations(
                 Column(t("blocks"), "blocks", room=10),
                 lambda row: t("none ranked") if row[1] is None else row[1].removal,
             ),
-            (Column(t("drop"), "points"), of(lambda one: one.mean)),
+            (Column(t("drop (points)"), "points"), of(lambda one: one.mean)),
             *([interval] if has_intervals else []),
             (Column(t("std"), "points"), of(lambda one: one.std if one.coverage > 1 else None)),
             *([accuracy] if wide or not has_intervals else []),

@@ -51,7 +51,7 @@ def dataset_gain_parts(
     parts: list[RenderableType] = [
         t(
             "What each dataset's own search gained over removing the blocks that cost least alone: "
-            "gain % (held-out gain %) [95% interval]"
+            "gain in points (held-out gain) [95% interval]"
         )
     ]
     parts += (

@@ -42,7 +42,7 @@ def summary_parts(summary: Summary) -> list[RenderableType]:
             *mark_lines(tables.best_combinations(summary)),
             tables.left_out_note(summary),
             "",
-            t("Best combination on each dataset by itself: blocks (drop %)"),
+            t("Best combination on each dataset by itself: blocks (drop in points)"),
             tables.best_table(summary),
         ]
     parts.append(

@@ -75,7 +75,7 @@ def _accuracy_table(points: Sequence[SweepPoint]) -> Table:
             (Column(t("active"), "count"), lambda one: one.num_active),
             (Column(t("removed blocks")), lambda one: blocks(one.removal) + _mark(one)),
             (Column(t("accuracy %"), "points"), lambda one: one.accuracy),
-            (Column(t("drop %"), "points"), lambda one: one.drop),
+            (Column(t("drop (points)"), "points"), lambda one: one.drop),
             (Column(t("95% interval"), "interval"), lambda one: one.drop_interval),
             (
                 Column(t("speed-up"), "shown"),

@@ -81,7 +81,7 @@ def importance_table(ranking: Ranking) -> Table:
         ranking.combinations,
         [
             (Column(t("block"), "shown"), lambda one: blocks(one.removal)),
-            (Column(t("drop %"), "points"), lambda one: one.mean),
+            (Column(t("drop (points)"), "points"), lambda one: one.mean),
             (Column(t("95% interval"), "interval"), lambda one: one.interval),
             (Column("n", "count"), lambda one: one.num_samples),
             *(over_sets if any(one.coverage > 1 for one in ranking.combinations) else ()),
@@ -119,7 +119,7 @@ def combination_table(summary: Summary, *, top: int = 3) -> Table:
         Column(t("removed"), "count"),
         Column(t("active"), "count"),
         Column(t("blocks")),
-        Column(t("drop %"), "points"),
+        Column(t("drop (points)"), "points"),
         Column(t("95% interval"), "interval"),
         Column(t("std"), "points"),
         Column(t("sets"), "shown"),

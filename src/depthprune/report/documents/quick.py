@@ -82,7 +82,7 @@ def _table(analysis: Analysis, ones: Sequence[Combination]) -> list[str]:
                     lambda one: found.num_blocks - len(one.removal),
                 ),
                 (Column(t("blocks"), "blocks"), lambda one: one.removal),
-                (Column(t("drop %"), "points"), lambda one: one.mean),
+                (Column(t("drop (points)"), "points"), lambda one: one.mean),
                 (Column(t("std"), "points"), lambda one: one.std if one.coverage > 1 else None),
                 (Column(t("acc. %"), "points"), lambda one: one.accuracy),
                 (Column(t("95% interval"), "interval"), lambda one: one.interval),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -70,9 +71,11 @@ def rich_table(table: Table) -> RichTable:
     for place, column in enumerate(table.columns):
         texts = [row[place] for row in rows]
         if column.is_number:
-            made.add_column(column.name, justify="right", min_width=_longest(column, texts))
+            # The unit stands below the name, where it takes no room.
+            name = re.sub(r" ?[(（](points|百分点)[)）]$", r"\n\1", column.name)
+            made.add_column(name, justify="right", min_width=_longest(name, texts))
         else:
-            words = _longest(column, [word for text in texts for word in text.split()])
+            words = _longest(column.name, [word for text in texts for word in text.split()])
             least = max(column.room, min(words, WORD))
             made.add_column(column.name, overflow="fold", min_width=least)
     for line, row in enumerate(rows):
@@ -80,8 +83,8 @@ def rich_table(table: Table) -> RichTable:
     return made
 
 
-def _longest(column: Column, texts: Sequence[str]) -> int:
-    return max(map(cell_len, [*column.name.split(), *texts]), default=0)
+def _longest(name: str, texts: Sequence[str]) -> int:
+    return max(map(cell_len, [*name.split(), *texts]), default=0)
 
 
 def _fitting(table: Table) -> Iterator[Table]:

@@ -19,7 +19,7 @@ def distribution(
         return lambda one: getattr(of(one), name, None)
 
     names = {
-        "mean": t("mean %"),
+        "mean": t("mean (points)"),
         "std": t("std"),
         "minimum": t("min"),
         "median": t("median"),

@@ -42,10 +42,10 @@ def responses(analysis: Analysis) -> Section:
             (Column(t("dataset")), lambda one: one.dataset),
             (Column(t("task type")), lambda one: one.task_type or None),
             (Column(t("baseline %"), "points"), lambda one: one.baseline),
-            (Column(t("per block %"), "points"), lambda one: one.sensitivity),
+            (Column(t("per block (points)"), "points"), lambda one: one.sensitivity),
             (Column("n", "samples"), lambda one: samples[one.dataset]),
             (Column(t("drops"), "count"), lambda one: one.drops.count),
-            (Column(t("mean %"), "points"), lambda one: one.drops.mean),
+            (Column(t("mean (points)"), "points"), lambda one: one.drops.mean),
             (Column(t("std"), "points"), lambda one: one.drops.std if one.drops.count else None),
             (Column(t("median"), "points"), lambda one: one.drops.median),
             (Column(t("max"), "points"), lambda one: one.drops.maximum),
@@ -65,7 +65,7 @@ def specific_best(analysis: Analysis) -> Section:
         [[one.dataset, samples[one.dataset], *map(one.best.get, numbers)] for one in found],
         names=2,
     )
-    title = t("Best removal on each dataset by itself: blocks (drop %)")
+    title = t("Best removal on each dataset by itself: blocks (drop in points)")
     return Section("specific-best", title, tables=[table])
 
 
@@ -87,7 +87,7 @@ def pairs(analysis: Analysis) -> Section:
                 lambda one: one.spearman and one.spearman.mean,
             ),
             (
-                Column(t("mean |difference| %"), "points"),
+                Column(t("mean |difference| (points)"), "points"),
                 lambda one: one.difference and one.difference.mean,
             ),
         ],
@@ -182,7 +182,7 @@ def _pairs(found: Sequence[Pair], title: str) -> Table:
             (Column(t("datasets")), lambda one: f"{one.first} / {one.second}"),
             (Column("Pearson", "number", 3), lambda one: one.pearson),
             (Column("Spearman", "number", 3), lambda one: one.spearman),
-            (Column(t("difference %"), "points"), lambda one: one.difference),
+            (Column(t("difference (points)"), "points"), lambda one: one.difference),
             (Column(t("common"), "count"), lambda one: one.common),
             (
                 Column(t("task types")),

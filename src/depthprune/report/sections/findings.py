@@ -75,7 +75,7 @@ def task_types(analysis: Analysis) -> Section:
             (Column("n", "samples"), num_samples),
             *distribution(lambda one: one.drops),
             (
-                Column(t("per block %"), "points"),
+                Column(t("per block (points)"), "points"),
                 lambda one: one.single_drops and one.single_drops.mean,
             ),
         ],
@@ -93,13 +93,13 @@ def task_types(analysis: Analysis) -> Section:
             (Column(t("cost least"), "choices"), lambda one: _ends_of_order(one)[0]),
             (Column(t("cost most"), "choices"), lambda one: _ends_of_order(one)[1]),
         ],
-        title=t("Blocks by task type (drop %, sets):"),
+        title=t("Blocks by task type (drop in points, sets):"),
     )
     numbers = sorted({number for one in found for number in one.best})
     best = Table(
         [Column(t("task type")), *removed_columns(numbers)],
         [[_type(one), *map(one.best.get, numbers)] for one in found],
-        t("Best removal of each task type (drop %, sets):"),
+        t("Best removal of each task type (drop in points, sets):"),
         names=1,
     )
     orders = [order] if any(one.blocks for one in found) else []
@@ -265,10 +265,10 @@ def _synergies(found: Sequence[Synergy], title: str) -> Table:
         found,
         [
             (Column(t("blocks"), "blocks"), lambda one: one.removal),
-            (Column(t("synergy %"), "points"), lambda one: one.synergy),
+            (Column(t("synergy (points)"), "points"), lambda one: one.synergy),
             (Column(t("std"), "points"), lambda one: one.std if one.coverage > 1 else None),
-            (Column(t("drop %"), "points"), lambda one: one.actual),
-            (Column(t("sum of singles %"), "points"), lambda one: one.expected),
+            (Column(t("drop (points)"), "points"), lambda one: one.actual),
+            (Column(t("sum of singles (points)"), "points"), lambda one: one.expected),
             (Column(t("sets"), "count"), lambda one: one.coverage),
             (Column("n", "samples"), lambda one: one.num_samples),
         ],
@@ -285,7 +285,7 @@ def _consistencies(found: Sequence[Consistency], samples: dict[Removal, int], ti
                 lambda one: Cell(one.removal, mark="*" if one.ruinous else None),
             ),
             (Column(t("variation"), "number"), lambda one: one.variation),
-            (Column(t("drop %"), "points"), lambda one: one.mean),
+            (Column(t("drop (points)"), "points"), lambda one: one.mean),
             (Column(t("std"), "points"), lambda one: one.std),
             (Column(t("sets"), "count"), lambda one: one.coverage),
             (Column("n", "samples"), lambda one: samples[one.removal]),
