@@ -21,7 +21,7 @@ SECTIONS = {
     ),
     "Measuring": (
         *("profile", "search", "Beam", "Greedy", "Exhaustive", "Evolutionary"),
-        *("verify", "evaluate", "Evaluation"),
+        *("verify", "sweep", "evaluate", "Evaluation"),
     ),
     "What was measured": ("open_study", "Study", "Table"),
     "Deciding": (
@@ -30,6 +30,7 @@ SECTIONS = {
     ),
     "The smaller model": ("cut", "CutReport"),
     "Structure of checkpoints": ("structure",),
+    "A study file": ("run", "Outcome"),
     "Errors, and small things": ("DepthpruneError", "Removal"),
 }
 """The public names, in the order in which they are explained."""

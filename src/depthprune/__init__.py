@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from depthprune.workflow.evaluating import Evaluation, evaluate
     from depthprune.workflow.measuring import profile, search, verify
     from depthprune.workflow.models import Model, find_stack, load_model, load_tasks, skip
+    from depthprune.workflow.run import Outcome, run
     from depthprune.workflow.scores import Scores, compare, merge, select
     from depthprune.workflow.studies import Study, open_study
+    from depthprune.workflow.sweeping import sweep
     from depthprune.workflow.table import Table
 
 __version__ = "0.1.0"
@@ -55,6 +57,7 @@ __all__ = [
     "Greedy",
     "Metric",
     "Model",
+    "Outcome",
     "Ranking",
     "Recommendation",
     "Recommendations",
@@ -79,10 +82,12 @@ __all__ = [
     "open_study",
     "profile",
     "recommend",
+    "run",
     "search",
     "select",
     "skip",
     "structure",
+    "sweep",
     "verify",
     "write_report",
 ]
@@ -108,8 +113,10 @@ _MODULES = {
     "workflow.evaluating": ("Evaluation", "evaluate"),
     "workflow.measuring": ("profile", "search", "verify"),
     "workflow.models": ("Model", "find_stack", "load_model", "load_tasks", "skip"),
+    "workflow.run": ("Outcome", "run"),
     "workflow.scores": ("Scores", "compare", "merge", "select"),
     "workflow.studies": ("Study", "open_study"),
+    "workflow.sweeping": ("sweep",),
     "workflow.table": ("Table",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -177,7 +177,7 @@ def test_a_study_belongs_to_one_model(
 
 def test_a_model_is_evaluated(demo: dp.Model, tmp_path: Path) -> None:
     (tmp_path / "flags.txt").write_text("which country has this flag ? " * 30)
-    options = {"metrics": ["ppl"], "texts": [tmp_path / "flags.txt"]}
+    options = {"metrics": ["ppl"], "ppl_texts": [tmp_path / "flags.txt"]}
     whole = dp.evaluate(demo, **options)  # type: ignore[arg-type]
     again = dp.evaluate(demo, **options, output=tmp_path / "card.json")  # type: ignore[arg-type]
     without = dp.evaluate(demo, **options, removal=[4, 13])  # type: ignore[arg-type]
@@ -201,6 +201,6 @@ def test_nothing_is_printed(
     dp.profile("demo", tasks, folder=profiled.folder)
     dp.verify(demo, profiled, [[0]], samples=4)
     (tmp_path / "flags.txt").write_text("which country has this flag ? " * 30)
-    dp.evaluate(demo, metrics=["ppl"], texts=[tmp_path / "flags.txt"])
+    dp.evaluate(demo, metrics=["ppl"], ppl_texts=[tmp_path / "flags.txt"])
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")

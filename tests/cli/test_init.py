@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from depthprune.cli.init import EXAMPLE
-from depthprune.cli.study_file import StudyContent, read_study_file
+from depthprune.workflow.study_file import StudyContent, read_study_file
 from tests.cli.program import Program
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "study-file.md"

@@ -14,15 +14,6 @@ from depthprune.blocks.cut.options import CutOptions
 from depthprune.cli.demo import DEMO_STUDY
 from depthprune.cli.init import EXAMPLE
 from depthprune.cli.search_flags import SearchFlags
-from depthprune.cli.study_file import read_study_file
-from depthprune.cli.study_sections import (
-    EvaluateSection,
-    MergeSection,
-    ProfileSection,
-    SearchSection,
-    StudyContent,
-    taken,
-)
 from depthprune.engine.card.measure import METRICS
 from depthprune.engine.card.options import BenchmarkOptions
 from depthprune.engine.latency import LatencyOptions
@@ -32,6 +23,15 @@ from depthprune.strategies import STRATEGIES
 from depthprune.strategies.pipeline import SearchRequest
 from depthprune.study import Study
 from depthprune.tasks.options import DataOptions
+from depthprune.workflow.study_file import read_study_file
+from depthprune.workflow.study_sections import (
+    EvaluateSection,
+    MergeSection,
+    ProfileSection,
+    SearchSection,
+    StudyContent,
+    taken,
+)
 from tests.cli.program import Program
 
 SMALL = """

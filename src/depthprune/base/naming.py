@@ -28,6 +28,11 @@ def option(name: str, value: object = None) -> str:
     return _SPELLING.get()(name, None if value is None else str(value))
 
 
+def spelling() -> Spelling:
+    """Return what names options at the moment."""
+    return _SPELLING.get()
+
+
 @contextmanager
 def spelled(by: Spelling) -> Iterator[None]:
     """Name options by `by` for as long as the context lasts."""

@@ -4,45 +4,21 @@ from __future__ import annotations
 
 import gc
 import json as json_module
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import RenderableType
 
 from depthprune.analysis.analyse import analyse
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.options import Ranking, Targets
-from depthprune.analysis.whole import Analysis
-from depthprune.base.files import check_can_make, together
-from depthprune.base.language import set_language, t
+from depthprune.base.files import check_can_make
+from depthprune.base.language import set_language
 from depthprune.cli.flags import with_flags
 from depthprune.cli.options import Language
-from depthprune.cli.recommend import is_wide, show_wrapped
+from depthprune.cli.recommend import show_wrapped
 from depthprune.cli.scores import AsJson, show
-from depthprune.report.documents import (
-    SCORES,
-    recommendations_value,
-    select_command,
-    write_documents,
-)
-from depthprune.report.documents.pictures import Pictures, write_pictures
-from depthprune.report.inputs import problem_lines, scope_line
-from depthprune.report.recommendations import (
-    essential_parts,
-    notes,
-    stepwise_parts,
-    target_lines,
-)
-from depthprune.report.strategies import recommended_lines, strategy_lines
-
-FOLDER = "analysis"
-"""Where the documents go, inside what is analysed."""
-
-EXTRA = "report"
-"""The extra that brings what figures and page need."""
+from depthprune.workflow.written import FOLDER, write_analysis
 
 
 @with_flags
@@ -100,82 +76,8 @@ def analyze(
     show(written.places)
 
 
-@dataclass(frozen=True)
-class WrittenAnalysis:
-    """What was written, and what is said about it.
-
-    Attributes:
-        answer: the short answer, tables and sentences.
-        places: where the files lie, and what could not be written.
-        value: both for scripts.
-    """
-
-    answer: list[RenderableType]
-    places: list[RenderableType]
-    value: dict[str, Any]
-
-
-def write_analysis(
-    analysis: Analysis,
-    folder: Path,
-    *,
-    formats: Sequence[Literal["png", "svg", "pdf"]],
-    skip: Collection[Literal["figures", "html", "latex"]],
-) -> WrittenAnalysis:
-    """Write documents, figures, page and tables of an analysis, as far as packages are there.
-
-    Raises:
-        FileError: the folder cannot be written.
-    """
-    with together():
-        files = write_documents(analysis, folder)
-        pictures = write_pictures(analysis, folder, formats=formats, skip=skip)
-    files += [*pictures.files, *pictures.figures]
-    value = recommendations_value(analysis)
-    value |= {"output": str(folder), "files": list(map(str, files))}
-    value |= {"not_written": {kind: f"needs {name}" for kind, name in pictures.missing.items()}}
-    places = _places(analysis, folder, files, pictures)
-    return WrittenAnalysis(_answer(analysis), places, value)
-
-
 def output_folder(given: Path | None, path: Path) -> Path:
     """Return where the documents go: as asked, or `analysis` in what is analysed or beside it."""
     if given is not None:
         return given
     return (path.parent if path.is_file() else path) / FOLDER
-
-
-def _answer(analysis: Analysis) -> list[RenderableType]:
-    found = analysis.recommendations
-    parts: list[RenderableType] = [
-        scope_line(analysis),
-        *problem_lines(analysis.results),
-        *notes(found),
-    ]
-    if found.is_weak:
-        return [*parts, ""]
-    if found.targets:
-        parts += ["", t("Targets"), *target_lines(found)]
-    parts += ["", t("Recommended strategies"), *strategy_lines(found)]
-    parts += recommended_lines(found)
-    parts += ["", t("Stepwise: each step removes one more block than the step before")]
-    parts += stepwise_parts(found, wide=is_wide())
-    parts += ["", t("Blocks that must never go"), *essential_parts(found), ""]
-    return parts
-
-
-def _places(
-    analysis: Analysis, folder: Path, files: list[Path], pictures: Pictures
-) -> list[RenderableType]:
-    lines: list[RenderableType] = [t("Files: {folder} ({n})").format(folder=folder, n=len(files))]
-    lines += [f"  {path.name}" for path in files if path not in pictures.figures]
-    if pictures.figures:
-        kinds = sorted({path.suffix.removeprefix(".") for path in pictures.figures})
-        figures = t("{n} figures ({kinds})")
-        lines.append("  " + figures.format(n=len(pictures.figures), kinds=", ".join(kinds)))
-    for kind, package in pictures.missing.items():
-        note = t("Not written: {kind}. It needs {package}: pip install 'depthprune[{extra}]'")
-        lines.append(note.format(kind=kind, package=package, extra=EXTRA))
-    if analysis.recommendations.stepwise.steps:
-        lines += ["", t("Next:"), f"  {select_command(analysis, str(folder / SCORES))}"]
-    return lines

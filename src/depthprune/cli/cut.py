@@ -7,7 +7,6 @@ only where it is needed.
 from __future__ import annotations
 
 import json as json_module
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from depthprune.base.files import check_can_make
 from depthprune.base.language import Lang, set_language, t
 from depthprune.base.options import Options
 from depthprune.base.progress import progress
-from depthprune.base.removal import Removal, format_removal, parse_removal
+from depthprune.base.removal import Removal, parse_removal
 from depthprune.base.terminal import terminal
 from depthprune.blocks.cut.also import FILE_NAMES, also_for, check_also, unfitting_fields
 from depthprune.blocks.cut.options import CutOptions
@@ -34,9 +33,9 @@ from depthprune.report.cut import (
     plan_parts,
     plan_value,
 )
+from depthprune.workflow.cutting import cut_command, measured_drops
 
 if TYPE_CHECKING:
-    from depthprune.blocks.cut.model_card import MeasuredDrop
     from depthprune.blocks.cut.plan import CutPlan
 
 _DEMO = "demo"
@@ -275,43 +274,6 @@ def read_settings(given: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def measured_drops(folder: Path, plan: CutPlan) -> tuple[MeasuredDrop, ...]:
-    """Return what a study, which is only read, has measured of exactly this removal.
-
-    Raises:
-        StudyError: it cannot be read, or is about another model.
-    """
-    from depthprune.base.errors import StudyError
-    from depthprune.blocks.cut.model_card import MeasuredDrop
-    from depthprune.checkpoint.fingerprint import model_fingerprint
-    from depthprune.study import Study
-
-    with Study.open(folder, read_only=True) as study:
-        if study.model.fingerprint != model_fingerprint(plan.source):
-            raise StudyError(
-                f"the study is about another model ({study.model.name})",
-                where=str(folder),
-                mend="give the study of the model that is cut, or none",
-            )
-        drops = []
-        for stored in study.splits():
-            for settings in stored.settings:
-                baseline = study.measurement(stored.key, settings, ())
-                one = study.measurement(stored.key, settings, plan.removal)
-                if baseline is not None and one is not None:
-                    record = stored.record
-                    drops.append(
-                        MeasuredDrop(
-                            record.task,
-                            record.split,
-                            baseline.accuracy,
-                            one.accuracy,
-                            one.num_samples,
-                        )
-                    )
-    return tuple(drops)
-
-
 def _source(model: str) -> str:
     if model != _DEMO:
         return model
@@ -329,21 +291,6 @@ def _absolute(source: str) -> str:
 def _dtype(plan: CutPlan) -> str | None:
     dtype = plan.config.get("dtype") or plan.config.get("torch_dtype")
     return dtype if isinstance(dtype, str) else None
-
-
-def cut_command(
-    model: str, plan: CutPlan, output: Path, max_shard_size: str, revision: str | None = None
-) -> str:
-    """Return the command line that makes the cut again."""
-    words = [model, "--remove", format_removal(plan.removal, ",")]
-    words += ["--stack", plan.part] if plan.part != "text" else []
-    words += (
-        ["--max_shard_size", max_shard_size] if max_shard_size != CutOptions.max_shard_size else []
-    )
-    for name, value in plan.settings.items():
-        words += ["--set", f"{name}={json_module.dumps(value)}"]
-    words += ["--revision", revision] if revision is not None else []
-    return f"depthprune cut {shlex.join([*words, '--output', output.name])}"
 
 
 def _blocks(given: Sequence[str], option: str) -> Removal:

@@ -13,7 +13,7 @@ from depthprune.cli.init import STUDIES
 from depthprune.cli.measure import AsJson
 from depthprune.cli.options import Language
 from depthprune.cli.run import run_study
-from depthprune.cli.study_file import read_study_file
+from depthprune.workflow.study_file import read_study_file
 
 DEMO_STUDY = Path(str(STUDIES.joinpath("demo.yaml")))
 

@@ -31,11 +31,10 @@ from depthprune.report.evaluation import (
     evaluation_parts,
 )
 from depthprune.strategies.model import model_source, open_model
+from depthprune.workflow.evaluating import RESULTS
 
 SOME_FAILED = 1
 """The exit code when a part could not be measured; the others are in the file."""
-
-RESULTS = Path("evaluation_results.json")
 
 
 @with_flags

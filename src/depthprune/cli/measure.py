@@ -10,15 +10,15 @@ from cyclopts import Parameter
 
 from depthprune.base.language import set_language
 from depthprune.cli.flags import with_flags
-from depthprune.cli.options import Language, block_set, check_ranking, study_folder
+from depthprune.cli.options import Language, block_set, check_ranking
 from depthprune.cli.outcome import show
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.engine.options import ModelOptions
 from depthprune.strategies.kinds.ablation import Ablation
-from depthprune.strategies.model import model_source
 from depthprune.strategies.options import SearchOptions, cannot
-from depthprune.strategies.pipeline import SearchRequest, search_model
+from depthprune.strategies.pipeline import search_model
 from depthprune.tasks.options import DataOptions
+from depthprune.workflow.request import search_request
 
 Model = Annotated[
     str, Parameter(name=("--model", "--model-path"), help="Folder, hub name, or demo.")
@@ -78,7 +78,7 @@ def profile(
     if race:
         raise cannot(Ablation().name, "race")
     kept = frozenset(block_set(protect, "protect"))
-    request = _request(model, output, run, data, SearchOptions(Ablation(), protect=kept))
+    request = search_request(model, output, run, data, SearchOptions(Ablation(), protect=kept))
     request = replace(request, allow_weak_baseline=allow_weak_baseline)
     show(search_model(request), as_json=json)
 
@@ -117,52 +117,12 @@ def search(
     """
     set_language(lang)
     check_ranking(min_coverage, min_drop)
-    request = search_request(
-        model,
-        output=output,
-        protect=protect,
-        how=how,
-        run=run,
-        data=data,
+    request = search_request(model, output, run, data)
+    kept = frozenset(block_set(protect, "protect"))
+    request = replace(
+        request,
+        search=how.options([task.name for task in request.tasks], kept),
         allow_weak_baseline=allow_weak_baseline,
     )
     outcome = search_model(request)
     show(outcome, as_json=json, min_coverage=min_coverage, min_drop=min_drop)
-
-
-def search_request(
-    model: str,
-    *,
-    output: Path | None,
-    protect: tuple[str, ...],
-    how: SearchFlags,
-    run: ModelOptions,
-    data: DataOptions,
-    allow_weak_baseline: bool = False,
-) -> SearchRequest:
-    """Return what `search` measures by these options; a study file means the same by them."""
-    request = replace(
-        _request(model, output, run, data, SearchOptions()),
-        allow_weak_baseline=allow_weak_baseline,
-    )
-    kept = frozenset(block_set(protect, "protect"))
-    return replace(request, search=how.options([task.name for task in request.tasks], kept))
-
-
-def _request(
-    model: str,
-    output: Path | None,
-    run: ModelOptions,
-    data: DataOptions,
-    search: SearchOptions,
-) -> SearchRequest:
-    return SearchRequest(
-        model=model_source(model, run, download=data.download),
-        tasks=data.find_tasks(model),
-        splits=data.splits,
-        folder=study_folder(output, model),
-        search=search,
-        num_samples=data.samples,
-        seed=data.seed,
-        data=data,
-    )

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
-from pathlib import Path
 
 from depthprune.base.errors import DepthpruneError, RemovalError
 from depthprune.base.removal import Removal, parse_removal
 from depthprune.cli.output import Language as Language
 from depthprune.tasks.demo.place import DEMO as DEMO
-
-
-def study_folder(output: Path | None, model: str) -> Path:
-    """Return where results go: `--output`, or a folder named after the model."""
-    if output is not None:
-        return output
-    place = Path(model).expanduser()
-    return Path(f"depthprune-{(place.resolve() if place.exists() else place).name}")
 
 
 def block_set(given: Sequence[str], option: str) -> Removal:

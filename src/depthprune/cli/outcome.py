@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
 
-from depthprune.analysis.collect import dataset_measurements
-from depthprune.analysis.summary import Summary, summarise
 from depthprune.base.files import write_text
-from depthprune.base.language import t
 from depthprune.base.terminal import terminal
-from depthprune.cli.search_findings import search_findings, search_value
-from depthprune.importance.compare import RankAgreement, rank_agreement
-from depthprune.report.baseline import weak_lines, weak_value
-from depthprune.report.summary import summary_parts, summary_value
-from depthprune.report.tables import agreement_table, as_text
-from depthprune.strategies.pipeline import RESULTS, SearchOutcome
-from depthprune.study import Study
-from depthprune.study.store import DATABASE_NAME
-from depthprune.study.views import write_importance_comparison
-
-SUMMARY = "summary.txt"
-"""The tables that a run printed, inside its study."""
-
-COMPARISONS = "importance_comparison"
-"""The folder inside a study for comparisons of train against validation."""
+from depthprune.report.tables import as_text
+from depthprune.strategies.pipeline import SearchOutcome
+from depthprune.workflow.outcome import SUMMARY, closing, findings
 
 
 def show(
@@ -54,130 +38,3 @@ def print_findings(
     console = terminal(markup=False)
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
-
-
-def findings(
-    outcome: SearchOutcome,
-    *,
-    min_coverage: int = 2,
-    min_drop: float | None = None,
-    show_agreement: bool = True,
-) -> tuple[list[RenderableType], dict[str, Any]]:
-    """Return what a search found, for people and for scripts; write the comparisons of splits."""
-    with Study.open(outcome.folder, read_only=True) as study:
-        keys: dict[str, dict[str, int]] = {}
-        for key in outcome.splits:
-            record = study.split(key)
-            keys.setdefault(record.split, {})[record.task] = key
-        summaries = {
-            split: summarise(
-                dataset_measurements(study, list(same_split.values()), outcome.settings),
-                study.model.num_blocks,
-                min_coverage=min_coverage,
-                min_drop=min_drop,
-            )
-            for split, same_split in keys.items()
-        }
-    agreements = _compare(summaries, outcome.folder / COMPARISONS)
-    searches = {
-        split: search_findings(outcome, split, keys[split], summary)
-        for split, summary in summaries.items()
-    }
-    gained = {split: parts for split, (parts, _) in searches.items()}
-    values = {split: value for split, (_, value) in searches.items()}
-    return (
-        _parts(outcome, summaries, gained, agreements if show_agreement else {}),
-        _value(outcome, summaries, agreements) | {"search": search_value(outcome, values)},
-    )
-
-
-def _parts(
-    outcome: SearchOutcome,
-    summaries: dict[str, Summary],
-    searches: dict[str, list[RenderableType]],
-    agreements: dict[str, RankAgreement],
-) -> list[RenderableType]:
-    parts: list[RenderableType] = []
-    for split, summary in summaries.items():
-        heading = t("Split: {split}").format(split=split)
-        parts += [heading, "", *summary_parts(summary), ""]
-        if searches[split]:
-            parts += [*searches[split], ""]
-    if agreements:
-        heading = t("Do train and validation order the blocks alike? (Spearman)")
-        parts += [heading, agreement_table(agreements), ""]
-    parts += weak_lines(outcome.weak)
-    for block, reason in outcome.inadmissible.items():
-        parts.append(t("Block {block} was not tried: {reason}.").format(block=block, reason=reason))
-    return parts
-
-
-def closing(outcome: SearchOutcome) -> list[str]:
-    """Return the last lines: how much was measured, and where it lies."""
-    report = outcome.report
-    if report.measured:
-        done = t("Measured {measured} removals in {seconds:.0f} s; {reused} were there already.")
-    else:
-        done = t("Nothing was measured anew: all {reused} measurements were there already.")
-    return [
-        done.format(measured=report.measured, seconds=report.seconds, reused=report.reused),
-        t("Study:   {place}").format(place=outcome.folder / DATABASE_NAME),
-        t("Summary: {place}").format(place=outcome.folder / SUMMARY),
-        t("Results: {place} ({number} files)").format(
-            place=outcome.folder / RESULTS, number=len(outcome.files)
-        ),
-    ]
-
-
-def _compare(summaries: dict[str, Summary], folder: Path) -> dict[str, RankAgreement]:
-    """Compare train with validation for each dataset that has every block measured on both."""
-    if not {"train", "validation"} <= summaries.keys():
-        return {}
-    train, validation = (_importance(summaries[split]) for split in ("train", "validation"))
-    agreements = {}
-    for dataset in train.keys() & validation.keys():
-        sides = train[dataset], validation[dataset]
-        if sides[0].keys() != sides[1].keys() or len(sides[0]) < 3:
-            continue
-        agreements[dataset] = rank_agreement(*sides)
-        write_importance_comparison(
-            folder,
-            dataset,
-            *sides,
-            spearman_correlation=agreements[dataset].rho,
-            p_value=agreements[dataset].p_value,
-        )
-    return dict(sorted(agreements.items()))
-
-
-def _importance(summary: Summary) -> dict[str, dict[int, float]]:
-    return {
-        dataset.dataset: {
-            removal[0]: dataset.drop(removal)
-            for removal in sorted(dataset.measurements)
-            if len(removal) == 1
-        }
-        for dataset in summary.datasets
-    }
-
-
-def _value(
-    outcome: SearchOutcome,
-    summaries: dict[str, Summary],
-    agreements: dict[str, RankAgreement],
-) -> dict[str, Any]:
-    return {
-        "study": str(outcome.folder / DATABASE_NAME),
-        "results": str(outcome.folder / RESULTS),
-        "settings": outcome.settings,
-        "measured": outcome.report.measured,
-        "reused": outcome.report.reused,
-        "seconds": outcome.report.seconds,
-        "splits": {split: summary_value(summary) for split, summary in summaries.items()},
-        "agreement": {
-            dataset: {"spearman_correlation": one.rho, "p_value": one.p_value}
-            for dataset, one in agreements.items()
-        },
-        "weak_baselines": weak_value(outcome.weak),
-        "inadmissible": {str(block): reason for block, reason in outcome.inadmissible.items()},
-    }

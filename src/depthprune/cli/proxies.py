@@ -18,7 +18,7 @@ from depthprune.base.progress import progress
 from depthprune.base.terminal import terminal
 from depthprune.cli.flags import flag, with_flags
 from depthprune.cli.measure import AsJson, Model, Output
-from depthprune.cli.options import DEMO, Language, study_folder
+from depthprune.cli.options import DEMO, Language
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.proxies import PROXIES, ProxyScores, measure_proxies, num_passes
 from depthprune.importance.proxies.agreement import (
@@ -36,6 +36,7 @@ from depthprune.study import ModelRecord, Study
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import TaskSplit
+from depthprune.workflow.request import study_folder
 
 if TYPE_CHECKING:
     from depthprune.blocks.models import LoadedModel

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 
 from depthprune.analysis.options import Ranking, Targets
 from depthprune.base.language import set_language, t
-from depthprune.base.terminal import terminal
+from depthprune.base.terminal import is_wide, terminal
 from depthprune.cli.flags import with_flags
 from depthprune.cli.output import AsJson, Language
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-WIDE = 90
-"""Columns that tables with accuracies beside intervals need."""
 
 NARROWEST = 80
 """Columns that every table needs."""
@@ -85,11 +83,6 @@ def recommend(
     show_wrapped(parts)
     if output_file is not None:
         show([t("Recommendations: {path}").format(path=output_file)])
-
-
-def is_wide() -> bool:
-    """Return whether the terminal has room for more than the tables need."""
-    return terminal().width >= WIDE
 
 
 def show_wrapped(parts: Sequence[RenderableType]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ import cyclopts
 from cyclopts import Group, Parameter, Token
 
 from depthprune.base.python_file import is_own
-from depthprune.base.weights import check_weights, read_weights
+from depthprune.base.weights import read_weights
 from depthprune.strategies.joint import OPTION, check_joint
 from depthprune.strategies.options import (
     OWN,
@@ -73,6 +73,4 @@ class SearchFlags(make_dataclass("_Flags", map(_flag, _FLAGS), frozen=True)):  #
         if not self.task_weights:
             return {}
         check_joint(joint=self.joint)
-        # A study file has them by name.
-        read = check_weights if isinstance(self.task_weights, Mapping) else read_weights
-        return read(self.task_weights, tasks, option=OPTION, thing="task")
+        return read_weights(self.task_weights, tasks, option=OPTION, thing="task")

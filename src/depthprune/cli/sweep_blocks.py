@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
-from depthprune.analysis import options
-from depthprune.analysis.analyse import analyse
-from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.combinations import Ranking
 from depthprune.base.errors import (
-    AnalysisError,
     DepthpruneError,
-    FileError,
-    LayoutError,
-    StudyError,
 )
 from depthprune.base.files import read_json
 from depthprune.base.log import logger
@@ -33,6 +24,7 @@ from depthprune.strategies.configurations import (
 )
 from depthprune.study import ModelRecord
 from depthprune.study.store import DATABASE_NAME
+from depthprune.workflow.sweeping import study_recommendation
 
 
 @dataclass(frozen=True)
@@ -152,52 +144,3 @@ def read_source(flags: BlockFlags, folder: Path) -> BlockSource:
         )
     protected = block_set(flags.protect, "protect") if flags.protect else None
     return BlockSource(flags, folder, found, protected)
-
-
-def study_recommendation(
-    folder: Path, model: ModelRecord, min_drop: float | None
-) -> dict[int, Removal]:
-    """Return the stepwise path that a study recommends, by number of active blocks.
-
-    As far as every step was chosen from several removals of its size: what a sweep itself has
-    measured is no recommendation because nothing else was.
-
-    Raises:
-        DepthpruneError: there is no study, it is of another model, or nothing can be recommended.
-    """
-    try:
-        results = read_result_set(folder)
-        found = analyse(results, options.Ranking(min_drop=min_drop)).recommendations
-    except (FileError, StudyError, AnalysisError, LayoutError) as error:
-        raise DepthpruneError(
-            f"nothing says which blocks stay, and the study recommends nothing: {error.what}",
-            where=str(folder),
-            mend=_MEND,
-        ) from error
-    if results.num_blocks != model.num_blocks:
-        raise DepthpruneError(
-            f"the study is of a model of {results.num_blocks} blocks, this one has "
-            f"{model.num_blocks}",
-            where=str(folder),
-            mend="name the study of this model (--output)",
-        )
-    removals = [step.combination.removal for step in found.stepwise.steps]
-    chosen = takewhile(lambda removal: _num_compared(found.independent[len(removal)]) > 1, removals)
-    removals = list(chosen)
-    if not removals:
-        raise DepthpruneError(
-            "nothing says which blocks stay, and what the study has measured gives no path",
-            where=str(folder),
-            mend=_MEND,
-        )
-    return {model.num_blocks - len(removal): removal for removal in removals}
-
-
-def _num_compared(ranking: Ranking) -> int:
-    return len(ranking.combinations) + ranking.low_coverage + ranking.improving
-
-
-_MEND = (
-    "measure with `depthprune search` first, or give "
-    "--importance_scores_file, --recommendation or --block_configs"
-)

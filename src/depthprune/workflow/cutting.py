@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +12,15 @@ from typing import TYPE_CHECKING
 from depthprune.base.files import check_can_make
 from depthprune.base.progress import progress as show_progress
 from depthprune.base.progress import shown
+from depthprune.base.removal import format_removal
 from depthprune.blocks.cut.also import FILE_NAMES, Tool, also_for, check_also
+from depthprune.blocks.cut.options import CutOptions
 from depthprune.tasks.demo.place import DEMO, model_place
 
 if TYPE_CHECKING:
     from depthprune.base.removal import Removal
     from depthprune.blocks.cut.execute import CutResult
+    from depthprune.blocks.cut.model_card import MeasuredDrop
     from depthprune.blocks.cut.plan import CutPlan
     from depthprune.blocks.cut.verify import Verification
 
@@ -57,7 +62,7 @@ def cut(
     verify: bool = False,
     dry_run: bool = False,
     overwrite: bool = False,
-    max_shard_size: str = "5GB",
+    max_shard_size: str = CutOptions.max_shard_size,
     stack: str = "text",
     trust_remote_code: bool = False,
     revision: str | None = None,
@@ -157,3 +162,55 @@ def dtype(plan: CutPlan) -> str | None:
     """Return the number type of the weights, as config.json names it."""
     named = plan.config.get("dtype") or plan.config.get("torch_dtype")
     return named if isinstance(named, str) else None
+
+
+def measured_drops(folder: Path, plan: CutPlan) -> tuple[MeasuredDrop, ...]:
+    """Return what a study, which is only read, has measured of exactly this removal.
+
+    Raises:
+        StudyError: it cannot be read, or is about another model.
+    """
+    from depthprune.base.errors import StudyError
+    from depthprune.blocks.cut.model_card import MeasuredDrop
+    from depthprune.checkpoint.fingerprint import model_fingerprint
+    from depthprune.study import Study
+
+    with Study.open(folder, read_only=True) as study:
+        if study.model.fingerprint != model_fingerprint(plan.source):
+            raise StudyError(
+                f"the study is about another model ({study.model.name})",
+                where=str(folder),
+                mend="give the study of the model that is cut, or none",
+            )
+        drops = []
+        for stored in study.splits():
+            for settings in stored.settings:
+                baseline = study.measurement(stored.key, settings, ())
+                one = study.measurement(stored.key, settings, plan.removal)
+                if baseline is not None and one is not None:
+                    record = stored.record
+                    drops.append(
+                        MeasuredDrop(
+                            record.task,
+                            record.split,
+                            baseline.accuracy,
+                            one.accuracy,
+                            one.num_samples,
+                        )
+                    )
+    return tuple(drops)
+
+
+def cut_command(
+    model: str, plan: CutPlan, output: Path, max_shard_size: str, revision: str | None = None
+) -> str:
+    """Return the command line that makes the cut again."""
+    words = [model, "--remove", format_removal(plan.removal, ",")]
+    words += ["--stack", plan.part] if plan.part != "text" else []
+    words += (
+        ["--max_shard_size", max_shard_size] if max_shard_size != CutOptions.max_shard_size else []
+    )
+    for name, value in plan.settings.items():
+        words += ["--set", f"{name}={json.dumps(value)}"]
+    words += ["--revision", revision] if revision is not None else []
+    return f"depthprune cut {shlex.join([*words, '--output', output.name])}"

@@ -217,7 +217,12 @@ def analyze(
         ranking,
         Targets(max_drop=max_drop, speedup=speedup, params=params),
     )
-    return Findings(**vars(found.findings), analysis=found)
+    return as_findings(found)
+
+
+def as_findings(analysis: Analysis) -> Findings:
+    """Return an analysis as its findings, which know it."""
+    return Findings(**vars(analysis.findings), analysis=analysis)
 
 
 def recommend(

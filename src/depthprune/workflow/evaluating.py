@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.progress import shown
 from depthprune.base.removal import check_removal, make_removal
-from depthprune.engine.card.measure import METRICS, CardOptions, check_metrics, measure_card
-from depthprune.engine.card.texts import HUB_TEXTS, text_sets
-from depthprune.engine.card.zero_shot import ZERO_SHOT_TASKS, zero_shot_tasks
+from depthprune.engine.card.measure import measure_card
+from depthprune.engine.card.options import BenchmarkOptions, card_options
 from depthprune.workflow.models import Model, as_model
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+RESULTS = Path("evaluation_results.json")
+"""What the file of an evaluation is called."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,9 @@ class Evaluation:
 def evaluate(
     model: Model | str | Path | nn.Module,
     *,
-    metrics: Sequence[str] = METRICS,
-    texts: Sequence[str | Path] = tuple(HUB_TEXTS),
-    tasks: Sequence[str] = ZERO_SHOT_TASKS,
+    metrics: Sequence[str] = BenchmarkOptions.metrics,
+    ppl_texts: Sequence[str | Path] = BenchmarkOptions.ppl_texts,
+    tasks: Sequence[str] = BenchmarkOptions.zeroshot_tasks,
     num_samples: int | None = None,
     removal: Iterable[int] = (),
     output: str | Path | None = None,
@@ -82,7 +85,7 @@ def evaluate(
     Args:
         model: from `load_model`, or what that takes.
         metrics: some of ppl, zeroshot, speed, memory.
-        texts: for ppl: wikitext2, ptb, or files: plain text, or .jsonl with a field text.
+        ppl_texts: for ppl: wikitext2, ptb, or files: plain text, or .jsonl with a field text.
         tasks: for zeroshot: tasks or groups of the lm-evaluation-harness.
         num_samples: documents of each zero-shot task, drawn at random; None takes all.
         removal: blocks that are skipped, counted from 0 in the whole model.
@@ -98,19 +101,17 @@ def evaluate(
     """
     from depthprune.workflow.measuring import check_processor
 
-    names = check_metrics(tuple(metrics))
     loaded = as_model(model)
     check_processor(loaded)
-    options = CardOptions(
-        metrics=names,
-        texts=text_sets(tuple(map(str, texts))) if "ppl" in names else (),
-        tasks=zero_shot_tasks(tuple(tasks), ()) if "zeroshot" in names else (),
-        num_samples=num_samples,
-        removal=check_removal(make_removal(removal), loaded.num_blocks),
-        part=loaded.options.stack,
-        batch_size=loaded.options.batch_size,
+    asked = BenchmarkOptions(
+        metrics=tuple(metrics),
+        ppl_texts=tuple(map(str, ppl_texts)),
+        zeroshot_tasks=tuple(tasks),
+        num_samples=num_samples or 0,
         download=download,
     )
+    gone = check_removal(make_removal(removal), loaded.num_blocks)
+    options = replace(card_options(asked, loaded.options), removal=gone)
     with TemporaryDirectory() as folder, shown(progress):
         path = Path(folder) / "evaluation.json" if output is None else Path(output)
         found = measure_card(

@@ -9,15 +9,22 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from depthprune.base import prompting
 from depthprune.base.errors import DepthpruneError, StudyFileError
-from depthprune.base.prompting import NONE, OWN
 from depthprune.base.python_file import is_own
 from depthprune.base.weights import check_weights
 from depthprune.base.yaml_file import YamlFile, read_yaml
-from depthprune.cli.measure import search_request
-from depthprune.cli.options import DEMO, study_folder
-from depthprune.cli.search_flags import SearchFlags
-from depthprune.cli.study_sections import (
+from depthprune.engine.options import ModelOptions
+from depthprune.importance.merge import OPTION, Merged, merge_scores
+from depthprune.importance.sources import DatasetScores
+from depthprune.strategies import joint
+from depthprune.strategies.kinds.ablation import Ablation
+from depthprune.strategies.options import OWN, SearchOptions, make_strategy
+from depthprune.strategies.pipeline import SearchRequest, check_request
+from depthprune.tasks.demo.place import DEMO
+from depthprune.tasks.options import DataOptions
+from depthprune.workflow.request import search_request, study_folder
+from depthprune.workflow.study_sections import (
     EvaluateSection,
     MergeSection,
     ModelSection,
@@ -26,13 +33,6 @@ from depthprune.cli.study_sections import (
     SweepSection,
     taken,
 )
-from depthprune.engine.options import ModelOptions
-from depthprune.importance.merge import OPTION, Merged, merge_scores
-from depthprune.importance.sources import DatasetScores
-from depthprune.strategies.kinds.ablation import Ablation
-from depthprune.strategies.options import SearchOptions
-from depthprune.strategies.pipeline import SearchRequest, check_request
-from depthprune.tasks.options import DataOptions
 
 DEPTH = 3
 """Keys are checked this deep: sections, their fields, and weights by name within those."""
@@ -78,7 +78,7 @@ class StudyFile:
     def model_options(self) -> ModelOptions:
         """Return the options about the model."""
         options = taken(self.content.model, ModelOptions)
-        if options.chat_template in (None, OWN, NONE):
+        if options.chat_template in (None, prompting.OWN, prompting.NONE):
             return options
         return replace(options, chat_template=str(self._beside(Path(options.chat_template))))
 
@@ -93,13 +93,23 @@ class StudyFile:
             lm_eval_paths=tuple(map(self._beside, said.lm_eval_paths)),
         )
 
-    def search_flags(self) -> SearchFlags:
-        """Return the options of the search."""
-        ours = {"protect", "min_coverage", "min_drop"}
-        said = self.search.model_dump(exclude=ours)
+    def search_options(self, tasks: Sequence[str]) -> SearchOptions:
+        """Return the options of the search, over these tasks."""
+        said = self.search.model_dump()
         if is_own(said["strategy"]):
             said["strategy"] = str(self._beside(Path(said["strategy"])))
-        return SearchFlags(**said)
+        weights: dict[str, float] = {}
+        if self.search.task_weights:
+            joint.check_joint(joint=self.search.joint)
+            weights = check_weights(
+                self.search.task_weights, tasks, option=joint.OPTION, thing="task"
+            )
+        own = {name: said[name] for name in OWN} | {
+            "strategy": make_strategy(said),
+            "protect": frozenset(self.search.protect),
+            "task_weights": weights,
+        }
+        return SearchOptions(**own)
 
     def folder(self) -> Path:
         """Return the folder of the study."""
@@ -128,13 +138,15 @@ class StudyFile:
             return self._requests(output, num_samples)
 
     def _requests(self, output: Path | None, num_samples: int | None) -> dict[str, SearchRequest]:
-        search = search_request(
+        request = search_request(
             self.model,
-            output=self.folder() if output is None else output,
-            protect=tuple(map(str, self.search.protect)),
-            how=self.search_flags(),
-            run=self.model_options(),
-            data=self.data_options(num_samples),
+            self.folder() if output is None else output,
+            self.model_options(),
+            self.data_options(num_samples),
+        )
+        search = replace(
+            request,
+            search=self.search_options([task.name for task in request.tasks]),
             allow_weak_baseline=self.content.allow_weak_baseline,
         )
         requests = {}

@@ -22,7 +22,7 @@ from depthprune.blocks.cut.folder import clear_leftovers
 from depthprune.blocks.cut.model_card import model_card
 from depthprune.checkpoint.loaded_files import weight_files
 from depthprune.checkpoint.safetensors_files import read_safetensors
-from depthprune.cli.cut import cut_command
+from depthprune.workflow.cutting import cut_command
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import cut, load_strictly, saved
 

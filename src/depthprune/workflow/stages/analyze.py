@@ -14,13 +14,13 @@ from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.whole import Analysis
 from depthprune.base.errors import AnalysisError
 from depthprune.base.language import t
-from depthprune.cli.analyze import FOLDER, write_analysis
-from depthprune.cli.stages.transcript import Transcript, stage
-from depthprune.cli.study_file import StudyFile
-from depthprune.cli.study_sections import AnalyzeSection
 from depthprune.report.documents.pictures import PAGE
 from depthprune.report.run import choice_line
 from depthprune.strategies.pipeline import SearchOutcome
+from depthprune.workflow.stages.transcript import Transcript, stage
+from depthprune.workflow.study_file import StudyFile
+from depthprune.workflow.study_sections import AnalyzeSection
+from depthprune.workflow.written import FOLDER, write_analysis
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rich.console import RenderableType
 from depthprune.base.errors import DepthpruneError, FileError, ModelError
 from depthprune.base.files import check_can_make, read_json, write_json
 from depthprune.base.language import t
-from depthprune.base.naming import spelled
+from depthprune.base.naming import spelled, spelling
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
 from depthprune.blocks.cut.execute import execute_cut
@@ -23,11 +24,6 @@ from depthprune.blocks.cut.verify import Verification, verify_cut
 from depthprune.checkpoint.fingerprint import model_fingerprint
 from depthprune.checkpoint.loaded_files import weight_files
 from depthprune.checkpoint.source import source_folder
-from depthprune.cli.cut import cut_command, measured_drops
-from depthprune.cli.flags import flag
-from depthprune.cli.stages.transcript import Transcript, stage
-from depthprune.cli.study_file import StudyFile
-from depthprune.cli.study_sections import CutSection
 from depthprune.report.cut import (
     closing_parts,
     closing_value,
@@ -37,6 +33,10 @@ from depthprune.report.cut import (
 )
 from depthprune.strategies.pipeline import ReadySearch
 from depthprune.study.filenames import removal_name
+from depthprune.workflow.cutting import cut_command, measured_drops
+from depthprune.workflow.stages.transcript import Transcript, stage
+from depthprune.workflow.study_file import StudyFile
+from depthprune.workflow.study_sections import CutSection
 
 CUT = "cut"
 """The folder inside a study for checkpoints whose place the study file does not say."""
@@ -91,7 +91,7 @@ def check_cut(study: StudyFile, section: CutSection, ready: ReadySearch) -> None
                 mend="choose another folder",
             )
         if known is None or (count is not None and len(known) != count):
-            with spelled(_in_the_file):
+            with _in_the_file():
                 check_output(source, output, overwrite=section.overwrite)
         check_can_make(output)
     weights = sum(path.stat().st_size for path in weight_files(source))
@@ -131,7 +131,7 @@ def cut(
         result = None
         parts: list[RenderableType] = [t("The smaller model"), "", *plan_parts(plan)]
         if known != removal:
-            with progress(f"writing {output.name}", plan.bytes_after) as bar, spelled(_in_the_file):
+            with progress(f"writing {output.name}", plan.bytes_after) as bar, _in_the_file():
                 result = execute_cut(
                     plan,
                     output,
@@ -166,9 +166,12 @@ def cut(
     return Cut(output, plan.loader.name, verified)
 
 
-def _in_the_file(name: str, value: str | None) -> str:
+@contextmanager
+def _in_the_file() -> Iterator[None]:
     """Name the one option of a cut that the study file has as well by its field there."""
-    return "`overwrite: true`" if name == "overwrite" else flag(name, value)
+    others = spelling()
+    with spelled(lambda n, value: "`overwrite: true`" if n == "overwrite" else others(n, value)):
+        yield
 
 
 def _known_cut(output: Path, fingerprint: str, part: str) -> Removal | None:

@@ -11,10 +11,6 @@ from rich.console import RenderableType
 
 from depthprune.base.language import t
 from depthprune.base.removal import Removal
-from depthprune.cli.evaluate import RESULTS
-from depthprune.cli.stages.transcript import Transcript, stage
-from depthprune.cli.study_file import StudyFile
-from depthprune.cli.study_sections import EvaluateSection, taken
 from depthprune.engine.card.measure import CardOptions, measure_card
 from depthprune.engine.card.options import BenchmarkOptions, card_options
 from depthprune.report.evaluation import error_lines, evaluation_parts
@@ -24,6 +20,10 @@ from depthprune.strategies.model import open_model
 from depthprune.strategies.pipeline import SearchRequest
 from depthprune.study.filenames import removal_name
 from depthprune.tasks.task import TaskSplit
+from depthprune.workflow.evaluating import RESULTS
+from depthprune.workflow.stages.transcript import Transcript, stage
+from depthprune.workflow.study_file import StudyFile
+from depthprune.workflow.study_sections import EvaluateSection, taken
 
 EVALUATION = "evaluation"
 """The folder inside a study for what cut models answer."""

@@ -8,15 +8,15 @@ from typing import Any
 from rich.console import RenderableType
 
 from depthprune.base.files import read_json
-from depthprune.cli.outcome import closing, findings
-from depthprune.cli.stages.transcript import Transcript, stage
-from depthprune.cli.study_file import StudyFile
 from depthprune.importance.compare import compare_splits
 from depthprune.importance.merge import write_merged
 from depthprune.importance.sources import DatasetScores, SplitScores
 from depthprune.report.importance import comparison_parts, comparison_value, merge_parts
 from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, run_search
 from depthprune.study import Study
+from depthprune.workflow.outcome import closing, findings
+from depthprune.workflow.stages.transcript import Transcript, stage
+from depthprune.workflow.study_file import StudyFile
 
 MERGED = "merged_importance.json"
 """The importance over all datasets, inside a study."""

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 from rich.console import RenderableType
 
 from depthprune.analysis.choice import Choice, choose_number
 from depthprune.analysis.speedup import Speedup, mean_speedup
-from depthprune.base.errors import DepthpruneError, MissingDependencyError
+from depthprune.analysis.sweep import SweepPoint
+from depthprune.base.errors import DepthpruneError
 from depthprune.base.language import t
 from depthprune.base.removal import Removal
-from depthprune.cli.analyze import EXTRA
-from depthprune.cli.stages.analyze import Decision
-from depthprune.cli.stages.transcript import Transcript, stage
-from depthprune.cli.study_file import StudyFile
-from depthprune.cli.study_sections import SweepSection, taken
-from depthprune.cli.sweep import FIGURE, SUMMARY, SWEEP, SweepFindings, report_value
 from depthprune.engine.latency import LatencyOptions
-from depthprune.report.documents.sweep import known_latency
 from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
 from depthprune.strategies.configurations import Configuration, choose_configurations
 from depthprune.strategies.pipeline import ReadySearch
-from depthprune.strategies.sweep import Failure, SweepRequest, run_sweep
+from depthprune.strategies.sweep import Failure, SweepRequest
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.task import TaskSplit
+from depthprune.workflow.stages.analyze import Decision
+from depthprune.workflow.stages.transcript import Transcript, stage
+from depthprune.workflow.study_file import StudyFile
+from depthprune.workflow.study_sections import SweepSection, taken
+from depthprune.workflow.sweeping import (
+    FIGURE,
+    SUMMARY,
+    SWEEP,
+    SweepFindings,
+    report_value,
+    sweep_and_write,
+)
+from depthprune.workflow.written import EXTRA
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,12 @@ class Swept:
     Attributes:
         speedup: None where nothing was chosen, or nothing could be timed.
         failures: what could not be measured; the rest was.
+        points: each configuration on each task.
     """
 
     speedup: Speedup | None
     failures: tuple[Failure, ...]
+    points: tuple[SweepPoint, ...]
 
 
 def check_sweep(study: StudyFile, section: SweepSection, ready: ReadySearch) -> None:
@@ -81,28 +88,22 @@ def sweep(
         configurations = _configurations(section, recommended, decision)
         source = str(request.folder / DATABASE_NAME)
         found = SweepFindings(folder, ready.model.record, recommended, source)
-        try:
-            report = run_sweep(
-                SweepRequest(
-                    model=request.model,
-                    tasks=request.tasks,
-                    split=splits[0].split,
-                    folder=request.folder,
-                    num_samples=request.num_samples,
-                    seed=request.seed,
-                    data=request.data,
-                    latency=taken(section, LatencyOptions),
-                ),
-                ready.model,
-                splits,
-                configurations,
-                known=partial(known_latency, folder),
-                on_task=found.add,
-            )
-        except BaseException:
-            with suppress(DepthpruneError, ModuleNotFoundError):
-                found.write(())
-            raise
+        report, lacking = sweep_and_write(
+            SweepRequest(
+                model=request.model,
+                tasks=request.tasks,
+                split=splits[0].split,
+                folder=request.folder,
+                num_samples=request.num_samples,
+                seed=request.seed,
+                data=request.data,
+                latency=taken(section, LatencyOptions),
+            ),
+            ready.model,
+            splits,
+            configurations,
+            found,
+        )
         parts: list[RenderableType] = [
             t("Accuracy against time"),
             "",
@@ -111,19 +112,16 @@ def sweep(
         ]
         closing = report_lines(report)
         closing.append(t("Table:   {place}").format(place=folder / f"{SUMMARY}.txt"))
-        try:
-            found.write(report.failures)
+        if lacking is None:
             closing.append(t("Figure:  {place}").format(place=folder / FIGURE))
-        except (ModuleNotFoundError, MissingDependencyError) as error:
-            if "matplotlib" not in str(error):
-                raise
+        else:
             note = t("Not written: {kind}. It needs {package}: pip install 'depthprune[{extra}]'")
-            closing.append(note.format(kind=FIGURE, package="matplotlib", extra=EXTRA))
+            closing.append(note.format(kind=FIGURE, package=lacking, extra=EXTRA))
         value = found.value(report.failures) | report_value(report)
         transcript.tell(parts, {"sweep": value}, closing=closing)
     removal = None if decision.choice is None else decision.choice.combination.removal
     speedup = None if removal is None else mean_speedup(found.points, removal)
-    return Swept(speedup, report.failures)
+    return Swept(speedup, report.failures, tuple(found.points))
 
 
 def _recommended(decision: Decision) -> dict[int, Removal]:

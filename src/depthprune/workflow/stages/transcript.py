@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ from rich.console import RenderableType
 
 from depthprune.base.errors import DepthpruneError, WeakBaselineError
 from depthprune.base.files import write_text
-from depthprune.cli.outcome import SUMMARY, print_findings
 from depthprune.report.tables import as_text
+from depthprune.workflow.outcome import SUMMARY
+
+Show = Callable[[Sequence[RenderableType]], None]
+"""Shows tables and sentences to people."""
 
 
 class Transcript:
@@ -20,14 +23,17 @@ class Transcript:
 
     Args:
         folder: of the study, which gets the summary.
-        as_json: print nothing but one object in the end.
+        show: shows what a stage found; nobody does when not given.
+
+    Attributes:
+        value: all that was found, for scripts, by the name of the stage.
     """
 
-    def __init__(self, folder: Path, *, as_json: bool) -> None:
+    def __init__(self, folder: Path, show: Show | None = None) -> None:
+        self.value: dict[str, Any] = {}
         self._folder = folder
-        self._as_json = as_json
+        self._show = show
         self._summary: list[RenderableType] = []
-        self._value: dict[str, Any] = {}
 
     def tell(
         self,
@@ -36,7 +42,7 @@ class Transcript:
         *,
         closing: Sequence[RenderableType] = (),
     ) -> None:
-        """Print what a stage found, and keep it.
+        """Show what a stage found, and keep it.
 
         Args:
             parts: for people; kept in the summary too.
@@ -45,15 +51,10 @@ class Transcript:
         """
         between = ["", ""] if self._summary else []
         self._summary += [*between, *parts]
-        self._value |= value
+        self.value |= value
         write_text(self._folder / SUMMARY, as_text(self._summary))
-        if not self._as_json:
-            print_findings([*between, *parts, *closing], {}, as_json=False)
-
-    def close(self) -> None:
-        """Print what is for scripts, if that was asked for."""
-        if self._as_json:
-            print_findings([], self._value, as_json=True)
+        if self._show is not None:
+            self._show([*between, *parts, *closing])
 
 
 @contextmanager

@@ -1,0 +1,222 @@
+"""Everything that a study file asks for, in one go: measure, analyze, sweep, cut, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from depthprune.analysis.choice import Choice
+from depthprune.base.language import Lang, language
+from depthprune.base.progress import shown
+from depthprune.blocks.cut.verify import Verification
+from depthprune.engine.card.measure import CardOptions
+from depthprune.report.documents.pictures import PAGE
+from depthprune.report.run import Ending, ending_parts, ending_value, is_exact
+from depthprune.strategies.cut_check import CutCheck
+from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, get_ready
+from depthprune.strategies.sweep import Failure
+from depthprune.workflow.decisions import Findings, Recommendation, as_findings
+from depthprune.workflow.stages.analyze import Decision, analyze, parameters
+from depthprune.workflow.stages.cut import check_cut, cut
+from depthprune.workflow.stages.evaluate import cut_card, evaluate
+from depthprune.workflow.stages.measure import measure
+from depthprune.workflow.stages.sweep import check_sweep, sweep
+from depthprune.workflow.stages.transcript import Show, Transcript
+from depthprune.workflow.studies import Study
+from depthprune.workflow.study_file import StudyFile, read_study_file
+from depthprune.workflow.sweeping import points_table
+from depthprune.workflow.table import Table
+from depthprune.workflow.written import FOLDER
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study file led to; None for what it did not ask for.
+
+    Attributes:
+        study: what was measured.
+        value: all of it as plain data, by the name of the stage.
+        findings: of the stage `analyze`.
+        chosen: the removal that was carried out; None also where nothing is recommended.
+        sweep: accuracy and times of the recommended removals, see `sweep`.
+        cut: the folder of the smaller model.
+        verification: how its logits compare with skipping.
+        checks: how it answered the tasks, against skipping: a row for each.
+        failures: what a sweep could not measure; the rest was.
+        falls_short: whether the smaller model does not answer as was measured, or lacks a metric.
+    """
+
+    study: Study
+    value: Mapping[str, Any] = field(repr=False)
+    findings: Findings | None = field(default=None, repr=False)
+    chosen: Recommendation | None = None
+    sweep: Table | None = field(default=None, repr=False)
+    cut: Path | None = None
+    verification: Verification | None = None
+    checks: Table | None = field(default=None, repr=False)
+    failures: tuple[Failure, ...] = ()
+    falls_short: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the study, with all files."""
+        return self.study.folder
+
+
+def run(
+    study_file: str | Path,
+    *,
+    output: str | Path | None = None,
+    num_samples: int | None = None,
+    allow_weak_baseline: bool = False,
+    lang: Lang | None = None,
+    progress: bool = True,
+) -> Outcome:
+    """Do what a study file says, from measuring the blocks to the smaller model.
+
+    The same files are written as by `depthprune run`. Run it again to go on after an interruption:
+    nothing is measured twice.
+
+    Args:
+        study_file: a YAML file, see docs/study-file.md.
+        output: a folder of the study instead of the one in the file.
+        num_samples: instead of the number in the file; 0 means all.
+        allow_weak_baseline: go on where the whole model's answers are no basis for drops.
+        lang: of the reports, en or zh, instead of the one in the file.
+        progress: show bars.
+
+    Raises:
+        StudyFileError: the file cannot be read, or a field is wrong; names its line.
+        DepthpruneError: with what is wrong; what was measured is kept.
+    """
+    study = read_study_file(Path(study_file))
+    with language(lang or study.content.lang), shown(progress):
+        return run_study(
+            study,
+            output=None if output is None else Path(output),
+            num_samples=num_samples,
+            allow_weak_baseline=allow_weak_baseline,
+        )
+
+
+def run_study(
+    study: StudyFile,
+    *,
+    output: Path | None = None,
+    num_samples: int | None = None,
+    allow_weak_baseline: bool = False,
+    show: Show | None = None,
+) -> Outcome:
+    """Run the stages that a study file asks for; each is shown as soon as it is done.
+
+    Args:
+        study: the file.
+        output: a folder instead of the one in the file.
+        num_samples: instead of the number in the file; 0 means all.
+        allow_weak_baseline: allow it, whatever the file says.
+        show: shows what a stage found.
+
+    Raises:
+        DepthpruneError: with what is wrong; what was measured is kept.
+    """
+    content = study.content
+    requests = study.requests(output, num_samples)
+    if allow_weak_baseline:
+        requests = {n: replace(one, allow_weak_baseline=True) for n, one in requests.items()}
+    card = None if content.evaluate is None else cut_card(study, content.evaluate)
+    # All stages: what cannot be is refused before hours of measuring, not after them.
+    with study.about():
+        ready = get_ready(list(requests.values()))
+    last = ready[-1]
+    if content.sweep is not None:
+        check_sweep(study, content.sweep, last)
+    if content.cut is not None:
+        check_cut(study, content.cut, last)
+    transcript = Transcript(last.request.folder, show)
+    outcomes = [
+        # The first stage checks the baselines of all, so that nothing is measured in vain.
+        measure(study, name, one, () if number else ready, transcript)
+        for number, (name, one) in enumerate(zip(requests, ready, strict=True))
+    ]
+    outcome = Outcome(_measured(outcomes, ready), transcript.value)
+    if content.analyze is None:
+        return outcome
+    decision = analyze(study, content.analyze, outcomes, transcript)
+    outcome = replace(
+        outcome, findings=as_findings(decision.analysis), chosen=_recommendation(decision.choice)
+    )
+    return _carry_out(study, ready, decision, card, transcript, outcome)
+
+
+def _carry_out(
+    study: StudyFile,
+    ready: list[ReadySearch],
+    decision: Decision,
+    card: CardOptions | None,
+    transcript: Transcript,
+    outcome: Outcome,
+) -> Outcome:
+    """Do what follows from an analysis: sweep, cut, evaluate, and tell how it ends.
+
+    Raises:
+        DepthpruneError: something could not be measured or written; all else was.
+    """
+    content, last, choice = study.content, ready[-1], decision.choice
+    request = last.request
+    analysed = decision.analysis.results.splits.items()
+    splits = [
+        split
+        for split in {one.fingerprint: one for each in ready for one in each.splits}.values()
+        if (split.task.name, split.split) in analysed
+    ]
+    ending = Ending(
+        recommendations=decision.analysis.recommendations,
+        choice=choice,
+        page=request.folder / FOLDER / PAGE if decision.has_page else None,
+        parameters=parameters(decision),
+    )
+    if content.sweep is not None:
+        swept = sweep(content.sweep, last, splits, decision, transcript)
+        ending = replace(ending, speedup=swept.speedup)
+        outcome = replace(outcome, sweep=points_table(swept.points), failures=swept.failures)
+    if content.cut is not None and choice is not None:
+        removal = choice.combination.removal
+        made = cut(study, content.cut, last, removal, transcript)
+        ending = replace(ending, cut=made.output, loader=made.loader)
+        falls_short = made.verified is not None and not made.verified.agrees
+        if content.evaluate is not None:
+            # The whole model makes room for the smaller one.
+            del last
+            ready.clear()
+            found = evaluate(card, request, splits, removal, made.output, transcript)
+            ending = replace(ending, checks=found.checks)
+            falls_short |= is_exact(found.checks) and any(one.differing for one in found.checks)
+            falls_short |= not found.is_whole
+            outcome = replace(outcome, checks=_checks_table(found.checks))
+        outcome = replace(
+            outcome, cut=made.output, verification=made.verified, falls_short=falls_short
+        )
+    transcript.tell(ending_parts(ending), {"end": ending_value(ending)})
+    return outcome
+
+
+def _measured(outcomes: Sequence[SearchOutcome], ready: Sequence[ReadySearch]) -> Study:
+    """Return the study of exactly what was measured now."""
+    selection = frozenset((key, one.settings) for one in outcomes for key in one.splits)
+    splits = {split.fingerprint: split for one in ready for split in one.splits}
+    return Study(outcomes[-1].folder, selection, tuple(splits.values()))
+
+
+def _recommendation(choice: Choice | None) -> Recommendation | None:
+    return None if choice is None else Recommendation(choice.rule, choice.combination)
+
+
+def _checks_table(checks: Sequence[CutCheck]) -> Table:
+    rows = [
+        (one.split.task, one.split.split, len(one.split.sample_ids), *accuracies)
+        for one in checks
+        for accuracies in [(one.cut, one.skipped, one.differing)]
+    ]
+    return Table(("dataset", "split", "n", "cut", "skipped", "differing"), tuple(rows))

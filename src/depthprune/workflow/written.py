@@ -1,0 +1,111 @@
+"""The files of an analysis, and the short answer that goes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import RenderableType
+
+from depthprune.analysis.whole import Analysis
+from depthprune.base.files import together
+from depthprune.base.language import t
+from depthprune.base.terminal import is_wide
+from depthprune.report.documents import (
+    SCORES,
+    recommendations_value,
+    select_command,
+    write_documents,
+)
+from depthprune.report.documents.pictures import Pictures, write_pictures
+from depthprune.report.inputs import problem_lines, scope_line
+from depthprune.report.recommendations import (
+    essential_parts,
+    notes,
+    stepwise_parts,
+    target_lines,
+)
+from depthprune.report.strategies import recommended_lines, strategy_lines
+
+FOLDER = "analysis"
+"""Where the documents go, inside what is analysed."""
+
+
+EXTRA = "report"
+"""The extra that brings what figures and page need."""
+
+
+@dataclass(frozen=True)
+class WrittenAnalysis:
+    """What was written, and what is said about it.
+
+    Attributes:
+        answer: the short answer, tables and sentences.
+        places: where the files lie, and what could not be written.
+        value: both for scripts.
+    """
+
+    answer: list[RenderableType]
+    places: list[RenderableType]
+    value: dict[str, Any]
+
+
+def write_analysis(
+    analysis: Analysis,
+    folder: Path,
+    *,
+    formats: Sequence[Literal["png", "svg", "pdf"]],
+    skip: Collection[Literal["figures", "html", "latex"]],
+) -> WrittenAnalysis:
+    """Write documents, figures, page and tables of an analysis, as far as packages are there.
+
+    Raises:
+        FileError: the folder cannot be written.
+    """
+    with together():
+        files = write_documents(analysis, folder)
+        pictures = write_pictures(analysis, folder, formats=formats, skip=skip)
+    files += [*pictures.files, *pictures.figures]
+    value = recommendations_value(analysis)
+    value |= {"output": str(folder), "files": list(map(str, files))}
+    value |= {"not_written": {kind: f"needs {name}" for kind, name in pictures.missing.items()}}
+    places = _places(analysis, folder, files, pictures)
+    return WrittenAnalysis(_answer(analysis), places, value)
+
+
+def _answer(analysis: Analysis) -> list[RenderableType]:
+    found = analysis.recommendations
+    parts: list[RenderableType] = [
+        scope_line(analysis),
+        *problem_lines(analysis.results),
+        *notes(found),
+    ]
+    if found.is_weak:
+        return [*parts, ""]
+    if found.targets:
+        parts += ["", t("Targets"), *target_lines(found)]
+    parts += ["", t("Recommended strategies"), *strategy_lines(found)]
+    parts += recommended_lines(found)
+    parts += ["", t("Stepwise: each step removes one more block than the step before")]
+    parts += stepwise_parts(found, wide=is_wide())
+    parts += ["", t("Blocks that must never go"), *essential_parts(found), ""]
+    return parts
+
+
+def _places(
+    analysis: Analysis, folder: Path, files: list[Path], pictures: Pictures
+) -> list[RenderableType]:
+    lines: list[RenderableType] = [t("Files: {folder} ({n})").format(folder=folder, n=len(files))]
+    lines += [f"  {path.name}" for path in files if path not in pictures.figures]
+    if pictures.figures:
+        kinds = sorted({path.suffix.removeprefix(".") for path in pictures.figures})
+        figures = t("{n} figures ({kinds})")
+        lines.append("  " + figures.format(n=len(pictures.figures), kinds=", ".join(kinds)))
+    for kind, package in pictures.missing.items():
+        note = t("Not written: {kind}. It needs {package}: pip install 'depthprune[{extra}]'")
+        lines.append(note.format(kind=kind, package=package, extra=EXTRA))
+    if analysis.recommendations.stepwise.steps:
+        lines += ["", t("Next:"), f"  {select_command(analysis, str(folder / SCORES))}"]
+    return lines
