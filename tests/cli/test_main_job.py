@@ -150,7 +150,7 @@ def test_the_demo_is_one_search_over_all_eight_tasks(
         (seen["request"],) = requests
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("depthprune.cli.run.get_ready", stop)
+    monkeypatch.setattr("depthprune.workflow.run.get_ready", stop)
     stopped = program("demo", "--output", tmp_path / "demo")
     assert stopped.code == 130
     assert "run the same command again" in stopped.err

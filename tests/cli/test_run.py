@@ -70,7 +70,7 @@ def requested(program: Program, monkeypatch: pytest.MonkeyPatch):  # type: ignor
         raise Asked(request)
 
     monkeypatch.setattr("depthprune.cli.measure.search_model", stop)
-    monkeypatch.setattr("depthprune.cli.run.get_ready", lambda requests: stop(requests[0]))
+    monkeypatch.setattr("depthprune.workflow.run.get_ready", lambda requests: stop(requests[0]))
 
     def ask(*arguments: object) -> SearchRequest:
         from depthprune.cli.app import main
