@@ -216,7 +216,7 @@ def test_a_damaged_study(program: Program, task_file: Path) -> None:
         (("no-such-command",), "no-such-command"),
         (("profile",), "requires an argument"),
         (("search", "demo", "--beam-width", "three"), "three"),
-        (("search", "demo", "--beam-width", "0"), "width 0"),
+        (("search", "demo", "--beam-width", "0"), "--beam-width must be 1 or more, not 0"),
         (("profile", "demo", "--num-samples", "-1"), "--num-samples must be 0 or more, not -1"),
         (("profile", "demo", "--protect", "-1"), "-1"),
         (("profile", "demo", "--protect", "first"), "first"),

@@ -13,11 +13,11 @@ The command line, the study file, callers in Python and the documentation read t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from math import isfinite
 from types import NoneType, UnionType
-from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
@@ -38,26 +38,46 @@ class Refusal:
     mend: str
 
 
+@dataclass(frozen=True)
+class Named:
+    """Part of a field's type: its name on the command line and in study files, where it is longer.
+
+    Attributes:
+        name: with underscores.
+        others: that the command line knows, too.
+    """
+
+    name: str
+    others: tuple[str, ...] = ()
+
+
 class Options:
     """Options of one kind; a value out of its bounds is refused, whoever gives it."""
 
-    __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
-
     def __post_init__(self) -> None:
-        kind: type = type(self)
-        for name, rules in _rules(kind).items():
-            value = getattr(self, name)
-            if value is None:
-                continue
-            for rule in rules:
-                if wanted := _wanted(value, rule):
-                    for own in rules:
-                        if isinstance(own, Refusal):
-                            what = own.what.format(value=value)
-                            raise DepthpruneError(what, where="", mend=own.mend, option=name)
-                    raise DepthpruneError(
-                        f"{option(name)} must be {wanted}, not {value!r}", option=name
-                    )
+        check(self)
+
+
+def check(options: Any) -> None:
+    """Refuse values of a dataclass beyond the bounds that its fields state.
+
+    Raises:
+        DepthpruneError: names the option.
+    """
+    kind: Any = type(options)
+    for field, rules in rules_of(kind).items():
+        value = getattr(options, field)
+        if value is None:
+            continue
+        wanted = next(filter(None, (_wanted(value, rule) for rule in rules)), None)
+        if wanted is None:
+            continue
+        name = next((rule.name for rule in rules if isinstance(rule, Named)), field)
+        for own in rules:
+            if isinstance(own, Refusal):
+                what = own.what.format(value=value)
+                raise DepthpruneError(what, where="", mend=own.mend, option=name)
+        raise DepthpruneError(f"{option(name)} must be {wanted}, not {value!r}", option=name)
 
 
 def _wanted(value: Any, rule: Any) -> str | None:
@@ -81,10 +101,13 @@ def _wanted(value: Any, rule: Any) -> str | None:
 
 
 @cache
-def _rules(options: type) -> dict[str, tuple[Any, ...]]:
-    """Return what each field must be: bounds, the choices of a literal, `float` for finite."""
+def rules_of(options: Any) -> dict[str, tuple[Any, ...]]:
+    """Return what the types of the fields say beside the type.
+
+    That is what `Annotated` adds, the choices of a literal, and `float`: a finite number.
+    """
     hints = get_type_hints(options, include_extras=True)
-    return {name: tuple(_of_hint(hint)) for name, hint in hints.items() if name[0] != "_"}
+    return {one.name: tuple(_of_hint(hints[one.name])) for one in fields(options)}
 
 
 def _of_hint(hint: Any) -> Iterator[Any]:

@@ -18,8 +18,8 @@ from annotated_types import Ge
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.naming import option
+from depthprune.base.options import Named, rules_of
 from depthprune.importance.proxies import PROXIES
-from depthprune.strategies.bounds import Named, metadata
 from depthprune.strategies.kinds.beam import Beam
 from depthprune.strategies.strategy import STRATEGIES, Strategy
 
@@ -60,7 +60,7 @@ class FlatOption:
         field: of the strategy.
         name: with underscores.
         kind: the type.
-        hint: the type with its bounds, see `bounds`.
+        hint: the type with its bounds.
         default: the value where it is not given.
         doc: the sentence that explains it.
         others: further names on the command line.
@@ -190,7 +190,7 @@ def _own_options(owner: type) -> Iterator[FlatOption]:
     own = inspect.get_annotations(owner)
     if not own or not is_dataclass(owner):
         return
-    docs, notes = field_docs(owner), metadata(owner)
+    docs, notes = field_docs(owner), rules_of(owner)
     hints, kinds = get_type_hints(owner, include_extras=True), get_type_hints(owner)
     for one in fields(owner):
         if one.name not in own:

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.options import Named, check
 from depthprune.base.registry import Registry
 from depthprune.base.removal import Removal
-from depthprune.strategies.bounds import Named, check_bounds
 from depthprune.strategies.space import SearchSpace
 
 STOPPED = math.inf
@@ -97,7 +97,7 @@ class LimitedStrategy(Strategy):
                 option="max_drop",
                 mend="give a fraction: 0.05 is five percentage points",
             )
-        check_bounds(self)
+        check(self)
 
     def most_removed(self, space: SearchSpace) -> int:
         """Return the largest number of blocks that may be removed together."""

@@ -12,8 +12,8 @@ from annotated_types import Ge, Gt, Lt
 from depthprune.base.drops import settled
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.naming import option
+from depthprune.base.options import Named
 from depthprune.base.removal import Removal
-from depthprune.strategies.bounds import Named
 from depthprune.strategies.space import SearchSpace, within
 from depthprune.strategies.strategy import STOPPED, STRATEGIES, LimitedStrategy
 
