@@ -15,6 +15,7 @@ from depthprune.importance.compare import RankAgreement
 from depthprune.report import tables
 from depthprune.report.listing import task_table
 from depthprune.report.summary import summary_parts, summary_value
+from depthprune.report.table import Column, Table
 from depthprune.report.tables import agreement_table, as_text, blocks, interval_text, percent
 from depthprune.tasks.registry import list_tasks
 from tests.measurements import dataset
@@ -141,3 +142,19 @@ def _until(line: str, cells: int) -> str:
     while cell_len(line) > cells:
         line = line[:-1]
     return line
+
+
+@pytest.mark.parametrize("is_spaced", [True, False])
+@pytest.mark.parametrize("width", [80, 76, 70])
+def test_a_table_that_is_too_wide_loses_nothing_and_breaks_no_word(
+    width: int, is_spaced: bool
+) -> None:
+    columns = [Column("dataset"), Column("n", "count")]
+    columns += [Column(f"{number} removed") for number in range(1, 5)]
+    rows = [
+        ["demo_coco_2014_vqa", 4, "2 (0.00)", "1,4 (0.00)", "2,4,5 (0.00)", "2,4,5,7 (0.04)"],
+        ["demo_science_qa_img", 4, "2 (-18.75)", "2,4 (9.75)", "2,4,6 (8.75)", "2,4,7,8 (-1.75)"],
+    ]
+    text = as_text([Table(columns, rows, is_spaced=is_spaced)], width=width)
+    words = {word for row in rows for cell in row[2:] for word in str(cell).split()}
+    assert words <= set(text.split())

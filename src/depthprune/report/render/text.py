@@ -64,7 +64,7 @@ def table_parts(table: Table) -> list[RenderableType]:
 
 
 def rich_table(table: Table) -> RichTable:
-    """Return a table as rich prints it; headings break between words, numbers never."""
+    """Return a table as rich prints it: where it is too wide, words and numbers stay whole."""
     padding = (0, 1) if table.is_spaced else (0, 1, 0, 0)
     made = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=padding)
     rows = [list(map(cell_text, table.columns, row)) for row in table.rows]
@@ -73,18 +73,15 @@ def rich_table(table: Table) -> RichTable:
         if column.is_number:
             # The unit stands below the name, where it takes no room.
             name = re.sub(r" ?[(（](points|百分点)[)）]$", r"\n\1", column.name)
-            made.add_column(name, justify="right", min_width=_longest(name, texts))
+            is_whole = column.kind == "interval" or " " not in name
+            made.add_column(name, justify="right", no_wrap=is_whole)
         else:
-            words = _longest(column.name, [word for text in texts for word in text.split()])
-            least = max(column.room, min(words, WORD))
-            made.add_column(column.name, overflow="fold", min_width=least)
+            is_whole = all(" " not in text and cell_len(text) <= WORD for text in texts)
+            least = column.room or None
+            made.add_column(column.name, overflow="fold", no_wrap=is_whole, min_width=least)
     for line, row in enumerate(rows):
         made.add_row(*row, end_section=line in table.ends)
     return made
-
-
-def _longest(name: str, texts: Sequence[str]) -> int:
-    return max(map(cell_len, [*name.split(), *texts]), default=0)
 
 
 def _fitting(table: Table) -> Iterator[Table]:
