@@ -73,9 +73,6 @@ class Scores:
         return tuple(block for block in range(self.num_blocks) if block not in self.scores)
 
 
-Merged = Scores
-
-
 def merge_scores(
     datasets: Sequence[DatasetScores],
     *,

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from depthprune.base.language import t
 from depthprune.importance.compare import Overlap, SplitComparison
-from depthprune.importance.merge import Merged, MergedDataset
+from depthprune.importance.merge import MergedDataset, Scores
 from depthprune.importance.sources import DatasetScores
 from depthprune.report.table import Column, Table, table_of
 from depthprune.report.tables import blocks, percent
@@ -79,7 +79,7 @@ def comparison_value(
     }
 
 
-def merge_parts(merged: Merged) -> list[RenderableType]:
+def merge_parts(merged: Scores) -> list[RenderableType]:
     """Return what `merge` shows: the datasets with their weights, the ranking, its two ends."""
     width = ceil(len(merged.datasets) / ceil(len(merged.datasets) / SIDE_BY_SIDE))
     heading = t("Datasets, ordered by name; method over them: {method}")
@@ -179,7 +179,7 @@ def _moved_table(comparisons: Sequence[SplitComparison]) -> Table:
     )
 
 
-def _weights_table(merged: Merged) -> Table:
+def _weights_table(merged: Scores) -> Table:
     weights = merged.weights
     return table_of(
         merged.datasets,
@@ -198,7 +198,7 @@ def _weights_table(merged: Merged) -> Table:
     )
 
 
-def _ranking_table(merged: Merged, datasets: Sequence[MergedDataset]) -> Table:
+def _ranking_table(merged: Scores, datasets: Sequence[MergedDataset]) -> Table:
     names = (one.source.dataset.replace("_", "\n") for one in datasets)
     columns = [Column(t("rank"), "count"), Column(t("block"), "count")]
     columns += [Column(name, "points") for name in (t("merged"), *names)]
@@ -209,7 +209,7 @@ def _ranking_table(merged: Merged, datasets: Sequence[MergedDataset]) -> Table:
     return Table(columns, rows)
 
 
-def _with_drops(ranked: Sequence[int], merged: Merged) -> str:
+def _with_drops(ranked: Sequence[int], merged: Scores) -> str:
     return ", ".join(f"{block} ({percent(merged.scores[block])})" for block in ranked)
 
 

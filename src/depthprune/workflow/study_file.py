@@ -15,7 +15,7 @@ from depthprune.base.python_file import is_own
 from depthprune.base.weights import check_weights
 from depthprune.base.yaml_file import YamlFile, read_yaml
 from depthprune.engine.options import ModelOptions
-from depthprune.importance.merge import OPTION, Merged, merge_scores
+from depthprune.importance.merge import OPTION, Scores, merge_scores
 from depthprune.importance.sources import DatasetScores
 from depthprune.strategies import joint
 from depthprune.strategies.kinds.ablation import Ablation
@@ -166,7 +166,7 @@ class StudyFile:
             check_weights(self.content.merge.dataset_weights, tasks, option=OPTION, thing="dataset")
         return requests
 
-    def merge(self, datasets: Sequence[DatasetScores]) -> Merged:
+    def merge(self, datasets: Sequence[DatasetScores]) -> Scores:
         """Return the importance over all datasets, as the section `merge` says.
 
         Raises:
