@@ -24,6 +24,7 @@ SHELL = {
     "report/documents/quick.py": "a command to type",
     "structure/summaries.py": "a command to type",
     "study/database.py": "an option of pip",
+    "workflow/cutting.py": "the command that made the model",
 }
 """Where a flag is part of a command line for a shell."""
 

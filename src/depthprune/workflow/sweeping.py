@@ -25,6 +25,7 @@ from depthprune.base.errors import (
 )
 from depthprune.base.files import write_bytes, write_json, write_text
 from depthprune.base.language import language
+from depthprune.base.naming import option
 from depthprune.base.progress import shown
 from depthprune.base.removal import Removal, check_removal, make_removal
 from depthprune.engine.latency import LatencyOptions
@@ -331,14 +332,14 @@ def study_recommendation(
         raise DepthpruneError(
             f"nothing says which blocks stay, and the study recommends nothing: {error.what}",
             where=str(folder),
-            mend=_MEND,
+            mend=_way_out(),
         ) from error
     if results.num_blocks != model.num_blocks:
         raise DepthpruneError(
             f"the study is of a model of {results.num_blocks} blocks, this one has "
             f"{model.num_blocks}",
             where=str(folder),
-            mend="name the study of this model (--output)",
+            mend=f"name the study of this model ({option('output')})",
         )
     removals = [step.combination.removal for step in found.stepwise.steps]
     chosen = takewhile(lambda removal: _num_compared(found.independent[len(removal)]) > 1, removals)
@@ -347,7 +348,7 @@ def study_recommendation(
         raise DepthpruneError(
             "nothing says which blocks stay, and what the study has measured gives no path",
             where=str(folder),
-            mend=_MEND,
+            mend=_way_out(),
         )
     return {model.num_blocks - len(removal): removal for removal in removals}
 
@@ -356,7 +357,8 @@ def _num_compared(ranking: Ranking) -> int:
     return len(ranking.combinations) + ranking.low_coverage + ranking.improving
 
 
-_MEND = (
-    "measure with `depthprune search` first, or give "
-    "--importance_scores_file, --recommendation or --block_configs"
-)
+def _way_out() -> str:
+    """Return how a user says which blocks stay."""
+    files = ("importance_scores_file", "recommendation", "block_configs")
+    first, second, third = map(option, files)
+    return f"measure with `depthprune search` first, or give {first}, {second} or {third}"
