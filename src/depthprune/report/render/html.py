@@ -8,8 +8,8 @@ from typing import Any
 
 from depthprune.report.html.text import NOTHING, TextTable, block_list
 from depthprune.report.html.text import Column as Heading
-from depthprune.report.render.text import plain_cell
-from depthprune.report.table import Column, Section, Table, cell_of
+from depthprune.report.render.text import cell_text, plain_cell
+from depthprune.report.table import Cell, Column, Section, Table, all_notes, cell_of
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -45,18 +45,21 @@ def page_table(table: Table, about: str) -> TextTable:
         (table.title or about).rstrip(":："),
         [Heading(column.name, column.is_number) for column in table.columns],
         [list(map(_cell, table.columns, row)) for row in table.rows],
-        " ".join(table.notes),
+        " ".join(all_notes(table)),
     )
 
 
 def _cell(column: Column, value: Any) -> str:
     cell = cell_of(value)
-    mark = "" if cell.mark is None else f" {cell.mark}"
+    return cell_text(column, Cell(None, _text(column, cell), cell.mark))
+
+
+def _text(column: Column, cell: Cell) -> str:
     if cell.value and column.kind == "blocks":
-        return block_list(cell.value) + mark
+        return block_list(cell.value)
     if cell.value and column.kind in ("count", "samples") and isinstance(cell.value, int):
-        return f"{cell.value:,}{mark}"
+        return f"{cell.value:,}"
     text = plain_cell(column, cell)
     if text == "-":
         return NOTHING
-    return (text if column.kind == "text" else text.replace("-", MINUS)) + mark
+    return text if column.kind == "text" else text.replace("-", MINUS)
