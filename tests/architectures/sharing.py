@@ -17,11 +17,11 @@ from depthprune.base.removal import Removal
 from depthprune.blocks import LoadedModel, find_stack, inadmissible_reason
 from depthprune.engine import Evaluation, ReferenceEvaluator, SharedEvaluator
 from depthprune.tasks.task import TaskSplit
+from depthprune.testing import tiny_models as tiny
+from depthprune.testing.evaluators import assert_same
 from tests.architectures.check import Outcome, build, summary
 from tests.architectures.inputs import MEDIA, ROWS, make_inputs
 from tests.architectures.tiny_configs import FIRST_SPECIAL_TOKEN, VOCABULARY
-from tests.engine import tiny
-from tests.engine.conformance import assert_same
 
 REMOVALS: tuple[Removal, ...] = ((), (0,), (5,), (1, 3), (0, 4, 5))
 SAMPLES = slice(1, 6)

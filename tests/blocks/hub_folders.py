@@ -18,8 +18,8 @@ from typing import Any
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForImageTextToText, PreTrainedTokenizerFast
 
+from depthprune.testing.tiny_models import spread
 from tests.architectures.tiny_configs import tiny_config
-from tests.engine.tiny import spread
 
 WORDS = ("what", "is", "this", "?", "a", "cat", "user", "assistant", ":", "red", "blue")
 PLAIN = ("<pad>", "<s>", "</s>", "<unk>", "<|im_start|>", "<|im_end|>")

@@ -6,7 +6,7 @@ import pytest
 
 from depthprune.blocks import find_stack, inferring
 from depthprune.blocks.plan import plan_removal
-from tests.engine import tiny
+from depthprune.testing import tiny_models as tiny
 
 
 def count_skeletons(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -18,8 +18,8 @@ from depthprune.engine import inputs
 from depthprune.engine.inputs import Row, prompt_of
 from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.tasks.task import Sample
+from depthprune.testing import tiny_models as tiny
 from tests.blocks.hub_folders import HUB_MODELS
-from tests.engine import tiny
 
 COLOURS = ((250, 10, 10), (10, 10, 250))
 SAMPLES = [

@@ -35,7 +35,7 @@ from depthprune.engine.card.speed import SpeedOptions
 from depthprune.engine.card.texts import text_sets
 from depthprune.engine.card.zero_shot import zero_shot_tasks
 from depthprune.tasks.lm_eval import catalogue
-from tests.engine import tiny
+from depthprune.testing import tiny_models as tiny
 from tests.tasks import harness
 
 pytest.importorskip("lm_eval")

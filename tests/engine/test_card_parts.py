@@ -13,7 +13,7 @@ from depthprune.engine.card import memory, speed
 from depthprune.engine.card.memory import peak_while, weight_bytes
 from depthprune.engine.card.model_info import KINDS, model_info, parameters_by_kind
 from depthprune.engine.card.speed import Speed, SpeedOptions, measure_speed, prompt_tokens
-from tests.engine import tiny
+from depthprune.testing import tiny_models as tiny
 
 QUICK = SpeedOptions(batch_sizes=(1,), prompt_tokens=5, new_tokens=4, repeats=2)
 

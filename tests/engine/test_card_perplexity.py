@@ -16,7 +16,7 @@ from depthprune.engine.card import perplexity as card_perplexity
 from depthprune.engine.card import texts
 from depthprune.engine.card.perplexity import Windows, perplexity, text_tokens
 from depthprune.engine.card.texts import HUB_TEXTS, text_sets
-from tests.engine import tiny
+from depthprune.testing import tiny_models as tiny
 
 TEXT = " ".join(tiny.QUESTIONS * 4)
 

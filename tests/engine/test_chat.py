@@ -19,8 +19,8 @@ from depthprune.engine.inputs import prompt_of
 from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.task import Sample
+from depthprune.testing import tiny_models as tiny
 from tests.blocks.hub_folders import put_chat_template
-from tests.engine import tiny
 
 TASK = tiny.split_of([]).task
 QUESTION = Sample("validation/0", "a cat ?")

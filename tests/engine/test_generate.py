@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from depthprune.engine.generate import checkpoint_ends, decode, end_tokens
-from tests.engine import tiny
+from depthprune.testing import tiny_models as tiny
 
 RED, BLUE, CAT = (6 + tiny.WORDS.index(word) for word in ("red", "blue", "cat"))
 START, END, PAD = 1, 2, 0

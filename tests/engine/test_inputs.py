@@ -13,7 +13,7 @@ from depthprune.base.errors import TaskError
 from depthprune.engine import inputs
 from depthprune.engine.inputs import Prompt, Row, prompt_of
 from depthprune.tasks.task import Sample
-from tests.engine import tiny
+from depthprune.testing import tiny_models as tiny
 
 TASK = tiny.split_of([]).task
 QUESTION = Sample("validation/0", "a cat ?")

@@ -29,7 +29,7 @@ from depthprune.engine.latency import (
 )
 from depthprune.engine.stages import StageClock, vision_roots, watch
 from depthprune.tasks.task import Request, Sample
-from tests.engine.tiny import (
+from depthprune.testing.tiny_models import (
     choice_samples,
     demo_processor,
     gpt2,

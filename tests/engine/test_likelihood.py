@@ -17,7 +17,7 @@ from depthprune.engine import inputs, likelihood
 from depthprune.engine.inputs import Row
 from depthprune.engine.likelihood import Likelihood, choose, foretell, reading
 from depthprune.tasks.task import Sample
-from tests.engine import tiny
+from depthprune.testing import tiny_models as tiny
 
 LETTERS = tiny.split_of([], answer="choose", prompt="{question} {choices} :").task
 TEXTS = tiny.split_of([], answer="choose").task

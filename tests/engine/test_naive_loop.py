@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from depthprune.engine.reference import ReferenceEvaluator
-from tests.engine import tiny
+from depthprune.testing import tiny_models as tiny
 
 
 @contextmanager

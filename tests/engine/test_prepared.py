@@ -10,7 +10,7 @@ import torch
 from depthprune.engine.inputs import Inputs, Row
 from depthprune.engine.prepared import PreparedRows, prepare_rows
 from depthprune.tasks.task import Sample
-from tests.engine import tiny
+from depthprune.testing import tiny_models as tiny
 
 BATCH_BYTES = 2 * 8
 

@@ -15,8 +15,8 @@ from depthprune.blocks import LoadedModel
 from depthprune.engine import reference
 from depthprune.engine.reference import ReferenceEvaluator, input_device
 from depthprune.tasks.task import Sample
+from depthprune.testing.evaluators import EvaluatorConformance, assert_same
 from tests.engine import conformance, tiny
-from tests.engine.conformance import EvaluatorConformance, assert_same
 
 
 class TestReferenceEvaluator(EvaluatorConformance):

@@ -16,7 +16,7 @@ from depthprune.engine.references import (
     rows_with_reference,
 )
 from depthprune.tasks.task import Request, Sample, TaskSplit
-from tests.engine import tiny
+from depthprune.testing import tiny_models as tiny
 
 
 def rows(split: TaskSplit, processor: Any = None, limit: int | None = None) -> list[Any]:

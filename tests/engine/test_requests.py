@@ -23,7 +23,7 @@ from depthprune.engine.requests import encode_pair, rolling_windows, rows_to_res
 from depthprune.engine.stopping import StopAtTexts
 from depthprune.tasks.metrics.responses import parse_responses
 from depthprune.tasks.task import Request, Sample, Scorer, TaskSplit
-from tests.engine import tiny
+from depthprune.testing import tiny_models as tiny
 
 REMOVALS = ((), (0,), (1, 2))
 

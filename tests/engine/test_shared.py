@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from depthprune.blocks import LoadedModel
 from depthprune.engine.shared import SharedEvaluator
-from tests.engine.conformance import EvaluatorConformance
+from depthprune.testing.evaluators import EvaluatorConformance
 
 
 class TestSharedEvaluator(EvaluatorConformance):

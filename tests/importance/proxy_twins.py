@@ -12,7 +12,7 @@ from torch import nn
 from depthprune.blocks.models import LoadedModel
 from depthprune.engine.inputs import prompt_of
 from depthprune.tasks.task import TaskSplit
-from tests.engine.tiny import without_blocks
+from depthprune.testing.tiny_models import without_blocks
 
 
 def samples_of(loaded: LoadedModel, split: TaskSplit) -> Iterator[tuple[dict[str, Any], int]]:

@@ -29,7 +29,7 @@ from depthprune.importance.proxies import (
     taylor,
 )
 from depthprune.tasks.task import Sample, TaskSplit
-from tests.engine import tiny
+from depthprune.testing import tiny_models as tiny
 from tests.importance import proxy_twins as twins
 
 ALL = tuple(PROXIES)

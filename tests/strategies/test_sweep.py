@@ -30,7 +30,7 @@ from depthprune.strategies.sweep import (
 from depthprune.strategies.sweep_options import PRESETS
 from depthprune.study import Study
 from depthprune.tasks.task import Sample, Task, TaskSplit
-from tests.engine.tiny import (
+from depthprune.testing.tiny_models import (
     Exactly,
     lfm2,
     llama,

@@ -21,7 +21,7 @@ from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.tasks.lm_eval import harness_task, lm_eval_metrics
 from depthprune.tasks.load import load_split
 from depthprune.tasks.task import TaskSplit
-from tests.engine import tiny
+from depthprune.testing import tiny_models as tiny
 from tests.tasks import harness
 from tests.tasks.harness import own_metrics, own_run
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import sys
 from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +27,11 @@ def own_object(name: str, error: type[DepthpruneError] = DepthpruneError) -> Any
     """
     file, _, attribute = name.rpartition(":")
     path = Path(file).expanduser()
-    module = execute(path, error)
+    changed = path.stat().st_mtime_ns if path.is_file() else 0
+    try:
+        module = _execute_once(path.resolve(), changed)
+    except DepthpruneError as failure:
+        raise error(failure.what, where=failure.where) from failure
     if not attribute or not hasattr(module, attribute):
         raise error(
             f"the file has no object {attribute!r}"
@@ -36,6 +41,12 @@ def own_object(name: str, error: type[DepthpruneError] = DepthpruneError) -> Any
             mend=f"write {path.name}:NAME",
         )
     return getattr(module, attribute)
+
+
+@cache
+def _execute_once(path: Path, changed: int) -> ModuleType:
+    """Execute a file, once for each state of it: several lookups find the same objects."""
+    return execute(path)
 
 
 def execute(path: Path, error: type[DepthpruneError] = DepthpruneError) -> ModuleType:

@@ -84,6 +84,11 @@ class Registry(Mapping[str, Member], Generic[Member]):
             )
         return known[wanted]
 
+    def forget(self, *names: str) -> None:
+        """Let members go that a user's file added."""
+        for name in names:
+            self._members.pop(name, None)
+
     def __getitem__(self, name: str) -> Member:
         if name not in self._members:
             self._all()

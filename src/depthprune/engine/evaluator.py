@@ -33,7 +33,7 @@ class Evaluation:
 class Evaluator(Protocol):
     """Evaluates removals of one model.
 
-    The contract, which `tests/engine/conformance.py` holds for every implementation: the answers
+    The contract, which `depthprune.testing.evaluators` holds for every implementation: the answers
     for a removal do not depend on the other removals in the call, on the batch size, on the slice
     of samples they are part of, or on earlier calls; `()` is the unpruned model; the model is as
     before afterwards, also when a call fails.

@@ -25,6 +25,8 @@ def follow(
         for removal in batch:
             assert removal not in known, f"{removal} was asked for although it is measured"
             assert tuple(sorted(set(removal))) == removal, f"{removal} is not a removal"
+            exists = all(0 <= block < space.num_blocks for block in removal)
+            assert exists, f"{removal} has a block that there is not"
             assert space.admits(removal), f"{removal} is outside the space"
             asked.append(removal)
             known[removal] = drop_of(removal)

@@ -16,9 +16,9 @@ from depthprune.engine import Evaluation, ReferenceEvaluator, SharedEvaluator
 from depthprune.engine.shared import call
 from depthprune.engine.shared.drafts import KnownAnswers
 from depthprune.tasks.task import TaskSplit
+from depthprune.testing.evaluators import assert_same
 from tests.architectures.check import build
 from tests.engine import conformance, tiny
-from tests.engine.conformance import assert_same
 
 REMOVALS: tuple[Removal, ...] = ((), (0,), (3,), (1, 2), (0, 3), (0, 1, 2), (1, 2, 3))
 

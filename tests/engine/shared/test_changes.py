@@ -14,8 +14,8 @@ from depthprune.base.errors import RemovalError
 from depthprune.base.removal import Removal
 from depthprune.blocks import skip
 from depthprune.engine import ReferenceEvaluator, SharedEvaluator
+from depthprune.testing.evaluators import assert_same
 from tests.engine import conformance, tiny
-from tests.engine.conformance import assert_same
 
 REMOVALS: tuple[Removal, ...] = ((), (0,), (3,), (1, 2))
 

@@ -15,8 +15,8 @@ from depthprune.engine.shared.call import TooManyRemovals
 from depthprune.engine.shared.self_check import alike
 from depthprune.engine.shared.unshareable import Unshareable
 from depthprune.tasks.task import Request
+from depthprune.testing.evaluators import assert_same
 from tests.engine import conformance, tiny
-from tests.engine.conformance import assert_same
 
 REMOVALS = [(), (1,), (0, 2)]
 

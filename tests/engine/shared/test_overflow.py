@@ -10,8 +10,8 @@ import torch
 
 from depthprune.base.removal import Removal
 from depthprune.engine import ReferenceEvaluator, SharedEvaluator
+from depthprune.testing.evaluators import assert_same
 from tests.engine import conformance
-from tests.engine.conformance import assert_same
 
 REMOVALS: tuple[Removal, ...] = ((), (0,), (3,), (1, 2), (0, 3), (0, 1, 2), (1, 2, 3))
 

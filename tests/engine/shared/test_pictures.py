@@ -14,9 +14,9 @@ from depthprune.engine.shared.shared_model import follows, share
 from depthprune.engine.shared.unshareable import Unshareable
 from depthprune.engine.shared.walk import plan_walk
 from depthprune.engine.shared.work import Work
+from depthprune.testing import tiny_models as tiny
 from tests.architectures.check import build
 from tests.architectures.inputs import make_inputs
-from tests.engine import tiny
 
 
 def removals_of(model: Any) -> tuple[Removal, ...]:

@@ -26,7 +26,7 @@ from depthprune.blocks.models import LoadedModel
 from depthprune.engine.evaluator import Evaluation, Evaluator
 from depthprune.tasks.prompt import messages, render_prompt
 from depthprune.tasks.task import Sample, TaskSplit
-from tests.engine import tiny
+from depthprune.testing import tiny_models as tiny
 
 REMOVALS: tuple[Removal, ...] = ((), (0,), (1, 2), (0, 1, 3))
 
