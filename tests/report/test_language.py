@@ -21,7 +21,9 @@ from depthprune.tasks.weak import SENTENCES
 
 PACKAGE = Path(depthprune.__file__).parent
 CATALOGUES = sorted((PACKAGE / "base" / "zh").glob("*.yaml"))
-PRINTING = sorted([*(PACKAGE / "report").rglob("*.py"), *(PACKAGE / "cli").rglob("*.py")])
+PRINTING = sorted(
+    path for floor in ("report", "workflow", "cli") for path in (PACKAGE / floor).rglob("*.py")
+)
 
 
 def texts_of(path: Path) -> set[str]:
