@@ -11,18 +11,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from depthprune.base.errors import DepthpruneError, RemovalError
-from depthprune.base.files import check_can_make
 from depthprune.base.language import Lang, set_language, t
 from depthprune.base.options import Options
-from depthprune.base.progress import progress
 from depthprune.base.removal import Removal, parse_removal
 from depthprune.base.terminal import terminal
-from depthprune.blocks.cut.also import FILE_NAMES, also_for, check_also, unfitting_fields
+from depthprune.blocks.cut.also import FILE_NAMES, unfitting_fields
 from depthprune.blocks.cut.options import CutOptions
 from depthprune.cli.flags import with_flags
 from depthprune.cli.recommendation_file import read_recommendation
@@ -33,12 +31,7 @@ from depthprune.report.cut import (
     plan_parts,
     plan_value,
 )
-from depthprune.workflow.cutting import cut_command, measured_drops
-
-if TYPE_CHECKING:
-    from depthprune.blocks.cut.plan import CutPlan
-
-_DEMO = "demo"
+from depthprune.workflow.cutting import carry_out
 
 INTERRUPTED = 130
 NOT_VERIFIED = 1
@@ -163,91 +156,34 @@ def cut(
 
     """
     set_language(lang)
-    from depthprune.blocks.cut.folder import check_disk, check_output
-    from depthprune.blocks.cut.plan import plan_cut
-
     removal, expected = which.removal()
-    if output is None and not how.dry_run:
-        raise DepthpruneError(
-            "it is not said where to write",
-            option="output",
-            mend="give --output DIR, or --dry_run",
+    try:
+        report = carry_out(
+            model, removal, output, how, read_settings(how.settings), num_blocks=expected
         )
-    source = _source(model)
-    plan = plan_cut(
-        source,
-        removal,
-        name=model if model == _DEMO else None,
-        part=how.stack,
-        max_shard_size=how.max_shard_size,
-        trust_remote_code=how.trust_remote_code,
-        revision=how.revision,
-        download=how.download,
-        settings=read_settings(how.settings),
-    )
-    if expected is not None and expected != plan.num_blocks:
-        raise RemovalError(
-            f"the blocks were chosen out of {expected}, but the model has {plan.num_blocks}",
-            where=plan.config_path,
-            mend="use the scores or the recommendation of this model",
-        )
-    check_also(how.also, plan)
-    drops = () if how.study is None else measured_drops(how.study, plan)
-    others = {
-        FILE_NAMES[tool]: also_for(
-            tool, _absolute(source), plan.num_blocks, plan.removal, _dtype(plan)
-        )
-        for tool in how.also
-    }
-    result = verified = None
+    except KeyboardInterrupt:
+        if output is None:
+            raise
+        told = t("interrupted; {path} was not written, and nothing is left of it")
+        print(f"\n{told.format(path=output)}", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    plan, verified = report.plan, report.verification
     parts: list[Any] = plan_parts(plan)
-    if how.study is not None and not drops:
+    if how.study is not None and not report.drops:
         parts.append(t("Note: the study has not measured this removal; the model card says so."))
     parts += also_warnings(how.also, unfitting_fields(plan))
-    if how.dry_run:
-        parts += [text.rstrip() for text in others.values()]
-        if output is not None:
-            check_output(plan.source, output, overwrite=how.overwrite)
-            check_can_make(output)
-            check_disk(output, plan.disk_needed)
+    if report.folder is None:
+        parts += [text.rstrip() for text in report.also.values()]
     else:
-        from depthprune.blocks.cut.execute import execute_cut
-
-        assert output is not None
-        code = {"trust_remote_code": how.trust_remote_code, "quantized": plan.quantized}
-        if how.verify:
-            from depthprune.blocks.cut.verify import compare_cut, skipped_logits
-
-            check_output(plan.source, output, overwrite=how.overwrite)
-            skipped = skipped_logits(
-                plan.source, plan.removal, part=how.stack, settings=plan.settings, **code
-            )
-        try:
-            with progress(f"writing {output.name}", plan.bytes_after) as bar:
-                result = execute_cut(
-                    plan,
-                    output,
-                    overwrite=how.overwrite,
-                    on_bytes=bar.advance,
-                    drops=drops,
-                    command=cut_command(model, plan, output, how.max_shard_size, how.revision),
-                    extra_files=others,
-                )
-        except KeyboardInterrupt:
-            told = t("interrupted; {path} was not written, and nothing is left of it")
-            print(f"\n{told.format(path=output)}", file=sys.stderr)
-            raise SystemExit(INTERRUPTED) from None
-        if how.verify:
-            verified = compare_cut(output, skipped, **code)
         parts += [
-            t("For {tool}: {path}").format(tool=tool, path=output / FILE_NAMES[tool])
+            t("For {tool}: {path}").format(tool=tool, path=report.folder / FILE_NAMES[tool])
             for tool in how.also
         ]
     if json:
-        value = plan_value(plan) | closing_value(output, result, verified)
-        print(json_module.dumps(value | ({"also": others} if others else {}), indent=1))
+        value = plan_value(plan) | closing_value(output, report.result, verified)
+        print(json_module.dumps(value | ({"also": report.also} if how.also else {}), indent=1))
     else:
-        _show([*parts, *closing_parts(result, verified)])
+        _show([*parts, *closing_parts(report.result, verified)])
     if verified is not None and not verified.agrees:
         raise SystemExit(NOT_VERIFIED)
 
@@ -272,25 +208,6 @@ def read_settings(given: Sequence[str]) -> dict[str, Any]:
                 mend="for example --set 'text_config.moe_topk=[1, 2, 3]'",
             ) from error
     return settings
-
-
-def _source(model: str) -> str:
-    if model != _DEMO:
-        return model
-    from depthprune.tasks.demo import MODEL_PATH
-
-    return str(MODEL_PATH)
-
-
-def _absolute(source: str) -> str:
-    """Return how other tools find the model: a hub name, or the whole path of a folder."""
-    path = Path(source).expanduser()
-    return str(path.resolve()) if path.is_dir() else source
-
-
-def _dtype(plan: CutPlan) -> str | None:
-    dtype = plan.config.get("dtype") or plan.config.get("torch_dtype")
-    return dtype if isinstance(dtype, str) else None
 
 
 def _blocks(given: Sequence[str], option: str) -> Removal:

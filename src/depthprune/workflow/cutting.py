@@ -7,9 +7,11 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from depthprune.base.errors import DepthpruneError, RemovalError
 from depthprune.base.files import check_can_make
+from depthprune.base.naming import option
 from depthprune.base.progress import progress as show_progress
 from depthprune.base.progress import shown
 from depthprune.base.removal import format_removal
@@ -34,12 +36,14 @@ class CutReport:
             `.bytes_after`, `.loader` (how transformers loads it), and more.
         result: folder, bytes and fingerprint of what was written; None in a dry run.
         verification: how its logits compare with skipping; None where that was not asked for.
+        drops: that a study measured of this removal; they are in the model card.
         also: texts for other tools, by file name.
     """
 
     plan: CutPlan
     result: CutResult | None = None
     verification: Verification | None = None
+    drops: tuple[MeasuredDrop, ...] = ()
     also: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -62,6 +66,8 @@ def cut(
     verify: bool = False,
     dry_run: bool = False,
     overwrite: bool = False,
+    study: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
     max_shard_size: str = CutOptions.max_shard_size,
     stack: str = "text",
     trust_remote_code: bool = False,
@@ -81,6 +87,9 @@ def cut(
         verify: load both models and compare skipping with cutting; needs memory for the whole one.
         dry_run: return what would be written, and write nothing.
         overwrite: replace a checkpoint that is there, once the new one is whole.
+        study: folder of a study of this model: the measured drops go into the model card.
+        settings: fields of the new config.json by name (`text_config.moe_topk`), where what a field
+            says of the blocks is not known.
         max_shard_size: weights in one file at most: 5GB, 500MB, 2GiB.
         stack: the blocks are those of: text, vision, encoder, decoder.
         trust_remote_code: run code that comes with the checkpoint.
@@ -93,63 +102,105 @@ def cut(
         InadmissibleRemovalError: the architecture cannot express the removal.
         ModelError: there is no such checkpoint, or it is damaged.
         FileError: the folder holds something else, or there is no room. Nothing is left behind.
+        StudyError: the study is about another model.
     """
-    from depthprune.base.errors import DepthpruneError
+    how = CutOptions(
+        dry_run=dry_run,
+        overwrite=overwrite,
+        max_shard_size=max_shard_size,
+        stack=stack,
+        study=None if study is None else Path(study),
+        also=tuple(also),
+        verify=verify,
+        trust_remote_code=trust_remote_code,
+        revision=revision,
+        download=download,
+    )
+    with shown(progress):
+        return carry_out(source, removal, None if folder is None else Path(folder), how, settings)
+
+
+def carry_out(
+    source: str | Path,
+    removal: Iterable[int],
+    output: Path | None,
+    how: CutOptions,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    num_blocks: int | None = None,
+) -> CutReport:
+    """Do what `cut` does, as options say; see there for what it raises.
+
+    Args:
+        source: the model, as a user names it.
+        removal: the blocks that go.
+        output: the folder; not needed in a dry run.
+        how: the options; not its `settings`, which are texts.
+        settings: fields of the new config.json by name.
+        num_blocks: of the model that the blocks were chosen from, where it is known.
+    """
     from depthprune.blocks.cut.folder import check_disk, check_output
     from depthprune.blocks.cut.plan import plan_cut
 
-    if folder is None and not dry_run:
+    if output is None and not how.dry_run:
         raise DepthpruneError(
-            "it is not said where to write", option="folder", mend="name a folder, or a dry run"
+            "it is not said where to write",
+            option="output",
+            mend=f"give {option('output', 'DIR')}, or {option('dry_run')}",
         )
     place = model_place(source)
     plan = plan_cut(
         place,
         removal,
         name=DEMO if str(source) == DEMO else None,
-        part=stack,
-        max_shard_size=max_shard_size,
-        trust_remote_code=trust_remote_code,
-        revision=revision,
-        download=download,
+        part=how.stack,
+        max_shard_size=how.max_shard_size,
+        trust_remote_code=how.trust_remote_code,
+        revision=how.revision,
+        download=how.download,
+        settings=dict(settings or {}),
     )
-    check_also(also, plan)
+    if num_blocks not in (None, plan.num_blocks):
+        raise RemovalError(
+            f"the blocks were chosen out of {num_blocks}, but the model has {plan.num_blocks}",
+            where=plan.config_path,
+            mend="use the scores or the recommendation of this model",
+        )
+    check_also(how.also, plan)
+    drops = () if how.study is None else measured_drops(how.study, plan)
     texts = {
         FILE_NAMES[tool]: also_for(
             tool, absolute(place), plan.num_blocks, plan.removal, dtype(plan)
         )
-        for tool in also
+        for tool in how.also
     }
-    output = None if folder is None else Path(folder)
     if output is not None:
-        check_output(plan.source, output, overwrite=overwrite)
+        check_output(plan.source, output, overwrite=how.overwrite)
         check_can_make(output)
         check_disk(output, plan.disk_needed)
-    if dry_run or output is None:
-        return CutReport(plan, also=texts)
+    if how.dry_run or output is None:
+        return CutReport(plan, drops=drops, also=texts)
     from depthprune.blocks.cut.execute import execute_cut
 
-    if verify:
+    code = {"trust_remote_code": how.trust_remote_code, "quantized": plan.quantized}
+    if how.verify:
         from depthprune.blocks.cut.verify import compare_cut, skipped_logits
 
         skipped = skipped_logits(
-            plan.source,
-            plan.removal,
-            part=stack,
-            settings=plan.settings,
-            trust_remote_code=trust_remote_code,
-            quantized=plan.quantized,
+            plan.source, plan.removal, part=how.stack, settings=plan.settings, **code
         )
-    with shown(progress), show_progress(f"writing {output.name}", plan.bytes_after) as bar:
+    with show_progress(f"writing {output.name}", plan.bytes_after) as bar:
         result = execute_cut(
-            plan, output, overwrite=overwrite, on_bytes=bar.advance, extra_files=texts
+            plan,
+            output,
+            overwrite=how.overwrite,
+            on_bytes=bar.advance,
+            drops=drops,
+            command=cut_command(str(source), plan, output, how.max_shard_size, how.revision),
+            extra_files=texts,
         )
-    if not verify:
-        return CutReport(plan, result, also=texts)
-    verified = compare_cut(
-        output, skipped, trust_remote_code=trust_remote_code, quantized=plan.quantized
-    )
-    return CutReport(plan, result, verified, texts)
+    verified = compare_cut(output, skipped, **code) if how.verify else None
+    return CutReport(plan, result, verified, drops, texts)
 
 
 def absolute(source: str) -> str:
