@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from logging import NullHandler
 
 import pytest
 
+from depthprune.base.log import logger
 from depthprune.cli.app import main
 
 
@@ -27,7 +29,11 @@ class Program:
     def __call__(self, *arguments: object) -> Finished:
         """Run the program with these arguments."""
         self._capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
+        try:
+            with pytest.raises(SystemExit) as stopped:
+                main([str(argument) for argument in arguments])
+        finally:
+            # The program's end: what it logged to is closed after this test.
+            logger.handlers[:] = [NullHandler()]
         captured = self._capsys.readouterr()
         return Finished(int(stopped.value.code or 0), captured.out, captured.err)

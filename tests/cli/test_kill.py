@@ -15,14 +15,15 @@ import pytest
 from depthprune.base.errors import DepthpruneError
 from depthprune.study import Measurement, Study
 
-COMMAND = (sys.executable, "-m", "depthprune", "search", "demo", "--num-samples", "2")
-OPTIONS = ("--task", "demo_okvqa", "--max-blocks-to-remove", "2", "--beam-width", "1")
+COMMAND = (sys.executable, "-m", "depthprune", "search", "demo")
+OPTIONS = ("--task", "demo_okvqa", "--beam-width", "1")
 OPTIONS += ("--protect", "0,11,12,13,14,15")
 
 
-def start(study: Path) -> subprocess.Popen[str]:
+def start(study: Path, *more: str) -> subprocess.Popen[str]:
+    more = more or ("--num-samples", "2", "--max-blocks-to-remove", "2")
     return subprocess.Popen(
-        [*COMMAND, *OPTIONS, "--output", str(study)],
+        [*COMMAND, *OPTIONS, *more, "--output", str(study)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -64,7 +65,8 @@ def test_a_search_that_is_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> N
 def test_a_search_that_is_stopped_says_so_and_writes_what_it_has(
     tmp_path: Path, sent: signal.Signals
 ) -> None:
-    running = start(tmp_path / "study")
+    # So long that it has not ended when the signal arrives.
+    running = start(tmp_path / "study", "--num-samples", "16", "--max-blocks-to-remove", "4")
     stop_after(running, tmp_path / "study", 2, sent)
     _, errors = running.communicate()
     assert running.returncode == 130

@@ -20,7 +20,7 @@ def test_a_measuring_command_prints_and_keeps_chinese(
 ) -> None:
     done = program(command, "demo", *SMALL, *FEW, "--output", tmp_path, "--lang", "zh")
     assert done.code == 0, done.err
-    assert "准确率下降 %" in done.out
+    assert "百分点" in done.out
     assert "本次测量" in done.out
     kept = (tmp_path / "summary.txt").read_text(encoding="utf-8")
     assert kept.startswith("数据划分：train+validation\n")

@@ -15,8 +15,9 @@ from depthprune.blocks import LoadedModel
 from depthprune.engine import reference
 from depthprune.engine.reference import ReferenceEvaluator, input_device
 from depthprune.tasks.task import Sample
+from depthprune.testing import evaluators as conformance
+from depthprune.testing import tiny_models as tiny
 from depthprune.testing.evaluators import EvaluatorConformance, assert_same
-from tests.engine import conformance, tiny
 
 
 class TestReferenceEvaluator(EvaluatorConformance):

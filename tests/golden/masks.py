@@ -58,7 +58,6 @@ MASKS = (
     Mask("styles of a page", r"(?s:<style>.*?</style>)", "<style>STYLE</style>", r"\.html$"),
     Mask("scripts of a page", r"(?s:<script>.*?</script>)", "<script>SCRIPT</script>", r"\.html$"),
     Mask("digests of a page", r"(?<=sha256-)[\w+/=]+", "DIGEST", r"\.html$"),
-    Mask("pictures of a page", r"(data:image/\w+;base64,)[\w+/=]+", r"\1PICTURE", r"\.html$"),
 )
 
 

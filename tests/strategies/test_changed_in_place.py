@@ -252,8 +252,8 @@ def test_another_rule_of_the_metric_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rule = metrics.METRICS["vqa_accuracy"]
-    newer = {**metrics.METRICS, "vqa_accuracy": rule._replace(version=rule.version + 1)}
-    monkeypatch.setattr("depthprune.tasks.load.METRICS", newer)
+    newer = rule._replace(version=rule.version + 1)
+    monkeypatch.setitem(metrics.METRICS._members, "vqa_accuracy", newer)
     with pytest.raises(StudyError, match="the rule of the metric vqa_accuracy has changed since"):
         profile(folder)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from depthprune.engine.shared.agreement import measure_agreement
-from tests.engine import conformance
+from depthprune.testing import evaluators as conformance
 
 REMOVALS = [(), (0,), (3,), (1, 2)]
 

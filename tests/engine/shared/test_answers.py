@@ -16,9 +16,10 @@ from depthprune.engine import Evaluation, ReferenceEvaluator, SharedEvaluator
 from depthprune.engine.shared import call
 from depthprune.engine.shared.drafts import KnownAnswers
 from depthprune.tasks.task import TaskSplit
+from depthprune.testing import evaluators as conformance
+from depthprune.testing import tiny_models as tiny
 from depthprune.testing.evaluators import assert_same
 from tests.architectures.check import build
-from tests.engine import conformance, tiny
 
 REMOVALS: tuple[Removal, ...] = ((), (0,), (3,), (1, 2), (0, 3), (0, 1, 2), (1, 2, 3))
 

@@ -14,8 +14,9 @@ from depthprune.base.errors import RemovalError
 from depthprune.base.removal import Removal
 from depthprune.blocks import skip
 from depthprune.engine import ReferenceEvaluator, SharedEvaluator
+from depthprune.testing import evaluators as conformance
+from depthprune.testing import tiny_models as tiny
 from depthprune.testing.evaluators import assert_same
-from tests.engine import conformance, tiny
 
 REMOVALS: tuple[Removal, ...] = ((), (0,), (3,), (1, 2))
 

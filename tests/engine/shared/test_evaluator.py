@@ -15,8 +15,9 @@ from depthprune.engine.shared.call import TooManyRemovals
 from depthprune.engine.shared.self_check import alike
 from depthprune.engine.shared.unshareable import Unshareable
 from depthprune.tasks.task import Request
+from depthprune.testing import evaluators as conformance
+from depthprune.testing import tiny_models as tiny
 from depthprune.testing.evaluators import assert_same
-from tests.engine import conformance, tiny
 
 REMOVALS = [(), (1,), (0, 2)]
 

@@ -10,8 +10,8 @@ import torch
 
 from depthprune.base.removal import Removal
 from depthprune.engine import ReferenceEvaluator, SharedEvaluator
+from depthprune.testing import evaluators as conformance
 from depthprune.testing.evaluators import assert_same
-from tests.engine import conformance
 
 REMOVALS: tuple[Removal, ...] = ((), (0,), (3,), (1, 2), (0, 3), (0, 1, 2), (1, 2, 3))
 

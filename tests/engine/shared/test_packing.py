@@ -12,7 +12,8 @@ from depthprune.engine.inputs import Row
 from depthprune.engine.shared.packing import Packing, first_packed, plan_packing
 from depthprune.engine.shared.self_check import alike
 from depthprune.tasks.task import Request, Sample, TaskSplit
-from tests.engine import conformance, tiny
+from depthprune.testing import evaluators as conformance
+from depthprune.testing import tiny_models as tiny
 
 REMOVALS = [(), (0,), (3,), (1, 2)]
 
