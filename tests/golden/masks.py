@@ -54,6 +54,9 @@ MASKS = (
     Mask("processor", r'"(device|hardware)": "cpu: [^"]*"', r'"\1": "PROCESSOR"', MEASURED),
     Mask("memory in JSON", r'"((?:\w+_)?peak_\w+)": [\d.e+-]+', r'"\1": "MEMORY"', MEASURED),
     Mask("memory in text", r"(Peak memory: |峰值内存[:\uff1a] ?)[\d.,]+", r"\1MEMORY", MEASURED),
+    Mask(
+        "when files were written", r'"state": "[0-9a-f]{16}"', '"state": "STATE"', "structure-batch"
+    ),
     # The scripts and styles of a page belong to the source; the data it embeds is compared.
     Mask("styles of a page", r"(?s:<style>.*?</style>)", "<style>STYLE</style>", r"\.html$"),
     Mask("scripts of a page", r"(?s:<script>.*?</script>)", "<script>SCRIPT</script>", r"\.html$"),
