@@ -11,7 +11,6 @@ from typing import Any
 
 from depthprune.base.errors import StudyError
 from depthprune.study import database, rows
-from depthprune.study.checksums import bytes_checksum
 from depthprune.study.lock import WriteLock
 from depthprune.study.races import chunk_from_row
 from depthprune.study.store import DATABASE_NAME, LOCK_NAME
@@ -87,7 +86,7 @@ def _damage(connection: sqlite3.Connection, path: Path) -> list[Damage]:
     return [
         Damage(what, table, key)
         for table, statement, describe, read in _TABLES
-        for key, *row in connection.execute(statement).fetchall()
+        for key, *row in connection.execute(statement)
         if (what := _what(tuple(row), describe, read)) is not None
     ]
 
@@ -110,12 +109,6 @@ def _whole(row: tuple[Any, ...]) -> None:
     if row[0] is None or row[3] is None:
         raise ValueError("its split or its settings are gone")
     rows.measurement_from_row(row, with_samples=True)
-
-
-def _prompts(row: tuple[Any, ...]) -> None:
-    _, _, packed, checksum = row
-    if bytes_checksum(packed) != checksum:
-        raise ValueError("they are not what was stored")
 
 
 def _stopped(row: tuple[Any, ...]) -> None:
@@ -146,7 +139,7 @@ _TABLES: tuple[tuple[str, str, Callable[[tuple[Any, ...]], str], _Read], ...] = 
         "SELECT prompts.rowid, task, split.split, texts, prompts.checksum FROM prompts "
         "LEFT JOIN split ON split.id = split_id",
         lambda row: f"the prompts of {row[0]} {row[1]}",
-        _prompts,
+        rows.prompts_from_row,
     ),
     (
         "race_chunk",

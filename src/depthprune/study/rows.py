@@ -286,6 +286,18 @@ def _is_mean(accuracy: float, scores: NDArray[np.float32]) -> bool:
     return bool(abs(float(scores.astype(np.float64).mean()) - accuracy) <= 1e-6)
 
 
+def prompts_from_row(row: tuple[Any, ...]) -> tuple[str, ...]:
+    """Return the texts of a row of task, split, packed texts and their checksum.
+
+    Raises:
+        DamagedError: they are not what was stored; names the split.
+    """
+    task, split, packed, checksum = row
+    if bytes_checksum(packed) != checksum:
+        raise damaged(f"the prompts of {task} {split}")
+    return unpack_texts(packed)
+
+
 def pack_removal(removal: Removal) -> str:
     """Return a removal as it is stored: `4,13`; the baseline is the empty text."""
     return ",".join(map(str, removal))

@@ -240,17 +240,12 @@ class Study:
 
     def _prompts(self, split_key: int, settings: str) -> tuple[str, ...] | None:
         found = self._query(
-            "SELECT texts, checksum FROM prompts JOIN settings ON settings.id = settings_id "
+            "SELECT task, split.split, texts, prompts.checksum FROM prompts "
+            "JOIN settings ON settings.id = settings_id JOIN split ON split.id = split_id "
             "WHERE split_id = ? AND text = ?",
             (split_key, settings),
         )
-        if not found:
-            return None
-        ((packed, checksum),) = found
-        if bytes_checksum(packed) != checksum:
-            record = self.split(split_key)
-            raise rows.damaged(f"the prompts of {record.task} {record.split}")
-        return rows.unpack_texts(packed)
+        return rows.prompts_from_row(found[0]) if found else None
 
     def _check_metric_version(self, record: SplitRecord) -> None:
         """Refuse scores of a rule that is not the one by which the study scored before."""
