@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.recommendations import Recommendations, TargetKind
+from depthprune.analysis.strategies import conservative_steps
+from depthprune.base.drops import settled
+from depthprune.base.removal import Removal
 
 ChoiceRule = TargetKind | Literal["conservative", "asked"]
 
@@ -21,26 +25,69 @@ class Choice:
         combination: with its drop, interval, n and coverage.
         rule: the target that it meets, `conservative`, or `asked` (the best of a number that was
             asked for).
+        refused: what came before it by the same rule, but costs too much on fresh samples.
     """
 
     combination: Combination
     rule: ChoiceRule
+    refused: tuple[Removal, ...] = ()
 
 
 def choose(found: Recommendations) -> Choice | None:
     """Return the removal to carry out when nobody says which: the one that every report names.
 
     What meets a target, where one was asked for and can be met: the largest drop before the
-    speed-up before the parameters. Else the last conservative one; None where there is none.
+    speed-up before the parameters. Else the last conservative one. What fresh samples did not
+    confirm gives way to the next smaller one; None where none is left, see `refused`.
     """
-    met = {one.kind: one.combination for one in found.targets}
-    for kind in _TARGETS:
-        if (target := met.get(kind)) is not None:
-            return Choice(target, kind)
-    (conservative,) = (one for one in found.strategies if one.name == "conservative")
-    return (
-        Choice(conservative.combinations[-1], "conservative") if conservative.combinations else None
-    )
+    gone = refused(found)
+    kept = (one for one in _in_order(found) if one.combination.removal not in gone)
+    choice = next(kept, None)
+    return None if choice is None else replace(choice, refused=gone)
+
+
+def choose_first(found: Recommendations) -> Choice | None:
+    """Return what `choose` would, had nothing been verified."""
+    return next(_in_order(found), None)
+
+
+def refused(found: Recommendations) -> tuple[Removal, ...]:
+    """Return what would be carried out, had fresh samples confirmed it; most blocks first."""
+    gone: list[Removal] = []
+    for choice in _in_order(found):
+        removal = choice.combination.removal
+        known = None if found.verified is None else found.verified.of(removal)
+        limit = _limit(found, choice.rule)
+        by_mean = choice.rule == "max_drop"
+        if known is None or limit is None or known.keeps_to(limit, by_mean=by_mean):
+            break
+        gone.append(removal)
+    return tuple(gone)
+
+
+def _in_order(found: Recommendations) -> Iterator[Choice]:
+    """Yield what may be carried out: what is recommended, then the next smaller ones."""
+    met = {one.kind: one for one in found.targets if one.combination is not None}
+    kind = next((kind for kind in _TARGETS if kind in met), None)
+    if kind is not None:
+        target = met[kind]
+        assert target.combination is not None
+        yield Choice(target.combination, kind)
+        if kind == "max_drop":
+            for number in sorted(found.independent, reverse=True):
+                for one in found.independent[number].combinations[:1]:
+                    fewer = number < len(target.combination.removal)
+                    if fewer and settled(one.mean) <= settled(target.value):
+                        yield Choice(one, kind)
+        return
+    for one in reversed(conservative_steps(found.candidates, found.limit.drop)):
+        yield Choice(one, "conservative")
+
+
+def _limit(found: Recommendations, rule: ChoiceRule) -> float | None:
+    if rule == "max_drop":
+        return next(one.value for one in found.targets if one.kind == rule)
+    return found.limit.drop if rule == "conservative" else None
 
 
 def choose_number(found: Recommendations, removed: int) -> Choice | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from depthprune.analysis.dataset import DatasetMeasurements
+from depthprune.analysis.fresh import fresh_results
 from depthprune.analysis.result_set import ResultSet, SplitScores
 from depthprune.analysis.splits import choose_splits, role
 from depthprune.analysis.weak import judged
@@ -67,6 +68,7 @@ def study_result_set(
             for one in used
             if (measured := _measurements(study, one, with_samples=with_samples)) is not None
         )
+        fresh = fresh_results(study, {one.stored: one.settings for one in used})
         problems += [f"{what}: left out" for what in study.damage]
         if not datasets:
             raise AnalysisError(
@@ -89,6 +91,7 @@ def study_result_set(
             problems=tuple(problems),
             parameters=parameters,
             block_parameters=block_parameters,
+            fresh=fresh,
         )
 
 

@@ -28,6 +28,7 @@ from depthprune.analysis.strategies import (
 )
 from depthprune.analysis.table import DropTable, drop_table
 from depthprune.analysis.targets import choose_targets
+from depthprune.analysis.verified import verified
 from depthprune.analysis.weak import weak_baselines
 from depthprune.base.errors import AnalysisError
 from depthprune.base.removal import Removal
@@ -95,7 +96,7 @@ def recommend(
         known = {one.removal: one for one in with_intervals(chosen, results.datasets, seed=seed)}
         combinations = [known.get(one.removal, one) for one in combinations]
         found = decide(combinations, with_draws=True)
-    return replace(found, weak=weak)
+    return replace(found, weak=weak, verified=verified(found, results, seed=seed))
 
 
 def _decide(

@@ -8,10 +8,18 @@ from typing import Literal
 
 from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.combinations import Combination, Ranking
+from depthprune.base.drops import settled
+from depthprune.base.removal import Removal
 from depthprune.tasks.weak import WeakBaseline
+
+FEWEST_FRESH = 50
+"""Fresh samples of a dataset below which nothing is verified on it."""
 
 StrategyName = Literal["conservative", "balanced", "aggressive"]
 TargetKind = Literal["max_drop", "speedup", "params"]
+VerifiedRole = StrategyName | TargetKind | Literal["smaller", "runner_up", "one_shot"]
+"""What a removal is beside being verified: recommended by a strategy or for a target; a smaller one
+that may take its place; the second best of as many blocks; the one-shot removal of as many."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +164,127 @@ class Target:
 
 
 @dataclass(frozen=True)
+class FreshDrop:
+    """What a removal costs on the fresh samples of one dataset; drops are fractions.
+
+    Attributes:
+        split: that the fresh samples are of.
+        num_samples: fresh ones.
+        searched: its drop on the samples that chose it; None where it was not measured on them.
+    """
+
+    dataset: str
+    split: str
+    drop: float
+    num_samples: int
+    searched: float | None
+
+
+@dataclass(frozen=True)
+class FreshGain:
+    """What a removal gains over the one-shot removal of as many blocks, on fresh samples.
+
+    Attributes:
+        one_shot: the blocks that cost least alone.
+        drop: its mean drop on the same fresh samples.
+        gain: this minus the drop of the removal, a fraction.
+        interval: paired, of the gain; None where there is none.
+    """
+
+    one_shot: Removal
+    drop: float
+    gain: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class VerifiedRemoval:
+    """A removal on fresh samples, beside the samples that chose it; drops are fractions.
+
+    Attributes:
+        removal: the blocks left out.
+        roles: what it is; none for one that somebody verified by hand.
+        datasets: those that could be verified.
+        drop: the mean over these datasets.
+        interval: paired, of `drop`; None where there is none.
+        searched: its mean drop on the samples that chose it, over those of the same datasets that
+            measured it; None where none did.
+        searched_interval: paired, of `searched`.
+        limit: what it may cost by its first role that has a limit; None where none has.
+        by_mean: whether the mean must be within the limit, as for `max_drop`, or the upper end.
+        gain: over the one-shot removal; None where that was not measured on the same samples.
+    """
+
+    removal: Removal
+    roles: tuple[VerifiedRole, ...]
+    datasets: tuple[FreshDrop, ...]
+    drop: float
+    interval: Interval | None
+    searched: float | None
+    searched_interval: Interval | None
+    limit: float | None
+    by_mean: bool
+    gain: FreshGain | None
+
+    @property
+    def num_samples(self) -> int:
+        """Fresh samples behind its drop."""
+        return sum(one.num_samples for one in self.datasets)
+
+    @property
+    def num_searched(self) -> int:
+        """Of its datasets, how many measured it when it was chosen."""
+        return sum(one.searched is not None for one in self.datasets)
+
+    @property
+    def upper_end(self) -> float:
+        """The drop that must be within a limit: the end of the interval, else the mean."""
+        return self.drop if self.interval is None else self.interval.high
+
+    @property
+    def confirmed(self) -> bool | None:
+        """Whether fresh samples confirm that it keeps to its limit; None where it has none."""
+        return None if self.limit is None else self.keeps_to(self.limit, by_mean=self.by_mean)
+
+    def keeps_to(self, limit: float, *, by_mean: bool = False) -> bool:
+        """Return whether it costs no more than a limit on fresh samples."""
+        return settled(self.drop if by_mean else self.upper_end) <= settled(limit)
+
+
+@dataclass(frozen=True)
+class NotVerified:
+    """A dataset on which nothing could be verified, and why.
+
+    Attributes:
+        num_samples: fresh ones that there are, fewer than `FEWEST_FRESH`; None for another reason.
+        reason: that other reason, in a sentence; empty where it was not tried.
+    """
+
+    dataset: str
+    num_samples: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was measured again on fresh samples.
+
+    Attributes:
+        removals: those that are recommended first, then what they are compared with.
+        datasets: names of those that could be verified.
+        missing: the other datasets.
+    """
+
+    removals: tuple[VerifiedRemoval, ...]
+    datasets: tuple[str, ...]
+    missing: tuple[NotVerified, ...]
+
+    def of(self, removal: Removal) -> VerifiedRemoval | None:
+        """Return a removal as it was verified; None where it was not."""
+        return next((one for one in self.removals if one.removal == removal), None)
+
+
+@dataclass(frozen=True)
 class Recommendations:
     """All recommendations of one result set.
 
@@ -179,6 +308,7 @@ class Recommendations:
         num_judged: single blocks with enough coverage to tell whether they must stay.
         weak: datasets whose baseline is no basis for drops, or may be none. Where that is certain
             of one, nothing is ranked, and this is the reason.
+        verified: what was measured again on fresh samples; None where nothing ever was.
     """
 
     num_blocks: int
@@ -198,6 +328,7 @@ class Recommendations:
     singles: Mapping[int, float] = field(default_factory=dict)
     num_judged: int = 0
     weak: tuple[WeakBaseline, ...] = ()
+    verified: Verified | None = None
 
     @property
     def is_weak(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from depthprune.analysis.dataset import DatasetMeasurements
 
@@ -15,6 +15,23 @@ class SplitScores:
     dataset: str
     train: Mapping[int, float]
     validation: Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class FreshResults:
+    """Removals measured again on samples that had no part in finding any removal.
+
+    Attributes:
+        datasets: as far as they hold enough such samples, by name.
+        splits: the split that the samples are of, by dataset name.
+        counts: fresh samples of the datasets that hold too few to be verified on.
+        reasons: why there are none of a dataset, in a sentence; empty where it was not tried.
+    """
+
+    datasets: tuple[DatasetMeasurements, ...] = ()
+    splits: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,7 @@ class ResultSet:
         problems: what was wrong in the files, and whether it was left out; for people.
         parameters: of the whole model; None when unknown.
         block_parameters: of each block; None when unknown.
+        fresh: removals that were measured again on fresh samples; None where none ever was.
     """
 
     model: str
@@ -40,3 +58,4 @@ class ResultSet:
     problems: tuple[str, ...] = ()
     parameters: int | None = None
     block_parameters: tuple[int, ...] | None = None
+    fresh: FreshResults | None = None

@@ -81,10 +81,7 @@ def choose_strategies(candidates: Candidates, limit: float) -> tuple[Strategy, .
     """
     if limit <= 0:
         candidates = Candidates((), (), ())
-    within = [
-        next((one for one in ones if is_within(one, limit)), None) for ones in candidates.steps
-    ]
-    careful = [one for one in within if one is not None][-STEPS:]
+    careful = conservative_steps(candidates, limit)[-STEPS:]
     balanced = [one for one in candidates.robust if is_within(one, limit)][:1]
     aggressive = candidates.bold[0] if candidates.bold else ()
     return (
@@ -92,6 +89,20 @@ def choose_strategies(candidates: Candidates, limit: float) -> tuple[Strategy, .
         Strategy("balanced", tuple(balanced)),
         Strategy("aggressive", aggressive),
     )
+
+
+def conservative_steps(candidates: Candidates, limit: float) -> list[Combination]:
+    """Return what stands for each step of the path that is within the limit, fewest blocks first.
+
+    Of these the last `STEPS` are recommended; what fresh samples do not confirm gives way to the
+    one before.
+    """
+    if limit <= 0:
+        return []
+    within = (
+        next((one for one in ones if is_within(one, limit)), None) for ones in candidates.steps
+    )
+    return [one for one in within if one is not None]
 
 
 def upper_end(combination: Combination) -> float:
