@@ -18,16 +18,18 @@ from rich.table import Table as RichTable
 
 from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.base.language import Lang, Note, language
-from depthprune.report.model_table.files import (
+from depthprune.report.model_latex import model_latex
+from depthprune.report.model_table import (
     Format,
     format_of,
+    model_csv,
+    model_parts,
     model_table_bytes,
+    model_value,
+    model_workbook,
     write_model_table,
 )
-from depthprune.report.model_table.paper import model_latex
-from depthprune.report.model_table.plain import model_csv, model_markdown, model_value
-from depthprune.report.model_table.terminal import model_parts
-from depthprune.report.model_table.workbook import model_workbook
+from depthprune.report.render.markdown import table_text
 from depthprune.report.sections.models import model_grid, own_names
 from depthprune.report.table import Table, all_notes
 from depthprune.report.tables import as_text
@@ -227,20 +229,22 @@ def test_csv_holds_no_formula_and_every_name(hostile: ModelTable) -> None:
 
 def test_markdown_has_as_many_cells_in_every_line(hostile: ModelTable, real: ModelTable) -> None:
     for table in (hostile, real):
-        lines = [line for line in model_markdown(table).splitlines() if line.startswith("|")]
+        lines = [
+            line for line in table_text(model_grid(table)).splitlines() if line.startswith("|")
+        ]
         assert len(lines) == 2 + len(table.rows)
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {25}
 
 
 def test_markdown_marks_the_best_and_what_stands_apart(real: ModelTable) -> None:
-    text = model_markdown(real)
+    text = table_text(model_grid(real))
     assert "| **58.32** |" in text
     assert "| 39.87 [1] |" in text
     assert "\n- [1] window not stated" in text
 
 
 def test_markdown_runs_no_html(hostile: ModelTable) -> None:
-    assert "<script" not in model_markdown(hostile).replace(r"\<", "")
+    assert "<script" not in table_text(model_grid(hostile)).replace(r"\<", "")
 
 
 def test_json_has_what_programs_need(real: ModelTable, small: ModelTable) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from io import BytesIO
 
 import pytest
+from rich.cells import cell_len
 
 from depthprune.report.render.csv import table_csv
 from depthprune.report.render.html import page_section
 from depthprune.report.render.latex import latex_table
 from depthprune.report.render.markdown import table_lines
 from depthprune.report.render.page import table_page
-from depthprune.report.render.text import section_parts
+from depthprune.report.render.text import section_parts, table_parts
 from depthprune.report.render.xlsx import Sheet, workbook
-from depthprune.report.table import Cell, Column, Section, Table, table_of
+from depthprune.report.table import Cell, Column, Section, Table, table_of, with_columns
 from depthprune.report.tables import as_text
 
 TABLE = Table(
@@ -89,3 +90,38 @@ def test_a_workbook_has_numbers_that_are_not_rounded() -> None:
     assert (sheet["B2"].value, sheet["B2"].number_format) == (-0.0123, '0.00%" [1]"')
     assert (sheet["A2"].value, sheet["D3"].value, sheet["D3"].data_type) == ("4, 13", "=1+1", "s")
     assert sheet["B3"].value == "-"
+
+
+WIDE = Table(
+    [
+        Column("model", room=12),
+        Column("mean accuracy (points)", "points"),
+        Column("结果（百分点）", "points"),
+        Column("layers that keep little", "list", room=12),
+    ],
+    [
+        ["a", 0.5, 0.25, "1, 2"],
+        ["a name of many words, and of more", 0.125, None, "1, 2, 3, 4, 5, 6, 7"],
+    ],
+    names=1,
+)
+
+
+@pytest.mark.parametrize("width", range(34, 120))
+def test_a_table_goes_on_in_another_one_where_it_is_too_wide(width: int) -> None:
+    lines = as_text(table_parts(WIDE, width), width).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    words = {word for line in lines for word in line.split()}
+    assert {"accuracy", "50.00", "25.00", "12.50", "结果", "百分点"} <= words
+    assert not any("…" in line for line in lines)
+
+
+def test_rows_without_headings_stand_alone() -> None:
+    lines = as_text([Table([Column(""), Column("")], [["model", "demo"]])]).splitlines()
+    assert [line.split() for line in lines] == [["model", "demo"]]
+
+
+def test_columns_are_chosen_by_their_keys() -> None:
+    chosen = with_columns(TABLE, ["drop", "removed_blocks"])
+    assert [column.name for column in chosen.columns] == ["drop (points)", "blocks"]
+    assert [row[1] for row in chosen.rows] == [(4, 13), (4,)]

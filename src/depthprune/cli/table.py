@@ -15,14 +15,14 @@ from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.options import Language
 from depthprune.cli.scores import AsJson
-from depthprune.report.model_table.files import (
+from depthprune.report.model_table import (
     Format,
     format_of,
+    model_parts,
     model_table_bytes,
+    model_value,
     write_model_table,
 )
-from depthprune.report.model_table.plain import model_value
-from depthprune.report.model_table.terminal import model_parts
 from depthprune.structure.model_row import model_row
 from depthprune.structure.model_table import model_table
 from depthprune.structure.performance import STANDARD

@@ -7,7 +7,7 @@ each format. What a number means is said once, by the kind of its column.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Column:
         digits: behind the point, of a `number` and a `size`.
         key: the heading in files for programs, in every language; empty where there are none.
         better: which end is the better one; None where neither is.
-        room: letters that it has at least in text.
+        room: letters that it has at least in text, where it has as many.
     """
 
     name: str
@@ -72,12 +72,14 @@ class Cell:
         text: how it is shown, where that is not said by the kind.
         mark: behind it: the number of the note that belongs to it, or a sign that a note explains.
         is_best: of its column, as far as the digits that are shown tell.
+        tone: whether it stands out, or stands back, where there are colours.
     """
 
     value: Any
     text: str | None = None
     mark: int | str | None = None
     is_best: bool = False
+    tone: Literal["bad", "warn", "weak"] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Table:
     """Rows of values under columns.
 
     Attributes:
-        columns: of the table.
+        columns: of the table; where none has a name, the rows stand without headings.
         rows: as wide as `columns`; values of the columns' kinds, or cells with such values.
         title: what it shows; empty where the section says it.
         notes: how to read it.
@@ -128,6 +130,14 @@ def table_of(
     return Table([column for column, _ in columns], rows, **options)
 
 
+def with_columns(table: Table, keys: Iterable[str]) -> Table:
+    """Return the table with the columns that have these keys, in this order."""
+    known = {column.key: place for place, column in enumerate(table.columns)}
+    places = [known[key] for key in keys]
+    rows = [[row[place] for place in places] for row in table.rows]
+    return replace(table, columns=[table.columns[place] for place in places], rows=rows)
+
+
 def cell_of(value: Any) -> Cell:
     """Return a value as a cell."""
     return value if isinstance(value, Cell) else Cell(value)
@@ -144,7 +154,7 @@ class Section:
 
     Attributes:
         name: for links.
-        title: the question, or the topic.
+        title: the question, or the topic; empty where it stands alone.
         sentences: the answer in words, or why there is none.
         tables: the numbers behind it.
         notes: further lines, below the tables.

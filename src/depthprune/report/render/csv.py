@@ -35,4 +35,6 @@ def table_csv(table: Table, unknown: str = "") -> str:
 def _field(value: Any, unknown: str) -> Any:
     if isinstance(value, str) and value.startswith(FORMULA_SIGNS):
         return f"'{value}"
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
     return unknown if value is None else value

@@ -24,6 +24,13 @@ def table_lines(table: Table) -> list[str]:
     return lines + [_line(list(map(_cell, table.columns, row))) for row in table.rows]
 
 
+def table_text(table: Table) -> str:
+    """Return a table with its notes below it, as a document."""
+    marked = [f"[{number}] {escape(one)}" for number, one in enumerate(table.marked, 1)]
+    notes = [*marked, *map(escape, table.notes)]
+    return "\n".join([*table_lines(table), "", *(f"- {one}" for one in notes)]) + "\n"
+
+
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 

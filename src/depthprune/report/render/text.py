@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich import box
 from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from depthprune.base.files import format_size
 from depthprune.base.removal import format_removal
@@ -24,6 +26,8 @@ SMALL, HUGE = 0.1, 10_000
 
 WORD = 26
 """Letters of a word that is not broken, where there is room."""
+
+STYLES = {None: "", "bad": "bold red", "warn": "yellow", "weak": "dim"}
 
 WIDE = 4
 """Columns behind those that name the rows; of more, further tables are made."""
@@ -51,48 +55,112 @@ def value_text(column: Column, value: Any) -> str:
     return value if isinstance(value, str) else _FORMS[column.kind](value, column.digits)
 
 
-def section_parts(section: Section) -> list[RenderableType]:
-    """Return a section: its title, the sentences, the tables, the notes."""
-    tables = (part for one in section.tables for part in table_parts(one))
-    return ["", f"== {section.title} ==", *section.sentences, *tables, *section.notes]
+def section_parts(section: Section, width: int | None = None) -> list[RenderableType]:
+    """Return a section: its title, the sentences, the tables, the notes; see `table_parts`."""
+    title = ["", f"== {section.title} =="] if section.title else []
+    tables = (part for one in section.tables for part in table_parts(one, width))
+    return [*title, *section.sentences, *tables, *section.notes]
 
 
-def table_parts(table: Table) -> list[RenderableType]:
-    """Return the title of a table, the table in parts that fit, and its notes."""
+def table_parts(table: Table, width: int | None = None) -> list[RenderableType]:
+    """Return the title of a table, the table in parts that fit, and its notes.
+
+    Args:
+        table: of which no word and no number is broken where `names` is set.
+        width: of the terminal in letters; None: each part has a few columns.
+    """
     titles = [table.title] if table.title else []
-    return [*titles, *map(rich_table, _fitting(table)), *all_notes(table)]
+    parts = _fitting(table, width) if table.names else [rich_table(table)]
+    return [*titles, *parts, *all_notes(table)]
 
 
-def rich_table(table: Table) -> RichTable:
+def rich_table(table: Table, widths: Sequence[int | None] = ()) -> RichTable:
     """Return a table as rich prints it: where it is too wide, words and numbers stay whole."""
     padding = (0, 1) if table.is_spaced else (0, 1, 0, 0)
-    made = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=padding)
-    rows = [list(map(cell_text, table.columns, row)) for row in table.rows]
-    for place, column in enumerate(table.columns):
-        texts = [row[place] for row in rows]
+    has_head = any(column.name for column in table.columns)
+    form = box.SIMPLE_HEAD if has_head else None
+    made = RichTable(box=form, show_header=has_head, pad_edge=False, padding=padding)
+    for place, (column, texts) in enumerate(zip(table.columns, _texts(table), strict=True)):
+        width = widths[place] if widths else None
         if column.is_number:
             # The unit stands below the name, where it takes no room.
             name = re.sub(r" ?[(（](points|百分点)[)）]$", r"\n\1", column.name)
-            is_whole = column.kind == "interval" or " " not in name
-            made.add_column(name, justify="right", no_wrap=is_whole)
+            is_whole = (column.kind == "interval" or " " not in name) and width is None
+            made.add_column(name, justify="right", no_wrap=is_whole, width=width)
         else:
             is_whole = all(" " not in text and cell_len(text) <= WORD for text in texts)
-            least = column.room or None
-            made.add_column(column.name, overflow="fold", no_wrap=is_whole, min_width=least)
-    for line, row in enumerate(rows):
-        made.add_row(*row, end_section=line in table.ends)
+            made.add_column(
+                column.name,
+                overflow="fold",
+                no_wrap=is_whole and width is None,
+                min_width=None if table.names else column.room or None,
+                width=width,
+            )
+    for line, row in enumerate(table.rows):
+        style = "italic" if line == table.reference else None
+        cells = map(_styled, table.columns, row)
+        made.add_row(*cells, style=style, end_section=line in table.ends)
     return made
 
 
-def _fitting(table: Table) -> Iterator[Table]:
+def _styled(column: Column, value: Any) -> Text:
+    cell = cell_of(value)
+    return Text(cell_text(column, cell), "bold" if cell.is_best else STYLES[cell.tone])
+
+
+def _texts(table: Table) -> list[list[str]]:
+    """Return the texts of each column."""
+    return [
+        [cell_text(column, row[place]) for row in table.rows]
+        for place, column in enumerate(table.columns)
+    ]
+
+
+def _fitting(table: Table, width: int | None) -> Iterator[RichTable]:
     """Yield the table in parts, each with the columns that name the rows and a few others."""
-    if not table.names:
-        yield table
-        return
-    for start in range(table.names, len(table.columns), WIDE):
-        places = [*range(table.names), *range(start, min(start + WIDE, len(table.columns)))]
-        columns = [table.columns[place] for place in places]
-        yield Table(columns, [[row[place] for place in places] for row in table.rows])
+    needed = list(map(_widths, table.columns, _texts(table)))
+    names, part = list(range(table.names)), list[int]()
+    for place in range(table.names, len(table.columns)):
+        if part and (
+            len(part) == WIDE
+            if width is None
+            else _room(table, [needed[at][0] for at in (*names, *part, place)]) > width
+        ):
+            yield _part(table, [*names, *part], needed, width)
+            part = []
+        part.append(place)
+    yield _part(table, [*names, *part], needed, width)
+
+
+def _part(
+    table: Table, places: Sequence[int], needed: Sequence[tuple[int, int]], width: int | None
+) -> RichTable:
+    columns = [table.columns[place] for place in places]
+    rows = [[row[place] for place in places] for row in table.rows]
+    part = replace(table, columns=columns, rows=rows)
+    if width is None or _room(part, [needed[place][1] for place in places]) <= width:
+        return rich_table(part)
+    widths = [needed[place][0] for place in places]
+    left = max(0, width - _room(part, widths))
+    for at, place in enumerate(places):
+        if not columns[at].is_number:
+            more = min(left, needed[place][1] - needed[place][0])
+            widths[at] += more
+            left -= more
+    return rich_table(part, widths)
+
+
+def _room(table: Table, widths: Sequence[int]) -> int:
+    """Return the width of a table with columns of these widths."""
+    return 2 + sum(widths) + (len(widths) - 1) * (3 if table.is_spaced else 2)
+
+
+def _widths(column: Column, texts: Sequence[str]) -> tuple[int, int]:
+    """Return the least width of a column in which no word is broken, and that without any break."""
+    word = max(map(cell_len, column.name.split()), default=0)
+    longest = max(map(cell_len, texts), default=0)
+    least = longest if column.is_number else min(longest, column.room or WORD)
+    return max(word, least), max(cell_len(column.name), longest)
 
 
 def _size(value: float, digits: int) -> str:
@@ -112,7 +180,7 @@ _FORMS: dict[Kind, Callable[[Any, int], str]] = {
     "points": percent,
     "share": lambda value, _: percent(value, 0),
     "count": lambda value, _: str(value),
-    "amount": lambda value, _: f"{value:,.0f}",
+    "amount": lambda value, _: f"{value:,}" if isinstance(value, int) else f"{value:,.0f}",
     "samples": lambda value, _: str(value or NOTHING),
     "number": lambda value, digits: f"{value:.{digits}f}",
     "size": _size,

@@ -41,6 +41,9 @@ KINDS: Mapping[model_columns.Kind, tuple[Kind, int]] = MappingProxyType(
 )
 """How numbers are shown, with how many digits."""
 
+ROOM: Mapping[str, int] = MappingProxyType({"name": 32, "layers": 24})
+"""Letters in one line of a cell; what is longer is folded."""
+
 MOST_LAYERS = 1000
 """No model has so many; a broken file may tell of any number."""
 
@@ -49,7 +52,13 @@ def model_grid(table: ModelTable) -> Table:
     """Return the cells of a table with what stands above and below them."""
     marks: dict[str, int] = {}
     columns = [
-        Column(_heading(one, table), *KINDS[one.kind], key=one.key, better=one.better)
+        Column(
+            _heading(one, table),
+            *KINDS[one.kind],
+            key=one.key,
+            better=one.better,
+            room=ROOM.get(one.kind, 0),
+        )
         for one in COLUMNS
     ]
     rows = [

@@ -9,7 +9,7 @@ from depthprune.base.language import language
 from depthprune.report.names import short_names
 from depthprune.report.render.latex import HEADER, escape, latex_table
 from depthprune.report.sections.models import model_grid, own_names
-from depthprune.report.table import Cell, Column, Table
+from depthprune.report.table import Cell, Column, Table, with_columns
 from depthprune.structure.model_columns import BATCHES, GROUPS, THRESHOLDS
 from depthprune.structure.model_table import ModelTable
 
@@ -60,14 +60,13 @@ def model_latex(table: ModelTable) -> str:
     names = short_names(own_names(table), NAME_LETTERS)
     texts = []
     for group, keys in GROUPS.items():
-        places = [place for place, column in enumerate(grid.columns) if column.key in keys]
-        columns = [replace(grid.columns[at], name=SHORT[grid.columns[at].key]) for at in places]
-        cells = [[row[place] for place in places] for row in grid.rows]
-        rows = [[name, *row] for name, row in zip(names, cells, strict=True)]
+        part = with_columns(grid, keys)
+        columns = [replace(column, name=SHORT[column.key]) for column in part.columns]
+        rows = [[name, *row] for name, row in zip(names, part.rows, strict=True)]
         texts.append(
             latex_table(
                 Table([Column("Model"), *columns], rows),
-                " ".join([_caption(group, grid), *_notes(grid, cells)]),
+                " ".join([_caption(group, grid), *_notes(grid, part.rows)]),
                 f"tab:models-{group}",
                 space="3pt",
             )
