@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from depthprune.base.removal import Removal
 from depthprune.study.records import Measurement
 from depthprune.tasks.weak import Weakness
@@ -44,6 +47,15 @@ class DatasetMeasurements:
         if measurement.stated_drop is not None:
             return measurement.stated_drop
         return self.baseline.accuracy - measurement.accuracy
+
+    def paired_scores(self, removal: Removal) -> NDArray[np.float32] | None:
+        """Return the scores of each sample, as many as the unpruned model has; None if unknown."""
+        baseline = self.baseline.scores
+        measured = self.measurements.get(removal) if removal else self.baseline
+        scores = None if measured is None else measured.scores
+        if baseline is None or scores is None or not 0 < len(scores) == len(baseline):
+            return None
+        return scores
 
 
 def may_exceed_one(metric: str, task_type: str) -> bool:

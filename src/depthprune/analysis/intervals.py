@@ -71,7 +71,7 @@ def paired_intervals(
         place
         for place, pair in enumerate(pairs)
         if found[place] is None
-        and all(_scores(one, removal) is not None for one in datasets for removal in pair)
+        and all(one.paired_scores(removal) is not None for one in datasets for removal in pair)
     ]
     rows = max(1, AT_ONCE // max(1, *(one.baseline.num_samples for one in datasets)))
     for start in range(0, len(known), rows):
@@ -79,7 +79,9 @@ def paired_intervals(
         parts, beyond = [], np.zeros(len(places), dtype=bool)
         for index, one in enumerate(datasets):
             before, after = (
-                np.array([_scores(one, pairs[place][side]) for place in places], dtype=np.float64)
+                np.array(
+                    [one.paired_scores(pairs[place][side]) for place in places], dtype=np.float64
+                )
                 for side in (0, 1)
             )
             share = 1 / len(datasets) if shares is None else shares[index]
@@ -185,13 +187,3 @@ def _moments(one: Differences) -> NDArray[np.float64]:
             weight**2 * differing,
         )
     return found
-
-
-def _scores(dataset: DatasetMeasurements, removal: Removal) -> NDArray[np.float32] | None:
-    """Return the scores of each sample, as many as the unpruned model has; None if unknown."""
-    baseline = dataset.baseline.scores
-    measured = dataset.measurements.get(removal) if removal else dataset.baseline
-    scores = None if measured is None else measured.scores
-    if baseline is None or scores is None or not 0 < len(scores) == len(baseline):
-        return None
-    return scores

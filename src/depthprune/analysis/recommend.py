@@ -19,6 +19,7 @@ from depthprune.analysis.combinations import (
 from depthprune.analysis.essential import THRESHOLD, find_essential
 from depthprune.analysis.recommendations import Limit, Recommendations
 from depthprune.analysis.result_set import ResultSet
+from depthprune.analysis.selection import find_selections
 from depthprune.analysis.stepwise import stepwise_path
 from depthprune.analysis.strategies import (
     SHARE,
@@ -96,7 +97,9 @@ def recommend(
         known = {one.removal: one for one in with_intervals(chosen, results.datasets, seed=seed)}
         combinations = [known.get(one.removal, one) for one in combinations]
         found = decide(combinations, with_draws=True)
-    return replace(found, weak=weak, verified=verified(found, results, seed=seed))
+    selections = find_selections(found.independent, _chosen(found), results.datasets, seed=seed)
+    fresh = verified(found, results, seed=seed)
+    return replace(found, weak=weak, verified=fresh, selections=selections)
 
 
 def _decide(
@@ -169,6 +172,15 @@ def _shown(found: Recommendations, top: int) -> set[Removal]:
     shown += [one.combination for one in found.targets if one.combination is not None]
     named = {one.removal for one in shown} | {(block,) for block in found.singles}
     return named | found.candidates.removals
+
+
+def _chosen(found: Recommendations) -> set[Removal]:
+    """Return what was chosen for its drop: for a strategy, a target, the path or a ranking."""
+    rankings = [*found.independent.values(), *found.robust.values()]
+    chosen = [one for ranking in rankings for one in ranking.combinations[:1]]
+    chosen += [step.combination for step in found.stepwise.steps]
+    chosen += [one.combination for one in found.targets if one.combination is not None]
+    return {one.removal for one in chosen} | found.candidates.removals
 
 
 def _limit(results: ResultSet, baselines: Mapping[str, float]) -> Limit:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.combinations import Combination, Ranking
+from depthprune.analysis.selection import Selection
 from depthprune.base.drops import settled
 from depthprune.base.removal import Removal
 from depthprune.tasks.weak import WeakBaseline
@@ -309,6 +310,8 @@ class Recommendations:
         weak: datasets whose baseline is no basis for drops, or may be none. Where that is certain
             of one, nothing is ranked, and this is the reason.
         verified: what was measured again on fresh samples; None where nothing ever was.
+        selections: of what is recommended, the steps of the path and the best of every ranking:
+            how it was chosen, with its drop corrected for that.
     """
 
     num_blocks: int
@@ -329,6 +332,7 @@ class Recommendations:
     num_judged: int = 0
     weak: tuple[WeakBaseline, ...] = ()
     verified: Verified | None = None
+    selections: Mapping[Removal, Selection] = field(default_factory=dict)
 
     @property
     def is_weak(self) -> bool:

@@ -10,6 +10,7 @@ from depthprune.analysis.combinations import Combination
 from depthprune.analysis.findings import Distribution
 from depthprune.analysis.marks import mark
 from depthprune.analysis.recommendations import Recommendations
+from depthprune.analysis.selection import Selection
 
 
 def number(value: float | None) -> float | None:
@@ -38,6 +39,18 @@ def combination_value(one: Combination, found: Recommendations) -> dict[str, Any
         "num_datasets": found.num_datasets,
         "datasets": list(one.drops),
         "num_samples": one.num_samples or None,
+        "selection": selection_value(found.selections.get(one.removal)),
+    }
+
+
+def selection_value(one: Selection | None) -> dict[str, Any] | None:
+    """Return how a removal was chosen; null where it is none of the chosen ones."""
+    if one is None:
+        return None
+    return {
+        "chosen_among": one.among,
+        "corrected_accuracy_drop": number(one.drop),
+        "confidence_interval": interval_value(one.interval),
     }
 
 
