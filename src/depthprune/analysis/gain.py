@@ -1,17 +1,15 @@
-"""What a search gained over removing the blocks that cost least alone, and how sure that is."""
+"""What a search gained over removing the blocks that cost least alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
-from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.combinations import DatasetMeasurements
-from depthprune.analysis.intervals import paired_intervals
 from depthprune.base.drops import DECIMALS, settled
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
@@ -32,7 +30,6 @@ class Gain:
         one_shot: the least important blocks together; None when it is not known.
         one_shot_drop: its mean drop; None when it was not measured on every dataset.
         gain: `one_shot_drop - best_drop`; None when the former is.
-        interval: paired, of the gain; None without per-sample scores, or below ten samples.
         held_out: the gain on samples that had no part in choosing `best`; None without per-sample
             scores of every candidate.
         num_samples: samples behind each drop, over all datasets; 0 when unknown.
@@ -47,7 +44,6 @@ class Gain:
     one_shot: Removal | None
     one_shot_drop: float | None
     gain: float | None
-    interval: Interval | None
     held_out: float | None
     num_samples: int
     num_datasets: int
@@ -59,14 +55,13 @@ def search_gains(
     one_shot: Mapping[int, Removal],
     weights: Mapping[str, float] | None = None,
     max_drop: float | None = None,
-    *,
-    seed: int = 0,
 ) -> list[Gain]:
     """Return what the search gained, for each number of removed blocks from two on.
 
     Only removals that were measured on every dataset count. The one-shot removal is one of them,
     so a gain is never negative: chosen and judged on the same samples, the best of many removals
-    looks better than it is, even where all are equally good. The interval does not mend that.
+    looks better than it is, even where all are equally good; so it has no interval. From fresh
+    samples there is one, see `FreshGain`.
 
     The held-out gain does: the best removal is chosen on every other sample of each dataset and
     judged on the samples between, both ways, and the two gains are averaged; it may be negative.
@@ -79,7 +74,6 @@ def search_gains(
         one_shot: by number of removed blocks, see `search.one_shot_removals`.
         weights: of the datasets by name, not negative; None means equal weights.
         max_drop: a number of removed blocks of which every removal costs more is left out.
-        seed: see `paired_intervals`.
 
     Returns:
         Gains by number of removed blocks, ascending; those of which nothing was measured on every
@@ -107,13 +101,12 @@ def search_gains(
                 one_shot=together,
                 one_shot_drop=None if place is None else float(drops[place]),
                 gain=None if place is None else float(drops[place] - drops[best]),
-                interval=None,
                 held_out=None if place is None else _held_out(datasets, shares, candidates, place),
                 num_samples=sum(one.measurements[candidates[best]].num_samples for one in datasets),
                 num_datasets=len(datasets),
             )
         )
-    return _with_intervals(found, datasets, shares, seed)
+    return found
 
 
 def _shares(
@@ -163,9 +156,11 @@ def _held_out(
     """Choose on one half of the samples and judge on the other, both ways."""
     halves = np.zeros((2, len(candidates)))
     for one, share in zip(datasets, shares, strict=True):
-        rows = _scores(one, [(), *candidates])
-        if rows is None or rows.shape[1] < 2:
+        scores = [one.paired_scores(each) for each in ((), *candidates)]
+        known = [each for each in scores if each is not None]
+        if len(known) < len(scores) or len(known[0]) < 2:
             return None
+        rows = np.array(known, dtype=np.float64)
         for half in (0, 1):
             means = rows[:, half::2].mean(axis=1)
             halves[half] += share * (means[0] - means[1:])
@@ -174,37 +169,3 @@ def _held_out(
         for chosen, judged in ((0, 1), (1, 0))
     ]
     return float(np.mean(gains))
-
-
-def _with_intervals(
-    gains: Sequence[Gain],
-    datasets: Sequence[DatasetMeasurements],
-    shares: NDArray[np.float64],
-    seed: int,
-) -> list[Gain]:
-    compared = {
-        gain.best: (gain.best, gain.one_shot)
-        for gain in gains
-        if gain.one_shot is not None and gain.gain is not None
-    }
-    counted = [place for place, share in enumerate(shares) if share > 0]
-    ends = paired_intervals(
-        [datasets[place] for place in counted],
-        list(compared.values()),
-        shares=shares[counted].tolist(),
-        seed=seed,
-    )
-    intervals = dict(zip(compared, ends, strict=True))
-    return [replace(gain, interval=intervals.get(gain.best)) for gain in gains]
-
-
-def _scores(
-    dataset: DatasetMeasurements, removals: Sequence[Removal]
-) -> NDArray[np.float64] | None:
-    """Return per-sample scores, shape (R, N), or None when some are unknown."""
-    rows = [
-        (dataset.measurements[removal] if removal else dataset.baseline).scores
-        for removal in removals
-    ]
-    known = [row for row in rows if row is not None and len(row)]
-    return np.stack(known).astype(np.float64) if len(known) == len(rows) else None

@@ -49,7 +49,6 @@ def paired_intervals(
     datasets: Sequence[DatasetMeasurements],
     pairs: Sequence[tuple[Removal, Removal]],
     *,
-    shares: Sequence[float] | None = None,
     seed: int = 0,
 ) -> list[Interval | None]:
     """Return for each pair the interval of the mean score under the first minus the second.
@@ -61,7 +60,6 @@ def paired_intervals(
     Args:
         datasets: on which each pair was measured, with per-sample scores.
         pairs: of removals; `()` is the unpruned model.
-        shares: of the datasets in the mean, with a sum of 1; None means equal ones.
         seed: of the draws for scores that may exceed 1; every dataset draws by itself.
     """
     found = [Interval(0.0, 0.0) if before == after else None for before, after in pairs]
@@ -77,15 +75,15 @@ def paired_intervals(
     for start in range(0, len(known), rows):
         places = known[start : start + rows]
         parts, beyond = [], np.zeros(len(places), dtype=bool)
-        for index, one in enumerate(datasets):
+        for one in datasets:
             before, after = (
                 np.array(
                     [one.paired_scores(pairs[place][side]) for place in places], dtype=np.float64
                 )
                 for side in (0, 1)
             )
-            share = 1 / len(datasets) if shares is None else shares[index]
-            parts.append(Differences(before - after, share, seed=dataset_seed(one.dataset, seed)))
+            own = dataset_seed(one.dataset, seed)
+            parts.append(Differences(before - after, 1 / len(datasets), seed=own))
             outside = [((each < 0) | (each > 1)).any(axis=1) for each in (before, after)]
             beyond |= outside[0] | outside[1] | one.may_exceed_one
         for chosen, bounded in ((~beyond, True), (beyond, False)):

@@ -27,7 +27,6 @@ def gain_table(gains: Sequence[Gain]) -> Table:
                 lambda one: _with_drop(one.one_shot, one.one_shot_drop),
             ),
             (Column(t("gain (points)"), "points"), lambda one: one.gain),
-            (Column(t("95% interval"), "interval"), lambda one: one.interval),
             (Column(t("held out (points)"), "points"), lambda one: one.held_out),
             (Column(t("among"), "count"), lambda one: one.candidates),
             (Column("n", "count"), lambda one: one.num_samples),
@@ -40,7 +39,7 @@ def gain_note() -> str:
     return t(
         "One-shot: the blocks that cost least alone, removed together. Gain = its drop minus the "
         "drop of the best removal found, in percentage points; n: samples. The best of many looks "
-        "better than it is on the samples that chose it, and the interval cannot show that. "
+        "better than it is on the samples that chose it, so no interval is given. "
         "Held out: the gain when chosen on one half of the samples and judged on the other, both "
         "ways; it may be negative. Among: how many removals the best was chosen among. "
         "- = not measured, or no scores per sample."
@@ -59,7 +58,6 @@ def gain_value(gains: Sequence[Gain]) -> list[dict[str, Any]]:
             "one_shot": None if gain.one_shot is None else list(gain.one_shot),
             "one_shot_drop": gain.one_shot_drop,
             "gain": gain.gain,
-            "interval": None if gain.interval is None else [gain.interval.low, gain.interval.high],
             "held_out_gain": gain.held_out,
             "num_samples": gain.num_samples,
             "num_datasets": gain.num_datasets,

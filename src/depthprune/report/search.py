@@ -12,7 +12,7 @@ from depthprune.analysis.gain import Gain
 from depthprune.base.language import t
 from depthprune.report.gain import gain_note, gain_table, gain_value
 from depthprune.report.table import Column, Table
-from depthprune.report.tables import interval_text, percent
+from depthprune.report.tables import percent
 from depthprune.strategies.complete import Completion
 
 NUMBERS_WIDE = 4
@@ -51,7 +51,7 @@ def dataset_gain_parts(
     parts: list[RenderableType] = [
         t(
             "What each dataset's own search gained over removing the blocks that cost least alone: "
-            "gain in points (held-out gain) [95% interval]"
+            "gain in points (held-out gain)"
         )
     ]
     parts += (
@@ -105,8 +105,7 @@ def _dataset_gain_table(gains: Mapping[str, Sequence[Gain]], means: Sequence[Mea
 def _cell(gain: Gain | None) -> str:
     if gain is None or gain.gain is None:
         return "-"
-    text = _with_held_out(percent(gain.gain, 1), gain.held_out)
-    return text if gain.interval is None else f"{text}\n{interval_text(gain.interval)}"
+    return _with_held_out(percent(gain.gain, 1), gain.held_out)
 
 
 def _with_held_out(text: str, held_out: float | None) -> str:
