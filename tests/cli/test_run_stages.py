@@ -266,7 +266,7 @@ def test_a_number_that_nothing_ranked_has_is_an_error_that_names_the_field(
     done = program("run", study_file(tmp_path, text))
     assert done.code == 2
     told = " ".join(done.err.split())
-    assert "analyze: no combination of 1 blocks is ranked" in told
+    assert "analyze: no combination of 1 block is ranked" in told
     assert "line 13, cut.removed" in told
 
 

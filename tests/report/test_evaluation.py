@@ -67,7 +67,7 @@ def test_the_comparison_is_a_table_in_markdown(tmp_path: Path) -> None:
     assert "| perplexity, wikitext2 (2048/512) | 10.000 | 12.500 (+2.50) |" in lines
     assert "| piqa % | 75.00 | 50.00 (-25.00) |" in lines
     assert "| boolq % | 75.00 | - |" in lines
-    assert "| average of the 1 tasks that all have, % | 75.00 | 50.00 (-25.00) |" in lines
+    assert "| average of the 1 task that all have, % | 75.00 | 50.00 (-25.00) |" in lines
     assert "| tokens/s, batch 1 | 100.00 | 150.00 (x1.50) |" in lines
     assert lines[-1].startswith("In brackets: ")
     assert {line.count("|") for line in lines if line.startswith("|")} == {4}

@@ -90,7 +90,7 @@ def test_a_rho_of_0_9_but_for_rounding_counts_as_consistent() -> None:
     assert one.rho < 0.9
     findings = replace(analysis.findings, agreements=(one,))
     shown = section(replace(analysis, findings=findings), "Training against validation")
-    assert "1 of 1 datasets order the blocks alike" in shown
+    assert "1 of 1 dataset orders the blocks alike" in shown
 
 
 def test_consistency_shows_both_ends_and_coverage() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import string
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,15 @@ import pytest
 import yaml
 
 import depthprune
-from depthprune.base.language import catalogue, current_language, language, set_language, t
+from depthprune.base.language import (
+    Note,
+    catalogue,
+    counted,
+    current_language,
+    language,
+    set_language,
+    t,
+)
 from depthprune.blocks.cut.notes import NOTES
 from depthprune.structure.notes import Sentence
 from depthprune.tasks.weak import SENTENCES
@@ -92,10 +101,37 @@ def test_no_text_is_translated_twice() -> None:
 def test_templates_keep_their_fields() -> None:
     for english, chinese in catalogue().items():
         fields = [
-            sorted(name for _, name, _, _ in string.Formatter().parse(text) if name is not None)
+            sorted(
+                name
+                for _, name, form, _ in string.Formatter().parse(text)
+                if name is not None and "|" not in (form or "")
+            )
             for text in (english, chinese)
         ]
         assert fields[0] == fields[1], english
+
+
+def test_every_word_for_a_number_fits_it() -> None:
+    template = "{n} of {all} {all:dataset|datasets} {n:orders|order} the blocks alike"
+    assert t(template, n=1, all=1) == "1 of 1 dataset orders the blocks alike"
+    assert t(template, n=1, all="20") == "1 of 20 datasets orders the blocks alike"
+    assert t(template, n=0, all=2) == "0 of 2 datasets order the blocks alike"
+    assert str(Note("{n} {n:sample|samples}, {p:.1f}", n=1, p=0.25)) == "1 sample, 0.2"
+    assert (counted(1, "entry", "entries"), counted(2000, "block")) == ("1 entry", "2,000 blocks")
+
+
+COUNTED = (
+    "answers|blocks|combinations|datasets|drops|files|figures|layers|measurements|models|"
+    "parameters|removals|samples|tasks|tensors|tokens"
+)
+
+
+def test_no_text_has_one_form_of_a_word_behind_a_number() -> None:
+    """What is counted may be one: `{n} {n:block|blocks}`; two sentences never count one thing."""
+    never_one = {"{n} models lost", "of the {total} datasets only", "over {n} datasets: {weights}"}
+    for english in catalogue():
+        if not any(text in english for text in never_one):
+            assert not re.search(rf"\{{\w+\}} (\w+ )?({COUNTED})\b", english), english
 
 
 def test_english_is_the_default_and_an_unknown_text_stays() -> None:

@@ -195,7 +195,7 @@ def test_what_is_measured_on_too_few_datasets_is_not_called_harmless() -> None:
     assert line == "Unknown: no block was measured alone on 2 datasets or more."
     cells = {(0,): [0.8, None], (1,): [0.1, 0.1]}
     (line,) = essential_parts(made(cells, num_blocks=6).recommendations)
-    assert line.startswith("None of the 1 blocks that were measured alone on 2 datasets or more")
+    assert line.startswith("None of the 1 block that was measured alone on 2 datasets or more")
 
 
 def test_a_superset_on_too_few_datasets_is_not_called_unmeasured() -> None:
@@ -209,7 +209,7 @@ def test_a_jump_that_other_datasets_make_is_told_as_such() -> None:
     analysis = made(cells)
     told = " ".join(as_text(stepwise_parts(analysis.recommendations)).split())
     assert "the step to 2 blocks costs 24.50 points more" in told
-    assert "On the 1 datasets that measured both it adds 0.00" in told
+    assert "On the 1 dataset that measured both it adds 0.00" in told
     assert "measured both it adds" not in flat(published())
 
 

@@ -76,7 +76,7 @@ def test_every_strategy_way_and_doubt_has_its_own_words(lang: Lang) -> None:
 
 def test_the_numbers_stand_beside_the_strategy() -> None:
     text = told("layer removal", layers_removed=7, layers=32, layers_emptied=1, ratio_std=0.4134)
-    assert "7 of 32 layers are gone, 1 are empty" in text
+    assert "7 of 32 layers are gone, 1 is empty" in text
     assert "standard deviation 41.34 points" in text
     text = told(
         "uniform", layers_smaller=28, layers=32, smaller_ratio_min=0.2, smaller_ratio_max=0.25

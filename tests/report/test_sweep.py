@@ -193,7 +193,7 @@ def test_reports_are_in_chinese_too() -> None:
 def test_nothing_measured_anew_is_said() -> None:
     (line,) = report_lines(SweepReport(0, 6, 0, 4))
     assert line == "Nothing was measured anew: 6 accuracies and 4 latencies were there."
-    assert report_lines(SweepReport(1, 5, 2, 2))[0].startswith("Measured 1 accuracies (5 were")
+    assert report_lines(SweepReport(1, 5, 2, 2))[0].startswith("Measured 1 accuracy (5 were")
 
 
 def test_every_task_can_be_left_out_where_there_is_a_mean() -> None:

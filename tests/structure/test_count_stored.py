@@ -165,7 +165,7 @@ def test_what_cannot_be_unpacked_is_not_known_and_is_named(
     anatomy = counted(below, {"quantization_config": quantised}, dtypes=dtypes)
     weight = packed if packed in ("codes", "weight") else "weight"
     assert anatomy.unknown == (
-        f"1 tensors, e.g. model.layers.0.{UP}.{weight}: packed numbers, and nothing says how many "
+        f"1 tensor, e.g. model.layers.0.{UP}.{weight}: packed numbers, and nothing says how many "
         "parameters they hold",
     )
     assert (anatomy.total, anatomy.layers[0].total, anatomy.layers[0].mlp.total) == (None,) * 3

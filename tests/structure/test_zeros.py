@@ -266,7 +266,7 @@ def test_packed_weights_are_passed_over_and_named(tmp_path: Path) -> None:
     assert zeros.total == Sparsity(16, 16)
     assert zeros.skipped == ("model.layers.0.mlp.up_proj.qweight",)
     notes = add_zeros(anatomy_of(checkpoint), zeros).notes
-    assert "not counted in 1 tensors of packed numbers" in notes[-1]
+    assert "not counted in 1 tensor of packed numbers" in notes[-1]
 
 
 def test_a_layer_without_weights_has_no_numbers() -> None:

@@ -351,7 +351,7 @@ def test_a_bad_entry_is_a_problem_and_the_good_ones_are_read(
     ("fields", "message"),
     [
         ({"samples": [("a", 1.0), ("a", 0.0)]}, "a sample is listed twice"),
-        ({"samples": [("a", 1.0)], "num_samples": 2}, "1 samples are listed"),
+        ({"samples": [("a", 1.0)], "num_samples": 2}, "1 sample is listed"),
         ({"samples": [("a", 1.0), ("b", 1.0)]}, "the mean of the scores is 1.0"),
     ],
 )

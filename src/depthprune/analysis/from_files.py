@@ -15,6 +15,7 @@ from depthprune.analysis.result_set import ResultSet, SplitScores
 from depthprune.analysis.splits import choose_splits, role
 from depthprune.analysis.weak import judged
 from depthprune.base.errors import DepthpruneError, LayoutError
+from depthprune.base.language import counted
 from depthprune.study import (
     DatasetResults,
     ImportanceComparison,
@@ -148,12 +149,14 @@ def _of_one_size(
         blocks = max((max(result.removal, default=0) for result in one.results), default=0)
         if one.num_blocks not in (None, num_blocks):
             problems.append(
-                f"{one.folder}: a model of {one.num_blocks} blocks, the others have {num_blocks}: "
+                f"{one.folder}: a model of {counted(one.num_blocks, 'block')}, the others have "
+                f"{num_blocks}: "
                 "left out"
             )
         elif blocks >= num_blocks:
             problems.append(
-                f"{one.folder}: block {blocks} does not exist in a model of {num_blocks} blocks: "
+                f"{one.folder}: block {blocks} does not exist in a model of "
+                f"{counted(num_blocks, 'block')}: "
                 "left out"
             )
         else:
@@ -184,8 +187,10 @@ def _measurements(results: DatasetResults, problems: list[str]) -> DatasetMeasur
     )
     if sample_ids is not None and unpaired:
         problems.append(
-            f"{results.folder}: {unpaired} results list other samples than the unpruned model: "
-            "they have no confidence interval"
+            f"{results.folder}: {counted(unpaired, 'result lists', 'results list')} other "
+            "samples than the "
+            "unpruned model: "
+            "without a confidence interval"
         )
     metric = source.metric if source else ""
     whole = _measurement(results, unpruned, baseline, sample_ids)
@@ -249,7 +254,8 @@ def _comparisons(
     for stated in reading.comparisons:
         if max((*stated.train_scores, *stated.validation_scores), default=0) >= num_blocks:
             problems.append(
-                f"{stated.path}: compares a model of more than {num_blocks} blocks: left out"
+                f"{stated.path}: compares a model of more than {counted(num_blocks, 'block')}: "
+                "left out"
             )
         else:
             comparisons[stated.dataset] = SplitScores(

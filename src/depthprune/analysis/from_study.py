@@ -12,6 +12,7 @@ from depthprune.analysis.result_set import ResultSet, SplitScores
 from depthprune.analysis.splits import choose_splits, role
 from depthprune.analysis.weak import judged
 from depthprune.base.errors import AnalysisError
+from depthprune.base.language import counted
 from depthprune.study import ModelRecord, StoredSplit, Study
 from depthprune.tasks.weak import CHANCE, Weakness
 
@@ -148,7 +149,8 @@ def _can_hold_scores(used: Sequence[_Variant], problems: list[str]) -> bool:
     scores = sum(one.num_measured * len(one.stored.record.sample_ids) for one in used)
     if scores > MOST_SCORES:
         problems.append(
-            f"{scores:,} scores are too many to be held at once: confidence intervals are left out"
+            f"{counted(scores, 'score')} are too many to be held at once: confidence intervals "
+            "are left out"
         )
     return scores <= MOST_SCORES
 

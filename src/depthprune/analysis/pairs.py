@@ -13,6 +13,7 @@ from depthprune.analysis.findings import Pair, PairGroup
 from depthprune.analysis.table import DropTable
 from depthprune.base.drops import settled
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.language import counted
 
 
 def dataset_pairs(table: DropTable, *, min_common: int = 5) -> tuple[Pair, ...]:
@@ -30,7 +31,8 @@ def dataset_pairs(table: DropTable, *, min_common: int = 5) -> tuple[Pair, ...]:
     """
     if min_common < 2:
         raise DepthpruneError(
-            f"{min_common} common combinations are too few for a correlation",
+            f"{counted(min_common, 'combination is', 'combinations are')} too few for a "
+            "correlation",
             mend="ask for 2 or more; 5 is the default",
         )
     # A row per dataset: every step below walks along one dataset.

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib.resources import files
+from string import Formatter
 from typing import Any, Literal, Self
 
 Lang = Literal["en", "zh"]
@@ -22,14 +23,41 @@ TAGS: dict[Lang, str] = {"en": "en", "zh": "zh-Hans"}
 _language: ContextVar[Lang] = ContextVar("language", default="en")
 
 
-def t(text: str) -> str:
+def t(text: str, /, **values: Any) -> str:
     """Return an English text in the current language.
 
-    Texts with numbers in them are templates: `t("{n} samples").format(n=64)`. Names of options,
-    files, datasets and metrics are never translated. A text that the catalogues lack stays English;
-    `tests/report/test_language.py` finds such texts.
+    Texts with numbers in them are templates: `t("{n} {n:sample|samples}", n=64)`, see `filled`.
+    Names of options, files, datasets and metrics are never translated. A text that the catalogues
+    lack stays English; `tests/report/test_language.py` finds such texts.
     """
-    return text if _language.get() == "en" else catalogue().get(text, text)
+    template = text if _language.get() == "en" else catalogue().get(text, text)
+    return filled(template, **values) if values else template
+
+
+def filled(template: str, /, **values: Any) -> str:
+    """Return a template with its values; `{n:block stays|blocks stay}` is the word that fits `n`.
+
+    Chinese words have one form, so Chinese templates need no such fields.
+    """
+    return _FILLER.vformat(template, (), values)
+
+
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """Return `1 block` or `2,000 blocks`, for texts in English only, e.g. of errors."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
+class _Filler(Formatter):
+    """Fills templates; a field with two forms of a word takes the one for its number."""
+
+    def format_field(self, value: Any, form: str) -> str:
+        one, several, *_ = [*form.split("|"), ""]
+        if not several:
+            return str(super().format_field(value, form))
+        return one if str(value) == "1" else several
+
+
+_FILLER = _Filler()
 
 
 class Note(str):
@@ -46,7 +74,7 @@ class Note(str):
     values: dict[str, Any]
 
     def __new__(cls, template: str, /, **values: Any) -> Self:
-        note = super().__new__(cls, template.format(**values) if values else template)
+        note = super().__new__(cls, filled(template, **values) if values else template)
         note.template, note.values = str(template), values
         return note
 
@@ -58,7 +86,7 @@ class Note(str):
             name: value.translated() if isinstance(value, Note) else value
             for name, value in self.values.items()
         }
-        return t(self.template).format(**values)
+        return t(self.template, **values)
 
 
 def current_language() -> Lang:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from depthprune.base.errors import RemovalError
+from depthprune.base.language import counted
 
 Removal = tuple[int, ...]
 """Sorted, duplicate-free block indices of the original model, counted from 0."""
@@ -67,12 +68,12 @@ def check_removal(removal: Removal, num_blocks: int) -> Removal:
     outside = [block for block in removal if not 0 <= block < num_blocks]
     if outside:
         raise RemovalError(
-            f"block {outside[0]} does not exist: the model has {num_blocks} blocks",
+            f"block {outside[0]} does not exist: the model has {counted(num_blocks, 'block')}",
             mend=f"name blocks from 0 to {num_blocks - 1}",
         )
     if num_blocks and len(removal) >= num_blocks:
         raise RemovalError(
-            f"removing all {num_blocks} blocks leaves no model",
+            f"removing all {counted(num_blocks, 'block')} leaves no model",
             mend="leave at least one block active",
         )
     return removal

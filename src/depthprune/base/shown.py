@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from depthprune.base.language import counted
+
 
 def shown(text: str, longest: int | None = None) -> str:
     """Return a text in one line in which nothing can move a cursor or change a colour.
@@ -13,5 +15,5 @@ def shown(text: str, longest: int | None = None) -> str:
     if longest is not None and len(text) > longest:
         gone = len(text) - longest
         end = longest // 2
-        text = f"{text[: longest - end]} [... {gone} characters ...] {text[-end:]}"
+        text = f"{text[: longest - end]} [... {counted(gone, 'character')} ...] {text[-end:]}"
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from depthprune.base.errors import StackError
+from depthprune.base.language import counted
 from depthprune.blocks.probing import find_stacks
 from depthprune.blocks.skeleton import list_lengths
 from depthprune.blocks.stack import Stack, refuse_while_skipping
@@ -53,7 +54,7 @@ def choose_stack(stacks: tuple[Stack, ...], part: str, name: str) -> Stack:
             return fitting[0]
         if fitting:
             raise StackError(
-                f"{name} has {len(fitting)} stacks that could be meant by part {part!r}",
+                f"{name} has {counted(len(fitting), 'stack')} that could be meant by part {part!r}",
                 where=_candidates(fitting),
                 mend="name one by its count, e.g. part=" + repr(fitting[0].config_path),
             )
@@ -121,7 +122,7 @@ def _stack_of_equal_modules(model: nn.Module) -> Stack:
         raise _no_stack((), name)
     if len(stacks) > 1:
         raise StackError(
-            f"{name} has {len(stacks)} lists of modules that could be its blocks",
+            f"{name} has {counted(len(stacks), 'list')} of modules that could be its blocks",
             where=_candidates(stacks),
             mend="use a transformers model, whose configuration says which list is meant",
         )
@@ -144,6 +145,7 @@ def _no_stack(stages: tuple[Stack, ...], name: str) -> StackError:
 
 def _candidates(stacks: list[Stack]) -> str:
     return "; ".join(
-        f"{stack.path} ({stack.num_blocks} blocks, {stack.part}, {stack.config_path or 'no count'})"
+        f"{stack.path} ({counted(stack.num_blocks, 'block')}, {stack.part}, "
+        f"{stack.config_path or 'no count'})"
         for stack in stacks
     )

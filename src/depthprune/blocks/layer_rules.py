@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from depthprune.base.language import counted
+
 Section = dict[str, Any]
 """A configuration, or a configuration inside one, as a plain dictionary."""
 
@@ -231,7 +233,8 @@ def enter_leading(section: Section, name: str, short: Shortening) -> None:
     number = sum(0 <= index < depth for index in section[name])
     if short.kept[:number] != tuple(range(min(number, short.num_blocks))):
         raise Inexpressible(
-            f"features of pictures enter after each of the first {number} blocks ({name}), and "
+            f"features of pictures enter after each of the first {counted(number, 'block')} "
+            f"({name}), and "
             "would enter after other blocks"
         )
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from depthprune.base.errors import StackError
+from depthprune.base.language import counted
 from depthprune.base.removal import check_removal, make_removal
 from depthprune.blocks.admissible import check_admissible
 from depthprune.blocks.capture import restored_capture_hooks
@@ -72,7 +73,7 @@ def _check_model(model: nn.Module, stack: Stack) -> None:
             refuse_while_skipping(model)
         if len(container._modules) != stack.num_blocks:
             raise StackError(
-                f"the stack has {stack.num_blocks} blocks, but the model has "
+                f"the stack has {counted(stack.num_blocks, 'block')}, but the model has "
                 f"{len(container._modules)}",
                 where=path,
                 mend="call find_stack on this model",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import FileError, ModelError
+from depthprune.base.language import counted
 from depthprune.checkpoint.stored import DTYPE_BITS, PIECE, num_bytes
 
 LONGEST_HEADER = 100 * 10**6
@@ -110,7 +111,9 @@ def read_safetensors(path: Path) -> dict[str, FileTensor]:
             raise _damaged(path, f"{tensor.name} does not begin where the tensor before it ends")
         end = tensor.start + tensor.length
     if end < header.size:
-        raise _damaged(path, f"it has {header.size} bytes, where its header promises {end}")
+        raise _damaged(
+            path, f"it has {counted(header.size, 'byte')}, where its header promises {end}"
+        )
     return header.tensors
 
 
@@ -126,12 +129,15 @@ def read_header(path: Path) -> Header:
         with path.open("rb") as file:
             start = file.read(8)
             if len(start) < 8:
-                raise _damaged(path, f"it has {size} bytes, too few for a header")
+                raise _damaged(path, f"it has {counted(size, 'byte')}, too few for a header")
             (length,) = struct.unpack("<Q", start)
             if length > LONGEST_HEADER:
                 raise _damaged(path, "its header is no safetensors header")
             if 8 + length > size:
-                raise _damaged(path, f"it is truncated: {size} bytes end within its header")
+                raise _damaged(
+                    path,
+                    f"it is truncated: {counted(size, 'byte ends', 'bytes end')} within its header",
+                )
             header = file.read(length)
     except OSError as error:
         raise FileError(f"cannot read: {error.strerror or error}", where=str(path)) from error
@@ -147,7 +153,9 @@ def read_header(path: Path) -> Header:
     tensors.sort(key=lambda tensor: (tensor.start, tensor.length))
     end = max((tensor.start + tensor.length for tensor in tensors), default=0)
     if end > size:
-        raise _damaged(path, f"it is truncated: {size} bytes, where its header promises {end}")
+        raise _damaged(
+            path, f"it is truncated: {counted(size, 'byte')}, where its header promises {end}"
+        )
     return Header({tensor.name: tensor for tensor in tensors}, metadata, 8 + length, size)
 
 
@@ -190,7 +198,9 @@ def _tensor(path: Path, name: str, entry: dict[str, Any], data: int) -> FileTens
     ):
         raise ValueError(f"{name} has no proper shape or place")
     if end - first != num_bytes(dtype, shape):
-        raise ValueError(f"{name} takes {end - first} bytes, its shape {num_bytes(dtype, shape)}")
+        raise ValueError(
+            f"{name} takes {counted(end - first, 'byte')}, its shape {num_bytes(dtype, shape)}"
+        )
     return FileTensor(name, dtype, shape, path, data + first, end - first)
 
 

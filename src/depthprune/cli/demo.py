@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from depthprune.base.language import set_language, t
+from depthprune.base.language import filled, set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.init import STUDIES
 from depthprune.cli.measure import AsJson
@@ -48,8 +48,8 @@ def demo(
     samples = study.data_options(num_samples).samples
     if not json:
         opening = t(
-            "Beam search over the 16 blocks of the embedded vision-language model, on its eight "
-            "datasets together, {samples} samples each."
+            "Beam search over the 16 blocks of the embedded vision-language model, on its "
+            "eight datasets together, {samples} {samples:sample|samples} each."
         )
-        terminal(stderr=True).print(opening.format(samples=samples or t("all")), highlight=False)
+        terminal(stderr=True).print(filled(opening, samples=samples or t("all")), highlight=False)
     run_study(study, output=output, num_samples=num_samples, as_json=json, lang=lang)

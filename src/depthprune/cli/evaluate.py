@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import write_text
-from depthprune.base.language import set_language, t
+from depthprune.base.language import filled, set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.flags import with_flags
 from depthprune.cli.measure import AsJson
@@ -118,9 +118,11 @@ def _compare(paths: Sequence[str], output: Path | None, *, as_json: bool) -> Non
 def _show(outcome: CardOutcome) -> None:
     parts: list[Any] = evaluation_parts(outcome.card)
     parts += error_lines(outcome.failed)
-    where = t("Results: {path} ({measured} parts measured now, {reused} there already)")
+    where = t(
+        "Results: {path} ({measured} {measured:part|parts} measured now, {reused} there already)"
+    )
     parts.append(
-        where.format(path=outcome.path, measured=len(outcome.measured), reused=len(outcome.reused))
+        filled(where, path=outcome.path, measured=len(outcome.measured), reused=len(outcome.reused))
     )
     console = terminal(markup=False)
     for part in parts:

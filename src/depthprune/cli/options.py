@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import isfinite
 
 from depthprune.base.errors import DepthpruneError, RemovalError
+from depthprune.base.language import counted
 from depthprune.base.removal import Removal, parse_removal
 from depthprune.cli.output import Language as Language
 from depthprune.tasks.demo.place import DEMO as DEMO
@@ -35,7 +36,7 @@ def check_ranking(min_coverage: int, min_drop: float | None) -> None:
     """
     if min_coverage < 1:
         raise DepthpruneError(
-            f"a combination cannot be measured on {min_coverage} datasets at least",
+            f"a combination cannot be measured on {counted(min_coverage, 'dataset')} at least",
             option="min_coverage",
             mend="give 1 or more",
         )

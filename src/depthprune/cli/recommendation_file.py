@@ -8,6 +8,7 @@ from typing import Any
 
 from depthprune.base.errors import DepthpruneError, LayoutError
 from depthprune.base.files import read_json
+from depthprune.base.language import counted
 from depthprune.base.naming import option
 from depthprune.base.removal import Removal, make_removal
 
@@ -123,7 +124,7 @@ def _none(
     removed: int | None, sizes: Mapping[int, object] | set[int], path: Path
 ) -> DepthpruneError:
     return DepthpruneError(
-        f"no recommendation removes {removed} blocks"
+        f"no recommendation removes {counted(removed, 'block')}"
         if removed is not None
         else "it is not said how many blocks go",
         where=f"{option('removed')}; {path}",

@@ -16,7 +16,7 @@ from cyclopts import App, Group, Parameter
 from rich.console import RenderableType
 
 from depthprune.base.errors import DepthpruneError, RemovalError
-from depthprune.base.language import set_language, t
+from depthprune.base.language import counted, filled, set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.output import AsJson as AsJson
 from depthprune.cli.output import Language
@@ -119,7 +119,7 @@ def from_removals(
             num_blocks = opened.model.num_blocks
     if num_blocks is not None and num_blocks < 2:
         raise DepthpruneError(
-            f"a model of {num_blocks} blocks has nothing to remove",
+            f"a model of {counted(num_blocks, 'block')} has nothing to remove",
             option="num_blocks",
             mend="give the number of blocks of the whole model",
         )
@@ -132,21 +132,23 @@ def from_removals(
             raise
         raise RemovalError(
             error.what,
-            mend=f"{total} blocks is what is taken when nothing else is said: give --num_blocks",
+            mend=f"give --num_blocks: without it, {counted(total, 'block is', 'blocks are')} taken",
         ) from error
     protected = tuple(block for block in first_and_last(total) if block in named)
     if json:
         value = {"output_file": str(path), "num_blocks": total, "removal_order": named}
         print(json_module.dumps(value | {"protected_by_default": list(protected)}, indent=1))
         return
-    order_text = t("Order of removal: {order}; of {n} blocks.")
-    lines = [order_text.format(order=", ".join(map(str, named)), n=total)]
+    order_text = t("Order of removal: {order}; of {n} {n:block|blocks}.")
+    lines = [filled(order_text, order=", ".join(map(str, named)), n=total)]
     if num_blocks is None and study is None:
-        lines.append(t("{n} blocks were taken, as --num_blocks was not given.").format(n=total))
+        lines.append(
+            t("{n} {n:block was|blocks were} taken, as --num_blocks was not given.", n=total)
+        )
     if protected:
         note = t("Note: `select` keeps {blocks} (first and last) unless --protect none is given.")
-        lines.append(note.format(blocks=blocks(protected)))
-    show([*lines, t("Scores: {path}").format(path=path)])
+        lines.append(filled(note, blocks=blocks(protected)))
+    show([*lines, t("Scores: {path}", path=path)])
 
 
 def show(parts: Sequence[RenderableType]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from depthprune.base.errors import AnalysisError, LayoutError
-from depthprune.base.language import set_language, t
+from depthprune.base.language import counted, set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.output import AsJson, Language
 from depthprune.report.structure_files import FORMATS, Format, write_summary
@@ -107,7 +107,7 @@ def _nothing_found(
         f"--{name} {value}" for name, value in (("method", method), ("ratio", ratio)) if value
     ]
     return AnalysisError(
-        f"none of the {number} models fits {' '.join(options)}",
+        f"none of the {counted(number, 'model')} fits {' '.join(options)}",
         where=where,
         mend="leave the option out to see what there is",
     )

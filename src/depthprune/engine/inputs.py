@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.errors import DepthpruneError, TaskError
+from depthprune.base.language import counted
 from depthprune.base.naming import option
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.engine.chat import chat_template, in_words, prompt_text
@@ -173,7 +174,7 @@ def check_lengths(inputs: Inputs, rows: Sequence[Row], limit: int | None, new_to
     for row, length in zip(rows, lengths(inputs), strict=True):
         if length + ahead > limit:
             raise TaskError(
-                f"the sample has {length} tokens and the answer up to {new_tokens}, "
+                f"the sample has {counted(length, 'token')} and the answer up to {new_tokens}, "
                 f"but the model reads {limit} at most",
                 where=f"sample {row.sample.id}",
                 mend="leave the sample out, shorten it, or allow fewer new tokens",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from depthprune.base.errors import TaskError
+from depthprune.base.language import counted
 from depthprune.base.log import logger
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.engine.inputs import Inputs, Prompt, Row, lengths, prompt_of, tokenize
@@ -174,7 +175,8 @@ def options_of(task: Task, sample: Sample) -> tuple[str, ...]:
     count = len(sample.choices)
     if not 1 <= count <= len(LETTERS) or not all(choice.strip() for choice in sample.choices):
         raise TaskError(
-            f"a sample to choose from needs 1 to {len(LETTERS)} options that are not empty",
+            f"a sample to choose from needs 1 to {counted(len(LETTERS), 'option')} that are not "
+            "empty",
             where=f"sample {sample.id} of {task.name}",
             mend="mend the data, or give the task another answer mode",
         )

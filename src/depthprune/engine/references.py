@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import TaskError
+from depthprune.base.language import counted
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.engine.chat import tokenizer_of
 from depthprune.engine.inputs import Inputs, Row, lengths, prompt_of
@@ -100,8 +101,9 @@ def _row_of_requests(
         target = target[: limit - len(context)]
     if not context or not target or (limit is not None and len(target) >= limit):
         raise TaskError(
-            f"the model, which reads {limit} tokens at most, cannot be told an answer of "
-            f"{len(target)} tokens to a question of {len(context)}",
+            f"the model, which reads {limit} tokens at most, cannot be told an answer "
+            "of "
+            f"{counted(len(target), 'token')} to a question of {len(context)}",
             where=f"sample {sample.id} of {task.name}",
             mend="leave the sample out, or choose a model that reads more",
         )

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from depthprune.base.errors import TaskError
+from depthprune.base.language import counted
 from depthprune.engine import likelihood
 from depthprune.engine.chat import tokenizer_of
 from depthprune.engine.generate import checkpoint_ends, greedily
@@ -246,7 +247,8 @@ def _check_pair(sample: Sample, context: Tokens, target: Tokens, longest: int) -
         raise TaskError(f"the {missing} of a request has no tokens", where=where)
     if len(target) > longest:
         raise TaskError(
-            f"a continuation has {len(target)} tokens, but the model reads {longest} at most",
+            f"a continuation has {counted(len(target), 'token')}, but the model reads {longest} "
+            "at most",
             where=where,
             mend="leave the sample out, or choose a model that reads more",
         )
@@ -256,8 +258,9 @@ def _prompt_tokens(tokenizer: Any, sample: Sample, request: Request, longest: in
     room = longest - request.max_new_tokens
     if room < 1:
         raise TaskError(
-            f"an answer of {request.max_new_tokens} tokens leaves no room for its question: the "
-            f"model reads {longest} tokens at most",
+            f"an answer of {counted(request.max_new_tokens, 'token')} leaves no room for its "
+            "question: the "
+            f"model reads {counted(longest, 'token')} at most",
             where=f"sample {sample.id}",
             mend="set a smaller max_new_tokens for the task, in a task file",
         )

@@ -12,6 +12,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from depthprune.base.language import counted
 from depthprune.base.progress import Progress, Silence
 from depthprune.base.removal import Removal
 from depthprune.engine.evaluator import Evaluation, Evaluator, in_calls
@@ -46,7 +47,7 @@ class SplitGroup:
     def name(self) -> str:
         """The task, or how many there are, and the name of the split."""
         first, *others = self.splits
-        tasks = f"{len(self.splits)} tasks jointly" if others else first.task.name
+        tasks = f"{counted(len(self.splits), 'task')} jointly" if others else first.task.name
         return f"{tasks}, {first.split}"
 
 

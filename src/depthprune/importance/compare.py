@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.language import counted
 from depthprune.base.naming import option
 from depthprune.importance.order import comparable, least_important_first
 from depthprune.importance.sources import DatasetScores, SplitScores
@@ -105,7 +106,9 @@ def rank_agreement(first: Mapping[int, float], second: Mapping[int, float]) -> R
             mend="compare scores of the same model, with every block measured on both splits",
         )
     if len(first) < 3:
-        raise DepthpruneError(f"{len(first)} blocks are too few to compare two orders")
+        raise DepthpruneError(
+            f"{counted(len(first), 'block is', 'blocks are')} too few to compare two orders"
+        )
     blocks = sorted(first)
     values = (comparable(scores) for scores in (first, second))
     left, right = ([scores[block] for block in blocks] for scores in values)
@@ -162,7 +165,7 @@ def compare_splits(
         )
     if top_k < 1:
         raise DepthpruneError(
-            f"{top_k} blocks cannot be compared", option="top_k", mend="give 1 or more"
+            f"{counted(top_k, 'block')} cannot be compared", option="top_k", mend="give 1 or more"
         )
     if math.isnan(max_shift) or max_shift < 0:
         raise DepthpruneError(

@@ -10,6 +10,7 @@ from typing import Any
 
 from depthprune.base.documents import WrongFieldError, object_at, read_document
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
+from depthprune.base.language import counted
 from depthprune.base.naming import option
 from depthprune.study import filenames
 from depthprune.study.parsing import block_scores, scores_at
@@ -80,7 +81,9 @@ def find_scores(paths: Sequence[Path]) -> ScoreFile:
     told = ", ".join(map(str, asked))
     if substitutes:
         raise FileError(
-            f"there is no such file, and {len(substitutes)} datasets have scores beside it: "
+            "there is no such file, and "
+            f"{counted(len(substitutes), 'dataset has', 'datasets have')} scores "
+            "beside it: "
             f"{', '.join(str(path.relative_to(asked[0].parent)) for path in substitutes[:4])}"
             f"{', ...' if substitutes[4:] else ''}",
             where=told,
@@ -109,7 +112,7 @@ def count_blocks(found: ScoreFile, given: int | None = None) -> int:
     stated = stated_blocks(found)
     if given is not None and stated is not None and given != stated:
         raise DepthpruneError(
-            f"{option('num_blocks')} says {given} blocks, the score file {stated}",
+            f"{option('num_blocks')} says {counted(given, 'block')}, the score file {stated}",
             where=str(found.path),
         )
     known = given if given is not None else stated
@@ -127,7 +130,8 @@ def count_blocks(found: ScoreFile, given: int | None = None) -> int:
         return largest + 1
     if largest >= known:
         raise LayoutError(
-            f"block {largest} has a score, but the model has {known} blocks (0 to {known - 1})",
+            f"block {largest} has a score, but the model has {counted(known, 'block')} (0 to "
+            f"{known - 1})",
             where=str(found.path),
             mend="name the scores of this model, or its number of blocks with "
             f"{option('num_blocks')}",
@@ -164,7 +168,7 @@ def check_complete(
     missing = sorted(set(range(num_blocks)) - set(scores) - set(excused))
     if missing:
         raise DepthpruneError(
-            f"the scores cover only part of the {num_blocks} blocks: "
+            f"the scores cover only part of the {counted(num_blocks, 'block')}: "
             f"{list_blocks(missing)} {'has' if len(missing) == 1 else 'have'} none",
             where=where,
             mend="measure every block (`depthprune profile`); a block that cannot be measured may "

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from depthprune.base.errors import DepthpruneError, RemovalError
+from depthprune.base.language import counted
 from depthprune.base.naming import option
 from depthprune.base.removal import Removal, check_removal, make_removal
 from depthprune.base.removal import active_blocks as blocks_that_stay
@@ -129,7 +130,7 @@ def make_selection(
     protected = first_and_last(total) if protect is None else make_removal(protect)
     if protected and protected[-1] >= total:
         raise RemovalError(
-            f"block {protected[-1]} cannot be protected: the model has {total} blocks",
+            f"block {protected[-1]} cannot be protected: the model has {counted(total, 'block')}",
             option="protect",
             mend=f"name blocks from 0 to {total - 1}",
         )
@@ -166,7 +167,8 @@ def check_expected(
     removal = check_removal(make_removal(expected), selection.num_blocks)
     if len(removal) != len(selection.removal):
         raise DepthpruneError(
-            f"{len(removal)} blocks are expected to go, but with {selection.num_active} of "
+            f"{counted(len(removal), 'block is', 'blocks are')} expected to go, but with "
+            f"{selection.num_active} of "
             f"{selection.num_blocks} active {len(selection.removal)} go",
             option="expect",
             mend="ask for " + option("num_active_blocks", selection.num_blocks - len(removal)),
@@ -202,7 +204,7 @@ def _check_count(num_active: int, total: int, protected: Removal) -> None:
     least = max(1, len(protected))
     if least <= num_active <= total:
         return
-    what = f"{num_active} of {total} blocks cannot stay"
+    what = f"{num_active} of {counted(total, 'block')} cannot stay"
     too_protected = 1 <= num_active <= total
     if too_protected:
         what += f": {list_blocks(protected)} {'is' if len(protected) == 1 else 'are'} protected"

@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from depthprune.base.files import format_size
-from depthprune.base.language import Note, t
+from depthprune.base.language import Note, filled, t
 from depthprune.base.terminal import printable
 
 if TYPE_CHECKING:
@@ -30,20 +30,25 @@ _MOST_FILES = 12
 def plan_parts(plan: CutPlan) -> list[RenderableType]:
     """Return what stays, what goes, which fields change, and what is copied."""
     saved = 1 - plan.bytes_after / plan.bytes_before if plan.bytes_before else 0.0
-    facts = t("{name}: {n} blocks ({path}); removed: {blocks}; {kept} blocks stay")
+    facts = t(
+        "{name}: {n} {n:block|blocks} ({path}); removed: {blocks}; {kept} {kept:block "
+        "stays|blocks stay}"
+    )
     weights = t(
-        "Weights: {before} -> {after} ({saved} less), {n} tensors in {files} file(s); "
-        "disk needed: {disk}"
+        "Weights: {before} -> {after} ({saved} less), {n} {n:tensor|tensors} in "
+        "{files} {files:file|files}; disk needed: {disk}"
     )
     parts: list[RenderableType] = [
-        facts.format(
+        filled(
+            facts,
             name=printable(plan.name),
             n=plan.num_blocks,
             path=plan.config_path,
             blocks=blocks_named(plan.removal),
             kept=len(plan.kept),
         ),
-        weights.format(
+        filled(
+            weights,
             before=format_size(plan.bytes_before),
             after=format_size(plan.bytes_after),
             saved=f"{saved:.1%}",
@@ -60,11 +65,11 @@ def plan_parts(plan: CutPlan) -> list[RenderableType]:
     parts.append(table)
     copied = [file.path for file in plan.files.copied]
     if copied:
-        parts.append(t("Copied: {files}").format(files=_listed(copied)))
+        parts.append(t("Copied: {files}", files=_listed(copied)))
     if plan.files.left_out:
         reasons = _reasons()
         left = [f"{name} ({reasons[reason]})" for name, reason in plan.files.left_out]
-        parts.append(t("Left out: {files}").format(files=_listed(left)))
+        parts.append(t("Left out: {files}", files=_listed(left)))
     parts += [_note(note) for note in plan.notes]
     return parts
 
@@ -104,9 +109,11 @@ def verified_line(verified: Verification) -> str:
         if verified.agrees
         else t("NOT verified: the logits of skipping and cutting differ by {difference}.")
     )
-    inputs = t("{n} inputs, with a picture") if verified.images else t("{n} inputs")
-    told = text.format(difference=f"{verified.difference:.2g}")
-    return f"{told} ({inputs.format(n=verified.num_inputs)})"
+    inputs = (
+        t("{n} {n:input|inputs}, with a picture") if verified.images else t("{n} {n:input|inputs}")
+    )
+    told = filled(text, difference=f"{verified.difference:.2g}")
+    return f"{told} ({filled(inputs, n=verified.num_inputs)})"
 
 
 def plan_value(plan: CutPlan) -> dict[str, Any]:

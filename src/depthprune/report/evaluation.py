@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 
 from depthprune.base.files import format_size
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.report.render.markdown import escape, table_lines
 from depthprune.report.table import Cell, Column, Table, table_of
 from depthprune.report.tables import percent
@@ -103,16 +103,20 @@ def comparison_value(comparison: Comparison) -> dict[str, Any]:
 def _model_line(info: Mapping[str, Any]) -> str:
     removed = info["removed"]
     text = (
-        t("{name}: {active} of {blocks} blocks (without {removed}), {parameters}, {dtype}")
+        t(
+            "{name}: {active} of {blocks} {blocks:block|blocks} (without {removed}), "
+            "{parameters}, {dtype}"
+        )
         if removed
-        else t("{name}: {blocks} blocks, {parameters}, {dtype}")
+        else t("{name}: {blocks} {blocks:block|blocks}, {parameters}, {dtype}")
     )
-    return text.format(
+    return filled(
+        text,
         name=info["name"],
         active=info["num_active_blocks"],
         blocks=info["num_blocks"],
         removed=", ".join(map(str, removed)),
-        parameters=t("{n} parameters").format(n=_count(info["parameters"])),
+        parameters=t("{n} {n:parameter|parameters}", n=_count(info["parameters"])),
         dtype=info["dtype"],
     )
 
@@ -218,18 +222,18 @@ def _label(row: Row, comparison: Comparison) -> str:
     section, name = row.key
     if row.kind == "ppl":
         windows = ", ".join(window or t("window not stated") for window in row.windows)
-        return t("perplexity, {name} ({windows})").format(name=name, windows=windows)
+        return t("perplexity, {name} ({windows})", name=name, windows=windows)
     labels = {
         "parameters": t("parameters"),
         "active_blocks": t("active blocks"),
         "accuracy": t("{name} %"),
-        "average": t("average of the {n} tasks that all have, %"),
+        "average": t("average of the {n} {n:task|tasks} that all have, %"),
         "tokens_per_second": t("tokens/s, batch {name}"),
         "ms_per_token": t("ms/token, batch {name}"),
         "weights_bytes": t("weights"),
         "peak_bytes": t("peak memory, batch {name}") if name else t("peak memory"),
     }
-    return labels[section].format(name=name, n=len(comparison.common_tasks))
+    return filled(labels[section], name=name, n=len(comparison.common_tasks))
 
 
 def _cells(row: Row) -> list[str]:

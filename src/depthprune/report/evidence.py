@@ -42,7 +42,7 @@ def mark_text(one: Combination) -> str:
     if found == "no_measurable_cost":
         return t("no measurable cost")
     if found == "not_separable_from_0":
-        return t("not separable from 0 with {n} samples").format(n=one.num_samples)
+        return t("not separable from 0 with {n} {n:sample|samples}", n=one.num_samples)
     return ""
 
 

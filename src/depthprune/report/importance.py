@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.importance.compare import Overlap, SplitComparison
 from depthprune.importance.merge import MergedDataset, Scores
 from depthprune.importance.sources import DatasetScores
@@ -40,22 +40,26 @@ def comparison_parts(
         _overlap_table(comparisons),
     ]
     max_shift = comparisons[0].max_shift
-    moved = t("Blocks whose rank differs by more than {n} places (1 = least important)")
-    parts.append(moved.format(n=f"{max_shift:g}"))
+    moved = t("Blocks whose rank differs by more than {n} {n:place|places} (1 = least important)")
+    parts.append(filled(moved, n=f"{max_shift:g}"))
     if any(one.disagreeing for one in comparisons):
         parts.append(_moved_table(comparisons))
     else:
         parts.append("  " + t("none"))
     parts += [
-        t("{dataset}: validation stands for its split {split}").format(
-            dataset=one.dataset, split=one.splits[1].split
+        t(
+            "{dataset}: validation stands for its split {split}",
+            dataset=one.dataset,
+            split=one.splits[1].split,
         )
         for one in comparisons
         if one.splits[1].split != "validation"
     ]
     parts += [
-        t("{dataset}: left out, it was measured on {split} only").format(
-            dataset=one.dataset, split=one.splits[0].split
+        t(
+            "{dataset}: left out, it was measured on {split} only",
+            dataset=one.dataset,
+            split=one.splits[0].split,
         )
         for one in one_split
     ]
@@ -64,7 +68,7 @@ def comparison_parts(
         "Least, most: how many of these blocks both orders have in common. "
         "Equal drops share their mean rank."
     )
-    return [*parts, explanation.format(threshold=f"{threshold:g}")]
+    return [*parts, filled(explanation, threshold=f"{threshold:g}")]
 
 
 def comparison_value(
@@ -84,7 +88,7 @@ def merge_parts(merged: Scores) -> list[RenderableType]:
     width = ceil(len(merged.datasets) / ceil(len(merged.datasets) / SIDE_BY_SIDE))
     heading = t("Datasets, ordered by name; method over them: {method}")
     parts: list[RenderableType] = [
-        heading.format(method=merged.method),
+        filled(heading, method=merged.method),
         _weights_table(merged),
         t("Blocks, least important first: drop in percentage points"),
     ]
@@ -95,13 +99,13 @@ def merge_parts(merged: Scores) -> list[RenderableType]:
     top = min(TOP, len(merged.ranking))
     least, most = merged.ranking[:top], merged.ranking[::-1][:top]
     parts += [
-        t("{n} least important: {blocks}").format(n=top, blocks=_with_drops(least, merged)),
-        t("{n} most important: {blocks}").format(n=top, blocks=_with_drops(most, merged)),
+        t("{n} least important: {blocks}", n=top, blocks=_with_drops(least, merged)),
+        t("{n} most important: {blocks}", n=top, blocks=_with_drops(most, merged)),
     ]
     if any(one.one_split is None for one in merged.datasets):
         weighted = t("A dataset with two splits: {train} of the first, {other} of the second.")
         train, other = f"{merged.train_weight:g}", f"{1 - merged.train_weight:g}"
-        parts.append(weighted.format(train=train, other=other))
+        parts.append(filled(weighted, train=train, other=other))
     alone = [
         f"{one.source.dataset} ({one.one_split})"
         for one in merged.datasets
@@ -109,10 +113,10 @@ def merge_parts(merged: Scores) -> list[RenderableType]:
     ]
     if alone:
         note = t("Note: measured on one split only, which is used as it is: {datasets}")
-        parts.append(note.format(datasets=", ".join(alone)))
+        parts.append(filled(note, datasets=", ".join(alone)))
     if merged.unmeasured:
-        note = t("Note: no dataset has a score for {blocks} of the {n} blocks.")
-        parts.append(note.format(blocks=blocks(merged.unmeasured), n=merged.num_blocks))
+        note = t("Note: no dataset has a score for {blocks} of the {n} {n:block|blocks}.")
+        parts.append(filled(note, blocks=blocks(merged.unmeasured), n=merged.num_blocks))
     return parts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.whole import Analysis
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.report.table import Column, Table, table_of
 from depthprune.report.tables import percent
 
@@ -26,11 +26,12 @@ def scope_line(analysis: Analysis) -> str:
     """Return what was analysed, in one line."""
     table = analysis.table
     text = t(
-        "Model: {model}, {blocks} blocks; datasets: {datasets}, removals: {removals}, drops "
-        "measured: {cells} ({share} % of all)"
+        "Model: {model}, {blocks} {blocks:block|blocks}; datasets: {datasets}, "
+        "removals: {removals}, drops measured: {cells} ({share} % of all)"
     )
     cells = int(table.coverage.sum())
-    return text.format(
+    return filled(
+        text,
         model=analysis.results.model,
         blocks=table.num_blocks,
         datasets=len(table.datasets),

@@ -41,7 +41,7 @@ def inspection_parts(found: Inspection) -> list[RenderableType]:
     stack = found.stack
     per_block = found.parameters_per_block
     facts.add_row(t("model"), f"{found.name} ({found.architecture}, {found.kind})")
-    size = t("{path}: {number} blocks").format(path=stack.path, number=stack.num_blocks)
+    size = t("{path}: {number} {number:block|blocks}", path=stack.path, number=stack.num_blocks)
     facts.add_row(t("stack"), f"{size}, {stack.part}")
     facts.add_row(t("counted by"), stack.config_path or t("nothing in the configuration"))
     facts.add_row(t("parameters"), f"{found.parameters:,}")
@@ -50,7 +50,7 @@ def inspection_parts(found: Inspection) -> list[RenderableType]:
     if found.vision_parameters:
         facts.add_row(t("  vision"), f"{found.vision_parameters:,}")
     for other in found.other_stacks:
-        size = t("{path}: {number} blocks").format(path=other.path, number=other.num_blocks)
+        size = t("{path}: {number} {number:block|blocks}", path=other.path, number=other.num_blocks)
         facts.add_row(t("other stack"), f"{size} (--stack {other.part})")
     for field in found.layer_fields:
         counts = ", ".join(f"{number} x {kind}" for kind, number in field.counts.items())

@@ -150,10 +150,13 @@ def model_parts(
             parts += table_parts(replace(group, rows=group.rows[:most]), width)
     parts += notes[:most]
     if most is not None and max(len(grid.rows), len(notes)) > most:
-        shown = t("Shown: {rows} of {all_rows} models, {notes} of {all_notes} notes.")
+        shown = t(
+            "Shown: {rows} of {all_rows} {all_rows:model|models}, {notes} of {all_notes} "
+            "{all_notes:note|notes}."
+        )
         rows, told = min(most, len(grid.rows)), min(most, len(notes))
         parts.append(
-            shown.format(rows=rows, all_rows=len(grid.rows), notes=told, all_notes=len(notes))
+            filled(shown, rows=rows, all_rows=len(grid.rows), notes=told, all_notes=len(notes))
         )
     return parts
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal, format_removal
 from depthprune.importance.order import least_important_first
 from depthprune.importance.proxies import PROXIES, ProxyScores
@@ -44,8 +44,8 @@ def proxies_parts(splits: Sequence[SplitProxies]) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for one in splits:
         samples = max(proxy.num_samples for proxy in one.proxies)
-        heading = t("{task}, {split}: proxies on {n} samples")
-        parts += [heading.format(task=one.task, split=one.split, n=samples)]
+        heading = t("{task}, {split}: proxies on {n} {n:sample|samples}")
+        parts += [filled(heading, task=one.task, split=one.split, n=samples)]
         parts += [_scores_table(one)]
         if one.measured is not None:
             parts += [_drops_note(one.measured), _agreement_table(one)]
@@ -61,8 +61,8 @@ def proxies_parts(splits: Sequence[SplitProxies]) -> list[RenderableType]:
     parts.append(
         t("Higher scores are more important blocks; only their order compares with drops.")
         + " "
-        + t("* = among the {k} that a proxy would remove first.").format(
-            k=max(one.first for one in splits)
+        + t(
+            "* = among the {k} that a proxy would remove first.", k=max(one.first for one in splits)
         )
     )
     return parts

@@ -32,9 +32,9 @@ def race_parts(races: Sequence[RaceReport]) -> list[RenderableType]:
 def race_line(race: RaceReport) -> str:
     """Return one line: how many removals one search stopped, how surely, and what that saved."""
     return t(
-        "Racing, {tasks}: {stopped} of {removals} removals were stopped at {confidence}% "
-        "confidence, which saved {saved} of {all} sample evaluations ({share}%)."
-    ).format(
+        "Racing, {tasks}: {stopped} of {removals} {removals:removal|removals} "
+        "{stopped:was|were} stopped at {confidence}% confidence, which saved {saved} "
+        "of {all} sample {all:evaluation|evaluations} ({share}%).",
         tasks=_tasks(race),
         stopped=len(race.stopped),
         removals=race.num_removals,
@@ -84,4 +84,4 @@ def _by_seen(race: RaceReport) -> list[tuple[Removal, int]]:
 def _tasks(race: RaceReport) -> str:
     if len(race.tasks) == 1:
         return race.tasks[0]
-    return t("{n} datasets jointly").format(n=len(race.tasks))
+    return t("{n} {n:dataset|datasets} jointly", n=len(race.tasks))

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from depthprune.analysis.combinations import Ranking
 from depthprune.analysis.recommendations import Recommendations, Step, Target
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.report.baseline import weak_lines
 from depthprune.report.evidence import (
     coverage_text,
@@ -53,8 +53,10 @@ def recommendation_parts(
         t("Stepwise: each step removes one more block than the step before"),
         *stepwise_parts(found, wide=wide),
         "",
-        t("Robust: the best of those with a coverage of at least {coverage} datasets").format(
-            coverage=found.robust_coverage
+        t(
+            "Robust: the best of those with a coverage of at least {coverage} "
+            "{coverage:dataset|datasets}",
+            coverage=found.robust_coverage,
         ),
         ranking_table(found, found.robust, shown=ROBUST_SHOWN, wide=wide),
         *combination_notes(found, found.robust, shown=ROBUST_SHOWN),
@@ -85,8 +87,10 @@ def combination_notes(
 
 def left_out(rankings: Mapping[int, Ranking], min_coverage: int) -> str:
     """Return the line that counts what the rankings leave out, and why."""
-    text = t("Left out: {low} measured on fewer than {coverage} datasets.").format(
-        low=sum(ranking.low_coverage for ranking in rankings.values()), coverage=min_coverage
+    text = t(
+        "Left out: {low} measured on fewer than {coverage} {coverage:dataset|datasets}.",
+        low=sum(ranking.low_coverage for ranking in rankings.values()),
+        coverage=min_coverage,
     )
     return text + below_limit_note(rankings.values())
 
@@ -99,20 +103,21 @@ def stepwise_parts(found: Recommendations, *, wide: bool = False) -> list[Render
         parts.append(path_table(found, wide=wide))
     if path.missing is not None:
         missing = t(
-            "No superset of the last step with {number} blocks is ranked (measured on enough "
-            "datasets): the path ends here. Measure more: depthprune search --complete 3."
+            "No superset of the last step with {number} {number:block|blocks} is ranked "
+            "(measured on enough datasets): the path ends here. Measure more: depthprune "
+            "search --complete 3."
         )
         if not path.steps:
             missing = t("No single block is ranked: there is no path.")
-        parts.append(missing.format(number=path.missing))
+        parts.append(filled(missing, number=path.missing))
     jumps = [(before, step) for before, step in pairwise(path.steps) if step.jump]
     for before, step in jumps:
         jump = t(
-            "Jump (!): the step to {number} blocks costs {increment} points more, more than three "
-            "times the median of the steps before it."
+            "Jump (!): the step to {number} {number:block|blocks} costs {increment} points "
+            "more, more than three times the median of the steps before it."
         )
         increment = percent(step.incremental or 0.0)
-        told = jump.format(number=len(step.combination.removal), increment=increment)
+        told = filled(jump, number=len(step.combination.removal), increment=increment)
         parts.append(told + _on_common_sets(before, step))
     if path.steps[1:]:
         if not jumps:
@@ -131,21 +136,29 @@ def stepwise_parts(found: Recommendations, *, wide: bool = False) -> list[Render
 def essential_parts(found: Recommendations) -> list[str]:
     """Return the blocks that must stay, with the evidence."""
     if not found.num_judged:
-        unknown = t("Unknown: no block was measured alone on {coverage} datasets or more.")
-        return [unknown.format(coverage=found.min_coverage)]
+        unknown = t(
+            "Unknown: no block was measured alone on {coverage} "
+            "{coverage:dataset|datasets} or more."
+        )
+        return [filled(unknown, coverage=found.min_coverage)]
     if not found.essential:
         return [
             t(
-                "None of the {judged} blocks that were measured alone on {coverage} datasets or "
-                "more (of {total}) costs more than half of the accuracy."
-            ).format(judged=found.num_judged, coverage=found.min_coverage, total=found.num_blocks)
+                "None of the {judged} {judged:block that was|blocks that were} measured alone "
+                "on {coverage} {coverage:dataset|datasets} or more (of {total}) costs more "
+                "than half of the accuracy.",
+                judged=found.num_judged,
+                coverage=found.min_coverage,
+                total=found.num_blocks,
+            )
         ]
     line = t(
         "Block {block}: {evidence}; {share} % of the accuracy is lost; "
         "hit hardest is {dataset} ({drop} points)"
     )
     return [
-        line.format(
+        filled(
+            line,
             block=blocks(one.combination.removal),
             evidence=evidence(one.combination, found.datasets),
             share=percent(one.share, 0),
@@ -206,11 +219,15 @@ def target_lines(found: Recommendations) -> list[str]:
         asked = _asked(target)
         one = target.combination
         if one is None:
-            lines.append(t("{target}: no ranked combination meets it").format(target=asked))
+            lines.append(t("{target}: no ranked combination meets it", target=asked))
             continue
-        met = t("{target}: remove {number} of {total} blocks ({blocks}); {evidence}{reached}")
+        met = t(
+            "{target}: remove {number} of {total} {total:block|blocks} ({blocks}); "
+            "{evidence}{reached}"
+        )
         lines.append(
-            met.format(
+            filled(
+                met,
                 target=asked,
                 number=len(one.removal),
                 blocks=blocks(one.removal),
@@ -242,10 +259,11 @@ def notes(found: Recommendations) -> list[str]:
         )
     elif not any(ranking.combinations for ranking in found.independent.values()):
         nothing = t(
-            "Note: no removal that is ranked was measured on {coverage} datasets or more: nothing "
-            "can be recommended. --min-coverage changes the limit."
+            "Note: no removal that is ranked was measured on {coverage} "
+            "{coverage:dataset|datasets} or more: nothing can be recommended. "
+            "--min-coverage changes the limit."
         )
-        lines.append(nothing.format(coverage=found.min_coverage))
+        lines.append(filled(nothing, coverage=found.min_coverage))
     elif all(isnan(drop) for drop in found.adjusted.values()):
         lines.append(
             t(
@@ -255,18 +273,19 @@ def notes(found: Recommendations) -> list[str]:
         )
     if found.num_incomplete:
         text = t(
-            "Note: {incomplete} of {all} combinations were measured on some of the {total} "
-            "datasets only, as searches on each dataset by itself do. On equal ground: "
-            "`depthprune search --joint`, or `--complete 3` for the best of each number."
+            "Note: {incomplete} of {all} {all:combination|combinations} "
+            "{incomplete:was|were} measured on some of the {total} datasets only, as "
+            "searches on each dataset by itself do. On equal ground: `depthprune search "
+            "--joint`, or `--complete 3` for the best of each number."
         )
         counts = {"incomplete": found.num_incomplete, "all": found.num_combinations}
-        lines.append(text.format(**counts, total=found.num_datasets))
+        lines.append(filled(text, **counts, total=found.num_datasets))
     if found.path_ends:
         ends = t(
             "Note: the stepwise path removes block {blocks}, an end of the stack: `select` follows "
             "it with --protect none only."
         )
-        lines.append(ends.format(blocks=blocks(found.path_ends)))
+        lines.append(filled(ends, blocks=blocks(found.path_ends)))
     return lines
 
 
@@ -286,8 +305,12 @@ def _on_common_sets(before: Step, step: Step) -> str:
     one, known = step.combination.drops.keys(), before.combination.drops.keys()
     if step.paired is None or one == known:
         return ""
-    text = t(" On the {sets} datasets that measured both it adds {paired} (n = {samples}).")
-    return text.format(
+    text = t(
+        " On the {sets} {sets:dataset|datasets} that measured both it adds {paired} (n "
+        "= {samples})."
+    )
+    return filled(
+        text,
         sets=len(one & known),
         paired=percent(step.paired),
         samples=samples_text(step.num_samples),
@@ -296,7 +319,7 @@ def _on_common_sets(before: Step, step: Step) -> str:
 
 def _asked(target: Target) -> str:
     if target.kind == "max_drop":
-        return t("drop of at most {value} points").format(value=percent(target.value))
+        return t("drop of at most {value} {value:point|points}", value=percent(target.value))
     if target.kind == "speedup":
         return t("{value:g} times as fast").format(value=target.value)
     return t("at most {value} % of the parameters").format(value=percent(target.value, 1))

@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 from depthprune.analysis.choice import Choice
 from depthprune.analysis.recommendations import Recommendations
 from depthprune.analysis.speedup import Speedup
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.report.evidence import evidence
 from depthprune.report.strategies import choice_reason, nothing_text
 from depthprune.report.table import Column, Table, table_of
@@ -50,9 +50,10 @@ class Ending:
 def choice_line(choice: Choice | None, found: Recommendations) -> str:
     """Return which removal is carried out, and why this one."""
     if choice is None:
-        return t("Recommended: {text}").format(text=nothing_text(found))
-    line = t("Chosen: remove {number} of {total} blocks ({blocks}): {why}.")
-    return line.format(
+        return t("Recommended: {text}", text=nothing_text(found))
+    line = t("Chosen: remove {number} of {total} {total:block|blocks} ({blocks}): {why}.")
+    return filled(
+        line,
         number=len(choice.combination.removal),
         total=found.num_blocks,
         blocks=blocks(choice.combination.removal),
@@ -83,17 +84,23 @@ def check_lines(checks: Sequence[CutCheck]) -> list[str]:
         samples = sum(len(one.split.sample_ids) for one in compared)
         differing = sum(one.differing or 0 for one in compared)
         text = (
-            t("Cut = skipped: equal scores on all {samples} samples of {tasks} tasks.")
+            t(
+                "Cut = skipped: equal scores on all {samples} {samples:sample|samples} of "
+                "{tasks} {tasks:task|tasks}."
+            )
             if not differing
-            else t("Cut and skipped DIFFER on {differing} of {samples} samples of {tasks} tasks.")
+            else t(
+                "Cut and skipped DIFFER on {differing} of {samples} {samples:sample|samples} "
+                "of {tasks} {tasks:task|tasks}."
+            )
         )
-        lines.append(text.format(samples=samples, tasks=len(compared), differing=differing))
+        lines.append(filled(text, samples=samples, tasks=len(compared), differing=differing))
         if differing and not is_exact(compared):
             lines.append(t("In half precision two almost equally likely tokens may swap."))
     missing = [one.split.task for one in checks if one.differing is None]
     if missing:
         text = t("Skipping these blocks was not measured on: {tasks}.")
-        lines.append(text.format(tasks=", ".join(missing)))
+        lines.append(filled(text, tasks=", ".join(missing)))
     return lines
 
 
@@ -106,7 +113,7 @@ def done_line(found: CutChecks) -> str:
     """Return how many tasks the cut model answered just now."""
     if not found.measured:
         return t("Nothing was measured anew: the smaller model had answered all of them.")
-    return t("The smaller model answered {n} tasks now.").format(n=found.measured)
+    return t("The smaller model answered {n} {n:task|tasks} now.", n=found.measured)
 
 
 def check_value(found: CutChecks) -> dict[str, Any]:
@@ -175,8 +182,9 @@ def _rows(ending: Ending) -> list[tuple[str, str]]:
         rows.append((t("Recommended:"), nothing_text(found)))
     else:
         one = choice.combination
-        removed = t("remove {number} of {total} blocks: {blocks} ({why})")
-        text = removed.format(
+        removed = t("remove {number} of {total} {total:block|blocks}: {blocks} ({why})")
+        text = filled(
+            removed,
             number=len(one.removal),
             total=found.num_blocks,
             blocks=blocks(one.removal),
@@ -189,7 +197,7 @@ def _rows(ending: Ending) -> list[tuple[str, str]]:
     if ending.parameters is not None:
         stay, whole = ending.parameters
         text = t("{stay} of {whole} stay ({share} %)")
-        text = text.format(stay=f"{stay:,}", whole=f"{whole:,}", share=percent(stay / whole, 1))
+        text = filled(text, stay=f"{stay:,}", whole=f"{whole:,}", share=percent(stay / whole, 1))
         rows.append((t("Parameters:"), text))
     if ending.page is not None:
         rows.append((t("Report:"), str(ending.page)))
@@ -202,10 +210,12 @@ def _rows(ending: Ending) -> list[tuple[str, str]]:
 
 def _speed(speed: Speedup) -> str:
     text = t(
-        "{mean:.2f} times as fast (std {std:.2f} over {tasks} tasks, {low:.2f} to {high:.2f}; "
-        "{timed} samples of each timed one by one)"
+        "{mean:.2f} times as fast (std {std:.2f} over {tasks} {tasks:task|tasks}, "
+        "{low:.2f} to {high:.2f}; {timed} {timed:sample|samples} of each timed one by "
+        "one)"
     )
-    return text.format(
+    return filled(
+        text,
         mean=speed.mean,
         std=speed.std,
         tasks=speed.num_tasks,

@@ -26,7 +26,7 @@ def joint_note(weights: Mapping[str, float]) -> str:
         weights: of the datasets, with a sum of 1.
     """
     if len(set(weights.values())) < 2:
-        return t("Joint search on the mean drop over {n} datasets.").format(n=len(weights))
+        return t("Joint search on the mean drop over {n} {n:dataset|datasets}.", n=len(weights))
     shares = ", ".join(f"{dataset} {weight:.2f}" for dataset, weight in weights.items())
     return t(
         "Joint search on the weighted mean drop over {n} datasets: {weights}. "
@@ -64,8 +64,10 @@ def dataset_gain_parts(
 def completion_note(completion: Completion) -> str:
     """Return the line that says which combinations compare on equal ground."""
     return t(
-        "The best {best} combinations of each number removed are measured on every dataset."
-    ).format(best=completion.best)
+        "The best {best} {best:combination|combinations} of each number removed "
+        "{best:is|are} measured on every dataset.",
+        best=completion.best,
+    )
 
 
 def dataset_gain_value(

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal
 from depthprune.importance.score_files import ScoreFile
 from depthprune.importance.select import Check, InTheWay, Selection
@@ -21,10 +21,11 @@ def selection_parts(
     checks: Sequence[Check] = (),
 ) -> list[RenderableType]:
     """Return what `select` shows: which blocks go and stay, and what stands in the way."""
-    facts = t("Scores: {path} ({field}), {n} blocks; protected: {blocks}")
+    facts = t("Scores: {path} ({field}), {n} {n:block|blocks}; protected: {blocks}")
     protected = selections[0].protected
     parts: list[RenderableType] = [
-        facts.format(
+        filled(
+            facts,
             path=found.path,
             field=found.field or t("nothing but scores"),
             n=selections[0].num_blocks,

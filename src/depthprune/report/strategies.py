@@ -9,7 +9,7 @@ from depthprune.analysis.combinations import Combination
 from depthprune.analysis.intervals import FEWEST
 from depthprune.analysis.recommendations import Recommendations, Strategy, StrategyName
 from depthprune.analysis.strategies import upper_end
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.report.evidence import evidence
 from depthprune.report.tables import blocks, percent
 
@@ -41,7 +41,8 @@ def strategy_names() -> dict[StrategyName, str]:
 
 def removal_text(found: Recommendations, one: Combination) -> str:
     """Return which blocks go, and the evidence."""
-    return t("remove {number} of {total} blocks ({blocks}); {evidence}").format(
+    return t(
+        "remove {number} of {total} {total:block|blocks} ({blocks}); {evidence}",
         number=len(one.removal),
         blocks=blocks(one.removal),
         total=found.num_blocks,
@@ -57,11 +58,11 @@ def strategy_reason(found: Recommendations, strategy: Strategy) -> str:
         return _conservative(found, strategy)
     if strategy.name == "balanced":
         text = t(
-            "the most blocks whose best removal measured on at least {least} of {total} datasets "
-            "has {bound}."
+            "the most blocks whose best removal measured on at least {least} of {total} "
+            "{total:dataset|datasets} has {bound}."
         )
-        return text.format(
-            least=found.robust_coverage, total=found.num_datasets, bound=_bound(found)
+        return filled(
+            text, least=found.robust_coverage, total=found.num_datasets, bound=_bound(found)
         )
     return _aggressive(found, strategy)
 
@@ -120,17 +121,20 @@ def _conservative(found: Recommendations, strategy: Strategy) -> str:
     if not strategy.combinations:
         return _none_conservative(found)
     text = t(
-        "the last steps of the stepwise path measured on at least {least} of {total} datasets "
-        "that have {bound}."
+        "the last steps of the stepwise path measured on at least {least} of {total} "
+        "{total:dataset|datasets} that have {bound}."
     )
-    told = text.format(least=found.limit.coverage, total=found.num_datasets, bound=_bound(found))
+    told = filled(text, least=found.limit.coverage, total=found.num_datasets, bound=_bound(found))
     path = {len(step.combination.removal): step.combination for step in found.stepwise.steps}
     for one in strategy.combinations:
         step = path[len(one.removal)]
         if step.removal != one.removal:
             better = t(" {better} takes the place of the step {step} ({drop} points).")
-            told += better.format(
-                better=blocks(one.removal), step=blocks(step.removal), drop=percent(step.mean)
+            told += filled(
+                better,
+                better=blocks(one.removal),
+                step=blocks(step.removal),
+                drop=percent(step.mean),
             )
     return told
 
@@ -139,19 +143,24 @@ def _none_conservative(found: Recommendations) -> str:
     judged = [one for ones in found.candidates.steps for one in ones]
     if not judged:
         text = t(
-            "no step of the stepwise path without a block that must never go was measured on at "
-            "least {least} of {total} datasets."
+            "no step of the stepwise path without a block that must never go was measured "
+            "on at least {least} of {total} {total:dataset|datasets}."
         )
-        return text.format(least=found.limit.coverage, total=found.num_datasets)
+        return filled(text, least=found.limit.coverage, total=found.num_datasets)
     nearest = min(judged, key=upper_end)
     if isinf(upper_end(nearest)):
-        text = t("{samples} samples are too few to tell what a removal costs; {least} are needed.")
-        return text.format(samples=nearest.num_samples, least=FEWEST)
+        text = t(
+            "{samples} {samples:sample is|samples are} too few to tell what a removal "
+            "costs; {least} are needed."
+        )
+        return filled(text, samples=nearest.num_samples, least=FEWEST)
     text = t(
-        "no step of the stepwise path measured on at least {least} of {total} datasets has "
-        "{bound}; the nearest is {nearest}, with {reached}."
+        "no step of the stepwise path measured on at least {least} of {total} "
+        "{total:dataset|datasets} has {bound}; the nearest is {nearest}, with "
+        "{reached}."
     )
-    return text.format(
+    return filled(
+        text,
         least=found.limit.coverage,
         total=found.num_datasets,
         bound=_bound(found),
@@ -169,15 +178,17 @@ def _aggressive(found: Recommendations, strategy: Strategy) -> str:
         "with {number} removed, the most at which a removal keeps half of the baseline accuracy, "
         "the best"
     )
-    told = text.format(number=len(strategy.combinations[0].removal))
+    told = filled(text, number=len(strategy.combinations[0].removal))
     if strategy.combinations[1:]:
-        beside = t(", and the best measured on at least {least} of {total} datasets")
-        told += beside.format(least=found.robust_coverage, total=found.num_datasets)
+        beside = t(
+            ", and the best measured on at least {least} of {total} {total:dataset|datasets}"
+        )
+        told += filled(beside, least=found.robust_coverage, total=found.num_datasets)
     kept = t("; {kept} of {baseline} points stay")
     return (
         told
         + "".join(
-            kept.format(kept=percent(one.accuracy), baseline=percent(one.accuracy + one.mean))
+            filled(kept, kept=percent(one.accuracy), baseline=percent(one.accuracy + one.mean))
             for one in strategy.combinations
             if one.accuracy == one.accuracy
         )
@@ -191,12 +202,12 @@ def _bound(found: Recommendations) -> str:
     if limit.baseline is None:
         share = t("a tenth of the baseline accuracy, which is unknown and taken as 100")
     else:
-        share = t("a tenth of the mean baseline accuracy, {baseline}").format(
-            baseline=percent(limit.baseline)
+        share = t(
+            "a tenth of the mean baseline accuracy, {baseline}", baseline=percent(limit.baseline)
         )
     judged = [*found.candidates.robust, *(one for ones in found.candidates.steps for one in ones)]
     if any(one.interval is not None for one in judged):
-        text = t("a 95% interval that ends at {limit} points or below ({share})")
+        text = t("a 95% interval that ends at {limit} {limit:point|points} or below ({share})")
     else:
-        text = t("a drop of at most {limit} points ({share})")
-    return text.format(limit=percent(limit.drop), share=share)
+        text = t("a drop of at most {limit} {limit:point|points} ({share})")
+    return filled(text, limit=percent(limit.drop), share=share)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.report.tables import percent
 from depthprune.structure.comparison import Comparison
 
@@ -26,11 +26,13 @@ def strategy_reason(comparison: Comparison) -> str:
     """Return the numbers that led to the strategy; empty where they are not known."""
     known = comparison.evidence
     texts = {
-        "layer removal": t("{removed} of {layers} layers removed, {emptied} emptied")
+        "layer removal": t("{removed} of {layers} {layers:layer|layers} removed, {emptied} emptied")
         if known.get("layers_emptied")
-        else t("{removed} of {layers} layers removed"),
-        "uniform": t("{smaller} of {layers} layers smaller, by {least} to {most} %"),
-        "non-uniform": t("{smaller} of {layers} layers smaller, by {least} to {most} %"),
+        else t("{removed} of {layers} {layers:layer|layers} removed"),
+        "uniform": t("{smaller} of {layers} {layers:layer|layers} smaller, by {least} to {most} %"),
+        "non-uniform": t(
+            "{smaller} of {layers} {layers:layer|layers} smaller, by {least} to {most} %"
+        ),
         "unstructured": t("{zeros} % of the layers' parameters are zeros"),
         "sliced": t("hidden size {before}, now {after}"),
     }
@@ -46,7 +48,7 @@ def strategy_reason(comparison: Comparison) -> str:
     values = {name: f"{known[key]:,.0f}" for name, key in numbers.items() if key in known}
     values |= {name: percent(known[key]) for name, key in shares.items() if key in known}
     try:
-        return texts.get(comparison.strategy, "").format(**values)
+        return filled(texts.get(comparison.strategy, ""), **values)
     except KeyError:
         return ""
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from depthprune.base.files import format_size
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.base.shown import shown
 from depthprune.report.structure_counts import count_text, share_text
 from depthprune.report.structure_words import (
@@ -89,29 +89,33 @@ def analysis_value(analysis: Analysis) -> dict[str, Any]:
 
 def _headline(anatomy: Anatomy) -> str:
     if anatomy.total is None:
-        text = t("{name}: an unknown number of parameters in {layers} layers")
+        text = t("{name}: an unknown number of parameters in {layers} {layers:layer|layers}")
     else:
-        text = t("{name}: {n} parameters in {layers} layers")
+        text = t("{name}: {n} {n:parameter|parameters} in {layers} {layers:layer|layers}")
     told = anatomy.knows_layers
-    line = text.format(
+    line = filled(
+        text,
         name=shown(anatomy.name),
         n=count_text(anatomy.total),
         layers=len(anatomy.layers) if told else t("unknown"),
     )
     if anatomy.bytes:
-        line += t("; {more}").format(more=format_size(anatomy.bytes))
+        line += t("; {more}", more=format_size(anatomy.bytes))
     return f"{line} ({shown(', '.join(anatomy.dtypes))})" if anatomy.dtypes else line
 
 
 def _original_line(comparison: Comparison) -> str:
     change = comparison.total
     if change.reduced is None:
-        text = t("Original: {name}, {n} parameters; how many are gone is unknown")
+        text = t("Original: {name}, {n} {n:parameter|parameters}; how many are gone is unknown")
     elif change.reduced < 0:
-        text = t("Original: {name}, {n} parameters; the model has {more} MORE")
+        text = t("Original: {name}, {n} {n:parameter|parameters}; the model has {more} MORE")
     else:
-        text = t("Original: {name}, {n} parameters; {gone} ({share} %) are gone")
-    return text.format(
+        text = t(
+            "Original: {name}, {n} {n:parameter|parameters}; {gone} ({share} %) {gone:is|are} gone"
+        )
+    return filled(
+        text,
         name=shown(comparison.original_name),
         n=count_text(change.original),
         gone=count_text(change.reduced),
@@ -121,8 +125,11 @@ def _original_line(comparison: Comparison) -> str:
 
 
 def _zeros_line(sparsity: Sparsity) -> str:
-    line = t("Zeros: {zeros} of {numbers} weights ({share} %)").format(
-        zeros=f"{sparsity.zeros:,}", numbers=f"{sparsity.numbers:,}", share=percent(sparsity.ratio)
+    line = t(
+        "Zeros: {zeros} of {numbers} {numbers:weight|weights} ({share} %)",
+        zeros=f"{sparsity.zeros:,}",
+        numbers=f"{sparsity.numbers:,}",
+        share=percent(sparsity.ratio),
     )
     if sparsity.pattern is None:
         return line

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table as RichTable
 
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.base.shown import shown
 from depthprune.report.render.markdown import table_lines
 from depthprune.report.table import Column, Table
@@ -52,15 +52,15 @@ def remarks(facts: ModelFacts) -> list[str]:
     """Return in words what happened to single layers."""
     found = []
     if facts.removed:
-        found.append(t("removed layers: {layers}").format(layers=_listed(facts.removed)))
+        found.append(t("removed layers: {layers}", layers=_listed(facts.removed)))
     if facts.missing == 1:
         found.append(t("1 layer missing, which one the files do not say"))
     elif facts.missing:
-        text = t("{n} layers missing, which ones the files do not say")
-        found.append(text.format(n=facts.missing))
+        text = t("{n} {n:layer|layers} missing, which {n:one|ones} the files do not say")
+        found.append(filled(text, n=facts.missing))
     if facts.emptied:
-        found.append(t("zero layers: {layers}").format(layers=_listed(facts.emptied)))
-    found += [t("Not known: {why}").format(why=shown(why.translated())) for why in facts.unknown]
+        found.append(t("zero layers: {layers}", layers=_listed(facts.emptied)))
+    found += [t("Not known: {why}", why=shown(why.translated())) for why in facts.unknown]
     for layers, one, several in (
         (
             facts.no_attention,
@@ -74,7 +74,7 @@ def remarks(facts: ModelFacts) -> list[str]:
         ),
     ):
         if layers:
-            found.append((one if len(layers) == 1 else several).format(layers=_listed(layers)))
+            found.append(filled(one if len(layers) == 1 else several, layers=_listed(layers)))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.report.structure_counts import count_text
 from depthprune.report.tables import percent
 from depthprune.structure.align import Alignment, Doubt, DoubtKind
@@ -47,7 +47,7 @@ def _fewer_experts(layer: LayerComparison) -> list[str]:
     experts = layer.experts
     if experts is None or not experts.reduced or layer.mlp_removed:
         return []
-    return [t("{n} of {all} experts").format(n=experts.pruned, all=experts.original)]
+    return [t("{n} of {all} {all:expert|experts}", n=experts.pruned, all=experts.original)]
 
 
 def tower_words() -> dict[str, str]:
@@ -68,15 +68,19 @@ def strategy_lines(comparison: Comparison) -> list[str]:
     is_outside = not known.get("layers_smaller") and known.get("lost_outside_layers", 0) > 0
     if comparison.strategy == "non-uniform" and is_outside:
         text = t("Strategy: non-uniform: {share} % of the model went, all of it outside the layers")
-        return [text.format(share=percent(known["lost_outside_layers"]))]
+        return [filled(text, share=percent(known["lost_outside_layers"]))]
     texts: dict[Strategy, str] = {
         "unchanged": t("Strategy: none, nothing was taken from any layer"),
-        "uniform": t("Strategy: uniform: {smaller} of {layers} layers lost {low} to {high} %"),
+        "uniform": t(
+            "Strategy: uniform: {smaller} of {layers} {layers:layer|layers} lost {low} to {high} %"
+        ),
         "non-uniform": t(
-            "Strategy: non-uniform: {smaller} of {layers} layers lost {low} to {high} %"
+            "Strategy: non-uniform: {smaller} of {layers} {layers:layer|layers} lost {low} "
+            "to {high} %"
         ),
         "layer removal": t(
-            "Strategy: layer removal: {removed} of {layers} layers are gone, {emptied} are empty"
+            "Strategy: layer removal: {removed} of {layers} {layers:layer|layers} "
+            "{removed:is|are} gone, {emptied} {emptied:is|are} empty"
         ),
         "unstructured": t("Strategy: unstructured: {zeros} % of the layers' parameters are zeros"),
         "sliced": t("Strategy: sliced: the hidden size went from {wide} to {narrow}")
@@ -105,7 +109,7 @@ def strategy_lines(comparison: Comparison) -> list[str]:
         "mean": "ratio_mean",
     }
     values |= {name: percent(known.get(key, 0)) for name, key in shares.items()}
-    lines = [texts[comparison.strategy].format(**values)]
+    lines = [filled(texts[comparison.strategy], **values)]
     lines += _experts_and_added(comparison)
     if comparison.strategy in ("unchanged", "unknown"):
         return lines
@@ -113,7 +117,7 @@ def strategy_lines(comparison: Comparison) -> list[str]:
     ways = [t("  of the layers' parameters, {removal} % went with layers, {less} % within layers")]
     if "lost_by_zeros" in known and comparison.strategy != "unstructured":
         ways.append(t("  {zeros} % are zeros"))
-    return [*lines, *(line.format(**values) for line in (spread, *ways))]
+    return [*lines, *(filled(line, **values) for line in (spread, *ways))]
 
 
 def _experts_and_added(comparison: Comparison) -> list[str]:
@@ -122,11 +126,11 @@ def _experts_and_added(comparison: Comparison) -> list[str]:
     if "experts_original" in known:
         text = t("  experts of all layers: {left} of {all} are left")
         left, every = (f"{known[key]:,.0f}" for key in ("experts_pruned", "experts_original"))
-        lines.append(text.format(left=left, all=every))
+        lines.append(filled(text, left=left, all=every))
     if added:
         total = count_text(summed(layer.total for layer in added))
-        text = t("  added layers: {layers}; together {n} parameters")
-        lines.append(text.format(layers=", ".join(_added(layer) for layer in added), n=total))
+        text = t("  added layers: {layers}; together {n} {n:parameter|parameters}")
+        lines.append(filled(text, layers=", ".join(_added(layer) for layer in added), n=total))
     return lines
 
 
@@ -176,12 +180,12 @@ def _doubt(doubt: Doubt) -> str:
             "Note: these layers of the pruned model could be others as well: {layers}."
         ),
         "unknown": t(
-            "Note: {number} layers were removed, but nothing tells WHICH: layer i is set beside "
-            "layer i, and the rest is missing."
+            "Note: {number} {number:layer was|layers were} removed, but nothing tells "
+            "WHICH: layer i is set beside layer i, and the rest is missing."
         ),
         "added": t(
-            "Note: the model has {number} layers more than the original, and nothing tells WHICH: "
-            "the last ones are taken for them."
+            "Note: the model has {number} {number:layer|layers} more than the original, "
+            "and nothing tells WHICH: the last {number:one is|ones are} taken for them."
         ),
         "grown": t(
             "Note: these layers hold more than in the original, which may be another model: "

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 
 from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.sweep import SweepPoint, Times, mean_points
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.base.removal import format_removal
 from depthprune.report.table import Column, Table, table_of
 from depthprune.report.tables import blocks
@@ -28,12 +28,14 @@ def sweep_parts(points: Sequence[SweepPoint], *, each_task: bool = True) -> list
     tasks = list(dict.fromkeys(one.split.task for one in points))
     for task in tasks if each_task or len(tasks) == 1 else ():
         of_task = [one for one in points if one.split.task == task]
-        heading = t("{task}: accuracy over {n} samples, times over {timed}, one at a time")
+        heading = t(
+            "{task}: accuracy over {n} {n:sample|samples}, times over {timed}, one at a time"
+        )
         first = of_task[0]
-        parts.append(heading.format(task=task, n=first.num_samples, timed=first.times.total.count))
+        parts.append(filled(heading, task=task, n=first.num_samples, timed=first.times.total.count))
         parts += [_accuracy_table(of_task), _stage_table(of_task)]
     if len(tasks) > 1:
-        parts += [t("Mean over {n} tasks").format(n=len(tasks)), _mean_table(points)]
+        parts += [t("Mean over {n} {n:task|tasks}", n=len(tasks)), _mean_table(points)]
     if points:
         parts += _notes(points)
     return parts
@@ -42,15 +44,23 @@ def sweep_parts(points: Sequence[SweepPoint], *, each_task: bool = True) -> list
 def report_lines(report: SweepReport) -> list[str]:
     """Return how much was measured now, and how much was there already."""
     if not report.measured and not report.timed:
-        text = t("Nothing was measured anew: {reused} accuracies and {kept} latencies were there.")
-        return [text.format(reused=report.reused, kept=report.kept)]
+        text = t(
+            "Nothing was measured anew: {reused} {reused:accuracy|accuracies} and {kept} "
+            "{kept:latency|latencies} were there."
+        )
+        return [filled(text, reused=report.reused, kept=report.kept)]
     text = t(
-        "Measured {measured} accuracies ({reused} were there) and {timed} latencies ({kept} were "
-        "there)."
+        "Measured {measured} {measured:accuracy|accuracies} ({reused} "
+        "{reused:was|were} there) and {timed} {timed:latency|latencies} ({kept} "
+        "{kept:was|were} there)."
     )
     return [
-        text.format(
-            measured=report.measured, reused=report.reused, timed=report.timed, kept=report.kept
+        filled(
+            text,
+            measured=report.measured,
+            reused=report.reused,
+            timed=report.timed,
+            kept=report.kept,
         )
     ]
 
@@ -61,10 +71,10 @@ def failure_lines(failures: Sequence[Failure]) -> list[str]:
     for one in failures:
         if one.num_active is None:
             text = t("Not measured: {task}: {what}")
-            lines.append(text.format(task=one.task, what=one.error.what))
+            lines.append(filled(text, task=one.task, what=one.error.what))
         else:
-            text = t("Not measured: {task} with {n} active blocks: {what}")
-            lines.append(text.format(task=one.task, n=one.num_active, what=one.error.what))
+            text = t("Not measured: {task} with {n} active {n:block|blocks}: {what}")
+            lines.append(filled(text, task=one.task, n=one.num_active, what=one.error.what))
     return lines
 
 

@@ -139,9 +139,12 @@ def left_out_note(summary: Summary) -> str:
     """Return a line that says how many combinations the ranking leaves out, and why."""
     rankings = summary.combinations.values()
     text = t(
-        "Left out of this ranking: {low} measured on fewer than {coverage} datasets "
-        "(--min-coverage). A mean over few datasets (sets) says little about the others."
-    ).format(low=sum(ranking.low_coverage for ranking in rankings), coverage=summary.min_coverage)
+        "Left out of this ranking: {low} measured on fewer than {coverage} "
+        "{coverage:dataset|datasets} (--min-coverage). A mean over few datasets (sets) "
+        "says little about the others.",
+        low=sum(ranking.low_coverage for ranking in rankings),
+        coverage=summary.min_coverage,
+    )
     return text + below_limit_note(rankings)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 
 from depthprune.base.errors import WeakBaselineError
+from depthprune.base.language import counted
 from depthprune.base.log import logger
 from depthprune.base.naming import option
 from depthprune.base.shown import shown
@@ -98,7 +99,7 @@ def judge(weak: Sequence[WeakTask], tasks: Collection[str], folder: Path, *, all
         return
     what = "the whole model's answers are no basis for drops"
     if len(tasks) > 1:
-        what += f" on {len({one.task for one in certain})} of {len(tasks)} tasks"
+        what += f" on {len({one.task for one in certain})} of {counted(len(tasks), 'task')}"
     lines = [line for one in weak for line in _lines(one)]
     if allow:
         logger.warning("%s; going on, as was asked for\n%s", what, "\n".join(lines))

@@ -13,6 +13,7 @@ from time import perf_counter
 
 from depthprune.base.drops import settled
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.language import counted
 from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies.joint import group_splits
@@ -116,7 +117,7 @@ def check_best(best: int) -> None:
     """
     if best < 0:
         raise DepthpruneError(
-            f"the best {best} combinations cannot be completed",
+            f"the best {counted(best, 'combination')} cannot be completed",
             option="complete",
             mend="give 1 or more, or 0 to leave them as the search did",
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from depthprune.base.errors import DepthpruneError, LayoutError, RemovalError
 from depthprune.base.files import read_json
+from depthprune.base.language import counted
 from depthprune.base.naming import option
 from depthprune.base.removal import Removal, check_removal, make_removal
 from depthprune.importance.score_files import ScoreFile, stated_blocks
@@ -44,7 +45,7 @@ def check_counts(counts: Sequence[int], num_blocks: int) -> tuple[int, ...]:
     for count in counts:
         if not 1 <= count <= num_blocks:
             raise DepthpruneError(
-                f"{count} blocks cannot stay: the model has {num_blocks}",
+                f"{counted(count, 'block')} cannot stay: the model has {num_blocks}",
                 option="num_active_blocks",
                 mend=f"give numbers from 1 to {num_blocks}; {num_blocks} is the unpruned model",
             )
@@ -103,7 +104,7 @@ def choose_configurations(
     missing = [count for count in wanted if count not in whole]
     if missing:
         raise DepthpruneError(
-            f"there is no configuration of {missing[0]} active blocks",
+            f"there is no configuration of {counted(missing[0], 'active block')}",
             where=where,
             mend=f"there are those of {', '.join(map(str, sorted(whole)))}; or choose by scores "
             f"({option('importance_scores_file')})",
@@ -134,7 +135,7 @@ def read_configurations(path: Path, num_blocks: int) -> dict[int, Removal]:
     stated = value.get("num_blocks")
     if stated is not None and stated != num_blocks:
         raise LayoutError(
-            f"the file is of a model of {stated} blocks, this one has {num_blocks}",
+            f"the file is of a model of {counted(stated, 'block')}, this one has {num_blocks}",
             where=str(path),
             mend="name a file that was written for this model",
         )
@@ -172,9 +173,9 @@ def _entry(count: int, entry: Any, num_blocks: int, where: str) -> Removal:
     assert removed is not None
     if num_blocks - len(removed) != count:
         raise LayoutError(
-            f"the entry of {count} active blocks leaves {num_blocks - len(removed)}",
+            f"the entry of {counted(count, 'active block')} leaves {num_blocks - len(removed)}",
             where=where,
-            mend=f"remove {num_blocks - count} of the {num_blocks} blocks",
+            mend=f"remove {num_blocks - count} of the {counted(num_blocks, 'block')}",
         )
     return removed
 
@@ -190,7 +191,7 @@ def _blocks(given: Any, num_blocks: int, where: str) -> Removal | None:
         raise RemovalError(error.what, where=where, mend=error.mend) from error
     if blocks and blocks[-1] >= num_blocks:
         raise RemovalError(
-            f"block {blocks[-1]} does not exist: the model has {num_blocks} blocks",
+            f"block {blocks[-1]} does not exist: the model has {counted(num_blocks, 'block')}",
             where=where,
             mend=f"name blocks from 0 to {num_blocks - 1}",
         )
@@ -219,7 +220,8 @@ def _check_same_model(found: ScoreFile, model: ModelRecord) -> None:
     stated = max(max(found.scores) + 1, model.num_blocks) if stated is None else stated
     if stated != model.num_blocks:
         raise DepthpruneError(
-            f"the scores are of a model of {stated} blocks, this one has {model.num_blocks}",
+            f"the scores are of a model of {counted(stated, 'block')}, this one has "
+            f"{model.num_blocks}",
             where=str(found.path),
             mend="name the scores of this model",
         )

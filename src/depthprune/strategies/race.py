@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from depthprune.base.drops import DECIMALS
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.language import counted
 
 BETS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
 """As parts of the largest bet that cannot lose everything."""
@@ -204,7 +205,7 @@ def check_chunk(chunk: int) -> None:
     """
     if chunk < 1:
         raise DepthpruneError(
-            f"a race cannot go on by {chunk} samples at a time",
+            f"a race cannot go on by {counted(chunk, 'sample')} at a time",
             option="race_chunk",
             mend="use 1 or more; 64 is usual",
         )

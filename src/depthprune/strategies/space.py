@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from depthprune.base.drops import settled
 from depthprune.base.errors import RemovalError
+from depthprune.base.language import counted
 from depthprune.base.removal import Removal, check_removal, make_removal
 
 
@@ -45,13 +46,15 @@ class SearchSpace:
         strange = [block for block in sorted(self.protect) if not 0 <= block < self.num_blocks]
         if strange:
             raise RemovalError(
-                f"block {strange[0]} cannot be protected: the model has {self.num_blocks} blocks",
+                f"block {strange[0]} cannot be protected: the model has "
+                f"{counted(self.num_blocks, 'block')}",
                 option="protect",
                 mend=f"name blocks from 0 to {self.num_blocks - 1}",
             )
         if len(self.protect) >= self.num_blocks:
             raise RemovalError(
-                f"all {self.num_blocks} blocks are protected: nothing can be removed",
+                f"all {counted(self.num_blocks, 'block is', 'blocks are')} protected: nothing "
+                "can be removed",
                 option="protect",
                 mend="protect fewer blocks",
             )
@@ -108,7 +111,7 @@ class SearchSpace:
         most = self.num_blocks - 1
         if not 1 <= max_removed <= most:
             raise RemovalError(
-                f"{max_removed} blocks cannot be removed from {self.num_blocks}",
+                f"{counted(max_removed, 'block')} cannot be removed from {self.num_blocks}",
                 option="max_blocks_to_remove",
                 mend=f"choose between 1 and {most}",
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from depthprune.base.errors import AnalysisError
+from depthprune.base.language import counted, filled
 from depthprune.base.naming import option
 from depthprune.structure.anatomy import Anatomy, Layer, added
 from depthprune.structure.checkpoint import Checkpoint
@@ -29,10 +30,11 @@ DOUBTS: dict[DoubtKind, str] = {
     "reordered": "the layers stand in another order than in the original",
     "copies": "layers with the weights of another layer of the original: {layers}",
     "could be others": "layers of the pruned model that could be others as well: {layers}",
-    "unknown": "{number} layers were removed, but nothing tells which: layer i is set beside "
-    "layer i, and the rest is missing",
-    "added": "the model has {number} layers more than the original, and nothing tells which: the "
-    "last ones are taken for them",
+    "unknown": "{number} {number:layer was|layers were} removed, but nothing tells which: layer i "
+    "is set beside layer i, and the rest is missing",
+    "added": "the model has {number} {number:layer|layers} more than the original, and nothing "
+    "tells "
+    "which: the last {number:one is|ones are} taken for them",
     "grown": "these layers hold more than in the original, which may be another model: {layers}",
 }
 """What is said of a doubt; `layers` and `number` are filled in."""
@@ -63,7 +65,7 @@ class Doubt:
 
     def told(self, template: str) -> str:
         """Return a text with the layers and the number filled in."""
-        return template.format(layers=", ".join(map(str, self.layers)), number=self.number)
+        return filled(template, layers=", ".join(map(str, self.layers)), number=self.number)
 
     def __str__(self) -> str:
         return self.told(DOUBTS[self.kind])
@@ -112,7 +114,7 @@ def align(
     number, left = len(original.layers), len(pruned.layers)
     if left and not number and not original.unknown:
         raise AnalysisError(
-            f"the pruned model has {left} layers, its original none",
+            f"the pruned model has {counted(left, 'layer')}, its original none",
             where=f"{pruned.name}; {original.name}",
             mend=f"check that {option('compare_with')} ({option('base_model')}) names the original",
         )

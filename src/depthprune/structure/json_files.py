@@ -7,6 +7,7 @@ from typing import Any
 
 from depthprune.base.errors import FileError
 from depthprune.base.files import read_json
+from depthprune.base.language import counted
 from depthprune.checkpoint.links import check_link
 
 LARGEST_JSON = 8 * 1024**2
@@ -34,5 +35,7 @@ def read_json_value(path: Path, folder: Path, *, most: int = LARGEST_JSON) -> An
     except OSError as error:
         raise FileError(f"cannot read: {error.strerror or error}", where=str(path)) from error
     if size > most:
-        raise FileError(f"its {size} bytes are more than any model needs", where=str(path))
+        raise FileError(
+            f"its {counted(size, 'byte')} are more than any model needs", where=str(path)
+        )
     return read_json(path, infinity=True)

@@ -19,7 +19,7 @@ class Sentence(StrEnum):
     """The templates of all notes; of two that fit a text, the first is meant."""
 
     OF_ORIGINAL = "original: {why}"
-    OF_TENSORS = "{n} tensors, e.g. {name}: {why}"
+    OF_TENSORS = "{n} {n:tensor|tensors}, e.g. {name}: {why}"
     PACKED = "packed numbers, and nothing says how many parameters they hold"
     EMPTIED = "saved with size 0, as DeepSpeed does where ZeRO-3 is not gathered"
     TORCHAO = "packed by torchao, and the file does not say its shape"
@@ -27,12 +27,14 @@ class Sentence(StrEnum):
     OTHER_FORM = "a tensor of a form whose shape is not told ({form})"
     UNFIT_RANKS = "{ranks} ranks hold parts of it that do not fit each other"
     SOME_RANKS = "{n} of {count} ranks: the others hold the rest of every tensor"
-    UNKNOWN_SPLIT = "{n} ranks, saved by a program whose way to split is not known"
-    OTHER_COUNT = "the configuration says {said} layers, the weights have {found}"
+    UNKNOWN_SPLIT = "{n} {n:rank|ranks}, saved by a program whose way to split is not known"
+    OTHER_COUNT = "the configuration says {said} {said:layer|layers}, the weights have {found}"
     NO_LAYERS = "no numbered list of layers was found: of the layers nothing is known"
     LEFT_OUT_BY_CONFIG = "the configuration leaves out ({field}) {part} of the layers {layers}"
     QUANTISED = "quantised by {method}: parameters are those of the unpacked weights"
-    ZEROS_NOT_COUNTED = "zeros were not counted in {n} tensors of packed numbers, e.g. {name}"
+    ZEROS_NOT_COUNTED = (
+        "zeros were not counted in {n} {n:tensor|tensors} of packed numbers, e.g. {name}"
+    )
     TAKEN_FOR_TIED = "lm_head is taken for tied: counted apart, the parts exceed the total"
     ONE_PART = "{name} is one part of {n}"
     NO_INDEX = "its parts have no index"
@@ -60,7 +62,8 @@ def _read(text: str, sentences: Sequence[Sentence]) -> Note:
 @cache
 def _pattern(template: str) -> re.Pattern[str]:
     parts = (
-        re.escape(text) + (f"(?P<{field}>.+)" if field else "")
-        for text, field, _, _ in Formatter().parse(template)
+        re.escape(text)
+        + (f"(?:{form})" if form and "|" in form else f"(?P<{field}>.+)" if field else "")
+        for text, field, form, _ in Formatter().parse(template)
     )
     return re.compile("".join(parts), re.DOTALL)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from depthprune.base.documents import Json, WrongFieldError, read_document
-from depthprune.base.language import Note
+from depthprune.base.language import Note, counted
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity, added
 from depthprune.structure.comparison import (
     AddedLayer,
@@ -174,17 +174,21 @@ def _sparsity(of: Json) -> Sparsity:
 
 def _rest(total: int, parts: int, key: str) -> int:
     if parts > total:
-        raise WrongFieldError(f"the parts have {parts} parameters, the whole {total}", key)
+        raise WrongFieldError(
+            f"the parts have {counted(parts, 'parameter')}, the whole {total}", key
+        )
     return total - parts
 
 
 def _check_summary(of: Json, layers: tuple[Layer, ...]) -> None:
     number, total = optional_count(of, "num_layers"), optional_count(of, "total_layer_params")
     if number is not None and number != len(layers):
-        raise WrongFieldError(f"{number} layers, but {len(layers)} are listed", "num_layers")
+        raise WrongFieldError(
+            f"{counted(number, 'layer')}, but {len(layers)} are listed", "num_layers"
+        )
     listed = added(layer.total for layer in layers)
     if total is not None and total != listed:
-        what = f"{total} parameters, but those of the listed layers are {listed}"
+        what = f"{counted(total, 'parameter')}, but those of the listed layers are {listed}"
         raise WrongFieldError(what, "total_layer_params")
 
 

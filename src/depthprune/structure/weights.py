@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from depthprune.base.errors import FileError, ModelError
-from depthprune.base.language import Note
+from depthprune.base.language import Note, counted
 from depthprune.checkpoint.links import check_link
 from depthprune.checkpoint.loaded_files import find_weight_files, named_weights, refuse_pointer
 from depthprune.structure.glance import SUFFIXES, glance
@@ -177,7 +177,7 @@ def _of_group(folder: Path, group: Sequence[str], *, named: bool = False) -> Wei
         return Weights(folder, folder, files, standard=True, notes=(Note(Sentence.NO_INDEX),))
     if not named:
         raise ModelError(
-            f"there are {len(group)} of {count} parts of the model",
+            f"there are {len(group)} of {counted(count, 'part')} of the model",
             where=str(folder),
             mend="download the checkpoint again",
         )

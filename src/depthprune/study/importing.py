@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from depthprune.base.errors import LayoutError
+from depthprune.base.language import counted
 from depthprune.study.layouts import read_results
 from depthprune.study.records import ModelRecord, SplitRecord
 from depthprune.study.results import DatasetResults, Problem, RemovalResult
@@ -90,9 +91,8 @@ def _has_accuracies(dataset: DatasetResults, problems: list[Problem]) -> bool:
         return False
     lacking = sum(result.accuracy is None for result in dataset.results)
     if lacking:
-        problems.append(
-            Problem(f"{lacking} results have a drop, but no accuracy", str(dataset.folder))
-        )
+        told = counted(lacking, "result has", "results have")
+        problems.append(Problem(f"{told} a drop, but no accuracy", str(dataset.folder)))
     return True
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from depthprune.base.language import counted
 from depthprune.base.removal import Removal, format_removal
 from depthprune.study import filenames
 from depthprune.study.parsing import ROUNDING, FilePart, dataset_name
@@ -77,7 +78,8 @@ def _last_of_each(part: FilePart, problems: list[Problem]) -> list[RemovalResult
         last[result.removal] = result
     if differing:
         named = ", ".join(map(format_removal, list(differing)[:3])) + ", ..." * (len(differing) > 3)
-        what = f"{len(differing)} removals have several results, the later counts (removal {named})"
+        many = counted(len(differing), "removal has", "removals have")
+        what = f"{many} several results, the later counts (removal {named})"
         problems.append(Problem(what, str(part.path), left_out=False))
     return list(last.values())
 
@@ -169,5 +171,5 @@ def _note_doubts(
             doubts["the drop is not baseline accuracy minus accuracy"].append(result.removal)
     for doubt, removals in doubts.items():
         named = ", ".join(map(format_removal, removals[:3])) + (", ..." if removals[3:] else "")
-        what = f"{doubt}: {len(removals)} of {len(results)} results (removal {named})"
+        what = f"{doubt}: {len(removals)} of {counted(len(results), 'result')} (removal {named})"
         problems.append(Problem(what, str(folder), left_out=False))

@@ -14,6 +14,7 @@ from unicodedata import category
 from depthprune.base.documents import Json, WrongFieldError, object_at, read_document
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import is_number
+from depthprune.base.language import counted
 from depthprune.base.removal import Removal, format_removal, make_removal
 from depthprune.study import filenames
 from depthprune.study.records import ModelRecord
@@ -294,7 +295,8 @@ def _check_samples(
         raise WrongFieldError("a sample is listed twice")
     if num_samples is not None and num_samples != len(samples):
         raise WrongFieldError(
-            f"num_samples is {num_samples}, but {len(samples)} samples are listed"
+            f"num_samples is {num_samples}, but "
+            f"{counted(len(samples), 'sample is', 'samples are')} listed"
         )
     if accuracy is not None and samples:
         mean = fmean(sample.score for sample in samples)

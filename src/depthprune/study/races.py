@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from depthprune.base.errors import StudyError
+from depthprune.base.language import counted
 from depthprune.base.removal import Removal, format_removal
 from depthprune.study import rows
 from depthprune.study.checksums import row_checksum
@@ -111,8 +112,8 @@ class StoredRace:
         number = len(chunk.places)
         if not number or chunk.scores.shape != (number,) or len(chunk.answers) != number:
             raise StudyError(
-                f"{number} samples, but scores of shape {chunk.scores.shape} and "
-                f"{len(chunk.answers)} answers",
+                f"{counted(number, 'sample')}, but scores of shape {chunk.scores.shape} and "
+                f"{counted(len(chunk.answers), 'answer')}",
                 where=str(self._path),
             )
         if not np.isfinite(chunk.scores).all():
@@ -215,7 +216,7 @@ def check_places(places: ArrayLike, num_samples: int) -> None:
     """
     if not np.array_equal(np.sort(places), np.arange(num_samples)):
         raise StudyError(
-            f"what a race saw are not {num_samples} different samples",
+            f"what a race saw are not {counted(num_samples, 'different sample')}",
             mend="the study file is damaged: restore it from a copy, or measure anew",
         )
 

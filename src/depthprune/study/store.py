@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from depthprune.base.errors import DamagedError, FileError, StudyError
 from depthprune.base.files import make_folder
+from depthprune.base.language import counted
 from depthprune.base.naming import option
 from depthprune.base.removal import Removal, check_removal, format_removal, make_removal
 from depthprune.study import database, rows
@@ -463,8 +464,9 @@ class Study:
         expected = len(record.sample_ids)
         if not expected or values.shape != (expected,) or len(answers) != expected:
             raise StudyError(
-                f"{record.task} {record.split} has {expected} samples, but there are scores of "
-                f"shape {values.shape} and {len(answers)} answers",
+                f"{record.task} {record.split} has {counted(expected, 'sample')}, but there are "
+                "scores of "
+                f"shape {values.shape} and {counted(len(answers), 'answer')}",
                 where=str(self._path),
             )
         wrong = np.flatnonzero(~np.isfinite(values))

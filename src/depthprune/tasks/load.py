@@ -12,6 +12,7 @@ from dataclasses import asdict
 import numpy as np
 
 from depthprune.base.errors import DepthpruneError, MissingSplitError, TaskError
+from depthprune.base.language import counted
 from depthprune.base.log import logger
 from depthprune.tasks.metrics import check_metric, make_scorer, rule_of
 from depthprune.tasks.prompt import render_prompt
@@ -191,7 +192,9 @@ def _choose(available: int, wanted: int | None, seed: int, what: str) -> list[in
     if wanted is None:
         return list(range(available))
     if wanted < 1:
-        raise TaskError(f"{wanted} samples cannot be evaluated", mend="ask for at least one")
+        raise TaskError(
+            f"{counted(wanted, 'sample')} cannot be evaluated", mend="ask for at least one"
+        )
     if wanted > available:
         logger.info("%s has %d samples, not %d; taking all", what, available, wanted)
     # RandomState's stream is frozen for ever (NEP 19), a Generator's is not.
@@ -218,7 +221,7 @@ def _choose_unseen(
                 found.append(place)
     if not found:
         raise TaskError(
-            f"all {available} samples of {task.name} were seen already",
+            f"all {counted(available, 'sample')} of {task.name} were seen already",
             where=task.source.describe(),
             mend="search on fewer samples, so that some are left to verify on",
         )

@@ -7,6 +7,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from depthprune.base.errors import TaskError
+from depthprune.base.language import counted
 from depthprune.tasks.task import Sample, Task
 
 _IMAGE = re.compile(r"<image[ _]?(\d{1,3})>")
@@ -21,7 +22,8 @@ def render_prompt(task: Task, sample: Sample) -> str:
     """
     if len(sample.choices) > len(ascii_uppercase):
         raise TaskError(
-            f"a question with {len(sample.choices)} options cannot be lettered", where=sample.id
+            f"a question with {counted(len(sample.choices), 'option')} cannot be lettered",
+            where=sample.id,
         )
     options = [
         _fill(task, task.choice_format, letter=letter, text=text)

@@ -37,14 +37,20 @@ LEAST_RIGHT = 0.7
 Reason = Literal["empty", "one answer", "zero", "not finite", "below chance", "at chance"]
 
 SENTENCES: Mapping[Reason, str] = {
-    "empty": "{share} of the {n} answers are empty",
-    "one answer": "{share} of the {n} answers are {answer}, which is right in {right} of them",
-    "zero": "the score is 0 ({n} samples)",
-    "not finite": "the likelihoods of {share} of the {n} samples are not finite",
-    "below chance": "{accuracy} of the {n} answers are right (95% interval {low} to {high}), fewer "
-    "than by guessing ({chance})",
-    "at chance": "{accuracy} of the {n} answers are right (95% interval {low} to {high}), which "
-    "cannot be told from guessing ({chance})",
+    "empty": "{share} of the {n} {n:answer|answers} are empty",
+    "one answer": (
+        "{share} of the {n} {n:answer|answers} are {answer}, which is right in {right} of them"
+    ),
+    "zero": "the score is 0 ({n} {n:sample|samples})",
+    "not finite": ("the likelihoods of {share} of the {n} {n:sample|samples} are not finite"),
+    "below chance": (
+        "{accuracy} of the {n} {n:answer|answers} are right (95% interval {low} to "
+        "{high}), fewer than by guessing ({chance})"
+    ),
+    "at chance": (
+        "{accuracy} of the {n} {n:answer|answers} are right (95% interval {low} to "
+        "{high}), which cannot be told from guessing ({chance})"
+    ),
 }
 """What is said about each reason; `Weakness.values` fill it."""
 

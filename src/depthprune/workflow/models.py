@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import ModelError, TaskError
+from depthprune.base.language import counted
 from depthprune.strategies.model import ModelSource, OpenModel
 from depthprune.tasks.demo.place import DEMO, model_place
 
@@ -32,7 +33,8 @@ class Model(OpenModel):
 
     def __repr__(self) -> str:
         kind = type(self.model).__name__
-        return f"Model({self.name!r}, {kind}, {self.num_blocks} blocks in {self.stack.path})"
+        blocks = counted(self.num_blocks, "block")
+        return f"Model({self.name!r}, {kind}, {blocks} in {self.stack.path})"
 
     @property
     def model(self) -> nn.Module:

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 
 from depthprune.analysis.collect import dataset_measurements
 from depthprune.analysis.summary import Summary, summarise
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.importance.compare import RankAgreement, rank_agreement
 from depthprune.report.baseline import weak_lines, weak_value
 from depthprune.report.summary import summary_parts, summary_value
@@ -88,15 +88,23 @@ def closing(outcome: SearchOutcome) -> list[str]:
     """Return the last lines: how much was measured, and where it lies."""
     report = outcome.report
     if report.measured:
-        done = t("Measured {measured} removals in {seconds:.0f} s; {reused} were there already.")
+        done = t(
+            "Measured {measured} {measured:removal|removals} in {seconds:.0f} s; {reused} "
+            "{reused:was|were} there already."
+        )
     else:
-        done = t("Nothing was measured anew: all {reused} measurements were there already.")
+        done = t(
+            "Nothing was measured anew: all {reused} {reused:measurement|measurements} "
+            "{reused:was|were} there already."
+        )
     return [
-        done.format(measured=report.measured, seconds=report.seconds, reused=report.reused),
-        t("Study:   {place}").format(place=outcome.folder / DATABASE_NAME),
-        t("Summary: {place}").format(place=outcome.folder / SUMMARY),
-        t("Results: {place} ({number} files)").format(
-            place=outcome.folder / RESULTS, number=len(outcome.files)
+        filled(done, measured=report.measured, seconds=report.seconds, reused=report.reused),
+        t("Study:   {place}", place=outcome.folder / DATABASE_NAME),
+        t("Summary: {place}", place=outcome.folder / SUMMARY),
+        t(
+            "Results: {place} ({number} {number:file|files})",
+            place=outcome.folder / RESULTS,
+            number=len(outcome.files),
         ),
     ]
 

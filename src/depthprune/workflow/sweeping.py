@@ -24,7 +24,7 @@ from depthprune.base.errors import (
     StudyError,
 )
 from depthprune.base.files import write_bytes, write_json, write_text
-from depthprune.base.language import language
+from depthprune.base.language import counted, language
 from depthprune.base.naming import option
 from depthprune.base.progress import shown
 from depthprune.base.removal import Removal, check_removal, make_removal
@@ -336,7 +336,7 @@ def study_recommendation(
         ) from error
     if results.num_blocks != model.num_blocks:
         raise DepthpruneError(
-            f"the study is of a model of {results.num_blocks} blocks, this one has "
+            f"the study is of a model of {counted(results.num_blocks, 'block')}, this one has "
             f"{model.num_blocks}",
             where=str(folder),
             mend=f"name the study of this model ({option('output')})",

@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import MissingDependencyError
+from depthprune.base.language import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -91,7 +92,7 @@ class Table:
 
     def _rest(self) -> list[str]:
         more = len(self) - SHOWN
-        return [f"... and {more} more rows"] if more > 0 else []
+        return [f"... and {counted(more, 'more row')}"] if more > 0 else []
 
 
 def field_names(kind: type) -> tuple[str, ...]:

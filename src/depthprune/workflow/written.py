@@ -11,7 +11,7 @@ from rich.console import RenderableType
 
 from depthprune.analysis.whole import Analysis
 from depthprune.base.files import together
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.base.terminal import is_wide
 from depthprune.report.documents import (
     SCORES,
@@ -97,15 +97,15 @@ def _answer(analysis: Analysis) -> list[RenderableType]:
 def _places(
     analysis: Analysis, folder: Path, files: list[Path], pictures: Pictures
 ) -> list[RenderableType]:
-    lines: list[RenderableType] = [t("Files: {folder} ({n})").format(folder=folder, n=len(files))]
+    lines: list[RenderableType] = [t("Files: {folder} ({n})", folder=folder, n=len(files))]
     lines += [f"  {path.name}" for path in files if path not in pictures.figures]
     if pictures.figures:
         kinds = sorted({path.suffix.removeprefix(".") for path in pictures.figures})
-        figures = t("{n} figures ({kinds})")
-        lines.append("  " + figures.format(n=len(pictures.figures), kinds=", ".join(kinds)))
+        figures = t("{n} {n:figure|figures} ({kinds})")
+        lines.append("  " + filled(figures, n=len(pictures.figures), kinds=", ".join(kinds)))
     for kind, package in pictures.missing.items():
         note = t("Not written: {kind}. It needs {package}: pip install 'depthprune[{extra}]'")
-        lines.append(note.format(kind=kind, package=package, extra=EXTRA))
+        lines.append(filled(note, kind=kind, package=package, extra=EXTRA))
     if analysis.recommendations.stepwise.steps:
         lines += ["", t("Next:"), f"  {select_command(analysis, str(folder / SCORES))}"]
     return lines

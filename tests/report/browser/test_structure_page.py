@@ -261,7 +261,8 @@ def test_the_tip_of_every_layer_has_exactly_the_numbers_of_the_files(
             assert heading == f"{given.name} · Layer {layer.index}"
             if layer.attention.pruned and given.anatomy is not None:
                 heads = given.anatomy.layers[layer.pruned_index or 0].attention
-                counts = f"{heads.num_heads} query heads, {heads.num_kv_heads} key-value heads"
+                kv = heads.num_kv_heads
+                counts = f"{heads.num_heads} query heads, {kv} key-value head{'s' * (kv != 1)}"
                 assert counts in window.text("#tip")
             compared += 1
     assert compared == 30

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from depthprune.base.errors import FileError, ModelError
+from depthprune.base.language import counted
 from depthprune.blocks.cut.shards import BlockSlices, Shard, TargetTensor
 from depthprune.checkpoint.safetensors_files import FileTensor
 from depthprune.checkpoint.stored import DTYPE_BITS, PIECE, StoredTensor
@@ -141,7 +142,8 @@ def _write_tensor(tensor: TargetTensor, out: BinaryIO, on_bytes: OnBytes) -> Non
         on_bytes(len(piece))
     if written != tensor.num_bytes:
         raise FileError(
-            f"{tensor.source.name} has {written} bytes, where {tensor.num_bytes} were expected",
+            f"{tensor.source.name} has {counted(written, 'byte')}, where {tensor.num_bytes} were "
+            "expected",
             where=str(tensor.source.file),
         )
 

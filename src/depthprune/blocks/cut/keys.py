@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from depthprune.base.errors import ModelError
+from depthprune.base.language import counted
 from depthprune.base.removal import Removal, active_blocks
 
 
@@ -102,7 +103,8 @@ def _check_complete(seen: dict[Numbering, set[int]], num_blocks: int) -> None:
     if missing:
         places = ", ".join(f"{numbering.prefix}N" for numbering in seen) or "no numbered keys"
         raise ModelError(
-            f"config.json counts {num_blocks} blocks, but the weights have {len(found)}: "
+            f"config.json counts {counted(num_blocks, 'block')}, but the weights have "
+            f"{len(found)}: "
             f"block {missing[0]} is missing",
             where=places,
             mend="check that config.json and the weights belong together",

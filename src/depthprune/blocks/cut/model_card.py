@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from depthprune.base.files import format_size
+from depthprune.base.language import counted
 from depthprune.base.removal import format_removal
 from depthprune.base.terminal import printable
 from depthprune.blocks.cut.plan import CutPlan
@@ -47,7 +48,8 @@ def model_card(plan: CutPlan, drops: Sequence[MeasuredDrop], command: str | None
         _front_matter(plan),
         f"# {_title(plan)}",
         f"{_name(plan)} without {_count(plan.removal)} {removed} of its {plan.num_blocks} "
-        f"transformer blocks ({_part(plan)}, counted from 0): {len(plan.kept)} blocks are left, "
+        f"transformer blocks ({_part(plan)}, counted from 0): "
+        f"{counted(len(plan.kept), 'block is', 'blocks are')} left, "
         f"{format_size(plan.bytes_after)} instead of {format_size(plan.bytes_before)} "
         f"({saved:.1%} less). All other weights are those of the source, byte by byte; nothing was "
         "trained.",
@@ -109,7 +111,8 @@ def _name(plan: CutPlan) -> str:
 
 
 def _title(plan: CutPlan) -> str:
-    return f"{_name(plan).rpartition('/')[2]} with {len(plan.kept)} of {plan.num_blocks} blocks"
+    blocks = counted(plan.num_blocks, "block")
+    return f"{_name(plan).rpartition('/')[2]} with {len(plan.kept)} of {blocks}"
 
 
 def _changes(plan: CutPlan) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from depthprune.base.errors import FileError, ModelError, RemovalError
 from depthprune.base.files import read_json
+from depthprune.base.language import counted
 from depthprune.base.removal import Removal, active_blocks, check_removal, make_removal
 from depthprune.blocks.cut.block_names import names_of_blocks
 from depthprune.blocks.cut.configuration import (
@@ -250,7 +251,8 @@ def _from_table(
         return None
     if plain.num_blocks > len(tensors):  # a number that only a broken file can say
         raise ModelError(
-            f"config.json counts {plain.num_blocks} blocks, but there are {len(tensors)} tensors",
+            f"config.json counts {counted(plain.num_blocks, 'block')}, but there are "
+            f"{counted(len(tensors), 'tensor')}",
             where=plain.config_path,
             mend="check that config.json and the weights belong together",
         )

@@ -10,6 +10,7 @@ from statistics import fmean, pstdev
 from typing import Any
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.language import counted
 from depthprune.blocks.models import LoadedModel
 from depthprune.engine.generate import greedily
 from depthprune.engine.inputs import max_positions
@@ -142,7 +143,8 @@ def _writing(
             _wait()
             if written.shape[1] != options.prompt_tokens + options.new_tokens:
                 raise DepthpruneError(
-                    f"the model wrote {written.shape[1] - options.prompt_tokens} tokens in place "
+                    "the model wrote "
+                    f"{counted(written.shape[1] - options.prompt_tokens, 'token')} in place "
                     f"of {options.new_tokens}: its own generation code stops earlier"
                 )
 
@@ -161,7 +163,8 @@ def _check_positions(model: Any, options: SpeedOptions) -> None:
     limit, needed = max_positions(model), options.prompt_tokens + options.new_tokens
     if limit is not None and needed > limit:
         raise DepthpruneError(
-            f"{options.prompt_tokens} prompt tokens and {options.new_tokens} new ones are more "
+            f"{counted(options.prompt_tokens, 'prompt token')} and {options.new_tokens} new ones "
+            "are more "
             f"than the {limit} that the model reads",
             option=("prompt_tokens", "new_tokens"),
             mend=f"give numbers whose sum is at most {limit}",

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from depthprune.base.language import counted
 from depthprune.base.removal import Removal, format_removal
 from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.tasks.task import TaskSplit
@@ -51,7 +52,8 @@ def differences(
         return None
     removal, sample_id, ours, theirs = differing[0]
     return (
-        f"{len(differing)} of {len(pairs)} answers are not those of the reference, e.g. without "
+        f"{len(differing)} of {counted(len(pairs), 'answer')} differ from those of the reference, "
+        "e.g. without "
         f"blocks {format_removal(removal)} for sample {sample_id} {ours!r} instead of {theirs!r}"
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from depthprune.base.language import counted
 from depthprune.engine.inputs import Side
 from depthprune.engine.shared.arguments import Dims
 from depthprune.engine.shared.unshareable import Unshareable
@@ -89,7 +90,7 @@ def make_stem(
     lengths = inputs["attention_mask"].sum(dim=1).tolist()
     turn = _turn(wiring.model)
     if turn is not None and min(lengths) <= turn < max(lengths) + ahead:
-        raise Unshareable(f"its angles of positions are others beyond {turn} tokens")
+        raise Unshareable(f"its angles of positions are others beyond {counted(turn, 'token')}")
     longer = _extend(inputs, ahead, filler)
     hidden, tensors = wiring.observe(lambda: run(longer))
     prompt = inputs["input_ids"].shape[1]

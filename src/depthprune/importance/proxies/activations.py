@@ -15,6 +15,7 @@ from math import isfinite, pi
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import ModelError, TaskError
+from depthprune.base.language import counted
 from depthprune.base.naming import option
 from depthprune.base.removal import Removal
 from depthprune.engine.inputs import Row
@@ -127,8 +128,9 @@ class _Wanted:
             return state.to(torch.float32, copy=True).flatten(end_dim=-2)
         if state.shape[-3:-1] != self.mask.shape:
             raise ModelError(
-                f"hidden states of shape {tuple(state.shape)} do not fit {self.mask.shape[0]} rows "
-                f"of {self.mask.shape[1]} tokens",
+                f"hidden states of shape {tuple(state.shape)} do not fit "
+                f"{counted(self.mask.shape[0], 'row')} "
+                f"of {counted(self.mask.shape[1], 'token')}",
                 mend="use the proxies taylor and perplexity, or measure the drops",
             )
         return state[..., self.mask.to(state.device), :].float()

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from depthprune.analysis.findings import Consistency, Distribution, Findings, Synergy
 from depthprune.analysis.synergy import antagonistic, synergistic, trusted_coverage
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import counted
 from depthprune.report.evidence import samples_text
 from depthprune.report.figures.marks import (
     MOST_POINTS,
@@ -38,7 +39,7 @@ from depthprune.report.figures.style import (
     say,
     styled,
 )
-from depthprune.report.figures.words import count_of, points, scope, shown_of, spread
+from depthprune.report.figures.words import points, scope, shown_of, spread
 from depthprune.report.names import removal_label
 
 TOP = 10
@@ -70,7 +71,7 @@ def combination_vs_individual(analysis: Analysis) -> Figure:
     name_panel(scatter, "Each combination: drop measured against drop expected", 5.0)
     name_panel(
         extremes,
-        f"Strongest synergies on {count_of(trusted_coverage(found), 'dataset')} or more "
+        f"Strongest synergies on {counted(trusted_coverage(found), 'dataset')} or more "
         f"(up to {TOP} of either sign)",
         5.0,
     )
@@ -107,7 +108,7 @@ def consistency_analysis(analysis: Analysis) -> Figure:
     spreads = figure.add_subplot(grid[1, 0])
     steady = figure.add_subplot(grid[:, 1])
     name_panel(spreads, "Spread over datasets against mean drop", 5.0)
-    name_panel(steady, f"The {TOP} most consistent of {least} datasets or more", 5.0)
+    name_panel(steady, f"The {TOP} most consistent of {counted(least, 'dataset')} or more", 5.0)
     if not found:
         name_panel(variation, "Disagreement by coverage", 5.0)
         for panel in (variation, spreads, steady):
@@ -178,7 +179,7 @@ def _draw_extremes(panel: Axes, found: Sequence[Synergy]) -> None:
                 one.synergy,
                 (one.std, one.std) if one.coverage > 1 else None,
                 BLUE if one.synergy < 0 else VERMILION,
-                f"{points(one.synergy)} ({count_of(one.coverage, 'set')}, "
+                f"{points(one.synergy)} ({counted(one.coverage, 'set')}, "
                 f"n = {samples_text(one.num_samples)})",
             )
             for one in chosen
@@ -264,7 +265,7 @@ def _draw_spreads(
     bar.set_label("coverage (datasets)", fontsize=8)
     bar.ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     panel.axvline(0, color=BLACK, linewidth=0.8)
-    note = f"; {count_of(len(beyond), 'removal')} right of the axis" if beyond else ""
+    note = f"; {counted(len(beyond), 'removal')} right of the axis" if beyond else ""
     panel.set_xlabel(f"mean {DROP_AXIS}{note}")
     panel.set_ylabel("std over datasets\n(percentage points)")
     panel.grid()

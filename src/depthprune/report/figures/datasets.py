@@ -16,6 +16,7 @@ from depthprune.analysis.distributions import measured_distribution
 from depthprune.analysis.findings import DatasetResponse, Pair, PairGroup
 from depthprune.analysis.pairs import extreme_pairs
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import counted
 from depthprune.report.figures.marks import (
     Bar,
     cut_axis,
@@ -48,7 +49,7 @@ from depthprune.report.figures.style import (
     say,
     styled,
 )
-from depthprune.report.figures.words import count_of, points, scope, shown_of
+from depthprune.report.figures.words import points, scope, shown_of
 from depthprune.report.names import short_names
 
 MOST_DATASETS = 50
@@ -338,7 +339,7 @@ def _draw_pair_groups(panel: Axes, groups: Sequence[PairGroup]) -> None:
         scale=1.0,
     )
     labels = [
-        f"{'same' if group.same_type else 'different'} type\n{count_of(pearson.count, 'pair')}"
+        f"{'same' if group.same_type else 'different'} type\n{counted(pearson.count, 'pair')}"
         for group, pearson in drawn
     ]
     name_rows(panel, labels)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from depthprune.analysis.findings import Distribution
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import counted
 from depthprune.report.figures.marks import (
     MOST_POINTS,
     draw_boxes,
@@ -28,7 +29,7 @@ from depthprune.report.figures.style import (
     say,
     styled,
 )
-from depthprune.report.figures.words import count_of, points, scope, shown_of, spread
+from depthprune.report.figures.words import points, scope, shown_of, spread
 
 MOST_NUMBERS = 8
 BINS = 40
@@ -92,7 +93,7 @@ def _draw_histogram(panel: Axes, overall: Distribution, limit: float | None) -> 
         f"n = {overall.count:,}",
     )
     beyond = overall.count - len(inside)
-    note = f"; {count_of(beyond, 'drop')} right of the axis" if beyond else ""
+    note = f"; {counted(beyond, 'drop')} right of the axis" if beyond else ""
     panel.set_xlabel(f"{DROP_AXIS}{note}")
     panel.set_ylabel("number of drops")
     panel.grid(axis="y")

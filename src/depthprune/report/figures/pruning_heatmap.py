@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from depthprune.base.language import counted
 from depthprune.report.figures.marks import block_ticks, ink
 from depthprune.report.figures.style import (
     HATCH,
@@ -19,7 +20,7 @@ from depthprune.report.figures.style import (
     say,
     style,
 )
-from depthprune.report.figures.words import count_of, shown_of
+from depthprune.report.figures.words import shown_of
 from depthprune.report.names import short_names
 from depthprune.report.sections.models import own_names
 from depthprune.structure.comparison import LayerComparison
@@ -63,7 +64,7 @@ def pruning_heatmap(table: ModelTable) -> Figure:
         "×: the layer was removed; A: its attention was, M: its MLP was, 0: both were. "
         "Hatched: layers are gone, and no file says which. All: of the whole model, embeddings "
         "included."
-        + (f" Left out: {count_of(left_out, 'model')} without a comparison." if left_out else "")
+        + (f" Left out: {counted(left_out, 'model')} without a comparison." if left_out else "")
         + f" {shown_of(len(rows), len(compared), 'models')}"
     )
     with style():

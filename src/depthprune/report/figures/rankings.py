@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import counted
 from depthprune.report.figures.marks import Bar, Colour, draw_bars
 from depthprune.report.figures.style import (
     DEVIATION,
@@ -25,7 +26,6 @@ from depthprune.report.figures.style import (
 )
 from depthprune.report.figures.words import (
     combination_note,
-    count_of,
     scope,
     shown_of,
     spread,
@@ -113,7 +113,7 @@ def _draw_legend(axes: Axes, coverages: Sequence[int], colours: Sequence[Colour]
     if coverages:
         axes.legend(
             handles=[
-                Patch(color=colours[coverage - 1], label=count_of(coverage, "dataset"))
+                Patch(color=colours[coverage - 1], label=counted(coverage, "dataset"))
                 for coverage in coverages
             ],
             loc="center left",
@@ -138,13 +138,13 @@ def _draw_ranking(
 ) -> None:
     recommendations = analysis.recommendations
     active = recommendations.num_blocks - number
-    title = f"{count_of(number, 'block')} removed, {active} active: "
+    title = f"{counted(number, 'block')} removed, {active} active: "
     ranked = len(ranking.combinations)
     title += f"best {min(TOP, ranked)} of {ranked:,}" if ranked else "none ranked"
     left_out = []
     if ranking.low_coverage:
         least = recommendations.min_coverage
-        left_out.append(f"{ranking.low_coverage:,} on fewer than {count_of(least, 'dataset')}")
+        left_out.append(f"{ranking.low_coverage:,} on fewer than {counted(least, 'dataset')}")
     if ranking.improving:
         left_out.append(f"{ranking.improving:,} with a drop below the ranked range")
     if left_out:

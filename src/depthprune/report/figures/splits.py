@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from depthprune.analysis.agreement import is_consistent
 from depthprune.analysis.findings import SplitAgreement
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import counted
 from depthprune.importance.compare import THRESHOLD as CONSISTENT
 from depthprune.report.figures.marks import (
     block_columns,
@@ -35,7 +36,7 @@ from depthprune.report.figures.style import (
     say,
     styled,
 )
-from depthprune.report.figures.words import count_of, shown_of
+from depthprune.report.figures.words import shown_of
 from depthprune.report.names import short_names
 
 MOST_DATASETS = 50
@@ -189,7 +190,7 @@ def _draw_rho(panel: Axes, place: int, one: SplitAgreement) -> None:
 def _draw_scatter(panel: Axes, one: SplitAgreement, name: str) -> None:
     blocks = common_blocks(one)
     rho = "undefined" if one.rho is None else f"{one.rho:.3f}"
-    panel.set_title(f"{name}\nrho = {rho}, n = {count_of(len(blocks), 'block')}")
+    panel.set_title(f"{name}\nrho = {rho}, n = {counted(len(blocks), 'block')}")
     if not blocks:
         say(panel, "no block was measured on both splits")
         return
@@ -240,6 +241,7 @@ def _scope(analysis: Analysis) -> str:
     (model,) = short_names([analysis.results.model], 48)
     compared = len(analysis.findings.agreements)
     return (
-        f"{model}: {analysis.table.num_blocks} blocks, {count_of(compared, 'dataset')} with both "
+        f"{model}: {counted(analysis.table.num_blocks, 'block')}, "
+        f"{counted(compared, 'dataset')} with both "
         "splits."
     )

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from depthprune.analysis.findings import TaskTypeFinding
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import counted
 from depthprune.report.figures.marks import (
     Bar,
     block_columns,
@@ -34,7 +35,7 @@ from depthprune.report.figures.style import (
     say,
     styled,
 )
-from depthprune.report.figures.words import count_of, points, scope, shown_of, spread, with_std
+from depthprune.report.figures.words import points, scope, shown_of, spread, with_std
 from depthprune.report.names import removal_label, short_names
 
 MOST_TYPES = 14
@@ -118,7 +119,7 @@ def task_type_detailed_comparison(analysis: Analysis) -> Figure:
 def _draw_means(panel: Axes, types: tuple[TaskTypeFinding, ...]) -> None:
     bars = []
     for one, label in zip(types, short_names([one.task_type for one in types], 22), strict=True):
-        sets = count_of(len(one.datasets), "dataset")
+        sets = counted(len(one.datasets), "dataset")
         singles = one.single_drops
         if singles is None:
             bars.append(Bar(f"{label}\n{sets}", None, None, BLUE, "not measured"))
@@ -180,7 +181,7 @@ def _draw_blocks(
         length=0.36 * len(types) + 0.2,
         decimals=cell_decimals(num_blocks),
     )
-    sets = [count_of(len(one.datasets), "set") for one in types]
+    sets = [counted(len(one.datasets), "set") for one in types]
     frame_rows(panel, [f"{label} ({count})" for label, count in zip(labels, sets, strict=True)])
     block_columns(panel, num_blocks, 9.5)
 

@@ -9,6 +9,7 @@ import numpy as np
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.findings import Distribution
 from depthprune.analysis.whole import Analysis
+from depthprune.base.language import counted
 from depthprune.report.names import short_names
 from depthprune.report.tables import percent
 
@@ -16,11 +17,6 @@ from depthprune.report.tables import percent
 def points(fraction: float, decimals: int = 1) -> str:
     """Return a fraction as percentage points, never as `-0.0`."""
     return percent(fraction, decimals)
-
-
-def count_of(number: int, one: str, several: str | None = None) -> str:
-    """Return `1 dataset` or `8 datasets`."""
-    return f"{number:,} {one if number == 1 else several or one + 's'}"
 
 
 def span(numbers: Iterable[int]) -> str:
@@ -84,6 +80,7 @@ def scope(analysis: Analysis) -> str:
     cells = f"{int(table.coverage.sum()):,} of {table.drops.size:,}"
     (model,) = short_names([analysis.results.model], 48)
     return (
-        f"{model}: {table.num_blocks} blocks, {count_of(len(table.datasets), 'dataset')}, "
-        f"{count_of(len(table.removals), 'removal')}; {cells} drops measured; {samples}."
+        f"{model}: {counted(table.num_blocks, 'block')}, "
+        f"{counted(len(table.datasets), 'dataset')}, "
+        f"{counted(len(table.removals), 'removal')}; {cells} drops measured; {samples}."
     )

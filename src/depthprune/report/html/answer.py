@@ -9,7 +9,7 @@ from depthprune.analysis.choice import choose
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.recommendations import Strategy, Target
 from depthprune.analysis.whole import Analysis
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.report.evidence import coverage_text, mark_text
 from depthprune.report.html.text import (
     LONG,
@@ -65,11 +65,13 @@ def answer(analysis: Analysis) -> Answer:
     lead, evidence = _lead(analysis)
     targets = [_target(analysis, one) for one in found.targets]
     scope = t(
-        "{blocks} blocks · {datasets} datasets · {removals} removals measured · split: {split}"
+        "{blocks} {blocks:block|blocks} · {datasets} {datasets:dataset|datasets} · "
+        "{removals} {removals:removal|removals} measured · split: {split}"
     )
     return Answer(
         model=results.model,
-        scope=scope.format(
+        scope=filled(
+            scope,
             blocks=found.num_blocks,
             datasets=found.num_datasets,
             removals=f"{len(analysis.table.removals):,}",
@@ -98,12 +100,16 @@ def _lead(analysis: Analysis) -> tuple[str, str]:
         return t("No removal is recommended."), nothing_text(found)
     one = choice.combination
     if len(one.removal) > LONG:
-        text = t("{number} of {total} blocks can go together: accuracy drops by {drop} points.")
+        text = t(
+            "{number} of {total} {total:block|blocks} can go together: accuracy drops by "
+            "{drop} points."
+        )
     elif len(one.removal) == 1:
         text = t("Block {blocks} can go: accuracy drops by {drop} points.")
     else:
         text = t("Blocks {blocks} can go together: accuracy drops by {drop} points.")
-    lead = text.format(
+    lead = filled(
+        text,
         number=len(one.removal),
         total=found.num_blocks,
         blocks=block_list(one.removal),
@@ -132,7 +138,7 @@ def _strategy(analysis: Analysis, strategy: Strategy) -> list[Choice]:
 
 def _target(analysis: Analysis, target: Target) -> Choice:
     names = {
-        "max_drop": t("Drop of at most {value} points"),
+        "max_drop": t("Drop of at most {value} {value:point|points}"),
         "speedup": t("{value} times as fast"),
         "params": t("{value} % of the parameters"),
     }
@@ -142,7 +148,7 @@ def _target(analysis: Analysis, target: Target) -> Choice:
         "speedup": t("The fewest blocks that reach it; estimated from the parameters that stay."),
         "params": t("The fewest blocks that reach it."),
     }
-    name = names[target.kind].format(value=value)
+    name = filled(names[target.kind], value=value)
     return _choice(analysis, name, target.combination, reasons[target.kind])
 
 
@@ -227,13 +233,15 @@ def _by_number(analysis: Analysis) -> TextTable:
         ],
         rows=rows,
         note=t(
-            "Drop: baseline accuracy minus accuracy, mean over the datasets that measured it, in "
-            "percentage points. Best: smallest mean drop among combinations measured on {least} "
-            "datasets or more. Robust: the same for {robust} or more. Step by step: contains the "
-            "step before. "
-            "Adjusted drop: the mean over all datasets that the two-way additive model expects. "
-            "Accuracies over different datasets are not comparable."
-        ).format(least=found.min_coverage, robust=found.robust_coverage),
+            "Drop: baseline accuracy minus accuracy, mean over the datasets that measured "
+            "it, in percentage points. Best: smallest mean drop among combinations "
+            "measured on {least} {least:dataset|datasets} or more. Robust: the same for "
+            "{robust} or more. Step by step: contains the step before. Adjusted drop: the "
+            "mean over all datasets that the two-way additive model expects. Accuracies "
+            "over different datasets are not comparable.",
+            least=found.min_coverage,
+            robust=found.robust_coverage,
+        ),
     )
 
 
@@ -262,9 +270,10 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
         if best and best[0].coverage < found.robust_coverage:
             text = t(
                 "Removing {number}: the best, {blocks}, was measured on {coverage} of {total} "
-                "datasets only; nothing is known about the others."
+                "{total:dataset|datasets} only; nothing is known about the others."
             )
-            yield text.format(
+            yield filled(
+                text,
                 number=number,
                 blocks=block_list(best[0].removal),
                 coverage=best[0].coverage,
@@ -275,7 +284,8 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
             "Removing {number}: plain means prefer {plain}, means adjusted for the datasets prefer "
             "{adjusted} (adjusted drops {plain_drop} and {adjusted_drop} points)."
         )
-        yield text.format(
+        yield filled(
+            text,
             number=one.number,
             plain=block_list(one.plain.removal),
             adjusted=block_list(one.adjusted.removal),
@@ -285,17 +295,26 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
     for step in found.stepwise.steps:
         if step.jump:
             text = t("Step by step: the step to {blocks} is out of proportion, {more} points more.")
-            yield text.format(
-                blocks=block_list(step.combination.removal), more=points(step.incremental)
+            yield filled(
+                text, blocks=block_list(step.combination.removal), more=points(step.incremental)
             )
     if found.stepwise.missing is not None:
-        text = t("Step by step: no combination of {number} blocks contains the step before.")
-        yield text.format(number=found.stepwise.missing)
+        text = t(
+            "Step by step: no combination of {number} {number:block|blocks} contains the "
+            "step before."
+        )
+        yield filled(text, number=found.stepwise.missing)
     low = sum(ranking.low_coverage for ranking in found.independent.values())
     improving = sum(ranking.improving for ranking in found.independent.values())
     if low:
-        text = t("Not ranked: {low} combinations measured on fewer than {least} datasets.")
-        yield text.format(low=low, least=found.min_coverage)
+        text = t(
+            "Not ranked: {low} {low:combination|combinations} measured on fewer than "
+            "{least} {least:dataset|datasets}."
+        )
+        yield filled(text, low=low, least=found.min_coverage)
     if improving:
-        text = t("Not ranked: {improving} combinations with a mean drop below --min-drop.")
-        yield text.format(improving=improving)
+        text = t(
+            "Not ranked: {improving} {improving:combination|combinations} with a mean drop "
+            "below --min-drop."
+        )
+        yield filled(text, improving=improving)

@@ -59,7 +59,7 @@ def script_words() -> dict[str, object]:
         "tied": t("tied"),
         "ofLayers": t("{n} of {total}"),
         "unsaid": t("{n}, which ones is not said"),
-        "shown": t("{shown} of {total} models"),
+        "shown": t("{shown} of {total} {total:model|models}"),
         "noMatch": t("No model matches."),
         "byPosition": t("layers compared by position"),
         "ownScale": t("original unknown: bars relative to its own largest layer"),
@@ -67,8 +67,8 @@ def script_words() -> dict[str, object]:
         "lostPart": t("nothing left of it"),
         "missing": t("missing, which layer is not said"),
         "missingTip": t(
-            "{n} layers of the original are gone. The files compare layers by position and do not "
-            "say which they are."
+            "{n} {n:layer of the original is|layers of the original are} gone. The files "
+            "compare layers by position and do not say which {n:it is|they are}."
         ),
         "lost": t("gone"),
         "attention": t("attention"),
@@ -82,15 +82,15 @@ def script_words() -> dict[str, object]:
         "rest": t("mixer, norms and others"),
         "unknown": t("unknown"),
         "size": t("intermediate size"),
-        "heads": t("{heads} query heads, {kv} key-value heads"),
-        "headsAlone": t("{heads} heads"),
+        "heads": t("{heads} query {heads:head|heads}, {kv} key-value {kv:head|heads}"),
+        "headsAlone": t("{heads} {heads:head|heads}"),
         "allZeros": t("zeros"),
         "legendZeros": t("zeros among what is left"),
         "zeros": t("{share} % of what is left are zeros"),
         "prunedIndex": t("layer {layer} of the pruned model"),
         "differenceOf": t("B − A"),
         "points": t("{drop} points"),
-        "fullBar": t("full bar: {n} points"),
+        "fullBar": t("full bar: {n} {n:point|points}"),
         "oneModel": t("The model in numbers"),
         "leftPercent": t("left %"),
         "noDifference": t(

@@ -76,23 +76,28 @@ def script_words() -> dict[str, str]:
         "everythingRemoved": t("Removing every block leaves no model."),
         "withInterval": t("95% interval {spread}"),
         "withStd": t("{spread} std"),
-        "of": t("{coverage} of {total} datasets"),
+        "of": t("{coverage} of {total} {total:dataset|datasets}"),
         "baselineFor": t("mean accuracy {accuracy} %"),
         "notRanked": t("not ranked"),
-        "offBy": t("± {error} points, from {count} measured combinations of {number} blocks"),
+        "offBy": t(
+            "± {error} points, from {count} measured {count:combination|combinations} of "
+            "{number} {number:block|blocks}"
+        ),
         "offByUnknown": t(
-            "how far off is unknown: no combination of {number} blocks was measured that tells"
+            "how far off is unknown: no combination of {number} {number:block|blocks} was "
+            "measured that tells"
         ),
         "notAlone": t("No estimate: not measured alone: {blocks}."),
         "sum": t("Sum of single drops"),
-        "synergy": t("Known pairwise synergies ({known} of {pairs} pairs)"),
+        "synergy": t("Known pairwise synergies ({known} of {pairs} {pairs:pair|pairs})"),
         "estimated": t("Estimated drop"),
         "beyond": t(
             "More than the whole accuracy of the unpruned model: expect nothing to be left."
         ),
         "notEmbedded": t(
-            "This page holds the best {shown} of {total} combinations of {number} blocks; this one "
-            "is not among them, if it was measured."
+            "This page holds the best {shown} of {total} {total:combination|combinations} "
+            "of {number} {number:block|blocks}; this one is not among them, if it was "
+            "measured."
         ),
         "mustStay": t("Block {block} must stay."),
         "perDataset": t("Drop on each dataset"),
@@ -104,16 +109,17 @@ def script_words() -> dict[str, str]:
         "dropAxis": t("accuracy drop (percentage points)"),
         "accuracyAxis": t("mean accuracy (%)"),
         "best": t("best"),
-        "robust": t("robust ({n} datasets or more)"),
+        "robust": t("robust ({n} {n:dataset|datasets} or more)"),
         "bars": t("bars: 95% interval, or ± std over datasets"),
         "size": t("larger dot: more datasets; hollow: not ranked"),
         "unpruned": t("unpruned"),
         "outside": t("{n} above"),
         "outsideBelow": t("{n} below"),
         "notComparable": t("Means over different datasets are not comparable: prefer the drop."),
-        "shown": t("{shown} of {total} combinations"),
+        "shown": t("{shown} of {total} {total:combination|combinations}"),
         "truncated": t(
-            "{total} combinations were measured; this page holds {held}: the best of each number."
+            "{total} {total:combination was|combinations were} measured; this page holds "
+            "{held}: the best of each number."
         ),
         "mean": t("mean"),
         "cell": t("Block {block} on {dataset}: {drop}"),

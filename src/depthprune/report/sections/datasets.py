@@ -9,7 +9,7 @@ from depthprune.analysis.findings import DatasetResponse, Pair, SplitAgreement
 from depthprune.analysis.pairs import extreme_pairs
 from depthprune.analysis.whole import Analysis
 from depthprune.base.drops import settled
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.report.inputs import samples_by_dataset
 from depthprune.report.sections.columns import removed_columns
 from depthprune.report.table import Column, Section, Table, table_of
@@ -148,7 +148,8 @@ def agreements(analysis: Analysis) -> Section:
         return Section(name, title, [nothing])
     consistent = sum(one.rho is not None and is_consistent(one.rho) for one in found)
     sentence = t(
-        "{consistent} of {n} datasets order the blocks alike on both (rho of 0.9 or more)."
+        "{consistent} of {n} {n:dataset|datasets} {consistent:orders|order} the blocks "
+        "alike on both (rho of 0.9 or more)."
     )
 
     def common(one: SplitAgreement) -> set[int]:
@@ -171,7 +172,7 @@ def agreements(analysis: Analysis) -> Section:
             ),
         ],
     )
-    return Section(name, title, [sentence.format(consistent=consistent, n=len(found))], [table])
+    return Section(name, title, [filled(sentence, consistent=consistent, n=len(found))], [table])
 
 
 def _pairs(found: Sequence[Pair], title: str) -> Table:

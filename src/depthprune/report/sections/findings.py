@@ -12,7 +12,7 @@ from depthprune.analysis.synergy import antagonistic, synergistic, trusted_cover
 from depthprune.analysis.table import DropTable
 from depthprune.analysis.task_types import UNKNOWN
 from depthprune.analysis.whole import Analysis
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal
 from depthprune.report.inputs import samples_by_dataset
 from depthprune.report.sections.columns import distribution, removed_columns
@@ -47,11 +47,13 @@ def task_types(analysis: Analysis) -> Section:
         return Section(name, title, [t("Nothing was measured.")])
     if found[1:]:
         sentence = t(
-            "Most sensitive: {most} ({most_drop} points per block, {most_n} drops); least: {least} "
-            "({least_drop} points, {least_n} drops)."
+            "Most sensitive: {most} ({most_drop} points per block, {most_n} "
+            "{most_n:drop|drops}); least: {least} ({least_drop} points, {least_n} "
+            "{least_n:drop|drops})."
         )
         most, least = (one.single_drops or one.drops for one in (found[0], found[-1]))
-        told = sentence.format(
+        told = filled(
+            sentence,
             most=_type(found[0]),
             most_drop=percent(most.mean),
             most_n=most.count,
@@ -60,7 +62,7 @@ def task_types(analysis: Analysis) -> Section:
             least_n=least.count,
         )
     else:
-        told = t("All datasets are of one type: {type}.").format(type=_type(found[0]))
+        told = t("All datasets are of one type: {type}.", type=_type(found[0]))
     samples = dict(zip(analysis.table.datasets, samples_by_dataset(analysis), strict=True))
 
     def num_samples(one: TaskTypeFinding) -> int:
@@ -115,9 +117,9 @@ def positions(analysis: Analysis) -> Section:
         return Section(name, title, [t("No block was measured alone.")])
     most, least = (choose(known, key=lambda name: known[name].mean) for choose in (max, min))
     sentence = t(
-        "Blocks cost most in the part {most} (mean {most_drop} points, {most_n} blocks), least in "
-        "the part {least} ({least_drop} points, {least_n} blocks)."
-    ).format(
+        "Blocks cost most in the part {most} (mean {most_drop} points, {most_n} "
+        "{most_n:block|blocks}), least in the part {least} ({least_drop} points, "
+        "{least_n} {least_n:block|blocks}).",
         most=words[most],
         most_drop=percent(known[most].mean),
         most_n=known[most].count,
@@ -163,17 +165,17 @@ def synergy(analysis: Analysis) -> Section:
     covered = [one for one in found if one.coverage >= least]
     better = synergistic(covered, top=len(covered))
     sentence = t(
-        "{better} of {n} combinations cost less than the sum of their blocks alone (synergy "
-        "below 0), the others as much or more. Many are compared: the ends look more extreme than "
-        "they are."
+        "{better} of {n} {n:combination|combinations} {better:costs|cost} less than "
+        "the sum of {better:its|their} blocks alone (synergy below 0), the others as "
+        "much or more. Many are compared: the ends look more extreme than they are."
     )
-    sentences = [sentence.format(better=len(better), n=len(covered))]
+    sentences = [filled(sentence, better=len(better), n=len(covered))]
     left_out = len(found) - len(covered)
     if left_out:
         told = t(
             "Left out: {n} whose synergy is known on one dataset only, which is mostly chance."
         )
-        sentences.append(told.format(n=left_out))
+        sentences.append(filled(told, n=left_out))
     elif least == 1:
         sentences.append(t("Each synergy is known on one dataset only, which is mostly chance."))
     worse = antagonistic(covered, top=ENDS)
@@ -219,8 +221,8 @@ def distributions(analysis: Analysis) -> Section:
     """Return all measured drops in numbers, by number removed, and the share below some limits."""
     overall = analysis.findings.overall
     rows = [(t("all"), overall), *analysis.findings.by_number.items()]
-    sentence = t("Half of all {n} measured drops are at most {median} points.")
-    told = sentence.format(n=f"{overall.count:,}", median=percent(overall.median))
+    sentence = t("Half of all {n} measured {n:drop|drops} are at most {median} points.")
+    told = filled(sentence, n=f"{overall.count:,}", median=percent(overall.median))
     removed = Column(t("removed"), "count")
     numbers = table_of(
         rows,

@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt, Lt
 
 from depthprune.base.drops import settled
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.language import counted
 from depthprune.base.naming import option
 from depthprune.base.options import Named
 from depthprune.base.removal import Removal
@@ -38,7 +39,7 @@ class RaceOptions:
             )
         if self.chunk < 1:
             raise DepthpruneError(
-                f"a race cannot go on by {self.chunk} samples at a time",
+                f"a race cannot go on by {counted(self.chunk, 'sample')} at a time",
                 option="race_chunk",
                 mend="use 1 or more; 64 is usual",
             )

@@ -11,6 +11,7 @@ from typing import Annotated
 from annotated_types import Ge
 
 from depthprune.base.errors import RemovalError
+from depthprune.base.language import counted
 from depthprune.base.removal import Removal
 from depthprune.strategies.space import SearchSpace, within
 from depthprune.strategies.strategy import STRATEGIES, LimitedStrategy
@@ -49,8 +50,8 @@ class Exhaustive(LimitedStrategy):
         # admits would keep a space of millions busy for hours before it is refused.
         if conceivable > self.exhaustive_limit:
             raise RemovalError(
-                f"an exhaustive search over {conceivable:,} removals of up to "
-                f"{self.most_removed(space)} blocks is refused: the limit is "
+                f"an exhaustive search over {counted(conceivable, 'removal')} of up to "
+                f"{counted(self.most_removed(space), 'block')} is refused: the limit is "
                 f"{self.exhaustive_limit:,}",
                 option="exhaustive_limit",
                 mend="remove fewer blocks, protect more of them, raise the limit, or take a "

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from depthprune.base.errors import MetricError
+from depthprune.base.language import counted
 from depthprune.tasks.lm_eval.source import LmEvalSource
 from depthprune.tasks.metrics.responses import parse_responses
 from depthprune.tasks.task import Sample, Scorer, TaskSplit
@@ -145,7 +146,8 @@ def lm_eval_metrics(
         raise MetricError(f"{split.task.name} is no task of the lm-evaluation-harness")
     if not answers or len(answers) != len(split.samples):
         raise MetricError(
-            f"{len(answers)} answers to the {len(split.samples)} samples of {split.task.name}"
+            f"{counted(len(answers), 'answer')} to the {counted(len(split.samples), 'sample')} "
+            f"of {split.task.name}"
         )
     with source.guarded():
         from lm_eval.api.metrics import mean, stderr_for_metric

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import DepthpruneError, TaskError
+from depthprune.base.language import counted
 from depthprune.base.log import logger
 from depthprune.base.naming import option
 from depthprune.tasks.lm_eval.guard import guarded
@@ -269,7 +270,7 @@ def _request(source: LmEvalSource, instance: Any) -> Request:
         until, longest = _generation(source, arguments[1])
         longest = source.max_new_tokens or longest
         return Request("generate", str(arguments[0]), until=until, max_new_tokens=longest)
-    raise _refusal(source, f"makes a request {kind} with {len(arguments)} parts")
+    raise _refusal(source, f"makes a request {kind} with {counted(len(arguments), 'part')}")
 
 
 def _generation(source: LmEvalSource, options: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:

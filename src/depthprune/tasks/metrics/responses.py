@@ -8,6 +8,7 @@ from typing import Any
 
 from depthprune.base.errors import MetricError
 from depthprune.base.files import is_number
+from depthprune.base.language import counted
 from depthprune.tasks.task import Request, Sample
 
 
@@ -27,7 +28,7 @@ def parse_responses(sample: Sample, answer: str) -> list[Any]:
         values = None
     if not isinstance(values, list) or len(values) != len(sample.requests):
         raise MetricError(
-            f"not a list of {len(sample.requests)} responses: {answer!r:.80}",
+            f"not a list of {counted(len(sample.requests), 'response')}: {answer!r:.80}",
             where=f"sample {sample.id}",
         )
     return [

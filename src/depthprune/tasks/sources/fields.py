@@ -13,6 +13,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from depthprune.base.errors import TaskError
+from depthprune.base.language import counted
 from depthprune.tasks.metrics.plain_text import fold
 from depthprune.tasks.sources.images import LazyImage, Pictures
 from depthprune.tasks.sources.rows import Rows
@@ -493,7 +494,7 @@ def _letter(
     if isinstance(answer, str) and len(bare) == 1 and bare in letters:
         return bare
     raise TaskError(
-        f"the answer {text[:60]!r} is none of the {len(choices)} options",
+        f"the answer {text[:60]!r} is none of the {counted(len(choices), 'option')}",
         where=place,
         mend="give the right option's letter, its number counted from 0, or its text",
     )

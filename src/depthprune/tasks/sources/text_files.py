@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from depthprune.base.errors import FileError, MissingDependencyError, TaskError
 from depthprune.base.files import read_json
+from depthprune.base.language import counted
 from depthprune.tasks.sources.rows import JsonLines, ListedRows, Row, check_pointer, parse_line
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
@@ -121,7 +122,7 @@ def read_table(file: Path) -> ListedRows:
                     continue
                 if len(cells) != len(header):
                     raise TaskError(
-                        f"the row has {len(cells)} cells, the header {len(header)}",
+                        f"the row has {counted(len(cells), 'cell')}, the header {len(header)}",
                         where=f"{file}, line {place}",
                         mend="put cells that hold the separator or line breaks into double quotes",
                     )

@@ -13,7 +13,7 @@ from depthprune.analysis.choice import Choice, choose, choose_number
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.whole import Analysis
 from depthprune.base.errors import AnalysisError
-from depthprune.base.language import t
+from depthprune.base.language import counted, t
 from depthprune.report.documents.pictures import PAGE
 from depthprune.report.run import choice_line
 from depthprune.strategies.pipeline import SearchOutcome
@@ -81,7 +81,7 @@ def _choose(analysis: Analysis, study: StudyFile) -> Choice | None:
     if choice is None:
         known = [n for n in sorted(found.independent) if choose_number(found, n) is not None]
         raise AnalysisError(
-            f"no combination of {cut.removed} blocks is ranked, so none can be cut out",
+            f"no combination of {counted(cut.removed, 'block')} is ranked, so none can be cut out",
             where=study.place(("cut", "removed")),
             mend=f"there are some of {', '.join(map(str, known))} blocks"
             if known

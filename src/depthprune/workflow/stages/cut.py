@@ -11,7 +11,7 @@ from rich.console import RenderableType
 
 from depthprune.base.errors import DepthpruneError, FileError, ModelError
 from depthprune.base.files import check_can_make, read_json, write_json
-from depthprune.base.language import t
+from depthprune.base.language import counted, t
 from depthprune.base.naming import spelled, spelling
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
@@ -71,7 +71,9 @@ def check_cut(study: StudyFile, section: CutSection, ready: ReadySearch) -> None
     most = request.search.strategy.most_removed(ready.space)
     if section.removed != "recommended" and section.removed > most:
         raise DepthpruneError(
-            f"{section.removed} blocks are to be cut out, but no more than {most} are removed "
+            f"{counted(section.removed, 'block is', 'blocks are')} to be cut out, but no more "
+            f"than {most} are "
+            "removed "
             "together when measuring",
             where=study.place(("cut", "removed")),
             mend="cut out fewer, or let the search go further by max_blocks_to_remove",

@@ -11,7 +11,7 @@ from depthprune.analysis.choice import Choice, choose_number
 from depthprune.analysis.speedup import Speedup, mean_speedup
 from depthprune.analysis.sweep import SweepPoint
 from depthprune.base.errors import DepthpruneError
-from depthprune.base.language import t
+from depthprune.base.language import counted, t
 from depthprune.base.removal import Removal
 from depthprune.engine.latency import LatencyOptions
 from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
@@ -61,7 +61,8 @@ def check_sweep(study: StudyFile, section: SweepSection, ready: ReadySearch) -> 
     for count in section.num_active_blocks:
         if not least <= count <= num_blocks:
             raise DepthpruneError(
-                f"{count} active blocks will not be measured: the model has {num_blocks}, and at "
+                f"{counted(count, 'active block')} will not be measured: the model has "
+                f"{num_blocks}, and at "
                 f"least {least} of them stay",
                 where=study.place(("sweep", "num_active_blocks")),
                 mend=f"give numbers from {least} to {num_blocks}, or let the search go further by "

@@ -24,8 +24,13 @@ function filled(node, attributes, children) {
   return node;
 }
 
+// A field may hold two forms of a word: `{n} {n:block|blocks}`.
 function format(text, values) {
-  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  return text.replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (whole, name, one, several) => {
+    if (!(name in values)) return whole;
+    const value = String(values[name]);
+    return one === undefined ? value : value === "1" ? one : several;
+  });
 }
 
 const counted = (number) => (number ? number.toLocaleString("en-US") : NOTHING);
