@@ -12,7 +12,7 @@ from rich.console import RenderableType
 
 from depthprune.base.errors import FileError
 from depthprune.base.files import write_bytes
-from depthprune.base.language import filled, t
+from depthprune.base.language import filled, language, t
 from depthprune.report.model_latex import model_latex
 from depthprune.report.render.csv import table_csv
 from depthprune.report.render.markdown import table_text
