@@ -50,15 +50,21 @@ def rows(name: str, split: str, count: int | None = None) -> list[dict[str, Any]
     Raises:
         TaskError: the name or the split does not exist.
     """
+    check_names(name, split)
+    size = SAMPLES if count is None else min(count, SAMPLES)
+    return [row(name, split, index) for index in range(size)]
+
+
+def check_names(name: str, split: str) -> None:
+    """Raise TaskError where there is no such dataset or split."""
     if name not in SOURCES:
         raise TaskError(f"There is no demo dataset {name!r}.", mend=f"one of {', '.join(NAMES)}")
     if split not in SPLITS:
         raise TaskError(f"{name} has no split {split!r}.", mend=f"one of {', '.join(SPLITS)}")
-    size = SAMPLES if count is None else min(count, SAMPLES)
-    return [_row(name, split, index) for index in range(size)]
 
 
-def _row(name: str, split: str, index: int) -> dict[str, Any]:
+def row(name: str, split: str, index: int) -> dict[str, Any]:
+    """Sample `index` of a dataset's split, see `rows`."""
     # Here, so that the datasets can be listed where Pillow is not installed.
     from PIL import Image
 
@@ -67,16 +73,16 @@ def _row(name: str, split: str, index: int) -> dict[str, Any]:
     rng = np.random.default_rng([SPLITS.index(split), NAMES.index(name), index])
     picture = draw(source.kind, rng, source.level)
     question = picture.questions[0]
-    row: dict[str, Any] = {
+    drawn: dict[str, Any] = {
         "id": f"{name}/{split}/{index}",
         "image": Image.fromarray(picture.bytes()),
         "question": question.text,
         "answers": _annotate(question, rng) if source.annotators else [question.answer],
     }
     if question.choices:
-        row["choices"] = list(question.choices)
-        row["answer"] = question.answer
-    return row
+        drawn["choices"] = list(question.choices)
+        drawn["answer"] = question.answer
+    return drawn
 
 
 def _annotate(question: Question, rng: np.random.Generator) -> list[str]:

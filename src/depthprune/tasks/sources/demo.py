@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, overload
 
 from depthprune.tasks.task import Sample
 
@@ -31,7 +31,7 @@ class MemoryImage:
 
 @dataclass(frozen=True)
 class DemoSource:
-    """One of the eight drawn datasets; every picture is drawn when its split is asked for."""
+    """One of the eight drawn datasets."""
 
     name: str
 
@@ -41,24 +41,54 @@ class DemoSource:
 
         return tuple(SPLITS)
 
-    def samples(self, split: str) -> tuple[Sample, ...]:
+    def samples(self, split: str) -> DemoSamples:
         """Return all samples of a split; raises TaskError where there is no such dataset."""
-        from depthprune.tasks.demo.datasets import rows
+        from depthprune.tasks.demo.datasets import check_names
 
-        drawn = rows(self.name, split)
-        return tuple(_to_sample(row, f"{split}/{index}") for index, row in enumerate(drawn))
+        check_names(self.name, split)
+        return DemoSamples(self.name, split)
 
     def describe(self) -> str:
         """Return where the data come from."""
         return f"drawn by depthprune ({self.name})"
 
 
-def _to_sample(row: Mapping[str, Any], name: str) -> Sample:
-    choices = tuple(row.get("choices", ()))
-    return Sample(
-        id=name,
-        question=row["question"],
-        images=(MemoryImage(row["image"]),),
-        references=(row["answer"],) if choices else tuple(row["answers"]),
-        choices=choices,
-    )
+@dataclass(frozen=True)
+class DemoSamples(Sequence[Sample]):
+    """The samples of one split; each is drawn when it is asked for (all take a third of a second).
+
+    Attributes:
+        name: of the dataset.
+        split: `train` or `validation`.
+    """
+
+    name: str
+    split: str
+
+    def __len__(self) -> int:
+        from depthprune.tasks.demo.datasets import SAMPLES
+
+        return SAMPLES
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Sample, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Sample | tuple[Sample, ...]:
+        """Return a sample, or several; raises IndexError where there is none."""
+        places = range(len(self))[index]
+        if isinstance(places, range):
+            return tuple(self[place] for place in places)
+        from depthprune.tasks.demo.datasets import row
+
+        drawn = row(self.name, self.split, places)
+        choices = tuple(drawn.get("choices", ()))
+        return Sample(
+            id=f"{self.split}/{places}",
+            question=drawn["question"],
+            images=(MemoryImage(drawn["image"]),),
+            references=(drawn["answer"],) if choices else tuple(drawn["answers"]),
+            choices=choices,
+        )
