@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -133,7 +132,7 @@ def test_numbers_that_may_be_those_of_blocks_are_refused_by_name_where_nothing_s
 def test_what_the_user_sets_is_taken() -> None:
     config = OwnConfig(**SIZES)
     config.special_layers = [1, 3]
-    stack = replace(find_stack(Silent(config)), settings={"special_layers": [2]})
+    stack = find_stack(Silent(config)).with_settings({"special_layers": [2]})
     plan = plan_removal(stack, (1,))
     assert plan.problem is None
     assert plan.data["special_layers"] == [2]

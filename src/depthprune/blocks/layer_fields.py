@@ -10,6 +10,7 @@ import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import StackError
@@ -334,7 +335,7 @@ def _rows(chain: Sequence[Section], count: CountField) -> list[tuple[Place, Sect
 def _matching(section: Section, pattern: str) -> list[tuple[Place, Section, str]]:
     """Return the fields whose names, or paths through one dictionary, match a row's name."""
     named: list[tuple[Place, Section, str]] = [
-        ((), section, name) for name in section if re.fullmatch(pattern, str(name))
+        ((), section, name) for name in section if _is_match(pattern, str(name))
     ]
     if r"\." in pattern:
         named += [
@@ -342,6 +343,12 @@ def _matching(section: Section, pattern: str) -> list[tuple[Place, Section, str]
             for outer, inner in section.items()
             if isinstance(inner, dict)
             for name in inner
-            if re.fullmatch(pattern, f"{outer}.{name}")
+            if _is_match(pattern, f"{outer}.{name}")
         ]
     return [(place, holder, name) for place, holder, name in named if holder[name] is not None]
+
+
+@cache
+def _is_match(pattern: str, name: str) -> bool:
+    # Asked for every field of a configuration once per removal: a tenth of the time of a plan.
+    return re.fullmatch(pattern, name) is not None

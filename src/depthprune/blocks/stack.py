@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import RemovalError
@@ -59,6 +60,10 @@ class Stack:
     plans: dict[Removal, Plan] = field(default_factory=dict, repr=False, compare=False)
     reasons: dict[Removal, str | None] = field(default_factory=dict, repr=False, compare=False)
     memory: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Stack:
+        """Return the stack with these settings, and without what was worked out with others."""
+        return replace(self, settings=dict(settings), plans={}, reasons={}, memory={})
 
 
 SKIP_MARK = "_depthprune_skipping"

@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base import errors
@@ -152,7 +152,7 @@ def probe(request: ProbeRequest) -> ProbedStack:
     stack = choose_stack(stacks, request.part, model_class.__name__)
     assert stack.origin is not None
     check_settings(request.settings, request.config, stack.origin.data)
-    origin, stack = stack.origin, replace(stack, settings=request.settings)
+    origin, stack = stack.origin, stack.with_settings(request.settings)
     check_admissible(stack, request.removal)
     plan = plan_removal(stack, request.removal)
     data = plan.data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +107,7 @@ def skipped_logits(
 
     whole = load_model(source, **_options(trust_remote_code, quantized))
     inputs = _inputs(whole)
-    stack = replace(find_stack(whole.model, part), settings=dict(settings or {}))
+    stack = find_stack(whole.model, part).with_settings(settings or {})
     with skip(whole.model, removal, stack):
         logits = [_logits(whole, one) for one in inputs]
     del whole
