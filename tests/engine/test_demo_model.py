@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from depthprune.blocks import load_model
-from depthprune.engine import ReferenceEvaluator
+from depthprune.engine import SharedEvaluator
 from depthprune.tasks import get_task, load_split
 from depthprune.tasks.demo import MODEL_PATH, NAMES
 
@@ -22,7 +22,7 @@ OWN_WORK = {
 
 def accuracies(num_samples: int, removals: list[tuple[int, ...]]) -> dict[str, np.ndarray]:
     """Return the accuracy of each removal, shape (R,), on the validation split of each task."""
-    evaluator = ReferenceEvaluator(load_model(MODEL_PATH, dtype="float32", device="cpu"))
+    evaluator = SharedEvaluator(load_model(MODEL_PATH, dtype="float32", device="cpu"))
     splits = (load_split(get_task(name), "validation", num_samples) for name in NAMES)
     return {
         split.task.name: evaluator.evaluate(split, removals).scores.mean(axis=1) for split in splits
