@@ -111,6 +111,7 @@ STUDY = [
     *both("analyze", "analyze my-study --skip figures html"),
     *both("compare", "compare --study my-study"),
     *both("merge", "merge --study my-study --output_file merged.json"),
+    *both("status", "status my-study"),
     *both("study-check", "study check my-study"),
     Command("study-repair", "study repair my-study --json"),
 ]

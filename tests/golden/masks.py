@@ -57,6 +57,9 @@ MASKS = (
     Mask(
         "when files were written", r'"state": "[0-9a-f]{16}"', '"state": "STATE"', "structure-batch"
     ),
+    Mask("process", r"process \d+ on [^ ,]+", "PROCESS", "/status"),
+    Mask("process, Chinese", r"\S+ 上的进程 \d+", "PROCESS", "/status"),
+    Mask("ages", r"\d+ (s|min|秒|分钟)( ago| 前)", "AGE", "/status"),
     # The scripts and styles of a page belong to the source; the data it embeds is compared.
     Mask("styles of a page", r"(?s:<style>.*?</style>)", "<style>STYLE</style>", r"\.html$"),
     Mask("scripts of a page", r"(?s:<script>.*?</script>)", "<script>SCRIPT</script>", r"\.html$"),

@@ -31,7 +31,9 @@ from depthprune.tasks.weak import SENTENCES
 PACKAGE = Path(depthprune.__file__).parent
 CATALOGUES = sorted((PACKAGE / "base" / "zh").glob("*.yaml"))
 PRINTING = sorted(
-    path for floor in ("report", "workflow", "cli") for path in (PACKAGE / floor).rglob("*.py")
+    path
+    for place in ("base/progress.py", "report", "workflow", "cli")
+    for path in ([PACKAGE / place] if place.endswith(".py") else (PACKAGE / place).rglob("*.py"))
 )
 
 

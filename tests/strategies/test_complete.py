@@ -9,7 +9,7 @@ import pytest
 
 from depthprune.analysis.combinations import combine, rank
 from depthprune.base.errors import DepthpruneError
-from depthprune.base.progress import Silence
+from depthprune.base.progress import Progress
 from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import Beam, SearchSpace
@@ -115,7 +115,7 @@ def test_the_work_ahead_is_told_before_each_round(study: Study) -> None:
     told: list[float] = []
     evaluator = FakeEvaluator(drop_of)
 
-    class Bar(Silence):
+    class Bar(Progress):
         def grow(self, amount: float) -> None:
             told.append(amount)
 

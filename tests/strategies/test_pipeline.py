@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.base.progress import Progress
 from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import Ablation, Beam, SearchSpace
+from depthprune.strategies.baselines import measure_baselines
 from depthprune.strategies.comparison import compared
 from depthprune.strategies.complete import complete_groups
 from depthprune.strategies.joint import group_splits
@@ -22,7 +24,7 @@ from depthprune.strategies.pipeline import (
     one_shot_by_key,
     weights_by_key,
 )
-from depthprune.strategies.runner import most_work, run
+from depthprune.strategies.runner import most_measurements, most_work, run
 from depthprune.tasks.task import TaskSplit
 from tests.strategies.fakes import FakeEvaluator, make_split, open_study
 from tests.strategies.landscapes import rugged
@@ -32,22 +34,18 @@ SPLITS = [make_split("okvqa", 4), make_split("doc_qa", 6)]
 JOINT = SplitGroup(tuple(SPLITS))
 
 
-class CountingBar:
-    """A bar that adds up."""
+class CountingBar(Progress):
+    """A bar that keeps what it was told."""
+
+    total: float
 
     def __init__(self, total: float) -> None:
-        self.total, self.done = total, 0.0
+        super().__init__("", total)
         self.texts: list[str] = []
-
-    def advance(self, amount: float = 1) -> None:
-        self.done += amount
 
     def shrink(self, amount: float) -> None:
         assert amount >= 0
-        self.total -= amount
-
-    def grow(self, amount: float) -> None:
-        self.total += amount
+        super().shrink(amount)
 
     def describe(self, text: str) -> None:
         self.texts.append(text)
@@ -91,6 +89,37 @@ def test_the_bar_ends_full_also_for_joint_searches_and_completion(tmp_path: Path
         bar = CountingBar(most_work(strategy, SPACE, JOINT))
         run(strategy, SPACE, Session(study, evaluator_for(bar), bar), JOINT)
         assert (bar.total, bar.done) == (0, 0)
+
+
+def test_removals_are_counted_once_for_every_split_and_the_best_of_the_most_is_told(
+    tmp_path: Path,
+) -> None:
+    strategy = Beam(2, max_removed=3)
+    groups = [SplitGroup((split,)) for split in SPLITS]
+    bar = CountingBar(10_000)
+    with open_study(tmp_path) as study:
+        session = Session(study, evaluator_for(bar), bar)
+        expected = sum(most_measurements(strategy, SPACE, group) for group in groups)
+        session.expect(expected)
+        assert bar.removals == (0, expected)
+        measure_baselines(session, groups, None, 0)
+        assert bar.removals == (2, expected)
+        for group in groups:
+            run(strategy, SPACE, session, group)
+            triples = {one: drop for one, drop in session.drops(group).items() if len(one) == 3}
+            assert bar.best == min(triples.items(), key=lambda item: (item[1], item[0]))
+        held = len(study.measurements())
+        assert bar.removals == (held, held)
+        complete_groups(3, session, SPLITS)
+        held = len(study.measurements())
+        assert bar.removals == (held, held)
+        # What another run finds measured is done from the beginning.
+        again = CountingBar(10_000)
+        session = Session(study, evaluator_for(again), again)
+        session.expect(most_measurements(strategy, SPACE, groups[0]))
+        run(strategy, SPACE, session, groups[0])
+        assert again.removals is not None
+        assert again.removals[0] == again.removals[1] > 20
 
 
 def test_the_splits_of_a_joint_search_share_their_one_shot_removals(tmp_path: Path) -> None:

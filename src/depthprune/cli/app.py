@@ -19,6 +19,7 @@ from depthprune import __version__
 from depthprune.base.errors import DepthpruneError, MissingDependencyError
 from depthprune.base.log import configure_logging
 from depthprune.base.naming import spelled
+from depthprune.base.progress import shown
 from depthprune.base.terminal import terminal
 from depthprune.cli.flags import flag
 
@@ -61,6 +62,7 @@ For example:
     depthprune cut MODEL --remove 4,13 --output DIR      the smaller checkpoint
     depthprune evaluate MODEL                  perplexity, zero-shot accuracy, speed, memory
     depthprune structure analyze MODEL         parameters of every layer, and what pruning took
+    depthprune status FOLDER                   is it still working, and how far is it?
     depthprune table --result_dir DIR          every pruned model in one table
     depthprune compare --study FOLDER          do train and validation agree?
     depthprune merge --study FOLDER --output_file merged.json
@@ -90,6 +92,7 @@ COMMANDS = (
     "evaluate:evaluate",
     "table:table",
     "structure:structure",
+    "status:status",
     "study:study",
     "compare:compare",
     "merge:merge",
@@ -106,6 +109,7 @@ for command in COMMANDS:
 @app.meta.default
 def start(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    quiet: bool = False,
     verbose: bool = False,
     debug: bool = False,
 ) -> int:
@@ -113,13 +117,15 @@ def start(
 
     Parameters
     ----------
+    quiet
+        Show no progress on stderr, only warnings and errors.
     verbose
         Show what is being done, on stderr.
     debug
         Show the Python traceback of an error.
     """
     configure_logging(verbose=verbose or debug)
-    with spelled(flag):
+    with spelled(flag), shown(not quiet):
         return _run(tokens, debug=debug)
 
 

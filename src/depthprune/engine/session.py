@@ -5,20 +5,24 @@ Everything that measures goes through here, so this is where several workers wou
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depthprune.base.language import counted
-from depthprune.base.progress import Progress, Silence
-from depthprune.base.removal import Removal
+from depthprune.base.log import logger
+from depthprune.base.progress import Progress
+from depthprune.base.removal import Removal, format_removal
 from depthprune.engine.evaluator import Evaluation, Evaluator, in_calls
 from depthprune.study import Measurement, SplitRecord, Study
 from depthprune.study.records import Role
 from depthprune.tasks.task import TaskSplit
+
+LOOK_EVERY = 5.0
+"""Seconds from one look for the best removal so far to the next."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,12 @@ class Session:
         self._role = role
         self.study = study
         self.evaluator = evaluator
-        self.bar = Silence() if bar is None else bar
+        self.bar = Progress() if bar is None else bar
         self.evaluated = 0
         self._keys: dict[tuple[str, str, str], int] = {}
+        self._expected = 0
+        self._settled: set[tuple[int, Removal]] = set()
+        self._looked = 0.0
 
     @property
     def settings(self) -> str:
@@ -140,10 +147,39 @@ class Session:
         measured = 0
         for place, split in enumerate(group.splits):
             missing = self.missing(split, removals)
+            self.settle(SplitGroup((split,)), set(removals).difference(missing))
             for together in in_calls(self.evaluator, missing):
                 self._measure(split, together, visits[place] if visits else None)
+                self.settle(SplitGroup((split,)), together)
+                if monotonic() - self._looked > LOOK_EVERY:
+                    self.look(self.drops(group))
             measured += len(missing)
         return measured
+
+    def expect(self, measurements: int) -> None:
+        """Say that at most so many measurements more are ahead, a removal once for every split."""
+        self._expected += measurements
+        self.settle(SplitGroup(()), ())
+
+    def settle(self, group: SplitGroup, removals: Iterable[Removal]) -> None:
+        """Count removals with which the splits of a group are done, as far as some are expected."""
+        self._settled.update((self.key(one), gone) for gone in removals for one in group.splits)
+        if self._expected:
+            done = len(self._settled)
+            self.bar.count(done, max(done, self._expected))
+
+    def settled(self, group: SplitGroup) -> int:
+        """Return how many measurements of a group's splits are counted by `settle`."""
+        keys = {self.key(split) for split in group.splits}
+        return sum(key in keys for key, _ in self._settled)
+
+    def look(self, drops: Mapping[Removal, float]) -> None:
+        """Let the progress say which is the best of the removals of the most blocks."""
+        self._looked = monotonic()
+        most = max(map(len, drops), default=0)
+        if most:
+            drop, best = min((drops[one], one) for one in drops if len(one) == most)
+            self.bar.found(best, drop)
 
     def evaluate(
         self, split: TaskSplit, removals: Sequence[Removal], samples: slice = slice(None)
@@ -175,6 +211,10 @@ class Session:
                 scores[back],
                 [answers[place] for place in back],
                 sum(seconds for _, seconds in parts),
+            )
+            logger.info(
+                "%s, %s: %s: accuracy %.4f",
+                *(split.task.name, split.split, format_removal(removal), scores.mean()),
             )
 
 

@@ -92,6 +92,7 @@ def complete(session: Session, group: SplitGroup, best: int) -> Completion:
     while wanted := next_for_completion(session.tables(group), best):
         alone = {index: SplitGroup((group.splits[index],)) for index in wanted}
         session.bar.grow(sum(alone[index].num_samples * len(wanted[index]) for index in wanted))
+        session.expect(sum(map(len, wanted.values())))
         for index, removals in wanted.items():
             measured += session.measure(alone[index], removals)
     return Completion(best, RunReport(measured, 0, perf_counter() - started))

@@ -67,8 +67,8 @@ def check_cut_model(
     checks = []
     measured = 0
     with (
-        progress("asking the cut model", sum(len(split.samples) for split in splits)) as bar,
         Study.open(folder, model=model.record) as own,
+        progress("asking the cut model", sum(len(one.samples) for one in splits), own.tell) as bar,
         Study.open(whole, read_only=True) as study,
     ):
         session = Session(own, model.evaluator(bar), bar)

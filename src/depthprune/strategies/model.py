@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from depthprune.base.log import logger
-from depthprune.base.progress import Progress
+from depthprune.base.progress import Progress, progress
 from depthprune.engine.chat import prompt_remarks, prompted
 from depthprune.engine.options import ModelOptions
 from depthprune.strategies.space import SearchSpace
@@ -105,16 +106,18 @@ def open_model(options: ModelSource, tasks: Iterable[Task] = ()) -> OpenModel:
     """
     from depthprune.blocks import find_stack, load_model
 
-    loaded = load_model(
-        options.source,
-        dtype=options.dtype,
-        device=options.device,
-        device_map=options.device_map,
-        trust_remote_code=options.trust_remote_code,
-        revision=options.revision,
-        download=options.download,
-        prompt=options.prompt(),
-    )
+    with progress(f"loading {options.name or Path(options.source).name}"):
+        loaded = load_model(
+            options.source,
+            dtype=options.dtype,
+            device=options.device,
+            device_map=options.device_map,
+            trust_remote_code=options.trust_remote_code,
+            revision=options.revision,
+            download=options.download,
+            prompt=options.prompt(),
+        )
+    logger.info("%s: loaded, in %s on %s", loaded.name, loaded.model.dtype, loaded.model.device)
     for remark in prompt_remarks(loaded, tasks):
         logger.warning("%s", remark)
     return OpenModel(options, loaded, find_stack(loaded.model, options.stack))

@@ -38,7 +38,7 @@ from depthprune.strategies.model import (
 )
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.racing import RaceReport, check_race, race_of
-from depthprune.strategies.runner import RunReport, most_work, run
+from depthprune.strategies.runner import RunReport, most_measurements, most_work, run
 from depthprune.strategies.space import SearchSpace
 from depthprune.strategies.strategy import STOPPED, LimitedStrategy, Strategy
 from depthprune.strategies.warm_start import check_proxy, proposed_by
@@ -216,10 +216,11 @@ def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None
     search, strategy = request.search, compared(request.search.strategy)
     work = sum(most_work(strategy, space, group) for group in groups)
     with (
-        progress("measuring", work) as bar,
         Study.open(request.folder, model=model.record) as study,
+        progress("measuring", work, study.tell) as bar,
     ):
         session = Session(study, model.evaluator(bar), bar)
+        session.expect(sum(most_measurements(strategy, space, group) for group in groups))
         how = how_measured(
             *(model, request.tasks, request.splits),
             *(request.num_samples, request.seed, request.data),
@@ -242,6 +243,10 @@ def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None
                 bar.describe(f"{group.name} ({number} of {len(groups)})")
                 seeded = replace(space, proposed=_proposed(ready, session, group))
                 bar.grow(most_work(strategy, seeded, group) - most_work(strategy, space, group))
+                session.expect(
+                    most_measurements(strategy, seeded, group)
+                    - most_measurements(strategy, space, group)
+                )
                 found = run(strategy, seeded, session, group)
                 report += found
                 stopped = {removal for race in found.races for removal in race.stopped}
@@ -405,8 +410,10 @@ def load_splits(
     """
     loaded: dict[tuple[str, str, str], TaskSplit] = {}
     missing: list[MissingSplitError] = []
-    for task in tasks:
-        for name in splits:
+    pairs = [(task, name) for task in tasks for name in splits]
+    with progress("reading samples", len(pairs)) as bar:
+        for task, name in pairs:
+            bar.describe(f"reading samples of {task.name}, {name}")
             try:
                 split = load_split(task, name, num_samples, seed)
             except MissingSplitError as error:
@@ -414,6 +421,8 @@ def load_splits(
             else:
                 # Two spellings of one split, such as validation+train, are one split.
                 loaded[task.name, split.split, split.fingerprint] = split
+                logger.info("%s, %s: %d samples", task.name, split.split, len(split.samples))
+            bar.advance()
     if not loaded:
         raise (
             missing[0]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
+from depthprune.base.log import logger
 from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies.racing import RaceReport, Racing, raced_beam
@@ -57,24 +58,33 @@ def run(strategy: Strategy, space: SearchSpace, session: Session, group: SplitGr
     started = perf_counter()
     beam = raced_beam(strategy)
     race = None if beam is None else Racing(beam, space, session, group)
-    reused, evaluated = sum(map(len, session.tables(group))), session.evaluated
+    tables, evaluated = session.tables(group), session.evaluated
+    reused = sum(map(len, tables))
+    for split, table in zip(group.splits, tables, strict=True):
+        session.settle(SplitGroup((split,)), table)
     work = most_work(strategy, space, group)
     # What is measured already takes no time: it must not count as work that is still ahead.
     ahead = max(0, work - held(session, group))
     session.bar.shrink(work - ahead)
-    measured = 0
+    measured, stopped = 0, dict[Removal, float]()
     drops: dict[Removal, float] = {}
     batch: Sequence[Removal] = [()]
     while batch:
         if race is None:
             measured += session.measure(group, batch)
-            drops = session.drops(group)
         else:
             measured += race.measure(batch, drops)
-            drops = dict.fromkeys(race.stopped, STOPPED) | session.drops(group)
+            stopped = dict.fromkeys(race.stopped, STOPPED)
+        found = session.drops(group)
+        session.settle(group, batch)
+        session.look(found)
+        drops = stopped | found
         batch = strategy.ask(space, drops)
+        if batch:
+            logger.info("%s: %d removals are looked at next", group.name, len(batch))
     evaluated = session.evaluated - evaluated
     session.bar.shrink(max(0, ahead - evaluated))
+    session.expect(session.settled(group) - most_measurements(strategy, space, group))
     races = () if race is None else (race.report(strategy, drops, evaluated),)
     return RunReport(measured, reused, perf_counter() - started, races)
 
@@ -83,6 +93,12 @@ def most_work(strategy: Strategy, space: SearchSpace, group: SplitGroup) -> int:
     """Return how many answers a search takes at most, the baseline included; 0 when unknown."""
     most = strategy.most_evaluations(space)
     return (most + 1) * group.num_samples if most else 0
+
+
+def most_measurements(strategy: Strategy, space: SearchSpace, group: SplitGroup) -> int:
+    """Return how many removals a search measures at most, the baseline included, on every split."""
+    most = strategy.most_evaluations(space)
+    return (most + 1) * len(group.splits) if most else 0
 
 
 def held(session: Session, group: SplitGroup) -> int:

@@ -184,9 +184,9 @@ def run_sweep(
     )
     report = SweepReport()
     with (
-        progress("sweeping", work) as bar,
         memory_limit(model, request.max_memory),
         Study.open(request.folder, model=model.record) as study,
+        progress("sweeping", work, study.tell) as bar,
     ):
         begin_run(
             study,
@@ -196,6 +196,7 @@ def run_sweep(
             ),
         )
         session = Session(study, model.evaluator(bar), bar)
+        session.expect(len(removals) * len(splits))
         for split in splits:
             bar.describe(split.task.name)
             try:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from depthprune.base.errors import StudyError
 from depthprune.base.log import logger
@@ -35,18 +40,27 @@ class WriteLock:
             ) from error
         try:
             _lock(self._descriptor, path)
-            holder = {
+            self._holder: dict[str, Any] = {
                 "pid": os.getpid(),
                 "host": socket.gethostname(),
                 "since": datetime.now(UTC).isoformat(timespec="seconds"),
+                "command": shlex.join([Path(sys.argv[0] or "python").name, *sys.argv[1:]]),
             }
-            # The holder is a courtesy: a full disk must not look like a lock that is held.
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, 0)
-                os.pwrite(self._descriptor, json.dumps(holder).encode() + b"\n", 0)
+            self.tell({})
         except BaseException:
             self.release()
             raise
+
+    def tell(self, doing: Mapping[str, Any]) -> None:
+        """Write into the file who holds the lock and what it does, for other processes."""
+        if self._descriptor is None:
+            return
+        text = json.dumps(self._holder | dict(doing)).encode() + b"\n"
+        # A courtesy: a full disk must not look like a lock that is held.
+        with contextlib.suppress(OSError):
+            # Whoever reads meanwhile finds a whole first line: what is longer is cut off later.
+            os.pwrite(self._descriptor, text, 0)
+            os.ftruncate(self._descriptor, len(text))
 
     def release(self) -> None:
         """Let the lock go; the file stays, since removing it could take away another's lock."""
@@ -77,14 +91,41 @@ def _lock(descriptor: int, path: Path) -> None:
         ) from error
 
 
-def _holder(path: Path) -> str:
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a study, or held it last, as the lock file says.
+
+    Attributes:
+        pid, host: of the process.
+        since: when it took the lock, ISO 8601 in UTC.
+        is_alive: whether the process still lives; None where it is on another machine.
+        content: all that the file says, see `Progress.value`.
+    """
+
+    pid: int
+    host: str
+    since: str
+    is_alive: bool | None
+    content: Mapping[str, Any]
+
+
+def read_holder(path: Path) -> Holder | None:
+    """Return who holds, or held, a lock by its file; None where that does not say."""
     try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
-        pid, host, since = int(holder["pid"]), str(holder["host"]), str(holder["since"])
+        content = json.loads(path.read_text(encoding="utf-8").partition("\n")[0])
+        pid, host, since = int(content["pid"]), str(content["host"]), str(content["since"])
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+    is_alive = _alive(pid) if host == socket.gethostname() else None
+    return Holder(pid, host, since, is_alive, content)
+
+
+def _holder(path: Path) -> str:
+    holder = read_holder(path)
+    if holder is None:
         return "another process"
-    text = f"process {pid} on {host} since {since}"
-    if host == socket.gethostname() and not _alive(pid):
+    text = f"process {holder.pid} on {holder.host} since {holder.since}"
+    if holder.is_alive is False:
         text += " (which has ended; a process that it started still holds the study)"
     return text
 

@@ -142,6 +142,11 @@ class Study:
         with database.explained_errors(self._path), database.transaction(self._connection):
             yield
 
+    def tell(self, doing: Mapping[str, Any]) -> None:
+        """Let other processes know how far this writer is: plain JSON data, see `read_status`."""
+        if self._lock is not None:
+            self._lock.tell(doing)
+
     @property
     def lacks(self) -> str | None:
         """What the study does not say because an older depthprune wrote it; None: nothing."""
