@@ -105,7 +105,7 @@ class Progress:
     def rest(self) -> str:
         """Return the share that is done and the time that is left, in words."""
         if self.total is None:
-            return t("{time} so far").format(time=duration(monotonic() - self.begun))
+            return t("{time} so far", time=duration(monotonic() - self.begun))
         return ahead(self.share or 0.0, self.seconds_left())
 
     def line(self) -> str:
@@ -139,12 +139,18 @@ def tally(removals: Sequence[int] | None, best: tuple[Removal, float] | None) ->
     parts = []
     if removals:
         done, total = removals
-        parts.append(t("{done} of {total} removals").format(done=done, total=total))
+        parts.append(t("{done} of {total} {total:removal|removals}", done=done, total=total))
     if best is not None:
         removal, drop = best
-        told = t("best of {n} removed so far: {blocks} (drop {drop} points)")
-        blocks = format_removal(removal, ", ")
-        parts.append(told.format(n=len(removal), blocks=blocks, drop=f"{100 * drop:.2f}"))
+        blocks, points = format_removal(removal, ", "), f"{100 * drop:.2f}"
+        parts.append(
+            t(
+                "best of {n} removed so far: {blocks} (drop {drop} points)",
+                n=len(removal),
+                blocks=blocks,
+                drop=points,
+            )
+        )
     return ", ".join(parts)
 
 
@@ -152,7 +158,7 @@ def ahead(share: float, seconds_left: float | None) -> str:
     """Return the share that is done and the time that is left, in words."""
     parts = [f"{share:.0%}"]
     if seconds_left is not None and share < 1:
-        parts.append(t("about {time} left").format(time=duration(seconds_left)))
+        parts.append(t("about {time} left", time=duration(seconds_left)))
     return ", ".join(parts)
 
 
@@ -160,13 +166,13 @@ def duration(seconds: float) -> str:
     """Return a time as people say it: `40 s`, `12 min`, `3 h 20 min`, `2 days 4 h`."""
     minutes = round(seconds / 60)
     if seconds < 90:
-        return t("{seconds} s").format(seconds=round(seconds))
+        return t("{seconds} s", seconds=round(seconds))
     if minutes < 90:
-        return t("{minutes} min").format(minutes=minutes)
+        return t("{minutes} min", minutes=minutes)
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
-        return t("{hours} h {minutes} min").format(hours=hours, minutes=minutes)
-    return t("{days} days {hours} h").format(days=hours // 24, hours=hours % 24)
+        return t("{hours} h {minutes} min", hours=hours, minutes=minutes)
+    return t("{days} days {hours} h", days=hours // 24, hours=hours % 24)
 
 
 _shown: ContextVar[bool] = ContextVar("shown", default=True)

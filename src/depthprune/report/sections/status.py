@@ -23,7 +23,7 @@ def status_section(status: Status) -> Section:
             # Time has passed since it said so.
             parts.append(ahead(min(1.0, share), left and max(0.0, left - (sign.age or 0.0))))
         if sign.per_second:
-            parts.append(t("{n:.0f} answers a minute").format(n=60 * sign.per_second))
+            parts.append(t("{n} {n:answer|answers} a minute", n=round(60 * sign.per_second)))
         sentences += filter(None, [", ".join(filter(None, parts))])
     else:
         sentences += filter(None, [tally(sign.removals, sign.best)])
@@ -33,7 +33,7 @@ def status_section(status: Status) -> Section:
         )
     command = status.holder.content.get("command") if status.holder else None
     if isinstance(command, str):
-        sentences.append(t("Command: {command}").format(command=printable(command)))
+        sentences.append(t("Command: {command}", command=printable(command)))
     table = table_of(
         status.splits,
         [
@@ -45,8 +45,11 @@ def status_section(status: Status) -> Section:
             (Column(t("drop (points)"), "points"), lambda one: one.best and one.best[1]),
         ],
     )
-    title = t("{model}, {n} blocks, in {folder}").format(
-        model=status.model.name, n=status.model.num_blocks, folder=status.folder
+    title = t(
+        "{model}, {n} {n:block|blocks}, in {folder}",
+        model=status.model.name,
+        n=status.model.num_blocks,
+        folder=status.folder,
     )
     note = t("Removals: with the whole model. Best: of those that remove the most blocks.")
     return Section("status", title, sentences, [table], [note])
@@ -93,8 +96,11 @@ def _process(status: Status) -> str:
     if holder is None:
         return t("Nobody writes this study, and nothing tells who did.")
     said = printable(sign.what or "-")
-    process = t("process {pid} on {host}, since {since}").format(
-        pid=holder.pid, host=printable(holder.host), since=printable(holder.since)
+    process = t(
+        "process {pid} on {host}, since {since}",
+        pid=holder.pid,
+        host=printable(holder.host),
+        since=printable(holder.since),
     )
     ago = t("unknown") if sign.age is None else duration(sign.age)
     idle = t("unknown") if sign.idle is None else duration(sign.idle)
