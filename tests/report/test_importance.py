@@ -18,7 +18,9 @@ from depthprune.report.importance import (
     comparison_value,
     merge_parts,
 )
-from depthprune.report.selection import selection_parts, selection_value
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections import selection as report
+from depthprune.report.sections.selection import selection_value
 from depthprune.report.tables import as_text
 
 NAMES = (
@@ -92,7 +94,7 @@ def test_a_selection_of_nothing_says_none() -> None:
     found = ScoreFile(Path("scores.json"), None, scores)
     selection = make_selection(scores, 3, ())
     check = check_expected(scores, selection, [])
-    text = as_text(selection_parts(found, [selection], [check]))
+    text = as_text(section_parts(report.selection(found, [selection], [check])))
     assert "scores.json (nothing but scores), 3 blocks; protected: none" in text
     assert "exactly none go with 3 active" in text
 
@@ -101,6 +103,7 @@ def test_a_block_without_a_score_that_should_go_has_a_dash() -> None:
     scores = {0: 0.1, 1: 0.2}
     selection = make_selection(scores, 2, [2], num_blocks=3)
     check = check_expected(scores, selection, [2])
-    text = as_text(selection_parts(ScoreFile(Path("s"), None, scores), [selection], [check]))
+    found = ScoreFile(Path("s"), None, scores)
+    text = as_text(section_parts(report.selection(found, [selection], [check])))
     row = next(line for line in text.splitlines() if "protected" in line and "stays" in line)
     assert row.split()[:2] == ["2", "-"]

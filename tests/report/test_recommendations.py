@@ -16,15 +16,17 @@ from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import Lang, language
 from depthprune.report.evidence import coverage_text, evidence, mark_text
-from depthprune.report.recommendations import (
-    adjusted_lines,
-    essential_parts,
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.recommendations import (
+    adjusted,
+    must_stay,
     notes,
-    recommendation_parts,
-    stepwise_parts,
-    target_lines,
+    recommendations,
+    stepwise,
+    targets,
 )
-from depthprune.report.strategies import recommended_lines, strategy_lines
+from depthprune.report.sections.strategies import recommended_line, strategies
+from depthprune.report.table import Section
 from depthprune.report.tables import as_text
 from tests.analysis.results import PUBLISHED, combination, results
 from tests.report.analyses import made, many_blocks, one_dataset, published, with_samples
@@ -34,7 +36,14 @@ EXPECTED: Mapping[str, Any] = json.loads((PUBLISHED / "expected.json").read_text
 
 def text(analysis: Analysis, lang: Lang = "en", width: int = 100) -> str:
     with language(lang):
-        return as_text(recommendation_parts(analysis.recommendations), width)
+        found = analysis.recommendations
+        sections = (section_parts(one, is_part=True) for one in recommendations(found))
+        return as_text([*notes(found), *(part for one in sections for part in one)], width)
+
+
+def told(section: Section) -> str:
+    """Return a section in one line."""
+    return " ".join(as_text(section_parts(section)).split())
 
 
 def flat(analysis: Analysis) -> str:
@@ -126,7 +135,7 @@ def test_the_robust_best_and_what_is_left_out() -> None:
 
 
 def test_each_strategy_has_its_removals_and_a_reason_with_its_numbers() -> None:
-    lines = strategy_lines(published().recommendations)
+    lines = strategies(published().recommendations).sentences
     assert [line.split(":")[0].strip() for line in lines] == [
         "conservative",
         "conservative",
@@ -137,6 +146,7 @@ def test_each_strategy_has_its_removals_and_a_reason_with_its_numbers() -> None:
         "aggressive",
         "Why",
         "Note",
+        "Recommended",
     ]
     assert lines[2].strip() == (
         "Why: the last steps of the stepwise path measured on at least 6 of 8 datasets that have "
@@ -148,68 +158,69 @@ def test_each_strategy_has_its_removals_and_a_reason_with_its_numbers() -> None:
 
 
 def test_a_metric_that_may_exceed_1_is_named_with_its_share_of_the_limit() -> None:
-    note = strategy_lines(published().recommendations)[-1]
+    note = strategies(published().recommendations).sentences[-2]
     assert "coco_caption may exceed 1" in note
     assert "2.9 % of the mean baseline accuracy, and so 0.22 of the 7.57 points" in note
     assert not any(
-        "exceed 1" in line for line in strategy_lines(made({(1,): [0.1, 0.1]}).recommendations)
+        "exceed 1" in line
+        for line in strategies(made({(1,): [0.1, 0.1]}).recommendations).sentences
     )
 
 
 def test_a_removal_that_takes_a_steps_place_is_told() -> None:
     cells = {(1,): [0.01] * 2, (2,): [0.02] * 2, (1, 3): [0.05] * 2, (2, 4): [0.03] * 2}
-    lines = strategy_lines(made(cells).recommendations)
+    lines = strategies(made(cells).recommendations).sentences
     assert "remove 2 of 6 blocks (2, 4)" in lines[1]
     assert "2, 4 takes the place of the step 1, 3 (5.00 points)." in lines[2]
 
 
 def test_where_nothing_is_conservative_the_nearest_is_named() -> None:
-    lines = strategy_lines(made({(1,): [0.2, 0.2], (2,): [0.3, 0.3]}).recommendations)
+    lines = strategies(made({(1,): [0.2, 0.2], (2,): [0.3, 0.3]}).recommendations).sentences
     assert lines[0] == "conservative: nothing fulfils the condition"
     assert "the nearest is 1, with 20.00." in lines[1]
-    (line,) = recommended_lines(made({(1,): [0.2, 0.2]}).recommendations)
+    line = recommended_line(made({(1,): [0.2, 0.2]}).recommendations)
     assert line.startswith("Recommended: nothing: no removal is certain enough")
 
 
 def test_a_baseline_of_0_recommends_nothing_and_says_why() -> None:
     cells = {(0,): [0.0, 0.0], (1,): [0.0, 0.0], (0, 1): [0.0, 0.0]}
     found = analyse(results(cells, baseline=0.0)).recommendations
-    lines = strategy_lines(found)
-    assert lines[::2] == [
+    lines = strategies(found).sentences
+    assert lines[:-1:2] == [
         f"{name}: nothing fulfils the condition"
         for name in ("conservative", "balanced", "aggressive")
     ]
-    assert all("the mean baseline accuracy is 0" in line for line in lines[1::2])
-    assert "nothing: no removal" in recommended_lines(found)[0]
+    assert all("the mean baseline accuracy is 0" in line for line in lines[1:-1:2])
+    assert "nothing: no removal" in recommended_line(found)
 
 
 def test_without_a_path_there_is_no_conservative_choice() -> None:
-    lines = strategy_lines(made({(2, 3): [0.05, 0.05]}).recommendations)
+    lines = strategies(made({(2, 3): [0.05, 0.05]}).recommendations).sentences
     assert "no step of the stepwise path" in lines[1]
     assert "was measured on at least 2 of 2 datasets" in lines[1]
     assert "remove 2 of 6 blocks (2, 3)" in lines[2]
 
 
 def test_what_is_measured_on_too_few_datasets_is_not_called_harmless() -> None:
-    (line,) = essential_parts(made({(0,): [0.8, None], (1, 2): [0.1, 0.1]}).recommendations)
+    (line,) = must_stay(made({(0,): [0.8, None], (1, 2): [0.1, 0.1]}).recommendations).sentences
     assert line == "Unknown: no block was measured alone on 2 datasets or more."
     cells = {(0,): [0.8, None], (1,): [0.1, 0.1]}
-    (line,) = essential_parts(made(cells, num_blocks=6).recommendations)
+    (line,) = must_stay(made(cells, num_blocks=6).recommendations).sentences
     assert line.startswith("None of the 1 block that was measured alone on 2 datasets or more")
 
 
 def test_a_superset_on_too_few_datasets_is_not_called_unmeasured() -> None:
     found = made({(1,): [0.1, 0.1], (1, 2): [-0.2, None]}).recommendations
-    told = " ".join(as_text(stepwise_parts(found)).split())
-    assert "No superset of the last step with 2 blocks is ranked" in told
+    shown = told(stepwise(found))
+    assert "No superset of the last step with 2 blocks is ranked" in shown
 
 
 def test_a_jump_that_other_datasets_make_is_told_as_such() -> None:
     cells = {(1,): [0.01, 0.01, None], (1, 2): [0.01, None, 0.5], (3,): [0.2, 0.2, 0.2]}
     analysis = made(cells)
-    told = " ".join(as_text(stepwise_parts(analysis.recommendations)).split())
-    assert "the step to 2 blocks costs 24.50 points more" in told
-    assert "On the 1 dataset that measured both it adds 0.00" in told
+    shown = told(stepwise(analysis.recommendations))
+    assert "the step to 2 blocks costs 24.50 points more" in shown
+    assert "On the 1 dataset that measured both it adds 0.00" in shown
     assert "measured both it adds" not in flat(published())
 
 
@@ -219,23 +230,23 @@ def test_increments_have_their_n() -> None:
 
 
 def test_block_0_must_stay_with_the_evidence() -> None:
-    (line,) = essential_parts(published().recommendations)
+    (line,) = must_stay(published().recommendations).sentences
     assert line.startswith("Block 0: drop 62.70 points, std 14.00, datasets 8/8, n = 8000")
     assert "okvqa (83.36 points)" in line
 
 
 def test_without_single_blocks_nothing_is_known_of_what_must_stay() -> None:
-    (line,) = essential_parts(made({(1, 2): [0.1, 0.1]}).recommendations)
+    (line,) = must_stay(made({(1, 2): [0.1, 0.1]}).recommendations).sentences
     assert line.startswith("Unknown")
 
 
 def test_a_harmless_stack_has_no_block_that_must_stay() -> None:
-    (line,) = essential_parts(made({(1,): [0.1, 0.1]}).recommendations)
+    (line,) = must_stay(made({(1,): [0.1, 0.1]}).recommendations).sentences
     assert line.startswith("None")
 
 
 def test_a_warning_stands_where_adjusted_drops_name_another_winner() -> None:
-    line, assumed = adjusted_lines(published().recommendations)
+    line, assumed = adjusted(published().recommendations).sentences
     assert "missing at random" in assumed
     assert line.startswith("Warning, 2 removed: the plain mean favours 2, 10 (2/8 (coco_2014_vqa, ")
     assert "12, 14 costs less" in line
@@ -248,41 +259,41 @@ def test_after_separate_searches_a_search_on_equal_ground_is_proposed() -> None:
     assert "--complete 3" in note
     complete = made({(1,): [0.1, 0.1], (2,): [0.2, 0.2]}).recommendations
     assert notes(complete) == []
-    assert len(adjusted_lines(complete)) == 1
+    assert len(adjusted(complete).sentences) == 1
 
 
 def test_agreement_of_plain_and_adjusted_drops_is_said() -> None:
-    (line,) = adjusted_lines(made({(1,): [0.1, 0.1]}).recommendations)
+    (line,) = adjusted(made({(1,): [0.1, 0.1]}).recommendations).sentences
     assert "same winners" in line
 
 
 def test_datasets_without_common_removals_cannot_be_adjusted() -> None:
     cells = {(1,): [0.1, None], (2,): [None, 0.2]}
     found = made(cells, min_coverage=1).recommendations
-    assert adjusted_lines(found) == ["The drops cannot be adjusted for the datasets."]
+    assert adjusted(found).sentences == ["The drops cannot be adjusted for the datasets."]
     assert "groups that share no measured removal" in text(made(cells, min_coverage=1))
 
 
 def test_targets_say_what_reaches_them() -> None:
-    drop, speed, size = target_lines(published().recommendations)
+    drop, speed, size = targets(published().recommendations).sentences
     assert drop.startswith("drop of at most 5.00 points: remove 2 of 16 blocks (2, 10)")
     assert "about 1.23 times as fast" in speed
     assert "81.2 % of the blocks stay (parameters unknown)" in size
 
 
 def test_a_target_that_nothing_reaches() -> None:
-    (line,) = target_lines(made({(1,): [0.1, 0.1]}, max_drop=0.01).recommendations)
+    (line,) = targets(made({(1,): [0.1, 0.1]}, max_drop=0.01).recommendations).sentences
     assert line == "drop of at most 1.00 points: no ranked combination meets it"
 
 
 def test_it_is_said_when_no_superset_was_measured() -> None:
     found = made({(1,): [0.1, 0.1], (2, 3): [0.2, 0.2]}).recommendations
-    assert "No superset of the last step with 2 blocks" in as_text(stepwise_parts(found))
+    assert "No superset of the last step with 2 blocks" in told(stepwise(found))
 
 
 def test_there_is_no_path_without_single_blocks() -> None:
     found = made({(2, 3): [0.2, 0.2]}).recommendations
-    assert "there is no path" in as_text(stepwise_parts(found))
+    assert "there is no path" in told(stepwise(found))
 
 
 def test_intervals_are_shown_where_scores_per_sample_are_known() -> None:

@@ -75,12 +75,3 @@ class _Clean:
         for segment in console.render(self.inner, options):
             text, style, control = segment
             yield segment if control else Segment(printable_lines(text), style)
-
-
-WIDE = 90
-"""Columns that tables with accuracies beside intervals need."""
-
-
-def is_wide() -> bool:
-    """Return whether the terminal has room for more than the tables need."""
-    return terminal().width >= WIDE

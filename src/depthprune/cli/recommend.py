@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from depthprune.analysis.options import Ranking, Targets
 from depthprune.base.language import set_language, t
-from depthprune.base.terminal import is_wide, terminal
+from depthprune.base.terminal import terminal
 from depthprune.cli.flags import with_flags
 from depthprune.cli.output import AsJson, Language
 
@@ -63,7 +63,8 @@ def recommend(
     from depthprune.importance.score_files import check_output
     from depthprune.report.documents import recommendations_value
     from depthprune.report.inputs import problem_lines, scope_line
-    from depthprune.report.recommendations import recommendation_parts
+    from depthprune.report.render.text import section_parts
+    from depthprune.report.sections.recommendations import notes, recommendations
 
     set_language(lang)
     if output_file is not None:
@@ -78,8 +79,10 @@ def recommend(
     parts: list[RenderableType] = [
         scope_line(analysis),
         *problem_lines(analysis.results),
-        *recommendation_parts(analysis.recommendations, wide=is_wide()),
+        *notes(analysis.recommendations),
     ]
+    for one in recommendations(analysis.recommendations):
+        parts += section_parts(one, is_part=True)
     show_wrapped(parts)
     if output_file is not None:
         show([t("Recommendations: {path}").format(path=output_file)])

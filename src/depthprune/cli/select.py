@@ -17,7 +17,8 @@ from depthprune.cli.options import Language, block_set
 from depthprune.cli.scores import AsJson, show
 from depthprune.importance.score_files import check_output, count_blocks, find_scores
 from depthprune.importance.select import Selection, check_expected, make_selection
-from depthprune.report.selection import selection_parts, selection_value
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.selection import selection, selection_value
 
 NOT_AS_EXPECTED = 1
 """Exit code when `--expect` is not met; 2 is a mistake in what was asked."""
@@ -85,7 +86,7 @@ def select(
             logger.warning("there is no %s; using %s", found.instead_of, found.path)
         print(json_module.dumps(value, indent=1))
     else:
-        parts = selection_parts(found, selections, checks)
+        parts = section_parts(selection(found, selections, checks))
         if output_file is not None:
             parts.append(t("Selection: {path}").format(path=output_file))
         show(parts)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.marks import mark
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.report.tables import blocks, interval_text, percent
 
 
@@ -20,7 +20,7 @@ def coverage_text(one: Combination, datasets: Sequence[str]) -> str:
     if not missing:
         return count
     if len(missing) < one.coverage:
-        names = t("not {names}").format(names=", ".join(missing))
+        names = t("not {names}", names=", ".join(missing))
     else:
         names = ", ".join(one.drops)
     return f"{count} ({names})"
@@ -33,7 +33,7 @@ def dataset_lines(ones: Iterable[Combination], datasets: Sequence[str]) -> list[
         if one.coverage < len(datasets):
             groups.setdefault(coverage_text(one, datasets), []).append(one)
     line = t("Datasets {coverage}: {combinations}")
-    return [line.format(coverage=text, combinations=_listed(of)) for text, of in groups.items()]
+    return [filled(line, coverage=text, combinations=_listed(of)) for text, of in groups.items()]
 
 
 def mark_text(one: Combination) -> str:
@@ -54,7 +54,7 @@ def mark_lines(ones: Iterable[Combination]) -> list[str]:
     marked.pop("", None)
     line = t("{mark}: {combinations}")
     return [
-        line.format(mark=text[0].upper() + text[1:], combinations=_listed(found))
+        filled(line, mark=text[0].upper() + text[1:], combinations=_listed(found))
         for text, found in marked.items()
     ]
 
@@ -66,16 +66,24 @@ def samples_text(number: int) -> str:
 
 def evidence(one: Combination, datasets: Sequence[str]) -> str:
     """Return a drop and what stands behind it in one line: mark, interval, std, datasets, n."""
-    parts = [t("drop {drop} points").format(drop=percent(one.mean))]
-    if said := mark_text(one):
-        parts.append(said)
+    return t(", ").join([drop_text(one), facts(one, datasets)])
+
+
+def drop_text(one: Combination) -> str:
+    """Return a drop in points."""
+    return t("drop {drop} points", drop=percent(one.mean))
+
+
+def facts(one: Combination, datasets: Sequence[str]) -> str:
+    """Return what stands behind a drop in one line: mark, interval, std, datasets, n."""
+    parts = [mark_text(one)]
     if one.interval is not None:
-        parts.append(t("95% interval {interval}").format(interval=interval_text(one.interval)))
+        parts.append(t("95% interval {interval}", interval=interval_text(one.interval)))
     if one.coverage > 1:
-        parts.append(t("std {std}").format(std=percent(one.std)))
-    parts.append(t("datasets {coverage}").format(coverage=coverage_text(one, datasets)))
+        parts.append(t("std {std}", std=percent(one.std)))
+    parts.append(t("datasets {coverage}", coverage=coverage_text(one, datasets)))
     parts.append(_samples(one))
-    return t(", ").join(parts)
+    return t(", ").join(filter(None, parts))
 
 
 def _listed(ones: Iterable[Combination]) -> str:

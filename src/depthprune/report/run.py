@@ -16,7 +16,7 @@ from depthprune.analysis.recommendations import Recommendations
 from depthprune.analysis.speedup import Speedup
 from depthprune.base.language import filled, t
 from depthprune.report.evidence import evidence
-from depthprune.report.strategies import choice_reason, nothing_text
+from depthprune.report.sections.strategies import choice_reason, nothing_text
 from depthprune.report.table import Column, Table, table_of
 from depthprune.report.tables import blocks, percent
 from depthprune.strategies.cut_check import CutCheck, CutChecks

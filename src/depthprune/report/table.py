@@ -6,12 +6,12 @@ each format. What a number means is said once, by the kind of its column.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
 
 T = TypeVar("T")
 
@@ -48,6 +48,7 @@ class Column:
         key: the heading in files for programs, in every language; empty where there are none.
         better: which end is the better one; None where neither is.
         room: letters that it has at least in text, where it has as many.
+        is_spare: whether a narrow terminal does without it.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Column:
     key: str = ""
     better: Literal["high", "low"] | None = None
     room: int = 0
+    is_spare: bool = False
 
     @property
     def is_number(self) -> bool:
@@ -109,11 +111,13 @@ class Table:
     ends: Collection[int] = ()
     is_spaced: bool = False
 
-    def __rich__(self) -> RenderableType:
-        """Return the table as rich prints it, so that it may stand among lines of text."""
-        from depthprune.report.render.text import rich_table
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        """Yield the table as rich prints it, so that it may stand among lines of text."""
+        from depthprune.report.render.text import rich_table, without_spare
 
-        return rich_table(self)
+        yield rich_table(without_spare(self, options.max_width))
 
 
 def table_of(

@@ -122,7 +122,7 @@ class Recommendations:
         """Why nothing is recommended, in a sentence; None where something is."""
         if self.recommended is not None:
             return None
-        from depthprune.report.strategies import nothing_text
+        from depthprune.report.sections.strategies import nothing_text
 
         with language("en"):
             return nothing_text(self.found).removeprefix("nothing: ")

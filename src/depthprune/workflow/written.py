@@ -12,7 +12,6 @@ from rich.console import RenderableType
 from depthprune.analysis.whole import Analysis
 from depthprune.base.files import together
 from depthprune.base.language import filled, t
-from depthprune.base.terminal import is_wide
 from depthprune.report.documents import (
     SCORES,
     recommendations_value,
@@ -21,13 +20,8 @@ from depthprune.report.documents import (
 )
 from depthprune.report.documents.pictures import Pictures, write_pictures
 from depthprune.report.inputs import problem_lines, scope_line
-from depthprune.report.recommendations import (
-    essential_parts,
-    notes,
-    stepwise_parts,
-    target_lines,
-)
-from depthprune.report.strategies import recommended_lines, strategy_lines
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.recommendations import notes, short
 
 FOLDER = "analysis"
 """Where the documents go, inside what is analysed."""
@@ -82,16 +76,9 @@ def _answer(analysis: Analysis) -> list[RenderableType]:
         *problem_lines(analysis.results),
         *notes(found),
     ]
-    if found.is_weak:
-        return [*parts, ""]
-    if found.targets:
-        parts += ["", t("Targets"), *target_lines(found)]
-    parts += ["", t("Recommended strategies"), *strategy_lines(found)]
-    parts += recommended_lines(found)
-    parts += ["", t("Stepwise: each step removes one more block than the step before")]
-    parts += stepwise_parts(found, wide=is_wide())
-    parts += ["", t("Blocks that must never go"), *essential_parts(found), ""]
-    return parts
+    for one in short(found):
+        parts += section_parts(one, is_part=True)
+    return [*parts, ""]
 
 
 def _places(

@@ -13,8 +13,8 @@ from depthprune.analysis.whole import Analysis
 from depthprune.base.language import language
 from depthprune.report.baseline import weak_value
 from depthprune.report.documents.values import combination_value, interval_value, number
-from depthprune.report.recommendations import SHOWN, notes
-from depthprune.report.strategies import strategy_reason
+from depthprune.report.sections.recommendations import SHOWN, notes
+from depthprune.report.sections.strategies import strategy_reason
 
 SCORES = "importance_scores_recommended.json"
 FIELD = "importance_scores"

@@ -7,14 +7,11 @@ from rich.console import RenderableType
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import t
 from depthprune.report.inputs import input_table, problem_lines, scope_line
-from depthprune.report.recommendation_tables import ranking_table
-from depthprune.report.recommendations import (
-    reading_note,
-    recommendation_parts,
-)
 from depthprune.report.render.text import section_parts
+from depthprune.report.sections.combinations import ranking_table, reading_note
 from depthprune.report.sections.datasets import pairs, responses, specific_best
 from depthprune.report.sections.findings import distributions, findings
+from depthprune.report.sections.recommendations import notes, recommendations
 from depthprune.report.tables import as_text
 
 BEST = 10
@@ -29,7 +26,12 @@ def comprehensive_report(analysis: Analysis) -> str:
         *_input_parts(analysis),
         "",
         f"== {t('Recommendations')} ==",
-        *recommendation_parts(analysis.recommendations, wide=True),
+        *notes(analysis.recommendations),
+        *(
+            part
+            for one in recommendations(analysis.recommendations)
+            for part in section_parts(one, is_part=True)
+        ),
         *(part for one in findings(analysis) for part in section_parts(one)),
     ]
     return as_text(parts)
@@ -44,7 +46,7 @@ def cross_dataset_report(analysis: Analysis) -> str:
         *_input_parts(analysis),
         "",
         f"== {t('Best combinations over the datasets')} ==",
-        ranking_table(found, found.independent, shown=BEST, wide=True),
+        ranking_table(found, found.independent, BEST),
         reading_note(),
     ]
     for section in (specific_best, responses, pairs, distributions):

@@ -55,7 +55,7 @@ def _cell(column: Column, value: Any) -> str:
 
 
 def _text(column: Column, cell: Cell) -> str:
-    if cell.value and column.kind == "blocks":
+    if isinstance(cell.value, tuple) and column.kind == "blocks":
         return block_list(cell.value)
     if cell.value and column.kind in ("count", "samples") and isinstance(cell.value, int):
         return f"{cell.value:,}"

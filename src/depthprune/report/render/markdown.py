@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from depthprune.report.render.text import cell_text, plain_cell
-from depthprune.report.table import Cell, Column, Table, cell_of
+from depthprune.report.table import Cell, Column, Section, Table, all_notes, cell_of
 
 SIGNS = str.maketrans({sign: f"\\{sign}" for sign in "\\|*`<>[]"})
 
@@ -14,6 +14,21 @@ SIGNS = str.maketrans({sign: f"\\{sign}" for sign in "\\|*`<>[]"})
 def escape(text: str) -> str:
     """Return text in which Markdown sees nothing but text; inside a word, `_` is nothing else."""
     return re.sub(r"\b_|_\b", r"\\_", text.translate(SIGNS))
+
+
+def section_lines(section: Section) -> list[str]:
+    """Return a section: its title, its sentences as a list, its tables with their notes."""
+    lines = ["", f"## {escape(section.title)}", "", *map(item, section.sentences)]
+    for table in section.tables:
+        lines += ["", escape(table.title), ""] if table.title else [""]
+        lines += [*table_lines(table), "", *map(item, all_notes(table))]
+    return [*lines, *map(item, section.notes)]
+
+
+def item(sentence: str) -> str:
+    """Return an item of a list; one that stands further to the right belongs to that above."""
+    text = sentence.lstrip()
+    return f"{sentence[: len(sentence) - len(text)]}- {escape(text)}"
 
 
 def table_lines(table: Table) -> list[str]:

@@ -33,6 +33,10 @@ WIDE = 4
 """Columns behind those that name the rows; of more, further tables are made."""
 
 
+WIDTH_OF_ALL = 90
+"""Letters in a line from which on also columns are shown that can be spared."""
+
+
 def cell_text(column: Column, value: Any) -> str:
     """Return a value as text, with its mark."""
     mark = cell_of(value).mark
@@ -55,11 +59,19 @@ def value_text(column: Column, value: Any) -> str:
     return value if isinstance(value, str) else _FORMS[column.kind](value, column.digits)
 
 
-def section_parts(section: Section, width: int | None = None) -> list[RenderableType]:
-    """Return a section: its title, the sentences, the tables, the notes; see `table_parts`."""
-    title = ["", f"== {section.title} =="] if section.title else []
+def section_parts(
+    section: Section, width: int | None = None, *, is_part: bool = False
+) -> list[RenderableType]:
+    """Return a section: its title, the sentences, the tables, the notes; see `table_parts`.
+
+    Args:
+        section: to be shown.
+        width: of the terminal.
+        is_part: of something larger, so that its title is a plain line.
+    """
+    title = section.title if is_part else f"== {section.title} =="
     tables = (part for one in section.tables for part in table_parts(one, width))
-    return [*title, *section.sentences, *tables, *section.notes]
+    return [*(["", title] if section.title else []), *section.sentences, *tables, *section.notes]
 
 
 def table_parts(table: Table, width: int | None = None) -> list[RenderableType]:
@@ -70,8 +82,16 @@ def table_parts(table: Table, width: int | None = None) -> list[RenderableType]:
         width: of the terminal in letters; None: each part has a few columns.
     """
     titles = [table.title] if table.title else []
-    parts = _fitting(table, width) if table.names else [rich_table(table)]
+    parts = _fitting(table, width) if table.names else [table]
     return [*titles, *parts, *all_notes(table)]
+
+
+def without_spare(table: Table, width: int) -> Table:
+    """Return a table as it is shown in so many letters: in few, without what can be spared."""
+    if width >= WIDTH_OF_ALL or not any(column.is_spare for column in table.columns):
+        return table
+    places = [place for place, column in enumerate(table.columns) if not column.is_spare]
+    return _only(table, places)
 
 
 def rich_table(table: Table, widths: Sequence[int | None] = ()) -> RichTable:
@@ -135,19 +155,22 @@ def _fitting(table: Table, width: int | None) -> Iterator[RichTable]:
 def _part(
     table: Table, places: Sequence[int], needed: Sequence[tuple[int, int]], width: int | None
 ) -> RichTable:
-    columns = [table.columns[place] for place in places]
-    rows = [[row[place] for place in places] for row in table.rows]
-    part = replace(table, columns=columns, rows=rows)
+    part = _only(table, places)
     if width is None or _room(part, [needed[place][1] for place in places]) <= width:
         return rich_table(part)
     widths = [needed[place][0] for place in places]
     left = max(0, width - _room(part, widths))
     for at, place in enumerate(places):
-        if not columns[at].is_number:
+        if not part.columns[at].is_number:
             more = min(left, needed[place][1] - needed[place][0])
             widths[at] += more
             left -= more
     return rich_table(part, widths)
+
+
+def _only(table: Table, places: Sequence[int]) -> Table:
+    columns = [table.columns[place] for place in places]
+    return replace(table, columns=columns, rows=[[row[at] for at in places] for row in table.rows])
 
 
 def _room(table: Table, widths: Sequence[int]) -> int:

@@ -10,24 +10,29 @@ from depthprune.analysis.intervals import FEWEST
 from depthprune.analysis.recommendations import Recommendations, Strategy, StrategyName
 from depthprune.analysis.strategies import upper_end
 from depthprune.base.language import filled, t
-from depthprune.report.evidence import evidence
+from depthprune.report.evidence import evidence, facts
+from depthprune.report.table import Section
 from depthprune.report.tables import blocks, percent
 
+LONG = 8
+"""Blocks that a sentence names; more are counted."""
 
-def strategy_lines(found: Recommendations) -> list[str]:
-    """Return each strategy with its removals and its reason; what is about all stands last."""
+
+def strategies(found: Recommendations) -> Section:
+    """Return each strategy with its removals and its reason, and the one that is recommended."""
     names = strategy_names()
     line = t("{name}: {text}")
     lines = []
     for strategy in found.strategies:
         removals = [removal_text(found, one) for one in strategy.combinations]
         lines += [
-            line.format(name=names[strategy.name], text=text)
+            filled(line, name=names[strategy.name], text=text)
             for text in removals or [t("nothing fulfils the condition")]
         ]
         why = strategy_reason(found, strategy)
-        lines.append("  " + t("Why: {reason}").format(reason=why))
-    return [*lines, *unbounded_lines(found)]
+        lines.append("  " + t("Why: {reason}", reason=why))
+    sentences = [*lines, *unbounded_lines(found), recommended_line(found)]
+    return Section("strategies", t("Recommended strategies"), sentences)
 
 
 def strategy_names() -> dict[StrategyName, str]:
@@ -67,15 +72,43 @@ def strategy_reason(found: Recommendations, strategy: Strategy) -> str:
     return _aggressive(found, strategy)
 
 
-def recommended_lines(found: Recommendations) -> list[str]:
+def recommended_line(found: Recommendations) -> str:
     """Return the one removal that is recommended, as every command and report names it."""
     choice = choose(found)
     if choice is None:
-        return [t("Recommended: {text}").format(text=nothing_text(found))]
-    text = t("{removal} ({why})").format(
-        removal=blocks(choice.combination.removal), why=choice_reason(choice)
+        text = nothing_text(found)
+    else:
+        text = t(
+            "{removal} ({why})",
+            removal=blocks(choice.combination.removal),
+            why=choice_reason(choice),
+        )
+    return t("Recommended: {text}", text=text)
+
+
+def lead(found: Recommendations) -> tuple[str, str]:
+    """Return the answer in one sentence, and what stands behind it."""
+    choice = choose(found)
+    if choice is None:
+        return t("No removal is recommended."), nothing_text(found)
+    one = choice.combination
+    if len(one.removal) > LONG:
+        text = t(
+            "{number} of {total} {total:block|blocks} can go together: accuracy drops by "
+            "{drop} points."
+        )
+    elif len(one.removal) == 1:
+        text = t("Block {blocks} can go: accuracy drops by {drop} points.")
+    else:
+        text = t("Blocks {blocks} can go together: accuracy drops by {drop} points.")
+    told = filled(
+        text,
+        number=len(one.removal),
+        total=found.num_blocks,
+        blocks=blocks(one.removal),
+        drop=percent(one.mean),
     )
-    return [t("Recommended: {text}").format(text=text)]
+    return told, facts(one, found.datasets)
 
 
 def nothing_text(found: Recommendations) -> str:
@@ -107,7 +140,8 @@ def unbounded_lines(found: Recommendations) -> list[str]:
         "of the mean baseline accuracy, and so {points} of the {limit} points of the limit."
     )
     return [
-        text.format(
+        filled(
+            text,
             dataset=name,
             share=percent(share, 1),
             points=percent(share * limit.drop),
@@ -143,21 +177,20 @@ def _none_conservative(found: Recommendations) -> str:
     judged = [one for ones in found.candidates.steps for one in ones]
     if not judged:
         text = t(
-            "no step of the stepwise path without a block that must never go was measured "
-            "on at least {least} of {total} {total:dataset|datasets}."
+            "no step of the stepwise path without a block that must never go was measured on "
+            "at least {least} of {total} {total:dataset|datasets}."
         )
         return filled(text, least=found.limit.coverage, total=found.num_datasets)
     nearest = min(judged, key=upper_end)
     if isinf(upper_end(nearest)):
         text = t(
-            "{samples} {samples:sample is|samples are} too few to tell what a removal "
-            "costs; {least} are needed."
+            "{samples} {samples:sample is|samples are} too few to tell what a removal costs; "
+            "{least} are needed."
         )
         return filled(text, samples=nearest.num_samples, least=FEWEST)
     text = t(
         "no step of the stepwise path measured on at least {least} of {total} "
-        "{total:dataset|datasets} has {bound}; the nearest is {nearest}, with "
-        "{reached}."
+        "{total:dataset|datasets} has {bound}; the nearest is {nearest}, with {reached}."
     )
     return filled(
         text,

@@ -5,33 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import RenderableType
-
 from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal
 from depthprune.importance.score_files import ScoreFile
 from depthprune.importance.select import Check, InTheWay, Selection
-from depthprune.report.table import Column, table_of
+from depthprune.report.table import Column, Section, Table, table_of
 from depthprune.report.tables import blocks
 
 
-def selection_parts(
+def selection(
     found: ScoreFile,
     selections: Sequence[Selection],
     checks: Sequence[Check] = (),
-) -> list[RenderableType]:
-    """Return what `select` shows: which blocks go and stay, and what stands in the way."""
+) -> Section:
+    """Return which blocks go and stay, and what stands in the way."""
     facts = t("Scores: {path} ({field}), {n} {n:block|blocks}; protected: {blocks}")
     protected = selections[0].protected
-    parts: list[RenderableType] = [
-        filled(
-            facts,
-            path=found.path,
-            field=found.field or t("nothing but scores"),
-            n=selections[0].num_blocks,
-            blocks=blocks(protected) if protected else t("none"),
-        )
-    ]
+    told = filled(
+        facts,
+        path=found.path,
+        field=found.field or t("nothing but scores"),
+        n=selections[0].num_blocks,
+        blocks=_blocks_or_none(protected),
+    )
     table = table_of(
         selections,
         [
@@ -39,12 +35,20 @@ def selection_parts(
             (Column(t("go"), "blocks"), lambda one: one.removal),
             (Column(t("stay"), "blocks"), lambda one: one.active),
         ],
+        notes=_selection_notes(found, selections),
     )
-    parts.append(table)
-    parts += _selection_notes(found, selections)
-    for check in checks:
-        parts += _check_parts(check)
-    return parts
+    met = t("As expected, exactly {blocks} go with {n} active.")
+    return Section(
+        "selection",
+        "",
+        [told],
+        [table, *(_check_table(one) for one in checks if not one.met)],
+        [
+            filled(met, blocks=_blocks_or_none(one.expected), n=one.selection.num_active)
+            for one in checks
+            if one.met
+        ],
+    )
 
 
 def selection_value(
@@ -73,34 +77,32 @@ def selection_value(
     return value
 
 
-def _selection_notes(found: ScoreFile, selections: Sequence[Selection]) -> list[RenderableType]:
-    notes: list[RenderableType] = []
+def _selection_notes(found: ScoreFile, selections: Sequence[Selection]) -> list[str]:
+    notes = []
     if found.instead_of is not None:
         note = t("Note: there is no {asked}; the scores are those of {path}.")
-        notes.append(note.format(asked=found.instead_of, path=found.path))
+        notes.append(filled(note, asked=found.instead_of, path=found.path))
     spared = max((one.spared for one in selections), key=len)
     if spared:
         note = t(
             "Note: {blocks} would go by score, but stay: protected. "
             "--protect none lets every block go."
         )
-        notes.append(note.format(blocks=blocks(tuple(sorted(spared)))))
+        notes.append(filled(note, blocks=blocks(tuple(sorted(spared)))))
     for one in selections:
         if one.tied:
             note = t(
                 "Note: with {n} active, a block that goes has the same score as {blocks}; "
                 "of equal scores the lower index goes."
             )
-            notes.append(note.format(n=one.num_active, blocks=blocks(one.tied)))
+            notes.append(filled(note, n=one.num_active, blocks=blocks(one.tied)))
     return notes
 
 
-def _check_parts(check: Check) -> list[RenderableType]:
-    if check.met:
-        text = t("As expected, exactly {blocks} go with {n} active.")
-        return [text.format(blocks=_blocks_or_none(check.expected), n=check.selection.num_active)]
+def _check_table(check: Check) -> Table:
     text = t("NOT as expected: {expected} should go with {n} active, but {found} go.")
-    heading = text.format(
+    heading = filled(
+        text,
         expected=_blocks_or_none(check.expected),
         n=check.selection.num_active,
         found=_blocks_or_none(check.selection.removal),
@@ -110,15 +112,15 @@ def _check_parts(check: Check) -> list[RenderableType]:
     stays = t("stays: {margin} above the lowest score of the blocks that should stay")
     why = [(one, goes) for one in check.unexpected]
     why += [(one, protected if one.protected else stays) for one in check.staying]
-    table = table_of(
+    return table_of(
         why,
         [
             (Column(t("block"), "count"), lambda row: row[0].block),
             (Column(t("score"), "shown"), lambda row: _score(row[0])),
             (Column(t("in the way because")), lambda row: row[1].format(margin=_margin(row[0]))),
         ],
+        title=heading,
     )
-    return [heading, table]
 
 
 def _score(one: InTheWay) -> str:

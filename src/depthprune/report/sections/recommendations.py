@@ -1,0 +1,372 @@
+"""Which blocks to remove, by every rule, each with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import pairwise
+from math import isnan
+
+from depthprune.analysis.combinations import Ranking
+from depthprune.analysis.recommendations import Recommendations, Step, Target
+from depthprune.base.language import filled, t
+from depthprune.report.baseline import weak_lines
+from depthprune.report.evidence import (
+    coverage_text,
+    dataset_lines,
+    evidence,
+    mark_lines,
+    samples_text,
+)
+from depthprune.report.sections.combinations import (
+    path_table,
+    ranking_table,
+    reading_note,
+    step_table,
+)
+from depthprune.report.sections.strategies import removal_text, strategies, unbounded_lines
+from depthprune.report.table import Section, Table
+from depthprune.report.tables import below_limit_note, blocks, percent
+
+SHOWN = 5
+"""Combinations of each number removed that the rankings show."""
+
+ROBUST_SHOWN = 2
+
+
+def recommendations(found: Recommendations, *, shown: int = SHOWN) -> list[Section]:
+    """Return every recommendation with its evidence, in reading order; none where it is weak.
+
+    Args:
+        found: what is recommended.
+        shown: combinations of each number removed.
+    """
+    if found.is_weak:
+        return []
+    builders = (stepwise, robust, strategies, must_stay, adjusted, *_asked(found))
+    sections = [build(found) for build in builders]
+    return [
+        independent(found, shown=shown),
+        *sections,
+        Section("reading", t("How to read the tables"), [reading_note()]),
+    ]
+
+
+def short(found: Recommendations) -> list[Section]:
+    """Return what most people want to know; nothing where a baseline is too weak."""
+    builders = (*_asked(found), strategies, stepwise, must_stay)
+    return [] if found.is_weak else [build(found) for build in builders]
+
+
+def _asked(found: Recommendations) -> list[Callable[[Recommendations], Section]]:
+    return [targets] if found.targets else []
+
+
+def independent(found: Recommendations, *, shown: int = SHOWN) -> Section:
+    """Return the best removals of each number of blocks."""
+    title = t("Independent best: for each number removed, the smallest mean drops")
+    return Section(
+        "independent",
+        title,
+        tables=[_ranking(found, found.independent, shown)],
+        notes=[left_out(found.independent, found.min_coverage)],
+    )
+
+
+def robust(found: Recommendations) -> Section:
+    """Return the best removals that enough datasets measured."""
+    title = t(
+        "Robust: the best of those with a coverage of at least {coverage} "
+        "{coverage:dataset|datasets}"
+    )
+    return Section(
+        "robust",
+        filled(title, coverage=found.robust_coverage),
+        tables=[_ranking(found, found.robust, ROBUST_SHOWN)],
+        notes=[left_out(found.robust, found.robust_coverage)],
+    )
+
+
+def left_out(rankings: Mapping[int, Ranking], min_coverage: int) -> str:
+    """Return the line that counts what the rankings leave out, and why."""
+    text = t(
+        "Left out: {low} measured on fewer than {coverage} {coverage:dataset|datasets}.",
+        low=sum(ranking.low_coverage for ranking in rankings.values()),
+        coverage=min_coverage,
+    )
+    return text + below_limit_note(rankings.values())
+
+
+def stepwise(found: Recommendations) -> Section:
+    """Return the stepwise path with cumulative and incremental drops, and where it jumps."""
+    steps = found.stepwise.steps
+    title = t("Stepwise: each step removes one more block than the step before")
+    if not steps:
+        return Section("stepwise", title, missing(found))
+    jumped = jumps(found) or ([t("No step jumps.")] if steps[1:] else [])
+    tables = [replace(path_table(found), notes=[*missing(found), *jumped])]
+    if steps[1:]:
+        name = t("What each step adds, in percentage points")
+        note = t(
+            "Increment: this mean drop minus the one before, each over its own datasets. "
+            "Paired: over the sets that measured both."
+        )
+        tables.append(replace(step_table(steps), title=name, notes=[note]))
+    return Section("stepwise", title, tables=tables)
+
+
+def missing(found: Recommendations) -> list[str]:
+    """Return where the stepwise path ends before what was measured does, if it does."""
+    path = found.stepwise
+    if path.missing is None:
+        return []
+    text = t(
+        "No superset of the last step with {number} {number:block|blocks} is ranked "
+        "(measured on enough datasets): the path ends here. Measure more: depthprune "
+        "search --complete 3."
+    )
+    if not path.steps:
+        text = t("No single block is ranked: there is no path.")
+    return [filled(text, number=path.missing)]
+
+
+def jumps(found: Recommendations) -> list[str]:
+    """Return the steps of the path that cost out of proportion."""
+    jump = t(
+        "Jump (!): the step to {number} {number:block|blocks} costs {increment} points "
+        "more, more than three times the median of the steps before it."
+    )
+    return [
+        filled(
+            jump, number=len(step.combination.removal), increment=percent(step.incremental or 0.0)
+        )
+        + _on_common_sets(before, step)
+        for before, step in pairwise(found.stepwise.steps)
+        if step.jump
+    ]
+
+
+def must_stay(found: Recommendations) -> Section:
+    """Return the blocks that must stay, with the evidence."""
+    if not found.num_judged:
+        text = t(
+            "Unknown: no block was measured alone on {coverage} {coverage:dataset|datasets} "
+            "or more."
+        )
+    else:
+        text = t(
+            "None of the {judged} {judged:block that was|blocks that were} measured alone on "
+            "{coverage} {coverage:dataset|datasets} or more (of {total}) costs more than "
+            "half of the accuracy."
+        )
+    nothing = filled(
+        text, judged=found.num_judged, coverage=found.min_coverage, total=found.num_blocks
+    )
+    line = t(
+        "Block {block}: {evidence}; {share} % of the accuracy is lost; "
+        "hit hardest is {dataset} ({drop} points)"
+    )
+    lines = [
+        filled(
+            line,
+            block=blocks(one.combination.removal),
+            evidence=evidence(one.combination, found.datasets),
+            share=percent(one.share, 0),
+            dataset=one.worst[0],
+            drop=percent(one.worst[1]),
+        )
+        for one in found.essential
+    ]
+    return Section("must-stay", t("Blocks that must never go"), lines or [nothing])
+
+
+def adjusted(found: Recommendations) -> Section:
+    """Return where plain means and adjusted drops name different winners, and what is assumed."""
+    return Section("adjusted", t("Adjusted for the datasets"), _adjusted_lines(found))
+
+
+def targets(found: Recommendations) -> Section:
+    """Return what meets each target that was asked for."""
+    met = t("{target}: {removal}{reached}")
+    none = t("{target}: no ranked combination meets it")
+    lines = []
+    for target in found.targets:
+        if (one := target.combination) is None:
+            lines.append(filled(none, target=target_name(target)))
+            continue
+        told = reached(target)
+        lines.append(
+            filled(
+                met,
+                target=target_name(target),
+                removal=removal_text(found, one),
+                reached=t("; {reached}", reached=told) if told else "",
+            )
+        )
+    return Section("targets", t("Targets"), lines)
+
+
+def _ranking(found: Recommendations, rankings: Mapping[int, Ranking], shown: int) -> Table:
+    """Return rankings, with what their table has no room for: marks, and the names of datasets."""
+    ones = [one for _, each in sorted(rankings.items()) for one in each.combinations[:shown]]
+    notes = [*mark_lines(ones), *dataset_lines(ones, found.datasets)]
+    return replace(ranking_table(found, rankings, shown), notes=notes)
+
+
+def _adjusted_lines(found: Recommendations) -> list[str]:
+    if not found.adjusted or all(isnan(drop) for drop in found.adjusted.values()):
+        return [t("The drops cannot be adjusted for the datasets.")]
+    if not found.disagreements:
+        same = t("Plain means and drops adjusted for the datasets name the same winners.")
+        return [same, *_assumption(found)]
+    warning = t(
+        "Warning, {number} removed: the plain mean favours {plain} ({plain_sets}, n = {plain_n}: "
+        "{plain_drop} points, adjusted {plain_adjusted}), but over equal datasets {other} costs "
+        "less ({other_sets}, n = {other_n}: {other_drop} points, adjusted {other_adjusted})."
+    )
+    return [
+        filled(
+            warning,
+            number=one.number,
+            plain=blocks(one.plain.removal),
+            plain_sets=coverage_text(one.plain, found.datasets),
+            plain_n=samples_text(one.plain.num_samples),
+            plain_drop=percent(one.plain.mean),
+            plain_adjusted=percent(one.plain_adjusted_drop),
+            other=blocks(one.adjusted.removal),
+            other_sets=coverage_text(one.adjusted, found.datasets),
+            other_n=samples_text(one.adjusted.num_samples),
+            other_drop=percent(one.adjusted.mean),
+            other_adjusted=percent(one.adjusted_adjusted_drop),
+        )
+        for one in found.disagreements
+    ] + _assumption(found)
+
+
+def _assumption(found: Recommendations) -> list[str]:
+    """Return what the adjusted drop assumes, where it is more than the plain mean."""
+    if not found.num_incomplete:
+        return []
+    return [
+        t(
+            "The adjusted drop assumes that cells are missing at random: that which datasets "
+            "measured a combination has nothing to do with what it costs there. Searches on each "
+            "dataset by itself measure what is cheap there, so it comes out too low after them."
+        )
+    ]
+
+
+def warnings(found: Recommendations) -> list[str]:
+    """Return where the best is less than it seems: metrics, datasets, jumps, what is left out."""
+    lines = unbounded_lines(found)
+    text = t(
+        "Removing {number}: the best, {blocks}, was measured on {coverage} of {total} "
+        "{total:dataset|datasets} only; nothing is known about the others."
+    )
+    for number, ranking in sorted(found.independent.items()):
+        for best in ranking.combinations[:1]:
+            if best.coverage < found.robust_coverage:
+                told = filled(
+                    text,
+                    number=number,
+                    blocks=blocks(best.removal),
+                    coverage=best.coverage,
+                    total=found.num_datasets,
+                )
+                lines.append(told)
+    lines += _adjusted_lines(found) if found.disagreements else []
+    lines += [*jumps(found), *missing(found)]
+    rankings = found.independent.values()
+    if any(ranking.low_coverage or ranking.improving for ranking in rankings):
+        lines.append(left_out(found.independent, found.min_coverage))
+    return lines
+
+
+def notes(found: Recommendations) -> list[str]:
+    """Return what a reader must know before the tables."""
+    lines = []
+    if found.num_datasets == 1:
+        lines.append(
+            t(
+                "Note: only one dataset was measured: its drops are ranked as they are, and say "
+                "nothing about other datasets."
+            )
+        )
+    lines += weak_lines(found.weak)
+    if found.is_weak:
+        lines.append(
+            t(
+                "Nothing is recommended: drops from a weak baseline say nothing. Mend the model or "
+                "the task and measure in a new study, or measure without it."
+            )
+        )
+    elif not any(ranking.combinations for ranking in found.independent.values()):
+        nothing = t(
+            "Note: no removal that is ranked was measured on {coverage} "
+            "{coverage:dataset|datasets} or more: nothing can be recommended. --min-coverage "
+            "changes the limit."
+        )
+        lines.append(filled(nothing, coverage=found.min_coverage))
+    elif all(isnan(drop) for drop in found.adjusted.values()):
+        lines.append(
+            t(
+                "Note: the datasets fall into groups that share no measured removal; means over "
+                "different groups are not comparable."
+            )
+        )
+    if found.num_incomplete:
+        text = t(
+            "Note: {incomplete} of {all} {all:combination|combinations} "
+            "{incomplete:was|were} measured on some of the {total} datasets only, as "
+            "searches on each dataset by itself do. On equal ground: `depthprune search "
+            "--joint`, or `--complete 3` for the best of each number."
+        )
+        counts = {"incomplete": found.num_incomplete, "all": found.num_combinations}
+        lines.append(filled(text, **counts, total=found.num_datasets))
+    if found.path_ends:
+        ends = t(
+            "Note: the stepwise path removes block {blocks}, an end of the stack: `select` follows "
+            "it with --protect none only."
+        )
+        lines.append(filled(ends, blocks=blocks(found.path_ends)))
+    return lines
+
+
+def _on_common_sets(before: Step, step: Step) -> str:
+    """Return what a step adds on the datasets that measured both, where these are not the same."""
+    one, known = step.combination.drops.keys(), before.combination.drops.keys()
+    if step.paired is None or one == known:
+        return ""
+    text = t(
+        " On the {sets} {sets:dataset|datasets} that measured both it adds {paired} (n = "
+        "{samples})."
+    )
+    return filled(
+        text,
+        sets=len(one & known),
+        paired=percent(step.paired),
+        samples=samples_text(step.num_samples),
+    )
+
+
+def target_name(target: Target) -> str:
+    """Return what was asked for."""
+    if target.kind == "max_drop":
+        return t("drop of at most {value} {value:point|points}", value=percent(target.value))
+    if target.kind == "speedup":
+        return t("{value:g} times as fast", value=target.value)
+    return t("at most {value} % of the parameters", value=percent(target.value, 1))
+
+
+def reached(target: Target) -> str:
+    """Return how far a target is met; empty where the drop says it."""
+    if target.reached is None or target.kind == "max_drop":
+        return ""
+    if target.kind == "speedup":
+        text = t("about {reached:.2f} times as fast (estimated from the share that stays)")
+        return filled(text, reached=target.reached)
+    if target.exact:
+        share = t("{reached} % of the parameters stay")
+    else:
+        share = t("{reached} % of the blocks stay (parameters unknown)")
+    return filled(share, reached=percent(target.reached, 1))
