@@ -21,7 +21,8 @@ class Evaluation:
         removals: R removals, in the order asked for.
         sample_ids: N sample ids, in the order of the split.
         scores: float32 array of shape (R, N).
-        answers: R tuples of N answers behind the scores (see `Scorer.score` for their form).
+        answers: R tuples of N answers behind the scores (see `Scorer.score` for their form); a
+            generated one that reached the limit of its length is a `CutAnswer`.
     """
 
     removals: tuple[Removal, ...]

@@ -9,7 +9,7 @@ from typing import Any
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.engine.chat import end_of_turn, tokenizer_of
 from depthprune.engine.inputs import Inputs, Row, prompt_of, tokenize
-from depthprune.tasks.task import Sample, Task
+from depthprune.tasks.task import CutAnswer, Sample, Task
 
 
 def rows_to_generate(
@@ -41,10 +41,13 @@ def generate(model: Any, processor: Any, inputs: Inputs, max_new_tokens: int) ->
 
 
 def decode(tokenizer: Any, tokens: Sequence[int], ends: Sequence[int]) -> str:
-    """Return new tokens up to the first end token as text, without special tokens, stripped."""
-    stop = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
-    text: str = tokenizer.decode(tokens[:stop], skip_special_tokens=True)
-    return text.strip()
+    """Return new tokens up to the first end token as text, without special tokens, stripped.
+
+    Without an end token they are all that was allowed: a `CutAnswer`.
+    """
+    stop = next((place for place, token in enumerate(tokens) if token in ends), None)
+    text: str = tokenizer.decode(tokens[:stop], skip_special_tokens=True).strip()
+    return CutAnswer(text) if stop is None else text
 
 
 def end_tokens(model: Any, processor: Any) -> tuple[int, ...]:

@@ -75,8 +75,9 @@ class Generate:
         return generate.generate(self.model, self.processor, inputs, self.new_tokens)
 
     def answer(self, sample: Sample, outcomes: Sequence[tuple[Row, Outcome]]) -> str:
-        ((_, text),) = outcomes
-        return str(text)
+        answer: str
+        ((_, answer),) = outcomes
+        return answer
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from depthprune.base.removal import Removal, format_removal
 from depthprune.engine.evaluator import Evaluation, Evaluator, in_calls
 from depthprune.study import Measurement, SplitRecord, Study
 from depthprune.study.records import Role
-from depthprune.tasks.task import TaskSplit
+from depthprune.tasks.task import CutAnswer, Task, TaskSplit
 
 LOOK_EVERY = 5.0
 """Seconds from one look for the best removal so far to the next."""
@@ -211,11 +211,19 @@ class Session:
                 scores[back],
                 [answers[place] for place in back],
                 sum(seconds for _, seconds in parts),
+                cut=cut_places([answers[place] for place in back], split.task),
             )
             logger.info(
                 "%s, %s: %s: accuracy %.4f",
                 *(split.task.name, split.split, format_removal(removal), scores.mean()),
             )
+
+
+def cut_places(answers: Sequence[str], task: Task) -> list[int] | None:
+    """Return which answers reached the limit of their length; None where none is generated."""
+    if task.answer != "generate":
+        return None
+    return [place for place, answer in enumerate(answers) if isinstance(answer, CutAnswer)]
 
 
 def split_record(split: TaskSplit) -> SplitRecord:

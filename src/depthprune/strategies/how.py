@@ -79,6 +79,7 @@ def begin_split(session: Session, model: OpenModel, split: TaskSplit) -> int:
     _check_unchanged(session.study, split, sent, session.settings)
     key = session.key(split)
     session.study.keep_prompts(key, session.settings, sent)
+    session.study.keep_references(key, [sample.references for sample in split.samples])
     return key
 
 

@@ -130,6 +130,20 @@ CREATE TABLE stopped (
 );
 """
 
+# Studies that were begun before these were thought of get them when they are written to.
+LATER_SCHEMA = """
+CREATE TABLE accepted (
+    split_id INTEGER PRIMARY KEY REFERENCES split (id) ON DELETE CASCADE,
+    texts    BLOB NOT NULL,
+    checksum TEXT NOT NULL
+);
+CREATE TABLE cut (
+    measurement_id INTEGER PRIMARY KEY REFERENCES measurement (id) ON DELETE CASCADE,
+    places         BLOB NOT NULL,
+    checksum       TEXT NOT NULL
+);
+"""
+
 _OLD_COLUMNS = {
     "model": "'' AS checksum",
     "split": "'search' AS role, NULL AS metric_version, NULL AS pictures, '' AS checksum",
@@ -238,7 +252,7 @@ def open_database(
             # Checked before anything is set, so that a stranger's file is left as it is.
             if not empty:
                 _check_schema(connection, path)
-                _read_old_as_new(connection)
+                _read_old_as_new(connection, read_only=read_only)
                 if model is not None:
                     _check_same_model(connection, model, path)
                 if not read_only:
@@ -249,8 +263,10 @@ def open_database(
                 with transaction(connection):
                     _create_schema(connection)
                     insert_model(connection, new_model)
-            elif model is not None and not read_only:
-                _keep_identity(connection, model)
+            elif not read_only:
+                _execute(connection, LATER_SCHEMA.replace("TABLE", "TABLE IF NOT EXISTS"))
+                if model is not None:
+                    _keep_identity(connection, model)
             return connection, read_model(connection)
         except BaseException:
             connection.close()
@@ -325,24 +341,25 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
 
 
 def _create_schema(connection: sqlite3.Connection) -> None:
-    _execute(connection, SCHEMA + RACE_SCHEMA)
+    _execute(connection, SCHEMA + RACE_SCHEMA + LATER_SCHEMA)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def _read_old_as_new(connection: sqlite3.Connection) -> None:
+def _read_old_as_new(connection: sqlite3.Connection, *, read_only: bool) -> None:
     """Let a study of an older schema be read as one of today's that lacks what was not recorded.
 
     Views and empty tables of this connection stand before those of the file, which stays as it is.
     """
-    if schema_version(connection) == SCHEMA_VERSION:
+    is_old = schema_version(connection) != SCHEMA_VERSION
+    if not (is_old or read_only):
         return
     connection.execute("PRAGMA temp_store = MEMORY")
     names = {name for (name,) in connection.execute("SELECT name FROM main.sqlite_master")}
-    for table, columns in _OLD_COLUMNS.items():
+    for table, columns in _OLD_COLUMNS.items() if is_old else ():
         if table in names:
             connection.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {columns} FROM main.{table}")
-    for statement in _statements(SCHEMA + RACE_SCHEMA):
+    for statement in _statements(SCHEMA + RACE_SCHEMA + LATER_SCHEMA):
         if statement.split()[2] not in names:
             connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
 

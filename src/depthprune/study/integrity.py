@@ -142,6 +142,18 @@ _TABLES: tuple[tuple[str, str, Callable[[tuple[Any, ...]], str], _Read], ...] = 
         rows.prompts_from_row,
     ),
     (
+        "accepted",
+        "SELECT split_id, texts, checksum FROM accepted",
+        lambda row: "the accepted answers of a split",
+        lambda row: rows.checked_texts(row, ""),
+    ),
+    (
+        "cut",
+        "SELECT measurement_id, places, checksum FROM cut",
+        lambda row: "which answers of a measurement reached the limit of their length",
+        lambda row: list(map(int, rows.checked_texts(row, ""))),
+    ),
+    (
         "race_chunk",
         "SELECT rowid, removal, start, places, scores, answers, seconds, checksum FROM race_chunk",
         lambda row: f"what a race saw of removal {row[0]}",

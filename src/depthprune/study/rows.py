@@ -183,10 +183,10 @@ def insert_measurement(
     settings: str,
     columns: dict[str, Any],
     samples: tuple[bytes, bytes] | None,
-) -> None:
+) -> int:
     """Write a measurement, with scores and answers as they are packed, where there are any.
 
-    Its checksum goes over all of it, its split and its settings.
+    Its checksum goes over all of it, its split and its settings. Returns its key.
     """
     scores, answers = (None, None) if samples is None else map(bytes_checksum, samples)
     columns = {name: columns.get(name) for name in _CHECKED}
@@ -204,6 +204,7 @@ def insert_measurement(
     )
     if samples is not None:
         insert(connection, "samples", measurement_id=key, scores=samples[0], answers=samples[1])
+    return key
 
 
 _CHECKED = (
@@ -292,9 +293,19 @@ def prompts_from_row(row: tuple[Any, ...]) -> tuple[str, ...]:
     Raises:
         DamagedError: they are not what was stored; names the split.
     """
-    task, split, packed, checksum = row
+    task, split, *stored = row
+    return checked_texts(stored, f"the prompts of {task} {split}")
+
+
+def checked_texts(stored: Sequence[Any], what: str) -> tuple[str, ...]:
+    """Return packed texts that are stored with their checksum.
+
+    Raises:
+        DamagedError: they are not what was stored; says what they are.
+    """
+    packed, checksum = stored
     if bytes_checksum(packed) != checksum:
-        raise damaged(f"the prompts of {task} {split}")
+        raise damaged(what)
     return unpack_texts(packed)
 
 

@@ -244,6 +244,36 @@ class Study:
         known = self._prompts(split_key, settings)
         return None if known is None else [tuple(json.loads(text)) for text in known]
 
+    def keep_references(self, split_key: int, references: Sequence[Sequence[str]]) -> None:
+        """Store the accepted answers to each sample of a split, in its order, once."""
+        if self.references(split_key) is None:
+            packed = rows.pack_texts([json.dumps(list(one)) for one in references])
+            with self.transaction():
+                self._insert_texts("accepted", split_id=split_key, texts=packed)
+
+    def references(self, split_key: int) -> list[tuple[str, ...]] | None:
+        """Return the accepted answers to each sample of a split; None when not recorded."""
+        found = self._query("SELECT texts, checksum FROM accepted WHERE split_id = ?", (split_key,))
+        texts = rows.checked_texts(found[0], "the accepted answers") if found else None
+        return None if texts is None else [tuple(json.loads(text)) for text in texts]
+
+    def cut_answers(
+        self, split_key: int, settings: str, removal: Removal
+    ) -> tuple[int, ...] | None:
+        """Return the places of answers that reached the limit of their length; None: not known."""
+        found = self._query(
+            "SELECT places, cut.checksum FROM cut JOIN measurement ON measurement.id = "
+            "measurement_id JOIN settings ON settings.id = settings_id "
+            "WHERE split_id = ? AND text = ? AND removal = ?",
+            (split_key, settings, rows.pack_removal(make_removal(removal))),
+        )
+        return tuple(map(int, rows.checked_texts(found[0], "cut answers"))) if found else None
+
+    def _insert_texts(self, table: str, **columns: Any) -> None:
+        """Insert a row whose last column holds packed texts, with their checksum."""
+        *_, packed = columns.values()
+        rows.insert(self._connection, table, **columns, checksum=bytes_checksum(packed))
+
     def _prompts(self, split_key: int, settings: str) -> tuple[str, ...] | None:
         found = self._query(
             "SELECT task, split.split, texts, prompts.checksum FROM prompts "
@@ -317,6 +347,8 @@ class Study:
         scores: ArrayLike,
         answers: Sequence[str],
         seconds: float,
+        *,
+        cut: Sequence[int] | None = None,
     ) -> None:
         """Store one measurement; when this returns, it is on the disk.
 
@@ -327,6 +359,7 @@ class Study:
             scores: one number for each sample of the split, in its order; kept as float32.
             answers: the answers behind them.
             seconds: how long the measurement took.
+            cut: places of the answers that reached the limit of their length; None: not known.
 
         Raises:
             StudyError: the numbers do not fit the split, are not finite, or differ from those that
@@ -341,7 +374,7 @@ class Study:
             "num_samples": len(exact),
             "seconds": float(seconds),
         }
-        self._store(split_key, settings, removal, columns, samples)
+        self._store(split_key, settings, removal, columns, samples, cut)
 
     def add_imported(
         self,
@@ -441,6 +474,7 @@ class Study:
         removal: Removal,
         columns: dict[str, Any],
         samples: _Samples | None,
+        cut: Sequence[int] | None = None,
     ) -> None:
         removal = check_removal(make_removal(removal), self.model.num_blocks)
         existing = self.measurement(split_key, settings, removal)
@@ -459,7 +493,10 @@ class Study:
         if samples is not None:
             packed = rows.pack_scores(samples[0]), rows.pack_texts(samples[1])
         with self.transaction():
-            rows.insert_measurement(self._connection, split_key, settings, columns, packed)
+            key = rows.insert_measurement(self._connection, split_key, settings, columns, packed)
+            if cut is not None:
+                packed_places = rows.pack_texts(list(map(str, cut)))
+                self._insert_texts("cut", measurement_id=key, places=packed_places)
 
     def _checked_samples(
         self, split_key: int, removal: Removal, scores: ArrayLike, answers: Sequence[str]

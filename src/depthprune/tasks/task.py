@@ -84,6 +84,10 @@ class Sample:
     requests: tuple[Request, ...] = ()
 
 
+class CutAnswer(str):
+    """A generated answer that did not end: it reached the limit of its length."""
+
+
 class Scorer(Protocol):
     """Scores answers to the samples of one split (it may know statistics of the whole split)."""
 

@@ -214,15 +214,33 @@ class _Answers:
         if not answers:
             return cls(chance=chance)
         parsed = _parsed(answers) if baseline.mode in (None, "read", "respond") else None
+        texts = written(answers, baseline.metric, baseline.mode)
         if parsed is None:
-            chosen = baseline.mode == "choose" or baseline.metric.startswith("choice_likelihood")
-            return cls(texts=() if chosen else answers, chance=chance)
-        if all(isinstance(one, list) and all(isinstance(x, str) for x in one) for one in parsed):
-            return cls(texts=["\n".join(one) for one in parsed])
+            return cls(texts=texts or (), chance=chance)
+        if texts is not None:
+            return cls(texts=texts)
         options = [_num_options(one) for one in parsed]
         if min(options) > 1:
             return cls(chance=_mean_chance(options) if right_or_wrong else None)
         return cls(overflowed=sum(map(_overflowed, parsed)) / len(parsed))
+
+
+def written(
+    answers: Sequence[str], metric: str, mode: AnswerMode | None = None
+) -> Sequence[str] | None:
+    """Return answers as the texts that a model wrote; None where it was asked for likelihoods.
+
+    Args:
+        answers: as they are stored.
+        metric: the name of the scorer.
+        mode: how they were given; None when unknown: then the answers tell.
+    """
+    parsed = _parsed(answers) if mode in (None, "read", "respond") else None
+    if parsed is None:
+        return None if mode == "choose" or metric.startswith("choice_likelihood") else answers
+    if all(isinstance(one, list) and all(isinstance(x, str) for x in one) for one in parsed):
+        return ["\n".join(one) for one in parsed]
+    return None
 
 
 def _parsed(answers: Sequence[str]) -> list[Any] | None:

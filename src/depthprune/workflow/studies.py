@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import isnan
 from pathlib import Path
@@ -10,15 +10,15 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from depthprune.base.errors import AnalysisError, LayoutError
-from depthprune.base.removal import Removal, check_removal, format_removal, make_removal
+from depthprune.base.removal import check_removal, format_removal, make_removal
 from depthprune.workflow.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from depthprune.analysis.answers import PairedAnswers
     from depthprune.analysis.dataset import DatasetMeasurements
     from depthprune.analysis.result_set import ResultSet
-    from depthprune.study import Measurement, RemovalResult
     from depthprune.tasks.task import TaskSplit
 
 
@@ -111,8 +111,10 @@ class Study:
         """Return what the model answered without these blocks, beside the whole model's answers.
 
         The columns: `sample` (its id), `prompt` (as it was sent), `references` (accepted answers),
-        `baseline_answer`, `answer`, `baseline_score`, `score`. Prompts are None in result files,
-        references unless `tasks` holds the samples.
+        `baseline_answer`, `answer`, `baseline_score`, `score`, `damage` (how the answer is damaged,
+        see `depthprune.analysis.damage`; None where the model was asked for likelihoods). Prompts
+        and references are None in result files and in studies that did not keep them, unless
+        `tasks` holds the samples.
 
         Args:
             removal: block indices; `()` is the whole model.
@@ -123,7 +125,14 @@ class Study:
             AnalysisError: this was not measured, or no answers were kept.
             DepthpruneError: see `results`.
         """
-        from depthprune.study.store import DATABASE_NAME
+        found = self.paired_answers(removal, dataset, split)
+        return Table.of(found.pairs, ANSWER_COLUMNS)
+
+    def paired_answers(
+        self, removal: Iterable[int], dataset: str, split: str | None = None
+    ) -> PairedAnswers:
+        """Return the answers that `answers` lists, with the damage to all of them."""
+        from depthprune.analysis.answers import open_answers, pair_answers
 
         results = self.results(split)
         one = _named(dataset, results.datasets)
@@ -135,71 +144,25 @@ class Study:
                 mend="`drops()` lists what was measured",
             )
         name = results.splits[one.dataset]
-        is_study = (self.folder / DATABASE_NAME).is_file()
-        rows = self._stored(one, name, blocks) if is_study else self._read(one, name, blocks)
-        columns = ("sample", "prompt", "references", "baseline_answer", "answer")
-        return Table((*columns, "baseline_score", "score"), tuple(rows))
-
-    def _stored(
-        self, one: DatasetMeasurements, split: str, removal: Removal
-    ) -> list[tuple[object, ...]]:
-        from depthprune.study.store import Study as Store
-
-        settings = one.baseline.settings
-        with Store.open(self.folder, read_only=True) as store:
-            keys = [
-                stored.key
-                for stored in store.splits()
-                if (stored.record.task, stored.record.split) == (one.dataset, split)
-                and (self.selection is None or (stored.key, settings) in self.selection)
-                and _is_of(store.measurement(stored.key, settings, ()), one)
-            ]
-            record = store.split(keys[-1])
-            pair = [store.measurement(keys[-1], settings, blocks) for blocks in ((), removal)]
-            prompts = store.prompts(keys[-1], settings)
-        before, after = pair
-        if not (before and before.answers and after and after.answers):
-            raise _no_answers(self.folder)
-        assert before.scores is not None
-        assert after.scores is not None
-        sent: Sequence[tuple[str, ...] | None] = prompts or [None] * len(record.sample_ids)
-        known = self._references(record.fingerprint)
-        return [
-            (sample, prompt and "\n".join(prompt), known.get(sample), *answers, *map(float, scores))
-            for sample, prompt, answers, scores in zip(
-                record.sample_ids,
-                sent,
-                zip(before.answers, after.answers, strict=True),
-                zip(before.scores, after.scores, strict=True),
-                strict=True,
-            )
-        ]
-
-    def _read(
-        self, one: DatasetMeasurements, split: str, removal: Removal
-    ) -> list[tuple[object, ...]]:
-        from depthprune.study import read_results
-
-        found = [
-            results
-            for results in read_results(self.folder).datasets
-            if (results.dataset, results.split) == (one.dataset, split)
-        ]
-        by_removal = {each.removal: each for results in found for each in results.results}
-        before, after = _samples(by_removal.get(())), _samples(by_removal.get(removal))
-        common = [sample for sample in before if sample in after]
-        if not common:
-            raise _no_answers(self.folder)
-        pairs = ((sample, before[sample], after[sample]) for sample in common)
-        return [(sample, None, None, b[0], a[0], b[1], a[1]) for sample, b, a in pairs]
-
-    def _references(self, fingerprint: str) -> Mapping[str, tuple[str, ...]]:
-        return {
-            sample.id: sample.references
-            for one in self.tasks
-            if one.fingerprint == fingerprint
-            for sample in one.samples
+        references = {
+            loaded.fingerprint: {sample.id: sample.references for sample in loaded.samples}
+            for loaded in self.tasks
         }
+        with open_answers(self.folder, results, self.selection) as reader:
+            found = pair_answers(reader, one, name, blocks, references)
+        if found is None or not found.pairs:
+            raise LayoutError(
+                "the answers behind these scores were not kept",
+                where=str(self.folder),
+                mend="measure in a study of your own: profile and search keep every answer",
+            )
+        return found
+
+
+ANSWER_COLUMNS = (
+    "sample", "prompt", "references", "baseline_answer", "answer", "baseline_score", "score",
+    "damage",
+)  # fmt: skip
 
 
 DROP_COLUMNS = ("removal", "dataset", "split", "n", "accuracy", "drop", "low", "high")
@@ -253,22 +216,4 @@ def _named(dataset: str, found: Sequence[DatasetMeasurements]) -> DatasetMeasure
         f"there are no results of {dataset!r}",
         option="dataset",
         mend=f"choose from {', '.join(one.dataset for one in found)}",
-    )
-
-
-def _is_of(found: Measurement | None, one: DatasetMeasurements) -> bool:
-    """Return whether a stored baseline is the one that an analysis took."""
-    return found is not None and replace(found, answers=one.baseline.answers) == one.baseline
-
-
-def _samples(result: RemovalResult | None) -> dict[str, tuple[str, float]]:
-    samples = () if result is None else result.samples or ()
-    return {one.sample_id: (one.answer, one.score) for one in samples}
-
-
-def _no_answers(folder: Path) -> LayoutError:
-    return LayoutError(
-        "the answers behind these scores were not kept",
-        where=str(folder),
-        mend="measure in a study of your own: profile and search keep every answer",
     )
