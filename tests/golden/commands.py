@@ -112,6 +112,8 @@ STUDY = [
     *both("compare", "compare --study my-study"),
     *both("merge", "merge --study my-study --output_file merged.json"),
     *both("status", "status my-study"),
+    *both("answers", "answers my-study --removal 4 --task demo_coco_caption --changed -n 3"),
+    Command("answers-json", "answers my-study --removal 4 --task demo_okvqa -n 2 --json"),
     *both("study-check", "study check my-study"),
     Command("study-repair", "study repair my-study --json"),
 ]
@@ -147,6 +149,7 @@ MEASURED = [
     ),
     *both("proxies", f"proxies demo {TWO} {FEW} --output profiled"),
     *both("inspect", "inspect demo"),
+    *both("sent", "tasks --show demo_okvqa demo_science_qa_img --model demo -n 2"),
     *both("cut-dry", "cut demo --remove 4,13 --dry_run"),
     *both("cut", "cut demo --remove 4,13 --output smaller/LANG"),
     *both(

@@ -24,17 +24,27 @@ class PromptSettings:
         thinking: whether a model that can think before it answers does so.
         date: today, for templates that ask the clock, as YEAR-MONTH-DAY. One fixed day, so that a
             prompt is the same whenever it is measured; the usual one is that of Llama's templates.
+        min_pixels, max_pixels: of a picture as the model sees it; None leaves what the processor
+            says. They are part of the processor, and so of the model's identity, not of `text`.
 
     Raises:
-        DepthpruneError: the date is no date.
+        DepthpruneError: the date is no date, or no picture can have so many pixels.
     """
 
     chat_template: str | None = None
     system_prompt: str = ""
     thinking: bool = False
     date: str = "2024-07-26"
+    min_pixels: int | None = None
+    max_pixels: int | None = None
 
     def __post_init__(self) -> None:
+        if (self.min_pixels or 0) > (self.max_pixels or self.min_pixels or 0):
+            raise DepthpruneError(
+                f"no picture has at least {self.min_pixels} and at most {self.max_pixels} pixels",
+                option="min_pixels",
+                mend="give a smaller number than that of the most pixels",
+            )
         try:
             date.fromisoformat(self.date)
         except ValueError as error:

@@ -14,6 +14,7 @@ from depthprune.blocks.processors import (
     adopt_chat_template,
     first_line,
     how_to_install,
+    limit_pixels,
     load_processor,
 )
 from depthprune.blocks.skeleton import quiet
@@ -117,7 +118,7 @@ def load_model(
         model = model.to(place)
     return LoadedModel(
         model.eval(),
-        _load_processor(where, kind, config, remote),
+        _load_processor(where, kind, config, remote, prompt),
         kind,
         folder.resolve().name if local else str(source),
         model_fingerprint(source, revision=revision),
@@ -155,6 +156,7 @@ def load_model_processor(
     trust_remote_code: bool = False,
     revision: str | None = None,
     download: bool = False,
+    prompt: PromptSettings = USUAL_PROMPTS,
 ) -> Any:
     """Load a model's processor or tokenizer alone, as `load_model` does.
 
@@ -170,7 +172,7 @@ def load_model_processor(
         "local_files_only": local or not download,
     }
     config = load_config(where, **remote)
-    return _load_processor(where, model_kind(config)[0], config, remote)
+    return _load_processor(where, model_kind(config)[0], config, remote, prompt)
 
 
 def load_config(source: str | Path, **options: Any) -> PreTrainedConfig:
@@ -290,10 +292,15 @@ def _checkpoint_dtype(config: PreTrainedConfig) -> str:
 
 
 def _load_processor(
-    source: str | Path, kind: ModelKind, config: PreTrainedConfig, options: dict[str, Any]
+    source: str | Path,
+    kind: ModelKind,
+    config: PreTrainedConfig,
+    options: dict[str, Any],
+    prompt: PromptSettings,
 ) -> Any:
     name = {"image-text": "AutoProcessor", "image": "AutoImageProcessor"}.get(kind, "AutoTokenizer")
     processor = load_processor(source, name, **options)
+    limit_pixels(processor, prompt)
     if kind != "image":
         adopt_chat_template(processor, checkpoint_folder(source, revision=options["revision"]))
     return _ready(processor, kind, config)

@@ -14,6 +14,7 @@ from typing import Any
 
 from depthprune.base.errors import ModelError
 from depthprune.base.files import read_json
+from depthprune.base.prompting import PromptSettings
 from depthprune.blocks.skeleton import quiet
 
 
@@ -65,6 +66,42 @@ def adopt_chat_template(processor: Any, folder: Path) -> None:
         found = content.get("chat_template") if isinstance(content, dict) else None
     if found:
         processor.chat_template = found
+
+
+def limit_pixels(processor: Any, prompt: PromptSettings) -> None:
+    """Let a processor keep pictures within the pixels that the settings name, if they name any.
+
+    Raises:
+        ModelError: the model reads no pictures, its processor knows no such limit, or the two
+            limits leave no picture.
+    """
+    asked = {"min_pixels": prompt.min_pixels, "max_pixels": prompt.max_pixels}
+    wanted = {name: value for name, value in asked.items() if value is not None}
+    if not wanted:
+        return
+    images: Any = getattr(processor, "image_processor", None)
+    known = getattr(getattr(images, "valid_kwargs", None), "__annotations__", {})
+    for name in wanted:
+        # Whoever takes both as arguments keeps them as the ends of its size.
+        if name not in known or not getattr(images.size, _EDGES[name], None):
+            kind = type(processor if images is None else images).__name__
+            raise ModelError(
+                f"the model's {kind} knows no limit of pixels",
+                option=name,
+                mend="leave it out: pictures get the size that the processor's own files say",
+            )
+    size = dict(images.size) | {_EDGES[name]: value for name, value in wanted.items()}
+    least, most = (size[edge] for edge in _EDGES.values())
+    if least > most:
+        raise ModelError(
+            f"no picture has at least {least} and at most {most} pixels",
+            option=next(iter(wanted)),
+            mend="give both limits: the other one is the processor's own",
+        )
+    images.size = type(images.size)(**size)
+
+
+_EDGES = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}
 
 
 def how_to_install(error: BaseException) -> str | None:

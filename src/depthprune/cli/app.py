@@ -58,6 +58,8 @@ For example:
     depthprune proxies MODEL --task okvqa      guesses at the drops, quickly
     depthprune recommend FOLDER                which blocks to remove, and why
     depthprune analyze FOLDER                  reports, figures, files for what follows
+    depthprune answers FOLDER --removal 4,13   what was asked and answered: why a score fell
+    depthprune tasks --show okvqa --model MODEL   what the model is sent
     depthprune sweep MODEL --task okvqa --num_active_blocks 12 14 16   what they cost and gain
     depthprune cut MODEL --remove 4,13 --output DIR      the smaller checkpoint
     depthprune evaluate MODEL                  perplexity, zero-shot accuracy, speed, memory
@@ -87,6 +89,7 @@ COMMANDS = (
     "measure:search",
     "sweep:sweep",
     "analyze:analyze",
+    "answers:answers",
     "recommend:recommend",
     "cut:cut",
     "evaluate:evaluate",

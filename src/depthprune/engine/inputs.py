@@ -113,7 +113,7 @@ def encode(processor: Any, rows: Sequence[Row], side: Side, dtype: torch.dtype) 
     """
     if not rows[0].sample.images:
         return pad([row.tokens for row in rows], side, fill=_padding_token(processor))
-    images = [_open_images(row.sample) for row in rows]
+    images = [open_images(row.sample) for row in rows]
     try:
         encoded = _process(processor, rows, images, side)
     except (ValueError, TypeError, IndexError, KeyError) as error:
@@ -208,7 +208,12 @@ def _process(
     return dict(processor(text=[row.text for row in rows], images=list(images), **options))
 
 
-def _open_images(sample: Sample) -> list[Any]:
+def open_images(sample: Sample) -> list[Any]:
+    """Return the pictures of a sample.
+
+    Raises:
+        TaskError: one cannot be read; names the sample.
+    """
     opened = []
     for image in sample.images:
         try:

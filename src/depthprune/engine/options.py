@@ -14,7 +14,50 @@ from depthprune.base.prompting import NONE, OWN, PromptSettings
 
 
 @dataclass(frozen=True)
-class ModelOptions(Options):
+class PromptOptions(Options):
+    """How the model is asked."""
+
+    chat_template: str | None = None
+    """auto: the model's own; none; or a file. If not given: auto, but none for lm_eval: tasks."""
+
+    system_prompt: str = ""
+    """What the model is told before every question."""
+
+    thinking: bool = False
+    """Let a model think before it answers, where its chat template offers the choice."""
+
+    prompt_date: str = PromptSettings.date
+    """Today, for chat templates that ask: one fixed day, so that prompts stay the same."""
+
+    min_pixels: Annotated[int, Ge(1)] | None = None
+    """Pixels that a picture is enlarged to at least, where the model's processor knows a limit."""
+
+    max_pixels: Annotated[int, Ge(1)] | None = None
+    """Pixels that a picture is made smaller to, where the model's processor knows a limit."""
+
+    trust_remote_code: bool = False
+    """Run code that comes with the checkpoint. Only for checkpoints you trust."""
+
+    revision: str | None = None
+    """Branch, tag or commit of a hub model."""
+
+    def prompt(self) -> PromptSettings:
+        """Return how questions are put to the model.
+
+        Raises:
+            DepthpruneError: the file with the chat template cannot be read, or the date is none.
+        """
+        template = self.chat_template
+        if template not in (None, OWN, NONE):
+            template = _template(template)
+        return PromptSettings(
+            *(template, self.system_prompt, self.thinking, self.prompt_date),
+            *(self.min_pixels, self.max_pixels),
+        )
+
+
+@dataclass(frozen=True)
+class ModelOptions(PromptOptions):
     """How the model is run."""
 
     dtype: str = "auto"
@@ -32,37 +75,8 @@ class ModelOptions(Options):
     stack: str = "text"
     """The stack to prune: text, vision, encoder, decoder."""
 
-    trust_remote_code: bool = False
-    """Run code that comes with the checkpoint. Only for checkpoints you trust."""
-
-    revision: str | None = None
-    """Branch, tag or commit of a hub model."""
-
     self_check: bool = True
     """At first, compare a few answers with those of plain generation, removal by removal."""
-
-    chat_template: str | None = None
-    """auto: the model's own; none; or a file. If not given: auto, but none for lm_eval: tasks."""
-
-    system_prompt: str = ""
-    """What the model is told before every question."""
-
-    thinking: bool = False
-    """Let a model think before it answers, where its chat template offers the choice."""
-
-    prompt_date: str = PromptSettings.date
-    """Today, for chat templates that ask: one fixed day, so that prompts stay the same."""
-
-    def prompt(self) -> PromptSettings:
-        """Return how questions are put to the model.
-
-        Raises:
-            DepthpruneError: the file with the chat template cannot be read, or the date is none.
-        """
-        template = self.chat_template
-        if template not in (None, OWN, NONE):
-            template = _template(template)
-        return PromptSettings(template, self.system_prompt, self.thinking, self.prompt_date)
 
 
 def _template(name: str) -> str:

@@ -24,11 +24,14 @@ def prompts_of(
     Raises:
         TaskError: the model's template refuses a sample, or it reads no pictures.
     """
+    return [
+        texts_without_prompt(task, sample) or (prompt_of(processor, task, sample, settings).text,)
+        for sample in samples
+    ]
+
+
+def texts_without_prompt(task: Task, sample: Sample) -> tuple[str, ...]:
+    """Return the texts of a sample that is asked as it stands; nothing for a question."""
     if task.answer == "read":
-        return [tuple(sample.references) for sample in samples]
-    if task.answer == "respond":
-        return [
-            tuple(request.context + request.continuation for request in sample.requests)
-            for sample in samples
-        ]
-    return [(prompt_of(processor, task, sample, settings).text,) for sample in samples]
+        return tuple(sample.references)
+    return tuple(request.context + request.continuation for request in sample.requests)

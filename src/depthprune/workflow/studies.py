@@ -125,44 +125,45 @@ class Study:
             AnalysisError: this was not measured, or no answers were kept.
             DepthpruneError: see `results`.
         """
-        found = self.paired_answers(removal, dataset, split)
+        found = paired_answers(self, removal, dataset, split)
         return Table.of(found.pairs, ANSWER_COLUMNS)
-
-    def paired_answers(
-        self, removal: Iterable[int], dataset: str, split: str | None = None
-    ) -> PairedAnswers:
-        """Return the answers that `answers` lists, with the damage to all of them."""
-        from depthprune.analysis.answers import open_answers, pair_answers
-
-        results = self.results(split)
-        one = _named(dataset, results.datasets)
-        blocks = check_removal(make_removal(removal), results.num_blocks)
-        if blocks and blocks not in one.measurements:
-            raise AnalysisError(
-                f"the removal {format_removal(blocks)} was not measured on {one.dataset}",
-                where=str(self.folder),
-                mend="`drops()` lists what was measured",
-            )
-        name = results.splits[one.dataset]
-        references = {
-            loaded.fingerprint: {sample.id: sample.references for sample in loaded.samples}
-            for loaded in self.tasks
-        }
-        with open_answers(self.folder, results, self.selection) as reader:
-            found = pair_answers(reader, one, name, blocks, references)
-        if found is None or not found.pairs:
-            raise LayoutError(
-                "the answers behind these scores were not kept",
-                where=str(self.folder),
-                mend="measure in a study of your own: profile and search keep every answer",
-            )
-        return found
 
 
 ANSWER_COLUMNS = (
     "sample", "prompt", "references", "baseline_answer", "answer", "baseline_score", "score",
     "damage",
 )  # fmt: skip
+
+
+def paired_answers(
+    study: Study, removal: Iterable[int], dataset: str, split: str | None = None
+) -> PairedAnswers:
+    """Return the answers that `Study.answers` lists, with the damage to all of them."""
+    from depthprune.analysis.answers import open_answers, pair_answers
+
+    results = study.results(split)
+    one = _named(dataset, results.datasets)
+    blocks = check_removal(make_removal(removal), results.num_blocks)
+    if blocks and blocks not in one.measurements:
+        raise AnalysisError(
+            f"the removal {format_removal(blocks)} was not measured on {one.dataset}",
+            where=str(study.folder),
+            mend="`drops()` lists what was measured",
+        )
+    name = results.splits[one.dataset]
+    references = {
+        loaded.fingerprint: {sample.id: sample.references for sample in loaded.samples}
+        for loaded in study.tasks
+    }
+    with open_answers(study.folder, results, study.selection) as reader:
+        found = pair_answers(reader, one, name, blocks, references)
+    if found is None or not found.pairs:
+        raise LayoutError(
+            "the answers behind these scores were not kept",
+            where=str(study.folder),
+            mend="measure in a study of your own: profile and search keep every answer",
+        )
+    return found
 
 
 DROP_COLUMNS = ("removal", "dataset", "split", "n", "accuracy", "drop", "low", "high")
