@@ -152,7 +152,7 @@ def test_a_result_without_accuracy_is_left_out_and_named(published: Path, tmp_pa
     path.write_text(json.dumps(value))
     report = import_results(published, tmp_path / "study")
     assert report.imported == 42
-    assert "1 results have a drop, but no accuracy" in str(report.problems[0])
+    assert "1 result has a drop, but no accuracy" in str(report.problems[0])
 
 
 def test_an_unknown_number_of_blocks_is_an_error(tmp_path: Path) -> None:
