@@ -47,8 +47,7 @@ def program(capsys: pytest.CaptureFixture[str]) -> Program:
 def test_prompt_references_and_both_answers_stand_together(study: Path, program: Program) -> None:
     shown = program("answers", study, "--removal", "4,1", "--task", "okvqa")
     assert shown.code == 0, shown.err
-    assert "4 of 8 answers" not in shown.out
-    assert "5 of 8 answers differ from the whole model's: 4 score less, 0 more." in shown.out
+    assert "whole model's: 5 of 8. Scored less: 4, more: 0." in shown.out
     assert r"<user> what is it ?\nAnswer with a word. <answer>" in shown.out
     assert "Accepted: cat (×2); x" in shown.out
     assert "all blocks (100.00): cat\nwithout 1, 4 (0.00): no no no no  [repetitive, cut off]" in (
@@ -138,7 +137,7 @@ def test_a_task_is_shown_as_it_is_sent(program: Program) -> None:
     assert "Picture 1: 48x48 pixels, sent as 48x48" in shown.out
     assert "<s><|user|><image>what is the capital" in shown.out
     assert "Tokens: " in shown.out
-    assert "8 tokens at most" in shown.out
+    assert "tokens at most: 8" in shown.out
     assert max(map(len, shown.out.splitlines())) <= 80
     (value,) = json.loads(program(*line, "--json").out)["tasks"]
     assert [len(one["tokens"]) for one in value["samples"]] == [1, 1]

@@ -39,8 +39,8 @@ def _summary(found: PairedAnswers, num_shown: int) -> Section:
     better = sum(one.score > one.baseline_score for one in changed)
     sentences = [
         t(
-            "{changed} of {n} answers differ from the whole model's: {worse} score less, {better} "
-            "more."
+            "Answers that differ from the whole model's: {changed} of {n}. Scored less: {worse}, "
+            "more: {better}."
         ).format(changed=len(changed), n=len(found.pairs), worse=worse, better=better)
     ]
     if found.whole is None:

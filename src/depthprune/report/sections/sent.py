@@ -50,7 +50,7 @@ def answer_line(task: Task, found: Sequence[Sent]) -> str:
             if request.kind == "generate"
         }
     if limits:
-        longest = t("The answer is written, {tokens} tokens at most.")
+        longest = t("The answer is written; tokens at most: {tokens}.")
         return longest.format(tokens=" / ".join(map(str, sorted(limits))))
     return {
         "choose": t("The likeliest option is the answer: nothing is written."),
