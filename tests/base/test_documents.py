@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from depthprune.base.documents import WrongFieldError, object_at, read_document, read_value
+from depthprune.base.documents import (
+    COUNT,
+    FLAG,
+    NUMBER,
+    TEXT,
+    TEXTS,
+    Field,
+    Layout,
+    WrongFieldError,
+    each,
+    named,
+    object_at,
+    one_of,
+    read_document,
+    read_value,
+)
 from depthprune.base.errors import FileError, LayoutError
 
 
@@ -87,3 +103,70 @@ def test_what_is_no_json_is_told_with_its_line(path: Path) -> None:
 def test_where_there_is_no_object_under_a_key_an_empty_one_is(holder: Any) -> None:
     assert object_at(holder, "model") == {}
     assert object_at({"model": {"name": "a"}}, "model") == {"name": "a"}
+
+
+PART = Layout(dict, Field("n", COUNT, required=True), Field("half", NUMBER, told=True))
+WHOLE = Layout(
+    dict,
+    Field("name", TEXT, omit=True),
+    Field("parts", each(PART), "pieces", required=True),
+    Field("first", PART, lambda whole: whole.pieces[0], told=True),
+    Field("depth", COUNT, "inner.depth", null=True),
+    Field("sizes", named(NUMBER)),
+    Field("kind", one_of(("a", "b"))),
+    Field("tied", FLAG),
+    Field("notes", TEXTS),
+)
+
+
+def test_a_layout_reads_what_a_file_says_by_attribute_and_passes_over_the_rest() -> None:
+    value = {
+        "parts": [{"n": 2.0, "half": "?", "more": 1}],
+        "kind": "b",
+        "sizes": {"x": 1, "y": None},
+    }
+    assert WHOLE.read(value) == {"pieces": ({"n": 2},), "kind": "b", "sizes": {"x": 1.0}}
+    assert WHOLE.read({"parts": [], "depth": None, "name": None}) == {"pieces": (), "depth": None}
+
+
+def test_a_layout_writes_its_fields_in_their_order() -> None:
+    part = SimpleNamespace(n=3, half=1.5)
+    whole = SimpleNamespace(
+        name=None, pieces=[part], inner=SimpleNamespace(depth=None), sizes={}, kind="a",
+        tied=True, notes=("it is",),
+    )  # fmt: skip
+    assert list(WHOLE.write(whole).items()) == [
+        ("parts", [{"n": 3, "half": 1.5}]),
+        ("first", {"n": 3, "half": 1.5}),
+        ("depth", None),
+        ("sizes", {}),
+        ("kind", "a"),
+        ("tied", True),
+        ("notes", ["it is"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "what", "steps"),
+    [
+        ([], "a JSON object was expected, not a list", []),
+        ({}, "a list is missing", ["parts"]),
+        ({"parts": {}}, "a list was expected, not an object", ["parts"]),
+        ({"parts": [{"n": 1}, {}]}, "a count is missing", ["parts", 1, "n"]),
+        ({"parts": [{"n": True}]}, "a count was expected, not true or false", ["parts", 0, "n"]),
+        ({"parts": [{"n": -1}]}, "-1 is no count of anything", ["parts", 0, "n"]),
+        ({"parts": [], "depth": 1.5}, "1.5 is no whole number", ["depth"]),
+        ({"parts": [], "sizes": {"\ud800": "2"}}, 'expected, not "2"', ["sizes", "\ud800"]),
+        ({"parts": [], "kind": "c"}, "'c' is none of a, b", ["kind"]),
+        ({"parts": [], "tied": 1}, "true or false was expected, not 1", ["tied"]),
+        ({"parts": [], "notes": ["a", 1]}, "a list of texts was expected", ["notes"]),
+        ({"parts": [], "name": 10**400}, "a text was expected, not 1000", ["name"]),
+    ],
+)
+def test_what_a_layout_refuses_is_told_with_the_way_to_it(
+    value: Any, what: str, steps: list[str | int]
+) -> None:
+    with pytest.raises(WrongFieldError) as raised:
+        WHOLE.read(value)
+    assert what in raised.value.what
+    assert raised.value.steps == steps

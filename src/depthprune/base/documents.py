@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
 from depthprune.base.errors import FileError, LayoutError
-from depthprune.base.files import not_finite, place_of, read_json
+from depthprune.base.files import is_number, not_finite, place_of, read_json
 
 Json = dict[str, Any]
 
@@ -30,6 +32,210 @@ class WrongFieldError(LayoutError):
         """Put steps in front of the way and return the error."""
         self.steps[:0] = steps
         return self
+
+
+class Kind:
+    """What a field of a JSON object holds.
+
+    Args:
+        noun: for messages: `a count`.
+        read: returns what a value means, or raises WrongFieldError; it is never given null.
+        write: returns the value in JSON.
+    """
+
+    def __init__(
+        self,
+        noun: str,
+        read: Callable[[Any], Any],
+        write: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
+        self.noun, self.read, self.write = noun, read, write
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a JSON object, for who reads it, writes it or explains it.
+
+    Attributes:
+        name: in the file.
+        kind: of its value.
+        of: the attribute that holds it, `mlp.original` of one inside; `.` is the object itself;
+            empty where it has the field's name. Or a function that returns it.
+        required: refuse a file without it.
+        null: null says something else than leaving the field out, and is handed on.
+        omit: leave out of the file what is None, instead of writing null.
+        told: written for readers of the file; it follows from the others and is not read.
+    """
+
+    name: str
+    kind: Kind
+    of: str | Callable[[Any], Any] = ""
+    required: bool = False
+    null: bool = False
+    omit: bool = False
+    told: bool = False
+
+    @property
+    def attribute(self) -> str:
+        """The name under which what was read is handed on: the last part of `of`."""
+        return (isinstance(self.of, str) and self.of.rpartition(".")[2]) or self.name
+
+    def value_of(self, holder: Any) -> Any:
+        """Return what is written, as JSON has it."""
+        if callable(self.of):
+            value = self.of(holder)
+        else:
+            value = holder if self.of == "." else attrgetter(self.of or self.name)(holder)
+        return value if value is None else self.kind.write(value)
+
+
+class Layout(Kind):
+    """A JSON object, declared once: read, written and listed by its fields, in their order.
+
+    This and no pydantic model, because results and analyses are read by commands that take half a
+    second: to import pydantic takes 0.1 s more, and the summary of 1,000 analysed models took
+    3.4 s instead of 2.8 s with models.
+
+    Args:
+        make: is given what was read by attribute, without what the file leaves out.
+        fields: others are passed over.
+    """
+
+    def __init__(self, make: Callable[..., Any], *fields: Field) -> None:
+        super().__init__("a JSON object", self._read, self._write)
+        self.make, self.fields = make, fields
+        self._rows = [
+            (one.name, one.attribute, one.kind.read, one.kind is COUNT, one)
+            for one in fields
+            if not one.told
+        ]
+
+    def _read(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise unexpected(self.noun, value)
+        found: Json = {}
+        for name, attribute, read, is_count, field in self._rows:
+            given = value.get(name)
+            if is_count and type(given) is int and 0 <= given < MOST:
+                found[attribute] = given  # what most fields hold, without a call
+            elif given is not None:
+                try:
+                    found[attribute] = read(given)
+                except WrongFieldError as wrong:
+                    raise wrong.within(name) from None
+            elif field.null and name in value:
+                found[attribute] = None
+            elif field.required:
+                raise WrongFieldError(f"{field.kind.noun} is missing", name)
+        return self.make(**found)
+
+    def _write(self, holder: Any) -> Json:
+        values = ((one, one.value_of(holder)) for one in self.fields)
+        return {one.name: value for one, value in values if value is not None or not one.omit}
+
+
+def each(kind: Kind) -> Kind:
+    """Return the kind of a list of such values."""
+
+    def read(values: Any) -> tuple[Any, ...]:
+        if not isinstance(values, list):
+            raise unexpected("a list", values)
+        found = []
+        for place, value in enumerate(values):
+            try:
+                found.append(kind.read(value))
+            except WrongFieldError as wrong:
+                wrong.within(place)
+                raise
+        return tuple(found)
+
+    return Kind("a list", read, lambda values: list(map(kind.write, values)))
+
+
+def named(kind: Kind, *, null: bool = False) -> Kind:
+    """Return the kind of an object of such values; of null, only if that says something."""
+
+    def read(values: Any) -> Json:
+        if not isinstance(values, dict):
+            raise unexpected("a JSON object", values)
+        found = {}
+        for name, value in values.items():
+            try:
+                if value is not None or null:
+                    found[name] = None if value is None else kind.read(value)
+            except WrongFieldError as wrong:
+                wrong.within(name)
+                raise
+        return found
+
+    return Kind("a JSON object", read, dict)
+
+
+def one_of(known: Sequence[str]) -> Kind:
+    """Return the kind of a text that is one of those."""
+
+    def read(value: Any) -> str:
+        if _text(value) not in known:
+            raise WrongFieldError(f"{value!r} is none of {', '.join(known)}")
+        return str(value)
+
+    return Kind("a text", read)
+
+
+def unexpected(noun: str, value: Any) -> WrongFieldError:
+    """Return the error of a value that is something else than `noun`."""
+    names = {type(None): "null", bool: "true or false", dict: "an object", list: "a list"}
+    told = names.get(type(value)) or json.dumps(value)[:40]
+    return WrongFieldError(f"{noun} was expected, not {told}")
+
+
+MOST = 2**63
+"""No count in these files reaches it."""
+
+
+def _count(value: Any) -> int:
+    if not is_number(value):
+        raise unexpected("a count", value)
+    if value != int(value):
+        raise WrongFieldError(f"{value} is no whole number")
+    if not 0 <= value < MOST:
+        raise WrongFieldError(f"{value} is no count of anything")
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if not is_number(value):
+        raise unexpected("a number", value)
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise unexpected("a text", value)
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise WrongFieldError("a list of texts was expected")
+    return tuple(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise unexpected("true or false", value)
+    return value
+
+
+COUNT = Kind("a count", _count)
+"""A whole number from 0; `12.0` is one too."""
+
+NUMBER = Kind("a number", _number)
+"""A finite number."""
+
+TEXT, TEXTS = Kind("a text", _text), Kind("a list of texts", _texts, list)
+FLAG = Kind("true or false", _flag)
+ANY = Kind("a value", lambda value: value)
 
 
 def read_document(

@@ -78,7 +78,8 @@ def _is_zeroed(type_name: str | None) -> bool:
 def _compared(found: Comparison) -> ModelFacts:
     stay = [layer for layer in found.layers if not layer.removed]
     is_told = bool(found.layers) or not found.unknown
-    filled = [layer for layer in stay if not is_emptied(layer)]
+    emptied = [layer.index for layer in stay if is_emptied(layer)]
+    filled = [layer for layer in stay if layer.index not in emptied]
     return ModelFacts(
         params=found.total.pruned,
         original=found.total.original,
@@ -87,7 +88,7 @@ def _compared(found: Comparison) -> ModelFacts:
         of_layers=len(found.layers) + found.missing_layers if is_told else None,
         removed=tuple(layer.index for layer in found.layers if layer.removed),
         missing=found.missing_layers,
-        emptied=tuple(layer.index for layer in stay if is_emptied(layer)),
+        emptied=tuple(emptied),
         no_attention=tuple(layer.index for layer in filled if layer.attention_removed),
         no_mlp=tuple(layer.index for layer in filled if layer.mlp_removed),
         strategy=found.strategy,

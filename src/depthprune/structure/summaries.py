@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import filecmp
 import shlex
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ from depthprune.structure.comparison import Comparison
 from depthprune.structure.documents import (
     ANATOMY_FILES,
     COMPARISON_FILES,
+    GENERIC_NAMES,
     ORIGINAL_FILE,
     read_anatomy,
     read_comparison,
@@ -29,7 +30,6 @@ from depthprune.structure.folders import (
     analysis_files,
     find_model_folders,
 )
-from depthprune.structure.parsing import GENERIC_NAMES
 from depthprune.structure.selection import is_near_ratio, is_of_method
 from depthprune.structure.summary import ModelSummary, Summary
 from depthprune.structure.weights import LIST_NAME
@@ -148,8 +148,9 @@ def _first(
 ) -> _Read | None:
     """Return what the best of some files holds, which should be equal."""
     files = [paths[name] for name in names if name in paths]
-    if len(files) == 2 and filecmp.cmp(files[0], files[1], shallow=False):
-        del files[1]
+    with suppress(OSError):  # it is told when it is read
+        if len({file.read_bytes() for file in files}) < len(files):
+            del files[1]
     found = [(file, value) for file in files if (value := _attempt(read, file, problems))]
     if not found:
         return None
