@@ -36,13 +36,14 @@ if TYPE_CHECKING:
         write_report,
     )
     from depthprune.workflow.evaluating import Evaluation, evaluate
-    from depthprune.workflow.measuring import profile, search, verify
+    from depthprune.workflow.measuring import profile, search
     from depthprune.workflow.models import Model, find_stack, load_model, load_tasks, skip
     from depthprune.workflow.run import Outcome, run
     from depthprune.workflow.scores import Scores, compare, merge, select
     from depthprune.workflow.studies import Study, open_study
     from depthprune.workflow.sweeping import sweep
     from depthprune.workflow.table import Table
+    from depthprune.workflow.verifying import verify
 
 __version__ = "0.1.0"
 
@@ -111,13 +112,14 @@ _MODULES = {
         "write_report",
     ),
     "workflow.evaluating": ("Evaluation", "evaluate"),
-    "workflow.measuring": ("profile", "search", "verify"),
+    "workflow.measuring": ("profile", "search"),
     "workflow.models": ("Model", "find_stack", "load_model", "load_tasks", "skip"),
     "workflow.run": ("Outcome", "run"),
     "workflow.scores": ("Scores", "compare", "merge", "select"),
     "workflow.studies": ("Study", "open_study"),
     "workflow.sweeping": ("sweep",),
     "workflow.table": ("Table",),
+    "workflow.verifying": ("verify",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 """The module of each public name; it is imported when the name is first asked for."""

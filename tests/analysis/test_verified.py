@@ -12,7 +12,6 @@ import pytest
 from depthprune.analysis.analyse import analyse
 from depthprune.analysis.choice import choose, choose_first, refused
 from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.fresh import UNVERIFIED
 from depthprune.analysis.intervals import paired_intervals
 from depthprune.analysis.options import Targets
 from depthprune.analysis.recommendations import Recommendations, Verified
@@ -20,6 +19,7 @@ from depthprune.analysis.result_set import FreshResults, ResultSet
 from depthprune.analysis.verified import removals_to_verify
 from depthprune.base.removal import Removal
 from depthprune.study import SplitRecord, Study
+from depthprune.study.seen import UNVERIFIED
 from tests.analysis.results import result_set
 from tests.measurements import dataset
 from tests.study.example import MODEL, SETTINGS

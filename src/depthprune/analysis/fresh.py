@@ -2,58 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depthprune.analysis.dataset import DatasetMeasurements
-from depthprune.analysis.recommendations import FEWEST_FRESH
 from depthprune.analysis.result_set import FreshResults
-from depthprune.study import Measurement, SplitRecord, StoredSplit, Study
-
-UNVERIFIED = "unverified"
-"""In what a study says of a run: why datasets could not be verified, by dataset."""
-
-
-@dataclass(frozen=True)
-class SeenSamples:
-    """The samples by which removals were found.
-
-    Attributes:
-        ids: by task.
-        pictures: digests of their pictures, of all tasks: a picture may belong to several.
-    """
-
-    ids: Mapping[str, Collection[str]]
-    pictures: Collection[str]
-
-    def fresh(self, record: SplitRecord) -> NDArray[np.bool_]:
-        """Return for each sample of a split whether neither it nor a picture of it was seen."""
-        ids = self.ids.get(record.task, ())
-        pictures = record.pictures or ((),) * len(record.sample_ids)
-        return np.array(
-            [
-                name not in ids and self.pictures_are_new(shown)
-                for name, shown in zip(record.sample_ids, pictures, strict=True)
-            ],
-            dtype=bool,
-        )
-
-    def pictures_are_new(self, pictures: Sequence[str]) -> bool:
-        """Return whether no such picture was seen."""
-        return not any(one in self.pictures for one in pictures)
-
-
-def seen_samples(study: Study) -> SeenSamples:
-    """Return the samples behind everything that was searched."""
-    ids: dict[str, set[str]] = {}
-    pictures: set[str] = set()
-    for stored in study.splits():
-        ids.setdefault(stored.record.task, set()).update(stored.record.sample_ids)
-        pictures.update(one for shown in stored.record.pictures for one in shown)
-    return SeenSamples(ids, pictures)
+from depthprune.study import Measurement, StoredSplit, Study
+from depthprune.study.seen import FEWEST_FRESH, UNVERIFIED, SeenSamples, seen_samples
 
 
 def fresh_results(study: Study, used: Mapping[StoredSplit, str]) -> FreshResults | None:
@@ -68,13 +26,15 @@ def fresh_results(study: Study, used: Mapping[StoredSplit, str]) -> FreshResults
     """
     verified = study.splits(role="verification")
     told = [] if study.lacks is not None else [run.how.get(UNVERIFIED) for run in study.runs()]
-    known = [one for one in told if isinstance(one, dict)]
-    if not verified and not known:
+    why: dict[str, object] = {}
+    for each in told:
+        why |= each if isinstance(each, dict) else {}
+    if not verified and all(each is None for each in told):
         return None
     seen = seen_samples(study)
     datasets: list[DatasetMeasurements] = []
     splits: dict[str, str] = {}
-    counts: dict[str, int] = {}
+    counts = {name: one for name, one in why.items() if isinstance(one, int)}
     for searched, settings in used.items():
         record = searched.record
         drawn = [
@@ -99,7 +59,7 @@ def fresh_results(study: Study, used: Mapping[StoredSplit, str]) -> FreshResults
             continue
         datasets.append(measured)
         splits[record.task] = best.record.split
-    reasons = {name: str(reason) for name, reason in (known[-1] if known else {}).items()}
+    reasons = {name: one for name, one in why.items() if isinstance(one, str)}
     return FreshResults(tuple(datasets), splits, counts, reasons)
 
 

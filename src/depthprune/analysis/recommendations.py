@@ -13,9 +13,6 @@ from depthprune.base.drops import settled
 from depthprune.base.removal import Removal
 from depthprune.tasks.weak import WeakBaseline
 
-FEWEST_FRESH = 50
-"""Fresh samples of a dataset below which nothing is verified on it."""
-
 StrategyName = Literal["conservative", "balanced", "aggressive"]
 TargetKind = Literal["max_drop", "speedup", "params"]
 VerifiedRole = StrategyName | TargetKind | Literal["smaller", "runner_up", "one_shot"]

@@ -14,7 +14,6 @@ from depthprune.analysis.dataset import DatasetMeasurements
 from depthprune.analysis.essential import THRESHOLD
 from depthprune.analysis.intervals import paired_intervals
 from depthprune.analysis.recommendations import (
-    FEWEST_FRESH,
     FreshDrop,
     FreshGain,
     NotVerified,
@@ -27,6 +26,7 @@ from depthprune.analysis.result_set import FreshResults, ResultSet
 from depthprune.analysis.strategies import conservative_steps
 from depthprune.base.drops import settled
 from depthprune.base.removal import Removal
+from depthprune.study.seen import FEWEST_FRESH
 
 __all__ = ["FEWEST_FRESH", "removals_to_verify", "verified"]
 

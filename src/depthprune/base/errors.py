@@ -85,6 +85,10 @@ class MissingSplitError(TaskError):
     """A dataset that lacks the split asked for; other datasets may have it."""
 
 
+class NoSampleLeftError(TaskError):
+    """Every sample of a split was seen already; another split may have some left."""
+
+
 class MetricError(DepthpruneError):
     """An unknown metric, or one that does not fit the task."""
 

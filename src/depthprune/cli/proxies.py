@@ -81,7 +81,7 @@ def proxies(
     check_can_make(folder)
     options = model_source(model, run, download=data.download)
     tasks = prompted_tasks(options, data.find_tasks(model))
-    splits = load_splits(tasks, data.splits, data.samples, data.seed)
+    splits = load_splits(tasks, data.splits, data.samples, data.seed, data.holdout)
     found = _proxies_of(splits, names, options, folder)
     if json:
         value = {"folder": str(folder / PROXIES_FOLDER), "splits": proxies_value(found)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import depthprune
 from depthprune.base.errors import StudyError
 from depthprune.base.log import logger
 from depthprune.base.naming import option
+from depthprune.base.options import Options
 from depthprune.engine.session import Session, split_record
 from depthprune.strategies.model import OpenModel
 from depthprune.study import SplitRecord, StoredSplit, Study
@@ -38,13 +39,15 @@ def how_measured(
         "versions": {"depthprune": depthprune.__version__, "python": platform.python_version()}
         | {name: _version(name) for name in _PACKAGES},
         "model": _model(model),
-        "tasks": [_task(task) for task in tasks],
+        "tasks": [task_record(task) for task in tasks],
         "data_dir": None if data.data_dir is None else str(data.data_dir.resolve()),
         "task_files": {str(path.resolve()): _sha256(path) for path in data.task_files},
         "lm_eval_path": [str(path.resolve()) for path in data.lm_eval_paths],
         "splits": list(splits),
         "num_samples": num_samples,
         "seed": seed,
+        "holdout": data.holdout,
+        "asked": {"model": _said(model.options), "data": _said(data)},
     }
 
 
@@ -104,15 +107,15 @@ def _check_unchanged(
         return
     known = alike[-1]
     prompts = study.prompts(known.key, settings) or sent
-    now = _task(split.task)
+    now = task_record(split.task)
     before = {
-        f"task {record.task}": _texts(_measured_as(study, known, settings) or now),
+        f"task {record.task}": task_texts(_measured_as(study, known, settings) or now),
         "metric": {"": known.record.metric},
         "pictures": _by_sample(record, known.record.pictures or record.pictures),
         "prompts": _by_sample(record, prompts),
     }
     after = {
-        f"task {record.task}": _texts(now),
+        f"task {record.task}": task_texts(now),
         "metric": {"": record.metric},
         "pictures": _by_sample(record, record.pictures),
         "prompts": _by_sample(record, sent),
@@ -135,7 +138,7 @@ def _measured_as(study: Study, known: StoredSplit, settings: str) -> Mapping[str
     return None
 
 
-def _texts(task: Mapping[str, Any]) -> dict[str, str]:
+def task_texts(task: Mapping[str, Any]) -> dict[str, str]:
     """Return what of a task decides scores; where its data lie does not."""
     unused = ("name", "task_type", "data", "train_split", "validation_split")
     return {name: str(value) for name, value in task.items() if name not in unused}
@@ -166,7 +169,24 @@ def _model(model: OpenModel) -> dict[str, Any]:
     }
 
 
-def _task(task: Task) -> dict[str, Any]:
+def _said(options: Options) -> dict[str, Any]:
+    """Return the options that are not as usual, as plain JSON data with absolute paths."""
+    return {
+        one.name: _plain(one.name, value)
+        for one in fields(options)  # type: ignore[arg-type]
+        if (value := getattr(options, one.name)) != one.default
+    }
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(name, one) for one in value]
+    named_file = isinstance(value, Path) or (name == "chat_template" and Path(value).is_file())
+    return str(Path(value).resolve()) if named_file else value
+
+
+def task_record(task: Task) -> dict[str, Any]:
+    """Return the definition of a task as a study keeps it."""
     fields = (
         "name", "task_type", "prompt", "metric", "answer", "max_new_tokens", "choice_format",
         "choice_separator", "train_split", "validation_split",

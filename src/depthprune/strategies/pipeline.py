@@ -147,7 +147,9 @@ def get_ready(requests: Sequence[SearchRequest]) -> list[ReadySearch]:
         check_request(request)
         check_can_make(request.folder)
         tasks = prompted_tasks(request.model, request.tasks)
-        splits = load_splits(tasks, request.splits, request.num_samples, request.seed)
+        splits = load_splits(
+            *(tasks, request.splits, request.num_samples, request.seed, request.data.holdout)
+        )
         loaded.append((request, splits, _groups(request, splits)))
     model = open_model(requests[0].model, {t.name: t for r in requests for t in r.tasks}.values())
     return [_ready(*one, model) for one in loaded]
@@ -401,7 +403,11 @@ def write_results(
 
 
 def load_splits(
-    tasks: Sequence[Task], splits: Sequence[str], num_samples: int | None, seed: int
+    tasks: Sequence[Task],
+    splits: Sequence[str],
+    num_samples: int | None,
+    seed: int,
+    holdout: float = 0.0,
 ) -> list[TaskSplit]:
     """Return every split of every task that is there; a missing one is a warning that names it.
 
@@ -415,7 +421,7 @@ def load_splits(
         for task, name in pairs:
             bar.describe(f"reading samples of {task.name}, {name}")
             try:
-                split = load_split(task, name, num_samples, seed)
+                split = load_split(task, name, num_samples, seed, holdout=holdout)
             except MissingSplitError as error:
                 missing.append(error)
             else:

@@ -137,7 +137,8 @@ def load_sweep_splits(request: SweepRequest) -> tuple[list[TaskSplit], list[Fail
     failures: list[Failure] = []
     for task in prompted_tasks(request.model, request.tasks):
         try:
-            splits.append(load_split(task, request.split, request.num_samples, request.seed))
+            asked = (task, request.split, request.num_samples, request.seed)
+            splits.append(load_split(*asked, holdout=request.data.holdout))
         except TaskError as error:
             failures.append(Failure(task.name, None, error))
     if not splits:

@@ -11,7 +11,12 @@ from dataclasses import asdict
 
 import numpy as np
 
-from depthprune.base.errors import DepthpruneError, MissingSplitError, TaskError
+from depthprune.base.errors import (
+    DepthpruneError,
+    MissingSplitError,
+    NoSampleLeftError,
+    TaskError,
+)
 from depthprune.base.language import counted
 from depthprune.base.log import logger
 from depthprune.tasks.metrics import check_metric, make_scorer, rule_of
@@ -37,7 +42,9 @@ def load_split(
     num_samples: int | None = None,
     seed: int = 0,
     *,
-    unseen: Collection[str] = (),
+    holdout: float = 0.0,
+    seen: Collection[str] = (),
+    seen_pictures: Collection[str] = (),
 ) -> TaskSplit:
     """Load `num_samples` samples of a split, or all of them.
 
@@ -52,11 +59,16 @@ def load_split(
             data use themselves, or several joined by `+`.
         num_samples: how many; more than there are means all.
         seed: chooses the samples.
-        unseen: ids of samples that are left out, because something was chosen by them.
+        holdout: share of the split that is never returned, whatever `num_samples`: the last ones
+            that the seed draws.
+        seen: ids of samples that are left out, because something was chosen by them; those that
+            were held out come in then.
+        seen_pictures: digests of pictures, likewise.
 
     Raises:
         MissingSplitError: no part of the split exists; a missing part of a union is only a warning
             that names it.
+        NoSampleLeftError: every sample was seen.
         TaskError: the split is empty, a sample is unusable, a picture is damaged, or a source that
             a user wrote fails.
         MetricError: the task's metric is unknown or does not fit.
@@ -73,10 +85,16 @@ def load_split(
     if not available:
         raise TaskError(f"the split {split} of {task.name} is empty", where=task.source.describe())
     what = f"{task.name}, {split}"
-    if unseen:
-        places = _choose_unseen(task, parts, num_samples, seed, unseen)
+    known: dict[int, tuple[str, ...]] = {}
+    if seen or seen_pictures:
+        known = _choose_unseen(task, parts, num_samples, seed, (seen, seen_pictures))
+        places = sorted(known)
     else:
-        places = sorted(_choose(available, num_samples, seed, what))
+        left = available - int(holdout * available)
+        wanted = num_samples
+        if left < available:
+            wanted = left if num_samples is None else min(left, num_samples)
+        places = sorted(_choose(available, wanted, seed, what))
     samples: dict[str, Sample] = {}
     pictures: list[tuple[str, ...]] = []
     data = hashlib.sha256()
@@ -90,8 +108,7 @@ def load_split(
         if sample.id in samples:
             raise TaskError(f"two samples of {task.name} have the id {sample.id!r}")
         # The picture's bytes are read here, while its row is at hand.
-        with _asking(task.source):
-            pictures.append(tuple(image_digest(image) for image in sample.images))
+        pictures.append(known[place] if place in known else _digests(task, sample))
         data.update(_sample_line(sample, pictures[-1]))
         samples[sample.id] = sample
     chosen = tuple(samples.values())
@@ -105,6 +122,11 @@ def load_split(
         metric_version=_metric_version(task),
         pictures=tuple(pictures),
     )
+
+
+def _digests(task: Task, sample: Sample) -> tuple[str, ...]:
+    with _asking(task.source):
+        return tuple(image_digest(image) for image in sample.images)
 
 
 def _scorer(task: Task, samples: Sequence[Sample]) -> Scorer:
@@ -124,7 +146,9 @@ def image_digest(image: ImageSource) -> str:
     picture = image.open()
     digest = getattr(image, "digest", None)
     if digest is not None:
-        return str(digest())
+        told = str(digest())
+        # A study keeps digests as words.
+        return told if told.split() == [told] else hashlib.sha256(told.encode()).hexdigest()
     return hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
 
 
@@ -207,25 +231,31 @@ def _choose_unseen(
     parts: Sequence[SampleSequence],
     wanted: int | None,
     seed: int,
-    unseen: Collection[str],
-) -> list[int]:
-    """Return the places of samples with other ids than these."""
+    seen: tuple[Collection[str], Collection[str]],
+) -> dict[int, tuple[str, ...]]:
+    """Return the places of samples with other ids and other pictures, with their digests."""
     available = sum(len(part) for part in parts)
-    found: list[int] = []
+    ids, pictures = seen
+    found: dict[int, tuple[str, ...]] = {}
     for place in _choose(available, available, seed, task.name):
         if len(found) == wanted:
             break
         with _asking(task.source):
             part, index = _at(parts, place)
-            if part[index].id not in unseen:
-                found.append(place)
+            sample = part[index]
+        _check_types(task, sample)
+        if sample.id in ids:
+            continue
+        shown = _digests(task, sample)
+        if not any(one in pictures for one in shown):
+            found[place] = shown
     if not found:
-        raise TaskError(
+        raise NoSampleLeftError(
             f"all {counted(available, 'sample')} of {task.name} were seen already",
             where=task.source.describe(),
             mend="search on fewer samples, so that some are left to verify on",
         )
-    return sorted(found)
+    return found
 
 
 def _at(parts: Sequence[SampleSequence], place: int) -> tuple[SampleSequence, int]:

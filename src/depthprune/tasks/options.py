@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Lt, MinLen
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.naming import option
@@ -31,6 +31,9 @@ class DataOptions(Options):
 
     seed: int = 0
     """Chooses the samples."""
+
+    holdout: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Share of each split that is never searched: what is recommended is verified on it."""
 
     data_dir: Path | None = None
     """Folder with local copies of the data: DIR/TASK/SPLIT.jsonl, .parquet or a folder."""

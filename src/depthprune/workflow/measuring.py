@@ -1,28 +1,19 @@
-"""Measure what removals cost: block by block, by a search, and again on unseen samples."""
+"""Measure what removals cost: block by block, and by a search."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from depthprune.analysis.dataset import DatasetMeasurements
 from depthprune.base.errors import ModelError, TaskError
-from depthprune.base.progress import progress as show_progress
 from depthprune.base.progress import shown
-from depthprune.base.removal import Removal, check_removal, make_removal
-from depthprune.engine.session import Session, SplitGroup, split_record
 from depthprune.strategies import Ablation, Beam, Strategy
-from depthprune.strategies.how import begin_run, how_measured
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.pipeline import SearchRequest, make_ready, run_search
-from depthprune.study.store import Study as Store
-from depthprune.tasks.load import load_split
-from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import TaskSplit
 from depthprune.workflow.models import Model, as_model
-from depthprune.workflow.studies import DROP_COLUMNS, Study, as_study, drop_rows
-from depthprune.workflow.table import Table
+from depthprune.workflow.studies import Study
 
 if TYPE_CHECKING:
     from torch import nn
@@ -181,88 +172,3 @@ def check_processor(model: Model) -> None:
             option="processor",
             mend="load_model(module, processor=...)",
         )
-
-
-def verify(
-    model: Model | str | Path | nn.Module,
-    study: Study | str | Path,
-    removals: Iterable[Iterable[int]],
-    *,
-    samples: int | None = None,
-    tasks: Sequence[TaskSplit] = (),
-    progress: bool = True,
-) -> Table:
-    """Measure removals again, on samples that the search never saw.
-
-    A removal that was chosen for its drop has a drop that is too good; this one is not. It is kept
-    in the study beside what was searched, and never ranked.
-
-    Args:
-        model: of the study: from `load_model`, or what that takes.
-        study: with what was searched, or its folder.
-        removals: e.g. `[best.removal]`.
-        samples: of each task; None takes as many as were searched, or all that are left.
-        tasks: whose further samples are taken; those of the study where not given, which a study
-            that was opened by its folder does not have.
-        progress: show a bar with the time left.
-
-    Returns:
-        The columns of `Study.drops`: one row for each removal and task.
-
-    Raises:
-        TaskError: it is not known where samples come from, or none are left.
-        StudyError: the study is in use, or of another model.
-        RemovalError, InadmissibleRemovalError: a removal does not exist or cannot be expressed.
-    """
-    from depthprune.blocks import check_admissible
-
-    loaded, known = as_model(model), as_study(study)
-    splits = tuple(tasks) or known.tasks
-    check_measurable(loaded, splits)
-    wanted = [check_removal(make_removal(one), loaded.num_blocks) for one in removals]
-    for removal in wanted:
-        check_admissible(loaded.stack, removal)
-    asked = list(dict.fromkeys([(), *wanted]))
-    with Store.open(known.folder, model=loaded.record, create=False) as store:
-        seen: dict[str, set[str]] = {}
-        for stored in store.splits():
-            seen.setdefault(stored.record.task, set()).update(stored.record.sample_ids)
-        fresh = [
-            load_split(
-                one.task,
-                one.split,
-                len(one.samples) if samples is None else samples,
-                unseen=seen.get(one.task.name, set()),
-            )
-            for one in splits
-        ]
-        work = sum(len(asked) * len(one.samples) for one in fresh)
-        with shown(progress), show_progress("verifying", work) as bar:
-            session = Session(store, loaded.evaluator(bar), bar, role="verification")
-            names = [one.split for one in fresh]
-            how = how_measured(
-                *(loaded, [one.task for one in fresh], names),
-                *(max(len(one.samples) for one in fresh), 0, DataOptions()),
-            )
-            begin_run(store, how)
-            found = [_verified(session, one, asked) for one in fresh]
-    pairs = zip(found, fresh, strict=True)
-    rows = [row for one, split in pairs for row in drop_rows(one, split.split)]
-    return Table(DROP_COLUMNS, tuple(rows))
-
-
-def _verified(
-    session: Session, split: TaskSplit, removals: Sequence[Removal]
-) -> DatasetMeasurements:
-    """Measure what is missing on samples that were not searched; return all of it."""
-    session.measure(SplitGroup((split,)), removals)
-    record, key = split_record(split), session.key(split)
-    measured = session.study.measurements(key, session.settings)
-    found = {one.removal: one for one in measured}
-    return DatasetMeasurements(
-        record.task,
-        record.task_type,
-        found[()],
-        {removal: found[removal] for removal in removals if removal},
-        record.metric,
-    )

@@ -140,6 +140,7 @@ def load_tasks(
     split: str = "train+validation",
     num_samples: int | None = 1000,
     seed: int = 0,
+    holdout: float = 0.0,
     data_dir: str | Path | None = None,
     task_files: Sequence[str | Path] = (),
     lm_eval_paths: Sequence[str | Path] = (),
@@ -155,6 +156,7 @@ def load_tasks(
         split: train, validation, or train+validation, which samples evenly over both.
         num_samples: of each task, chosen by the seed; None takes all.
         seed: chooses the samples.
+        holdout: share of the split that is not returned, for `verify` to draw from later.
         data_dir: folder with local copies of the data: `DIR/{task}/{split}.jsonl` and the like.
         task_files: your own tasks: YAML, or a Python file, which is executed.
         lm_eval_paths: folders with definitions of the lm-evaluation-harness; Python that they name
@@ -177,7 +179,7 @@ def load_tasks(
         raise TaskError(
             "no task was named", option="names", mend='name tasks, e.g. load_tasks("okvqa")'
         )
-    return [load_split(task, split, num_samples, seed) for task in chosen.values()]
+    return [load_split(task, split, num_samples, seed, holdout=holdout) for task in chosen.values()]
 
 
 def find_stack(module: nn.Module | Model, stack: str = "text") -> Stack:
