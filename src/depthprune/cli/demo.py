@@ -12,7 +12,7 @@ from depthprune.base.terminal import terminal
 from depthprune.cli.init import STUDIES
 from depthprune.cli.measure import AsJson
 from depthprune.cli.options import Language
-from depthprune.cli.run import run_study
+from depthprune.cli.run import Verify, run_study
 from depthprune.workflow.study_file import read_study_file
 
 DEMO_STUDY = Path(str(STUDIES.joinpath("demo.yaml")))
@@ -24,6 +24,7 @@ def demo(
         Path, Parameter(name=("--output", "--output-dir"), help="Folder of the study.")
     ] = Path("depthprune-demo"),
     num_samples: int | None = None,
+    verify: Verify = None,
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
@@ -31,7 +32,8 @@ def demo(
 
     Needs no network and no GPU. One beam search on the mean drop over all datasets, as
     `depthprune search demo --joint --num-samples 64 --output depthprune-demo`; then
-    what is recommended is written up, timed, cut out, and the smaller model is asked again.
+    what is recommended is verified on fresh samples, written up, timed, cut out, and the smaller
+    model is asked again.
 
     For example:
 
@@ -52,4 +54,4 @@ def demo(
             "eight datasets together, {samples} {samples:sample|samples} each."
         )
         terminal(stderr=True).print(filled(opening, samples=samples or t("all")), highlight=False)
-    run_study(study, output=output, num_samples=num_samples, as_json=json, lang=lang)
+    run_study(study, output=output, num_samples=num_samples, verify=verify, as_json=json, lang=lang)

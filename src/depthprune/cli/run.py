@@ -8,12 +8,30 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from depthprune.base.language import Lang, set_language
+from depthprune.base.terminal import terminal
 from depthprune.cli.cut import NOT_VERIFIED
 from depthprune.cli.measure import AsJson
 from depthprune.cli.outcome import print_findings
+from depthprune.strategies.verification import VerificationWork
 from depthprune.workflow import run as workflow
 from depthprune.workflow.study_file import StudyFile, read_study_file
 from depthprune.workflow.sweeping import unfinished
+
+Verify = Annotated[
+    bool | int | None,
+    Parameter(
+        help="Measure what is recommended again, on samples that were not searched: as many of "
+        "each dataset, or so many; by default, where the study file does not say false.",
+        negative="--no-verify",
+    ),
+]
+
+
+def tell_work(work: VerificationWork) -> None:
+    """Tell people what verifying will take; scripts read standard output alone."""
+    from depthprune.report.verification import work_line
+
+    terminal(stderr=True).print(work_line(work), highlight=False)
 
 
 def run(
@@ -24,14 +42,15 @@ def run(
     ] = None,
     num_samples: int | None = None,
     allow_weak_baseline: bool = False,
+    verify: Verify = None,
     json: AsJson = False,
     lang: Annotated[Lang | None, Parameter(name="--lang", help="Another language.")] = None,
 ) -> None:
     """Do what a study file says, from measuring the blocks to the smaller model.
 
-    Profile, compare and merge, search, analyze, sweep, cut, and evaluate the cut model: the stages
-    that the file has a section for. `depthprune init` writes a file with every field explained. Run
-    it again to go on after an interruption: nothing is measured twice.
+    Profile, compare and merge, search, verify, analyze, sweep, cut, and evaluate the cut model: the
+    stages that the file has a section for. `depthprune init` writes a file with every field
+    explained. Run it again to go on after an interruption: nothing is measured twice.
 
     For example:
 
@@ -53,6 +72,7 @@ def run(
         output=output,
         num_samples=num_samples,
         allow_weak_baseline=allow_weak_baseline,
+        verify=verify,
         as_json=json,
         lang=lang,
     )
@@ -64,6 +84,7 @@ def run_study(
     output: Path | None = None,
     num_samples: int | None = None,
     allow_weak_baseline: bool = False,
+    verify: bool | int | None = None,
     as_json: bool = False,
     lang: Lang | None = None,
 ) -> None:
@@ -74,6 +95,7 @@ def run_study(
         output: a folder instead of the one in the file.
         num_samples: instead of the number in the file; 0 means all.
         allow_weak_baseline: allow it, whatever the file says.
+        verify: instead of what the file says, see `depthprune.run`.
         as_json: print one JSON object in the end, with a value for each stage.
         lang: instead of the language in the file.
 
@@ -87,6 +109,8 @@ def run_study(
         output=output,
         num_samples=num_samples,
         allow_weak_baseline=allow_weak_baseline,
+        verify=verify,
+        announce=tell_work,
         show=None if as_json else lambda parts: print_findings(parts, {}, as_json=False),
     )
     if outcome.failures:

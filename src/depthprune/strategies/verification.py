@@ -134,6 +134,8 @@ def verify_removals(
     """
     started = perf_counter()
     report = RunReport()
+    if fresh.splits and not removals():
+        return report
     with progress("verifying", 0) as bar:
         session = Session(study, model.evaluator(bar), bar, role="verification")
         tasks, names = [one.task for one in fresh.splits], [one.split for one in fresh.splits]

@@ -1,4 +1,4 @@
-"""Everything that a study file asks for, in one go: measure, analyze, sweep, cut, evaluate."""
+"""Everything that a study file asks for: measure, verify, analyze, sweep, cut, evaluate."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ from depthprune.workflow.stages.evaluate import cut_card, evaluate
 from depthprune.workflow.stages.measure import measure
 from depthprune.workflow.stages.sweep import check_sweep, sweep
 from depthprune.workflow.stages.transcript import Show, Transcript
+from depthprune.workflow.stages.verify import verify as verify_stage
 from depthprune.workflow.studies import Study
 from depthprune.workflow.study_file import StudyFile, read_study_file
 from depthprune.workflow.sweeping import points_table
 from depthprune.workflow.table import Table
+from depthprune.workflow.verifying import Announce, fresh_number
 from depthprune.workflow.written import FOLDER
 
 
@@ -71,6 +73,7 @@ def run(
     output: str | Path | None = None,
     num_samples: int | None = None,
     allow_weak_baseline: bool = False,
+    verify: bool | int | None = None,
     lang: Lang | None = None,
     progress: bool = True,
 ) -> Outcome:
@@ -84,6 +87,8 @@ def run(
         output: a folder of the study instead of the one in the file.
         num_samples: instead of the number in the file; 0 means all.
         allow_weak_baseline: go on where the whole model's answers are no basis for drops.
+        verify: whether what is recommended is measured again on fresh samples, or on how many of
+            each dataset, whatever the file says.
         lang: of the reports, en or zh, instead of the one in the file.
         progress: show bars.
 
@@ -98,6 +103,7 @@ def run(
             output=None if output is None else Path(output),
             num_samples=num_samples,
             allow_weak_baseline=allow_weak_baseline,
+            verify=verify,
         )
 
 
@@ -107,7 +113,9 @@ def run_study(
     output: Path | None = None,
     num_samples: int | None = None,
     allow_weak_baseline: bool = False,
+    verify: bool | int | None = None,
     show: Show | None = None,
+    announce: Announce | None = None,
 ) -> Outcome:
     """Run the stages that a study file asks for; each is shown as soon as it is done.
 
@@ -116,12 +124,16 @@ def run_study(
         output: a folder instead of the one in the file.
         num_samples: instead of the number in the file; 0 means all.
         allow_weak_baseline: allow it, whatever the file says.
+        verify: instead of what the file says, see `run`.
         show: shows what a stage found.
+        announce: is told what verifying will take, before it begins.
 
     Raises:
         DepthpruneError: with what is wrong; what was measured is kept.
     """
     content = study.content
+    verifies = content.verify if verify is None else verify
+    num_fresh = fresh_number(verifies)
     requests = study.requests(output, num_samples)
     if allow_weak_baseline:
         requests = {n: replace(one, allow_weak_baseline=True) for n, one in requests.items()}
@@ -143,6 +155,8 @@ def run_study(
     outcome = Outcome(_measured(outcomes, ready), transcript.value)
     if content.analyze is None:
         return outcome
+    if verifies is not False:
+        verify_stage(study, num_fresh, ready, outcomes, transcript, announce)
     decision = analyze(study, content.analyze, outcomes, transcript)
     outcome = replace(
         outcome, findings=as_findings(decision.analysis), chosen=_recommendation(decision.choice)

@@ -37,6 +37,7 @@ from depthprune.engine.options import ModelOptions
 from depthprune.importance.compare import THRESHOLD, TOP_K
 from depthprune.importance.merge import TRAIN_WEIGHT, Method
 from depthprune.strategies.options import search_options
+from depthprune.study.seen import FEWEST_FRESH
 from depthprune.tasks.demo.place import DEMO
 from depthprune.tasks.options import DataOptions
 
@@ -49,6 +50,12 @@ def _each_once(blocks: list[int]) -> list[int]:
     if len(set(blocks)) < len(blocks):
         raise ValueError("a block is named twice")
     return blocks
+
+
+def _enough_to_verify(asked: bool | int) -> bool | int:
+    if asked is not True and asked is not False and asked < FEWEST_FRESH:
+        raise ValueError(f"give true, false, or a number of samples of {FEWEST_FRESH} or more")
+    return asked
 
 
 def _with_defaults(value: Any) -> Any:
@@ -202,6 +209,7 @@ class StudyContent(_section("_Content", model=(ModelSection, ...), **fields_of(D
 
     output: Place | None = None
     allow_weak_baseline: bool = False
+    verify: Annotated[bool | int, AfterValidator(_enough_to_verify)] = True
     lang: Lang = "en"
     profile: Annotated[ProfileSection | None, BeforeValidator(_with_defaults)] = None
     merge: Annotated[MergeSection | None, BeforeValidator(_with_defaults)] = None

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from depthprune.analysis.choice import choose
+from depthprune.analysis.choice import choose, choose_number
 from depthprune.analysis.collect import dataset_measurements, read_result_set
 from depthprune.analysis.options import Ranking, Targets
 from depthprune.analysis.recommend import recommend
+from depthprune.analysis.recommendations import Recommendations
 from depthprune.analysis.verified import removals_to_verify, verified
-from depthprune.base.errors import TaskError
+from depthprune.base.errors import DepthpruneError, TaskError
 from depthprune.base.progress import shown
 from depthprune.base.removal import Removal, check_removal, make_removal
 from depthprune.strategies.again import (
@@ -44,6 +45,24 @@ if TYPE_CHECKING:
     from torch import nn
 
 Announce = Callable[[VerificationWork], None]
+"""Is told what verifying will take, before it begins."""
+
+
+def fresh_number(verify: bool | int) -> int | None:
+    """Return how many fresh samples of each dataset are asked for; None: as many as were searched.
+
+    Raises:
+        DepthpruneError: too few to verify anything.
+    """
+    if verify is True or verify is False:
+        return None
+    if verify < FEWEST_FRESH:
+        raise DepthpruneError(
+            f"{verify} fresh samples of each dataset verify nothing",
+            option="verify",
+            mend=f"give {FEWEST_FRESH} or more",
+        )
+    return verify
 
 
 @dataclass(frozen=True)
@@ -52,7 +71,8 @@ class Verification:
 
     Attributes:
         ranking, targets: by which removals are recommended.
-        also: removals that are verified beside those.
+        number: of blocks that are cut out whatever is recommended; what is chosen then is verified
+            too.
         num_samples: fresh samples of each dataset; None takes as many as were searched.
         selection: splits and settings that are analysed; None takes all of the study.
         announce: is told what it will take, before it begins.
@@ -60,7 +80,7 @@ class Verification:
 
     ranking: Ranking = Ranking()
     targets: Targets = Targets()
-    also: tuple[Removal, ...] = ()
+    number: int | None = None
     num_samples: int | None = None
     selection: Collection[tuple[int, str]] | None = None
     announce: Announce | None = field(default=None, repr=False)
@@ -196,16 +216,18 @@ def _wanted(folder: Path, model: OpenModel, what: Verification) -> Callable[[], 
     """Return what says which removals are still to be verified."""
     from depthprune.blocks import inadmissible_reason
 
-    results = read_result_set(folder, what.ranking.split, selection=what.selection)
-    found = recommend(results, what.ranking, what.targets)
+    found: list[Recommendations] = []
 
     def wanted() -> list[Removal]:
         now = read_result_set(folder, what.ranking.split, selection=what.selection)
-        known = replace(found, verified=verified(found, now))
-        removals = [*removals_to_verify(found), *what.also]
-        choice = choose(known)
-        if choice is not None:
-            removals.append(choice.combination.removal)
+        if not found:
+            found.append(recommend(now, what.ranking, what.targets))
+        known = replace(found[0], verified=verified(found[0], now))
+        chosen = [choose(known)]
+        if what.number is not None:
+            chosen.append(choose_number(known, what.number))
+        removals = [*removals_to_verify(known)]
+        removals += [one.combination.removal for one in chosen if one is not None]
         return [
             one for one in dict.fromkeys(removals) if inadmissible_reason(model.stack, one) is None
         ]
