@@ -8,7 +8,9 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from depthprune.analysis.options import Ranking, Targets
 from depthprune.base.language import set_language, t
@@ -31,6 +33,10 @@ def recommend(
     *,
     ranking: Ranking = Ranking(),
     targets: Targets = Targets(),
+    verify: Annotated[bool | int, Parameter(negative=())] = False,
+    model: str | None = None,
+    data_dir: Path | None = None,
+    trust_remote_code: Annotated[bool, Parameter(negative=())] = False,
     output_file: Path | None = None,
     json: AsJson = False,
     lang: Language = "en",
@@ -39,7 +45,8 @@ def recommend(
 
     Shows the best removals of each number of blocks, a path that removes one block after the other,
     what is robust over datasets, conservative, balanced and aggressive strategies, and the blocks
-    that must stay. Nothing is measured and nothing in the folder is changed.
+    that must stay. Nothing is measured, unless it is to be verified: a removal that was chosen for
+    its drop looks better on the samples that chose it than on others.
 
     For example:
 
@@ -47,11 +54,22 @@ def recommend(
         depthprune recommend exp3_beam_search_multi_dataset --max-drop 0.05
         depthprune recommend depthprune-model --speedup 1.2 --min-coverage 4
         depthprune recommend depthprune-model --json --output_file recommendations.json
+        depthprune recommend depthprune-model --verify
 
     Parameters
     ----------
     path
         Folder of a study, or a folder of documented result files.
+    verify
+        Measure what is recommended again, on samples that were not searched: as many of each
+        dataset, or so many (50 or more). They are kept in the study.
+    model
+        Of the study, for --verify: where it lies now, if it was moved.
+    data_dir
+        Of the study, for --verify: where its data lie now, if they were moved.
+    trust_remote_code
+        Run code that the study names, for --verify: of its model, of its tasks. Only if you trust
+        it.
     output_file
         Keep the recommendations as JSON, as `analyze` writes pruning_recommendations.json.
 
@@ -65,10 +83,13 @@ def recommend(
     from depthprune.report.inputs import problem_lines, scope_line
     from depthprune.report.render.text import section_parts
     from depthprune.report.sections.recommendations import notes, recommendations
+    from depthprune.report.verification import refused_lines
 
     set_language(lang)
     if output_file is not None:
         check_output(output_file)
+    if verify is not False:
+        _verify(path, (model, data_dir, trust_remote_code), verify, ranking, targets)
     analysis = analyse(read_result_set(path, ranking.split), ranking, targets)
     value = recommendations_value(analysis)
     if output_file is not None:
@@ -83,9 +104,30 @@ def recommend(
     ]
     for one in recommendations(analysis.recommendations):
         parts += section_parts(one, is_part=True)
-    show_wrapped(parts)
+    show_wrapped([*parts, *refused_lines(analysis.recommendations)])
     if output_file is not None:
         show([t("Recommendations: {path}").format(path=output_file)])
+
+
+def _verify(
+    path: Path,
+    places: tuple[str | None, Path | None, bool],
+    verify: bool | int,
+    ranking: Ranking,
+    targets: Targets,
+) -> None:
+    """Measure on fresh samples what is recommended; say before what it will take."""
+    from depthprune.cli.run import tell_work
+    from depthprune.report.verification import done_line
+    from depthprune.strategies.again import Places
+    from depthprune.study.store import DATABASE_NAME
+    from depthprune.workflow.verifying import Verification, fresh_number, verify_again
+
+    what = Verification(ranking, targets, num_samples=fresh_number(verify), announce=tell_work)
+    report = verify_again(
+        path.parent if path.name == DATABASE_NAME else path, Places(*places), what
+    )
+    terminal(stderr=True).print(done_line(report), highlight=False)
 
 
 def show_wrapped(parts: Sequence[RenderableType]) -> None:

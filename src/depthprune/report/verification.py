@@ -7,6 +7,7 @@ from typing import Any
 from depthprune.analysis.choice import choose, refused
 from depthprune.analysis.recommendations import Recommendations
 from depthprune.base.language import t
+from depthprune.base.progress import duration
 from depthprune.report.tables import blocks, percent
 from depthprune.strategies.runner import RunReport
 from depthprune.strategies.verification import VerificationWork
@@ -14,38 +15,37 @@ from depthprune.strategies.verification import VerificationWork
 
 def work_line(work: VerificationWork) -> str:
     """Return what is about to be measured on fresh samples, and how long that takes."""
-    text = t(
-        "Verifying {removals} removals on {samples} fresh samples of {datasets} datasets{time}."
+    told = {"removals": work.removals, "samples": sum(work.samples.values())}
+    told["datasets"] = len(work.samples)
+    if work.seconds is None:
+        return t(
+            "Verifying {removals} {removals:removal|removals} on {samples} fresh samples of "
+            "{datasets} {datasets:dataset|datasets}.",
+            **told,
+        )
+    return t(
+        "Verifying {removals} {removals:removal|removals} on {samples} fresh samples of "
+        "{datasets} {datasets:dataset|datasets}: about {time}.",
+        **told,
+        time=duration(work.seconds),
     )
-    time = "" if work.seconds is None else t(", about {time}").format(time=duration(work.seconds))
-    return text.format(
-        removals=work.removals,
-        samples=sum(work.samples.values()),
-        datasets=len(work.samples),
-        time=time,
-    )
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it: `8 s`, `3 min`, `1 h 20 min`."""
-    if seconds < 90:
-        return t("{n} s").format(n=max(1, round(seconds)))
-    hours, minutes = divmod(round(seconds / 60), 60)
-    if not hours:
-        return t("{n} min").format(n=minutes)
-    return t("{h} h {n} min").format(h=hours, n=minutes)
 
 
 def done_line(report: RunReport) -> str:
     """Return how much was measured on fresh samples just now."""
-    if report.measured:
-        text = t(
-            "Measured {measured} removals on fresh samples in {seconds:.0f} s; {reused} were "
-            "there already."
+    if not report.measured and not report.reused:
+        return t("Nothing could be verified on fresh samples.")
+    if not report.measured:
+        return t(
+            "Nothing was verified anew: all {n} measurements were there already.", n=report.reused
         )
-    else:
-        text = t("Nothing was verified anew: all {reused} measurements were there already.")
-    return text.format(measured=report.measured, seconds=report.seconds, reused=report.reused)
+    return t(
+        "On fresh samples: measured {measured} {measured:removal|removals} in {time}; {reused} "
+        "{reused:was|were} there already.",
+        measured=report.measured,
+        time=duration(report.seconds),
+        reused=report.reused,
+    )
 
 
 def refused_lines(found: Recommendations) -> list[str]:
@@ -55,12 +55,10 @@ def refused_lines(found: Recommendations) -> list[str]:
         one = None if found.verified is None else found.verified.of(removal)
         if one is None or one.limit is None:
             continue
-        text = t(
-            "Not confirmed: on {n} fresh samples, removing {blocks} costs {drop} points, up to "
-            "{high}, which is more than {limit}."
-        )
         lines.append(
-            text.format(
+            t(
+                "Not confirmed: on {n} fresh samples, removing {blocks} costs {drop} points, up to "
+                "{high}; the limit is {limit}.",
                 n=one.num_samples,
                 blocks=blocks(removal),
                 drop=percent(one.drop),
@@ -68,16 +66,13 @@ def refused_lines(found: Recommendations) -> list[str]:
                 limit=percent(one.limit),
             )
         )
-    if lines:
-        choice = choose(found)
-        lines.append(
-            t("No smaller removal is left to take its place.")
-            if choice is None
-            else t("The next smaller removal takes its place: {blocks}.").format(
-                blocks=blocks(choice.combination.removal)
-            )
-        )
-    return lines
+    if not lines:
+        return []
+    choice = choose(found)
+    if choice is None:
+        return [*lines, t("No smaller removal is left to take its place.")]
+    smaller = blocks(choice.combination.removal)
+    return [*lines, t("The next smaller removal takes its place: {blocks}.", blocks=smaller)]
 
 
 def verification_value(report: RunReport) -> dict[str, Any]:

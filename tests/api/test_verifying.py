@@ -1,0 +1,150 @@
+"""What is recommended is measured again on fresh samples: which, how often, and what follows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import depthprune as dp
+from depthprune.base.errors import DepthpruneError, ModelError
+from depthprune.base.removal import Removal
+from depthprune.strategies.again import Places
+from depthprune.study import StoredSplit
+from depthprune.study.store import Study as Store
+from depthprune.tasks.load import load_split
+from depthprune.tasks.registry import find_task, list_tasks
+from depthprune.workflow.verifying import Verification, verify_again
+
+NAME = "demo_okvqa"
+
+
+@pytest.fixture(scope="module")
+def demo() -> dp.Model:
+    return dp.load_model("demo")
+
+
+@pytest.fixture(scope="module")
+def searched(demo: dp.Model, tmp_path_factory: pytest.TempPathFactory) -> dp.Study:
+    """A search on training samples, so that the validation split is fresh."""
+    tasks = dp.load_tasks(NAME, split="train", num_samples=50)
+    return dp.search(
+        demo,
+        tasks,
+        folder=tmp_path_factory.mktemp("study"),
+        strategy=dp.Beam(width=2, max_removed=2),
+        protect=[block for block in range(16) if block not in (4, 7, 13)],
+    )
+
+
+def verified(folder: Path) -> list[StoredSplit]:
+    with Store.open(folder, read_only=True) as store:
+        return store.splits(role="verification")
+
+
+def measurements(folder: Path) -> list[tuple[str, Removal, str]]:
+    with Store.open(folder, read_only=True) as store:
+        return [
+            (one.split, one.removal, one.created)
+            for stored in store.splits(role=None)
+            for one in store.measurements(stored.key, with_samples=False)
+        ]
+
+
+def test_the_whole_model_and_what_is_recommended_are_measured_on_the_other_split(
+    demo: dp.Model, searched: dp.Study
+) -> None:
+    before = dp.recommend(searched)
+    assert before.recommended is not None
+    table = dp.verify(demo, searched.folder)
+    assert before.recommended.removal in table["removal"]
+    (stored,) = verified(searched.folder)
+    assert (stored.record.split, len(stored.record.sample_ids)) == ("validation", 50)
+    after = dp.recommend(searched.folder).found.verified
+    assert after is not None
+    one = after.of(before.recommended.removal)
+    assert one is not None
+    assert one.searched == pytest.approx(before.recommended.drop)
+    assert [each.num_samples for each in one.datasets] == [50]
+
+    # Nothing of it is ranked or written, and it is measured once.
+    assert dp.open_study(searched.folder).results().splits == {NAME: "train"}
+    assert {row["split"] for row in dp.open_study(searched.folder).drops()} == {"train"}
+    assert not list((searched.folder / "results").rglob("validation"))
+    kept = measurements(searched.folder)
+    assert dp.verify(demo, searched.folder).rows == table.rows
+    assert measurements(searched.folder) == kept
+
+
+def test_what_the_study_knows_of_itself_is_enough(searched: dp.Study) -> None:
+    told: list[float | None] = []
+    what = Verification(num_samples=60, announce=lambda work: told.append(work.seconds))
+    report = verify_again(searched.folder, Places(), what)
+    assert report.measured > 1
+    assert told[0] is not None
+    assert told[0] > 0
+    assert max(len(one.record.sample_ids) for one in verified(searched.folder)) == 60
+
+
+def test_data_that_have_changed_are_named_and_nothing_is_verified_on_them(
+    searched: dp.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = replace(find_task(NAME, list_tasks(())), prompt="{question}!")
+    monkeypatch.setattr("depthprune.tasks.registry.named_tasks", lambda *_: [task])
+    before = measurements(searched.folder)
+    report = verify_again(searched.folder, Places(), Verification())
+    assert (report.measured, report.reused) == (0, 0)
+    assert measurements(searched.folder) == before
+    with Store.open(searched.folder, read_only=True) as store:
+        how = store.runs()[-1].how
+    assert "prompt" in str(how["unverified"])
+
+
+def test_a_model_that_was_moved_is_named_and_may_be_given(searched: dp.Study) -> None:
+    with pytest.raises(ModelError):
+        verify_again(searched.folder, Places(model="/nowhere"), Verification())
+
+
+def test_code_is_not_run_because_a_study_says_so(searched: dp.Study) -> None:
+    from depthprune.strategies.again import model_again
+
+    with Store.open(searched.folder, read_only=True) as store:
+        how = dict(store.runs()[0].how)
+    how["asked"] = {"model": {"trust_remote_code": True}, "data": {}}
+    with pytest.raises(ModelError, match="code"):
+        model_again(how)
+    assert model_again(how, Places(run_code=True)).trust_remote_code
+
+
+def test_what_is_held_out_is_never_drawn_and_all_there_is_to_verify_on() -> None:
+    task = find_task(NAME, list_tasks(()))
+    everything = load_split(task, "validation", None, 3)
+    kept = load_split(task, "validation", None, 3, holdout=0.2)
+    assert len(kept.samples) == 400
+    few = load_split(task, "validation", 50, 3, holdout=0.2)
+    assert few.fingerprint == load_split(task, "validation", 50, 3).fingerprint
+    ids = {one.id for one in kept.samples}
+    fresh = load_split(task, "validation", 60, 3, seen=ids)
+    assert not ids & {one.id for one in fresh.samples}
+    assert {one.id for one in fresh.samples} < {one.id for one in everything.samples}
+
+
+def test_a_sample_with_a_picture_that_was_seen_is_not_drawn() -> None:
+    task = find_task(NAME, list_tasks(()))
+    first = load_split(task, "train", 3, 0)
+    seen = {digest for digests in first.pictures for digest in digests}
+    again = load_split(task, "train", 3, 0, seen_pictures=seen)
+    assert not {one.id for one in first.samples} & {one.id for one in again.samples}
+    assert (
+        again.samples == load_split(task, "train", 3, 0, seen=[s.id for s in first.samples]).samples
+    )
+
+
+def test_too_few_samples_are_no_verification() -> None:
+    from depthprune.workflow.verifying import fresh_number
+
+    assert fresh_number(True) is None
+    assert fresh_number(200) == 200
+    with pytest.raises(DepthpruneError, match="49 fresh samples"):
+        fresh_number(49)
