@@ -19,12 +19,12 @@ def work_line(work: VerificationWork) -> str:
     told["datasets"] = len(work.samples)
     if work.seconds is None:
         return t(
-            "Verifying {removals} {removals:removal|removals} on {samples} fresh samples of "
+            "Verifying {removals} {removals:removal|removals} on {samples} fresh {samples:sample|samples} of "
             "{datasets} {datasets:dataset|datasets}.",
             **told,
         )
     return t(
-        "Verifying {removals} {removals:removal|removals} on {samples} fresh samples of "
+        "Verifying {removals} {removals:removal|removals} on {samples} fresh {samples:sample|samples} of "
         "{datasets} {datasets:dataset|datasets}: about {time}.",
         **told,
         time=duration(work.seconds),
@@ -37,7 +37,8 @@ def done_line(report: RunReport) -> str:
         return t("Nothing could be verified on fresh samples.")
     if not report.measured:
         return t(
-            "Nothing was verified anew: all {n} measurements were there already.", n=report.reused
+            "Nothing was verified anew: all {n} {n:measurement|measurements} were there already.",
+            n=report.reused,
         )
     return t(
         "On fresh samples: measured {measured} {measured:removal|removals} in {time}; {reused} "
@@ -57,7 +58,7 @@ def refused_lines(found: Recommendations) -> list[str]:
             continue
         lines.append(
             t(
-                "Not confirmed: on {n} fresh samples, removing {blocks} costs {drop} points, up to "
+                "Not confirmed: on {n} fresh {n:sample|samples}, removing {blocks} costs {drop} points, up to "
                 "{high}; the limit is {limit}.",
                 n=one.num_samples,
                 blocks=blocks(removal),
