@@ -19,13 +19,13 @@ def work_line(work: VerificationWork) -> str:
     told["datasets"] = len(work.samples)
     if work.seconds is None:
         return t(
-            "Verifying {removals} {removals:removal|removals} on {samples} fresh {samples:sample|samples} of "
-            "{datasets} {datasets:dataset|datasets}.",
+            "Verifying {removals} {removals:removal|removals} on {samples} fresh "
+            "{samples:sample|samples} of {datasets} {datasets:dataset|datasets}.",
             **told,
         )
     return t(
-        "Verifying {removals} {removals:removal|removals} on {samples} fresh {samples:sample|samples} of "
-        "{datasets} {datasets:dataset|datasets}: about {time}.",
+        "Verifying {removals} {removals:removal|removals} on {samples} fresh "
+        "{samples:sample|samples} of {datasets} {datasets:dataset|datasets}: about {time}.",
         **told,
         time=duration(work.seconds),
     )
@@ -58,8 +58,8 @@ def refused_lines(found: Recommendations) -> list[str]:
             continue
         lines.append(
             t(
-                "Not confirmed: on {n} fresh {n:sample|samples}, removing {blocks} costs {drop} points, up to "
-                "{high}; the limit is {limit}.",
+                "Not confirmed: on {n} fresh {n:sample|samples}, removing {blocks} costs {drop} "
+                "points, up to {high}; the limit is {limit}.",
                 n=one.num_samples,
                 blocks=blocks(removal),
                 drop=percent(one.drop),
