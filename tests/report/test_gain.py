@@ -9,7 +9,8 @@ import pytest
 
 from depthprune.analysis.gain import Gain, search_gains
 from depthprune.base.language import Lang, language
-from depthprune.report.gain import gain_note, gain_table, gain_value
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.search import gains, gains_value
 from depthprune.report.tables import as_text
 from tests.measurements import dataset
 
@@ -30,7 +31,7 @@ UNKNOWN = Gain(3, 13, (4, 10, 13), 0.05, 7, (4, 9, 13), None, None, None, 8000, 
 
 
 def row(gain: Gain) -> list[str]:
-    cells = as_text([gain_table([gain])], width=120).splitlines()[4]
+    cells = as_text(section_parts(gains([gain])), width=120).splitlines()[5]
     return re.split(r" {2,}", cells.strip())
 
 
@@ -47,21 +48,23 @@ def test_what_was_not_measured_is_a_dash() -> None:
 
 @pytest.mark.parametrize("lang", ["en", "zh"], indirect=True)
 def test_it_fits_a_terminal_of_80_columns(lang: Lang) -> None:
-    text = as_text([gain_table([UNKNOWN, KNOWN]), gain_note()], width=80)
+    text = as_text(section_parts(gains([UNKNOWN, KNOWN])), width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     assert text.count(" 8000") == 2
 
 
 def test_the_note_warns_that_the_choice_flatters() -> None:
-    assert "better than it is" in gain_note()
+    (table,) = gains([KNOWN]).tables
+    assert "better than it is" in table.notes[0]
     with language("zh"):
-        assert "留出收益" in gain_note()
-        assert not re.search("[a-m]", as_text([gain_table([KNOWN])]))
+        text = as_text(section_parts(gains([KNOWN])))
+        assert "留出收益" in text
+        assert not re.search("[a-m]", text)
 
 
 def test_scripts_get_fractions_as_plain_json() -> None:
-    known, unknown = json.loads(json.dumps(gain_value([KNOWN, UNKNOWN])))
+    known, unknown = json.loads(json.dumps(gains_value([KNOWN, UNKNOWN])))
     assert known["best"] == [2, 4, 10, 13]
     assert known["gain"] == 0.05
     assert (known["held_out_gain"], known["num_removed"], known["num_active"]) == (-0.0041, 4, 12)
@@ -70,5 +73,5 @@ def test_scripts_get_fractions_as_plain_json() -> None:
 
 def test_what_the_analysis_finds_can_be_written_as_json() -> None:
     scores = {(1, 2): [0, 0, 1], (0, 3): [1, 0, 1]}
-    gains = search_gains([dataset("okvqa", [1, 1, 1], scores)], 16, {2: (1, 2)})
-    assert json.loads(json.dumps(gain_value(gains)))[0]["best"] == [0, 3]
+    found = search_gains([dataset("okvqa", [1, 1, 1], scores)], 16, {2: (1, 2)})
+    assert json.loads(json.dumps(gains_value(found)))[0]["best"] == [0, 3]

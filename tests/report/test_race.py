@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from depthprune.base.language import language
-from depthprune.report.race import race_line, race_parts, race_value
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.search import race_line, races, races_value
 from depthprune.report.tables import as_text
 from depthprune.strategies.racing import RaceReport
 
@@ -24,19 +25,19 @@ def test_a_line_says_how_many_were_stopped_and_what_that_saved() -> None:
 
 
 def test_the_table_names_every_stopped_removal_after_how_many_samples() -> None:
-    lines = [line.split() for line in as_text(race_parts([ALONE, JOINT])).splitlines()]
+    lines = [line.split() for line in as_text(section_parts(races([ALONE, JOINT]))).splitlines()]
     assert ["okvqa", "64", "of", "1000", "2", "0-1"] in lines
     assert ["okvqa", "128", "of", "1000", "4-13"] in lines
     assert ["2", "datasets", "jointly", "600", "of", "1200", "1-2"] in lines
 
 
 def test_where_nobody_was_stopped_there_is_no_table_and_without_races_nothing() -> None:
-    assert race_parts([NOBODY]) == [race_line(NOBODY)]
-    assert race_parts([]) == []
+    assert section_parts(races([NOBODY])) == [race_line(NOBODY)]
+    assert section_parts(races([])) == []
 
 
 def test_the_value_is_plain_json() -> None:
-    (value,) = json.loads(json.dumps(race_value([ALONE])))
+    (value,) = json.loads(json.dumps(races_value([ALONE])))
     assert value == {
         "tasks": ["okvqa"],
         "confidence": 0.95,
@@ -54,7 +55,7 @@ def test_the_value_is_plain_json() -> None:
 
 def test_in_chinese() -> None:
     with language("zh"):
-        text = as_text(race_parts([ALONE, JOINT]))
+        text = as_text(section_parts(races([ALONE, JOINT])))
     assert "60 个移除方案中有 3 个以 95% 的置信度被提前停止" in text
     assert "联合 2 个数据集" in text
     assert "64 / 1000" in text

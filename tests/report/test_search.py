@@ -10,7 +10,8 @@ from depthprune.analysis.dataset_gains import gains_by_dataset, mean_gains
 from depthprune.analysis.gain import search_gains
 from depthprune.base.language import Lang
 from depthprune.base.removal import Removal
-from depthprune.report import search as report
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections import search as report
 from depthprune.report.tables import as_text
 from depthprune.strategies.complete import Completion
 from depthprune.strategies.runner import RunReport
@@ -33,27 +34,27 @@ GAINS = gains_by_dataset(DATASETS, 16, dict.fromkeys(NAMES, ONE_SHOT))
 
 @pytest.mark.parametrize("lang", ["en", "zh"], indirect=True)
 def test_many_datasets_and_numbers_fit_a_page(lang: Lang) -> None:
-    text = as_text(report.dataset_gain_parts(GAINS, mean_gains(GAINS)))
+    text = as_text(section_parts(report.dataset_gains(GAINS, mean_gains(GAINS))))
     assert max(map(len, text.splitlines())) <= 100
     assert all(text.count(name) == 2 for name in NAMES)  # in a table of four numbers and one of two
     assert text.count(" 37.5 ") == 6 * 9  # 50 minus 12.5, six numbers, eight datasets and the mean
 
 
 def test_one_search_has_the_full_table() -> None:
-    text = as_text(report.gain_parts(search_gains(DATASETS, 16, ONE_SHOT)))
+    text = as_text(section_parts(report.gains(search_gains(DATASETS, 16, ONE_SHOT))))
     assert "What the search gained" in text
     assert "50.00" in text
     assert "37.50" in text
 
 
 def test_without_gains_nothing_is_said() -> None:
-    assert report.gain_parts([]) == []
-    assert report.dataset_gain_parts({"okvqa": []}, []) == []
+    assert section_parts(report.gains([])) == []
+    assert section_parts(report.dataset_gains({"okvqa": []}, [])) == []
 
 
 def test_an_unknown_gain_is_a_dash() -> None:
     gains = {"okvqa": [], **GAINS}
-    text = as_text(report.dataset_gain_parts(gains, mean_gains(gains)))
+    text = as_text(section_parts(report.dataset_gains(gains, mean_gains(gains))))
     (line, _) = [line for line in text.splitlines() if line.startswith(" okvqa")]
     assert line.split() == ["okvqa", "-", "-", "-", "-"]
 
@@ -66,9 +67,8 @@ def test_weights_are_told_where_they_differ() -> None:
 
 
 def test_scripts_get_plain_values() -> None:
-    value = report.dataset_gain_value(GAINS, mean_gains(GAINS))
+    value = report.dataset_gains_value(GAINS, mean_gains(GAINS))
     assert json.loads(json.dumps(value, allow_nan=False)) == value
     assert value["mean"][0]["num_removed"] == 2
     completion = Completion(3, RunReport(7, 0, 1.0))
-    assert report.completion_value(completion) == {"best": 3, "measured": 7}
     assert "The best 3 combinations" in report.completion_note(completion)

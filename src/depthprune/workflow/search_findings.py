@@ -10,9 +10,8 @@ from rich.console import RenderableType
 from depthprune.analysis.dataset_gains import gains_by_dataset, mean_gains
 from depthprune.analysis.gain import search_gains
 from depthprune.analysis.summary import Summary
-from depthprune.report import search as report
-from depthprune.report.gain import gain_value
-from depthprune.report.race import race_parts, race_value
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections import search as report
 from depthprune.strategies.options import options_value
 from depthprune.strategies.pipeline import SearchOutcome
 
@@ -41,13 +40,13 @@ def search_findings(
     """
     parts: list[RenderableType] = []
     value: dict[str, Any] = {}
-    if split in outcome.completions:
-        parts += [report.completion_note(outcome.completions[split]), ""]
-        value["completion"] = report.completion_value(outcome.completions[split])
+    if found := outcome.completions.get(split):
+        parts += [report.completion_note(found), ""]
+        value["completion"] = {"best": found.best, "measured": found.report.measured}
     races = [race for race in outcome.races if race.split == split]
     if races:
-        parts += [*race_parts(races), ""]
-        value["races"] = race_value(races)
+        parts += [*section_parts(report.races(races)), ""]
+        value["races"] = report.races_value(races)
     limit = getattr(outcome.search.strategy, "max_drop", None)
     one_shot = {dataset: outcome.one_shot.get(key, {}) for dataset, key in keys.items()}
     if not any(one_shot.values()):
@@ -55,8 +54,8 @@ def search_findings(
     if not outcome.search.joint and len(keys) > 1:
         gains = gains_by_dataset(summary.datasets, summary.num_blocks, one_shot, limit)
         means = mean_gains(gains)
-        value["gains"] = report.dataset_gain_value(gains, means)
-        return [*parts, *report.dataset_gain_parts(gains, means)], value
+        value["gains"] = report.dataset_gains_value(gains, means)
+        return [*parts, *section_parts(report.dataset_gains(gains, means))], value
     weights = {dataset: outcome.weights.get(key, 1.0) for dataset, key in keys.items()}
     if outcome.search.joint:
         parts += [report.joint_note(weights), ""]
@@ -68,5 +67,5 @@ def search_findings(
         weights,
         limit,
     )
-    value["gains"] = gain_value(together)
-    return [*parts, *report.gain_parts(together)], value
+    value["gains"] = report.gains_value(together)
+    return [*parts, *section_parts(report.gains(together))], value
