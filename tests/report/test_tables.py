@@ -7,16 +7,19 @@ import math
 
 import pytest
 from rich.cells import cell_len
+from rich.console import RenderableType
 
 from depthprune.analysis.bootstrap import Interval
-from depthprune.analysis.summary import summarise
+from depthprune.analysis.summary import Summary, summarise
 from depthprune.base.language import catalogue, language
 from depthprune.importance.compare import RankAgreement
 from depthprune.report import tables
 from depthprune.report.listing import task_table
-from depthprune.report.summary import summary_parts, summary_value
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections import summary as sections
+from depthprune.report.sections.summary import agreements, summary_section, summary_value
 from depthprune.report.table import Column, Table
-from depthprune.report.tables import agreement_table, as_text, blocks, interval_text, percent
+from depthprune.report.tables import as_text, blocks, interval_text, percent
 from depthprune.tasks.registry import list_tasks
 from tests.measurements import dataset
 
@@ -53,20 +56,20 @@ def test_eight_datasets_fit_a_terminal_of_80_columns() -> None:
 
 def test_no_table_shows_a_drop_without_the_number_of_samples() -> None:
     summary = summarise(eight_datasets(), 16)
-    ranked = (tables.importance_table(summary.importance), tables.combination_table(summary))
+    ranked = (sections.importance(summary), sections.combinations(summary))
     for table in ranked:
         lines = as_text([table]).splitlines()
         assert "n" in lines[2].split()
         assert "32" in lines[4].split()
-    assert "n=4" in as_text([tables.drop_matrix(summary.importance, summary.datasets)])
-    best = as_text([tables.best_table(summary)]).splitlines()
+    assert "n=4" in as_text([sections.matrix(summary)])
+    best = as_text([sections.best(summary)]).splitlines()
     assert "n" in best[1].split()
     assert best[3].split()[1] == "4"
 
 
 def test_a_deviation_over_one_dataset_is_none() -> None:
     alone = [dataset("okvqa", 0.5, {(0,): 0.4, (1,): 0.4, (0, 1): 0.3})]
-    line = as_text([tables.combination_table(summarise(alone, 3))]).splitlines()[4]
+    line = as_text([sections.combinations(summarise(alone, 3))]).splitlines()[4]
     assert line.split()[-3] == "-"
 
 
@@ -98,8 +101,8 @@ def test_the_value_for_scripts_is_plain_json() -> None:
 
 
 def test_an_agreement_without_order_is_a_dash() -> None:
-    agreements = {"a": RankAgreement(0.98824, 8.11e-13), "b": RankAgreement(None, None)}
-    text = as_text([agreement_table(agreements)])
+    found = {"a": RankAgreement(0.98824, 8.11e-13), "b": RankAgreement(None, None)}
+    text = as_text([agreements(found)])
     assert "0.9882" in text
     assert "8.11e-13" in text
     assert "-" in text.splitlines()[-2]
@@ -108,6 +111,10 @@ def test_an_agreement_without_order_is_a_dash() -> None:
 def test_every_task_is_listed() -> None:
     text = as_text([task_table(list_tasks())], width=200)
     assert all(task.name in text for task in list_tasks())
+
+
+def summary_parts(summary: Summary) -> list[RenderableType]:
+    return section_parts(summary_section(summary))
 
 
 def chinese_summary(width: int) -> list[str]:

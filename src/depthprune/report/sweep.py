@@ -86,7 +86,7 @@ def _accuracy_table(points: Sequence[SweepPoint]) -> Table:
             (Column(t("removed blocks")), lambda one: blocks(one.removal) + _mark(one)),
             (Column(t("accuracy %"), "points"), lambda one: one.accuracy),
             (Column(t("drop (points)"), "points"), lambda one: one.drop),
-            (Column(t("95% interval"), "interval"), lambda one: one.drop_interval),
+            (Column(t("95% interval (points)"), "interval"), lambda one: one.drop_interval),
             (
                 Column(t("speed-up"), "shown"),
                 lambda one: _ratio(one.speedup) + _ratio_interval(one.speedup_interval),

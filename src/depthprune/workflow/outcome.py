@@ -12,8 +12,9 @@ from depthprune.analysis.summary import Summary, summarise
 from depthprune.base.language import filled, t
 from depthprune.importance.compare import RankAgreement, rank_agreement
 from depthprune.report.baseline import weak_lines, weak_value
-from depthprune.report.summary import summary_parts, summary_value
-from depthprune.report.tables import agreement_table
+from depthprune.report.render.text import section_parts, table_parts
+from depthprune.report.sections.summary import agreements as agreement_table
+from depthprune.report.sections.summary import summary_section, summary_value
 from depthprune.strategies.pipeline import RESULTS, SearchOutcome
 from depthprune.study import Study
 from depthprune.study.store import DATABASE_NAME
@@ -72,12 +73,11 @@ def _parts(
     parts: list[RenderableType] = []
     for split, summary in summaries.items():
         heading = t("Split: {split}").format(split=split)
-        parts += [heading, "", *summary_parts(summary), ""]
+        parts += [heading, "", *section_parts(summary_section(summary)), ""]
         if searches[split]:
             parts += [*searches[split], ""]
     if agreements:
-        heading = t("Do train and validation order the blocks alike? (Spearman)")
-        parts += [heading, agreement_table(agreements), ""]
+        parts += [*table_parts(agreement_table(agreements)), ""]
     parts += weak_lines(outcome.weak)
     for block, reason in outcome.inadmissible.items():
         parts.append(t("Block {block} was not tried: {reason}.").format(block=block, reason=reason))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from depthprune.analysis.combinations import Combination
 from depthprune.analysis.findings import Distribution
 from depthprune.base.language import t
 from depthprune.report.table import Column
@@ -20,13 +21,18 @@ def distribution(
 
     names = {
         "mean": t("mean (points)"),
-        "std": t("std"),
-        "minimum": t("min"),
-        "median": t("median"),
-        "maximum": t("max"),
+        "std": t("std (points)"),
+        "minimum": t("min (points)"),
+        "median": t("median (points)"),
+        "maximum": t("max (points)"),
     }
     numbers = [(Column(text, "points"), value(name)) for name, text in names.items()]
     return [(Column(t("count"), "count"), lambda one: getattr(of(one), "count", 0)), *numbers]
+
+
+def std_of(one: Combination) -> float | None:
+    """Return the deviation of a drop over datasets; over one dataset there is none."""
+    return one.std if one.coverage > 1 else None
 
 
 def removed_columns(numbers: Sequence[int]) -> list[Column]:

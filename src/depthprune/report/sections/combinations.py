@@ -12,6 +12,7 @@ from depthprune.analysis.recommendations import Recommendations, Step
 from depthprune.base.language import t
 from depthprune.base.removal import Removal
 from depthprune.report.render.text import NOTHING
+from depthprune.report.sections.columns import std_of
 from depthprune.report.table import Cell, Column, Table, table_of
 from depthprune.report.tables import blocks, interval_note
 
@@ -35,7 +36,7 @@ def path_table(found: Recommendations) -> Table:
 
 def step_table(steps: Sequence[Step]) -> Table:
     """Return what each step of the path adds to the drop, and which of them jumps."""
-    interval = (Column(t("95% interval"), "interval"), lambda pair: pair[1].interval)
+    interval = (Column(t("95% interval (points)"), "interval"), lambda pair: pair[1].interval)
     has_intervals = any(step.interval is not None for step in steps)
     return table_of(
         pairwise(steps),
@@ -43,10 +44,10 @@ def step_table(steps: Sequence[Step]) -> Table:
             (Column(t("step"), "shown"), lambda pair: " → ".join(map(_number, pair))),
             (Column(t("adds block"), "shown"), _added),
             (
-                Column(t("increment"), "points"),
+                Column(t("increment (points)"), "points"),
                 lambda pair: Cell(pair[1].incremental or 0.0, mark="!" if pair[1].jump else " "),
             ),
-            (Column(t("paired"), "points"), lambda pair: pair[1].paired),
+            (Column(t("paired (points)"), "points"), lambda pair: pair[1].paired),
             *([interval] if has_intervals else []),
             (
                 Column(t("on sets"), "count"),
@@ -68,7 +69,7 @@ def _combinations(found: Recommendations, rows: Sequence[Row], ends: Sequence[in
         return lambda row: "" if row[1] is None else value(row[1])
 
     has_intervals = any(one is not None and one.interval is not None for _, one in rows)
-    interval = (Column(t("95% interval"), "interval"), of(lambda one: one.interval))
+    interval = (Column(t("95% interval (points)"), "interval"), of(lambda one: one.interval))
     accuracy = Column(t("acc. %"), "points", is_spare=has_intervals)
     return table_of(
         rows,
@@ -84,11 +85,14 @@ def _combinations(found: Recommendations, rows: Sequence[Row], ends: Sequence[in
             ),
             (Column(t("drop (points)"), "points"), of(lambda one: one.mean)),
             *([interval] if has_intervals else []),
-            (Column(t("std"), "points"), of(lambda one: one.std if one.coverage > 1 else None)),
+            (
+                Column(t("std (points)"), "points"),
+                of(std_of),
+            ),
             (accuracy, of(lambda one: one.accuracy)),
             (Column(t("sets"), "shown"), of(lambda one: f"{one.coverage}/{found.num_datasets}")),
             (Column("n", "samples"), of(lambda one: one.num_samples)),
-            (Column(t("adj."), "points"), of(lambda one: found.adjusted.get(one.removal))),
+            (Column(t("adj. (points)"), "points"), of(lambda one: found.adjusted.get(one.removal))),
         ],
         ends=ends,
     )

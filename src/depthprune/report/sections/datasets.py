@@ -46,9 +46,12 @@ def responses(analysis: Analysis) -> Section:
             (Column("n", "samples"), lambda one: samples[one.dataset]),
             (Column(t("drops"), "count"), lambda one: one.drops.count),
             (Column(t("mean (points)"), "points"), lambda one: one.drops.mean),
-            (Column(t("std"), "points"), lambda one: one.drops.std if one.drops.count else None),
-            (Column(t("median"), "points"), lambda one: one.drops.median),
-            (Column(t("max"), "points"), lambda one: one.drops.maximum),
+            (
+                Column(t("std (points)"), "points"),
+                lambda one: one.drops.std if one.drops.count else None,
+            ),
+            (Column(t("median (points)"), "points"), lambda one: one.drops.median),
+            (Column(t("max (points)"), "points"), lambda one: one.drops.maximum),
         ],
         notes=[t("Per block: mean single-block drop; drops: how many were measured.")],
     )

@@ -268,7 +268,10 @@ def _synergies(found: Sequence[Synergy], title: str) -> Table:
         [
             (Column(t("blocks"), "blocks"), lambda one: one.removal),
             (Column(t("synergy (points)"), "points"), lambda one: one.synergy),
-            (Column(t("std"), "points"), lambda one: one.std if one.coverage > 1 else None),
+            (
+                Column(t("std (points)"), "points"),
+                lambda one: one.std if one.coverage > 1 else None,
+            ),
             (Column(t("drop (points)"), "points"), lambda one: one.actual),
             (Column(t("sum of singles (points)"), "points"), lambda one: one.expected),
             (Column(t("sets"), "count"), lambda one: one.coverage),
@@ -288,7 +291,7 @@ def _consistencies(found: Sequence[Consistency], samples: dict[Removal, int], ti
             ),
             (Column(t("variation"), "number"), lambda one: one.variation),
             (Column(t("drop (points)"), "points"), lambda one: one.mean),
-            (Column(t("std"), "points"), lambda one: one.std),
+            (Column(t("std (points)"), "points"), lambda one: one.std),
             (Column(t("sets"), "count"), lambda one: one.coverage),
             (Column("n", "samples"), lambda one: samples[one.removal]),
         ],
