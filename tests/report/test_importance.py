@@ -13,13 +13,9 @@ from depthprune.importance.merge import merge_scores
 from depthprune.importance.score_files import ScoreFile
 from depthprune.importance.select import check_expected, make_selection
 from depthprune.importance.sources import DatasetScores, SplitScores
-from depthprune.report.importance import (
-    comparison_parts,
-    comparison_value,
-    merge_parts,
-)
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections import selection as report
+from depthprune.report.sections.importance import comparison, comparison_value, merged
 from depthprune.report.sections.selection import selection_value
 from depthprune.report.tables import as_text
 
@@ -41,20 +37,20 @@ def nine_datasets() -> list[DatasetScores]:
 @pytest.mark.parametrize("lang", LANGUAGES, indirect=True)
 def test_nine_datasets_fit_80_columns(lang: Lang) -> None:
     datasets = nine_datasets()
-    comparison = comparison_parts(compare_splits(datasets), [], 0.9)
-    for parts in (comparison, merge_parts(merge_scores(datasets))):
+    compared = section_parts(comparison(compare_splits(datasets), [], 0.9))
+    for parts in (compared, section_parts(merged(merge_scores(datasets)))):
         text = as_text(parts, width=80)
         assert max(map(len, text.splitlines())) <= 80
         assert "…" not in text
     # Names stand on one line where they are rows.
-    assert all(name in as_text(comparison, width=80) for name in NAMES)
+    assert all(name in as_text(compared, width=80) for name in NAMES)
 
 
 def test_every_drop_comes_with_the_number_of_samples() -> None:
     datasets = nine_datasets()
     for parts in (
-        comparison_parts(compare_splits(datasets), [], 0.9),
-        merge_parts(merge_scores(datasets)),
+        section_parts(comparison(compare_splits(datasets), [], 0.9)),
+        section_parts(merged(merge_scores(datasets))),
     ):
         text = as_text(parts)
         assert sum("1000/999" in line for line in text.splitlines()) == len(NAMES)
@@ -63,7 +59,7 @@ def test_every_drop_comes_with_the_number_of_samples() -> None:
 def test_every_dataset_has_a_column_of_the_ranking() -> None:
     (first, *others) = nine_datasets()
     far = DatasetScores("far", (SplitScores("train", dict.fromkeys(BLOCKS, 0.77)),), Path())
-    text = as_text(merge_parts(merge_scores([first, *others[:-1], far])), width=80)
+    text = as_text(section_parts(merged(merge_scores([first, *others[:-1], far]))), width=80)
     assert text.count("77.00") == len(BLOCKS)
 
 
@@ -83,7 +79,7 @@ def test_the_values_for_scripts_are_plain_json() -> None:
 def test_a_dataset_without_an_order_has_dashes() -> None:
     flat = SplitScores("train", {0: 0.1, 1: 0.1, 2: 0.1})
     one = DatasetScores("flat", (flat, SplitScores("test", {0: 0.1, 1: 0.2, 2: 0.3})), Path())
-    row = as_text(comparison_parts(compare_splits([one]), [], 0.9)).splitlines()
+    row = as_text(section_parts(comparison(compare_splits([one]), [], 0.9))).splitlines()
     assert next(line for line in row if "flat" in line).split() == [
         *("flat", "-", "-", "-", "-", "3/3", "3/3")
     ]

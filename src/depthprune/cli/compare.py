@@ -18,7 +18,8 @@ from depthprune.importance.compare import (
     compare_splits,
 )
 from depthprune.importance.sources import DatasetScores, from_score_files
-from depthprune.report.importance import comparison_parts, comparison_value
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.importance import comparison, comparison_value
 from depthprune.report.tables import as_text
 from depthprune.study.views import write_importance_comparison
 
@@ -79,7 +80,7 @@ def compare(
     comparisons = compare_splits(datasets, threshold=threshold, top_k=top_k, max_shift=max_shift)
     alone = [one for one in datasets if len(one.splits) == 1]
     folder = output_dir or (source.study or Path()) / FOLDER
-    parts = comparison_parts(comparisons, alone, threshold)
+    parts = section_parts(comparison(comparisons, alone, threshold))
     value = comparison_value(comparisons, alone, threshold)
     table = folder / f"{SUMMARY}.json"
     files = [*(_write(one, folder) for one in comparisons), table, table.with_suffix(".txt")]

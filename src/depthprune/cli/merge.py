@@ -18,7 +18,8 @@ from depthprune.importance.merge import (
     write_merged,
 )
 from depthprune.importance.score_files import check_output
-from depthprune.report.importance import merge_parts
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.importance import merged as merged_section
 
 
 def merge(
@@ -76,4 +77,4 @@ def merge(
         print(json_module.dumps(value, indent=1))
         return
     closing = t("Files: {full}, {simple}").format(full=files[0], simple=files[1])
-    show([*merge_parts(merged), closing])
+    show([*section_parts(merged_section(merged)), closing])

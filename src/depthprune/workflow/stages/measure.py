@@ -11,7 +11,8 @@ from depthprune.base.files import read_json
 from depthprune.importance.compare import compare_splits
 from depthprune.importance.merge import write_merged
 from depthprune.importance.sources import DatasetScores, SplitScores
-from depthprune.report.importance import comparison_parts, comparison_value, merge_parts
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections import importance as sections
 from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, run_search
 from depthprune.study import Study
 from depthprune.workflow.outcome import closing, findings
@@ -62,12 +63,12 @@ def _across(
     if asked is not None and any(len(one.splits) == 2 for one in datasets):
         comparisons = compare_splits(datasets, threshold=asked.threshold, top_k=asked.top_k)
         one_split = [one for one in datasets if len(one.splits) == 1]
-        parts += [*comparison_parts(comparisons, one_split, asked.threshold), ""]
-        value["compare"] = comparison_value(comparisons, one_split, asked.threshold)
+        parts += [*section_parts(sections.comparison(comparisons, one_split, asked.threshold)), ""]
+        value["compare"] = sections.comparison_value(comparisons, one_split, asked.threshold)
     if study.content.merge is not None:
         merged = study.merge(datasets)
         file, _ = write_merged(merged, outcome.folder / MERGED)
-        parts += [*merge_parts(merged), ""]
+        parts += [*section_parts(sections.merged(merged)), ""]
         value["merge"] = read_json(file)
     return parts, value
 

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 from typing import Any
-
-from rich.console import RenderableType
 
 from depthprune.base.language import filled, t
 from depthprune.importance.compare import Overlap, SplitComparison
-from depthprune.importance.merge import MergedDataset, Scores
+from depthprune.importance.merge import Scores
 from depthprune.importance.sources import DatasetScores
-from depthprune.report.table import Column, Table, table_of
+from depthprune.report.render.json import plain
+from depthprune.report.table import Column, Section, Table, table_of
 from depthprune.report.tables import blocks, percent
-
-SIDE_BY_SIDE = 6
-"""Datasets whose scores fit beside each other into 80 columns."""
 
 TOP = 5
 
 
-def comparison_parts(
+def comparison(
     comparisons: Sequence[SplitComparison],
     one_split: Sequence[DatasetScores],
     threshold: float,
-) -> list[RenderableType]:
+) -> Section:
     """Return what `compare` shows: one row a dataset, the overlaps, the blocks that moved.
 
     Args:
@@ -33,20 +28,9 @@ def comparison_parts(
         one_split: datasets that were left out.
         threshold: from which on rho is called consistent.
     """
-    parts: list[RenderableType] = [
-        t("Do train and validation order the blocks alike? (Spearman)"),
-        _agreement_table(comparisons),
-        t("The least and the most important blocks of both orders"),
-        _overlap_table(comparisons),
-    ]
-    max_shift = comparisons[0].max_shift
-    moved = t("Blocks whose rank differs by more than {n} {n:place|places} (1 = least important)")
-    parts.append(filled(moved, n=f"{max_shift:g}"))
-    if any(one.disagreeing for one in comparisons):
-        parts.append(_moved_table(comparisons))
-    else:
-        parts.append("  " + t("none"))
-    parts += [
+    moved = _moved(comparisons)
+    notes = [] if moved.rows else [moved.title, "  " + t("none")]
+    notes += [
         t(
             "{dataset}: validation stands for its split {split}",
             dataset=one.dataset,
@@ -55,7 +39,7 @@ def comparison_parts(
         for one in comparisons
         if one.splits[1].split != "validation"
     ]
-    parts += [
+    notes += [
         t(
             "{dataset}: left out, it was measured on {split} only",
             dataset=one.dataset,
@@ -66,61 +50,51 @@ def comparison_parts(
     explanation = t(
         "Consistent: rho of {threshold} or more. p-value: two-sided. n: samples of each split. "
         "Least, most: how many of these blocks both orders have in common. "
-        "Equal drops share their mean rank."
+        "Equal drops share their mean rank.",
+        threshold=f"{threshold:g}",
     )
-    return [*parts, filled(explanation, threshold=f"{threshold:g}")]
+    tables = [_agreements(comparisons), _overlaps(comparisons), *([moved] if moved.rows else [])]
+    return Section("comparison", "", tables=tables, notes=[*notes, explanation])
 
 
 def comparison_value(
     comparisons: Sequence[SplitComparison], one_split: Sequence[DatasetScores], threshold: float
 ) -> dict[str, Any]:
     """Return the same as plain JSON data; drops are fractions."""
-    return {
-        "threshold": threshold,
-        "consistent": [one.dataset for one in comparisons if one.consistent],
-        "datasets": [_comparison(one) for one in comparisons],
-        "one_split_only": {one.dataset: one.splits[0].split for one in one_split},
-    }
+    value: dict[str, Any] = plain(
+        {
+            "threshold": threshold,
+            "consistent": [one.dataset for one in comparisons if one.consistent],
+            "datasets": map(_comparison, comparisons),
+            "one_split_only": {one.dataset: one.splits[0].split for one in one_split},
+        }
+    )
+    return value
 
 
-def merge_parts(merged: Scores) -> list[RenderableType]:
+def merged(scores: Scores) -> Section:
     """Return what `merge` shows: the datasets with their weights, the ranking, its two ends."""
-    width = ceil(len(merged.datasets) / ceil(len(merged.datasets) / SIDE_BY_SIDE))
-    heading = t("Datasets, ordered by name; method over them: {method}")
-    parts: list[RenderableType] = [
-        filled(heading, method=merged.method),
-        _weights_table(merged),
-        t("Blocks, least important first: drop in percentage points"),
+    top = min(TOP, len(scores.ranking))
+    least, most = scores.ranking[:top], scores.ranking[::-1][:top]
+    notes = [
+        t("{n} least important: {blocks}", n=top, blocks=_with_drops(least, scores)),
+        t("{n} most important: {blocks}", n=top, blocks=_with_drops(most, scores)),
     ]
-    parts += [
-        _ranking_table(merged, merged.datasets[start : start + width])
-        for start in range(0, len(merged.datasets), width)
-    ]
-    top = min(TOP, len(merged.ranking))
-    least, most = merged.ranking[:top], merged.ranking[::-1][:top]
-    parts += [
-        t("{n} least important: {blocks}", n=top, blocks=_with_drops(least, merged)),
-        t("{n} most important: {blocks}", n=top, blocks=_with_drops(most, merged)),
-    ]
-    if any(one.one_split is None for one in merged.datasets):
-        weighted = t("A dataset with two splits: {train} of the first, {other} of the second.")
-        train, other = f"{merged.train_weight:g}", f"{1 - merged.train_weight:g}"
-        parts.append(filled(weighted, train=train, other=other))
-    alone = [
-        f"{one.source.dataset} ({one.one_split})"
-        for one in merged.datasets
-        if one.one_split is not None
-    ]
+    if any(one.one_split is None for one in scores.datasets):
+        train, other = f"{scores.train_weight:g}", f"{1 - scores.train_weight:g}"
+        text = t("A dataset with two splits: {train} of the first, {other} of the second.")
+        notes.append(filled(text, train=train, other=other))
+    alone = [f"{one.source.dataset} ({one.one_split})" for one in scores.datasets if one.one_split]
     if alone:
         note = t("Note: measured on one split only, which is used as it is: {datasets}")
-        parts.append(filled(note, datasets=", ".join(alone)))
-    if merged.unmeasured:
+        notes.append(filled(note, datasets=", ".join(alone)))
+    if scores.unmeasured:
         note = t("Note: no dataset has a score for {blocks} of the {n} {n:block|blocks}.")
-        parts.append(filled(note, blocks=blocks(merged.unmeasured), n=merged.num_blocks))
-    return parts
+        notes.append(filled(note, blocks=blocks(scores.unmeasured), n=scores.num_blocks))
+    return Section("merged", "", tables=[_weights(scores), _ranking(scores)], notes=notes)
 
 
-def _agreement_table(comparisons: Sequence[SplitComparison]) -> Table:
+def _agreements(comparisons: Sequence[SplitComparison]) -> Table:
     top_k = max(one.top_k for one in comparisons)
     answers = {True: t("yes"), False: t("no"), None: None}
     return table_of(
@@ -140,10 +114,11 @@ def _agreement_table(comparisons: Sequence[SplitComparison]) -> Table:
                 lambda one: f"{len(one.most.common)}/{one.top_k}",
             ),
         ],
+        title=t("Do train and validation order the blocks alike? (Spearman)"),
     )
 
 
-def _overlap_table(comparisons: Sequence[SplitComparison]) -> Table:
+def _overlaps(comparisons: Sequence[SplitComparison]) -> Table:
     rows = [
         (dataset, end.format(n=one.top_k), overlap)
         for one in comparisons
@@ -161,10 +136,11 @@ def _overlap_table(comparisons: Sequence[SplitComparison]) -> Table:
             (Column(t("train only"), "blocks"), lambda row: row[2].first_only or None),
             (Column(t("validation only"), "blocks"), lambda row: row[2].second_only or None),
         ],
+        title=t("The least and the most important blocks of both orders"),
     )
 
 
-def _moved_table(comparisons: Sequence[SplitComparison]) -> Table:
+def _moved(comparisons: Sequence[SplitComparison]) -> Table:
     rows = [
         (one.dataset if place == 0 else "", moved)
         for one in comparisons
@@ -180,13 +156,17 @@ def _moved_table(comparisons: Sequence[SplitComparison]) -> Table:
             (Column(t("train drop (points)"), "points"), lambda row: row[1].scores[0]),
             (Column(t("validation drop (points)"), "points"), lambda row: row[1].scores[1]),
         ],
+        title=t(
+            "Blocks whose rank differs by more than {n} {n:place|places} (1 = least important)",
+            n=f"{comparisons[0].max_shift:g}",
+        ),
     )
 
 
-def _weights_table(merged: Scores) -> Table:
-    weights = merged.weights
+def _weights(scores: Scores) -> Table:
+    weights = scores.weights
     return table_of(
-        merged.datasets,
+        scores.datasets,
         [
             (Column(t("dataset")), lambda one: one.source.dataset),
             (Column(t("split")), lambda one: ", ".join(each.split for each in one.source.splits)),
@@ -199,22 +179,24 @@ def _weights_table(merged: Scores) -> Table:
                 lambda one: None if weights is None else f"{weights[one.source.dataset]:.4g}",
             ),
         ],
+        title=t("Datasets, ordered by name; method over them: {method}", method=scores.method),
     )
 
 
-def _ranking_table(merged: Scores, datasets: Sequence[MergedDataset]) -> Table:
-    names = (one.source.dataset.replace("_", "\n") for one in datasets)
+def _ranking(scores: Scores) -> Table:
+    names = (one.source.dataset.replace("_", "\n") for one in scores.datasets)
     columns = [Column(t("rank"), "count"), Column(t("block"), "count")]
     columns += [Column(name, "points") for name in (t("merged"), *names)]
     rows = [
-        [rank, block, merged.scores[block], *(one.scores[block] for one in datasets)]
-        for rank, block in enumerate(merged.ranking, start=1)
+        [rank, block, scores.scores[block], *(one.scores[block] for one in scores.datasets)]
+        for rank, block in enumerate(scores.ranking, start=1)
     ]
-    return Table(columns, rows)
+    title = t("Blocks, least important first: drop in percentage points")
+    return Table(columns, rows, title, names=3)
 
 
-def _with_drops(ranked: Sequence[int], merged: Scores) -> str:
-    return ", ".join(f"{block} ({percent(merged.scores[block])})" for block in ranked)
+def _with_drops(ranked: Sequence[int], scores: Scores) -> str:
+    return ", ".join(f"{block} ({percent(scores.scores[block])})" for block in ranked)
 
 
 def _comparison(one: SplitComparison) -> dict[str, Any]:
@@ -231,17 +213,17 @@ def _comparison(one: SplitComparison) -> dict[str, Any]:
         "most_important": _overlap(one.most),
         "max_shift": one.max_shift,
         "disagreeing_blocks": [
-            {"block": moved.block, "ranks": list(moved.ranks), "scores": list(moved.scores)}
+            {"block": moved.block, "ranks": moved.ranks, "scores": moved.scores}
             for moved in one.disagreeing
         ],
     }
 
 
-def _overlap(one: Overlap) -> dict[str, list[int]]:
+def _overlap(one: Overlap) -> dict[str, Sequence[int]]:
     return {
-        "common": list(one.common),
-        "train_only": list(one.first_only),
-        "validation_only": list(one.second_only),
+        "common": one.common,
+        "train_only": one.first_only,
+        "validation_only": one.second_only,
     }
 
 
