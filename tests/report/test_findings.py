@@ -96,7 +96,7 @@ def test_a_rho_of_0_9_but_for_rounding_counts_as_consistent() -> None:
 def test_consistency_shows_both_ends_and_coverage() -> None:
     shown = section(published(), "Consistency")
     first = r"0 \* +0\.22 +62\.70 +14\.00 +8"
-    assert re.search(rf"Most consistent:\s+drop\s+blocks .*\s+─+\s+{first}", shown)
+    assert re.search(rf"Most consistent:\s+drop\s+std\s+blocks .*\s+─+\s+{first}", shown)
     assert "*: consistently bad" in shown
     assert shown.count(" * ") == 1
     assert re.search(r"Least consistent:\s+drop\s+blocks .*\s+─+\s+2, 12 +1\.33", shown)
