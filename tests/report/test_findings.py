@@ -99,7 +99,7 @@ def test_consistency_shows_both_ends_and_coverage() -> None:
     assert re.search(rf"Most consistent:\s+drop\s+std\s+blocks .*\s+─+\s+{first}", shown)
     assert "*: consistently bad" in shown
     assert shown.count(" * ") == 1
-    assert re.search(r"Least consistent:\s+drop\s+blocks .*\s+─+\s+2, 12 +1\.33", shown)
+    assert re.search(r"Least consistent:\s+drop\s+std\s+blocks .*\s+─+\s+2, 12 +1\.33", shown)
     assert re.search(r"\n +8 +16 +0\.73", shown)
 
 
