@@ -405,7 +405,7 @@ class TestFromRemovals:
         ("arguments", "message"),
         [
             ((4, 4), "named twice"),
-            ((4, 16), "16 blocks is what is taken when nothing else is said: give --num_blocks"),
+            ((4, 16), "give --num_blocks: without it, 16 blocks are taken"),
             ((4, 16, "--num_blocks", 8), "name blocks from 0 to 7"),
             (("x",), "'x' is not a block index"),
             ((), "no block is named"),
