@@ -64,10 +64,10 @@ def test_a_model_alone_shows_its_parts_and_layers(run: Program) -> None:
 def test_a_cut_shows_which_layers_are_gone(run: Program) -> None:
     done = run("structure", "analyze", cut(run), "--compare_with", "base")
     found = rows(done)
-    assert found["1"] == ["0", "100.00", "100.00", "100.00", "0", "REMOVED"]
+    assert found["1"] == ["0", "100.00", "100.00", "100.00", "48", ">", "0", "REMOVED"]
     assert found["2-3"][-3:] == ["as", "it", "was"]
     assert found["Total"][:2] == [f"{OUTSIDE + 6 * LAYER:,}", f"{OUTSIDE + 4 * LAYER:,}"]
-    assert "layer removal: 2 of 6 layers are gone" in done.out
+    assert "layer removal: 2 of 6 layers removed" in done.out
     assert "what the checkpoint says of its origin" in done.out
 
 
@@ -75,7 +75,7 @@ def test_pruned_layers_stand_out_by_word(run: Program) -> None:
     save(Path("p"), prune_layer(prune_layer(STATE, 2, heads=0, inner=6), 3, inner=1))
     found = rows(run("structure", "analyze", "p", "--compare-with", "base"))
     assert found["2"][-3:] == ["HEAVY,", "NO", "ATTENTION"]
-    assert found["2"][4] == "6"
+    assert found["2"][4:7] == ["48", ">", "6"]
     assert found["3"][-1] == "moderate"
 
 
@@ -85,7 +85,7 @@ def test_layers_that_are_gone_unknown_where_are_called_missing(run: Program) -> 
     save(Path("p"), keep_layers(alike, range(4)))
     done = run("structure", "analyze", "p", "--compare_with", "base")
     assert rows(done)["?"][:2] == ["2", "missing,"]
-    assert "nothing tells WHICH" in done.out
+    assert "nothing tells which" in done.out
 
 
 def test_zeros_are_counted_when_asked_for(run: Program) -> None:
@@ -241,9 +241,9 @@ def test_the_text_by_layer_names_every_layer(run: Program) -> None:
     text = Path("out/pruning_summary_by_layer.txt").read_text(encoding="utf-8")
     found = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
     assert found["0"] == [
-        *("7,744", "7,744", "0.00%", "0.00%", "0.00%", "4/2", "48", "as", "it", "was"),
+        *("7,744", "7,744", "0.00", "0.00", "0.00", "4/2", "48", "as", "it", "was"),
     ]
-    assert found["2"][:5] == ["7,744", "0", "100.00%", "100.00%", "100.00%"]
+    assert found["2"][:5] == ["7,744", "0", "100.00", "100.00", "100.00"]
     assert found["2"][-1] == "REMOVED"
     assert found["3"][5:-1] == ["4/2", ">", "2/1", "48", ">", "9"]
     assert "REMOVED: 1" in text

@@ -25,6 +25,7 @@ from depthprune.base.language import (
     t,
 )
 from depthprune.blocks.cut.notes import NOTES
+from depthprune.structure.align import DOUBTS
 from depthprune.structure.notes import Sentence
 from depthprune.tasks.weak import SENTENCES
 
@@ -88,8 +89,13 @@ def test_every_note_on_parameters_has_a_chinese_text() -> None:
     assert set(Sentence) <= catalogue().keys()
 
 
+def test_every_doubt_on_layers_has_a_chinese_text() -> None:
+    assert set(DOUBTS.values()) <= catalogue().keys()
+
+
 def test_nothing_is_translated_that_is_not_printed() -> None:
-    printed = {*SENTENCES.values(), *NOTES.values(), *Sentence}.union(*map(texts_of, PRINTING))
+    printed = {*SENTENCES.values(), *NOTES.values(), *Sentence, *DOUBTS.values()}
+    printed = printed.union(*map(texts_of, PRINTING))
     assert catalogue().keys() - printed == set()
 
 

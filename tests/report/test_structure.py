@@ -12,18 +12,16 @@ import pytest
 from rich.cells import cell_len
 
 from depthprune.base.language import Lang, Note, language, t
-from depthprune.report.structure import analysis_parts
-from depthprune.report.structure_batch import batch_parts
-from depthprune.report.structure_text import text_files
-from depthprune.report.structure_words import (
-    aligned_line,
-    before_after,
-    doubt_lines,
-    heads,
+from depthprune.report.render.text import section_parts, sections_parts
+from depthprune.report.sections.structure import analysis_section, heads
+from depthprune.report.sections.structure_models import batch_sections
+from depthprune.report.sections.structure_words import (
+    aligned_lines,
     label_words,
     strategy_lines,
     what_happened,
 )
+from depthprune.report.structure import text_files
 from depthprune.report.tables import as_text
 from depthprune.structure.align import DOUBTS, Alignment, Doubt
 from depthprune.structure.analyses import Analysis
@@ -50,7 +48,7 @@ def told(strategy: Strategy, **evidence: float) -> str:
 
 def shown(analysis: Analysis, lang: Lang = "en") -> str:
     with language(lang):
-        return as_text(analysis_parts(analysis), width=80)
+        return as_text(section_parts(analysis_section(analysis)), width=80)
 
 
 def beside(original: Anatomy, pruned: Anatomy, alignment: Alignment | None = None) -> Analysis:
@@ -67,26 +65,26 @@ def test_every_strategy_way_and_doubt_has_its_own_words(lang: Lang) -> None:
     change = Change(100, 80)
     found = [Comparison("a", "b", change, change, (), strategy=each) for each in STRATEGIES]
     assert len({strategy_lines(each)[0] for each in found}) == len(STRATEGIES)
-    assert len({aligned_line(replace(found[0], aligned_by=way)) for way in WAYS}) == len(WAYS)
+    compared = [replace(found[0], aligned_by=way) for way in WAYS]
+    assert len({aligned_lines(each, None)[0] for each in compared}) == len(WAYS)
     doubts = Alignment((), "position", doubts=tuple(Doubt(kind, (3,), 7) for kind in DOUBTS))
-    assert len(set(doubt_lines(doubts))) == len(DOUBTS)
+    assert len(set(aligned_lines(found[0], doubts))) == 1 + len(DOUBTS)
     assert len(set(label_words().values())) == 7
-    assert doubt_lines(None) == []
 
 
 def test_the_numbers_stand_beside_the_strategy() -> None:
     text = told("layer removal", layers_removed=7, layers=32, layers_emptied=1, ratio_std=0.4134)
-    assert "7 of 32 layers are gone, 1 is empty" in text
+    assert "7 of 32 layers removed, 1 emptied" in text
     assert "standard deviation 41.34 points" in text
     text = told(
         "uniform", layers_smaller=28, layers=32, smaller_ratio_min=0.2, smaller_ratio_max=0.25
     )
-    assert "28 of 32 layers lost 20.00 to 25.00 %" in text
+    assert "28 of 32 layers smaller, by 20.00 to 25.00 %" in text
 
 
 def test_sliced_says_what_it_was_seen_by() -> None:
     sizes = {"hidden_size_original": 4096.0, "hidden_size_pruned": 3072.0}
-    assert "from 4096 to 3072" in told("sliced", **sizes)
+    assert "hidden size 4,096, now 3,072" in told("sliced", **sizes)
     assert "shortcuts" in told("sliced")
 
 
@@ -106,11 +104,10 @@ def test_a_part_that_is_gone_is_told_beside_the_label() -> None:
 
 
 def test_heads() -> None:
-    assert heads(Attention(9)) == "-"
+    assert heads(Attention(9)) is None
     assert heads(Attention(9, num_heads=8)) == "8"
     assert heads(Attention(9, num_heads=8, num_kv_heads=8)) == "8"
     assert heads(Attention(9, num_heads=8, num_kv_heads=2)) == "8/2"
-    assert (before_after("8", "8"), before_after("8", "4")) == ("8", "8 > 4")
 
 
 # Tables
@@ -227,7 +224,7 @@ def test_unknown_heads_stay_unknown() -> None:
 def test_missing_layers_are_told_in_the_text_file(lang: Lang) -> None:
     unknown = Alignment((0, 1), "position", known=False, doubts=(Doubt("unknown", number=1),))
     texts = text_files(beside(made_up(9, 9, 9), made_up(9, 9), unknown))
-    expected = {"en": "1 missing, which ones is unknown", "zh": "缺少 1 层，不知是哪几层"}
+    expected = {"en": "1 missing, which one is unknown", "zh": "缺少 1 层，不知是哪几层"}
     assert expected[lang] in texts["pruning_summary_by_layer.txt"]
 
 
@@ -356,7 +353,7 @@ def test_many_models_fit_80_columns(lang: Lang, name: str) -> None:
     )
     anatomy = Anatomy("model", 140_621_322_240, 1, 1, ())
     summary = Summary(("models",), (ModelSummary(name, here, anatomy, original=150_000_000_000),))
-    text = as_text(batch_parts(outcome, summary), width=80)
+    text = as_text(sections_parts(batch_sections(outcome, summary), 80), width=80)
     assert "140,621,322,240" in text
     assert "pruned_model" in text
     assert t("unchanged") in text
@@ -368,6 +365,7 @@ def test_notes_on_one_of_many_models_are_told() -> None:
     here = Path()
     outcome = BatchOutcome(here, None, here, (BatchResult("a/b", "bin", here, here, "success"),))
     model = replace(made_up(10), notes=(read_note(NOTES[0]),))
+    summary = Summary((), (ModelSummary("a/b", here, model),))
     with language("zh"):
-        parts = batch_parts(outcome, Summary((), (ModelSummary("a/b", here, model),)))
+        parts = sections_parts(batch_sections(outcome, summary))
     assert "注意：a/b: 配置记为 32 层，权重实有 25 层" in as_text(parts, width=80)

@@ -16,16 +16,18 @@ from rich.cells import cell_len
 from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.base.language import language
 from depthprune.base.shown import shown
-from depthprune.report.structure_files import FORMATS, write_summary
+from depthprune.report.render.text import sections_parts
+from depthprune.report.sections.structure_models import summary_sections, without_shared_folders
+from depthprune.report.sections.structure_words import remarks
 from depthprune.report.structure_summary import (
-    remarks,
+    FORMATS,
+    summary_csv,
     summary_markdown,
-    summary_parts,
     summary_text,
-    without_shared_folders,
+    summary_value,
+    summary_workbook,
+    write_summary,
 )
-from depthprune.report.structure_values import summary_csv, summary_value
-from depthprune.report.structure_workbook import summary_workbook
 from depthprune.report.tables import as_text
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp
 from depthprune.structure.comparison import Change, Comparison, LayerComparison
@@ -60,6 +62,11 @@ def layer(index: int, attention: int = 40, mlp: int = 60, *, removed: bool = Fal
         Change(40, attention),
         Change(60, mlp),
     )
+
+
+def told(summary: Summary, width: int = 100) -> str:
+    """Return what the terminal shows."""
+    return as_text(sections_parts(summary_sections(summary), width), width)
 
 
 def whole(number: int) -> tuple[LayerComparison, ...]:
@@ -191,21 +198,20 @@ def test_what_happened_to_layers_is_said_in_words(facts: ModelFacts, expected: s
 
 
 def test_the_real_models_say_what_they_lost() -> None:
-    lines = as_text(summary_parts(SHOWN)).splitlines()
-    assert (
-        "  baselines/ShortGPT_remove_7: 7 layers missing, which ones the files do not say" in lines
-    )
-    assert "  results/HGSP_2000: attention removed in layers 11, 12, 25" in lines
+    lines = told(SHOWN).splitlines()
+    assert "baselines/ShortGPT_remove_7: 7 layers missing, which ones the files do not say" in lines
+    assert "results/HGSP_2000: attention removed in layers 11, 12, 25" in lines
 
 
 def test_models_without_analysis_and_broken_files_follow() -> None:
-    for text in (as_text(summary_parts(HURT)), summary_text(HURT), summary_markdown(HURT)):
+    for text in (told(HURT), summary_text(HURT), summary_markdown(HURT)):
         assert "depthprune structure analyze" in text
         assert "r/c: cannot read" in text
 
 
 def test_only_models_without_analysis_make_no_table() -> None:
-    assert len(summary_parts(Summary((), HURT.models[1:2]))) == 4
+    (section,) = summary_sections(Summary((), HURT.models[1:2]))
+    assert section.name == "without"
 
 
 def test_the_csv_has_raw_numbers() -> None:
@@ -227,7 +233,7 @@ def test_a_name_in_csv_is_no_formula() -> None:
 def test_the_markdown_is_one_table() -> None:
     lines = summary_markdown(SHOWN).splitlines()
     assert lines[2].count("|") == lines[4].count("|") == 7
-    assert "| results/HGSP_2000 | 6,424,219,648 | 20.00% | 32 | 0 | attention removed" in lines[5]
+    assert "| results/HGSP_2000 | 6,424,219,648 | 20.00 | 32 | 0 | attention removed" in lines[5]
 
 
 def test_names_cannot_break_a_table() -> None:
@@ -287,7 +293,7 @@ def test_the_workbook_has_real_numbers_and_frozen_headings() -> None:
     assert (models["B3"].number_format, models["D3"].number_format) == ("#,##0", "0.00%")
     assert (models.freeze_panes, layers.freeze_panes) == ("B2", "B2")
     assert layers["M3"].value == 0.9547230046948357
-    assert (models["G1"].value, models["G3"].value) == ("Strategy", "non-uniform")
+    assert (models["G1"].value, models["G3"].value) == ("strategy", "non-uniform")
     assert layers.conditional_formatting
     assert "NaN" in problems["B2"].value
 
@@ -370,7 +376,7 @@ def test_a_name_that_is_none_is_told(output: str) -> None:
 def test_one_long_name_does_not_break_the_others() -> None:
     names = ("results/layerwise_pruning_20_seed_1", "r/" + 60 * "x")
     mixed = Summary((), tuple(compared(name, 7, whole(1)) for name in names))
-    lines = as_text(summary_parts(mixed), 80).splitlines()
+    lines = told(mixed, 80).splitlines()
     assert any(names[0][:32] in line for line in lines)
     headings = " ".join(lines[:4]).split()
     assert {"pruning", "ratio", "removed", "emptied"} <= set(headings)

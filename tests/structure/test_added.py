@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from depthprune.report.structure_words import strategy_lines, what_happened
+from depthprune.report.sections.structure_words import strategy_lines, what_happened
 from depthprune.structure.analyses import analyze, read_model
 from depthprune.structure.comparison import AddedLayer, Comparison
 from depthprune.structure.documents import read_comparison

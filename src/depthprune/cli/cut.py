@@ -19,10 +19,10 @@ from depthprune.base.errors import DepthpruneError, RemovalError
 from depthprune.base.language import Lang, set_language, t
 from depthprune.base.options import Options
 from depthprune.base.removal import Removal, parse_removal
-from depthprune.base.terminal import terminal
 from depthprune.blocks.cut.also import FILE_NAMES, unfitting_fields
 from depthprune.blocks.cut.options import CutOptions
 from depthprune.cli.flags import with_flags
+from depthprune.cli.output import show
 from depthprune.cli.recommendation_file import read_recommendation
 from depthprune.report.cut import (
     also_warnings,
@@ -183,7 +183,7 @@ def cut(
         value = plan_value(plan) | closing_value(output, report.result, verified)
         print(json_module.dumps(value | ({"also": report.also} if how.also else {}), indent=1))
     else:
-        _show([*parts, *closing_parts(report.result, verified)])
+        show([*parts, *closing_parts(report.result, verified)])
     if verified is not None and not verified.agrees:
         raise SystemExit(NOT_VERIFIED)
 
@@ -219,9 +219,3 @@ def _blocks(given: Sequence[str], option: str) -> Removal:
             mend="write every block, as 4 13 or 4,13",
         )
     return parse_removal(text)
-
-
-def _show(parts: Sequence[Any]) -> None:
-    console = terminal(markup=False)
-    for part in parts:
-        console.print(part, highlight=False, soft_wrap=isinstance(part, str))

@@ -6,9 +6,8 @@ import json as json_module
 from dataclasses import asdict, replace
 
 from depthprune.base.language import set_language
-from depthprune.base.terminal import terminal
 from depthprune.cli.measure import AsJson, Model
-from depthprune.cli.output import Language
+from depthprune.cli.output import Language, show
 from depthprune.report.listing import inspection_parts
 from depthprune.tasks.demo.place import DEMO, model_place
 
@@ -59,6 +58,4 @@ def inspect(
     if json:
         print(json_module.dumps(asdict(inspection), indent=1))
         return
-    console = terminal(markup=False)
-    for part in inspection_parts(inspection):
-        console.print(part, highlight=False)
+    show(inspection_parts(inspection))

@@ -1,12 +1,18 @@
-"""The options of every command that prints; they import nothing that takes time."""
+"""The options of every command that prints, and how it prints; quick to import."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from depthprune.base.language import Lang
+from depthprune.base.language import Lang, t
+from depthprune.base.terminal import terminal
+
+if TYPE_CHECKING:
+    from depthprune.report.table import Section
 
 Language = Annotated[
     Lang, Parameter(name="--lang", help="Language of what is printed: en or zh (Chinese).")
@@ -15,3 +21,21 @@ Language = Annotated[
 AsJson = Annotated[
     bool, Parameter(name="--json", help="Print one JSON object on stdout, for scripts.")
 ]
+
+
+def show(parts: Iterable[Any]) -> None:
+    """Print tables and lines; where a line is too long, the terminal breaks it."""
+    console = terminal(markup=False)
+    for part in parts:
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+
+
+def show_sections(sections: Sequence[Section], files: Iterable[Path] = ()) -> None:
+    """Print sections, no wider than the terminal, and which files were written."""
+    from depthprune.report.render.text import sections_parts
+
+    parts = sections_parts(sections, terminal().width)
+    if names := ", ".join(map(str, files)):
+        parts += [""] if sections[-1].title else []
+        parts.append(t("Written: {files}", files=names))
+    show(parts)

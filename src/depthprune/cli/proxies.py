@@ -15,10 +15,10 @@ from cyclopts import Parameter
 from depthprune.base.files import check_can_make
 from depthprune.base.language import set_language, t
 from depthprune.base.progress import progress
-from depthprune.base.terminal import terminal
 from depthprune.cli.flags import flag, with_flags
 from depthprune.cli.measure import AsJson, Model, Output
 from depthprune.cli.options import DEMO, Language
+from depthprune.cli.output import show
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.proxies import PROXIES, ProxyScores, measure_proxies, num_passes
 from depthprune.importance.proxies.agreement import (
@@ -92,9 +92,7 @@ def proxies(
         command = _profile_command(model, run, data, folder)
         parts.append(t("To measure the drops: {command}").format(command=command))
     parts.append(t("Scores: {folder}").format(folder=folder / PROXIES_FOLDER))
-    console = terminal(markup=False)
-    for part in parts:
-        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+    show(parts)
 
 
 def _profile_command(model: str, run: ModelOptions, data: DataOptions, folder: Path) -> str:

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
-from rich.console import RenderableType
 
 from depthprune.base.errors import DepthpruneError, RemovalError
 from depthprune.base.language import counted, filled, set_language, t
-from depthprune.base.terminal import terminal
 from depthprune.cli.output import AsJson as AsJson
 from depthprune.cli.output import Language
+from depthprune.cli.output import show as show
 
 if TYPE_CHECKING:
     from depthprune.importance.sources import DatasetScores
@@ -149,13 +148,6 @@ def from_removals(
         note = t("Note: `select` keeps {blocks} (first and last) unless --protect none is given.")
         lines.append(filled(note, blocks=blocks(protected)))
     show([*lines, t("Scores: {path}", path=path)])
-
-
-def show(parts: Sequence[RenderableType]) -> None:
-    """Print tables and lines."""
-    console = terminal(markup=False)
-    for part in parts:
-        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
 
 
 def _indices(given: Sequence[str]) -> list[int]:

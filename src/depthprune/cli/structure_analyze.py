@@ -13,9 +13,9 @@ from depthprune.base.files import make_folder
 from depthprune.base.language import Lang, set_language
 from depthprune.base.log import logger
 from depthprune.base.progress import progress
-from depthprune.base.terminal import terminal
-from depthprune.report.structure import analysis_parts, analysis_value
-from depthprune.report.structure_text import text_files
+from depthprune.cli.output import show_sections
+from depthprune.report.sections.structure import analysis_section
+from depthprune.report.structure import analysis_value, text_files
 from depthprune.structure.analyses import (
     Analysis,
     Texts,
@@ -100,9 +100,7 @@ def analyze(
         print(json_module.dumps(analysis_value(analysis), indent=1, ensure_ascii=False))
         refuse_unknown(strict, {model_path: unknown_of(analysis)})
         return
-    console = terminal(markup=False)
-    for part in analysis_parts(analysis):
-        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+    show_sections([analysis_section(analysis)])
     refuse_unknown(strict, {model_path: unknown_of(analysis)})
 
 

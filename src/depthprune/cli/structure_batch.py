@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import RenderableType
 
 from depthprune.base.files import write_json
-from depthprune.base.language import set_language, t
-from depthprune.base.terminal import terminal
-from depthprune.cli.output import AsJson, Language
-from depthprune.report.structure_batch import batch_parts
-from depthprune.report.structure_summary import summary_parts
-from depthprune.report.structure_text import text_files
-from depthprune.report.structure_values import summary_value
+from depthprune.base.language import set_language
+from depthprune.cli.output import AsJson, Language, show_sections
+from depthprune.report.sections.structure_models import batch_sections, summary_sections
+from depthprune.report.structure import text_files
+from depthprune.report.structure_summary import summary_value
 from depthprune.structure.analyses import refuse_unknown
 from depthprune.structure.batches import (
     RESULTS_FILE,
@@ -94,7 +91,7 @@ def batch(
         if json:
             print(json_module.dumps(value | {"files": [str(output_dir / SUMMARY_FILE)]}, indent=1))
         else:
-            _show(summary_parts(summary), [output_dir / SUMMARY_FILE])
+            show_sections(summary_sections(summary), [output_dir / SUMMARY_FILE])
         refuse_unknown(strict, _unknown(summary))
         return
     outcome = analyze_all(
@@ -114,7 +111,7 @@ def batch(
         value = results_document(outcome) | {"files": list(map(str, files))}
         print(json_module.dumps(value, indent=1))
     else:
-        _show(batch_parts(outcome, summary), files)
+        show_sections(batch_sections(outcome, summary), files)
     refuse_unknown(strict, _unknown(summary))
     if outcome.with_status("failed"):
         raise SystemExit(SOME_FAILED)
@@ -122,10 +119,3 @@ def batch(
 
 def _unknown(summary: Summary) -> dict[str, tuple[str, ...]]:
     return {one.name: facts_of(one).unknown for one in summary.models}
-
-
-def _show(parts: list[RenderableType], files: list[Path]) -> None:
-    console = terminal(markup=False)
-    written = t("Written: {files}").format(files=", ".join(map(str, files)))
-    for part in [*parts, written]:
-        console.print(part, highlight=False, soft_wrap=isinstance(part, str))

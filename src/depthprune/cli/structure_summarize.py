@@ -10,12 +10,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from depthprune.base.errors import AnalysisError, LayoutError
-from depthprune.base.language import counted, set_language, t
-from depthprune.base.terminal import terminal
-from depthprune.cli.output import AsJson, Language
-from depthprune.report.structure_files import FORMATS, Format, write_summary
-from depthprune.report.structure_summary import summary_parts
-from depthprune.report.structure_values import summary_value
+from depthprune.base.language import counted, set_language
+from depthprune.cli.output import AsJson, Language, show_sections
+from depthprune.report.sections.structure_models import summary_sections
+from depthprune.report.structure_summary import FORMATS, Format, summary_value, write_summary
 from depthprune.structure.folders import find_model_folders
 from depthprune.structure.selection import parse_ratio
 from depthprune.structure.summaries import summarize as summarize_models
@@ -81,14 +79,7 @@ def summarize(
         value = summary_value(summary, time) | {"files": list(map(str, files))}
         print(json_module.dumps(value, indent=1))
         return
-    console = terminal(markup=False)
-    for part in summary_parts(summary):
-        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
-    console.print(
-        t("Written: {files}").format(files=", ".join(map(str, files))),
-        highlight=False,
-        soft_wrap=True,
-    )
+    show_sections(summary_sections(summary), files)
 
 
 def _nothing_found(

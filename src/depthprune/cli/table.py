@@ -13,7 +13,7 @@ from depthprune.base.errors import AnalysisError, FileError, LayoutError
 from depthprune.base.files import check_can_make
 from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
-from depthprune.cli.options import Language
+from depthprune.cli.output import Language, show
 from depthprune.cli.scores import AsJson
 from depthprune.report.model_table import (
     Format,
@@ -122,16 +122,13 @@ def table(
     if output is None and format is not None:
         print(model_table_bytes(found, format).decode("utf-8"), end="")
         return
-    console = terminal(markup=False)
     most = None if output is None else MOST_SHOWN
-    for part in model_parts(found, most=most, width=console.width):
-        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
-    for name in not_drawn:
-        text = t("Not drawn: {name}: the models lack what it shows.").format(name=name)
-        console.print(text, highlight=False, soft_wrap=True)
+    parts = model_parts(found, most=most, width=terminal().width)
+    undrawn = t("Not drawn: {name}: the models lack what it shows.")
+    parts += [undrawn.format(name=name) for name in not_drawn]
     if written:
-        text = t("Written: {files}").format(files=", ".join(map(str, written)))
-        console.print(text, highlight=False, soft_wrap=True)
+        parts.append(t("Written: {files}").format(files=", ".join(map(str, written))))
+    show(parts)
 
 
 def _checked(output: Path, kind: Format | None) -> Format:

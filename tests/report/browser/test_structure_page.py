@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from depthprune.base.language import language
-from depthprune.report.html.structure_page import write_structure_page
+from depthprune.report.html.structure_page import render_structure_page
 from depthprune.structure.anatomy import Sparsity
 from depthprune.structure.comparison import LayerComparison
 from depthprune.structure.summary import ModelSummary, Summary
@@ -69,7 +69,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
     found = {name: folder / f"{place}.html" for place, name in enumerate(given)}
     for name, summary in given.items():
         with language("zh" if name == "chinese" else "en"):
-            write_structure_page(found[name], summary)
+            found[name].write_text(render_structure_page(summary), encoding="utf-8")
     return found
 
 

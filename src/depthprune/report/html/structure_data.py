@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from depthprune.base.language import Note, t
-from depthprune.report.strategy_text import evidence_texts, strategy_reason
+from depthprune.report.sections.structure_words import evidence_texts, not_known, strategy_reason
 from depthprune.structure.anatomy import Anatomy, Layer, Sparsity
 from depthprune.structure.comparison import Comparison, LayerComparison
 from depthprune.structure.facts import facts_of
@@ -67,7 +66,7 @@ def _model(model: ModelSummary, originals: Originals) -> dict[str, Any]:
             "bytes": anatomy.bytes,
             "dtypes": list(anatomy.dtypes),
             "towers": list(anatomy.towers.items()),
-            "notes": [*anatomy.notes, *_not_known(found.unknown)],
+            "notes": [*anatomy.notes, *not_known(found.unknown)],
             "zeros": _zeros(anatomy.sparsity),
             "layers": _own_layers(anatomy) if len(anatomy.layers) <= MOST_LAYERS else None,
         }
@@ -79,7 +78,7 @@ def _model(model: ModelSummary, originals: Originals) -> dict[str, Any]:
             "notes": [
                 *(anatomy.notes if anatomy else ()),
                 *comparison.notes,
-                *_not_known(found.unknown),
+                *not_known(found.unknown),
             ],
             "layers": None,
         }
@@ -87,10 +86,6 @@ def _model(model: ModelSummary, originals: Originals) -> dict[str, Any]:
             base = _shared(originals, _original(comparison.layers))
             entry["layers"] = _compared_layers(comparison, anatomy) | {"base": base}
     return entry
-
-
-def _not_known(reasons: Sequence[Note]) -> list[str]:
-    return [t("Not known: {why}").format(why=why.translated()) for why in reasons]
 
 
 def _original(layers: Sequence[LayerComparison]) -> dict[str, Column]:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from math import fsum
+from typing import Any
 
-from depthprune.base.files import write_text
+from depthprune.base.language import t
 from depthprune.base.shown import shown
 from depthprune.report.html.document import Parts, render
 from depthprune.report.html.structure_data import structure_data
-from depthprune.report.html.structure_overview import overview
 from depthprune.report.html.structure_words import page_words, script_words
+from depthprune.report.html.text import points
+from depthprune.report.render.html import page_table
+from depthprune.report.sections.structure_models import (
+    Row,
+    models_table,
+    rows_of,
+    without_analysis,
+)
+from depthprune.report.sections.structure_words import strategy_names
+from depthprune.structure.facts import ModelFacts
 from depthprune.structure.summary import ModelSummary, Summary
 
 PARTS = Parts(
@@ -29,21 +41,14 @@ PARTS = Parts(
     ),
 )
 
-
-def write_structure_page(path: Path, summary: Summary) -> None:
-    """Write the summary of pruned models as one HTML file: a table, and bars for every layer.
-
-    The file needs no network and no other file; the same summary gives the same bytes.
-
-    Raises:
-        FileError: the file cannot be written.
-        MissingDependencyError: jinja2 is not installed.
-    """
-    write_text(path, render_structure_page(summary))
+Line = tuple[str, str, str]
+"""Name, number, and of which model (empty where that says nothing)."""
 
 
 def render_structure_page(summary: Summary) -> str:
-    """Return the summary of pruned models as HTML.
+    """Return the summary of pruned models as one HTML file: a table, and bars for every layer.
+
+    The file needs no network and no other file; the same summary gives the same bytes.
 
     Raises:
         MissingDependencyError: jinja2 is not installed.
@@ -69,3 +74,73 @@ def _printable(summary: Summary) -> Summary:
         )
 
     return Summary(tuple(map(shown, summary.dirs)), tuple(map(printable, summary.models)))
+
+
+def overview(summary: Summary) -> dict[str, Any]:
+    """Return the head of the page: what was read, what was lost, what could not be read."""
+    rows = rows_of(summary.models)
+    known = [row for row in rows if row.facts.params is not None]
+    without, unread = without_analysis(summary), [one for one in summary.models if one.problems]
+    scope = t("models: {models} · without analysis: {without} · problems: {problems}")
+    return {
+        "dirs": ", ".join(summary.dirs),
+        "scope": scope.format(
+            models=f"{len(summary.models):,}",
+            without=f"{len(without):,}",
+            problems=f"{sum(len(one.problems) for one in unread):,}",
+        ),
+        "lead": _lead(summary, known),
+        "cards": _cards(known) if len(known) > 1 else {},
+        "unread": [(one.name, one.problems, "") for one in unread],
+        "without": [(one.name, (), one.mend or "") for one in without],
+        "table": page_table(models_table(rows), t("All models")),
+    }
+
+
+def _lead(summary: Summary, known: Sequence[Row]) -> str:
+    ratios = [row.facts.ratio for row in known if row.facts.ratio is not None]
+    if not summary.models:
+        return t("No model was found.")
+    if not ratios:
+        return t("Nothing tells how much these models lost.")
+    if len(ratios) == 1:
+        text = t("One model lost {most} % of its parameters.")
+    elif points(min(ratios)) == points(max(ratios)):
+        text = t("{n} models lost {most} % of their parameters each.")
+    else:
+        text = t("{n} models lost {least} % to {most} % of their parameters.")
+    return text.format(n=f"{len(ratios):,}", least=points(min(ratios)), most=points(max(ratios)))
+
+
+def _cards(known: Sequence[Row]) -> dict[str, list[Line]]:
+    """Return a few numbers under the name of what they tell."""
+
+    def spread(of: Callable[[ModelFacts], Any], text: Callable[[float], str]) -> list[Line]:
+        values = [(of(row.facts), row.model.name) for row in known if of(row.facts) is not None]
+        if not values:
+            return []
+        least, most = (choose(values, key=lambda one: one[0]) for choose in (min, max))
+        mean = fsum(value for value, _ in values) / len(values)
+        return [
+            (t("min"), text(least[0]), least[1]),
+            (t("mean"), text(mean), ""),
+            (t("max"), text(most[0]), most[1]),
+        ]
+
+    def number(holds: Callable[[ModelFacts], Any]) -> str:
+        return f"{sum(bool(holds(row.facts)) for row in known):,}"
+
+    names = strategy_names()
+    strategies = Counter(row.facts.strategy for row in known if row.facts.strategy)
+    cards: dict[str, list[Line]] = {
+        t("Parameters"): spread(lambda one: one.params, lambda n: f"{round(n):,}"),
+        t("Pruning ratio %"): spread(lambda one: one.ratio, points),
+        t("What is gone"): [
+            (t("models that lost layers"), number(lambda one: one.num_removed), ""),
+            (t("with emptied layers"), number(lambda one: one.emptied), ""),
+            (t("with attention removed"), number(lambda one: one.no_attention), ""),
+            (t("with MLP removed"), number(lambda one: one.no_mlp), ""),
+        ],
+        t("Strategies"): [(names[name], f"{n:,}", "") for name, n in strategies.most_common()],
+    }
+    return {name: lines for name, lines in cards.items() if lines}

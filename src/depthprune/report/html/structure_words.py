@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from depthprune.base.language import t
-from depthprune.report.strategy_text import strategy_names
+from depthprune.report.sections.structure_words import strategy_names, ways
 
 
 def page_words() -> dict[str, str]:
@@ -115,11 +115,5 @@ def script_words() -> dict[str, object]:
             "unchanged": t("unchanged"),
             "unknown": t("counts not known"),
         },
-        "alignments": {
-            "provenance": t("what the checkpoint says of itself"),
-            "content": t("equal weights"),
-            "config": t("config.json"),
-            "best match": t("best match"),
-            "position": t("position"),
-        },
+        "alignments": ways(),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -72,6 +72,16 @@ def section_parts(
     title = section.title if is_part else f"== {section.title} =="
     tables = (part for one in section.tables for part in table_parts(one, width))
     return [*(["", title] if section.title else []), *section.sentences, *tables, *section.notes]
+
+
+def sections_parts(sections: Iterable[Section], width: int | None = None) -> list[RenderableType]:
+    """Return sections, with an empty line before each that does not follow a table."""
+    parts: list[RenderableType] = []
+    for section in sections:
+        if parts and isinstance(parts[-1], str) and not section.title:
+            parts.append("")
+        parts += section_parts(section, width)
+    return parts
 
 
 def table_parts(table: Table, width: int | None = None) -> list[RenderableType]:

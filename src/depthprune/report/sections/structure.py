@@ -1,0 +1,323 @@
+"""One model: its parts, its layers, and beside an original what each of them lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from depthprune.base.files import format_size
+from depthprune.base.language import filled, t
+from depthprune.base.shown import shown
+from depthprune.report.sections.structure_words import (
+    aligned_lines,
+    count_text,
+    label_words,
+    not_known,
+    share_text,
+    strategy_lines,
+    what_happened,
+)
+from depthprune.report.table import Cell, Column, Section, Table, with_columns
+from depthprune.report.tables import percent
+from depthprune.structure.analyses import Analysis
+from depthprune.structure.anatomy import Anatomy, Attention, Layer, Sparsity, added
+from depthprune.structure.comparison import Change, Comparison, Label
+from depthprune.structure.labels import label_of
+
+TONES: dict[Label, Any] = {
+    "removed": "bad",
+    "zero": "bad",
+    "heavy": "bad",
+    "moderate": "warn",
+    "unchanged": "weak",
+    "unknown": "warn",
+}
+
+BRIEF = ("layer", "pruned", "lost", "attention", "mlp", "inner", "zeros", "happened")
+"""Columns that fit 80 letters."""
+
+
+def analysis_section(analysis: Analysis) -> Section:
+    """Return sums, parts and layers; beside an original, what each lost."""
+    anatomy, comparison, original = analysis.anatomy, analysis.comparison, analysis.original
+    sentences, notes = [_headline(anatomy)], list[str]()
+    if comparison is not None and original is not None:
+        sentences.append(_original_line(comparison))
+        layers = compared_layers(analysis)
+        keys = {column.key for column in layers.columns}
+        brief = with_columns(layers, [key for key in BRIEF if key in keys])
+        tables = [_compared_parts(original, anatomy), _joined(brief)]
+        notes += strategy_lines(comparison)
+        notes += aligned_lines(comparison, analysis.alignment)
+    else:
+        tables = [_parts(anatomy), _joined(_layers(anatomy))]
+    if anatomy.sparsity is not None:
+        notes.append(_zeros_line(anatomy.sparsity))
+    notes += not_known(anatomy.unknown if comparison is None else comparison.unknown)
+    notes += [t("Note: {text}", text=shown(one.translated())) for one in anatomy.notes]
+    if analysis.files:
+        folder = analysis.files[0].parent
+        notes.append(t("Written to {path}:", path=shown(str(folder))))
+        notes += [f"  {path.name}" for path in analysis.files]
+    return Section("structure", "", sentences, tables, notes)
+
+
+def compared_layers(analysis: Analysis) -> Table:
+    """Return what every layer of the original lost."""
+    comparison, original = analysis.comparison, analysis.original
+    assert comparison is not None
+    assert original is not None
+    before = {layer.index: layer.attention for layer in original.layers}
+    after: dict[int | None, Attention] = {
+        layer.index: layer.attention for layer in analysis.anatomy.layers
+    }
+    counted = any(layer.sparsity is not None for layer in comparison.layers)
+    columns = [
+        Column(t("Layer"), key="layer"),
+        Column(t("Original"), "amount", key="original"),
+        Column(t("kept"), "amount", key="pruned"),
+        Column(t("lost %"), "points", key="lost"),
+        Column(t("attn %"), "points", key="attention"),
+        Column(t("MLP %"), "points", key="mlp"),
+        Column(t("Heads"), "shown", key="heads"),
+        Column(t("Inner size"), "shown", key="inner"),
+        *([Column(t("zeros %"), "points", key="zeros")] if counted else []),
+        Column(t("What happened"), key="happened"),
+    ]
+    rows = [
+        [
+            str(layer.index),
+            _known(layer.total.original),
+            _known(layer.total.pruned),
+            *map(_known, (layer.total.ratio, layer.attention.ratio, layer.mlp.ratio)),
+            _heads_before_after(before[layer.index], after.get(layer.pruned_index)),
+            layer.intermediate_size
+            and _before_after(layer.intermediate_size.original, layer.intermediate_size.pruned),
+            *([layer.sparsity] if counted else []),
+            Cell(what_happened(layer), tone=TONES.get(label_of(layer))),
+        ]
+        for layer in comparison.layers
+    ]
+    if comparison.missing_layers:
+        text = t("{n} missing, which {n:one is|ones are} unknown", n=comparison.missing_layers)
+        rows.append(["?", *[""] * (len(columns) - 2), Cell(text, tone="bad")])
+    return Table(columns, rows)
+
+
+def label_counts(comparison: Comparison) -> list[str]:
+    """Return how many layers have each label."""
+    labels = [label_of(layer) for layer in comparison.layers]
+    words = label_words()
+    return [f"{words[one]}: {labels.count(one)}" for one in words if one in labels]
+
+
+def _headline(anatomy: Anatomy) -> str:
+    if anatomy.total is None:
+        text = t("{name}: an unknown number of parameters in {layers} {layers:layer|layers}")
+    else:
+        text = t("{name}: {n} {n:parameter|parameters} in {layers} {layers:layer|layers}")
+    line = filled(
+        text,
+        name=shown(anatomy.name),
+        n=count_text(anatomy.total),
+        layers=len(anatomy.layers) if anatomy.knows_layers else t("unknown"),
+    )
+    if anatomy.bytes:
+        line += t("; {more}", more=format_size(anatomy.bytes))
+    return f"{line} ({shown(', '.join(anatomy.dtypes))})" if anatomy.dtypes else line
+
+
+def _original_line(comparison: Comparison) -> str:
+    change = comparison.total
+    if change.reduced is None:
+        text = t("Original: {name}, {n} {n:parameter|parameters}; how many are gone is unknown")
+    elif change.reduced < 0:
+        text = t("Original: {name}, {n} {n:parameter|parameters}; the model has {more} MORE")
+    else:
+        text = t(
+            "Original: {name}, {n} {n:parameter|parameters}; {gone} ({share} %) {gone:is|are} gone"
+        )
+    return filled(
+        text,
+        name=shown(comparison.original_name),
+        n=count_text(change.original),
+        gone=count_text(change.reduced),
+        more=f"{-(change.reduced or 0):,}",
+        share=share_text(change.ratio),
+    )
+
+
+def _zeros_line(sparsity: Sparsity) -> str:
+    line = t(
+        "Zeros: {zeros} of {numbers} {numbers:weight|weights} ({share} %)",
+        zeros=f"{sparsity.zeros:,}",
+        numbers=f"{sparsity.numbers:,}",
+        share=percent(sparsity.ratio),
+    )
+    if sparsity.pattern is None:
+        return line
+    return line + t("; {more}", more=t("pattern {pattern}", pattern=shown(sparsity.pattern)))
+
+
+def _counts(anatomy: Anatomy) -> dict[str, int | None]:
+    """Return the parameters of each part by name; the indented add up to the layers."""
+
+    def of_layers(counts: Iterable[int | None]) -> int | None:
+        return added(counts) if anatomy.knows_layers else None
+
+    layers = anatomy.layers
+    towers = {
+        "vision": t("vision"),
+        "projector": t("projector"),
+        "audio": t("audio"),
+        "encoder": t("encoder"),
+        "prediction": t("prediction"),
+        "depth decoder": t("depth decoder"),
+    }
+    counts = {
+        t("Embedding"): anatomy.embedding,
+        t("Decoder layers"): anatomy.layer_params,
+        t("  attention"): of_layers(layer.attention.total for layer in layers),
+        t("  MLP"): of_layers(layer.mlp.total for layer in layers),
+        t("  norms"): of_layers(layer.norm for layer in layers),
+        t("  other"): of_layers(layer.other for layer in layers),
+        t("Final norm"): anatomy.norm,
+        t("LM head (tied)") if anatomy.tied else t("LM head"): anatomy.lm_head,
+        **{towers.get(name, shown(name)): count for name, count in anatomy.towers.items()},
+        t("Other"): anatomy.other,
+        t("Total"): anatomy.total,
+    }
+    optional = {t("  other"), t("Final norm"), t("Other")}
+    return {name: count for name, count in counts.items() if count != 0 or name not in optional}
+
+
+def _parts(anatomy: Anatomy) -> Table:
+    columns = [
+        Column(t("Part")),
+        Column(t("Parameters"), "amount"),
+        Column(t("share %"), "points"),
+    ]
+    rows = [
+        [
+            name,
+            _known(count),
+            count / anatomy.total if anatomy.total and count is not None else None,
+        ]
+        for name, count in _counts(anatomy).items()
+    ]
+    return Table(columns, rows)
+
+
+def _compared_parts(original: Anatomy, pruned: Anatomy) -> Table:
+    # Older files do not tell it apart; a sliced model has none.
+    if any(one.norm == 0 and one.other for one in (original, pruned)):
+        original, pruned = _without_norm(original), _without_norm(pruned)
+    before, after = _counts(original), _counts(pruned)
+    changes = {
+        name: Change(before.get(name, 0), after.get(name, 0)) for name in _in_order(before, after)
+    }
+    columns = [
+        Column(t("Part")),
+        Column(t("Original"), "amount"),
+        Column(t("Pruned"), "amount"),
+        Column(t("lost %"), "points"),
+    ]
+    rows = [
+        [
+            name,
+            *map(_known, (one.original, one.pruned)),
+            _known(one.ratio) if one.original else None,
+        ]
+        for name, one in changes.items()
+    ]
+    return Table(columns, rows)
+
+
+def _in_order(before: Iterable[str], after: Iterable[str]) -> list[str]:
+    """Return all names in their order; those that only stand in `after` follow their neighbours."""
+    names, place = list(before), 0
+    for name in after:
+        if name not in names:
+            names.insert(place, name)
+        place = names.index(name) + 1
+    return names
+
+
+def _without_norm(anatomy: Anatomy) -> Anatomy:
+    return replace(anatomy, norm=0, other=added((anatomy.norm, anatomy.other)))
+
+
+def _layers(anatomy: Anatomy) -> Table:
+    counted = any(layer.sparsity for layer in anatomy.layers)
+    columns = [
+        Column(t("Layer")),
+        Column(t("Parameters"), "amount"),
+        Column(t("Attention"), "amount"),
+        Column(t("Heads"), "shown"),
+        Column(t("MLP"), "amount"),
+        Column(t("Inner size"), "shown"),
+        *([Column(t("zeros %"), "points")] if counted else []),
+    ]
+
+    def row(layer: Layer) -> list[Any]:
+        inner, experts = layer.mlp.intermediate_size, layer.mlp.num_experts
+        return [
+            str(layer.index),
+            _known(layer.total),
+            _or_none(layer.attention.total),
+            heads(layer.attention),
+            _or_none(layer.mlp.total),
+            None if inner is None else f"{experts} x {inner}" if experts else str(inner),
+            *([layer.sparsity.ratio if layer.sparsity else None] if counted else []),
+        ]
+
+    return Table(columns, [row(layer) for layer in anatomy.layers])
+
+
+def _joined(table: Table) -> Table:
+    """Put equal rows of neighbouring layers together, as `3-30`."""
+
+    def place(numbered: tuple[int, Sequence[Any]]) -> tuple[Any, Sequence[Any]]:
+        number, (layer, *cells) = numbered
+        return int(layer) - number if layer.isdecimal() else layer, cells
+
+    rows = []
+    for (_, cells), run in groupby(enumerate(table.rows), key=place):
+        layers = [row[0] for _, row in run]
+        rows.append([layers[0] if len(layers) == 1 else f"{layers[0]}-{layers[-1]}", *cells])
+    return replace(table, rows=rows)
+
+
+def heads(attention: Attention) -> str | None:
+    """Return the heads of a layer as `32/8`: all, and those of keys and values."""
+    if attention.num_heads is None:
+        return None
+    if attention.num_kv_heads in (None, attention.num_heads):
+        return str(attention.num_heads)
+    return f"{attention.num_heads}/{attention.num_kv_heads}"
+
+
+def _heads_before_after(before: Attention, after: Attention | None) -> str | None:
+    """Return the heads before and after; no number is made up where a file does not say."""
+    was = heads(before)
+    if was is None:
+        return None
+    if after is None or after.total == 0:
+        return _before_after(was, 0)
+    now = heads(after) or (was if after.total == before.total else "?")
+    return _before_after(was, now)
+
+
+def _before_after(before: Any, after: Any) -> str:
+    """Return two values as one text; what did not change stands once."""
+    return str(before) if before == after else f"{before} > {after}"
+
+
+def _known(value: float | None) -> Any:
+    return Cell(None, t("unknown")) if value is None else value
+
+
+def _or_none(count: int | None) -> Any:
+    return Cell(0, t("NONE")) if count == 0 else _known(count)

@@ -1,0 +1,241 @@
+"""The words for an anatomy: what became of a layer and of a model, and how layers were found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import isfinite
+
+from depthprune.base.language import Note, filled, t
+from depthprune.base.shown import shown
+from depthprune.report.tables import percent
+from depthprune.structure.align import DOUBTS, Alignment
+from depthprune.structure.anatomy import added as summed
+from depthprune.structure.comparison import (
+    AddedLayer,
+    AlignedBy,
+    Comparison,
+    Label,
+    LayerComparison,
+)
+from depthprune.structure.facts import ModelFacts
+from depthprune.structure.labels import label_of
+
+
+def count_text(count: int | None) -> str:
+    """Return a count with commas; the word where it is not known."""
+    return t("unknown") if count is None else f"{count:,}"
+
+
+def share_text(share: float | None) -> str:
+    """Return a share 0..1 in percent, without a sign; the word where it is not known."""
+    return t("unknown") if share is None else percent(share)
+
+
+def not_known(reasons: Iterable[Note]) -> list[str]:
+    """Return why counts are not known."""
+    return [t("Not known: {why}", why=shown(why.translated())) for why in reasons]
+
+
+def label_words() -> dict[Label, str]:
+    """Return what the labels are called; what is gone stands out without colour, too."""
+    return {
+        "removed": t("REMOVED"),
+        "zero": t("EMPTY"),
+        "heavy": t("HEAVY"),
+        "moderate": t("moderate"),
+        "light": t("light"),
+        "unchanged": t("as it was"),
+        "unknown": t("unknown"),
+    }
+
+
+def what_happened(layer: LayerComparison) -> str:
+    """Return a layer's label, and which of its parts is gone where the other is left."""
+    label = label_of(layer)
+    words = [label_words()[label]]
+    if label not in ("removed", "zero"):
+        words += [t("NO ATTENTION")] if layer.attention_removed else []
+        words += [t("NO MLP")] if layer.mlp_removed else []
+        if (some := layer.experts) is not None and some.reduced and not layer.mlp_removed:
+            words.append(t("{n} of {all} {all:expert|experts}", n=some.pruned, all=some.original))
+    return t(", ").join(words)
+
+
+def remarks(facts: ModelFacts) -> list[str]:
+    """Return in words what happened to single layers of a model."""
+    found = []
+    if facts.removed:
+        found.append(t("removed layers: {layers}", layers=_listed(facts.removed)))
+    if facts.missing:
+        text = t("{n} {n:layer|layers} missing, which {n:one|ones} the files do not say")
+        found.append(filled(text, n=facts.missing))
+    if facts.emptied:
+        found.append(t("zero layers: {layers}", layers=_listed(facts.emptied)))
+    found += not_known(facts.unknown)
+    for layers, text in (
+        (facts.no_attention, t("attention removed in {n:layer|layers} {layers}")),
+        (facts.no_mlp, t("MLP removed in {n:layer|layers} {layers}")),
+    ):
+        if layers:
+            found.append(filled(text, n=len(layers), layers=_listed(layers)))
+    return found
+
+
+def strategy_names() -> dict[str, str]:
+    """Return what the strategies of a comparison are called."""
+    return {
+        "unchanged": t("unchanged"),
+        "uniform": t("uniform"),
+        "non-uniform": t("non-uniform"),
+        "layer removal": t("layer removal"),
+        "unstructured": t("unstructured"),
+        "sliced": t("sliced"),
+        "unknown": t("unknown"),
+    }
+
+
+def strategy_reason(comparison: Comparison) -> str:
+    """Return the numbers that led to the strategy; empty where they are not known."""
+    known = comparison.evidence
+    smaller = t("{smaller} of {layers} {layers:layer|layers} smaller, by {least} to {most} %")
+    if not known.get("layers_smaller") and known.get("lost_outside_layers", 0) > 0:
+        outside = t("{outside} % of the model went, all of it outside the layers")
+    else:
+        outside = smaller
+    texts = {
+        "layer removal": t("{removed} of {layers} {layers:layer|layers} removed, {emptied} emptied")
+        if known.get("layers_emptied")
+        else t("{removed} of {layers} {layers:layer|layers} removed"),
+        "uniform": smaller,
+        "non-uniform": outside,
+        "unstructured": t("{zeros} % of the layers' parameters are zeros"),
+        "sliced": t("hidden size {before}, now {after}")
+        if "hidden_size_original" in known
+        else t("all layers have shortcuts instead of norms"),
+    }
+    numbers = {
+        "removed": "layers_removed",
+        "emptied": "layers_emptied",
+        "layers": "layers",
+        "smaller": "layers_smaller",
+        "before": "hidden_size_original",
+        "after": "hidden_size_pruned",
+    }
+    shares = {
+        "least": "smaller_ratio_min",
+        "most": "smaller_ratio_max",
+        "zeros": "lost_by_zeros",
+        "outside": "lost_outside_layers",
+    }
+    values = {name: f"{known[key]:,.0f}" for name, key in numbers.items() if key in known}
+    values |= {name: percent(known[key]) for name, key in shares.items() if key in known}
+    try:
+        return filled(texts.get(comparison.strategy, ""), **values)
+    except KeyError:
+        return ""
+
+
+def strategy_lines(comparison: Comparison) -> list[str]:
+    """Return how the model was pruned on the whole, with the numbers that say so."""
+    known, added = comparison.evidence, comparison.added_layers
+    text = t("Strategy: {name}")
+    if reason := strategy_reason(comparison):
+        text = t("Strategy: {name}: {reason}")
+    lines = [filled(text, name=strategy_names()[comparison.strategy], reason=reason)]
+    if "experts_original" in known:
+        left, every = (f"{known[key]:,.0f}" for key in ("experts_pruned", "experts_original"))
+        text = t("  experts of all layers: {left} of {all} are left")
+        lines.append(filled(text, left=left, all=every))
+    if added:
+        total = count_text(summed(layer.total for layer in added))
+        text = t("  added layers: {layers}; together {n} {n:parameter|parameters}")
+        lines.append(filled(text, layers=", ".join(map(_added, added)), n=total))
+    if comparison.strategy in ("unchanged", "unknown"):
+        return lines
+    spread = [
+        t("  lost per layer: {mean} % on average, standard deviation {std} points"),
+        t("  of the layers' parameters, {removal} % went with layers, {less} % within layers"),
+    ]
+    if "lost_by_zeros" in known and comparison.strategy != "unstructured":
+        spread.append(t("  {zeros} % are zeros"))
+    keys = {
+        "mean": "ratio_mean",
+        "std": "ratio_std",
+        "removal": "lost_by_removal",
+        "less": "lost_by_smaller_layers",
+        "zeros": "lost_by_zeros",
+    }
+    values = {name: percent(known.get(key, 0)) for name, key in keys.items()}
+    return lines + [filled(line, **values) for line in spread]
+
+
+def _added(layer: AddedLayer) -> str:
+    if layer.copy_of is None:
+        return str(layer.index)
+    return t("{layer} (a copy of {original})", layer=layer.index, original=layer.copy_of)
+
+
+def evidence_texts(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return the numbers that led to the strategy, each with what it is, in words.
+
+    Shares are in percent; a name that only the file knows stays as it is.
+    """
+    counts = {
+        "layers": t("layers of the original"),
+        "layers_removed": t("removed layers"),
+        "layers_emptied": t("emptied layers"),
+        "layers_smaller": t("layers that are smaller"),
+        "attention_removed": t("layers without attention"),
+        "mlp_removed": t("layers without MLP"),
+        "hidden_size_original": t("hidden size of the original"),
+        "hidden_size_pruned": t("hidden size now"),
+        "layers_added": t("added layers"),
+        "experts_original": t("experts of the original"),
+        "experts_pruned": t("experts that are left"),
+    }
+    shares = {
+        "ratio_mean": t("gone per layer of the original: mean %"),
+        "ratio_std": t("gone per layer of the original: standard deviation, points"),
+        "ratio_min": t("gone per layer of the original: min %"),
+        "ratio_max": t("gone per layer of the original: max %"),
+        "smaller_ratio_min": t("gone of the layers that are smaller: min %"),
+        "smaller_ratio_max": t("gone of the layers that are smaller: max %"),
+        "lost_by_removal": t("of the layers' parameters, gone with whole layers %"),
+        "lost_by_smaller_layers": t("of the layers' parameters, gone within layers %"),
+        "lost_by_zeros": t("of the layers' parameters, zeros %"),
+        "lost_outside_layers": t("of all parameters, gone outside the layers %"),
+    }
+
+    def text(name: str, value: float) -> tuple[str, str]:
+        if name in shares:
+            return shares[name], percent(value)
+        return counts.get(name, name), f"{value:,.0f}" if name in counts else f"{value:.6g}"
+
+    return [text(*one) for one in comparison.evidence.items() if isfinite(one[1])]
+
+
+def ways() -> dict[AlignedBy, str]:
+    """Return by what layers of a model are found in its original."""
+    return {
+        "provenance": t("what the checkpoint says of its origin"),
+        "content": t("equal weights"),
+        "config": t("what config.json says"),
+        "best match": t("the least differences, in the same order"),
+        "position": t("their position"),
+    }
+
+
+def aligned_lines(comparison: Comparison, alignment: Alignment | None) -> list[str]:
+    """Return how layers of the model were found in its original, and what to know of that."""
+    if comparison.unknown and not comparison.layers:
+        lines = [t("Layers were not found.")]
+    else:
+        lines = [t("Layers were found by {way}.", way=ways()[comparison.aligned_by])]
+    for doubt in () if alignment is None else alignment.doubts:
+        told = Note(DOUBTS[doubt.kind], layers=_listed(doubt.layers), number=doubt.number)
+        lines.append(t("Note: {text}", text=told.translated()))
+    return lines
+
+
+def _listed(layers: Sequence[int]) -> str:
+    return ", ".join(map(str, layers))
