@@ -163,6 +163,7 @@ RECOMMENDED: dict[str, object] = {
         "aggressive": [{"removed_blocks": [2, 4, 13, 14]}, {"removed_blocks": [3, 4, 13, 14]}],
     },
     "stepwise": {"steps": [{"removed_blocks": [4]}, {"removed_blocks": [4, 13]}]},
+    "levels": {"conservative": {"max_drop_point": 0.01}},
     "robust_best": {"3": {"best": {"removed_blocks": [2, 7, 9]}}},
     "independent_best": {"5": {"best": {"removed_blocks": [1, 2, 3, 4, 5]}}, "6": {"best": None}},
 }
@@ -196,7 +197,7 @@ def test_pruning_recommendations_are_one_too(
         ({"recommended": None, "weak_baselines": [{"reason": "all empty"}]}, (), "all empty"),
         ({}, ("--removed", 7), "recommendations for 1, 2, 3, 4, 5"),
         ({"num_blocks": 12}, (), "chosen out of 12, but the model has 16"),
-        ({"recommended": {"removed_blocks": "4"}}, (), "has no list removed_blocks"),
+        ({"recommended": {"removed_blocks": "4"}}, (), "recommended.removed_blocks"),
         ({"recommended": {"removed_blocks": [1, 1]}}, (), "named twice"),
     ],
 )

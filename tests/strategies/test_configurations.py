@@ -121,6 +121,7 @@ def test_a_file_names_blocks_that_go_or_stay(tmp_path: Path, entry: dict[str, An
 def test_recommendations_are_the_path_and_where_it_ends_the_best(tmp_path: Path) -> None:
     value = {
         "num_blocks": 6,
+        "levels": {"conservative": {"max_drop_point": 0.01}},
         "stepwise": {"steps": [{"removed_blocks": [1]}, {"removed_blocks": [1, 3]}]},
         "independent_best": {
             "2": {"best": {"removed_blocks": [3, 4]}},
@@ -137,18 +138,25 @@ def test_recommendations_are_the_path_and_where_it_ends_the_best(tmp_path: Path)
     [
         ("{", FileError, "not valid JSON"),
         ('{"4": {}, "4": {}}', FileError, "twice"),
-        ([], LayoutError, "not a JSON object"),
-        ({}, LayoutError, "no block_configs"),
-        ({"merged_scores": {"0": 1}}, LayoutError, "no block_configs"),
+        ([], LayoutError, "a JSON object was expected"),
+        ({"²": {"removed_block_indices": [1, 3]}}, LayoutError, "nor block_configs"),
+        ({"4" * 5000: {"removed_block_indices": [1]}}, LayoutError, "no block_configs"),
+        ({"4": {"active_block_indices": []}, "04": {}}, LayoutError, "neither"),
+        ({}, LayoutError, "nor block_configs"),
+        ({"merged_scores": {"0": 1}}, LayoutError, "nor block_configs"),
         ({"block_configs": {}}, LayoutError, "no block_configs"),
-        ({"num_blocks": 16, "block_configs": {}}, LayoutError, "model of 16 blocks"),
+        (
+            {"num_blocks": 16, "block_configs": {"4": {"removed_block_indices": [1]}}},
+            LayoutError,
+            "model of 16 blocks",
+        ),
         ({"4": {}}, LayoutError, "neither"),
-        ({"4": [1, 3]}, LayoutError, "neither"),
-        ({"4": {"removed_block_indices": "1,3"}}, LayoutError, "not a list"),
+        ({"4": [1, 3]}, LayoutError, "a JSON object was expected"),
+        ({"4": {"removed_block_indices": "1,3"}}, LayoutError, "a list was expected"),
         ({"4": {"removed_block_indices": [1]}}, LayoutError, "leaves 5"),
         ({"4": {"removed_block_indices": [1, 9]}}, RemovalError, "block 9 does not exist"),
-        ({"4": {"removed_block_indices": [1, 1]}}, RemovalError, "named twice"),
-        ({"4": {"removed_block_indices": [1, True]}}, RemovalError, "not a block index"),
+        ({"4": {"removed_block_indices": [1, 1]}}, LayoutError, "named twice"),
+        ({"4": {"removed_block_indices": [1, True]}}, LayoutError, "not a block index"),
         (
             {"4": {"removed_block_indices": [1, 3], "active_block_indices": [0, 1, 2, 3]}},
             LayoutError,

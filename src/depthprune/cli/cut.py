@@ -23,7 +23,6 @@ from depthprune.blocks.cut.also import FILE_NAMES, unfitting_fields
 from depthprune.blocks.cut.options import CutOptions
 from depthprune.cli.flags import with_flags
 from depthprune.cli.output import show
-from depthprune.cli.recommendation_file import read_recommendation
 from depthprune.report.cut import (
     also_warnings,
     closing_parts,
@@ -97,7 +96,9 @@ class WhichFlags(Options):
         if self.remove:
             return _blocks(self.remove, "remove"), None
         if self.recommendation is not None:
-            return read_recommendation(self.recommendation, self.removed)
+            from depthprune.strategies.block_files import recommended_removal
+
+            return recommended_removal(self.recommendation, self.removed)
         return self._by_scores()
 
     def _by_scores(self) -> tuple[Removal, int]:

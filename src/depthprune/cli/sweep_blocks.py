@@ -9,12 +9,12 @@ from pathlib import Path
 from depthprune.base.errors import (
     DepthpruneError,
 )
-from depthprune.base.files import read_json
 from depthprune.base.log import logger
 from depthprune.base.options import Options
 from depthprune.base.removal import Removal
 from depthprune.cli.options import block_set
 from depthprune.importance.score_files import ScoreFile, find_scores
+from depthprune.strategies.block_files import read_block_file
 from depthprune.strategies.configurations import (
     Configuration,
     check_counts,
@@ -132,7 +132,7 @@ def read_source(flags: BlockFlags, folder: Path) -> BlockSource:
         )
     file = flags.recommendation or flags.block_configs
     if file is not None:
-        read_json(file)
+        read_block_file(file)
     if not flags.importance_scores_file:
         return BlockSource(flags, folder)
     found = find_scores(flags.importance_scores_file)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from depthprune.base.documents import object_at, read_document
 from depthprune.base.errors import DepthpruneError, LayoutError, RemovalError
-from depthprune.base.files import read_json
 from depthprune.base.language import counted
 from depthprune.base.naming import option
-from depthprune.base.removal import Removal, check_removal, make_removal
+from depthprune.base.removal import Removal, check_removal
 from depthprune.importance.score_files import ScoreFile, stated_blocks
 from depthprune.importance.select import make_selection
+from depthprune.strategies.block_files import Entry, read_block_file
 from depthprune.study import ModelRecord, filenames
 
 
@@ -95,10 +96,7 @@ def choose_configurations(
         RemovalError: a block does not exist.
     """
     for removal in known.values():
-        try:
-            check_removal(removal, num_blocks)
-        except RemovalError as error:
-            raise RemovalError(error.what, where=where, mend=error.mend) from error
+        _existing(removal, num_blocks, where)
     wanted = check_counts(counts or sorted(known), num_blocks)
     whole = {num_blocks: ()} | dict(known)
     missing = [count for count in wanted if count not in whole]
@@ -115,9 +113,7 @@ def choose_configurations(
 def read_configurations(path: Path, num_blocks: int) -> dict[int, Removal]:
     """Read which blocks go, by number of active blocks.
 
-    Layouts: what `select --output_file` and `analyze` write (`block_configs`), that mapping alone,
-    and `pruning_recommendations.json` (its stepwise path, and where that ends the best of each
-    number). An entry names `removed_block_indices`, `active_block_indices` or both.
+    Of `pruning_recommendations.json` its stepwise path, where that ends the best of each number.
 
     Args:
         path: of the file.
@@ -129,40 +125,30 @@ def read_configurations(path: Path, num_blocks: int) -> dict[int, Removal]:
             the file is of a model with another number of blocks.
         RemovalError: a block does not exist, or is named twice.
     """
-    value = read_json(path, unique_keys=True)
-    if not isinstance(value, dict):
-        raise LayoutError("not a JSON object", where=str(path), mend=_EXAMPLE)
-    stated = value.get("num_blocks")
-    if stated is not None and stated != num_blocks:
+    file = read_block_file(path)
+    if file.num_blocks not in (None, num_blocks):
         raise LayoutError(
-            f"the file is of a model of {counted(stated, 'block')}, this one has {num_blocks}",
+            f"the file is of a model of {counted(file.num_blocks or 0, 'block')}, "
+            f"this one has {num_blocks}",
             where=str(path),
             mend="name a file that was written for this model",
         )
-    if "stepwise" in value and "block_configs" not in value:
-        return _recommended(value, path, num_blocks)
-    entries = value.get("block_configs", value)
-    if not isinstance(entries, dict) or not entries or not all(map(str.isdigit, entries)):
-        raise LayoutError("there are no block_configs", where=str(path), mend=_EXAMPLE)
+    if file.configs is None:
+        # The steps come last: they win over the best of their number.
+        best = (one for one in (*file.independent.values(), *(file.steps or ())) if one)
+        return {num_blocks - len(one): _existing(one, num_blocks, path) for one in best}
     return {
-        int(count): _entry(int(count), entry, num_blocks, f"{path}, {count}")
-        for count, entry in entries.items()
+        count: _entry(count, entry, num_blocks, f"{path}, {count}")
+        for count, entry in file.configs.items()
     }
 
 
-_EXAMPLE = 'write {"block_configs": {"14": {"removed_block_indices": [4, 13]}}}'
-
-
-def _entry(count: int, entry: Any, num_blocks: int, where: str) -> Removal:
-    named = entry if isinstance(entry, dict) else {}
-    removed = _blocks(named.get("removed_block_indices"), num_blocks, where)
-    active = _blocks(named.get("active_block_indices"), num_blocks, where)
-    if removed is None and active is None:
-        raise LayoutError(
-            "neither removed_block_indices nor active_block_indices", where=where, mend=_EXAMPLE
-        )
-    if active is not None:
-        rest = tuple(sorted(set(range(num_blocks)) - set(active)))
+def _entry(count: int, entry: Entry, num_blocks: int, where: str) -> Removal:
+    removed = entry.removed
+    for blocks in (entry.removed, entry.active):
+        _existing(blocks or (), num_blocks, where)
+    if entry.active is not None:
+        rest = tuple(sorted(set(range(num_blocks)) - set(entry.active)))
         if removed is not None and removed != rest:
             raise LayoutError(
                 "removed_block_indices and active_block_indices contradict each other",
@@ -180,38 +166,12 @@ def _entry(count: int, entry: Any, num_blocks: int, where: str) -> Removal:
     return removed
 
 
-def _blocks(given: Any, num_blocks: int, where: str) -> Removal | None:
-    if given is None:
-        return None
-    if not isinstance(given, list):
-        raise LayoutError("blocks are not a list", where=where, mend=_EXAMPLE)
+def _existing(removal: Removal, num_blocks: int, where: object) -> Removal:
     try:
-        blocks = make_removal(given)
+        check_removal(removal, num_blocks)
     except RemovalError as error:
-        raise RemovalError(error.what, where=where, mend=error.mend) from error
-    if blocks and blocks[-1] >= num_blocks:
-        raise RemovalError(
-            f"block {blocks[-1]} does not exist: the model has {counted(num_blocks, 'block')}",
-            where=where,
-            mend=f"name blocks from 0 to {num_blocks - 1}",
-        )
-    return blocks
-
-
-def _recommended(value: Mapping[str, Any], path: Path, num_blocks: int) -> dict[int, Removal]:
-    best: list[Any] = []
-    try:
-        best = [one["best"] for one in value.get("independent_best", {}).values()]
-        removed = [one["removed_blocks"] for one in [*best, *value["stepwise"]["steps"]] if one]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise LayoutError(
-            "not the layout of pruning_recommendations.json",
-            where=str(path),
-            mend=f"write it with `depthprune analyze` or `recommend {option('output_file')}`",
-        ) from error
-    found = (_blocks(blocks, num_blocks, str(path)) or () for blocks in removed)
-    # The steps come last: they win over the best of their number.
-    return {num_blocks - len(removal): removal for removal in found}
+        raise RemovalError(error.what, where=str(where), mend=error.mend) from error
+    return removal
 
 
 def _check_same_model(found: ScoreFile, model: ModelRecord) -> None:
@@ -226,7 +186,7 @@ def _check_same_model(found: ScoreFile, model: ModelRecord) -> None:
             mend="name the scores of this model",
         )
     for path in (found.path, found.path.with_name(filenames.PROVENANCE)):
-        fingerprint = _fingerprint(path) if path.is_file() else None
+        fingerprint = read_document(path, _fingerprint) if path.is_file() else None
         if fingerprint not in (None, model.fingerprint):
             raise DepthpruneError(
                 "the scores were measured on another model (its fingerprint differs)",
@@ -236,10 +196,8 @@ def _check_same_model(found: ScoreFile, model: ModelRecord) -> None:
             )
 
 
-def _fingerprint(path: Path) -> str | None:
-    value = read_json(path)
-    about = value.get("model") if isinstance(value, dict) else None
-    fingerprint = about.get("fingerprint") if isinstance(about, dict) else None
+def _fingerprint(value: Any) -> str | None:
+    fingerprint = object_at(value, "model").get("fingerprint")
     # What was imported has a fingerprint of its files, not of weights.
     if not isinstance(fingerprint, str) or fingerprint.startswith("imported:"):
         return None
