@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -439,8 +440,30 @@ def test_the_card_states_the_measured_drops(program: Program, tmp_path: Path) ->
     before = {path: path.stat().st_mtime_ns for path in place.iterdir()}
     program("cut", "demo", "--remove", "4,13", "--study", place, "--output", tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "| okvqa | validation | 100.00 | 75.00 | 25.00 | 2 |" in card
+    assert "| okvqa | validation | 2 | 100.00 | 75.00 | 25.00 | - |" in card
+    assert "On the samples that chose these blocks" in card
+    assert "They were not measured on fresh samples." in card
     assert {path: path.stat().st_mtime_ns for path in place.iterdir()} == before
+
+
+def test_the_card_has_the_drops_on_fresh_samples_first(program: Program, tmp_path: Path) -> None:
+    from depthprune.checkpoint.fingerprint import model_fingerprint
+
+    place = study(tmp_path / "study", model_fingerprint(MODEL_PATH))
+    with Study.open(place) as opened:
+        ids = tuple(f"fresh-{number}" for number in range(60))
+        split = SplitRecord("okvqa", "VQA", "train", "e" * 64, ids, "vqa_accuracy")
+        key = opened.add_split(replace(split, role="verification"))
+        opened.add(key, "settings", (), [1.0] * 60, ["x"] * 60, 1.0)
+        opened.add(key, "settings", REMOVED, [0.0] * 6 + [1.0] * 54, ["z"] * 60, 1.0)
+    program("cut", "demo", "--remove", "4,13", "--study", place, "--output", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    fresh, chosen = card.index("On fresh samples, which"), card.index("On the samples that chose")
+    rows = card[fresh:chosen].split("|--:|\n")[1].splitlines()
+    assert rows[0].startswith("| mean over 1 of 1 dataset |  | 60 | 100.00 | 90.00 | 10.00 | [")
+    assert rows[1].startswith("| okvqa | train | 60 | 100.00 | 90.00 | 10.00 | [")
+    assert "| okvqa | validation | 2 |" in card[chosen:]
+    assert "not measured on fresh samples" not in card
 
 
 def test_a_study_that_did_not_measure_the_removal_is_told(program: Program, tmp_path: Path) -> None:

@@ -65,7 +65,10 @@ def test_what_was_not_asked_for_is_not_told(ending: Ending) -> None:
     for word in ("Speed", "Report", "Smaller", "Check", "Parameters"):
         assert word not in text
     value = ending_value(Ending(ending.recommendations, None))
-    assert {key for key, one in value.items() if one is not None} == {"num_datasets"}
+    assert {key for key, one in value.items() if one is not None} == {
+        "num_datasets",
+        "not_confirmed",
+    }
 
 
 def test_scripts_get_the_same(ending: Ending) -> None:

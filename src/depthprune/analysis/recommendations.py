@@ -341,6 +341,10 @@ class Recommendations:
         """Return how many datasets were measured."""
         return len(self.datasets)
 
+    def on_fresh_samples(self, removal: Removal) -> VerifiedRemoval | None:
+        """Return what fresh samples say about a removal; None where it was not verified."""
+        return None if self.verified is None else self.verified.of(removal)
+
     @property
     def num_combinations(self) -> int:
         """Return how many combinations were measured, those that a limit left out not counted."""

@@ -83,7 +83,6 @@ def recommend(
     from depthprune.report.inputs import problem_lines, scope_line
     from depthprune.report.render.text import section_parts
     from depthprune.report.sections.recommendations import notes, recommendations
-    from depthprune.report.verification import refused_lines
 
     set_language(lang)
     if output_file is not None:
@@ -104,7 +103,7 @@ def recommend(
     ]
     for one in recommendations(analysis.recommendations):
         parts += section_parts(one, is_part=True)
-    show_wrapped([*parts, *refused_lines(analysis.recommendations)])
+    show_wrapped(parts)
     if output_file is not None:
         show([t("Recommendations: {path}").format(path=output_file)])
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import nan
+from statistics import pstdev
 
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.marks import mark
+from depthprune.analysis.recommendations import Recommendations, VerifiedRemoval
 from depthprune.base.language import filled, t
 from depthprune.report.tables import blocks, interval_text, percent
 
@@ -84,6 +87,72 @@ def facts(one: Combination, datasets: Sequence[str]) -> str:
     parts.append(t("datasets {coverage}", coverage=coverage_text(one, datasets)))
     parts.append(_samples(one))
     return t(", ").join(filter(None, parts))
+
+
+def whole_evidence(found: Recommendations, one: Combination) -> str:
+    """Return what a removal costs in one line, see `cost`."""
+    return t(", ").join(cost(found, one))
+
+
+def cost(found: Recommendations, one: Combination) -> tuple[str, str]:
+    """Return a drop and what stands behind it: on fresh samples first, where it was verified."""
+    known = found.on_fresh_samples(one.removal)
+    if not known:
+        parts = [facts(one, found.datasets), chosen_text(found, one)]
+        return drop_text(one), t(", ").join(filter(None, parts))
+    told = [facts(on_fresh_samples(known), found.datasets), verdict(known), searched_text(known)]
+    return fresh_drop(known), t("; ").join(filter(None, told))
+
+
+def fresh_drop(one: VerifiedRemoval) -> str:
+    """Return the drop on fresh samples in points."""
+    return t("drop {drop} points on fresh samples", drop=percent(one.drop))
+
+
+def verdict(one: VerifiedRemoval) -> str:
+    """Return whether fresh samples confirm that it keeps to its limit; empty without a limit."""
+    if one.limit is None:
+        return ""
+    text = (
+        t("confirmed, the limit is {limit} {limit:point|points}")
+        if one.confirmed
+        else t("NOT confirmed, the limit is {limit} {limit:point|points}")
+    )
+    return filled(text, limit=percent(one.limit))
+
+
+def on_fresh_samples(one: VerifiedRemoval) -> Combination:
+    """Return a removal as it is seen across the datasets on which it was verified."""
+    drops = {each.dataset: each.drop for each in one.datasets}
+    std = pstdev(drops.values()) if drops else nan
+    return Combination(one.removal, drops, one.drop, std, nan, one.num_samples, one.interval)
+
+
+def searched_text(one: VerifiedRemoval) -> str:
+    """Return what it costs on the samples that chose it, over the same datasets."""
+    if one.searched is None:
+        return ""
+    parts = [t("{drop} points on the samples that chose it", drop=percent(one.searched))]
+    if one.searched_interval is not None:
+        parts.append(t("95% interval {interval}", interval=interval_text(one.searched_interval)))
+    if one.num_searched < len(one.datasets):
+        text = t("known on {known} of these {all} {all:dataset|datasets}")
+        parts.append(filled(text, known=one.num_searched, all=len(one.datasets)))
+    return t(", ").join(parts)
+
+
+def chosen_text(found: Recommendations, one: Combination) -> str:
+    """Return among how many a removal was chosen, and what it costs when that is reckoned with."""
+    chosen = found.selections.get(one.removal)
+    if chosen is None or chosen.among < 2:
+        return ""
+    told = t("chosen among {among} {among:removal|removals} on these samples", among=chosen.among)
+    if chosen.drop is None or chosen.interval is None:
+        return told
+    text = t("{chosen}, corrected for that {drop} points {interval}")
+    return filled(
+        text, chosen=told, drop=percent(chosen.drop), interval=interval_text(chosen.interval)
+    )
 
 
 def _listed(ones: Iterable[Combination]) -> str:

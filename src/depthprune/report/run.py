@@ -11,12 +11,13 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table as RichTable
 
-from depthprune.analysis.choice import Choice
+from depthprune.analysis.choice import Choice, refused
 from depthprune.analysis.recommendations import Recommendations
 from depthprune.analysis.speedup import Speedup
 from depthprune.base.language import filled, t
-from depthprune.report.evidence import evidence
+from depthprune.report.documents.values import fresh_value
 from depthprune.report.sections.strategies import choice_reason, nothing_text
+from depthprune.report.sections.verified import answer_rows
 from depthprune.report.table import Column, Table, table_of
 from depthprune.report.tables import blocks, percent
 from depthprune.strategies.cut_check import CutCheck, CutChecks
@@ -155,18 +156,21 @@ def ending_parts(ending: Ending) -> list[RenderableType]:
 
 def ending_value(ending: Ending) -> dict[str, Any]:
     """Return what a run ends with as plain JSON data, drops as fractions."""
-    choice, speed, ends = ending.choice, ending.speedup, None
+    found, choice, speed, ends = ending.recommendations, ending.choice, ending.speedup, None
+    fresh = None if choice is None else found.on_fresh_samples(choice.combination.removal)
     if choice is not None and choice.combination.interval is not None:
         ends = [choice.combination.interval.low, choice.combination.interval.high]
     return {
         "report": None if ending.page is None else str(ending.page),
         "removed": None if choice is None else list(choice.combination.removal),
         "rule": None if choice is None else choice.rule,
+        "on_fresh_samples": fresh_value(fresh),
+        "not_confirmed": [list(removal) for removal in refused(found)],
         "drop": None if choice is None else choice.combination.mean,
         "confidence_interval": ends,
         "num_samples": None if choice is None else choice.combination.num_samples or None,
         "coverage": None if choice is None else choice.combination.coverage,
-        "num_datasets": ending.recommendations.num_datasets,
+        "num_datasets": found.num_datasets,
         "speedup": None if speed is None else {"mean": speed.mean, "std": speed.std},
         "parameters_active": None if ending.parameters is None else ending.parameters[0],
         "parameters_total": None if ending.parameters is None else ending.parameters[1],
@@ -176,22 +180,7 @@ def ending_value(ending: Ending) -> dict[str, Any]:
 
 
 def _rows(ending: Ending) -> list[tuple[str, str]]:
-    found, choice = ending.recommendations, ending.choice
-    rows = []
-    if choice is None:
-        rows.append((t("Recommended:"), nothing_text(found)))
-    else:
-        one = choice.combination
-        removed = t("remove {number} of {total} {total:block|blocks}: {blocks} ({why})")
-        text = filled(
-            removed,
-            number=len(one.removal),
-            total=found.num_blocks,
-            blocks=blocks(one.removal),
-            why=choice_reason(choice),
-        )
-        rows.append((t("Recommended:"), text))
-        rows.append((t("It costs:"), evidence(one, found.datasets)))
+    rows = answer_rows(ending.recommendations, ending.choice)
     if ending.speedup is not None:
         rows.append((t("Speed:"), _speed(ending.speedup)))
     if ending.parameters is not None:

@@ -1,14 +1,11 @@
-"""What verifying takes and took, and what fresh samples did not confirm, in sentences."""
+"""What verifying takes and took, in sentences."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from depthprune.analysis.choice import choose, refused
-from depthprune.analysis.recommendations import Recommendations
 from depthprune.base.language import t
 from depthprune.base.progress import duration
-from depthprune.report.tables import blocks, percent
 from depthprune.strategies.runner import RunReport
 from depthprune.strategies.verification import VerificationWork
 
@@ -47,33 +44,6 @@ def done_line(report: RunReport) -> str:
         time=duration(report.seconds),
         reused=report.reused,
     )
-
-
-def refused_lines(found: Recommendations) -> list[str]:
-    """Return what would be carried out, had fresh samples confirmed it, and what is instead."""
-    lines = []
-    for removal in refused(found):
-        one = None if found.verified is None else found.verified.of(removal)
-        if one is None or one.limit is None:
-            continue
-        lines.append(
-            t(
-                "Not confirmed: on {n} fresh {n:sample|samples}, removing {blocks} costs {drop} "
-                "points, up to {high}; the limit is {limit}.",
-                n=one.num_samples,
-                blocks=blocks(removal),
-                drop=percent(one.drop),
-                high=percent(one.upper_end),
-                limit=percent(one.limit),
-            )
-        )
-    if not lines:
-        return []
-    choice = choose(found)
-    if choice is None:
-        return [*lines, t("No smaller removal is left to take its place.")]
-    smaller = blocks(choice.combination.removal)
-    return [*lines, t("The next smaller removal takes its place: {blocks}.", blocks=smaller)]
 
 
 def verification_value(report: RunReport) -> dict[str, Any]:

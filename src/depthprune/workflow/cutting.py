@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import DepthpruneError, RemovalError
 from depthprune.base.files import check_can_make
+from depthprune.base.language import counted
 from depthprune.base.naming import option
 from depthprune.base.progress import progress as show_progress
 from depthprune.base.progress import shown
@@ -218,6 +220,8 @@ def dtype(plan: CutPlan) -> str | None:
 def measured_drops(folder: Path, plan: CutPlan) -> tuple[MeasuredDrop, ...]:
     """Return what a study, which is only read, has measured of exactly this removal.
 
+    What was measured on fresh samples stands first, its mean before all.
+
     Raises:
         StudyError: it cannot be read, or is about another model.
     """
@@ -249,7 +253,37 @@ def measured_drops(folder: Path, plan: CutPlan) -> tuple[MeasuredDrop, ...]:
                             one.num_samples,
                         )
                     )
-    return tuple(drops)
+        is_verified = bool(study.splits(role="verification"))
+    return (*(_fresh_drops(folder, plan.removal) if is_verified else ()), *drops)
+
+
+def _fresh_drops(folder: Path, removal: Removal) -> Iterator[MeasuredDrop]:
+    """Yield what a removal costs on fresh samples: the mean, then each dataset."""
+    from depthprune.analysis.collect import read_result_set
+    from depthprune.analysis.intervals import paired_intervals
+    from depthprune.base.errors import AnalysisError
+    from depthprune.blocks.cut.model_card import MeasuredDrop
+
+    try:
+        results = read_result_set(folder)
+    except AnalysisError:  # a cut needs no ranking
+        return
+    if results.fresh is None:
+        return
+    used = [one for one in results.fresh.datasets if removal in one.measurements]
+    groups = [used, *([one] for one in used)] if used else []
+    for place, group in enumerate(groups):
+        (interval,) = paired_intervals(group, [((), removal)])
+        name = f"mean over {len(used)} of {counted(len(results.datasets), 'dataset')}"
+        yield MeasuredDrop(
+            group[0].dataset if place else name,
+            results.fresh.splits[group[0].dataset] if place else "",
+            fmean(one.baseline.accuracy for one in group),
+            fmean(one.measurements[removal].accuracy for one in group),
+            sum(one.measurements[removal].num_samples for one in group),
+            None if interval is None else (interval.low, interval.high),
+            is_fresh=True,
+        )
 
 
 def cut_command(

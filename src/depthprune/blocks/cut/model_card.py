@@ -18,14 +18,16 @@ from depthprune.blocks.cut.plan import CutPlan
 
 @dataclass(frozen=True)
 class MeasuredDrop:
-    """What the removal costs on a dataset.
+    """What the removal costs on a dataset, or in the mean over some.
 
     Attributes:
-        dataset: its name.
-        split: of the data that was measured on.
+        dataset: its name; how many there are, of a mean.
+        split: of the data that was measured on; empty for a mean.
         baseline: accuracy of the whole model, a fraction.
         accuracy: without the blocks.
         num_samples: that were measured.
+        interval: ends of the 95% interval of the drop, fractions; None where there is none.
+        is_fresh: whether the samples had no part in finding any removal.
     """
 
     dataset: str
@@ -33,6 +35,8 @@ class MeasuredDrop:
     baseline: float
     accuracy: float
     num_samples: int
+    interval: tuple[float, float] | None = None
+    is_fresh: bool = False
 
     @property
     def drop(self) -> float:
@@ -127,18 +131,41 @@ def _changes(plan: CutPlan) -> str:
     return head + "\n".join(rows) + notes
 
 
+FRESH = "On fresh samples, which had no part in finding these blocks:"
+
+SEARCHED = "On the samples that chose these blocks, where every drop looks better than it is:"
+
+NEVER = "They were not measured on fresh samples."
+
+
 def _drops(drops: Sequence[MeasuredDrop]) -> str:
     if not drops:
         return "What the removal costs was not measured."
-    head = "## What the removal costs\n\nDrop: accuracy of the whole model minus accuracy without"
-    head += " the blocks, in percentage points; measured by skipping the blocks.\n\n"
-    head += "| dataset | split | whole % | without % | drop % | n |\n|---|---|--:|--:|--:|--:|\n"
+    parts = [
+        "## What the removal costs\n\nDrop: accuracy of the whole model minus accuracy without the "
+        "blocks, in percentage points; measured by skipping the blocks."
+    ]
+    fresh = [one for one in drops if one.is_fresh]
+    searched = [one for one in drops if not one.is_fresh]
+    parts += [FRESH, _drop_table(fresh)] if fresh else []
+    parts += [SEARCHED, _drop_table(searched)] if searched else []
+    return "\n\n".join(parts if fresh else [*parts, NEVER])
+
+
+def _drop_table(drops: Sequence[MeasuredDrop]) -> str:
+    head = "| dataset | split | n | whole % | without % | drop (points) | 95% interval |\n"
+    head += "|---|---|--:|--:|--:|--:|--:|\n"
     rows = [
-        f"| {_cell(one.dataset)} | {_cell(one.split)} | {100 * one.baseline:.2f} | "
-        f"{100 * one.accuracy:.2f} | {100 * one.drop:.2f} | {one.num_samples} |"
+        f"| {_cell(one.dataset)} | {_cell(one.split)} | {one.num_samples} | "
+        f"{100 * one.baseline:.2f} | {100 * one.accuracy:.2f} | {100 * one.drop:.2f} | "
+        f"{_interval(one.interval)} |"
         for one in drops
     ]
     return head + "\n".join(rows)
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return "-" if ends is None else "[{:.1f}, {:.1f}]".format(*(100 * end for end in ends))
 
 
 def _loading(plan: CutPlan) -> str:

@@ -12,7 +12,13 @@ from depthprune.analysis.score_order import scores_realising
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import language
 from depthprune.report.baseline import weak_value
-from depthprune.report.documents.values import combination_value, interval_value, number
+from depthprune.report.documents.values import (
+    combination_value,
+    fresh_value,
+    interval_value,
+    number,
+    verified_value,
+)
 from depthprune.report.sections.recommendations import SHOWN, notes
 from depthprune.report.sections.strategies import strategy_reason
 
@@ -31,6 +37,8 @@ def recommendations_value(analysis: Analysis) -> dict[str, Any]:
         "splits": dict(results.splits),
         "min_coverage": found.min_coverage,
         "robust_coverage": found.robust_coverage,
+        "recommended": _recommended(found),
+        "verified": verified_value(found),
         "independent_best": _rankings(found.independent, found),
         "stepwise": {
             "steps": [
@@ -47,7 +55,6 @@ def recommendations_value(analysis: Analysis) -> dict[str, Any]:
             "no_superset_for_num_removed": found.stepwise.missing,
         },
         "robust_best": _rankings(found.robust, found),
-        "recommended": _recommended(found),
         "strategies": {
             strategy.name: [combination_value(one, found) for one in strategy.combinations]
             for strategy in found.strategies
@@ -174,11 +181,11 @@ def _rankings(rankings: Mapping[int, Ranking], found: Recommendations) -> dict[s
 
 def _recommended(found: Recommendations) -> dict[str, Any] | None:
     choice = choose(found)
-    return (
-        None
-        if choice is None
-        else {"rule": choice.rule} | combination_value(choice.combination, found)
-    )
+    if choice is None:
+        return None
+    fresh = found.on_fresh_samples(choice.combination.removal)
+    first = {"rule": choice.rule, "on_fresh_samples": fresh_value(fresh)}
+    return first | combination_value(choice.combination, found)
 
 
 def _last(strategy: Strategy) -> Combination | None:

@@ -6,10 +6,11 @@ from math import isfinite
 from typing import Any
 
 from depthprune.analysis.bootstrap import Interval
+from depthprune.analysis.choice import refused
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.findings import Distribution
 from depthprune.analysis.marks import mark
-from depthprune.analysis.recommendations import Recommendations
+from depthprune.analysis.recommendations import Recommendations, VerifiedRemoval
 from depthprune.analysis.selection import Selection
 
 
@@ -68,4 +69,64 @@ def distribution_value(drops: Distribution | None) -> dict[str, Any] | None:
         "median": number(drops.median),
         "quartile_3": number(upper),
         "max": number(drops.maximum),
+    }
+
+
+def verified_value(found: Recommendations) -> dict[str, Any] | None:
+    """Return what was measured again on fresh samples; null where nothing ever was."""
+    known = found.verified
+    if known is None:
+        return None
+    return {
+        "datasets": list(known.datasets),
+        "not_verified": [
+            {
+                "dataset": one.dataset,
+                "num_fresh_samples": one.num_samples,
+                "reason": one.reason or None,
+            }
+            for one in known.missing
+        ],
+        "not_confirmed": [list(removal) for removal in refused(found)],
+        "removals": [fresh_value(one) for one in known.removals],
+    }
+
+
+def fresh_value(one: VerifiedRemoval | None) -> dict[str, Any] | None:
+    """Return a removal on fresh samples, drops as fractions; null where it was not verified."""
+    if one is None:
+        return None
+    gain = one.gain
+    return {
+        "removed_blocks": list(one.removal),
+        "roles": list(one.roles),
+        "avg_accuracy_drop": number(one.drop),
+        "confidence_interval": interval_value(one.interval),
+        "num_samples": one.num_samples,
+        "num_datasets_tested": len(one.datasets),
+        "max_drop": number(one.limit),
+        "confirmed": one.confirmed,
+        "when_chosen": {
+            "avg_accuracy_drop": number(one.searched),
+            "confidence_interval": interval_value(one.searched_interval),
+            "num_datasets_tested": one.num_searched,
+        },
+        "gain_over_one_shot": None
+        if gain is None
+        else {
+            "one_shot": list(gain.one_shot),
+            "one_shot_accuracy_drop": number(gain.drop),
+            "gain": number(gain.gain),
+            "confidence_interval": interval_value(gain.interval),
+        },
+        "datasets": [
+            {
+                "dataset": each.dataset,
+                "split": each.split,
+                "num_samples": each.num_samples,
+                "accuracy_drop": number(each.drop),
+                "accuracy_drop_when_chosen": number(each.searched),
+            }
+            for each in one.datasets
+        ],
     }

@@ -9,9 +9,10 @@ from depthprune.analysis.choice import choose
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import filled, t
-from depthprune.report.evidence import drop_text, facts
+from depthprune.report.evidence import cost
 from depthprune.report.html.text import TextTable, block_list
-from depthprune.report.render.html import page_table
+from depthprune.report.render.html import PageSection, page_section, page_table
+from depthprune.report.sections import verified as sections
 from depthprune.report.sections.combinations import rules_table
 from depthprune.report.sections.recommendations import (
     must_stay,
@@ -50,7 +51,7 @@ class Answer:
     model: str
     scope: str
     lead: str
-    evidence: str
+    section: PageSection
     cards: Sequence[Card]
     never: Sequence[str]
     table: TextTable
@@ -64,8 +65,7 @@ def answer(analysis: Analysis) -> Answer:
         "{blocks} {blocks:block|blocks} · {datasets} {datasets:dataset|datasets} · "
         "{removals} {removals:removal|removals} measured · split: {split}"
     )
-    table = rules_table(found)
-    said, evidence = lead(found)
+    table, choice = rules_table(found), choose(found)
     return Answer(
         model=results.model,
         scope=filled(
@@ -75,8 +75,8 @@ def answer(analysis: Analysis) -> Answer:
             removals=f"{len(analysis.table.removals):,}",
             split=", ".join(sorted(set(results.splits.values()))),
         ),
-        lead=said,
-        evidence=evidence,
+        lead=lead(found, choice),
+        section=page_section(sections.answer(found, choice)),
         cards=list(_cards(analysis)),
         never=must_stay(found).sentences if found.essential else (),
         table=page_table(table, table.title),
@@ -102,11 +102,12 @@ def _card(analysis: Analysis, name: str, one: Combination | None, reason: str) -
     name, reason = (text[:1].upper() + text[1:] for text in (name, reason))
     if one is None:
         return Card(name, t("none that is ranked"), "", "", "", reason)
+    drop, facts = cost(analysis.recommendations, one)
     return Card(
         name=name,
         blocks=block_list(one.removal),
         removal=",".join(map(str, one.removal)),
-        drop=drop_text(one),
-        facts=facts(one, analysis.recommendations.datasets),
+        drop=drop,
+        facts=facts,
         reason=reason,
     )

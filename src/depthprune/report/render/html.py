@@ -62,4 +62,4 @@ def _text(column: Column, cell: Cell) -> str:
     text = plain_cell(column, cell)
     if text == "-":
         return NOTHING
-    return text if column.kind == "text" else text.replace("-", MINUS)
+    return text if column.kind in ("text", "list") else text.replace("-", MINUS)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from math import isnan
 
+from depthprune.analysis.choice import choose
 from depthprune.analysis.combinations import Ranking
 from depthprune.analysis.recommendations import Recommendations, Step, Target
 from depthprune.base.language import filled, t
@@ -25,6 +26,7 @@ from depthprune.report.sections.combinations import (
     step_table,
 )
 from depthprune.report.sections.strategies import removal_text, strategies, unbounded_lines
+from depthprune.report.sections.verified import answer
 from depthprune.report.table import Section, Table
 from depthprune.report.tables import below_limit_note, blocks, percent
 
@@ -34,28 +36,21 @@ SHOWN = 5
 ROBUST_SHOWN = 2
 
 
-def recommendations(found: Recommendations, *, shown: int = SHOWN) -> list[Section]:
-    """Return every recommendation with its evidence, in reading order; none where it is weak.
-
-    Args:
-        found: what is recommended.
-        shown: combinations of each number removed.
-    """
+def recommendations(found: Recommendations) -> list[Section]:
+    """Return every recommendation with its evidence, in reading order; none where it is weak."""
     if found.is_weak:
         return []
-    builders = (stepwise, robust, strategies, must_stay, adjusted, *_asked(found))
-    sections = [build(found) for build in builders]
-    return [
-        independent(found, shown=shown),
-        *sections,
-        Section("reading", t("How to read the tables"), [reading_note()]),
-    ]
+    builders = (independent, stepwise, robust, strategies, must_stay, adjusted, *_asked(found))
+    reading = Section("reading", t("How to read the tables"), [reading_note()])
+    return [answer(found, choose(found)), *(build(found) for build in builders), reading]
 
 
 def short(found: Recommendations) -> list[Section]:
     """Return what most people want to know; nothing where a baseline is too weak."""
     builders = (*_asked(found), strategies, stepwise, must_stay)
-    return [] if found.is_weak else [build(found) for build in builders]
+    if found.is_weak:
+        return []
+    return [answer(found, choose(found)), *(build(found) for build in builders)]
 
 
 def _asked(found: Recommendations) -> list[Callable[[Recommendations], Section]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from math import isinf
 
-from depthprune.analysis.choice import Choice, choose
+from depthprune.analysis.choice import Choice, refused
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.intervals import FEWEST
 from depthprune.analysis.recommendations import Recommendations, Strategy, StrategyName
 from depthprune.analysis.strategies import upper_end
 from depthprune.base.language import filled, t
-from depthprune.report.evidence import evidence, facts
+from depthprune.report.evidence import whole_evidence
 from depthprune.report.table import Section
 from depthprune.report.tables import blocks, percent
 
@@ -19,7 +19,7 @@ LONG = 8
 
 
 def strategies(found: Recommendations) -> Section:
-    """Return each strategy with its removals and its reason, and the one that is recommended."""
+    """Return each strategy with its removals and its reason."""
     names = strategy_names()
     line = t("{name}: {text}")
     lines = []
@@ -31,7 +31,7 @@ def strategies(found: Recommendations) -> Section:
         ]
         why = strategy_reason(found, strategy)
         lines.append("  " + t("Why: {reason}", reason=why))
-    sentences = [*lines, *unbounded_lines(found), recommended_line(found)]
+    sentences = [*lines, *unbounded_lines(found)]
     return Section("strategies", t("Recommended strategies"), sentences)
 
 
@@ -51,7 +51,7 @@ def removal_text(found: Recommendations, one: Combination) -> str:
         number=len(one.removal),
         blocks=blocks(one.removal),
         total=found.num_blocks,
-        evidence=evidence(one, found.datasets),
+        evidence=whole_evidence(found, one),
     )
 
 
@@ -72,49 +72,31 @@ def strategy_reason(found: Recommendations, strategy: Strategy) -> str:
     return _aggressive(found, strategy)
 
 
-def recommended_line(found: Recommendations) -> str:
-    """Return the one removal that is recommended, as every command and report names it."""
-    choice = choose(found)
+def lead(found: Recommendations, choice: Choice | None) -> str:
+    """Return the answer in one sentence."""
     if choice is None:
-        text = nothing_text(found)
-    else:
-        text = t(
-            "{removal} ({why})",
-            removal=blocks(choice.combination.removal),
-            why=choice_reason(choice),
-        )
-    return t("Recommended: {text}", text=text)
-
-
-def lead(found: Recommendations) -> tuple[str, str]:
-    """Return the answer in one sentence, and what stands behind it."""
-    choice = choose(found)
-    if choice is None:
-        return t("No removal is recommended."), nothing_text(found)
+        return t("No removal is recommended.")
     one = choice.combination
+    fresh = found.on_fresh_samples(one.removal)
     if len(one.removal) > LONG:
-        text = t(
-            "{number} of {total} {total:block|blocks} can go together: accuracy drops by "
-            "{drop} points."
-        )
-    elif len(one.removal) == 1:
-        text = t("Block {blocks} can go: accuracy drops by {drop} points.")
+        who = t("{number} of {total} {total:block|blocks} can go together")
     else:
-        text = t("Blocks {blocks} can go together: accuracy drops by {drop} points.")
-    told = filled(
-        text,
-        number=len(one.removal),
-        total=found.num_blocks,
-        blocks=blocks(one.removal),
-        drop=percent(one.mean),
+        who = t("{number:Block|Blocks} {blocks} can go{number:| together}")
+    costs = (
+        t("{who}: accuracy drops by {drop} points on fresh samples.")
+        if fresh
+        else t("{who}: accuracy drops by {drop} points.")
     )
-    return told, facts(one, found.datasets)
+    told = filled(who, number=len(one.removal), total=found.num_blocks, blocks=blocks(one.removal))
+    return filled(costs, who=told, drop=percent(fresh.drop if fresh else one.mean))
 
 
 def nothing_text(found: Recommendations) -> str:
     """Return what is said where no removal is recommended."""
     if found.is_weak:
         return t("nothing: a baseline is too weak for drops to say anything.")
+    if refused(found):
+        return t("nothing: on fresh samples no removal keeps to the limit.")
     return t(
         "nothing: no removal is certain enough to cost no more than the limit. More samples or "
         "more datasets may change that; `depthprune cut --remove` cuts all the same."

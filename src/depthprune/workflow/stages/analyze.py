@@ -16,7 +16,6 @@ from depthprune.base.errors import AnalysisError
 from depthprune.base.language import counted, t
 from depthprune.report.documents.pictures import PAGE
 from depthprune.report.run import choice_line
-from depthprune.report.verification import refused_lines
 from depthprune.strategies.pipeline import SearchOutcome
 from depthprune.workflow.stages.transcript import Transcript, stage
 from depthprune.workflow.study_file import StudyFile
@@ -60,7 +59,6 @@ def analyze(
             analysis, folder / FOLDER, formats=section.formats, skip=section.skip
         )
         parts: list[RenderableType] = [t("What is recommended"), "", *_wrapped(written.answer)]
-        parts += _wrapped(refused_lines(analysis.recommendations))
         parts += _wrapped([choice_line(choice, analysis.recommendations), ""])
         transcript.tell(parts, {"analyze": written.value}, closing=written.places)
     return Decision(analysis, choice, (folder / FOLDER / PAGE).is_file())
