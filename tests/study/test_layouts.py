@@ -482,7 +482,7 @@ def test_a_spoiled_provenance_file_is_a_problem(put: Put, tmp_path: Path) -> Non
     put(summary())
     put({"model": {}}, "provenance.json")
     reading = read_results(tmp_path)
-    assert "not a provenance file" in only_problem(reading)
+    assert "provenance.json, model.name: a text is missing" in only_problem(reading)
     assert reading.datasets[0].provenance is None
 
 

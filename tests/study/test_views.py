@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from depthprune.base.errors import FileError, StudyError
+from depthprune.base.errors import FileError, LayoutError, StudyError
 from depthprune.base.files import write_json
 from depthprune.base.log import logger
 from depthprune.study import (
@@ -453,7 +453,7 @@ def test_a_file_that_depthprune_did_not_write_is_not_overwritten(
 def test_a_strange_provenance_file_is_an_error(study: Study, results: Path, content: str) -> None:
     provenance = write(study, results)[-1]
     provenance.write_text(content)
-    with pytest.raises(FileError, match="not a file that depthprune wrote"):
+    with pytest.raises(LayoutError, match="depthprune did not write it"):
         write(study, results)
 
 

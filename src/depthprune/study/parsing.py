@@ -11,7 +11,18 @@ from statistics import fmean
 from typing import Any
 from unicodedata import category
 
-from depthprune.base.documents import Json, WrongFieldError, object_at, read_document
+from depthprune.base.documents import (
+    ANY,
+    COUNT,
+    TEXT,
+    Field,
+    Json,
+    Layout,
+    WrongFieldError,
+    each,
+    object_at,
+    read_document,
+)
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import is_number
 from depthprune.base.language import counted
@@ -83,7 +94,9 @@ def read_provenance(path: Path) -> Provenance:
         LayoutError: it is not in the documented layout.
         FileError: the file cannot be read or is not JSON.
     """
-    return read_document(path, _provenance)
+    mend = "depthprune did not write it: use another results folder"
+    found: Provenance = read_document(path, PROVENANCE.read, mend=mend)
+    return found
 
 
 def dataset_name(name: str) -> str:
@@ -134,24 +147,25 @@ def _comparison(value: Any, path: Path) -> ImportanceComparison:
     )
 
 
-def _provenance(value: Any) -> Provenance:
-    try:
-        model = value["model"]
-        return Provenance(
-            model=ModelRecord(
-                name=str(model["name"]),
-                fingerprint=str(model["fingerprint"]),
-                architecture=str(model["architecture"]),
-                num_blocks=int(model["num_blocks"]),
-                stack=str(model["stack"]),
-            ),
-            task_fingerprint=str(value["task_fingerprint"]),
-            task_type=str(value["task_type"]),
-            metric=str(value["metric"]),
-            settings=str(value["settings"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise WrongFieldError("not a provenance file of depthprune") from error
+_MODEL = Layout(
+    ModelRecord,
+    Field("name", TEXT, required=True),
+    Field("fingerprint", TEXT, required=True),
+    Field("architecture", TEXT, required=True),
+    Field("num_blocks", COUNT, required=True),
+    Field("stack", TEXT, required=True),
+)
+PROVENANCE = Layout(
+    Provenance,
+    Field("model", _MODEL, required=True),
+    Field("task_fingerprint", TEXT, required=True),
+    Field("task_type", TEXT, required=True),
+    Field("metric", TEXT, required=True),
+    Field("settings", TEXT, required=True),
+    Field("num_samples", COUNT, omit=True),
+    Field("files", each(ANY)),
+)
+"""Of `provenance.json`."""
 
 
 def _importance_part(value: Any, path: Path) -> FilePart:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from depthprune.base.errors import FileError, StudyError
-from depthprune.base.files import check_can_make, read_json
+from depthprune.base.files import check_can_make
 from depthprune.base.log import logger
 from depthprune.study import filenames
+from depthprune.study.parsing import read_provenance
 from depthprune.study.records import ModelRecord
 
 
@@ -121,20 +122,14 @@ def _holding(folder: Path, model: ModelRecord) -> _Holding | None:
     path = folder / filenames.PROVENANCE
     if not path.exists():
         return None
-    value = read_json(path)
-    try:
-        fingerprint, name = value["model"]["fingerprint"], value["model"]["name"]
-        variant = Variant(str(value["task_fingerprint"]), str(value["settings"]))
-        files = {str(file) for file in value["files"]}
-    except (TypeError, KeyError) as error:
-        raise FileError(
-            "not a file that depthprune wrote", where=str(path), mend="use another results folder"
-        ) from error
-    if fingerprint != model.fingerprint:
+    found = read_provenance(path)
+    if found.model.fingerprint != model.fingerprint:
         raise StudyError(
-            f"the folder holds results of another model, {name}, not of {model.name}",
+            f"the folder holds results of another model, {found.model.name}, not of {model.name}",
             where=str(folder),
             mend="use another results folder for this model",
         )
+    variant = Variant(found.task_fingerprint, found.settings)
     # The list is a file anyone can edit: only names of result files are ever removed.
-    return _Holding(variant, frozenset(file for file in files if filenames.is_result_file(file)))
+    names = (str(file) for file in found.files)
+    return _Holding(variant, frozenset(name for name in names if filenames.is_result_file(name)))

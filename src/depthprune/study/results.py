@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from depthprune.base.removal import Removal
 from depthprune.study.records import ModelRecord
@@ -41,13 +42,20 @@ class RemovalResult:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What depthprune's own files say about how their numbers were measured."""
+    """What depthprune's own files say about how their numbers were measured.
+
+    Attributes:
+        num_samples: None where it is not known (imported results).
+        files: the names of the result files beside it, as anyone may have edited them.
+    """
 
     model: ModelRecord
     task_fingerprint: str
     task_type: str
     metric: str
     settings: str
+    num_samples: int | None = None
+    files: tuple[Any, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from depthprune.base.files import is_number, read_json, write_json
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal, active_blocks
 from depthprune.study import filenames
+from depthprune.study.parsing import PROVENANCE
 from depthprune.study.places import Variant, check_place, take_place
 from depthprune.study.records import Measurement, ModelRecord, SplitRecord
+from depthprune.study.results import Provenance
 from depthprune.study.store import Study
 
 Json = dict[str, Any]
@@ -166,15 +168,14 @@ def _write_view(
     earlier = check_place(view.folder, view.variant, study.model, names)
     take_place(view.folder, view.variant, study.model)
     search = _search(view, earlier, beam_width, max_blocks_to_remove)
-    provenance = _provenance(study.model, view)
     # Before anything else, so that a run that is cut short leaves no file without a name to it.
     path = view.folder / filenames.PROVENANCE
-    write_json(path, provenance | {"files": sorted({*names, *earlier})})
+    write_json(path, _provenance(study.model, view, {*names, *earlier}))
     for name in earlier - set(names):
         (view.folder / name).unlink(missing_ok=True)
     for name, value in _contents(study, view, measured, search):
         write_json(view.folder / name, value)
-    write_json(path, provenance | {"files": sorted(names)})
+    write_json(path, _provenance(study.model, view, names))
     return [*(view.folder / name for name in names), path]
 
 
@@ -257,18 +258,8 @@ def _importance(scores: Mapping[int, float]) -> dict[str, float]:
     return {str(block): scores[block] for block in sorted(scores)}
 
 
-def _provenance(model: ModelRecord, view: _View) -> Json:
-    num_samples = len(view.split.sample_ids)  # unknown of some imported results
-    return {
-        "model": {
-            "name": model.name,
-            "fingerprint": model.fingerprint,
-            "architecture": model.architecture,
-            "num_blocks": model.num_blocks,
-            "stack": model.stack,
-        },
-        "task_fingerprint": view.split.fingerprint,
-        "task_type": view.split.task_type,
-        "metric": view.split.metric,
-        "settings": view.settings,
-    } | ({"num_samples": num_samples} if num_samples else {})
+def _provenance(model: ModelRecord, view: _View, files: Iterable[str]) -> Json:
+    split = view.split
+    about = (split.fingerprint, split.task_type, split.metric, view.settings)
+    num_samples = len(split.sample_ids) or None  # unknown of some imported results
+    return dict(PROVENANCE.write(Provenance(model, *about, num_samples, tuple(sorted(files)))))
