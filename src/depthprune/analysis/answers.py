@@ -15,8 +15,6 @@ from depthprune.study import Measurement, RemovalResult, Study, read_results
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.weak import written
 
-Selection = Collection[tuple[int, str]] | None
-
 
 @dataclass(frozen=True)
 class Answers:
@@ -104,9 +102,9 @@ class PairedAnswers:
 class AnswerReader:
     """Reads answers of a result set, dataset by dataset; made by `open_answers`."""
 
-    def __init__(self, folder: Path, results: ResultSet, selection: Selection) -> None:
+    def __init__(self, folder: Path, results: ResultSet) -> None:
         self._results = results
-        self._selection = selection
+        self._selection = results.selection
         is_study = (folder / DATABASE_NAME).is_file()
         self._study = Study.open(folder, read_only=True) if is_study else None
         self._files: dict[tuple[str, str], dict[Removal, RemovalResult]] = {}
@@ -178,18 +176,10 @@ class AnswerReader:
 
 
 @contextmanager
-def open_answers(
-    folder: Path, results: ResultSet, selection: Selection = None
-) -> Iterator[AnswerReader]:
-    """Yield what reads the answers behind a result set.
-
-    Args:
-        folder: that the results were read from.
-        results: of it.
-        selection: that they were read with.
-    """
-    folder = folder.parent if folder.name == DATABASE_NAME else folder
-    reader = AnswerReader(folder, results, selection)
+def open_answers(results: ResultSet) -> Iterator[AnswerReader]:
+    """Yield what reads the answers behind results that were read from a study or from files."""
+    assert results.source is not None
+    reader = AnswerReader(results.source, results)
     try:
         yield reader
     finally:
@@ -244,21 +234,20 @@ def pair_answers(
 
 
 def read_damage(
-    folder: Path,
-    results: ResultSet,
-    removals: Collection[Removal] | None = None,
-    selection: Selection = None,
+    results: ResultSet, removals: Collection[Removal] | None = None
 ) -> dict[str, dict[Removal, Damage]]:
     """Return how the written answers of each dataset are damaged, by removal; `()` among them.
 
     Datasets that were answered by likelihood, or whose answers were not kept, are left out.
 
     Args:
-        folder, results, selection: see `open_answers`.
+        results: see `open_answers`; those that were made in memory have no answers.
         removals: that are looked at, beside the whole model; None takes all.
     """
     found: dict[str, dict[Removal, Damage]] = {}
-    with open_answers(folder, results, selection) as reader:
+    if results.source is None:
+        return found
+    with open_answers(results) as reader:
         for one in results.datasets:
             whole = reader.answers(one, ())
             before = None if whole is None else written(whole.answers, one.metric)

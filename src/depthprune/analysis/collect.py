@@ -58,6 +58,8 @@ def read_result_set(
         datasets=tuple(datasets),
         splits={one.dataset: results.splits[one.dataset] for one in datasets},
         problems=tuple(problems),
+        source=path,
+        selection=selection,
     )
 
 

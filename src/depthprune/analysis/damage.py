@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -47,6 +47,36 @@ class Damage:
     cut: float | None
     script: float
     any: float
+
+
+FEWEST_MORE = 3
+MOST_MORE = 0.1
+"""So many more answers, and such a share more than of the whole model's, must be damaged for a
+removal to be said to break what the model writes."""
+
+
+def breaks(before: Damage, after: Damage) -> bool:
+    """Return whether a removal breaks what the model writes; a few answers are an accident."""
+    more = after.any - before.any
+    return more >= MOST_MORE and more * after.num_answers >= FEWEST_MORE - 0.5
+
+
+def pooled(found: Sequence[Damage]) -> Damage:
+    """Return the damage to all answers of several datasets, one at least."""
+    total = sum(one.num_answers for one in found)
+
+    def share(of: Callable[[Damage], float]) -> float:
+        return sum(of(one) * one.num_answers for one in found) / total
+
+    is_known = all(one.cut is not None for one in found)
+    return Damage(
+        num_answers=total,
+        empty=share(lambda one: one.empty),
+        repetitive=share(lambda one: one.repetitive),
+        cut=share(lambda one: one.cut or 0.0) if is_known else None,
+        script=share(lambda one: one.script),
+        any=share(lambda one: one.any),
+    )
 
 
 def damage(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from depthprune.analysis.dataset import DatasetMeasurements
 
@@ -47,6 +48,8 @@ class ResultSet:
         problems: what was wrong in the files, and whether it was left out; for people.
         parameters: of the whole model; None when unknown.
         block_parameters: of each block; None when unknown.
+        source: the folder or file that holds them, with the answers; None where there is none.
+        selection: of a study, the splits and settings that were looked at; None for all.
         fresh: removals that were measured again on fresh samples; None where none ever was.
     """
 
@@ -58,4 +61,6 @@ class ResultSet:
     problems: tuple[str, ...] = ()
     parameters: int | None = None
     block_parameters: tuple[int, ...] | None = None
+    source: Path | None = field(default=None, compare=False)
+    selection: Collection[tuple[int, str]] | None = field(default=None, compare=False, repr=False)
     fresh: FreshResults | None = None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
+from depthprune.analysis.answers import read_damage
+from depthprune.analysis.damage import Damage
 from depthprune.analysis.findings import Findings
 from depthprune.analysis.recommendations import Recommendations
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.table import DropTable
+from depthprune.base.removal import Removal
 
 
 @dataclass(frozen=True)
@@ -25,3 +30,8 @@ class Analysis:
     table: DropTable
     findings: Findings
     recommendations: Recommendations
+
+    @cached_property
+    def damage(self) -> Mapping[str, Mapping[Removal, Damage]]:
+        """How the written answers to each dataset are damaged, by removal; see `read_damage`."""
+        return read_damage(self.results)

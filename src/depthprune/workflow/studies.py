@@ -155,7 +155,7 @@ def paired_answers(
         loaded.fingerprint: {sample.id: sample.references for sample in loaded.samples}
         for loaded in study.tasks
     }
-    with open_answers(study.folder, results, study.selection) as reader:
+    with open_answers(results) as reader:
         found = pair_answers(reader, one, name, blocks, references)
     if found is None or not found.pairs:
         raise LayoutError(

@@ -21,6 +21,7 @@ from depthprune.report.documents import (
 from depthprune.report.documents.pictures import Pictures, write_pictures
 from depthprune.report.inputs import problem_lines, scope_line
 from depthprune.report.render.text import section_parts
+from depthprune.report.sections.damage import damages_value
 from depthprune.report.sections.recommendations import notes, short
 
 FOLDER = "analysis"
@@ -63,6 +64,8 @@ def write_analysis(
         pictures = write_pictures(analysis, folder, formats=formats, skip=skip)
     files += [*pictures.files, *pictures.figures]
     value = recommendations_value(analysis)
+    if damaged := damages_value(analysis):
+        value |= {"damaged_answers": damaged}
     value |= {"output": str(folder), "files": list(map(str, files))}
     value |= {"not_written": {kind: f"needs {name}" for kind, name in pictures.missing.items()}}
     places = _places(analysis, folder, files, pictures)

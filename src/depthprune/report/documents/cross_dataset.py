@@ -13,6 +13,7 @@ from depthprune.analysis.whole import Analysis
 from depthprune.base.removal import format_removal
 from depthprune.report.documents.values import combination_value, distribution_value, number
 from depthprune.report.inputs import samples_by_dataset
+from depthprune.report.sections.damage import damage_by_dataset
 
 BEST = 10
 """Combinations of each number removed that are listed as the best ones."""
@@ -60,9 +61,12 @@ def _rows(table: DropTable, start: int, stop: int) -> DropTable:
 
 
 def _stats(one: Combination, analysis: Analysis) -> dict[str, Any]:
-    return combination_value(one, analysis.recommendations) | {
-        "accuracy_drops_by_dataset": dict(one.drops),
-    }
+    damaged = damage_by_dataset(analysis, one.removal)
+    return (
+        combination_value(one, analysis.recommendations)
+        | {"accuracy_drops_by_dataset": dict(one.drops)}
+        | ({"damaged_answers": damaged} if damaged else {})
+    )
 
 
 def _rest(analysis: Analysis) -> dict[str, Any]:

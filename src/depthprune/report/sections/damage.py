@@ -2,12 +2,156 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from depthprune.analysis.damage import Damage, Kind
+from depthprune.analysis.choice import choose
+from depthprune.analysis.damage import Damage, Kind, breaks, pooled
+from depthprune.analysis.whole import Analysis
 from depthprune.base.language import t
-from depthprune.report.table import Column
+from depthprune.base.removal import Removal, format_removal
+from depthprune.report.table import Column, Section, Table, table_of
+from depthprune.report.tables import blocks, percent
+
+ENDS = 10
+"""Removals that are shown for their damage."""
+
+HARMLESS = 0.05
+"""A drop of choices up to this says that they are kept."""
+
+
+def damage(analysis: Analysis) -> Section:
+    """Return how the written answers are damaged: of the whole model, of what may go, at worst."""
+    name, title = "damage", t("Damaged answers")
+    known = _by_removal(analysis)
+    if not known:
+        nothing = t(
+            "No written answers are known: tasks that are answered by likelihood have none, and "
+            "result files need not list them."
+        )
+        return Section(name, title, [nothing])
+    worst = sorted(known, key=lambda removal: (-_any(known[removal]), len(removal), removal))
+    whole = pooled(list(known[()].values()))
+    sentences = [
+        t(
+            "Of the whole model's {n:,} written {n:answer|answers}, {share} % are empty, "
+            "repetitive, cut off or in another script than usual.",
+            n=whole.num_answers,
+            share=percent(whole.any, 0),
+        )
+    ]
+    datasets = [one.dataset for one in analysis.results.datasets]
+    silent = [dataset for dataset in datasets if dataset not in analysis.damage]
+    if silent:
+        text = t(
+            "No written answers are known of {datasets}: tasks that are answered by likelihood "
+            "have none.",
+            datasets=", ".join(silent),
+        )
+        sentences.append(text)
+    best = best_removals(analysis)
+    sentences += [line for removal in best for line in warning(analysis, removal)]
+    more = [one for one in worst if _any(known[one]) > whole.any]
+    tables = [_table(analysis, known, [(), *best], t("What may be removed:"))]
+    if more:
+        tables.append(_table(analysis, known, more[:ENDS], t("Most damaged:")))
+    return Section(name, title, sentences, tables, [reading_note()])
+
+
+def best_removals(analysis: Analysis) -> list[Removal]:
+    """Return the removals that may be carried out: recommended, and the best of each number."""
+    found = analysis.recommendations
+    choice = choose(found)
+    named = [choice.combination] if choice else []
+    named += [one for strategy in found.strategies for one in strategy.combinations]
+    named += [one for ranking in found.independent.values() for one in ranking.combinations[:1]]
+    return list(dict.fromkeys(one.removal for one in named))
+
+
+def warning(analysis: Analysis, removal: Removal) -> list[str]:
+    """Return a sentence for a removal that breaks what the model writes; nothing for any other."""
+    broken = [
+        (dataset, found[()], found[removal])
+        for dataset, found in analysis.damage.items()
+        if removal in found and breaks(found[()], found[removal])
+    ]
+    if not broken:
+        return []
+    dataset, before, after = max(broken, key=lambda one: one[2].any - one[1].any)
+    text = t(
+        "Warning: without {blocks}, {share} % of the {n} {n:answer|answers} to {dataset} are "
+        "empty, repetitive, cut off or in another script; of the whole model's, {before} %.",
+        blocks=blocks(removal),
+        share=percent(after.any, 0),
+        before=percent(before.any, 0),
+        n=after.num_answers,
+        dataset=dataset,
+    )
+    kept = [
+        one.dataset
+        for one in analysis.results.datasets
+        if one.metric.startswith("choice_")
+        and removal in one.measurements
+        and one.drop(removal) <= HARMLESS
+    ]
+    if not kept:
+        return [text]
+    return [text + " " + t("Choices are kept ({datasets}).", datasets=", ".join(kept))]
+
+
+def _by_removal(analysis: Analysis) -> dict[Removal, dict[str, Damage]]:
+    found: dict[Removal, dict[str, Damage]] = {}
+    for dataset, removals in analysis.damage.items():
+        for removal, one in removals.items():
+            found.setdefault(removal, {})[dataset] = one
+    return found
+
+
+def _any(found: Mapping[str, Damage]) -> float:
+    return pooled(list(found.values())).any
+
+
+def _table(
+    analysis: Analysis,
+    known: Mapping[Removal, Mapping[str, Damage]],
+    removals: Sequence[Removal],
+    title: str,
+) -> Table:
+    def mean_drop(removal: Removal) -> float | None:
+        measured = [one for one in analysis.results.datasets if removal in one.measurements]
+        drops = [one.drop(removal) for one in measured]
+        return sum(drops) / len(drops) if drops else None
+
+    def most_on(removal: Removal) -> str | None:
+        dataset, one = max(known[removal].items(), key=lambda item: (item[1].any, item[0]))
+        return f"{dataset} {percent(one.any, 0)}" if one.any else None
+
+    return table_of(
+        [removal for removal in removals if removal in known],
+        [
+            (Column(t("removed")), lambda one: blocks(one) if one else t("none")),
+            (Column(t("drop (points)"), "points"), mean_drop),
+            *damage_columns(lambda one: pooled(list(known[one].values()))),
+            (Column(t("most on")), most_on),
+        ],
+        title=title,
+    )
+
+
+def damage_by_dataset(analysis: Analysis, removal: Removal) -> dict[str, Any]:
+    """Return the damage to the answers of a removal on each dataset, as plain JSON data."""
+    return {
+        dataset: damage_value(found[removal])
+        for dataset, found in analysis.damage.items()
+        if removal in found
+    }
+
+
+def damages_value(analysis: Analysis) -> dict[str, Any]:
+    """Return the damage to the whole model's answers and to those of what may be removed."""
+    removals = ((), *best_removals(analysis))
+    found = {format_removal(one): damage_by_dataset(analysis, one) for one in removals}
+    return {removal: damaged for removal, damaged in found.items() if damaged}
 
 
 def damage_columns(of: Callable[[Any], Damage | None]) -> list[tuple[Column, Callable[[Any], Any]]]:

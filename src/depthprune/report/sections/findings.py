@@ -16,6 +16,7 @@ from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal
 from depthprune.report.inputs import samples_by_dataset
 from depthprune.report.sections.columns import distribution, removed_columns
+from depthprune.report.sections.damage import damage
 from depthprune.report.sections.datasets import agreements, pairs, responses, specific
 from depthprune.report.table import Cell, Column, Section, Table, table_of
 from depthprune.report.tables import percent
@@ -34,7 +35,7 @@ def findings(analysis: Analysis) -> list[Section]:
     """Return all findings in reading order; where nothing is found, a sentence says so."""
     builders = (
         task_types, positions, synergy, consistency, responses, pairs, distributions, specific,
-        agreements,
+        agreements, damage,
     )  # fmt: skip
     return [build(analysis) for build in builders]
 
