@@ -299,6 +299,20 @@ def test_the_same_numbers_of_another_stack_are_other_blocks(tmp_path: Path) -> N
         CardFile(tmp_path / "c.json", text | {"stack": "vision.layers"}, overwrite=False)
 
 
+@pytest.mark.parametrize("other", [{"notes": "mine"}, {"x": [1, {"y": None}]}, {"\ud800": {}}])
+def test_fields_of_others_are_kept_where_a_file_is_gone_on_with(
+    tmp_path: Path, other: dict[str, Any]
+) -> None:
+    path = tmp_path / "c.json"
+    about = {"fingerprint": "f", "stack": "layers", "removed": [], "dtype": "float32"}
+    CardFile(path, about, overwrite=False).write()
+    path.write_text(json.dumps(json.loads(path.read_text()) | other))
+    CardFile(path, about, overwrite=False).store(("ppl", "a"), {"ppl": 2.0}, "digest")
+    written = json.loads(path.read_text())
+    assert written == written | other
+    assert written["ppl"]["a"]["ppl"] == 2.0
+
+
 def test_a_window_beyond_the_positions_is_bounded_and_said(
     options: CardOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

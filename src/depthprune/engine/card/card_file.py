@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from depthprune.base.documents import read_value
 from depthprune.base.errors import FileError
-from depthprune.base.files import check_can_make, read_json, write_json
+from depthprune.base.files import check_can_make, write_json
 from depthprune.base.naming import option
 
 SCHEMA_VERSION = 1
@@ -28,7 +29,8 @@ class CardFile:
     """What was found about one model, kept in a file.
 
     Args:
-        path: of the file; what it holds about this model already is kept.
+        path: of the file; what it holds about this model already is kept, and so are its other
+            fields.
         model_info: of the model.
         overwrite: begin anew, whatever is there.
 
@@ -50,10 +52,9 @@ class CardFile:
             "config": {},
         }
         if path.exists() and not overwrite:
-            before = read_json(path)
+            before = read_value(path)
             _check_same_model(before["model_info"], model_info, path)
-            self.card |= {name: before[name] for name in self.card if name in before}
-            self.card["model_info"] = dict(model_info)
+            self.card |= before | {"model_info": dict(model_info)}
 
     def kept(self, part: Part, fingerprint: str) -> bool:
         """Return whether the part was measured with these very settings."""
@@ -110,7 +111,7 @@ def check_card_path(path: Path, *, overwrite: bool) -> None:
     check_can_make(path.parent)
     if not path.exists() or overwrite:
         return
-    content = read_json(path)
+    content = read_value(path)
     sections = ("model_info", "ppl", "zeroshot", "speed", "memory", "errors", "config")
     if (
         not isinstance(content, dict)

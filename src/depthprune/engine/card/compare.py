@@ -9,9 +9,9 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any, Literal
 
-from depthprune.base.documents import Json, object_at
+from depthprune.base.documents import Json, object_at, read_value
 from depthprune.base.errors import DepthpruneError, LayoutError
-from depthprune.base.files import is_number, read_json
+from depthprune.base.files import is_number
 from depthprune.base.naming import option
 
 Kind = Literal["count", "ppl", "accuracy", "rate", "time", "bytes"]
@@ -97,10 +97,10 @@ def read_evaluation(path: Path) -> EvaluationFile:
     """Read a file that `depthprune evaluate` wrote, or one in a schema of the old scripts.
 
     Raises:
-        FileError: it is missing, no JSON, or holds NaN.
-        LayoutError: it is no evaluation.
+        FileError: it is missing or no JSON.
+        LayoutError: it is no evaluation, or holds NaN (with its place).
     """
-    return evaluation_of(path, read_json(path))
+    return evaluation_of(path, read_value(path))
 
 
 def evaluation_of(path: Path, content: Any) -> EvaluationFile:
