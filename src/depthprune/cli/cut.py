@@ -27,9 +27,10 @@ from depthprune.report.cut import (
     also_warnings,
     closing_parts,
     closing_value,
-    plan_parts,
+    plan_section,
     plan_value,
 )
+from depthprune.report.render.text import section_parts
 from depthprune.workflow.cutting import carry_out
 
 INTERRUPTED = 130
@@ -169,7 +170,7 @@ def cut(
         print(f"\n{told.format(path=output)}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     plan, verified = report.plan, report.verification
-    parts: list[Any] = plan_parts(plan)
+    parts: list[Any] = section_parts(plan_section(plan))
     if how.study is not None and not report.drops:
         parts.append(t("Note: the study has not measured this removal; the model card says so."))
     parts += also_warnings(how.also, unfitting_fields(plan))

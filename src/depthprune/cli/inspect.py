@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 
 from depthprune.base.language import set_language
 from depthprune.cli.measure import AsJson, Model
-from depthprune.cli.output import Language, show
-from depthprune.report.listing import inspection_parts
+from depthprune.cli.output import Language, show_sections
+from depthprune.report.listing import inspection_section
 from depthprune.tasks.demo.place import DEMO, model_place
 
 
@@ -58,4 +58,4 @@ def inspect(
     if json:
         print(json_module.dumps(asdict(inspection), indent=1))
         return
-    show(inspection_parts(inspection))
+    show_sections([inspection_section(inspection)])

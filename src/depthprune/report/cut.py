@@ -8,13 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import RenderableType
-from rich.table import Table
-
 from depthprune.base.files import format_size
 from depthprune.base.language import Note, filled, t
 from depthprune.base.terminal import printable
+from depthprune.report.table import Column, Section, table_of
 
 if TYPE_CHECKING:
     from depthprune.blocks.cut.also import Tool
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
 _MOST_FILES = 12
 
 
-def plan_parts(plan: CutPlan) -> list[RenderableType]:
+def plan_section(plan: CutPlan) -> Section:
     """Return what stays, what goes, which fields change, and what is copied."""
     saved = 1 - plan.bytes_after / plan.bytes_before if plan.bytes_before else 0.0
     facts = t(
@@ -38,7 +35,7 @@ def plan_parts(plan: CutPlan) -> list[RenderableType]:
         "Weights: {before} -> {after} ({saved} less), {n} {n:tensor|tensors} in "
         "{files} {files:file|files}; disk needed: {disk}"
     )
-    parts: list[RenderableType] = [
+    sentences = [
         filled(
             facts,
             name=printable(plan.name),
@@ -57,24 +54,27 @@ def plan_parts(plan: CutPlan) -> list[RenderableType]:
             disk=format_size(plan.disk_needed),
         ),
     ]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in (t("config.json"), t("before"), t("after")):
-        table.add_column(heading)
-    for change in plan.fields:
-        table.add_row(printable(change.path), _short(change.before), _short(change.after))
-    parts.append(table)
+    fields = table_of(
+        plan.fields,
+        [
+            (Column(t("config.json")), lambda change: printable(change.path)),
+            (Column(t("before")), lambda change: _short(change.before)),
+            (Column(t("after")), lambda change: _short(change.after)),
+        ],
+    )
+    notes = []
     copied = [file.path for file in plan.files.copied]
     if copied:
-        parts.append(t("Copied: {files}", files=_listed(copied)))
+        notes.append(t("Copied: {files}", files=_listed(copied)))
     if plan.files.left_out:
         reasons = _reasons()
         left = [f"{name} ({reasons[reason]})" for name, reason in plan.files.left_out]
-        parts.append(t("Left out: {files}", files=_listed(left)))
-    parts += [_note(note) for note in plan.notes]
-    return parts
+        notes.append(t("Left out: {files}", files=_listed(left)))
+    notes += map(_note, plan.notes)
+    return Section("plan", "", sentences, [fields], notes)
 
 
-def also_warnings(tools: Sequence[Tool], fields: Sequence[str]) -> list[RenderableType]:
+def also_warnings(tools: Sequence[Tool], fields: Sequence[str]) -> list[str]:
     """Return what these tools would write wrongly, and what to do instead."""
     if not fields:
         return []

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import RenderableType
-from rich.table import Table as RichTable
-
-from depthprune.base.language import t
-from depthprune.report.table import Column, Table, table_of
+from depthprune.base.language import filled, t
+from depthprune.report.table import Column, Section, Table, table_of
 from depthprune.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -33,36 +30,36 @@ def task_table(tasks: Sequence[Task]) -> Table:
     )
 
 
-def inspection_parts(found: Inspection) -> list[RenderableType]:
+def inspection_section(found: Inspection) -> Section:
     """Return what `inspect` shows of a model: facts, per-layer fields, blocks that can go."""
-    facts = RichTable(box=None, show_header=False, pad_edge=False)
-    facts.add_column()
-    facts.add_column(overflow="fold")
-    stack = found.stack
-    per_block = found.parameters_per_block
-    facts.add_row(t("model"), f"{found.name} ({found.architecture}, {found.kind})")
-    size = t("{path}: {number} {number:block|blocks}", path=stack.path, number=stack.num_blocks)
-    facts.add_row(t("stack"), f"{size}, {stack.part}")
-    facts.add_row(t("counted by"), stack.config_path or t("nothing in the configuration"))
-    facts.add_row(t("parameters"), f"{found.parameters:,}")
-    facts.add_row(t("  blocks"), f"{sum(per_block):,} ({_each(per_block)})")
-    facts.add_row(t("  embeddings"), f"{found.embedding_parameters:,}")
+    stack, per_block = found.stack, found.parameters_per_block
+    blocks = t("{path}: {number} {number:block|blocks}")
+    size = filled(blocks, path=stack.path, number=stack.num_blocks)
+    facts = [
+        [t("model"), f"{found.name} ({found.architecture}, {found.kind})"],
+        [t("stack"), f"{size}, {stack.part}"],
+        [t("counted by"), stack.config_path or t("nothing in the configuration")],
+        [t("parameters"), f"{found.parameters:,}"],
+        [t("  blocks"), f"{sum(per_block):,} ({_each(per_block)})"],
+        [t("  embeddings"), f"{found.embedding_parameters:,}"],
+    ]
     if found.vision_parameters:
-        facts.add_row(t("  vision"), f"{found.vision_parameters:,}")
+        facts.append([t("  vision"), f"{found.vision_parameters:,}"])
     for other in found.other_stacks:
-        size = t("{path}: {number} {number:block|blocks}", path=other.path, number=other.num_blocks)
-        facts.add_row(t("other stack"), f"{size} (--stack {other.part})")
+        size = filled(blocks, path=other.path, number=other.num_blocks)
+        facts.append([t("other stack"), f"{size} (--stack {other.part})"])
     for field in found.layer_fields:
         counts = ", ".join(f"{number} x {kind}" for kind, number in field.counts.items())
-        facts.add_row(t("per block"), f"{field.name}: {counts or field.value}")
-    facts.add_row(t("can be skipped"), _blocks_that_can_go(found, allowed=found.can_skip))
-    facts.add_row(t("can be cut"), _blocks_that_can_go(found, allowed=found.can_cut))
+        facts.append([t("per block"), f"{field.name}: {counts or field.value}"])
+    facts.append([t("can be skipped"), _blocks_that_can_go(found, allowed=found.can_skip)])
+    facts.append([t("can be cut"), _blocks_that_can_go(found, allowed=found.can_cut)])
+    tables = [Table([Column(""), Column("")], facts, is_spaced=True)]
     refused = Table(
         [Column(t("block"), "count"), Column(t("cannot go alone, because"))],
         [[block, reason] for block, reason in enumerate(found.reasons) if reason is not None],
         is_spaced=True,
     )
-    return [facts, refused] if refused.rows else [facts]
+    return Section("model", "", tables=[*tables, *([refused] if refused.rows else [])])
 
 
 def _each(parameters: Sequence[int]) -> str:

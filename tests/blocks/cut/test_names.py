@@ -19,7 +19,7 @@ from depthprune.blocks.cut.configuration import is_quantized, rename_blocks
 from depthprune.blocks.cut.keys import Numbering, change_keys
 from depthprune.blocks.cut.model_card import model_card
 from depthprune.blocks.cut.notes import Note
-from depthprune.report.cut import plan_parts
+from depthprune.report.cut import plan_section
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import saved
 
@@ -293,7 +293,8 @@ def test_notes_are_shown(lang: Any, word: str, tmp_path: Path) -> None:
     path = source / "config.json"
     extra = {"num_nextn_predict_layers": 1, "my_scales": [1.0] * 6}
     path.write_text(json.dumps(json.loads(path.read_text()) | extra))
-    parts = [part for part in plan_parts(plan_cut(source, (1,))) if isinstance(part, str)]
+    found = plan_section(plan_cut(source, (1,)))
+    parts = [*found.sentences, *found.notes]
     assert word in parts[-2]
     assert "my_scales" in parts[-1]
 

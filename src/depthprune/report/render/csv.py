@@ -6,16 +6,10 @@ import csv
 from io import StringIO
 from typing import Any
 
-from depthprune.base.shown import shown
 from depthprune.report.table import Table, cell_of
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes text that begins so for a formula, and runs it."""
-
-
-def plain_text(text: str) -> str:
-    """Return text in one line, with an apostrophe where a spreadsheet would take it for more."""
-    return f"'{shown(text)}" if text.startswith(FORMULA_SIGNS) else shown(text)
 
 
 def table_csv(table: Table, unknown: str = "") -> str:

@@ -27,10 +27,11 @@ from depthprune.checkpoint.source import source_folder
 from depthprune.report.cut import (
     closing_parts,
     closing_value,
-    plan_parts,
+    plan_section,
     plan_value,
     verified_line,
 )
+from depthprune.report.render.text import section_parts
 from depthprune.strategies.pipeline import ReadySearch
 from depthprune.study.filenames import removal_name
 from depthprune.workflow.cutting import cut_command, measured_drops
@@ -131,7 +132,11 @@ def cut(
         )
         known = _known_cut(output, ready.model.loaded.fingerprint, options.stack)
         result = None
-        parts: list[RenderableType] = [t("The smaller model"), "", *plan_parts(plan)]
+        parts: list[RenderableType] = [
+            t("The smaller model"),
+            "",
+            *section_parts(plan_section(plan)),
+        ]
         if known != removal:
             with progress(f"writing {output.name}", plan.bytes_after) as bar, _in_the_file():
                 result = execute_cut(
