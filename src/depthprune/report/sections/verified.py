@@ -178,7 +178,7 @@ def _removals(found: Recommendations, verified: Verified) -> Table:
                 lambda one: ", ".join(roles[role] for role in one.roles) or None,
             ),
             (Column(t("fresh (points)"), "points"), lambda one: one.drop),
-            (Column(t("95% interval"), "interval"), lambda one: one.interval),
+            (Column(t("95% interval (points)"), "interval"), lambda one: one.interval),
             (Column(t("when chosen (points)"), "points"), lambda one: one.searched),
             (
                 Column(t("sets"), "shown"),
