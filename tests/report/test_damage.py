@@ -9,12 +9,20 @@ from pathlib import Path
 import pytest
 
 from depthprune.analysis.analyse import analyse
+from depthprune.analysis.choice import Choice
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.damage import Damage, breaks, pooled
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import language
+from depthprune.report.documents import quick_summary
 from depthprune.report.render.text import section_parts
-from depthprune.report.sections.damage import damage, damage_by_dataset, damages_value, warning
+from depthprune.report.sections.damage import (
+    damage,
+    damage_by_dataset,
+    damages_value,
+    recommended_warning,
+    warning,
+)
 from depthprune.report.tables import as_text
 from depthprune.study import Study
 from tests.report.analyses import published
@@ -73,6 +81,20 @@ def test_a_removal_that_keeps_choices_and_breaks_captions_gets_a_warning(
         assert warning(analysis, (1,))[0].startswith(
             "警告：移除 1 后，captions 的 40 个答案中有 75 %"
         )
+
+
+def test_the_recommendation_warns_of_its_own_removal_alone(
+    analysis: Analysis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from depthprune.report.sections import damage as module
+
+    assert recommended_warning(analysis) == []
+    (best,) = analysis.recommendations.independent[1].combinations[1:2]
+    assert best.removal == (1,)
+    monkeypatch.setattr(module, "choose", lambda found: Choice(best, "conservative"))
+    (told,) = recommended_warning(analysis)
+    assert told.startswith("Warning: without 1, 75 %")
+    assert told in " ".join(quick_summary(analysis).split())
 
 
 def test_choices_that_fell_are_not_called_kept(analysis: Analysis) -> None:

@@ -82,6 +82,7 @@ def recommend(
     from depthprune.report.documents import recommendations_value
     from depthprune.report.inputs import problem_lines, scope_line
     from depthprune.report.render.text import section_parts
+    from depthprune.report.sections.damage import recommended_warning
     from depthprune.report.sections.recommendations import notes, recommendations
 
     set_language(lang)
@@ -100,6 +101,7 @@ def recommend(
         scope_line(analysis),
         *problem_lines(analysis.results),
         *notes(analysis.recommendations),
+        *recommended_warning(analysis),
     ]
     for one in recommendations(analysis.recommendations):
         parts += section_parts(one, is_part=True)

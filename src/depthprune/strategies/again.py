@@ -151,6 +151,7 @@ def _task_again(how: Mapping[str, Any], name: str, places: Places, model: ModelS
         DepthpruneError: it cannot be had, or must not.
     """
     # Reading task files needs pydantic.
+    from depthprune.tasks.prompts import asked_as
     from depthprune.tasks.registry import named_tasks, place_task
 
     known = {one.name for one in fields(DataOptions)}
@@ -169,7 +170,8 @@ def _task_again(how: Mapping[str, Any], name: str, places: Places, model: ModelS
             f"was not allowed by {option('trust_remote_code')}"
         )
     asked = [str(one) for one in said.get("tasks", ())]
-    found = {task.name: task for task in named_tasks(asked or [name], files, paths)}
+    defined = asked_as(named_tasks(asked or [name], files, paths), said.get("prompts", "own"))
+    found = {task.name: task for task in defined}
     if name not in found:
         raise TaskError("there is no task of this name any more")
     data_dir = places.data_dir or said.get("data_dir")

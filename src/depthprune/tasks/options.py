@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Lt, MinLen
 
@@ -13,6 +13,9 @@ from depthprune.base.naming import option
 from depthprune.base.options import Options
 from depthprune.tasks.demo.place import DEMO
 from depthprune.tasks.task import Task
+
+Prompts = Literal["own", "lmms-eval"]
+"""As the tasks say, or as lmms-eval asks the built-in ones."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class DataOptions(Options):
     lm_eval_paths: tuple[Path, ...] = ()
     """Folders with definitions of the lm-evaluation-harness; Python they name is executed."""
 
+    prompts: Prompts = "own"
+    """own; lmms-eval: built-in tasks as that program asks them, see docs/tasks.md."""
+
     download: bool = False
     """Allow fetching model and data from the hub; otherwise only the local cache is read."""
 
@@ -70,9 +76,11 @@ class DataOptions(Options):
                 "lists them",
             )
         # Reading task files needs pydantic, which commands that read results do without.
+        from depthprune.tasks.prompts import asked_as
         from depthprune.tasks.registry import named_tasks, place_task
 
+        found = named_tasks(names, self.task_files, self.lm_eval_paths)
         return tuple(
             place_task(task, self.data_dir, download=self.download, follow_links=self.follow_links)
-            for task in named_tasks(names, self.task_files, self.lm_eval_paths)
+            for task in asked_as(found, self.prompts)
         )

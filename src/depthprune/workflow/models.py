@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from depthprune.blocks.stack import Stack
+    from depthprune.tasks.options import Prompts
     from depthprune.tasks.task import Task, TaskSplit
 
 
@@ -144,6 +145,7 @@ def load_tasks(
     data_dir: str | Path | None = None,
     task_files: Sequence[str | Path] = (),
     lm_eval_paths: Sequence[str | Path] = (),
+    prompts: Prompts = "own",
     download: bool = False,
 ) -> list[TaskSplit]:
     """Return the samples of one split of some tasks, with prompts and metrics.
@@ -161,6 +163,7 @@ def load_tasks(
         task_files: your own tasks: YAML, or a Python file, which is executed.
         lm_eval_paths: folders with definitions of the lm-evaluation-harness; Python that they name
             is executed.
+        prompts: `lmms-eval` asks the built-in tasks as that program does, where it is otherwise.
         download: allow fetching data from the hub; otherwise only the local cache is read.
 
     Raises:
@@ -168,12 +171,14 @@ def load_tasks(
         MetricError: a task's metric does not exist or does not fit it.
     """
     from depthprune.tasks.load import load_split
+    from depthprune.tasks.prompts import asked_as
     from depthprune.tasks.registry import named_tasks, place_task
 
     files, paths = [Path(one) for one in task_files], [Path(one) for one in lm_eval_paths]
     chosen: dict[str, Task] = {}
     for name in names:
-        found = named_tasks([name], files, paths) if isinstance(name, str) else [name]
+        named = named_tasks([name], files, paths) if isinstance(name, str) else [name]
+        found = asked_as(named, prompts) if isinstance(name, str) else named
         chosen |= {task.name: place_task(task, data_dir, download=download) for task in found}
     if not chosen:
         raise TaskError(

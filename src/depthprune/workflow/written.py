@@ -21,7 +21,7 @@ from depthprune.report.documents import (
 from depthprune.report.documents.pictures import Pictures, write_pictures
 from depthprune.report.inputs import problem_lines, scope_line
 from depthprune.report.render.text import section_parts
-from depthprune.report.sections.damage import damages_value
+from depthprune.report.sections.damage import damages_value, recommended_warning
 from depthprune.report.sections.recommendations import notes, short
 
 FOLDER = "analysis"
@@ -78,6 +78,7 @@ def _answer(analysis: Analysis) -> list[RenderableType]:
         scope_line(analysis),
         *problem_lines(analysis.results),
         *notes(found),
+        *recommended_warning(analysis),
     ]
     for one in short(found):
         parts += section_parts(one, is_part=True)

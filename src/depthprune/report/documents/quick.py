@@ -11,6 +11,7 @@ from depthprune.base.language import t
 from depthprune.report.documents.recommended import SCORES
 from depthprune.report.inputs import scope_line
 from depthprune.report.render.markdown import escape, item, section_lines
+from depthprune.report.sections.damage import recommended_warning
 from depthprune.report.sections.recommendations import (
     adjusted,
     independent,
@@ -27,7 +28,7 @@ def quick_summary(analysis: Analysis) -> str:
     """Return the short answer as Markdown: what to remove, what it costs, how to go on."""
     found = analysis.recommendations
     lines = [f"# {t('Which blocks can go')}", "", escape(scope_line(analysis)), ""]
-    lines += map(item, notes(found))
+    lines += map(item, [*notes(found), *recommended_warning(analysis)])
     sections = short(found)
     if sections:
         sections += [independent(found, shown=1)]

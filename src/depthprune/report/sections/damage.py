@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from depthprune.analysis.answers import read_damage
 from depthprune.analysis.choice import choose
 from depthprune.analysis.damage import Damage, Kind, breaks, pooled
+from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import t
 from depthprune.base.removal import Removal, format_removal
 from depthprune.report.table import Column, Section, Table, table_of
 from depthprune.report.tables import blocks, percent
+
+DamageFound = Mapping[str, Mapping[Removal, Damage]]
 
 ENDS = 10
 """Removals that are shown for their damage."""
@@ -70,9 +74,22 @@ def best_removals(analysis: Analysis) -> list[Removal]:
 
 def warning(analysis: Analysis, removal: Removal) -> list[str]:
     """Return a sentence for a removal that breaks what the model writes; nothing for any other."""
+    return _warning(analysis.results, analysis.damage, removal)
+
+
+def recommended_warning(analysis: Analysis) -> list[str]:
+    """Return `warning` of the removal that is recommended; no other's answers are read."""
+    choice = choose(analysis.recommendations)
+    if choice is None:
+        return []
+    removal = choice.combination.removal
+    return _warning(analysis.results, read_damage(analysis.results, {removal}), removal)
+
+
+def _warning(results: ResultSet, damage: DamageFound, removal: Removal) -> list[str]:
     broken = [
         (dataset, found[()], found[removal])
-        for dataset, found in analysis.damage.items()
+        for dataset, found in damage.items()
         if removal in found and breaks(found[()], found[removal])
     ]
     if not broken:
@@ -89,7 +106,7 @@ def warning(analysis: Analysis, removal: Removal) -> list[str]:
     )
     kept = [
         one.dataset
-        for one in analysis.results.datasets
+        for one in results.datasets
         if one.metric.startswith("choice_")
         and removal in one.measurements
         and one.drop(removal) <= HARMLESS

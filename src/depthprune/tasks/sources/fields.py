@@ -41,6 +41,7 @@ _MARKED = re.compile(
 _OPTION_NAME = re.compile(
     r"opt|op[a-e]$|choi[cs]e|candidate|ending|alternative|answer.|distract", re.I
 )
+_IN_WORDS = re.compile(r"\{([^{}:]+)(:capitalized)?\}")
 _SEVERAL = ("answers", "references", "captions")
 _LOOKED_AT = 20
 _ONE = ("answer", "caption", "text")
@@ -52,7 +53,8 @@ class Fields:
 
     Attributes:
         question: columns joined by line breaks, e.g. a hint and the question; all but the last
-            may be missing or empty.
+            may be missing or empty. With braces a text with the column in it, `Context: {hint}`;
+            `{question:capitalized}` has its first letter large and all others small.
         answers: an answer or a list of them; `answers.answer` takes `answer` of an object, or of
             each entry of a list that is an object. For multiple choice: the right option, see
             `_letter`.
@@ -78,15 +80,19 @@ class Fields:
 
     def required(self) -> tuple[str, ...]:
         """Return the columns that the data must have."""
-        inside_record = (*self.question[-1:], self.answers, *self.choice_columns[:2])
+        inside_record = (
+            *map(column_of, self.question[-1:]),
+            self.answers,
+            *self.choice_columns[:2],
+        )
         named = (*(() if self.records else inside_record), self.records, *self.images[:1])
         return tuple(name.partition(".")[0] for name in named if name)
 
     def columns(self) -> tuple[str, ...]:
         """Return all columns that a sample is made of."""
         named = (
-            *self.question, self.answers, *self.choice_columns, self.records, *self.images,
-            QUESTION_TYPE,
+            *map(column_of, self.question), self.answers, *self.choice_columns, self.records,
+            *self.images, QUESTION_TYPE,
         )  # fmt: skip
         return tuple(dict.fromkeys(name.partition(".")[0] for name in named if name))
 
@@ -202,7 +208,9 @@ def make_samples(
     fields = _complete(own or Fields(), rows.columns)
     missing = [name for name in fields.required() if name not in rows.columns]
     if missing and or_plain:
-        fields = _complete(Fields(), rows.columns)
+        question = () if own is None else own.question
+        in_words = question if any(column_of(name) != name for name in question) else ()
+        fields = _complete(Fields(question=in_words), rows.columns)
         missing = []
     if not len(rows):
         return RowSamples(rows, fields, split, (), pictures)
@@ -375,11 +383,32 @@ def _is_picture(cell: Any) -> bool:
     )
 
 
+def column_of(name: str) -> str:
+    """Return the column that a part of the question is made of."""
+    found = _IN_WORDS.search(name)
+    return found[1] if found else name
+
+
 def _question(row: Mapping[str, Any], columns: Sequence[str], place: str) -> str:
     if not columns:
         return ""
-    lines = [_text(row[name], name, place) for name in columns[:-1] if row.get(name)]
-    return "\n".join([*lines, _text(_cell(row, columns[-1], place), columns[-1], place)])
+    lines = [
+        _worded(row[column_of(name)], name, place)
+        for name in columns[:-1]
+        if row.get(column_of(name))
+    ]
+    return "\n".join(
+        [*lines, _worded(_cell(row, column_of(columns[-1]), place), columns[-1], place)]
+    )
+
+
+def _worded(value: Any, name: str, place: str) -> str:
+    """Return a part of the question: a column as it is, or in the words around it."""
+    text = _text(value, column_of(name), place)
+    found = _IN_WORDS.search(name)
+    if found is None:
+        return text
+    return name[: found.start()] + (text.capitalize() if found[2] else text) + name[found.end() :]
 
 
 def _images(
