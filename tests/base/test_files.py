@@ -15,6 +15,7 @@ from depthprune.base.files import (
     is_number,
     make_folder,
     read_json,
+    together,
     write_json,
     write_text,
 )
@@ -124,3 +125,13 @@ def test_infinity_is_read_where_it_is_asked_for(tmp_path: Path) -> None:
     assert read_json(path, infinity=True) == {"limits": [0.0, float("inf")]}
     with pytest.raises(FileError, match="not a JSON number"):
         read_json(path)
+
+
+def test_a_set_of_files_stays_as_it_was_where_one_of_them_cannot_be_written(tmp_path: Path) -> None:
+    write_text(tmp_path / "first.txt", "old")
+    (tmp_path / "second.txt").mkdir()
+    with pytest.raises(FileError, match=r"second\.txt"), together():
+        write_text(tmp_path / "first.txt", "new")
+        write_text(tmp_path / "second.txt", "new")
+    assert (tmp_path / "first.txt").read_text() == "old"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["first.txt", "second.txt"]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from logging import NullHandler
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -37,3 +42,15 @@ class Program:
             logger.handlers[:] = [NullHandler()]
         captured = self._capsys.readouterr()
         return Finished(int(stopped.value.code or 0), captured.out, captured.err)
+
+
+def run_quietly(arguments: Sequence[str]) -> NoReturn:
+    """Run a command in a process of its own; nothing that it prints is kept."""
+    import torch
+
+    torch.set_num_threads(1)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    main(list(arguments))
+    sys.exit(0)

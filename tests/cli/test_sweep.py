@@ -338,3 +338,14 @@ def test_without_matplotlib_only_the_figure_is_missing(
     assert done.code == 0
     assert "needs matplotlib" in done.err
     assert "sweep_summary.json" in files(swept)
+
+
+def test_table_and_figure_of_a_sweep_stay_as_they_were_where_one_cannot_be_written(
+    sweep: Sweep, swept: Path
+) -> None:
+    figure = swept / "sweep" / "pareto_accuracy_latency.png"
+    figure.unlink()
+    figure.mkdir()
+    (swept / "sweep" / "sweep_summary.txt").write_text("old")
+    assert sweep("--block_configs", configs(swept.parent), output=swept).code == 2
+    assert (swept / "sweep" / "sweep_summary.txt").read_text() == "old"

@@ -160,3 +160,14 @@ def test_all_real_files_become_a_table(program: Program, tmp_path: Path, ending:
     done = program("table", "--result_dir", SHARED, "--output", path)
     assert done.code == 0, done.err
     assert path.stat().st_size > 2000
+
+
+def test_table_and_figures_are_written_together_or_not_at_all(
+    program: Program, models: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    (models / "made" / "size_performance.png").mkdir(parents=True)
+    given = ("--result_dir", "results", "--output", "table.csv", "--figures", "made")
+    assert program("table", *given).code == 2
+    assert not (models / "table.csv").exists()
+    assert [one.name for one in (models / "made").iterdir()] == ["size_performance.png"]

@@ -371,3 +371,12 @@ def test_bad_input_is_told_before_anything_is_written(
     with pytest.raises(error, match=what):
         batch(place / models_dir, place / base, place / "out")
     assert not (place / "out").exists()
+
+
+def test_an_analysis_is_written_as_a_whole_or_not_at_all(place: Path) -> None:
+    (place / "out" / "baselines" / "removed" / "analysis" / "model_comparison.json").mkdir(
+        parents=True
+    )
+    assert statuses(run(place))["baselines/removed"] == "failed"
+    folder = place / "out" / "baselines" / "removed" / "analysis"
+    assert [one.name for one in folder.iterdir()] == ["model_comparison.json"]

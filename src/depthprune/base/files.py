@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from errno import EISDIR
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ def write_bytes(path: Path, content: bytes | Iterable[bytes]) -> None:
         staged = _STAGED.get()
         if staged is None:
             Path(temporary).replace(path)
+        elif path.is_dir():  # known before the first file of the set is there
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
         else:
             staged.append((Path(temporary), path))
         temporary = None

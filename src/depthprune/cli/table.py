@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from depthprune.base.errors import AnalysisError, FileError, LayoutError
-from depthprune.base.files import check_can_make
+from depthprune.base.files import check_can_make, together
 from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.output import Language, show
@@ -109,11 +109,15 @@ def table(
     rows = [model_row(model, known) for model in summary.models]
     found = model_table(rows, window=known, reference=base, sort_by=sort_by, reverse=reverse)
     not_drawn: list[str] = []
-    written = [] if output is None else [write_model_table(found, output, format)]
-    if figures is not None:
-        from depthprune.report.figures.models import MODEL_FIGURES, drawable, write_model_figures
+    with together():
+        written = [] if output is None else [write_model_table(found, output, format)]
+        if figures is not None:
+            from depthprune.report.figures.models import write_model_figures
 
-        written += write_model_figures(found, figures, figure_formats)
+            written += write_model_figures(found, figures, figure_formats)
+    if figures is not None:
+        from depthprune.report.figures.models import MODEL_FIGURES, drawable
+
         not_drawn = [name for name in MODEL_FIGURES if name not in drawable(found)]
     if json:
         value = model_value(found) | {"files": list(map(str, written))}

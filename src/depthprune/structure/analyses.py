@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from depthprune.base.errors import AnalysisError, ModelError
-from depthprune.base.files import make_folder, write_json, write_text
+from depthprune.base.files import make_folder, together, write_json, write_text
 from depthprune.base.naming import option
 from depthprune.structure.align import Alignment, align
 from depthprune.structure.anatomy import Anatomy
@@ -214,7 +214,7 @@ def analysis_folder(source: str | Path) -> Path | None:
 
 
 def write_analysis(analysis: Analysis, output_dir: Path, texts: Texts | None = None) -> Analysis:
-    """Write the documented files, each whole or not at all, and return the analysis with them.
+    """Write the documented files, all or none, and return the analysis with them.
 
     `model_structure.json` and `pruned_model_analysis.json` hold the same; so do, with an original,
     `pruning_comparison.json` and `model_comparison.json`; `original_model_analysis.json` beside.
@@ -227,11 +227,12 @@ def write_analysis(analysis: Analysis, output_dir: Path, texts: Texts | None = N
     if analysis.original is not None and analysis.comparison is not None:
         documents[ORIGINAL_FILE] = anatomy_document(analysis.original)
         documents |= dict.fromkeys(COMPARISON_FILES, comparison_document(analysis.comparison))
-    for file, document in documents.items():
-        write_json(output_dir / file, document, indent=2)
     written = dict(texts(analysis)) if texts is not None else {}
-    for file, text in written.items():
-        write_text(output_dir / file, text)
+    with together():
+        for file, document in documents.items():
+            write_json(output_dir / file, document, indent=2)
+        for file, text in written.items():
+            write_text(output_dir / file, text)
     return replace(analysis, files=tuple(output_dir / file for file in (*documents, *written)))
 
 

@@ -23,7 +23,7 @@ from depthprune.base.errors import (
     MissingDependencyError,
     StudyError,
 )
-from depthprune.base.files import write_bytes, write_json, write_text
+from depthprune.base.files import together, write_bytes, write_json, write_text
 from depthprune.base.language import counted, language
 from depthprune.base.naming import option
 from depthprune.base.progress import shown
@@ -98,26 +98,35 @@ class SweepFindings:
                 for one in measured
             ]
         )
-        for point, one in zip(points, measured, strict=True):
-            write_json(
-                self.folder / sweep_file_name(point.split.task, point.num_active),
-                sweep_file_value(point, one, self.model, self.source),
-            )
+        with together():
+            for point, one in zip(points, measured, strict=True):
+                write_json(
+                    self.folder / sweep_file_name(point.split.task, point.num_active),
+                    sweep_file_value(point, one, self.model, self.source),
+                )
         self.points += points
 
     def write(self, failures: Sequence[Failure]) -> None:
-        """Write the table of all tasks, and then the figure, which needs matplotlib."""
+        """Write the table of all tasks and the figure; where matplotlib is missing, the table."""
         if not self.points:
             return
-        from depthprune.report.figures import figure_bytes
-        from depthprune.report.figures.pareto import pareto_accuracy_latency
+        figure, missing = b"", None
+        try:
+            from depthprune.report.figures import figure_bytes
+            from depthprune.report.figures.pareto import pareto_accuracy_latency
 
-        write_json(self.folder / f"{SUMMARY}.json", self.value(failures))
+            figure = figure_bytes(pareto_accuracy_latency(self.points), dpi=DPI)
+        except (ModuleNotFoundError, MissingDependencyError) as error:
+            missing = error
         with language("en"):
             parts = [*sweep_parts(self.points), *failure_lines(failures)]
-        write_text(self.folder / f"{SUMMARY}.txt", as_text(parts))
-        figure = pareto_accuracy_latency(self.points)
-        write_bytes(self.folder / FIGURE, figure_bytes(figure, dpi=DPI))
+        with together():
+            write_json(self.folder / f"{SUMMARY}.json", self.value(failures))
+            write_text(self.folder / f"{SUMMARY}.txt", as_text(parts))
+            if missing is None:
+                write_bytes(self.folder / FIGURE, figure)
+        if missing is not None:
+            raise missing
 
     def value(self, failures: Sequence[Failure]) -> dict[str, Any]:
         """Return the table as plain JSON data."""
