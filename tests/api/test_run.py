@@ -54,7 +54,23 @@ def test_a_study_file_leads_to_values(outcome: dp.Outcome, place: Path) -> None:
     assert set(outcome.sweep["active"]) == {15, 16}
     assert not outcome.falls_short
     assert not outcome.failures
-    assert {"search", "analyze", "sweep", "cut", "evaluate", "end"} <= set(outcome.value)
+    assert {"search", "verify", "analyze", "sweep", "cut", "evaluate", "end"} <= set(outcome.value)
+
+
+def test_what_is_recommended_is_verified_where_there_are_samples_enough(
+    outcome: dp.Outcome, place: Path
+) -> None:
+    assert outcome.findings is not None
+    verified = outcome.findings.recommendations.found.verified
+    assert verified is not None
+    # Three samples were searched, which is too few to verify on as many.
+    assert {(one.dataset, one.num_samples) for one in verified.missing} == {
+        ("demo_okvqa", 3),
+        ("demo_doc_qa", 3),
+    }
+    (place / "wrong.yaml").write_text(STUDY + "verify: 20\n")
+    with pytest.raises(StudyFileError, match="50"):
+        dp.run(place / "wrong.yaml")
 
 
 def test_the_files_are_those_of_the_command(outcome: dp.Outcome) -> None:

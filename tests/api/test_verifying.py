@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import depthprune as dp
+from depthprune.analysis.choice import refused
+from depthprune.analysis.recommendations import VerifiedRemoval
 from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.base.removal import Removal
 from depthprune.strategies.again import Places
@@ -26,7 +29,7 @@ def demo() -> dp.Model:
 
 
 @pytest.fixture(scope="module")
-def searched(demo: dp.Model, tmp_path_factory: pytest.TempPathFactory) -> dp.Study:
+def begun(demo: dp.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A search on training samples, so that the validation split is fresh."""
     tasks = dp.load_tasks(NAME, split="train", num_samples=50)
     return dp.search(
@@ -35,7 +38,13 @@ def searched(demo: dp.Model, tmp_path_factory: pytest.TempPathFactory) -> dp.Stu
         folder=tmp_path_factory.mktemp("study"),
         strategy=dp.Beam(width=2, max_removed=2),
         protect=[block for block in range(16) if block not in (4, 7, 13)],
-    )
+    ).folder
+
+
+@pytest.fixture
+def folder(begun: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(begun, tmp_path / "study")
 
 
 def verified(folder: Path) -> list[StoredSplit]:
@@ -53,15 +62,15 @@ def measurements(folder: Path) -> list[tuple[str, Removal, str]]:
 
 
 def test_the_whole_model_and_what_is_recommended_are_measured_on_the_other_split(
-    demo: dp.Model, searched: dp.Study
+    demo: dp.Model, folder: Path
 ) -> None:
-    before = dp.recommend(searched)
+    before = dp.recommend(folder)
     assert before.recommended is not None
-    table = dp.verify(demo, searched.folder)
+    table = dp.verify(demo, folder)
     assert before.recommended.removal in table["removal"]
-    (stored,) = verified(searched.folder)
+    (stored,) = verified(folder)
     assert (stored.record.split, len(stored.record.sample_ids)) == ("validation", 50)
-    after = dp.recommend(searched.folder).found.verified
+    after = dp.recommend(folder).found.verified
     assert after is not None
     one = after.of(before.recommended.removal)
     assert one is not None
@@ -69,47 +78,64 @@ def test_the_whole_model_and_what_is_recommended_are_measured_on_the_other_split
     assert [each.num_samples for each in one.datasets] == [50]
 
     # Nothing of it is ranked or written, and it is measured once.
-    assert dp.open_study(searched.folder).results().splits == {NAME: "train"}
-    assert {row["split"] for row in dp.open_study(searched.folder).drops()} == {"train"}
-    assert not list((searched.folder / "results").rglob("validation"))
-    kept = measurements(searched.folder)
-    assert dp.verify(demo, searched.folder).rows == table.rows
-    assert measurements(searched.folder) == kept
+    assert dp.open_study(folder).results().splits == {NAME: "train"}
+    assert {row["split"] for row in dp.open_study(folder).drops()} == {"train"}
+    assert not list((folder / "results").rglob("validation"))
+    kept = measurements(folder)
+    assert dp.verify(demo, folder).rows == table.rows
+    assert measurements(folder) == kept
 
 
-def test_what_the_study_knows_of_itself_is_enough(searched: dp.Study) -> None:
+def test_what_is_not_confirmed_gives_way_to_the_next_smaller_one_which_is_verified(
+    demo: dp.Model, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = dp.recommend(folder).recommended
+    assert first is not None
+    assert len(first.removal) == 2
+    monkeypatch.setattr(VerifiedRemoval, "keeps_to", lambda one, *_, **__: len(one.removal) < 2)
+    monkeypatch.setattr("depthprune.workflow.verifying.removals_to_verify", lambda _: {})
+    table = dp.verify(demo, folder, samples=55)
+    found = dp.recommend(folder)
+    smaller = found.recommended
+    assert smaller is not None
+    assert len(smaller.removal) == 1
+    assert refused(found.found) == (first.removal,)
+    assert set(table["removal"]) == {first.removal, smaller.removal}
+
+
+def test_what_the_study_knows_of_itself_is_enough(folder: Path) -> None:
     told: list[float | None] = []
     what = Verification(num_samples=60, announce=lambda work: told.append(work.seconds))
-    report = verify_again(searched.folder, Places(), what)
+    report = verify_again(folder, Places(), what)
     assert report.measured > 1
     assert told[0] is not None
     assert told[0] > 0
-    assert max(len(one.record.sample_ids) for one in verified(searched.folder)) == 60
+    assert max(len(one.record.sample_ids) for one in verified(folder)) == 60
 
 
 def test_data_that_have_changed_are_named_and_nothing_is_verified_on_them(
-    searched: dp.Study, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = replace(find_task(NAME, list_tasks(())), prompt="{question}!")
     monkeypatch.setattr("depthprune.tasks.registry.named_tasks", lambda *_: [task])
-    before = measurements(searched.folder)
-    report = verify_again(searched.folder, Places(), Verification())
+    before = measurements(folder)
+    report = verify_again(folder, Places(), Verification())
     assert (report.measured, report.reused) == (0, 0)
-    assert measurements(searched.folder) == before
-    with Store.open(searched.folder, read_only=True) as store:
+    assert measurements(folder) == before
+    with Store.open(folder, read_only=True) as store:
         how = store.runs()[-1].how
     assert "prompt" in str(how["unverified"])
 
 
-def test_a_model_that_was_moved_is_named_and_may_be_given(searched: dp.Study) -> None:
+def test_a_model_that_was_moved_is_named_and_may_be_given(folder: Path) -> None:
     with pytest.raises(ModelError):
-        verify_again(searched.folder, Places(model="/nowhere"), Verification())
+        verify_again(folder, Places(model="/nowhere"), Verification())
 
 
-def test_code_is_not_run_because_a_study_says_so(searched: dp.Study) -> None:
+def test_code_is_not_run_because_a_study_says_so(folder: Path) -> None:
     from depthprune.strategies.again import model_again
 
-    with Store.open(searched.folder, read_only=True) as store:
+    with Store.open(folder, read_only=True) as store:
         how = dict(store.runs()[0].how)
     how["asked"] = {"model": {"trust_remote_code": True}, "data": {}}
     with pytest.raises(ModelError, match="code"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import depthprune as dp
 from depthprune.analysis.options import Ranking, Targets
 from depthprune.base.errors import DepthpruneError
 from depthprune.blocks.cut.options import CutOptions
@@ -23,7 +24,8 @@ from depthprune.strategies import STRATEGIES
 from depthprune.strategies.pipeline import SearchRequest
 from depthprune.study import Study
 from depthprune.tasks.options import DataOptions
-from depthprune.workflow.study_file import read_study_file
+from depthprune.workflow.run import Outcome
+from depthprune.workflow.study_file import StudyFile, read_study_file
 from depthprune.workflow.study_sections import (
     EvaluateSection,
     MergeSection,
@@ -408,3 +410,28 @@ def test_sections_have_the_values_that_commands_have(tmp_path: Path) -> None:
     assert content.profile == ProfileSection()
     assert content.merge == MergeSection()
     assert content.search is None
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [((), None), (("--verify",), True), (("--verify", "200"), 200), (("--no-verify",), False)],
+)
+def test_verification_is_on_unless_the_file_or_the_command_says_no(
+    given: tuple[str, ...],
+    asked: bool | int | None,
+    program: Program,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[object] = []
+
+    def run_study(study: StudyFile, **options: object) -> Outcome:
+        told.append(options["verify"])
+        return Outcome(dp.Study(tmp_path), {})
+
+    monkeypatch.setattr("depthprune.workflow.run.run_study", run_study)
+    (tmp_path / "study.yaml").write_text("model: {source: demo}\nsearch:\n")
+    assert program("run", tmp_path / "study.yaml", *given).code == 0
+    assert program("demo", "--output", tmp_path, *given).code == 0
+    assert told == [asked, asked]
+    assert read_study_file(tmp_path / "study.yaml").content.verify is True
