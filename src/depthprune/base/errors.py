@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 from depthprune.base import naming
@@ -123,3 +125,72 @@ class FileError(DepthpruneError):
 
 class MissingDependencyError(DepthpruneError):
     """An optional package is needed for what was asked."""
+
+
+EXTRAS = {
+    "PIL": "run",
+    "accelerate": "run",
+    "datasets": "run",
+    "jinja2": "report",
+    "lm_eval": "lm-eval",
+    "matplotlib": "report",
+    "nltk": "caption",
+    "openpyxl": "report",
+    "pyarrow": "run",
+    "pycocoevalcap": "caption",
+    "safetensors": "run",
+    "torch": "run",
+    "transformers": "run",
+}
+"""Packages that the base install leaves out, and the extra that brings each."""
+
+
+def missing_package(error: ModuleNotFoundError) -> MissingDependencyError | None:
+    """Return how to install the package that an import missed; None where no extra brings it."""
+    package = (error.name or "").split(".")[0]
+    if package not in EXTRAS:
+        return None
+    return MissingDependencyError(
+        f"this needs the package {package}, which is not installed",
+        mend=f"pip install 'depthprune[{EXTRAS[package]}]'",
+    )
+
+
+class Problems:
+    """Errors that are told together, so that they can be mended together."""
+
+    def __init__(self) -> None:
+        self.found: list[DepthpruneError] = []
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note a user's mistake, or a package that is missing, in place of raising it."""
+        try:
+            yield
+        except DepthpruneError as error:
+            self.found.append(error)
+        except ModuleNotFoundError as error:
+            missing = missing_package(error)
+            if missing is None:
+                raise
+            self.found.append(missing)
+
+    def check(self) -> None:
+        """Raise what was noted: one error as it is, several in a list, equal ones once.
+
+        Raises:
+            DepthpruneError: something was noted.
+        """
+        different = list({str(error): error for error in self.found}.values())
+        if len(different) == 1:
+            raise different[0]
+        if different:
+            raise DepthpruneError(_listed(different))
+
+
+def _listed(errors: Sequence[DepthpruneError]) -> str:
+    lines = [f"{len(errors)} things are missing or wrong:"]
+    for number, error in enumerate(errors, start=1):
+        first, *others = str(error).splitlines()
+        lines += [f"{number}. {first}", *(f"   {line}" for line in others)]
+    return "\n".join(lines)

@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.markup import escape
 
 from depthprune import __version__
-from depthprune.base.errors import DepthpruneError, MissingDependencyError
+from depthprune.base.errors import DepthpruneError, missing_package
 from depthprune.base.log import configure_logging
 from depthprune.base.naming import spelled
 from depthprune.base.progress import shown
@@ -25,23 +25,6 @@ from depthprune.cli.flags import flag
 
 USER_ERROR = 2
 INTERRUPTED = 130
-
-EXTRAS = {
-    "PIL": "run",
-    "accelerate": "run",
-    "datasets": "run",
-    "jinja2": "report",
-    "lm_eval": "lm-eval",
-    "matplotlib": "report",
-    "nltk": "caption",
-    "openpyxl": "report",
-    "pyarrow": "run",
-    "pycocoevalcap": "caption",
-    "safetensors": "run",
-    "torch": "run",
-    "transformers": "run",
-}
-"""Packages that the base install leaves out, and the extra that brings each."""
 
 app = App(
     name="depthprune",
@@ -144,15 +127,10 @@ def _run(tokens: Sequence[str], *, debug: bool) -> int:
         _print_error(error)
         return USER_ERROR
     except ModuleNotFoundError as error:
-        package = (error.name or "").split(".")[0]
-        if debug or package not in EXTRAS:
+        missing = missing_package(error)
+        if debug or missing is None:
             raise
-        _print_error(
-            MissingDependencyError(
-                f"this needs the package {package}, which is not installed",
-                mend=f"pip install 'depthprune[{EXTRAS[package]}]'",
-            )
-        )
+        _print_error(missing)
         return USER_ERROR
     except KeyboardInterrupt:
         print(

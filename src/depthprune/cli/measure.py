@@ -11,12 +11,13 @@ from cyclopts import Parameter
 from depthprune.base.language import set_language
 from depthprune.cli.flags import with_flags
 from depthprune.cli.options import Language, block_set, check_ranking
-from depthprune.cli.outcome import show
+from depthprune.cli.outcome import show, show_forecast
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.engine.options import ModelOptions
+from depthprune.strategies.forecast import forecast
 from depthprune.strategies.kinds.ablation import Ablation
 from depthprune.strategies.options import SearchOptions, cannot
-from depthprune.strategies.pipeline import search_model
+from depthprune.strategies.pipeline import get_ready, search_model
 from depthprune.tasks.options import DataOptions
 from depthprune.workflow.request import search_request
 
@@ -44,6 +45,11 @@ AllowWeakBaseline = Annotated[
     bool,
     Parameter(help="Go on where the whole model's answers are no basis for drops."),
 ]
+DryRun = Annotated[bool, Parameter(help="Measure nothing: check everything, say what it takes.")]
+Estimate = Annotated[
+    bool,
+    Parameter(help="As --dry-run, and answer 8 samples of each task, to tell the hours."),
+]
 AsJson = Annotated[
     bool, Parameter(name="--json", help="Print one JSON object on stdout, for scripts.")
 ]
@@ -57,6 +63,8 @@ def profile(
     protect: Protect = (),
     race: Annotated[bool, Parameter(show=False)] = False,  # known, to be refused with the reason
     allow_weak_baseline: AllowWeakBaseline = False,
+    dry_run: DryRun = False,
+    estimate: Estimate = False,
     json: AsJson = False,
     lang: Language = "en",
     run: ModelOptions = ModelOptions(),
@@ -71,6 +79,7 @@ def profile(
     For example:
 
         depthprune profile demo
+        depthprune profile demo --estimate
         depthprune profile Qwen/Qwen2.5-VL-3B-Instruct --task okvqa text_vqa
         depthprune profile ./model --task okvqa --split train validation
     """
@@ -80,6 +89,9 @@ def profile(
     kept = frozenset(block_set(protect, "protect"))
     request = search_request(model, output, run, data, SearchOptions(Ablation(), protect=kept))
     request = replace(request, allow_weak_baseline=allow_weak_baseline)
+    if dry_run or estimate:
+        show_forecast(forecast(get_ready([request]), estimate=estimate), as_json=json)
+        return
     show(search_model(request), as_json=json)
 
 
@@ -92,6 +104,8 @@ def search(
     min_coverage: MinCoverage = 2,
     min_drop: MinDrop = None,
     allow_weak_baseline: AllowWeakBaseline = False,
+    dry_run: DryRun = False,
+    estimate: Estimate = False,
     json: AsJson = False,
     lang: Language = "en",
     how: SearchFlags = SearchFlags(),  # noqa: B008 - frozen
@@ -107,6 +121,7 @@ def search(
     For example:
 
         depthprune search demo
+        depthprune search demo --dry-run
         depthprune search ./model --task okvqa text_vqa --beam-width 5
         depthprune search ./model --task okvqa --protect 0 15
         depthprune search ./model --task okvqa doc_qa --joint --task-weights okvqa=2 doc_qa=1
@@ -124,5 +139,8 @@ def search(
         search=how.options([task.name for task in request.tasks], kept),
         allow_weak_baseline=allow_weak_baseline,
     )
+    if dry_run or estimate:
+        show_forecast(forecast(get_ready([request]), estimate=estimate), as_json=json)
+        return
     outcome = search_model(request)
     show(outcome, as_json=json, min_coverage=min_coverage, min_drop=min_drop)

@@ -10,7 +10,11 @@ from rich.console import RenderableType
 
 from depthprune.base.files import write_text
 from depthprune.base.terminal import terminal
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.forecast import forecast_section, forecast_value
+from depthprune.report.table import Section
 from depthprune.report.tables import as_text
+from depthprune.strategies.forecast import Forecast
 from depthprune.strategies.pipeline import SearchOutcome
 from depthprune.workflow.outcome import SUMMARY, closing, findings
 
@@ -26,6 +30,16 @@ def show(
     parts, value = findings(outcome, min_coverage=min_coverage, min_drop=min_drop)
     write_text(outcome.folder / SUMMARY, as_text(parts))
     print_findings([*parts, *closing(outcome)], value, as_json=as_json)
+
+
+def show_section(section: Section, value: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a section for people, or its value for scripts."""
+    print_findings(section_parts(section)[1:], value, as_json=as_json)
+
+
+def show_forecast(found: Forecast, *, as_json: bool) -> None:
+    """Print what would be measured."""
+    show_section(forecast_section(found), forecast_value(found), as_json=as_json)
 
 
 def print_findings(

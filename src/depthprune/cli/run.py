@@ -10,8 +10,8 @@ from cyclopts import Parameter
 from depthprune.base.language import Lang, set_language
 from depthprune.base.terminal import terminal
 from depthprune.cli.cut import NOT_VERIFIED
-from depthprune.cli.measure import AsJson
-from depthprune.cli.outcome import print_findings
+from depthprune.cli.measure import AsJson, DryRun, Estimate
+from depthprune.cli.outcome import print_findings, show_forecast
 from depthprune.strategies.verification import VerificationWork
 from depthprune.workflow import run as workflow
 from depthprune.workflow.study_file import StudyFile, read_study_file
@@ -43,6 +43,8 @@ def run(
     num_samples: int | None = None,
     allow_weak_baseline: bool = False,
     verify: Verify = None,
+    dry_run: DryRun = False,
+    estimate: Estimate = False,
     json: AsJson = False,
     lang: Annotated[Lang | None, Parameter(name="--lang", help="Another language.")] = None,
 ) -> None:
@@ -55,6 +57,7 @@ def run(
     For example:
 
         depthprune init study.yaml
+        depthprune run study.yaml --dry-run
         depthprune run study.yaml
         depthprune run study.yaml --num-samples 16 --output a-quick-try
 
@@ -67,6 +70,11 @@ def run(
 
     """
     study = read_study_file(study_file)
+    if dry_run or estimate:
+        set_language(lang or study.content.lang)
+        found = workflow.foresee(study, output=output, num_samples=num_samples, estimate=estimate)
+        show_forecast(found, as_json=json)
+        return
     run_study(
         study,
         output=output,

@@ -6,17 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from depthprune.base.errors import TaskError
 from depthprune.base.log import logger
 from depthprune.base.progress import Progress, progress
-from depthprune.engine.chat import prompt_remarks, prompted
+from depthprune.engine.chat import prompt_remarks, prompted, tokenizer_of
 from depthprune.engine.options import ModelOptions
 from depthprune.strategies.space import SearchSpace
 from depthprune.study import ModelRecord
 from depthprune.tasks.demo.place import DEMO, model_place
 from depthprune.tasks.lm_eval.source import LmEvalSource
-from depthprune.tasks.task import Task
+from depthprune.tasks.task import PICTURE_TASKS, Task
 
 if TYPE_CHECKING:
     from depthprune.blocks.models import LoadedModel
@@ -95,6 +96,43 @@ class OpenModel:
             batch_size=self.options.batch_size or "auto",
             on_batch=bar.advance,
             self_check=self.options.self_check,
+        )
+
+
+def check_model(options: ModelSource, tasks: Sequence[Task]) -> None:
+    """Find, before data are fetched or weights loaded, what keeps a model from being measured.
+
+    Raises:
+        DepthpruneError: there is no such model, its processor or weights are not there, or it
+            reads text only and some tasks are about pictures; names all of these.
+    """
+    from depthprune.blocks.models import load_model_processor
+    from depthprune.checkpoint.loaded_files import find_weight_files
+
+    processor = load_model_processor(
+        options.source,
+        trust_remote_code=options.trust_remote_code,
+        revision=options.revision,
+        download=options.download,
+    )
+    place = Path(options.source).expanduser()
+    if place.is_dir():
+        find_weight_files(place)
+    names = [one.name for one in tasks if one.task_type in PICTURE_TASKS and one.answer != "read"]
+    refuse_pictures(options.name or place.name, processor, names)
+
+
+def refuse_pictures(model: str, processor: Any, tasks: Sequence[str]) -> None:
+    """Refuse tasks with pictures for a model that reads text only.
+
+    Raises:
+        TaskError: names all of them.
+    """
+    if tasks and tokenizer_of(processor) is processor:
+        raise TaskError(
+            f"{model} reads text only, and these tasks have pictures: {', '.join(tasks)}",
+            option="tasks",
+            mend="choose a vision-language model, or tasks of texts",
         )
 
 

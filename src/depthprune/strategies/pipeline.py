@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from depthprune.base.errors import DepthpruneError, MissingSplitError, TaskError
+from depthprune.base.errors import DepthpruneError, MissingSplitError, Problems, TaskError
 from depthprune.base.files import check_can_make
 from depthprune.base.log import logger
 from depthprune.base.naming import option
@@ -33,8 +33,10 @@ from depthprune.strategies.kinds.exhaustive import Exhaustive
 from depthprune.strategies.model import (
     ModelSource,
     OpenModel,
+    check_model,
     open_model,
     prompted_tasks,
+    refuse_pictures,
 )
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.racing import RaceReport, check_race, race_of
@@ -44,7 +46,7 @@ from depthprune.strategies.strategy import STOPPED, LimitedStrategy, Strategy
 from depthprune.strategies.warm_start import check_proxy, proposed_by
 from depthprune.study import Study
 from depthprune.study.views import check_views, write_views
-from depthprune.tasks.load import load_split
+from depthprune.tasks.load import check_needs, load_split
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import Task, TaskSplit
 from depthprune.tasks.weak import CHANCE, chances
@@ -142,16 +144,28 @@ def get_ready(requests: Sequence[SearchRequest]) -> list[ReadySearch]:
     Raises:
         DepthpruneError: with what is wrong.
     """
-    loaded = []
     for request in requests:
         check_request(request)
         check_can_make(request.folder)
-        tasks = prompted_tasks(request.model, request.tasks)
+    tasks = list({task.name: task for one in requests for task in one.tasks}.values())
+    problems = Problems()
+    with problems.noted():
+        check_model(requests[0].model, tasks)
+    for task in tasks:
+        with problems.noted():
+            check_needs(task)
+    problems.check()
+    loaded = []
+    for request in requests:
+        asked = prompted_tasks(request.model, request.tasks)
         splits = load_splits(
-            *(tasks, request.splits, request.num_samples, request.seed, request.data.holdout)
+            *(asked, request.splits, request.num_samples, request.seed, request.data.holdout)
         )
         loaded.append((request, splits, _groups(request, splits)))
-    model = open_model(requests[0].model, {t.name: t for r in requests for t in r.tasks}.values())
+    model = open_model(requests[0].model, tasks)
+    # Only the data tell of a multiple choice whether it is about pictures.
+    seen = {one.task.name: None for _, splits, _ in loaded for one in splits if any(one.pictures)}
+    refuse_pictures(model.loaded.name, model.loaded.processor, list(seen))
     return [_ready(*one, model) for one in loaded]
 
 
@@ -412,23 +426,26 @@ def load_splits(
     """Return every split of every task that is there; a missing one is a warning that names it.
 
     Raises:
-        TaskError: none is there, or data cannot be used.
+        DepthpruneError: none is there, or data cannot be used; names all that cannot.
     """
     loaded: dict[tuple[str, str, str], TaskSplit] = {}
     missing: list[MissingSplitError] = []
+    problems = Problems()
     pairs = [(task, name) for task in tasks for name in splits]
     with progress("reading samples", len(pairs)) as bar:
         for task, name in pairs:
             bar.describe(f"reading samples of {task.name}, {name}")
-            try:
-                split = load_split(task, name, num_samples, seed, holdout=holdout)
-            except MissingSplitError as error:
-                missing.append(error)
-            else:
+            with problems.noted():
+                try:
+                    split = load_split(task, name, num_samples, seed, holdout=holdout)
+                except MissingSplitError as error:
+                    missing.append(error)
+                    continue
                 # Two spellings of one split, such as validation+train, are one split.
                 loaded[task.name, split.split, split.fingerprint] = split
                 logger.info("%s, %s: %d samples", task.name, split.split, len(split.samples))
             bar.advance()
+    problems.check()
     if not loaded:
         raise (
             missing[0]

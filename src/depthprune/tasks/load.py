@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 
 from depthprune.base.errors import (
     DepthpruneError,
+    MissingDependencyError,
     MissingSplitError,
     NoSampleLeftError,
     TaskError,
@@ -22,6 +24,8 @@ from depthprune.base.log import logger
 from depthprune.tasks.metrics import check_metric, make_scorer, rule_of
 from depthprune.tasks.prompt import render_prompt
 from depthprune.tasks.sources.fields import RowSamples
+from depthprune.tasks.sources.hub import HubSource
+from depthprune.tasks.sources.local import LocalSource
 from depthprune.tasks.task import (
     PICTURE_TASKS,
     ImageSource,
@@ -127,6 +131,35 @@ def load_split(
 def _digests(task: Task, sample: Sample) -> tuple[str, ...]:
     with _asking(task.source):
         return tuple(image_digest(image) for image in sample.images)
+
+
+def check_needs(task: Task) -> None:
+    """Find, before data are fetched, what a task needs that is not on this machine.
+
+    That are packages, Java for captions, and files; what only the data tell is found later.
+
+    Raises:
+        DepthpruneError: names what is missing.
+        ModuleNotFoundError: a package is.
+    """
+    if task.task_type in PICTURE_TASKS:
+        importlib.import_module("PIL")
+    if not isinstance(task.source, ScoringSource):
+        check_metric(task.metric, task.metric_options, task.answer)
+        try:
+            make_scorer(task.metric, task.metric_options, _TRIAL, task.answer)
+        except (MissingDependencyError, ModuleNotFoundError):
+            raise
+        except Exception:  # A user's metric may refuse samples that are none of its task.
+            logger.debug("%s: the metric was not tried", task.name, exc_info=True)
+    if isinstance(task.source, HubSource):
+        importlib.import_module("datasets")
+    elif isinstance(task.source, LocalSource):
+        task.source.splits()
+
+
+_TRIAL = tuple(Sample(name, "", references=("a caption",)) for name in "ab")
+"""Samples by which a metric shows what it needs."""
 
 
 def _scorer(task: Task, samples: Sequence[Sample]) -> Scorer:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Lt, MinLen
 
-from depthprune.base.errors import DepthpruneError
+from depthprune.base.errors import DepthpruneError, Problems
 from depthprune.base.naming import option
 from depthprune.base.options import Options
 from depthprune.tasks.demo.place import DEMO
@@ -79,8 +79,11 @@ class DataOptions(Options):
         from depthprune.tasks.prompts import asked_as
         from depthprune.tasks.registry import named_tasks, place_task
 
+        placed, problems = [], Problems()
+        how: dict[str, Any] = {"download": self.download, "follow_links": self.follow_links}
         found = named_tasks(names, self.task_files, self.lm_eval_paths)
-        return tuple(
-            place_task(task, self.data_dir, download=self.download, follow_links=self.follow_links)
-            for task in asked_as(found, self.prompts)
-        )
+        for task in asked_as(found, self.prompts):
+            with problems.noted():
+                placed.append(place_task(task, self.data_dir, **how))
+        problems.check()
+        return tuple(placed)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib.resources import files as package_files
 from pathlib import Path
 
-from depthprune.base.errors import TaskError
+from depthprune.base.errors import Problems, TaskError
 from depthprune.base.log import logger
 from depthprune.base.naming import option
 from depthprune.tasks.definition import check_task_name, read_definitions
@@ -64,16 +64,20 @@ def named_tasks(
         lm_eval_path: folders with definitions of the lm-evaluation-harness.
 
     Raises:
-        TaskError: there is no such task.
+        DepthpruneError: there is no such task, or a package is missing; all of it is told at once.
     """
     known, paths = list_tasks(files), list(lm_eval_path)
     groups = {
         DEMO: [task.name for task in known if task.name.startswith("demo_")],
         "all": [t.name for t in known if t.enabled and not t.name.startswith("demo_")],
     }
-    wanted = (name for given in names for name in groups.get(given, [given]))
-    found = (task for name in wanted for task in find_tasks(name, known, paths))
-    return list({task.name: task for task in found}.values())
+    found: dict[str, Task] = {}
+    problems = Problems()
+    for name in (name for given in names for name in groups.get(given, [given])):
+        with problems.noted():
+            found |= {task.name: task for task in find_tasks(name, known, paths)}
+    problems.check()
+    return list(found.values())
 
 
 def find_tasks(

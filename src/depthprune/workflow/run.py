@@ -11,11 +11,14 @@ from depthprune.analysis.choice import Choice
 from depthprune.base.language import Lang, language
 from depthprune.base.progress import shown
 from depthprune.blocks.cut.verify import Verification
+from depthprune.checkpoint.loaded_files import weight_files
+from depthprune.checkpoint.source import source_folder
 from depthprune.engine.card.measure import CardOptions
 from depthprune.report.documents.pictures import PAGE
 from depthprune.report.run import Ending, ending_parts, ending_value, is_exact
 from depthprune.strategies.cut_check import CutCheck
-from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, get_ready
+from depthprune.strategies.forecast import Forecast, forecast
+from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, SearchRequest, get_ready
 from depthprune.strategies.sweep import Failure
 from depthprune.workflow.decisions import Findings, Recommendation, as_findings
 from depthprune.workflow.stages.analyze import Decision, analyze, parameters
@@ -134,18 +137,8 @@ def run_study(
     content = study.content
     verifies = content.verify if verify is None else verify
     num_fresh = fresh_number(verifies)
-    requests = study.requests(output, num_samples)
-    if allow_weak_baseline:
-        requests = {n: replace(one, allow_weak_baseline=True) for n, one in requests.items()}
-    card = None if content.evaluate is None else cut_card(study, content.evaluate)
-    # All stages: what cannot be is refused before hours of measuring, not after them.
-    with study.about():
-        ready = get_ready(list(requests.values()))
+    requests, ready, card = _checked(study, output, num_samples, allow_weak_baseline)
     last = ready[-1]
-    if content.sweep is not None:
-        check_sweep(study, content.sweep, last)
-    if content.cut is not None:
-        check_cut(study, content.cut, last)
     transcript = Transcript(last.request.folder, show)
     outcomes = [
         # The first stage checks the baselines of all, so that nothing is measured in vain.
@@ -162,6 +155,51 @@ def run_study(
         outcome, findings=as_findings(decision.analysis), chosen=_recommendation(decision.choice)
     )
     return _carry_out(study, ready, decision, card, transcript, outcome)
+
+
+def foresee(
+    study: StudyFile,
+    *,
+    output: Path | None = None,
+    num_samples: int | None = None,
+    estimate: bool = False,
+) -> Forecast:
+    """Return what a study file would measure, after the checks with which `run_study` begins.
+
+    Args:
+        study: the file.
+        output: a folder instead of the one in the file.
+        num_samples: instead of the number in the file; 0 means all.
+        estimate: answer a few samples, to know a pace.
+
+    Raises:
+        DepthpruneError: with all that is wrong.
+    """
+    _, ready, _ = _checked(study, output, num_samples, False)
+    cut_bytes = None
+    if study.content.cut is not None:
+        options = ready[-1].request.model
+        source = source_folder(options.source, revision=options.revision, download=options.download)
+        cut_bytes = sum(path.stat().st_size for path in weight_files(source))
+    return forecast(ready, estimate=estimate, cut_bytes=cut_bytes)
+
+
+def _checked(
+    study: StudyFile, output: Path | None, num_samples: int | None, allow_weak_baseline: bool
+) -> tuple[dict[str, SearchRequest], list[ReadySearch], CardOptions | None]:
+    """Return what a study file asks for, ready: what cannot be is refused before the hours."""
+    content = study.content
+    requests = study.requests(output, num_samples)
+    if allow_weak_baseline:
+        requests = {n: replace(one, allow_weak_baseline=True) for n, one in requests.items()}
+    card = None if content.evaluate is None else cut_card(study, content.evaluate)
+    with study.about():
+        ready = get_ready(list(requests.values()))
+    if content.sweep is not None:
+        check_sweep(study, content.sweep, ready[-1])
+    if content.cut is not None:
+        check_cut(study, content.cut, ready[-1])
+    return requests, ready, card
 
 
 def _carry_out(
