@@ -41,7 +41,8 @@ def test_a_run_foresees_its_stages(program: Program, tmp_path: Path) -> None:
     study = tmp_path / "study.yaml"
     study.write_text(
         "model:\n  source: demo\ntasks: [demo_okvqa]\nnum_samples: 4\n"
-        f"output: {tmp_path / 'new'}\nprofile:\n  splits: [train+validation]\nsearch:\nanalyze:\ncut:\n"
+        f"output: {tmp_path / 'new'}\nprofile:\n"
+        "  splits: [train+validation]\nsearch:\nanalyze:\ncut:\n"
     )
     value = json.loads(program("run", study, "--estimate", "--json").out)
     assert [one["strategy"] for one in value["searches"]] == ["ablation", "beam"]

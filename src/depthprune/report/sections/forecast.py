@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from depthprune.base.files import format_size
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.base.naming import option
 from depthprune.base.progress import duration
 from depthprune.report.table import Column, Section, table_of
@@ -82,12 +82,8 @@ def forecast_value(found: Forecast) -> dict[str, Any]:
 def _time(found: Forecast) -> list[str]:
     """Return how long it takes, and by what that is known."""
     if found.seconds is None:
-        how = option("estimate")
-        text = t(
-            "Time: not known; with {option}, 8 samples of each task are answered and timed.",
-            option=how,
-        )
-        return [text]
+        text = t("Time: not known; with {option}, 8 samples of each task are answered and timed.")
+        return [filled(text, option=option("estimate"))]
     bases = {
         "study": t("this study"),
         "other tasks": t("its other tasks"),
