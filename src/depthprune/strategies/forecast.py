@@ -117,7 +117,11 @@ class Forecast:
 
 
 def forecast(
-    searches: Sequence[ReadySearch], *, estimate: bool = False, cut_bytes: int | None = None
+    searches: Sequence[ReadySearch],
+    *,
+    estimate: bool = False,
+    cut_bytes: int | None = None,
+    uncounted: tuple[str, ...] = (),
 ) -> Forecast:
     """Return what searches will measure; the model and the samples are there and were checked.
 
@@ -125,6 +129,7 @@ def forecast(
         searches: of one study and model, in their order.
         estimate: answer a few samples of every split by the whole model, to know a pace.
         cut_bytes: see `Forecast`.
+        uncounted: options that add what is not counted.
     """
     folder, model = searches[0].request.folder, searches[0].model
     splits = {one.fingerprint: one for each in searches for one in each.splits}
@@ -155,7 +160,7 @@ def forecast(
             "warm_start": options.warm_start,
             "strategy": not most,
         }
-        notes = [name for name, adds in adding.items() if adds]
+        notes = [name for name, adds in adding.items() if adds] + [*uncounted]
         found.append(SearchForecast(options.strategy.name, by_number, tuple(rows), tuple(notes)))
     answers = sum(one.answers for each in found for one in each.splits)
     return Forecast(

@@ -181,7 +181,8 @@ def foresee(
         options = ready[-1].request.model
         source = source_folder(options.source, revision=options.revision, download=options.download)
         cut_bytes = sum(path.stat().st_size for path in weight_files(source))
-    return forecast(ready, estimate=estimate, cut_bytes=cut_bytes)
+    uncounted = ("verify",) if study.content.verify else ()
+    return forecast(ready, estimate=estimate, cut_bytes=cut_bytes, uncounted=uncounted)
 
 
 def _checked(
