@@ -23,6 +23,7 @@ from depthprune.report.sections.recommendations import short
 from depthprune.report.sections.strategies import lead
 from depthprune.report.sections.verified import answer, answer_rows
 from depthprune.report.tables import as_text
+from depthprune.workflow.decisions import Recommendations
 from tests.analysis.test_verified import searched, with_fresh
 from tests.report.analyses import published
 
@@ -160,6 +161,17 @@ def test_terminal_texts_markdown_page_and_the_end_of_a_run_say_the_same() -> Non
         assert "Recommended:" in text
     assert "Block 1 can go: accuracy drops by 1.00 points on fresh samples." in texts[-1]
     assert lead(found, None) == "No removal is recommended."
+
+
+def test_in_python_a_recommendation_knows_its_fresh_drop() -> None:
+    recommended = Recommendations(refused().recommendations).recommended
+    assert recommended is not None
+    assert recommended.fresh is not None
+    assert (recommended.removal, recommended.fresh.confirmed) == ((1,), True)
+    assert "drop 0.0100 on 200 fresh samples" in repr(recommended)
+    unknown = Recommendations(unverified().recommendations).recommended
+    assert unknown is not None
+    assert unknown.fresh is None
 
 
 def test_json_has_the_fresh_drop_before_the_one_that_chose_it() -> None:

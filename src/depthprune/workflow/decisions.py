@@ -19,10 +19,10 @@ from depthprune.analysis.findings import Findings as Found
 from depthprune.analysis.options import Ranking as Ranking
 from depthprune.analysis.options import Targets
 from depthprune.analysis.recommendations import Recommendations as Ranked
-from depthprune.analysis.recommendations import StrategyName
+from depthprune.analysis.recommendations import StrategyName, VerifiedRemoval
 from depthprune.base.errors import AnalysisError, MissingDependencyError
 from depthprune.base.files import make_folder, together
-from depthprune.base.language import Lang, language
+from depthprune.base.language import Lang, counted, language
 from depthprune.base.removal import Removal
 from depthprune.workflow.studies import Study, as_study
 from depthprune.workflow.table import Table, field_names
@@ -44,14 +44,19 @@ class Recommendation:
         rule: a strategy (conservative, balanced, aggressive), the target that it meets (max_drop,
             speedup, params), or `asked` for the best of a number of blocks.
         combination: the removal over all datasets that it was measured on.
+        fresh: the same on fresh samples: `.drop`, `.interval`, `.confirmed`, `.gain` over one-shot;
+            None where it was not verified.
     """
 
     rule: ChoiceRule | StrategyName
     combination: Combination
+    fresh: VerifiedRemoval | None = None
 
     def __repr__(self) -> str:
-        on = f"{len(self.datasets)} dataset{'s' if len(self.datasets) != 1 else ''}"
-        return f"Recommendation({self.rule}: {self.removal}, drop {self.drop:.4f} on {on})"
+        drop, on = self.drop, counted(len(self.datasets), "dataset")
+        if self.fresh is not None:
+            drop, on = self.fresh.drop, counted(self.fresh.num_samples, "fresh sample")
+        return f"Recommendation({self.rule}: {self.removal}, drop {drop:.4f} on {on})"
 
     @property
     def removal(self) -> Removal:
@@ -104,7 +109,7 @@ class Recommendations:
     def strategies(self) -> dict[str, list[Recommendation]]:
         """One or two removals each by the name of the strategy; none where nothing is certain."""
         return {
-            one.name: [Recommendation(one.name, each) for each in one.combinations]
+            one.name: [self._of(one.name, each) for each in one.combinations]
             for one in self.found.strategies
         }
 
@@ -115,7 +120,7 @@ class Recommendations:
         What meets a target that was asked for, else the last conservative removal.
         """
         choice = choose(self.found)
-        return None if choice is None else Recommendation(choice.rule, choice.combination)
+        return None if choice is None else self._of(choice.rule, choice.combination)
 
     @property
     def why(self) -> str | None:
@@ -130,7 +135,10 @@ class Recommendations:
     def of_number(self, removed: int) -> Recommendation | None:
         """Return the best removal of so many blocks; None where none is ranked."""
         choice = choose_number(self.found, removed)
-        return None if choice is None else Recommendation(choice.rule, choice.combination)
+        return None if choice is None else self._of(choice.rule, choice.combination)
+
+    def _of(self, rule: ChoiceRule | StrategyName, one: Combination) -> Recommendation:
+        return Recommendation(rule, one, self.found.on_fresh_samples(one.removal))
 
     @property
     def must_stay(self) -> tuple[int, ...]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from depthprune.analysis.choice import Choice
 from depthprune.base.language import Lang, language
 from depthprune.base.progress import shown
 from depthprune.blocks.cut.verify import Verification
@@ -152,7 +151,7 @@ def run_study(
         verify_stage(study, num_fresh, ready, outcomes, transcript, announce)
     decision = analyze(study, content.analyze, outcomes, transcript)
     outcome = replace(
-        outcome, findings=as_findings(decision.analysis), chosen=_recommendation(decision.choice)
+        outcome, findings=as_findings(decision.analysis), chosen=_recommendation(decision)
     )
     return _carry_out(study, ready, decision, card, transcript, outcome)
 
@@ -262,8 +261,11 @@ def _measured(outcomes: Sequence[SearchOutcome], ready: Sequence[ReadySearch]) -
     return Study(outcomes[-1].folder, selection, tuple(splits.values()))
 
 
-def _recommendation(choice: Choice | None) -> Recommendation | None:
-    return None if choice is None else Recommendation(choice.rule, choice.combination)
+def _recommendation(decision: Decision) -> Recommendation | None:
+    if (choice := decision.choice) is None:
+        return None
+    fresh = decision.analysis.recommendations.on_fresh_samples(choice.combination.removal)
+    return Recommendation(choice.rule, choice.combination, fresh)
 
 
 def _checks_table(checks: Sequence[CutCheck]) -> Table:

@@ -133,7 +133,7 @@ def _changes(plan: CutPlan) -> str:
 
 FRESH = "On fresh samples, which had no part in finding these blocks:"
 
-SEARCHED = "On the samples that chose these blocks, where every drop looks better than it is:"
+SEARCHED = "On the samples that chose these blocks, on which they look better than they are:"
 
 NEVER = "They were not measured on fresh samples."
 
