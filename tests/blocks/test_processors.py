@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,17 @@ def test_pictures_are_prepared_by_pillow_as_transformers_does_it(folder: Path) -
 def test_a_processor_without_its_half_for_videos_can_be_written_out(folder: Path) -> None:
     content = json.loads(load_model(folder, device="cpu").processor.to_json_string())
     assert "image_processor" in content
+
+
+def test_a_processor_loads_also_where_nothing_was_loaded_before(tmp_path: Path) -> None:
+    """Of transformers: the first import of some of its modules makes the package anew."""
+    folder = HUB_MODELS["qwen2_vl"].write(tmp_path / "qwen")
+    code = (
+        "from depthprune.blocks.models import load_model_processor as load\n"
+        f"print(type(load({str(folder)!r})).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == "Qwen2VLProcessor", done.stderr
 
 
 def test_transformers_is_as_before_afterwards(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -180,9 +181,10 @@ class _NoVideos(dict[str, Any]):
 @contextmanager
 def _without_videos() -> Iterator[None]:
     """Let processors load their other halves alone, also where torchvision is installed."""
-    import transformers
-    from transformers.models.auto import video_processing_auto
-
+    # The first import of this one makes the package anew: what was imported before is not used.
+    import_module("transformers.processing_utils")
+    transformers = import_module("transformers")
+    video_processing_auto = import_module("transformers.models.auto.video_processing_auto")
     places = ((video_processing_auto, "AutoVideoProcessor"), (transformers, "VideoProcessorMixin"))
     before = [vars(module).get(name) for module, name in places]
     for module, name in places:
