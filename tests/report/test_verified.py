@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 
 from depthprune.analysis.analyse import analyse
-from depthprune.analysis.choice import choose
+from depthprune.analysis.choice import choose, choose_number
 from depthprune.analysis.options import Targets
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import Lang, language
@@ -79,6 +79,14 @@ def test_what_is_not_confirmed_is_said_with_what_was_taken_instead_and_why() -> 
     nothing = told(verified({(1, 2): 40, (1,): 30}))
     assert nothing["Recommended:"].startswith("nothing: on fresh samples no removal keeps")
     assert nothing["Not confirmed:"].endswith("nothing smaller is left")
+
+
+def test_a_removal_of_the_number_asked_for_is_not_said_to_replace_itself() -> None:
+    found = refused().recommendations
+    rows = dict(answer_rows(found, choose_number(found, 2)))
+    assert rows["Recommended:"].endswith("1, 2 (the best of the number asked for)")
+    assert "NOT confirmed, the limit is 10.00 points" in rows["It costs:"]
+    assert "Not confirmed:" not in rows
 
 
 def test_a_target_that_fresh_samples_do_not_confirm_has_its_own_limit() -> None:
@@ -193,6 +201,16 @@ def test_json_has_the_fresh_drop_before_the_one_that_chose_it() -> None:
     missing = recommendations_value(partly())["verified"]["not_verified"]
     assert missing == [{"dataset": "set1", "num_fresh_samples": 34, "reason": None}]
     assert recommendations_value(unverified())["verified"] is None
+
+
+def test_no_reason_steers_a_terminal_or_becomes_markup() -> None:
+    results = with_fresh({})
+    assert results.fresh is not None
+    reasons = {"set0": "the \x1b[31mdata `<b>` are gone"}
+    gone = analyse(replace(results, fresh=replace(results.fresh, datasets=(), reasons=reasons)))
+    assert r"set0 (the \\x1b\[31mdata \`\<b\>\` are gone)" in quick_summary(gone)
+    assert "\x1b" not in as_text(section_parts(answer(gone.recommendations, None)))
+    assert "<b>" not in render_report(gone)
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from depthprune.base.terminal import printable
 from depthprune.report.render.text import cell_text, plain_cell
 from depthprune.report.table import Cell, Column, Section, Table, all_notes, cell_of
 
@@ -13,7 +14,7 @@ SIGNS = str.maketrans({sign: f"\\{sign}" for sign in "\\|*`<>[]"})
 
 def escape(text: str) -> str:
     """Return text in which Markdown sees nothing but text; inside a word, `_` is nothing else."""
-    return re.sub(r"\b_|_\b", r"\\_", text.translate(SIGNS))
+    return re.sub(r"\b_|_\b", r"\\_", printable(text).translate(SIGNS))
 
 
 def section_lines(section: Section) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from depthprune.analysis.choice import Choice, refused
+from depthprune.analysis.choice import Choice, choose, refused
 from depthprune.analysis.recommendations import (
     Recommendations,
     Verified,
@@ -89,14 +89,16 @@ def _facts(found: Recommendations, one: VerifiedRemoval) -> str:
 
 def _refused(found: Recommendations, choice: Choice | None) -> Iterator[tuple[str, str]]:
     """Yield what fresh samples did not confirm, and what became of it."""
-    if choice is None:
+    taken = choose(found)
+    if taken is None:
         then = t("nothing smaller is left")
     else:
-        then = t("remove {blocks} instead", blocks=blocks(choice.combination.removal))
+        then = t("remove {blocks} instead", blocks=blocks(taken.combination.removal))
     text = t("{blocks}: {evidence}, above the limit of {limit} {limit:point|points}; {then}")
     for removal in refused(found):
         known = found.on_fresh_samples(removal)
-        if known and known.limit is not None:
+        is_told = choice is not None and choice.combination.removal == removal
+        if known is not None and known.limit is not None and not is_told:
             told = filled(
                 text,
                 blocks=blocks(removal),
@@ -138,17 +140,15 @@ def _gain(one: VerifiedRemoval) -> str:
         return t("the blocks that cost least alone are the same")
     text = t(
         "gain {gain} points over removing at once the {n} {n:block|blocks} that cost least alone "
-        "({blocks}), on the same fresh samples, 95% interval {interval}"
+        "({blocks}), on the same fresh samples"
     )
     told = filled(
-        text,
-        gain=percent(one.gain.gain),
-        n=len(one.removal),
-        blocks=blocks(one.gain.one_shot),
-        interval=interval_text(one.gain.interval),
+        text, gain=percent(one.gain.gain), n=len(one.removal), blocks=blocks(one.gain.one_shot)
     )
-    ends = one.gain.interval
-    is_unsure = ends is not None and settled(ends.low) <= 0 <= settled(ends.high)
+    if (ends := one.gain.interval) is None:
+        return told
+    told = t(", ").join([told, t("95% interval {interval}", interval=interval_text(ends))])
+    is_unsure = settled(ends.low) <= 0 <= settled(ends.high)
     return t("; ").join([told, *([t("not separable from 0")] if is_unsure else [])])
 
 
