@@ -13,6 +13,7 @@ from depthprune.analysis.choice import refused
 from depthprune.analysis.recommendations import VerifiedRemoval
 from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.base.removal import Removal
+from depthprune.report.verification import done_lines
 from depthprune.strategies.again import Places
 from depthprune.study import StoredSplit
 from depthprune.study.store import Study as Store
@@ -121,6 +122,8 @@ def test_data_that_have_changed_are_named_and_nothing_is_verified_on_them(
     before = measurements(folder)
     report = verify_again(folder, Places(), Verification())
     assert (report.measured, report.reused) == (0, 0)
+    assert "prompt" in str(report.unverified[NAME])
+    assert any(NAME in line for line in done_lines(report))
     assert measurements(folder) == before
     with Store.open(folder, read_only=True) as store:
         how = store.runs()[-1].how

@@ -119,7 +119,7 @@ def _verify(
 ) -> None:
     """Measure on fresh samples what is recommended; say before what it will take."""
     from depthprune.cli.run import tell_work
-    from depthprune.report.verification import done_line
+    from depthprune.report.verification import done_lines
     from depthprune.strategies.again import Places
     from depthprune.study.store import DATABASE_NAME
     from depthprune.workflow.verifying import Verification, fresh_number, verify_again
@@ -128,7 +128,8 @@ def _verify(
     report = verify_again(
         path.parent if path.name == DATABASE_NAME else path, Places(*places), what
     )
-    terminal(stderr=True).print(done_line(report), highlight=False)
+    for line in done_lines(report):
+        terminal(stderr=True).print(line, highlight=False, markup=False)
 
 
 def show_wrapped(parts: Sequence[RenderableType]) -> None:

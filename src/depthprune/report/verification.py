@@ -6,8 +6,8 @@ from typing import Any
 
 from depthprune.base.language import t
 from depthprune.base.progress import duration
-from depthprune.strategies.runner import RunReport
-from depthprune.strategies.verification import VerificationWork
+from depthprune.strategies.verification import VerificationReport, VerificationWork
+from depthprune.study.seen import FEWEST_FRESH
 
 
 def work_line(work: VerificationWork) -> str:
@@ -28,24 +28,41 @@ def work_line(work: VerificationWork) -> str:
     )
 
 
-def done_line(report: RunReport) -> str:
-    """Return how much was measured on fresh samples just now."""
-    if not report.measured and not report.reused:
-        return t("Nothing could be verified on fresh samples.")
-    if not report.measured:
-        return t(
+def done_lines(report: VerificationReport) -> list[str]:
+    """Return how much was measured on fresh samples just now, and what could not be."""
+    if report.measured:
+        line = t(
+            "On fresh samples: measured {measured} {measured:removal|removals} in {time}; {reused} "
+            "{reused:was|were} there already.",
+            measured=report.measured,
+            time=duration(report.seconds),
+            reused=report.reused,
+        )
+    elif report.reused:
+        line = t(
             "Nothing was verified anew: all {n} {n:measurement|measurements} were there already.",
             n=report.reused,
         )
-    return t(
-        "On fresh samples: measured {measured} {measured:removal|removals} in {time}; {reused} "
-        "{reused:was|were} there already.",
-        measured=report.measured,
-        time=duration(report.seconds),
-        reused=report.reused,
-    )
+    else:
+        line = t("Nothing could be verified on fresh samples.")
+    reasons = [
+        t("Not verified now: {dataset}: {reason}", dataset=dataset, reason=_reason(why))
+        for dataset, why in report.unverified.items()
+    ]
+    return [line, *reasons]
 
 
-def verification_value(report: RunReport) -> dict[str, Any]:
+def _reason(why: int | str) -> str:
+    if isinstance(why, str):
+        return why
+    return t("{n} fresh {n:sample|samples}, {least} are needed", n=why, least=FEWEST_FRESH)
+
+
+def verification_value(report: VerificationReport) -> dict[str, Any]:
     """Return how much was measured on fresh samples as plain JSON data."""
-    return {"measured": report.measured, "reused": report.reused, "seconds": report.seconds}
+    return {
+        "measured": report.measured,
+        "reused": report.reused,
+        "seconds": report.seconds,
+        "unverified": dict(report.unverified),
+    }

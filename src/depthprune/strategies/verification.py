@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import fsum
 from time import perf_counter
 
@@ -35,6 +35,17 @@ class FreshSamples:
 
     splits: tuple[TaskSplit, ...]
     unverified: Mapping[str, int | str]
+
+
+@dataclass(frozen=True)
+class VerificationReport(RunReport):
+    """What one verification did.
+
+    Attributes:
+        unverified: why datasets could not be verified now, see `FreshSamples`.
+    """
+
+    unverified: Mapping[str, int | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,7 @@ def verify_removals(
     *,
     seed: int = 0,
     announce: Callable[[VerificationWork], None] | None = None,
-) -> RunReport:
+) -> VerificationReport:
     """Measure removals and the whole model on fresh samples; what is there already is kept.
 
     Args:
@@ -135,7 +146,7 @@ def verify_removals(
     started = perf_counter()
     report = RunReport()
     if fresh.splits and not removals():
-        return report
+        return VerificationReport(unverified=fresh.unverified)
     with progress("verifying", 0) as bar:
         session = Session(study, model.evaluator(bar), bar, role="verification")
         tasks, names = [one.task for one in fresh.splits], [one.split for one in fresh.splits]
@@ -156,7 +167,12 @@ def verify_removals(
                 measured = session.measure(SplitGroup((split,)), asked)
                 report += RunReport(measured, len(asked) - measured)
             done.update(wanted)
-    return report + RunReport(0, 0, perf_counter() - started)
+    return VerificationReport(
+        report.measured,
+        report.reused,
+        perf_counter() - started,
+        unverified=fresh.unverified,
+    )
 
 
 def verification_work(

@@ -25,9 +25,9 @@ from depthprune.strategies.again import (
     splits_again,
 )
 from depthprune.strategies.model import OpenModel, open_model
-from depthprune.strategies.runner import RunReport
 from depthprune.strategies.verification import (
     FreshSamples,
+    VerificationReport,
     VerificationWork,
     draw_fresh,
     verify_removals,
@@ -151,7 +151,7 @@ def verify(
 
 def verify_study(
     folder: Path, model: OpenModel, again: FoundAgain, what: Verification
-) -> RunReport:
+) -> VerificationReport:
     """Verify what a study recommends; what is not confirmed is followed by the next smaller one.
 
     Args:
@@ -176,7 +176,7 @@ def verify_study(
         )
 
 
-def verify_again(folder: Path, places: Places, what: Verification) -> RunReport:
+def verify_again(folder: Path, places: Places, what: Verification) -> VerificationReport:
     """Verify what a study recommends, with model and data as the study says they were.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from depthprune.analysis.collect import read_result_set
 from depthprune.base.language import t
-from depthprune.report.verification import done_line, verification_value
+from depthprune.report.verification import done_lines, verification_value
 from depthprune.strategies.pipeline import ReadySearch, SearchOutcome
 from depthprune.workflow.stages.transcript import Transcript, stage
 from depthprune.workflow.study_file import StudyFile
@@ -51,5 +51,5 @@ def verify(
                 announce=announce,
             ),
         )
-        parts = [t("Verification on fresh samples"), "", done_line(report)]
+        parts = [t("Verification on fresh samples"), "", *done_lines(report)]
         transcript.tell([], {"verify": verification_value(report)}, closing=[*parts, ""])
