@@ -234,3 +234,45 @@ def test_flipped_bits_are_told_or_harmless(tmp_path: Path, seed: int) -> None:
                 assert true[one.removal] == (one.accuracy, one.answers, one.scores.tobytes())
     except StudyError as error:
         assert "damaged" in str(error) or "not a study" in str(error) or "cannot" in str(error)
+
+
+def test_damaged_details_cost_no_measurement(tmp_path: Path) -> None:
+    with filled_study(tmp_path, []) as study:
+        key = study.add_split(SPLIT)
+        study.keep_references(key, [("a", "b")] * 8)
+        study.add(key, SETTINGS, (), scores_of(()), answers_of(()), 1.0, cut=[2, 5])
+        assert study.references(key) == [("a", "b")] * 8
+        assert study.cut_answers(key, SETTINGS, ()) == (2, 5)
+        for table, column in (("accepted", "texts"), ("cut", "places")):
+            study._connection.execute(f"UPDATE {table} SET {column} = zeroblob(9)")
+    with Study.open(tmp_path, read_only=True) as study:
+        assert (study.references(key), study.cut_answers(key, SETTINGS, ())) == (None, None)
+        assert len(study.damage) == 2
+    assert {one.table for one in repair_study(tmp_path)} == {"accepted", "cut"}
+    assert check_study(tmp_path) == []
+    with Study.open(tmp_path, read_only=True) as study:
+        assert len(study.measurements(key)) == 1
+
+
+def test_a_damaged_measurement_goes_with_what_is_known_of_its_answers(tmp_path: Path) -> None:
+    with filled_study(tmp_path, []) as study:
+        key = study.add_split(SPLIT)
+        study.add(key, SETTINGS, (1,), scores_of((1,)), answers_of((1,)), 1.0, cut=[0])
+        study._connection.execute("UPDATE measurement SET accuracy = 0.1")
+    repair_study(tmp_path)
+    with Study.open(tmp_path, model=MODEL) as study:
+        study.add(key, SETTINGS, (1,), scores_of((1,)), answers_of((1,)), 1.0)
+        assert study.cut_answers(key, SETTINGS, (1,)) is None
+
+
+def test_a_study_without_these_tables_is_read_and_gone_on_with(tmp_path: Path) -> None:
+    with filled_study(tmp_path, [(), (1,)]) as study:
+        key = study.add_split(SPLIT)
+        for table in ("accepted", "cut"):
+            study._connection.execute(f"DROP TABLE {table}")
+    with Study.open(tmp_path, read_only=True) as study:
+        assert (study.references(key), study.cut_answers(key, SETTINGS, (1,))) == (None, None)
+    assert check_study(tmp_path) == []
+    with Study.open(tmp_path, model=MODEL) as study:
+        study.add(key, SETTINGS, (2,), scores_of((2,)), answers_of((2,)), 1.0, cut=[])
+        assert study.cut_answers(key, SETTINGS, (2,)) == ()

@@ -105,21 +105,28 @@ def kinds_of(
 ) -> list[tuple[Kind, ...]]:
     """Return how each answer is damaged, usually not at all; arguments as for `damage`."""
     usual, places = _usual_scripts(whole), frozenset(cut or ())
-    pairs = enumerate(zip(answers, whole, strict=True))
-    return [_kinds(text, before, usual, place in places) for place, (text, before) in pairs]
+    return [
+        _kinds(text, place in places, _is_foreign(text, before, usual))
+        for place, (text, before) in enumerate(zip(answers, whole, strict=True))
+    ]
 
 
 @lru_cache(maxsize=1 << 16)
-def _kinds(text: str, before: str, usual: frozenset[str], is_cut: bool) -> tuple[Kind, ...]:
-    own = scripts(text)
+def _kinds(text: str, is_cut: bool, is_foreign: bool) -> tuple[Kind, ...]:
     found: dict[Kind, bool] = {
         "empty": is_empty(text),
         "repetitive": is_repetitive(text),
         "cut": is_cut,
-        # The whole model's answer may be a number.
-        "script": bool(own) and own[0] not in (scripts(before) or usual),
+        "script": is_foreign,
     }
     return tuple(kind for kind, applies in found.items() if applies)
+
+
+def _is_foreign(text: str, before: str, usual: frozenset[str]) -> bool:
+    """Return whether an answer is in another script than the whole model's."""
+    own = () if text == before else scripts(text)
+    # The whole model's answer may be a number.
+    return bool(own) and own[0] not in (scripts(before) or usual)
 
 
 def is_empty(text: str) -> bool:

@@ -254,7 +254,7 @@ class Study:
     def references(self, split_key: int) -> list[tuple[str, ...]] | None:
         """Return the accepted answers to each sample of a split; None when not recorded."""
         found = self._query("SELECT texts, checksum FROM accepted WHERE split_id = ?", (split_key,))
-        texts = rows.checked_texts(found[0], "the accepted answers") if found else None
+        texts = self._texts(found, "the accepted answers of a split")
         return None if texts is None else [tuple(json.loads(text)) for text in texts]
 
     def cut_answers(
@@ -267,7 +267,12 @@ class Study:
             "WHERE split_id = ? AND text = ? AND removal = ?",
             (split_key, settings, rows.pack_removal(make_removal(removal))),
         )
-        return tuple(map(int, rows.checked_texts(found[0], "cut answers"))) if found else None
+        places = self._texts(found, "which answers of a measurement were cut off")
+        return None if places is None else tuple(map(int, places))
+
+    def _texts(self, found: Sequence[tuple[Any, ...]], what: str) -> tuple[str, ...] | None:
+        """Return packed texts out of a query; None where there are none, or damaged ones."""
+        return next(self._intact(found, partial(rows.checked_texts, what=what)), None)
 
     def _insert_texts(self, table: str, **columns: Any) -> None:
         """Insert a row whose last column holds packed texts, with their checksum."""
