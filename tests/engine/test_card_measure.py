@@ -21,7 +21,7 @@ from depthprune.base.errors import (
 )
 from depthprune.base.removal import Removal
 from depthprune.blocks import find_stack
-from depthprune.blocks.models import LoadedModel
+from depthprune.blocks.models import LoadedModel, load_model
 from depthprune.engine.card import measure
 from depthprune.engine.card.card_file import CardFile, check_card_path
 from depthprune.engine.card.measure import (
@@ -34,7 +34,11 @@ from depthprune.engine.card.perplexity import Windows, perplexity, text_tokens
 from depthprune.engine.card.speed import SpeedOptions
 from depthprune.engine.card.texts import text_sets
 from depthprune.engine.card.zero_shot import zero_shot_tasks
+from depthprune.engine.reference import ReferenceEvaluator
+from depthprune.tasks.demo.place import DEMO, model_place
 from depthprune.tasks.lm_eval import catalogue
+from depthprune.tasks.load import load_split
+from depthprune.tasks.registry import get_task
 from depthprune.testing import tiny_models as tiny
 from tests.tasks import harness
 
@@ -185,7 +189,7 @@ def test_a_second_run_measures_nothing(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("measured again")
 
-    for name in ("perplexity", "task_accuracy", "measure_speed", "write_once"):
+    for name in ("perplexity", "task_accuracy", "measure_in_turns", "write_once"):
         monkeypatch.setattr(measure, name, refuse)
     again = run(llama(), options, path)
     assert (again.measured, again.reused) == ((), PARTS)
@@ -227,7 +231,7 @@ def test_what_fails_is_told_and_the_rest_is_kept(
     def break_down(*_: Any, **__: Any) -> None:
         raise RuntimeError("out of\nmemory")
 
-    monkeypatch.setattr(measure, "measure_speed", break_down)
+    monkeypatch.setattr(measure, "measure_in_turns", break_down)
     done = run(loaded, replace(options, texts=texts), path)
     assert set(done.failed) == {"ppl.short.txt", "speed.batch_size_1", "speed.batch_size_4"}
     card = content(path)
@@ -400,3 +404,56 @@ class TestTasks:
             self.names("tiny_choise", paths=(folder,))
         with pytest.raises(TaskError, match="no task was named"):
             self.names()
+
+
+def test_tasks_of_any_kind_are_scored_with_blocks_skipped_and_kept(tmp_path: Path) -> None:
+    task = get_task("demo_okvqa")
+    loaded = load_model(model_place(DEMO))
+    options = CardOptions(
+        metrics=(), scored=((task, "validation"),), num_samples=6, removal=(4, 13)
+    )
+    done = run(loaded, options, tmp_path / "card.json")
+    assert done.measured == ("scores.demo_okvqa",)
+    entry = done.card["scores"]["demo_okvqa"]
+    split = load_split(task, "validation", 6)
+    scores = ReferenceEvaluator(loaded).evaluate(split, [(4, 13)]).scores[0]
+    assert entry["accuracy"] == pytest.approx(float(scores.mean()))
+    assert (entry["n"], entry["metric"], entry["split"]) == (6, "vqa_accuracy", "validation")
+    assert run(loaded, options, tmp_path / "card.json").reused == ("scores.demo_okvqa",)
+
+
+def test_all_is_read_before_anything_is_measured_and_alike_failures_are_told_once(
+    options: CardOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    picture = replace(get_task("demo_okvqa"), name="pictures")
+    asked = replace(
+        options,
+        metrics=("speed",),
+        scored=((picture, "validation"), (replace(picture, name="more"), "validation")),
+        num_samples=2,
+    )
+    timed = measure.measure_in_turns
+
+    def after_the_warning(*arguments: Any, **named: Any) -> Any:
+        assert "will not be measured" in caplog.text
+        return timed(*arguments, **named)
+
+    monkeypatch.setattr(measure, "measure_in_turns", after_the_warning)
+    with caplog.at_level("WARNING", logger="depthprune"):
+        done = run(llama(), asked, tmp_path / "card.json")
+    assert set(done.failed) == {"scores.pictures", "scores.more"}
+    assert "speed.batch_size_1" in done.measured
+    (line,) = (one for one in caplog.messages if "will not be measured" in one)
+    assert line.startswith("scores.pictures, scores.more will not be measured: ")
+    assert "reads text only" in line
+
+
+def test_without_blocks_the_whole_model_takes_turns_and_the_ratio_has_an_interval(
+    options: CardOptions, tmp_path: Path
+) -> None:
+    asked = replace(options, metrics=("speed",), removal=(1,))
+    entry = run(llama(), asked, tmp_path / "card.json").card["speed"]["batch_size_1"]
+    assert len(entry["whole_seconds"]) == len(entry["seconds"]) == SPEED.repeats
+    ratio = entry["times_as_fast"]
+    assert ratio["low"] <= ratio["value"] <= ratio["high"]

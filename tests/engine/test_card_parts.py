@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.blocks import find_stack, skip
-from depthprune.engine.card import memory, speed
+from depthprune.engine.card import speed
 from depthprune.engine.card.memory import peak_while, weight_bytes
 from depthprune.engine.card.model_info import KINDS, model_info, parameters_by_kind
-from depthprune.engine.card.speed import Speed, SpeedOptions, measure_speed, prompt_tokens
+from depthprune.engine.card.ratio import speed_ratio
+from depthprune.engine.card.speed import (
+    Speed,
+    SpeedOptions,
+    measure_in_turns,
+    measure_speed,
+    prompt_tokens,
+)
 from depthprune.testing import tiny_models as tiny
 
 QUICK = SpeedOptions(batch_sizes=(1,), prompt_tokens=5, new_tokens=4, repeats=2)
@@ -151,27 +162,10 @@ class TestMemory:
                 skipping == weight_bytes(tiny.without_blocks(model, (0, 3))) < weight_bytes(model)
             )
 
-    @pytest.mark.skipif(not memory.CLEAR_REFS.exists(), reason="Linux tells the peak")
-    def test_the_peak_is_what_was_in_use_meanwhile(self) -> None:
-        def fill() -> None:
-            bytearray(b"x" * 200_000_000)
-
-        small, grown, after = (
-            peak_while(run, "cpu").num_bytes or 0 for run in (lambda: None, fill, lambda: None)
-        )
-        assert grown > small + 150_000_000
-        assert after < grown - 150_000_000
-
-    def test_where_the_machine_does_not_tell_there_is_none(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(memory, "CLEAR_REFS", tmp_path / "missing" / "clear_refs")
-        assert peak_while(lambda: None, "cpu").num_bytes is None
-        monkeypatch.setattr(memory, "CLEAR_REFS", tmp_path / "clear_refs")
-        monkeypatch.setattr(memory, "STATUS", tmp_path / "status")
-        assert peak_while(lambda: None, "cpu").num_bytes is None
-        (tmp_path / "status").write_text("Name:\tpython\n")
-        assert peak_while(lambda: None, "cpu").num_bytes is None
+    def test_of_a_process_nothing_is_told_and_nothing_is_run(self) -> None:
+        ran: list[int] = []
+        assert peak_while(lambda: ran.append(1), "cpu").num_bytes is None
+        assert ran == []
 
     def test_on_gpus_it_is_the_sum_over_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import torch
@@ -182,3 +176,42 @@ class TestMemory:
         monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda index: 100 + index)
         found = peak_while(lambda: None, "cuda")
         assert (found.num_bytes, found.what, reset) == (201, "allocated on GPUs", [0, 1])
+
+
+class TestRatio:
+    def test_of_sides_that_took_turns_what_hit_both_leaves_no_doubt(self) -> None:
+        whole = [1.0, 2.0, 4.0, 1.5, 3.0]
+        found = speed_ratio(whole, [0.8 * one for one in whole], in_turns=True)
+        assert found.value == pytest.approx(1.25)
+        assert (found.low, found.high) == (pytest.approx(1.25), pytest.approx(1.25))
+        assert found.is_separable
+        assert not speed_ratio(whole, [0.8 * one for one in whole], in_turns=False).is_separable
+
+    def test_the_interval_is_students(self) -> None:
+        first, second = [1.0, 1.1, 0.9, 1.2, 1.05], [0.7, 0.8, 0.75, 0.9, 0.6]
+        for in_turns, test in ((True, stats.ttest_rel), (False, stats.ttest_ind)):
+            options = {} if in_turns else {"equal_var": False}
+            ends = test(np.log(first), np.log(second), **options).confidence_interval()
+            found = speed_ratio(first, second, in_turns=in_turns)
+            assert found.low == pytest.approx(math.exp(ends.low))
+            assert found.high == pytest.approx(math.exp(ends.high))
+
+    def test_one_repeat_says_nothing_about_another(self) -> None:
+        found = speed_ratio([2.0], [1.0], in_turns=True)
+        assert (found.value, found.low, found.is_separable) == (2.0, None, False)
+
+    def test_sides_take_turns_and_each_round_begins_with_another(self) -> None:
+        order: list[str] = []
+
+        def side(name: str) -> Any:
+            @contextmanager
+            def enter() -> Iterator[None]:
+                order.append(name)
+                yield
+
+            return enter
+
+        options = SpeedOptions(prompt_tokens=3, new_tokens=2, repeats=2, warmup=1)
+        found = measure_in_turns(llama(), 1, options, [side("a"), side("b")])
+        assert "".join(order) == "abbaab"
+        assert [len(one.seconds) for one in found] == [2, 2]

@@ -22,13 +22,15 @@ from depthprune.engine.card.measure import (
     CardOutcome,
     measure_card,
 )
-from depthprune.engine.card.options import BenchmarkOptions, card_options, listed
+from depthprune.engine.card.options import BenchmarkOptions, ScoredTasks, card_options, listed
 from depthprune.engine.options import ModelOptions
-from depthprune.report.evaluation import (
-    comparison_markdown,
+from depthprune.report.render.markdown import section_lines
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.evaluation import (
+    comparison_section,
     comparison_value,
     error_lines,
-    evaluation_parts,
+    evaluation_sections,
 )
 from depthprune.strategies.model import model_source, open_model
 from depthprune.workflow.evaluating import RESULTS
@@ -55,18 +57,21 @@ def evaluate(
     json: AsJson = False,
     lang: Language = "en",
     run: ModelOptions = ModelOptions(),
+    scored: ScoredTasks = ScoredTasks(),  # noqa: B008 - frozen
     card: BenchmarkOptions = BenchmarkOptions(),
 ) -> None:
-    """Evaluate a model: perplexity, zero-shot accuracy, speed, memory, parameters.
+    """Evaluate a model: tasks, perplexity, zero-shot accuracy, speed, memory, parameters.
 
     Works on a model, on one that `cut` wrote, and on a model whose blocks are skipped (--remove).
-    Every part is written when it is finished; run it again to go on. What fails is told at the end
-    and in the file, and the exit code is 1; the other parts are kept.
+    Everything is read and checked before anything is measured. Every part is written when it is
+    finished; run it again to go on. What fails is told and in the file, and the exit code is 1; the
+    other parts are kept.
 
     For example:
 
         depthprune evaluate ./model --download
         depthprune evaluate ./model --remove 4,13 --output without_4_13.json
+        depthprune evaluate ./cut --task okvqa text_vqa lm_eval:arc_easy
         depthprune evaluate ./model --metrics ppl,speed --ppl-texts my.txt
         depthprune evaluate ./model --metrics zeroshot --zeroshot-tasks arc_easy mmlu
         depthprune evaluate --compare evaluation_results.json,without_4_13.json
@@ -86,9 +91,9 @@ def evaluate(
             "no model was named", mend="name one, or files to --compare: base.json,cut.json"
         )
     path = output or RESULTS
-    options = card_options(card, run)
+    options = card_options(card, run, scored)
     check_card_path(path, overwrite=overwrite)
-    asked = [one.task for one in options.tasks]
+    asked = [one.task for one in options.tasks] + [task for task, _ in options.scored]
     opened = open_model(model_source(model, run, download=card.download), asked)
     outcome = measure_card(
         opened.loaded,
@@ -108,15 +113,19 @@ def evaluate(
 
 def _compare(paths: Sequence[str], output: Path | None, *, as_json: bool) -> None:
     comparison = compare_evaluations([read_evaluation(Path(path)) for path in paths])
-    table = comparison_markdown(comparison)
-    print(json_module.dumps(comparison_value(comparison), indent=1) if as_json else table.rstrip())
+    section = comparison_section(comparison)
+    if as_json:
+        print(json_module.dumps(comparison_value(comparison), indent=1))
+    else:
+        _print(section_parts(section)[1:])
     if output is not None:
-        write_text(output, table)
+        write_text(output, "\n".join(section_lines(section)).lstrip() + "\n")
         terminal(stderr=True, markup=False).print(t("Table: {path}").format(path=output))
 
 
 def _show(outcome: CardOutcome) -> None:
-    parts: list[Any] = evaluation_parts(outcome.card)
+    sections = evaluation_sections(outcome.card)
+    parts: list[Any] = [part for one in sections for part in section_parts(one)][1:]
     parts += error_lines(outcome.failed)
     where = t(
         "Results: {path} ({measured} {measured:part|parts} measured now, {reused} there already)"
@@ -124,6 +133,10 @@ def _show(outcome: CardOutcome) -> None:
     parts.append(
         filled(where, path=outcome.path, measured=len(outcome.measured), reused=len(outcome.reused))
     )
+    _print(parts)
+
+
+def _print(parts: Sequence[Any]) -> None:
     console = terminal(markup=False)
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))

@@ -266,3 +266,17 @@ def _without_pictures(turns: Sequence[Turn]) -> list[Turn]:
         else {**turn, "content": [part for part in turn["content"] if part["type"] != "image"]}
         for turn in turns
     ]
+
+
+def refuse_pictures(model: str, processor: Any, tasks: Sequence[str]) -> None:
+    """Refuse tasks with pictures for a model that reads text only.
+
+    Raises:
+        TaskError: names all of them.
+    """
+    if tasks and tokenizer_of(processor) is processor:
+        raise TaskError(
+            f"{model} reads text only, and these tasks have pictures: {', '.join(tasks)}",
+            option="tasks",
+            mend="choose a vision-language model, or tasks of texts",
+        )

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from depthprune.base.errors import TaskError
 from depthprune.base.log import logger
 from depthprune.base.progress import Progress, progress
-from depthprune.engine.chat import prompt_remarks, prompted, tokenizer_of
+from depthprune.engine.chat import prompt_remarks, prompted, refuse_pictures
 from depthprune.engine.options import ModelOptions
 from depthprune.strategies.space import SearchSpace
 from depthprune.study import ModelRecord
@@ -120,20 +119,6 @@ def check_model(options: ModelSource, tasks: Sequence[Task]) -> None:
         find_weight_files(place)
     names = [one.name for one in tasks if one.task_type in PICTURE_TASKS and one.answer != "read"]
     refuse_pictures(options.name or place.name, processor, names)
-
-
-def refuse_pictures(model: str, processor: Any, tasks: Sequence[str]) -> None:
-    """Refuse tasks with pictures for a model that reads text only.
-
-    Raises:
-        TaskError: names all of them.
-    """
-    if tasks and tokenizer_of(processor) is processor:
-        raise TaskError(
-            f"{model} reads text only, and these tasks have pictures: {', '.join(tasks)}",
-            option="tasks",
-            mend="choose a vision-language model, or tasks of texts",
-        )
 
 
 def open_model(options: ModelSource, tasks: Iterable[Task] = ()) -> OpenModel:

@@ -14,6 +14,7 @@ from depthprune.base.naming import option
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
 from depthprune.base.weights import check_weights, shares_of
+from depthprune.engine.chat import refuse_pictures
 from depthprune.engine.prompts import prompts_of
 from depthprune.engine.session import Session, SplitGroup, mean_drops
 from depthprune.strategies.baselines import (
@@ -36,7 +37,6 @@ from depthprune.strategies.model import (
     check_model,
     open_model,
     prompted_tasks,
-    refuse_pictures,
 )
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.racing import RaceReport, check_race, race_of

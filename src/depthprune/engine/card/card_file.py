@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class CardFile:
             "model_info": dict(model_info),
             "ppl": {},
             "zeroshot": {"tasks": {}, "average": None, "average_of": []},
+            "scores": {},
             "speed": {},
             "memory": {},
             "errors": {},
@@ -89,6 +91,16 @@ class CardFile:
 def part_name(part: Part) -> str:
     """Return what a part is called in `errors`: `ppl.wikitext2`, `zeroshot.piqa`."""
     return ".".join(name for name in part if name != "tasks")
+
+
+def grouped(errors: Mapping[str, str]) -> list[tuple[list[str], str]]:
+    """Return errors with the parts that they befell; those that differ in names alone once."""
+    found: dict[str, tuple[list[str], str]] = {}
+    for part, error in errors.items():
+        told = error.replace(part.rpartition(".")[2], "")
+        alike = re.sub(r"'[^']*'|where: .*?(?= mend:|$)", "", told)
+        found.setdefault(alike, ([], error))[0].append(part)
+    return list(found.values())
 
 
 def fingerprint_of(settings: Mapping[str, Any]) -> str:

@@ -13,11 +13,12 @@ from depthprune.base.documents import Json, object_at, read_value
 from depthprune.base.errors import DepthpruneError, LayoutError
 from depthprune.base.files import is_number
 from depthprune.base.naming import option
+from depthprune.engine.card.ratio import speed_ratio
 
-Kind = Literal["count", "ppl", "accuracy", "rate", "time", "bytes"]
-"""What a value is; perplexities and accuracies compare by difference, all else by ratio."""
+Kind = Literal["count", "ppl", "accuracy", "score", "rate", "time", "bytes"]
+"""What a value is; perplexities, accuracies and scores compare by difference, all else by ratio."""
 
-DIFFERING: tuple[Kind, ...] = ("ppl", "accuracy")
+DIFFERING: tuple[Kind, ...] = ("ppl", "accuracy", "score")
 
 STANDARD_WINDOW = "2048/512"
 """Windows of 2048 tokens, a new one every 512: the usual perplexity."""
@@ -46,6 +47,7 @@ class EvaluationFile:
         windows: of perplexities, e.g. `2048/512`; absent where no file states one. It is never
             taken on trust, for it changes a perplexity by a factor of two.
         problems: values that are left out because they can be no measurement, each with its place.
+        repeats: seconds of each repeat behind a speed.
     """
 
     path: Path
@@ -55,6 +57,7 @@ class EvaluationFile:
     conditions: Mapping[Key, str]
     windows: Mapping[Key, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    repeats: Mapping[Key, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Row:
         changes: to the first file: a difference or a ratio by the kind, None where one lacks.
         is_alike: whether all were measured under the same conditions, as far as files tell.
         windows: of a perplexity: those it was measured in, None where a file does not say.
+        intervals: of the ratios of a speed, None where a file lacks repeats.
     """
 
     key: Key
@@ -76,6 +80,7 @@ class Row:
     changes: tuple[float | None, ...]
     is_alike: bool = True
     windows: tuple[str | None, ...] = ()
+    intervals: tuple[tuple[float, float] | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,7 @@ _KINDS: Mapping[str, Kind] = {
     "ppl_unstated": "ppl",
     "accuracy": "accuracy",
     "average": "accuracy",
+    "score": "score",
     "tokens_per_second": "rate",
     "ms_per_token": "time",
     "weights_bytes": "bytes",
@@ -219,7 +225,22 @@ def _row(
 
     measured = [file for file in files if kind == "ppl" and key in file.values]
     windows = dict.fromkeys(file.windows.get(key) for file in measured)
-    return Row(key, kind, tuple(values), tuple(map(change, values)), alike, tuple(windows))
+    intervals = (
+        tuple(_interval(key, files[0], file) for file in files) if kind in ("rate", "time") else ()
+    )
+    changes = tuple(map(change, values))
+    return Row(key, kind, tuple(values), changes, alike, tuple(windows), intervals)
+
+
+def _interval(key: Key, first: EvaluationFile, file: EvaluationFile) -> tuple[float, float] | None:
+    """Return the interval of how many times as fast a file says it is as the first does."""
+    if file is first or not (key in first.repeats and key in file.repeats):
+        return None
+    ratio = speed_ratio(first.repeats[key], file.repeats[key], in_turns=False)
+    if ratio.low is None or ratio.high is None:
+        return None
+    low, high = ratio.low, ratio.high
+    return (low, high) if _KINDS[key[0]] == "rate" else (1 / high, 1 / low)
 
 
 def _is_alike(key: Key, files: Sequence[EvaluationFile]) -> bool:
@@ -250,6 +271,7 @@ class _Found:
         self.values: dict[Key, float] = {}
         self.conditions: dict[Key, str] = {}
         self.windows: dict[Key, str] = {}
+        self.repeats: dict[Key, tuple[float, ...]] = {}
 
     def add(
         self, section: str, name: str, value: Any, condition: str | None = None, *, unit: int = 1
@@ -274,7 +296,8 @@ class _Found:
     def file(self, name: str, removed: tuple[int, ...] = ()) -> EvaluationFile:
         problems = tuple(self.problems)
         return EvaluationFile(
-            self.path, name, removed, self.values, self.conditions, self.windows, problems
+            *(self.path, name, removed, self.values, self.conditions, self.windows, problems),
+            repeats=self.repeats,
         )
 
 
@@ -293,11 +316,18 @@ def _read_card(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
     for name, entry in _objects(object_at(content, "zeroshot"), "tasks"):
         answered = f"{entry.get('metric')} of {entry.get('n')}"
         found.add("accuracy", name, entry.get("accuracy"), answered)
+    for name, entry in _objects(content, "scores"):
+        scored = f"{entry.get('metric')} of {entry.get('task_fingerprint')}"
+        found.add("score", name, entry.get("accuracy"), scored)
     for name, entry in _objects(content, "speed"):
         batch = name.removeprefix("batch_size_")
         length = f"{entry.get('prompt_tokens')}+{entry.get('new_tokens')}"
         timed = f"{length} on {entry.get('device')}"
         found.add("tokens_per_second", batch, entry.get("tokens_per_second"), timed)
+        seconds = entry.get("seconds")
+        if isinstance(seconds, list) and all(is_number(one) and one > 0 for one in seconds):
+            for name in ("tokens_per_second", "ms_per_token"):
+                found.repeats[name, batch] = tuple(map(float, seconds))
         found.add("ms_per_token", batch, entry.get("ms_per_token"), timed)
     for name, entry in _objects(content, "memory"):
         batch, peak = name.removeprefix("batch_size_"), entry.get("peak_bytes")

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import platform
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from depthprune.blocks.models import LoadedModel
 from depthprune.engine.card.memory import Peak
 from depthprune.engine.card.model_info import ModelInfo
 from depthprune.engine.card.perplexity import TextPerplexity, Windows
+from depthprune.engine.card.ratio import speed_ratio
 from depthprune.engine.card.speed import Speed, SpeedOptions
 from depthprune.engine.card.zero_shot import TaskAccuracy
 from depthprune.engine.reference import input_device
+from depthprune.tasks.task import TaskSplit
 
 PACKAGES = ("depthprune", "torch", "transformers", "datasets", "lm_eval")
 
@@ -58,6 +65,30 @@ def accuracy_value(found: TaskAccuracy) -> dict[str, Any]:
         "stderr": None if found.metric is None else found.value(f"{found.metric}_stderr"),
         "n": found.num_samples,
         "metrics": dict(found.metrics),
+    }
+
+
+def score_value(split: TaskSplit, scores: NDArray[np.float32]) -> dict[str, Any]:
+    """Return what the file says of a task whose samples were scored."""
+    exact = scores.astype(np.float64)
+    std = float(exact.std(ddof=1)) if len(exact) > 1 else None
+    return {
+        "task": split.task.name,
+        "split": split.split,
+        "metric": split.scorer.name,
+        "accuracy": float(exact.mean()),
+        "stderr": None if std is None else std / math.sqrt(len(exact)),
+        "n": len(exact),
+        "task_fingerprint": split.fingerprint,
+    }
+
+
+def ratio_value(whole: Speed, speed: Speed) -> dict[str, Any]:
+    """Return what the file says of the whole model, which took turns with one without blocks."""
+    return {
+        "whole_seconds": list(whole.seconds),
+        "whole_tokens_per_second": whole.tokens_per_second,
+        "times_as_fast": asdict(speed_ratio(whole.seconds, speed.seconds, in_turns=True)),
     }
 
 

@@ -17,28 +17,45 @@ from depthprune.blocks import check_admissible, skip
 from depthprune.blocks.models import LoadedModel
 from depthprune.blocks.stack import Stack
 from depthprune.engine.batching import free_memory
-from depthprune.engine.card.card_file import Card, CardFile, Part, fingerprint_of, part_name
+from depthprune.engine.card.card_file import (
+    Card,
+    CardFile,
+    Part,
+    fingerprint_of,
+    grouped,
+    part_name,
+)
 from depthprune.engine.card.entries import (
     accuracy_value,
     device_name,
     info_value,
     memory_value,
     perplexity_value,
+    ratio_value,
+    score_value,
     speed_value,
     versions,
 )
 from depthprune.engine.card.memory import peak_while, weight_bytes
 from depthprune.engine.card.model_info import model_info
 from depthprune.engine.card.perplexity import Windows, perplexity, text_tokens
-from depthprune.engine.card.speed import SpeedOptions, measure_speed, write_once
-from depthprune.engine.card.texts import TextSet
+from depthprune.engine.card.speed import (
+    SpeedOptions,
+    check_positions,
+    measure_in_turns,
+    write_once,
+)
+from depthprune.engine.card.texts import Text, TextSet
 from depthprune.engine.card.zero_shot import (
     ZeroShotTask,
     mean_accuracy,
     task_accuracy,
 )
+from depthprune.engine.chat import prompted, refuse_pictures
 from depthprune.engine.inputs import max_positions
-from depthprune.engine.reference import input_device
+from depthprune.engine.reference import ReferenceEvaluator, input_device
+from depthprune.tasks.load import load_split
+from depthprune.tasks.task import Task, TaskSplit
 
 METRICS = ("ppl", "zeroshot", "speed", "memory")
 
@@ -58,6 +75,7 @@ class CardOptions:
         texts: for `ppl`.
         windows: in which texts are read.
         tasks: for `zeroshot`.
+        scored: tasks whose samples are scored, each with the name of a split.
         num_samples: documents of each task; None means all.
         speed: what is timed, for `speed` and `memory`.
         removal: blocks that are skipped.
@@ -70,6 +88,7 @@ class CardOptions:
     texts: tuple[TextSet, ...] = ()
     windows: Windows = STANDARD
     tasks: tuple[ZeroShotTask, ...] = ()
+    scored: tuple[tuple[Task, str], ...] = ()
     num_samples: int | None = None
     speed: SpeedOptions = field(default_factory=SpeedOptions)
     removal: Removal = ()
@@ -151,9 +170,22 @@ def measure_card(
     file = CardFile(path, info_value(info), overwrite=overwrite)
     parts = list(_parts(_Run(loaded, stack, options, file)))
     file.card["config"] = config_value(loaded, options)
+    ready: list[tuple[Part, Measure]] = []
     measured, reused, failed = [], [], {}
-    with progress("evaluating", len(parts)) as bar:
-        for part, measure in parts:
+    # What fails is known before anything is measured.
+    with progress("reading texts and samples", len(parts)) as bar:
+        for part, prepare in parts:
+            bar.describe(f"reading {part_name(part)}")
+            try:
+                ready.append((part, prepare()))
+            except Exception as error:  # Hours of other parts must not go with this one.
+                failed[part_name(part)] = _told(error)
+                file.fail(part, failed[part_name(part)])
+            bar.advance()
+    for names, told in grouped(failed):
+        logger.warning("%s will not be measured: %s", ", ".join(names), told)
+    with progress("evaluating", len(ready)) as bar:
+        for part, measure in ready:
             bar.describe(part_name(part))
             step = _Step(bar)
             try:
@@ -161,7 +193,7 @@ def measure_card(
                     measured.append(part_name(part))
                 else:
                     reused.append(part_name(part))
-            except Exception as error:  # Hours of other parts must not go with this one.
+            except Exception as error:  # likewise
                 logger.debug("%s failed", part_name(part), exc_info=True)
                 failed[part_name(part)] = _told(error)
                 file.fail(part, failed[part_name(part)])
@@ -185,6 +217,7 @@ def config_value(loaded: LoadedModel, options: CardOptions) -> dict[str, Any]:
         "quick_window": QUICK.window,
         "quick_stride": QUICK.stride,
         "zeroshot_tasks": [task.name for task in options.tasks],
+        "tasks": [[task.name, split] for task, split in options.scored],
         "num_samples": options.num_samples,
         "seed": SEED,
         "speed": asdict(options.speed) | {"batch_sizes": list(options.speed.batch_sizes)},
@@ -211,25 +244,70 @@ class _Run:
 Measure = Callable[["_Step"], bool]
 """Measures one part; returns False when it was there already."""
 
+Prepare = Callable[[], Measure]
+"""Reads what one part needs, and checks it."""
 
-def _parts(run: _Run) -> Iterator[tuple[Part, Measure]]:
+
+def _parts(run: _Run) -> Iterator[tuple[Part, Prepare]]:
     options = run.options
+    for task, split in options.scored:
+        name = task.name if len({one for _, one in options.scored}) < 2 else f"{task.name} {split}"
+        part: Part = ("scores", name)
+        yield part, partial(_ready_to_score, run, task, split, part)
     if "ppl" in options.metrics:
         for text in options.texts:
-            part: Part = ("ppl", text.name)
-            yield part, partial(_measure_text, run, text, part)
+            part = ("ppl", text.name)
+            yield part, partial(_ready_to_read, run, text, part)
     if "zeroshot" in options.metrics:
-        for task in options.tasks:
-            part = ("zeroshot", "tasks", task.name)
-            yield part, partial(_measure_task, run, task, part)
+        for each in options.tasks:
+            part = ("zeroshot", "tasks", each.name)
+            yield part, partial(_ready_to_answer, run, each, part)
     for metric, measure in (("speed", _measure_speed), ("memory", _measure_memory)):
         for batch in options.speed.batch_sizes if metric in options.metrics else ():
             part = (metric, f"batch_size_{batch}")
-            yield part, partial(measure, run, batch, part)
+            yield part, partial(_ready_to_write, run, partial(measure, run, batch, part))
 
 
-def _measure_text(run: _Run, source: TextSet, part: Part, step: _Step) -> bool:
+def _ready_to_score(run: _Run, task: Task, split: str, part: Part) -> Measure:
+    loaded = run.loaded
+    task = prompted(task, loaded.processor, loaded.prompt)
+    samples = load_split(task, split, run.options.num_samples, SEED)
+    if any(samples.pictures):
+        refuse_pictures(loaded.name, loaded.processor, [task.name])
+    return partial(_score, run, samples, part)
+
+
+def _ready_to_read(run: _Run, source: TextSet, part: Part) -> Measure:
     text = source.read(download=run.options.download)
+    return partial(_measure_text, run, source.name, text, part)
+
+
+def _ready_to_answer(run: _Run, task: ZeroShotTask, part: Part) -> Measure:
+    split = task.load(run.loaded, run.options.num_samples, seed=SEED, download=run.options.download)
+    return partial(_measure_task, run, split, part)
+
+
+def _ready_to_write(run: _Run, measure: Measure) -> Measure:
+    check_positions(run.loaded.model, run.options.speed)
+    return measure
+
+
+def _score(run: _Run, split: TaskSplit, part: Part, step: _Step) -> bool:
+    fingerprint = fingerprint_of({"task": split.fingerprint})
+    if run.file.kept(part, fingerprint):
+        return False
+    evaluator = ReferenceEvaluator(
+        run.loaded,
+        part=run.options.part,
+        batch_size=run.options.batch_size or "auto",
+        on_batch=lambda finished: step.advance(finished / len(split.samples)),
+    )
+    found = evaluator.evaluate(split, [run.options.removal])
+    run.file.store(part, score_value(split, found.scores[0]), fingerprint)
+    return True
+
+
+def _measure_text(run: _Run, source: str, text: Text, part: Part, step: _Step) -> bool:
     asked = {"standard": run.options.windows, "quick": QUICK}
     settings = {name: asdict(windows) for name, windows in asked.items()}
     fingerprint = fingerprint_of({"text": text.digest, **settings})
@@ -244,7 +322,7 @@ def _measure_text(run: _Run, source: TextSet, part: Part, step: _Step) -> bool:
             if read != windows:
                 logger.warning(
                     "%s: the model reads %d tokens at most; window, stride %d, %d, not %d, %d",
-                    source.name,
+                    source,
                     read.window,
                     *(read.window, read.stride, windows.window, windows.stride),
                 )
@@ -260,8 +338,7 @@ def _measure_text(run: _Run, source: TextSet, part: Part, step: _Step) -> bool:
     return True
 
 
-def _measure_task(run: _Run, task: ZeroShotTask, part: Part, step: _Step) -> bool:
-    split = task.load(run.loaded, run.options.num_samples, seed=SEED, download=run.options.download)
+def _measure_task(run: _Run, split: TaskSplit, part: Part, step: _Step) -> bool:
     fingerprint = fingerprint_of({"task": split.fingerprint})
     if run.file.kept(part, fingerprint):
         return False
@@ -281,9 +358,15 @@ def _measure_speed(run: _Run, batch_size: int, part: Part, step: _Step) -> bool:
     fingerprint = _speed_fingerprint(run.loaded, run.options, batch_size)
     if run.file.kept(part, fingerprint):
         return False
-    with skip(run.loaded.model, run.options.removal, run.stack):
-        speed = measure_speed(run.loaded, batch_size, run.options.speed, on_progress=step.advance)
-    entry = speed_value(speed, run.options.speed, device_name(run.loaded))
+    removals = dict.fromkeys([run.options.removal, ()])
+    sides = [partial(skip, run.loaded.model, removal, run.stack) for removal in removals]
+    options = run.options.speed
+    speed, *whole = measure_in_turns(
+        run.loaded, batch_size, options, sides, on_progress=step.advance
+    )
+    entry = speed_value(speed, options, device_name(run.loaded))
+    for other in whole:
+        entry |= ratio_value(other, speed)
     run.file.store(part, entry, fingerprint)
     return True
 
@@ -324,6 +407,8 @@ def _speed_fingerprint(loaded: LoadedModel, options: CardOptions, batch_size: in
             "device": device_name(loaded),
             "versions": [installed["torch"], installed["transformers"]],
         }
+        # Without blocks the whole model took turns.
+        | ({"in_turns": True} if options.removal else {})
     )
 
 

@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import nn
-
-CLEAR_REFS = Path("/proc/self/clear_refs")
-STATUS = Path("/proc/self/status")
-RESET_PEAK = "5"
-"""What Linux takes as: let the highest resident set begin anew (proc(5), clear_refs)."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +16,8 @@ class Peak:
     """The most memory in use while something ran.
 
     Attributes:
-        num_bytes: None where this machine does not tell.
-        what: what was counted: `allocated on GPUs` or `resident set of the process`.
+        num_bytes: None on a processor: the memory of a process is that of Python and its libraries.
+        what: what was counted.
     """
 
     num_bytes: int | None
@@ -44,14 +38,9 @@ def peak_while(run: Callable[[], None], device_type: str) -> Peak:
 
     Args:
         run: what is watched.
-        device_type: `cuda`: what torch has allocated on all GPUs together. Else the resident set of
-            the whole process, Python and libraries included, where Linux tells it.
+        device_type: `cuda`: what torch has allocated on all GPUs together; elsewhere nothing runs.
     """
-    if device_type == "cuda":
-        return Peak(_gpu_peak(run), "allocated on GPUs")
-    is_reset = _reset_resident_peak()
-    run()
-    return Peak(_resident_peak() if is_reset else None, "resident set of the process")
+    return Peak(_gpu_peak(run) if device_type == "cuda" else None, "allocated on GPUs")
 
 
 def _gpu_peak(run: Callable[[], None]) -> int:
@@ -62,21 +51,3 @@ def _gpu_peak(run: Callable[[], None]) -> int:
         torch.cuda.reset_peak_memory_stats(index)
     run()
     return sum(torch.cuda.max_memory_allocated(index) for index in devices)
-
-
-def _reset_resident_peak() -> bool:
-    try:
-        CLEAR_REFS.write_text(RESET_PEAK)
-    except OSError:
-        return False
-    return True
-
-
-def _resident_peak() -> int | None:
-    try:
-        lines = STATUS.read_text().splitlines()
-    except OSError:
-        return None
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    kilobytes = fields.get("VmHWM", "").split()
-    return int(kilobytes[0]) * 1024 if kilobytes else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Ge, MinLen
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.options import Options
@@ -18,14 +18,16 @@ from depthprune.engine.card.speed import SpeedOptions
 from depthprune.engine.card.texts import HUB_TEXTS, text_sets
 from depthprune.engine.card.zero_shot import ZERO_SHOT_TASKS, zero_shot_tasks
 from depthprune.engine.options import ModelOptions
+from depthprune.tasks.options import DataOptions
+from depthprune.tasks.task import Task
 
 
 @dataclass(frozen=True)
 class BenchmarkOptions(Options):
     """What is measured."""
 
-    metrics: tuple[str, ...] = METRICS
-    """Some of ppl, zeroshot, speed, memory; as ppl,speed or ppl speed."""
+    metrics: tuple[str, ...] = ()
+    """Some of ppl, zeroshot, speed, memory; as ppl,speed or ppl speed. All; with tasks: none."""
 
     ppl_texts: tuple[str, ...] = tuple(HUB_TEXTS)
     """wikitext2, ptb, or files of your own: plain text, or .jsonl with a field text."""
@@ -43,7 +45,7 @@ class BenchmarkOptions(Options):
     """Folders with definitions of the lm-evaluation-harness; Python they name is executed."""
 
     num_samples: Annotated[int, Ge(0)] = 0
-    """Documents of each zero-shot task, drawn at random; 0 means all."""
+    """Samples of each task, drawn at random; 0 means all."""
 
     prompt_tokens: int = 64
     """Tokens that are read before the timed generation."""
@@ -61,13 +63,53 @@ class BenchmarkOptions(Options):
     """Allow fetching model, texts and tasks from the hub; otherwise only the cache is read."""
 
 
-def card_options(asked: BenchmarkOptions, run: ModelOptions) -> CardOptions:
+@dataclass(frozen=True)
+class ScoredTasks(Options):
+    """Which tasks it is scored on."""
+
+    tasks: tuple[str, ...] = ()
+    """Tasks of any kind, as in a search, e.g. okvqa lm_eval:arc_easy; on all their samples."""
+
+    splits: Annotated[tuple[str, ...], MinLen(1)] = ("validation",)
+    """Splits of each task."""
+
+    data_dir: Path | None = None
+    """Folder with local copies of the data: DIR/TASK/SPLIT.jsonl, .parquet or a folder."""
+
+    follow_links: bool = False
+    """Read pictures behind symbolic links that lead out of the data folder."""
+
+    task_files: tuple[Path, ...] = ()
+    """Your own tasks: YAML, or a Python file, which is executed."""
+
+    def find(self, asked: BenchmarkOptions) -> tuple[tuple[Task, str], ...]:
+        """Return the tasks, each with each split; nothing where none is named.
+
+        Raises:
+            DepthpruneError: there is no such task; names all of them.
+        """
+        if not self.tasks:
+            return ()
+        shared: dict[str, Any] = {
+            "lm_eval_paths": asked.lm_eval_paths,
+            "download": asked.download,
+        }
+        data = DataOptions(**vars(self), **shared)
+        return tuple((task, split) for task in data.find_tasks() for split in self.splits)
+
+
+def card_options(
+    asked: BenchmarkOptions,
+    run: ModelOptions,
+    scored: ScoredTasks = ScoredTasks(),
+) -> CardOptions:
     """Return what is measured, with texts and tasks looked up.
 
     Raises:
         DepthpruneError: a metric, text or task does not exist, or a number makes no sense.
     """
-    metrics = check_metrics(_split(asked.metrics))
+    all_of_them = () if scored.tasks else METRICS
+    metrics = check_metrics(_split(asked.metrics)) if asked.metrics else all_of_them
     stride = asked.window // 4 if asked.stride is None else asked.stride
     tasks = _split(asked.zeroshot_tasks)
     return CardOptions(
@@ -75,6 +117,7 @@ def card_options(asked: BenchmarkOptions, run: ModelOptions) -> CardOptions:
         texts=text_sets(listed(asked.ppl_texts, "ppl_texts")) if "ppl" in metrics else (),
         windows=Windows(asked.window, stride),
         tasks=zero_shot_tasks(tasks, asked.lm_eval_paths) if "zeroshot" in metrics else (),
+        scored=scored.find(asked),
         num_samples=asked.num_samples or None,
         speed=SpeedOptions(
             prompt_tokens=asked.prompt_tokens, new_tokens=asked.new_tokens, repeats=asked.repeats

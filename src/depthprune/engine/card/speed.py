@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import Any
@@ -97,17 +97,45 @@ def measure_speed(
     Raises:
         DepthpruneError: the model has too few positions, or memory runs out.
     """
+    (found,) = measure_in_turns(loaded, batch_size, options, [nullcontext], on_progress=on_progress)
+    return found
+
+
+def measure_in_turns(
+    loaded: LoadedModel,
+    batch_size: int,
+    options: SpeedOptions,
+    sides: Sequence[Callable[[], AbstractContextManager[object]]],
+    *,
+    on_progress: Callable[[float], None] | None = None,
+) -> list[Speed]:
+    """Time several states of a model as `measure_speed` does, one repeat of each after the other.
+
+    What else the machine does hits all of them alike; each round begins with another one.
+
+    Args:
+        loaded: the model.
+        batch_size: rows at once.
+        options: what is timed.
+        sides: each enters a state of the model, e.g. one without some blocks.
+        on_progress: is told the share that is done.
+
+    Raises:
+        DepthpruneError: the model has too few positions, or memory runs out.
+    """
     runs = options.warmup + options.repeats
-    seconds = []
-    with _writing(loaded, batch_size, options) as write:
-        for run in range(runs):
-            begin = time.perf_counter()
-            write()
-            if run >= options.warmup:
-                seconds.append(time.perf_counter() - begin)
+    seconds: list[list[float]] = [[] for _ in sides]
+    for run in range(runs):
+        for turn in range(len(sides)):
+            place = (run + turn) % len(sides)
+            with sides[place](), _writing(loaded, batch_size, options) as write:
+                begin = time.perf_counter()
+                write()
+                if run >= options.warmup:
+                    seconds[place].append(time.perf_counter() - begin)
             if on_progress is not None:
-                on_progress(1 / runs)
-    return Speed(batch_size, options.new_tokens, tuple(seconds))
+                on_progress(1 / runs / len(sides))
+    return [Speed(batch_size, options.new_tokens, tuple(each)) for each in seconds]
 
 
 def write_once(loaded: LoadedModel, batch_size: int, options: SpeedOptions) -> None:
@@ -128,7 +156,7 @@ def _writing(
     import torch
 
     model, device = loaded.model, input_device(loaded.model)
-    _check_positions(model, options)
+    check_positions(model, options)
     ids = torch.tensor([prompt_tokens(loaded.tokenizer, options.prompt_tokens)] * batch_size)
     inputs = {"input_ids": ids.to(device), "attention_mask": torch.ones_like(ids).to(device)}
     # Without a token that ends an answer every row has as many new tokens as were asked for.
@@ -159,7 +187,7 @@ def prompt_tokens(tokenizer: Any, count: int) -> list[int]:
     return (tokens * (count // len(tokens) + 1))[:count]
 
 
-def _check_positions(model: Any, options: SpeedOptions) -> None:
+def check_positions(model: Any, options: SpeedOptions) -> None:
     limit, needed = max_positions(model), options.prompt_tokens + options.new_tokens
     if limit is not None and needed > limit:
         raise DepthpruneError(

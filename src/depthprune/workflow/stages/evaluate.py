@@ -13,8 +13,9 @@ from depthprune.base.language import t
 from depthprune.base.removal import Removal
 from depthprune.engine.card.measure import CardOptions, measure_card
 from depthprune.engine.card.options import BenchmarkOptions, card_options
-from depthprune.report.evaluation import error_lines, evaluation_parts
+from depthprune.report.render.text import section_parts
 from depthprune.report.run import check_lines, check_table, check_value, done_line
+from depthprune.report.sections.evaluation import error_lines, evaluation_sections
 from depthprune.strategies.cut_check import CutCheck, check_cut_model
 from depthprune.strategies.model import open_model
 from depthprune.strategies.pipeline import SearchRequest
@@ -86,7 +87,7 @@ def evaluate(
         is_whole = True
         if card is not None:
             outcome = measure_card(opened.loaded, opened.stack, card, folder / RESULTS)
-            parts += ["", *evaluation_parts(outcome.card)]
+            parts += [p for one in evaluation_sections(outcome.card) for p in section_parts(one)]
             parts += error_lines(outcome.failed)
             value["card"] = outcome.card
             closing.append(t("Card: {path}").format(path=outcome.path))

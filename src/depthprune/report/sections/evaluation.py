@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from rich.console import RenderableType
 
 from depthprune.base.files import format_size
 from depthprune.base.language import filled, t
-from depthprune.report.render.markdown import escape, table_lines
-from depthprune.report.table import Cell, Column, Table, table_of
+from depthprune.engine.card.card_file import grouped
+from depthprune.report.table import Cell, Column, Section, Table, table_of
 from depthprune.report.tables import percent
 
 if TYPE_CHECKING:
@@ -18,62 +16,74 @@ if TYPE_CHECKING:
 
 Card = Mapping[str, Any]
 
+GPU = "allocated on GPUs"
+"""What a peak of memory is of; older files tell that of a whole process, too."""
 
-def evaluation_parts(card: Card) -> list[RenderableType]:
-    """Return the tables of one evaluation, in reading order.
+
+def evaluation_sections(card: Card) -> list[Section]:
+    """Return one evaluation, in reading order.
 
     Args:
         card: the content of the file, see docs/evaluate.md.
     """
-    parts: list[RenderableType] = [_model_line(card["model_info"]), _module_line(card)]
-    if card["ppl"]:
-        parts += [t("Perplexity"), _perplexity_table(card["ppl"])]
-    if card["zeroshot"]["tasks"]:
-        parts += [
-            t("Zero-shot accuracy (lm-evaluation-harness)"),
-            _accuracy_table(card["zeroshot"]),
-        ]
-    if card["speed"]:
-        parts += [t("Speed: generating, prompt included"), _speed_table(card["speed"])]
-    if card["memory"]:
-        parts += [t("Memory"), _memory_table(card["memory"])]
-    return parts
+    kinds = {
+        "scores": (t("Scores"), _score_table),
+        "ppl": (t("Perplexity"), _perplexity_table),
+        "zeroshot": (t("Zero-shot accuracy (lm-evaluation-harness)"), _accuracy_table),
+        "speed": (t("Speed: generating, prompt included"), _speed_table),
+        "memory": (t("Memory"), _memory_table),
+    }
+    info = card["model_info"]
+    sections = [Section("model", _model_line(info), [_module_line(card)])]
+    for name, (title, table) in kinds.items():
+        content = card.get(name) or {}
+        if content.get("tasks") if name == "zeroshot" else content:
+            sections.append(Section(name, title, tables=[table(content)]))
+    return sections
 
 
 def error_lines(errors: Mapping[str, str]) -> list[str]:
-    """Return a line for each part that could not be measured."""
-    return [t("Failed: {part}: {error}").format(part=part, error=errors[part]) for part in errors]
+    """Return a line for each reason why parts could not be measured."""
+    return [
+        t("Failed: {part}: {error}").format(part=", ".join(parts), error=error)
+        for parts, error in grouped(errors)
+    ]
 
 
-def comparison_markdown(comparison: Comparison) -> str:
-    """Return evaluations side by side as a table in markdown, the baseline first.
+def comparison_section(comparison: Comparison) -> Section:
+    """Return evaluations side by side, the baseline first.
 
     In brackets behind a value stands the difference to the baseline (perplexity; accuracy, in
-    percentage points) or the ratio (all else).
+    percentage points) or the ratio (all else; of speeds with its interval).
     """
     names = [Column(name, "shown") for name in _headings(comparison)]
     rows = [
         [Cell(_label(row, comparison), mark=None if row.is_alike else "*"), *_cells(row)]
         for row in comparison.rows
     ]
-    lines = table_lines(Table([Column(""), *names], rows))
-    lines += [
-        "",
+    notes = [
         t(
             "In brackets: difference to the first model (accuracy in percentage points), or ratio. "
             "- = not measured."
         ),
     ]
+    if any(any(row.intervals) for row in comparison.rows):
+        notes.append(
+            t(
+                "Ratios of speeds: 95% interval over the repeats; each file was timed by itself, "
+                "so what else the machine did then is not in it."
+            )
+        )
     if not all(row.is_alike for row in comparison.rows):
-        lines.append(
+        notes.append(
             t(
                 "* measured under different conditions (text, windows, samples, metric, length of "
                 "the texts, device, or kind of memory): not comparable."
             )
         )
-    problems = [f"{file.path}, {problem}" for file in comparison.files for problem in file.problems]
-    lines += ["", *(f"- {escape(problem)}" for problem in problems)] if problems else []
-    return "\n".join(lines) + "\n"
+    notes += [f"{file.path}, {problem}" for file in comparison.files for problem in file.problems]
+    table = Table([Column(""), *names], rows)
+    return Section("comparison", t("Evaluations side by side"), tables=[table], notes=notes)
 
 
 def comparison_value(comparison: Comparison) -> dict[str, Any]:
@@ -94,6 +104,7 @@ def comparison_value(comparison: Comparison) -> dict[str, Any]:
                 "changes": list(row.changes),
                 "alike": row.is_alike,
                 "windows": list(row.windows),
+                "intervals": [one and list(one) for one in row.intervals],
             }
             for row in comparison.rows
         ],
@@ -163,43 +174,73 @@ def _accuracy_table(zeroshot: Mapping[str, Any]) -> Table:
     return Table(columns, rows, ends=[len(zeroshot["tasks"]) - 1], is_spaced=True)
 
 
-def _speed_table(speed: Mapping[str, Any]) -> Table:
+def _score_table(scores: Mapping[str, Any]) -> Table:
     return table_of(
-        speed.items(),
+        scores.values(),
         [
-            (Column(t("batch")), lambda row: row[0].removeprefix("batch_size_")),
-            (Column(t("tokens/s"), "number", 1), lambda row: row[1]["tokens_per_second"]),
-            (Column(t("std"), "number", 1), lambda row: row[1]["tokens_per_second_std"]),
-            (Column(t("ms/token"), "number"), lambda row: row[1]["ms_per_token"]),
-            (Column(t("ms/step"), "number"), lambda row: row[1]["ms_per_step"]),
-            (
-                Column(t("tokens"), "shown"),
-                lambda row: f"{row[1]['prompt_tokens']} + {row[1]['new_tokens']}",
-            ),
+            (Column(t("task")), lambda one: one["task"]),
+            (Column(t("split")), lambda one: one["split"]),
+            (Column(t("metric")), lambda one: one["metric"]),
+            (Column(t("accuracy %"), "points"), lambda one: one["accuracy"]),
+            (Column(t("std. error"), "points"), lambda one: one["stderr"]),
+            (Column("n", "count"), lambda one: one["n"]),
         ],
-        is_spaced=True,
     )
+
+
+def _speed_table(speed: Mapping[str, Any]) -> Table:
+    columns: list[tuple[Column, Any]] = [
+        (Column(t("batch")), lambda row: row[0].removeprefix("batch_size_")),
+        (Column(t("tokens/s"), "number", 1), lambda row: row[1]["tokens_per_second"]),
+        (Column(t("std"), "number", 1), lambda row: row[1]["tokens_per_second_std"]),
+        (Column(t("ms/token"), "number"), lambda row: row[1]["ms_per_token"]),
+        (Column(t("ms/step"), "number"), lambda row: row[1]["ms_per_step"]),
+        (
+            Column(t("tokens"), "shown"),
+            lambda row: f"{row[1]['prompt_tokens']} + {row[1]['new_tokens']}",
+        ),
+    ]
+    notes = []
+    if any("times_as_fast" in one for one in speed.values()):
+        columns.append((Column(t("times as fast"), "shown"), lambda row: _times(row[1])))
+        notes.append(
+            t("Times as fast as the whole model, which took turns; 95% interval over the repeats.")
+        )
+    return table_of(speed.items(), columns, notes=notes, is_spaced=True)
+
+
+def _times(entry: Mapping[str, Any]) -> str | None:
+    found = entry.get("times_as_fast")
+    if found is None:
+        return None
+    interval = None if found["low"] is None else (found["low"], found["high"])
+    return ratio_text(found["value"], interval)
+
+
+def ratio_text(value: float, interval: Sequence[float] | None) -> str:
+    """Return a ratio with its interval, or that it cannot be told from 1."""
+    if interval is None:
+        return f"x{value:.2f}"
+    low, high = interval
+    if low <= 1 <= high:
+        return t("not separable")
+    return f"x{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _memory_table(memory: Mapping[str, Any]) -> Table:
-    kinds = {
-        "allocated on GPUs": t("allocated on GPUs"),
-        "resident set of the process": t("resident set of the process"),
-    }
-    return table_of(
-        memory.items(),
-        [
-            (Column(t("batch")), lambda row: row[0].removeprefix("batch_size_")),
-            (Column(t("weights"), "bytes"), lambda row: row[1]["weights_bytes"]),
-            (Column(t("skipped weights"), "bytes"), lambda row: row[1]["skipped_bytes"]),
-            (Column(t("peak"), "bytes"), lambda row: row[1]["peak_bytes"]),
-            (
-                Column(t("peak of"), "shown"),
-                lambda row: kinds.get(row[1]["peak_of"], row[1]["peak_of"]),
-            ),
-        ],
-        is_spaced=True,
-    )
+    columns: list[tuple[Column, Any]] = [
+        (Column(t("batch")), lambda row: row[0].removeprefix("batch_size_")),
+        (Column(t("weights"), "bytes"), lambda row: row[1]["weights_bytes"]),
+        (Column(t("skipped weights"), "bytes"), lambda row: row[1]["skipped_bytes"]),
+    ]
+    # Of a process nothing is told: most of it is Python and its libraries.
+    if any(_peak(one) is not None for one in memory.values()):
+        columns.append((Column(t("peak on GPUs"), "bytes"), lambda row: _peak(row[1])))
+    return table_of(memory.items(), columns, is_spaced=True)
+
+
+def _peak(entry: Mapping[str, Any]) -> Any:
+    return entry["peak_bytes"] if entry["peak_of"] == GPU else None
 
 
 def _headings(comparison: Comparison) -> list[str]:
@@ -227,6 +268,7 @@ def _label(row: Row, comparison: Comparison) -> str:
         "parameters": t("parameters"),
         "active_blocks": t("active blocks"),
         "accuracy": t("{name} %"),
+        "score": t("{name}, score %"),
         "average": t("average of the {n} {n:task|tasks} that all have, %"),
         "tokens_per_second": t("tokens/s, batch {name}"),
         "ms_per_token": t("ms/token, batch {name}"),
@@ -244,14 +286,16 @@ def _cells(row: Row) -> list[str]:
         elif place == 0 or change is None:
             cells.append(_value(row, value))
         else:
-            cells.append(f"{_value(row, value)} ({_change(row, change)})")
+            interval = row.intervals[place] if row.intervals else None
+            text = _change(row, change) if interval is None else ratio_text(change, interval)
+            cells.append(f"{_value(row, value)} ({text})")
     return cells
 
 
 def _value(row: Row, value: float) -> str:
     if row.kind == "count":
         return _count(int(value))
-    if row.kind == "accuracy":
+    if row.kind in ("accuracy", "score"):
         return percent(value)
     if row.kind == "bytes":
         return format_size(int(value))
@@ -259,7 +303,7 @@ def _value(row: Row, value: float) -> str:
 
 
 def _change(row: Row, change: float) -> str:
-    if row.kind == "accuracy":
+    if row.kind in ("accuracy", "score"):
         return f"{100 * change:+.2f}"
     return f"{change:+.2f}" if row.kind == "ppl" else f"x{change:.2f}"
 
