@@ -161,7 +161,7 @@ class TestWhatItMeans:
             (study.model, ModelOptions()),
             (study.sweep, LatencyOptions()),
             (study.cut, CutOptions()),
-            (EvaluateSection(metrics=list(METRICS)), BenchmarkOptions()),
+            (EvaluateSection(metrics=list(METRICS)), BenchmarkOptions(metrics=METRICS)),
         ):
             assert taken(section, type(options)) == options
         assert (study.ranking, study.targets) == (Ranking(), Targets())

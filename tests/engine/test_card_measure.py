@@ -426,11 +426,11 @@ def test_all_is_read_before_anything_is_measured_and_alike_failures_are_told_onc
     options: CardOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    picture = replace(get_task("demo_okvqa"), name="pictures")
+    picture = replace(get_task("demo_okvqa"), name="one")
     asked = replace(
         options,
         metrics=("speed",),
-        scored=((picture, "validation"), (replace(picture, name="more"), "validation")),
+        scored=((picture, "validation"), (replace(picture, name="other"), "validation")),
         num_samples=2,
     )
     timed = measure.measure_in_turns
@@ -442,10 +442,10 @@ def test_all_is_read_before_anything_is_measured_and_alike_failures_are_told_onc
     monkeypatch.setattr(measure, "measure_in_turns", after_the_warning)
     with caplog.at_level("WARNING", logger="depthprune"):
         done = run(llama(), asked, tmp_path / "card.json")
-    assert set(done.failed) == {"scores.pictures", "scores.more"}
+    assert set(done.failed) == {"scores.one", "scores.other"}
     assert "speed.batch_size_1" in done.measured
     (line,) = (one for one in caplog.messages if "will not be measured" in one)
-    assert line.startswith("scores.pictures, scores.more will not be measured: ")
+    assert line.startswith("scores.one, scores.other will not be measured: ")
     assert "reads text only" in line
 
 
