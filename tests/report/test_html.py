@@ -19,7 +19,7 @@ from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.report.html import render_report, write_report
 from depthprune.report.html.data import equal_shares, page_data, shown_combinations
 from depthprune.report.html.document import embedded_json
-from depthprune.report.html.text import block_list, points, rho, signed
+from depthprune.report.html.text import block_list, points
 from tests.analysis.results import cells, result_set
 from tests.measurements import dataset
 from tests.report.page_analyses import CELLS, analysed, large, results_of, small
@@ -252,8 +252,6 @@ def test_numbers_have_a_minus_sign_and_no_signed_zero() -> None:
     assert points(-0.0123) == "−1.23"
     assert points(-0.000001) == "0.00"
     assert points(None) == points(float("nan")) == "–"
-    assert (signed(0.01), signed(-0.01), signed(0.0)) == ("+1.00", "−1.00", "0.00")
-    assert (rho(-0.5), rho(-0.0001), rho(None)) == ("−0.500", "0.000", "–")
 
 
 def test_in_a_long_list_runs_are_drawn_together() -> None:

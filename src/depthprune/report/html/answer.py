@@ -10,8 +10,8 @@ from depthprune.analysis.combinations import Combination
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import filled, t
 from depthprune.report.evidence import cost
-from depthprune.report.html.text import TextTable, block_list
-from depthprune.report.render.html import PageSection, page_section, page_table
+from depthprune.report.html.text import block_list
+from depthprune.report.render.html import PageSection, PageTable, page_section, page_table
 from depthprune.report.sections import verified as sections
 from depthprune.report.sections.combinations import rules_table
 from depthprune.report.sections.recommendations import (
@@ -54,7 +54,7 @@ class Answer:
     section: PageSection
     cards: Sequence[Card]
     never: Sequence[str]
-    table: TextTable
+    table: PageTable
     warnings: Sequence[str]
 
 

@@ -6,12 +6,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from depthprune.report.html.text import NOTHING, TextTable, block_list
-from depthprune.report.html.text import Column as Heading
+from depthprune.report.html.text import NOTHING, block_list
 from depthprune.report.render.text import cell_text, plain_cell
 from depthprune.report.table import Cell, Column, Section, Table, all_notes, cell_of
 
 MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading; numbers stand to the right."""
+
+    name: str
+    number: bool = True
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A table of texts, ready for the template.
+
+    Attributes:
+        title: what it shows.
+        columns: with their headings.
+        rows: as wide as `columns`.
+        note: how to read it; empty where that is plain.
+    """
+
+    title: str
+    columns: Sequence[Heading]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -22,7 +46,7 @@ class PageSection:
     title: str
     open: bool
     sentences: Sequence[str]
-    tables: Sequence[TextTable]
+    tables: Sequence[PageTable]
     notes: Sequence[str]
 
 
@@ -34,14 +58,14 @@ def page_section(section: Section, *, is_open: bool = False) -> PageSection:
     )
 
 
-def page_table(table: Table, about: str) -> TextTable:
+def page_table(table: Table, about: str) -> PageTable:
     """Return a table for the template.
 
     Args:
         table: to be shown.
         about: what it shows, where it has no title of its own.
     """
-    return TextTable(
+    return PageTable(
         (table.title or about).rstrip(":："),
         [Heading(column.name, column.is_number) for column in table.columns],
         [list(map(_cell, table.columns, row)) for row in table.rows],
