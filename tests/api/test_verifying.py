@@ -14,7 +14,7 @@ from depthprune.analysis.recommendations import VerifiedRemoval
 from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.base.removal import Removal
 from depthprune.report.verification import done_lines
-from depthprune.strategies.again import Places
+from depthprune.strategies.again import Places, model_again, splits_again
 from depthprune.study import StoredSplit
 from depthprune.study.store import Study as Store
 from depthprune.tasks.load import load_split
@@ -114,6 +114,18 @@ def test_what_the_study_knows_of_itself_is_enough(folder: Path) -> None:
     assert max(len(one.record.sample_ids) for one in verified(folder)) == 60
 
 
+def test_each_task_of_a_study_may_have_samples_of_its_own_number(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open(folder) as store:
+        (stored,) = store.splits()
+        how = dict(store.runs()[0].how) | {"num_samples": 80}
+        monkeypatch.setattr("depthprune.strategies.again.measured_how", lambda *_: how)
+        again = splits_again(store, [stored], Places(), model_again(how))
+    assert [one.num_samples for one in again.splits] == [50]
+    assert not again.reasons
+
+
 def test_data_that_have_changed_are_named_and_nothing_is_verified_on_them(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,8 +148,6 @@ def test_a_model_that_was_moved_is_named_and_may_be_given(folder: Path) -> None:
 
 
 def test_code_is_not_run_because_a_study_says_so(folder: Path) -> None:
-    from depthprune.strategies.again import model_again
-
     with Store.open(folder, read_only=True) as store:
         how = dict(store.runs()[0].how)
     how["asked"] = {"model": {"trust_remote_code": True}, "data": {}}

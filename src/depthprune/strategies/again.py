@@ -102,14 +102,15 @@ def splits_again(
         try:
             how = measured_how(study, one)
             task = _task_again(how, one.record.task, places, model)
-            num, seed, holdout = how["num_samples"], int(how["seed"]), float(how["holdout"])
-            now = load_split(task, one.record.split, num, seed, holdout=holdout)
+            seed, holdout = int(how["seed"]), float(how["holdout"])
+            number = len(one.record.sample_ids)
+            # As many as there are: each task of a study may have a number of its own.
+            now = load_split(task, one.record.split, number, seed)
             if now.fingerprint != one.record.fingerprint:
                 raise TaskError(_what_changed(how, task))
         except DepthpruneError as error:
             reasons[one.record.task] = error.what
         else:
-            number = len(one.record.sample_ids)
             found.append(SearchedSplit(task, one.record.split, number, seed, holdout))
     return FoundAgain(tuple(found), reasons)
 
