@@ -60,7 +60,8 @@ def test_a_run_goes_from_measuring_to_the_smaller_model_and_does_nothing_twice(
     folder = tmp_path / "study"
     cut = next((folder / "cut").iterdir())
     end = " ".join(ending(first).split())
-    for words in ("Recommended: remove", "datasets 2/2", "n = 4", "times as fa"):
+    rest = (f"All that was printed: {folder / 'summary.txt'}", f"Study: {folder / 'study.db'}")
+    for words in ("Recommended: remove", "datasets 2/2", "n = 4", "times as fa", *rest):
         assert words in end
     assert "Cut = skipped: equal scores on all 4 samples of 2 tasks." in end
     assert (folder / "analysis" / "report.html").is_file()

@@ -84,6 +84,15 @@ def _parts(
     return parts
 
 
+def places(folder: Path) -> list[str]:
+    """Return where the rest of a run lies: all that was printed, the study, the result files."""
+    return [
+        t("All that was printed: {place}", place=folder / SUMMARY),
+        t("Study:   {place}", place=folder / DATABASE_NAME),
+        t("Result files: {place}", place=folder / RESULTS),
+    ]
+
+
 def closing(outcome: SearchOutcome) -> list[str]:
     """Return the last lines: how much was measured, and where it lies."""
     report = outcome.report

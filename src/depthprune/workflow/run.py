@@ -20,6 +20,7 @@ from depthprune.strategies.forecast import Forecast, forecast
 from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, SearchRequest, get_ready
 from depthprune.strategies.sweep import Failure
 from depthprune.workflow.decisions import Findings, Recommendation, as_findings
+from depthprune.workflow.outcome import places
 from depthprune.workflow.stages.analyze import Decision, analyze, parameters
 from depthprune.workflow.stages.cut import check_cut, cut
 from depthprune.workflow.stages.evaluate import cut_card, evaluate
@@ -250,7 +251,8 @@ def _carry_out(
         outcome = replace(
             outcome, cut=made.output, verification=made.verified, falls_short=falls_short
         )
-    transcript.tell(ending_parts(ending), {"end": ending_value(ending)})
+    closing = ["", *places(request.folder)]
+    transcript.tell(ending_parts(ending), {"end": ending_value(ending)}, closing=closing)
     return outcome
 
 
