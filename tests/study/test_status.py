@@ -83,6 +83,16 @@ def test_one_that_was_killed_is_told_from_one_that_finished_or_was_stopped(folde
     assert read_status(folder).state == "stopped"
 
 
+def test_one_that_was_killed_and_that_nobody_has_asked_for_has_ended(folder: Path) -> None:
+    killed = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    holder(folder, **work() | {"pid": killed.pid})
+    assert read_status(folder).state == "running"
+    killed.kill()
+    os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
+    assert read_status(folder).state == "ended"
+    killed.communicate()
+
+
 def test_a_process_without_a_sign_for_long_hangs_or_is_another_one(folder: Path) -> None:
     old = (datetime.now(UTC) - timedelta(minutes=10)).isoformat()
     holder(folder, **work() | {"updated": old})

@@ -131,6 +131,10 @@ def _holder(path: Path) -> str:
 
 
 def _alive(pid: int) -> bool:
+    # On Linux one that has ended is there until its parent asks for it.
+    with contextlib.suppress(OSError):
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z"):
+            return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
