@@ -89,7 +89,8 @@ def test_a_run_goes_from_measuring_to_the_smaller_model_and_does_nothing_twice(
     assert {one: one.stat().st_mtime_ns for one in cut.iterdir()} == written
 
     value = value_of(program("run", path, "--json"))
-    assert list(value) == ["search", "analyze", "sweep", "cut", "evaluate", "end"]
+    stages = ["search", "verify", "analyze", "sweep", "cut", "evaluate", "end"]
+    assert list(value) == stages
     assert (
         value["sweep"]["timed"] == value["evaluate"]["measured"] == value["search"]["measured"] == 0
     )
@@ -256,7 +257,7 @@ def test_a_profile_alone_may_be_carried_out(program: Program, tmp_path: Path) ->
         + "cut: {removed: 1}\n"
     )
     value = value_of(program("run", study_file(tmp_path, text), "--json"))
-    assert list(value) == ["profile", "analyze", "cut", "end"]
+    assert list(value) == ["profile", "verify", "analyze", "cut", "end"]
     assert len(value["cut"]["removed"]) == 1
 
 

@@ -204,7 +204,7 @@ def test_without_draws_there_are_no_standard_errors(folder: Path) -> None:
 
 @pytest.mark.parametrize("answers", [[], ["[-1.0]"]], ids=["none", "too few"])
 def test_there_is_one_answer_per_sample(answers: list[str], folder: Path) -> None:
-    with pytest.raises(MetricError, match=f"{len(answers)} answers to the 6 samples"):
+    with pytest.raises(MetricError, match=f"{len(answers)} answers? to the 6 samples"):
         lm_eval_metrics(split_of(folder, "tiny_texts"), answers)
 
 

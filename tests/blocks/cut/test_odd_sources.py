@@ -59,7 +59,7 @@ def test_half_a_character_in_the_configuration_is_kept(source: Path, tmp_path: P
 
 def test_more_blocks_than_tensors_are_refused_before_they_are_counted(source: Path) -> None:
     change_config(source, num_hidden_layers=10**15)
-    with pytest.raises(ModelError, match="counts 1000000000000000 blocks"):
+    with pytest.raises(ModelError, match="counts 1,000,000,000,000,000 blocks"):
         plan_cut(source, (1,))
 
 
