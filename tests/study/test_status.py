@@ -16,6 +16,7 @@ import pytest
 from depthprune.base.errors import StudyError
 from depthprune.base.progress import Progress
 from depthprune.engine.session import Session, SplitGroup
+from depthprune.report.sections.status import status_section
 from depthprune.study.status import read_status
 from tests.strategies.fakes import FakeEvaluator, make_split, open_study
 
@@ -71,6 +72,16 @@ def test_a_study_that_is_written_tells_what_is_done_how_far_and_by_whom(folder: 
     (split,) = status.splits
     assert (split.task, split.measured, split.best) == ("okvqa", 4, ((1, 2), 0.375))
     assert split.num_samples == 4
+
+
+def test_a_process_that_let_the_study_go_and_lives_on_does_not_hang(folder: Path) -> None:
+    """In Python, one process may measure many studies, without any bar."""
+    with open_study(folder):
+        status = read_status(folder)
+        assert status.state == "silent"
+        (said, *_) = status_section(status).sentences
+        assert "gives no signs of life" in str(said)
+    assert read_status(folder).state == "unknown"
 
 
 def test_one_that_was_killed_is_told_from_one_that_finished_or_was_stopped(folder: Path) -> None:

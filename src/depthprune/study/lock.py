@@ -48,14 +48,15 @@ class WriteLock:
             }
             self.tell({})
         except BaseException:
-            self.release()
+            os.close(self._descriptor)
             raise
 
     def tell(self, doing: Mapping[str, Any]) -> None:
         """Write into the file who holds the lock and what it does, for other processes."""
         if self._descriptor is None:
             return
-        text = json.dumps(self._holder | dict(doing)).encode() + b"\n"
+        self._doing = dict(doing)
+        text = json.dumps(self._holder | self._doing).encode() + b"\n"
         # A courtesy: a full disk must not look like a lock that is held.
         with contextlib.suppress(OSError):
             # Whoever reads meanwhile finds a whole first line: what is longer is cut off later.
@@ -65,6 +66,9 @@ class WriteLock:
     def release(self) -> None:
         """Let the lock go; the file stays, since removing it could take away another's lock."""
         if self._descriptor is not None:
+            # The process may live on and never say more about this study.
+            if self._doing.get("state") not in ("finished", "stopped"):
+                self.tell(self._doing | {"state": "released"})
             os.close(self._descriptor)
             self._descriptor = None
 

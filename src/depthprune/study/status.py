@@ -133,6 +133,8 @@ def _state(holder: Holder | None, sign: Sign) -> State:
     said = holder.content.get("state")
     if said in ("finished", "stopped"):
         return "finished" if said == "finished" else "stopped"
+    if said == "released":
+        return "unknown"
     if holder.is_alive is False:
         # One that never said what it does may have done all of it.
         return "unknown" if sign.what is None else "ended"

@@ -112,6 +112,8 @@ def _process(status: Status) -> str:
         "finished": t("Done: {what} finished {ago} ago ({process})."),
         "unknown": t("Nobody writes this study. Written last by {process}."),
     }
+    if status.state == "silent" and sign.age is None:
+        return t("In the hands of {process}, which gives no signs of life.", process=process)
     text = texts[status.state].format(what=said, process=process, ago=ago, idle=idle)
     if status.state == "finished" and holder.is_alive:
         text += " " + t("The process lives: it goes on with what follows, or does something else.")
