@@ -7,7 +7,7 @@ from time import perf_counter
 
 import pytest
 
-from depthprune.analysis.damage import Damage, damage, is_empty, is_repetitive, kinds_of, scripts
+from depthprune.tasks.damage import Damage, damage, is_empty, is_repetitive, kinds_of, scripts
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t", "\u200b", "\x00\x1b", "\u2060\ufeff"])

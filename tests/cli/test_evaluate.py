@@ -64,6 +64,44 @@ def test_a_task_is_scored_and_nothing_else_unless_it_is_asked_for(program: Progr
     assert (list(value["scores"]), list(value["ppl"])) == (["demo_okvqa"], ["my.txt"])
 
 
+CHOSEN = """
+chosen:
+  task_type: Multiple Choice
+  path: {validation: chosen.jsonl}
+  prompt: "{question}\\n{choices}"
+  metric: choice_likelihood
+  answer: choose
+"""
+
+
+def test_damage_of_written_answers_stands_beside_their_scores(
+    program: Program, place: Path
+) -> None:
+    (place / "tasks.yaml").write_text(CHOSEN)
+    sample = {"id": 1, "question": "Which?", "choices": ["red", "blue"], "answer": 0}
+    (place / "chosen.jsonl").write_text(json.dumps(sample))
+    tasks = ("--task", "demo_okvqa", "chosen", "--task-file", "tasks.yaml", "--num-samples", 4)
+    # Without its first blocks the demo writes rubbish.
+    done = program("evaluate", "demo", *tasks, "--remove", "0,1,2,3")
+    assert done.code == 0, done.err
+    assert "== Damaged answers ==" in done.out
+    assert done.out.count("No written answers are known of chosen") == 1
+    scores = json.loads(Path("evaluation_results.json").read_text())["scores"]
+    found, whole = scores["demo_okvqa"]["damage"], scores["demo_okvqa"]["whole"]
+    assert (whole["accuracy"], whole["damage"]["any"], whole["damage"]["script"]) == (1, 0, None)
+    assert found["any"] > 0.5
+    assert found["script"] is not None
+    assert (scores["chosen"]["damage"], "whole" in scores["chosen"]) == (None, False)
+
+
+def test_a_model_by_itself_has_the_damage_that_needs_no_other(program: Program) -> None:
+    done = program("evaluate", "demo", "--task", "demo_okvqa", "--num-samples", 4, "--json")
+    entry = json.loads(done.out)["scores"]["demo_okvqa"]
+    assert "whole" not in entry
+    shares = dict.fromkeys(("empty", "repetitive", "cut", "any"), 0)
+    assert entry["damage"] == {"num_answers": 4, "script": None} | shares
+
+
 def test_what_fails_is_told_and_the_exit_code_says_so(program: Program) -> None:
     done = program("evaluate", "demo", "--metrics", "ppl", "--ppl-texts", "my.txt,wikitext2")
     assert done.code == 1

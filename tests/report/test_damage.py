@@ -11,7 +11,6 @@ import pytest
 from depthprune.analysis.analyse import analyse
 from depthprune.analysis.choice import Choice
 from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.damage import Damage, breaks, pooled
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import language
 from depthprune.report.documents import quick_summary
@@ -25,6 +24,7 @@ from depthprune.report.sections.damage import (
 )
 from depthprune.report.tables import as_text
 from depthprune.study import Study
+from depthprune.tasks.damage import Damage, breaks, pooled
 from tests.report.analyses import published
 from tests.study.example import MODEL, SETTINGS, SPLIT
 

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from depthprune.analysis.damage import Damage, Kind, damage, kinds_of
 from depthprune.analysis.dataset import DatasetMeasurements
 from depthprune.analysis.result_set import ResultSet
 from depthprune.base.removal import Removal
 from depthprune.study import Measurement, RemovalResult, Study, read_results
 from depthprune.study.store import DATABASE_NAME
+from depthprune.tasks.damage import Damage, Kind, damage, kinds_of
 from depthprune.tasks.weak import written
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from depthprune.analysis.answers import read_damage
-from depthprune.analysis.damage import Damage
 from depthprune.analysis.findings import Findings
 from depthprune.analysis.recommendations import Recommendations
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.table import DropTable
 from depthprune.base.removal import Removal
+from depthprune.tasks.damage import Damage
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ class Study:
 
         The columns: `sample` (its id), `prompt` (as it was sent), `references` (accepted answers),
         `baseline_answer`, `answer`, `baseline_score`, `score`, `damage` (how the answer is damaged,
-        see `depthprune.analysis.damage`; None where the model was asked for likelihoods). Prompts
+        see `depthprune.tasks.damage`; None where the model was asked for likelihoods). Prompts
         and references are None in result files and in studies that did not keep them, unless
         `tasks` holds the samples.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -18,8 +19,11 @@ from depthprune.engine.card.perplexity import TextPerplexity, Windows
 from depthprune.engine.card.ratio import speed_ratio
 from depthprune.engine.card.speed import Speed, SpeedOptions
 from depthprune.engine.card.zero_shot import TaskAccuracy
+from depthprune.engine.evaluator import Evaluation
 from depthprune.engine.reference import input_device
-from depthprune.tasks.task import TaskSplit
+from depthprune.engine.session import cut_places
+from depthprune.tasks.damage import damage
+from depthprune.tasks.task import Task, TaskSplit
 
 PACKAGES = ("depthprune", "torch", "transformers", "datasets", "lm_eval")
 
@@ -68,8 +72,29 @@ def accuracy_value(found: TaskAccuracy) -> dict[str, Any]:
     }
 
 
-def score_value(split: TaskSplit, scores: NDArray[np.float32]) -> dict[str, Any]:
-    """Return what the file says of a task whose samples were scored."""
+def score_value(split: TaskSplit, found: Evaluation, *, is_cut: bool) -> dict[str, Any]:
+    """Return what the file says of a task whose samples were scored.
+
+    Args:
+        split: with the samples.
+        found: answers of the model, and behind them those of the whole model where `is_cut`.
+        is_cut: whether blocks are skipped.
+    """
+    value = _one_score(split, found.scores[0], found.answers[0], found.answers[-1], is_cut=is_cut)
+    if not is_cut:
+        return value
+    whole = _one_score(split, found.scores[1], found.answers[1], found.answers[1], is_cut=False)
+    return value | {"whole": {name: whole[name] for name in ("accuracy", "stderr", "damage")}}
+
+
+def _one_score(
+    split: TaskSplit,
+    scores: NDArray[np.float32],
+    answers: Sequence[str],
+    whole: Sequence[str],
+    *,
+    is_cut: bool,
+) -> dict[str, Any]:
     exact = scores.astype(np.float64)
     std = float(exact.std(ddof=1)) if len(exact) > 1 else None
     return {
@@ -80,7 +105,19 @@ def score_value(split: TaskSplit, scores: NDArray[np.float32]) -> dict[str, Any]
         "stderr": None if std is None else std / math.sqrt(len(exact)),
         "n": len(exact),
         "task_fingerprint": split.fingerprint,
+        "damage": _damage_value(split.task, answers, whole, is_cut=is_cut),
     }
+
+
+def _damage_value(
+    task: Task, answers: Sequence[str], whole: Sequence[str], *, is_cut: bool
+) -> dict[str, Any] | None:
+    """Return the damaged answers; None of likelihoods. What it alone writes is its own script."""
+    cut = cut_places(answers, task)
+    if cut is None:
+        return None
+    found = vars(damage(answers, whole, cut))
+    return found if is_cut else found | {"script": None}
 
 
 def ratio_value(whole: Speed, speed: Speed) -> dict[str, Any]:

@@ -293,17 +293,20 @@ def _ready_to_write(run: _Run, measure: Measure) -> Measure:
 
 
 def _score(run: _Run, split: TaskSplit, part: Part, step: _Step) -> bool:
-    fingerprint = fingerprint_of({"task": split.fingerprint})
+    # Damage is told against what the whole model writes; a likelihood writes nothing.
+    with_whole = bool(run.options.removal) and split.task.answer == "generate"
+    fingerprint = fingerprint_of({"task": split.fingerprint, "with_whole": with_whole})
     if run.file.kept(part, fingerprint):
         return False
+    removals = [run.options.removal, ()][: 1 + with_whole]
     evaluator = ReferenceEvaluator(
         run.loaded,
         part=run.options.part,
         batch_size=run.options.batch_size or "auto",
-        on_batch=lambda finished: step.advance(finished / len(split.samples)),
+        on_batch=lambda finished: step.advance(finished / len(split.samples) / len(removals)),
     )
-    found = evaluator.evaluate(split, [run.options.removal])
-    run.file.store(part, score_value(split, found.scores[0]), fingerprint)
+    found = evaluator.evaluate(split, removals)
+    run.file.store(part, score_value(split, found, is_cut=with_whole), fingerprint)
     return True
 
 

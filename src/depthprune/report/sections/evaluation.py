@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from depthprune.base.files import format_size
 from depthprune.base.language import filled, t
 from depthprune.engine.card.card_file import grouped
+from depthprune.report.sections.damage import damage_columns, reading_note
 from depthprune.report.table import Cell, Column, Section, Table, table_of
 from depthprune.report.tables import percent
+from depthprune.tasks.damage import Damage
 
 if TYPE_CHECKING:
     from depthprune.engine.card.compare import Comparison, EvaluationFile, Row
@@ -39,6 +41,8 @@ def evaluation_sections(card: Card) -> list[Section]:
         content = card.get(name) or {}
         if content.get("tasks") if name == "zeroshot" else content:
             sections.append(Section(name, title, tables=[table(content)]))
+            if name == "scores":
+                sections.append(_damage_section(content, len(info["removed"])))
     return sections
 
 
@@ -186,6 +190,43 @@ def _score_table(scores: Mapping[str, Any]) -> Table:
             (Column("n", "count"), lambda one: one["n"]),
         ],
     )
+
+
+def _damage_section(scores: Mapping[str, Any], removed: int) -> Section:
+    """Return how written answers are damaged, beside what they score."""
+    title = t("Damaged answers")
+    written = [one for one in scores.values() if one.get("damage")]
+    silent = [one["task"] for one in scores.values() if not one.get("damage")]
+    sentences = []
+    if silent:
+        text = t(
+            "No written answers are known of {datasets}: tasks that are answered by likelihood "
+            "have none.",
+            datasets=", ".join(dict.fromkeys(silent)),
+        )
+        sentences.append(text)
+    if not written:
+        return Section("damage", title, sentences)
+    rows = []
+    for one in written:
+        name = one["task"] + (f" ({one['split']})" if _has_other_split(one, written) else "")
+        if "whole" in one:
+            rows.append((name, 0, one["whole"]))
+        rows.append((name, removed, one))
+    table = table_of(
+        rows,
+        [
+            (Column(t("task")), lambda row: row[0]),
+            (Column(t("blocks removed"), "count"), lambda row: row[1]),
+            (Column(t("accuracy %"), "points"), lambda row: row[2]["accuracy"]),
+            *damage_columns(lambda row: Damage(**row[2]["damage"])),
+        ],
+    )
+    return Section("damage", title, sentences, [table], [reading_note()])
+
+
+def _has_other_split(one: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> bool:
+    return any(o["task"] == one["task"] and o["split"] != one["split"] for o in others)
 
 
 def _speed_table(speed: Mapping[str, Any]) -> Table:
