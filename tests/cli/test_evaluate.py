@@ -102,6 +102,19 @@ def test_a_model_by_itself_has_the_damage_that_needs_no_other(program: Program) 
     assert entry["damage"] == {"num_answers": 4, "script": None} | shares
 
 
+def test_what_would_be_scored_is_told_and_nothing_is_measured(program: Program) -> None:
+    asked = ("evaluate", "demo", "--task", "demo_okvqa", "--num-samples", 12, "--remove", "4,13")
+    value = json.loads(program(*asked, "--estimate", "--json").out)
+    (split,) = value["searches"][0]["splits"]
+    assert (split["num_samples"], split["most"], split["answers"]) == (12, 2, 24)
+    assert value["seconds"] > 0
+    done = program(*asked, "--metrics", "ppl", "--ppl-texts", "my.txt", "--dry-run")
+    assert "What --metrics adds is not counted." in done.out
+    assert "with --estimate, 8 samples" in done.out
+    assert not Path("evaluation_results.json").exists()
+    assert program(*asked, "--dry-run", "--data-dir", "nowhere").code == 2
+
+
 def test_what_fails_is_told_and_the_exit_code_says_so(program: Program) -> None:
     done = program("evaluate", "demo", "--metrics", "ppl", "--ppl-texts", "my.txt,wikitext2")
     assert done.code == 1
@@ -130,6 +143,7 @@ def test_what_fails_is_told_and_the_exit_code_says_so(program: Program) -> None:
         (("--metrics", "speed", "--output", "."), "this is a folder"),
         (("--metrics", "speed", "--output", "my.txt"), "not valid JSON"),
         (("--compare", "a.json,b.json"), "measures no model"),
+        (("--metrics", "speed", "--dry-run"), "only what tasks take is foreseen"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_measured(

@@ -14,8 +14,9 @@ from depthprune.base.files import write_text
 from depthprune.base.language import filled, set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.flags import with_flags
-from depthprune.cli.measure import AsJson
+from depthprune.cli.measure import AsJson, DryRun, Estimate
 from depthprune.cli.options import DEMO, Language
+from depthprune.cli.outcome import show_forecast
 from depthprune.engine.card.card_file import check_card_path
 from depthprune.engine.card.compare import compare_evaluations, read_evaluation
 from depthprune.engine.card.measure import (
@@ -32,6 +33,7 @@ from depthprune.report.sections.evaluation import (
     error_lines,
     evaluation_sections,
 )
+from depthprune.strategies.forecast import forecast_scores
 from depthprune.strategies.model import model_source, open_model
 from depthprune.workflow.evaluating import RESULTS
 
@@ -54,6 +56,8 @@ def evaluate(
         tuple[str, ...],
         Parameter(help="Measure nothing: compare such files, as base.json,cut.json."),
     ] = (),
+    dry_run: DryRun = False,
+    estimate: Estimate = False,
     json: AsJson = False,
     lang: Language = "en",
     run: ModelOptions = ModelOptions(),
@@ -72,6 +76,7 @@ def evaluate(
         depthprune evaluate ./model --download
         depthprune evaluate ./model --remove 4,13 --output without_4_13.json
         depthprune evaluate ./cut --task okvqa text_vqa lm_eval:arc_easy
+        depthprune evaluate ./model --task okvqa --remove 4,13 --estimate
         depthprune evaluate ./model --metrics ppl,speed --ppl-texts my.txt
         depthprune evaluate ./model --metrics zeroshot --zeroshot-tasks arc_easy mmlu
         depthprune evaluate --compare evaluation_results.json,without_4_13.json
@@ -92,9 +97,19 @@ def evaluate(
         )
     path = output or RESULTS
     options = card_options(card, run, scored)
+    if (dry_run or estimate) and not options.scored:
+        raise DepthpruneError(
+            "only what tasks take is foreseen, and none is named",
+            option="dry_run" if dry_run else "estimate",
+            mend="name tasks with --task, or leave it out",
+        )
     check_card_path(path, overwrite=overwrite)
     asked = [one.task for one in options.tasks] + [task for task, _ in options.scored]
     opened = open_model(model_source(model, run, download=card.download), asked)
+    if dry_run or estimate:
+        found = forecast_scores(opened, options, path, estimate=estimate)
+        show_forecast(found, as_json=json)
+        return
     outcome = measure_card(
         opened.loaded,
         opened.stack,

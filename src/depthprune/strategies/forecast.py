@@ -14,9 +14,13 @@ from typing import Literal
 
 from depthprune.base.errors import StudyError
 from depthprune.base.progress import Progress, progress
+from depthprune.blocks import check_admissible
+from depthprune.engine.card.measure import CardOptions, scored_removals, scored_split
 from depthprune.engine.evaluator import Evaluator
+from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.strategies.comparison import Compared, compared
 from depthprune.strategies.kinds.ablation import Ablation
+from depthprune.strategies.model import OpenModel
 from depthprune.strategies.pipeline import ReadySearch
 from depthprune.strategies.space import SearchSpace
 from depthprune.strategies.strategy import LimitedStrategy, Strategy
@@ -170,6 +174,30 @@ def forecast(
         free=shutil.disk_usage(_existing(folder)).free,
         cut_bytes=cut_bytes,
     )
+
+
+def forecast_scores(
+    model: OpenModel, card: CardOptions, path: Path, *, estimate: bool = False
+) -> Forecast:
+    """Return what an evaluation will score; whatever its file holds is not asked.
+
+    Raises:
+        DepthpruneError: samples cannot be read, or the removal is not possible.
+    """
+    check_admissible(model.stack, card.removal)
+    splits = [scored_split(model.loaded, card, task, name) for task, name in card.scored]
+    evaluator = ReferenceEvaluator(
+        model.loaded, part=card.part, batch_size=card.batch_size or "auto"
+    )
+    tried = _tried(evaluator, splits) if estimate else {}
+    rows = []
+    for split in splits:
+        pace, basis = _pace(split, tried, {}, None)
+        most = len(scored_removals(card, split.task))
+        names = (split.task.name, split.split, len(split.samples))
+        rows.append(SplitForecast(*names, most, 0, pace, basis))
+    found = SearchForecast("evaluate", {}, tuple(rows), ("metrics",) if card.metrics else ())
+    return Forecast(path, (found,), 0, shutil.disk_usage(_existing(path)).free)
 
 
 def most_by_number(strategy: Strategy, space: SearchSpace) -> dict[int, int]:

@@ -269,12 +269,27 @@ def _parts(run: _Run) -> Iterator[tuple[Part, Prepare]]:
 
 
 def _ready_to_score(run: _Run, task: Task, split: str, part: Part) -> Measure:
-    loaded = run.loaded
+    return partial(_score, run, scored_split(run.loaded, run.options, task, split), part)
+
+
+def scored_split(loaded: LoadedModel, options: CardOptions, task: Task, split: str) -> TaskSplit:
+    """Return the samples of a task that is scored, as the model is asked.
+
+    Raises:
+        DepthpruneError: they cannot be read, or the model cannot be asked about pictures.
+    """
     task = prompted(task, loaded.processor, loaded.prompt)
-    samples = load_split(task, split, run.options.num_samples, SEED)
+    samples = load_split(task, split, options.num_samples, SEED)
     if any(samples.pictures):
         refuse_pictures(loaded.name, loaded.processor, [task.name])
-    return partial(_score, run, samples, part)
+    return samples
+
+
+def scored_removals(options: CardOptions, task: Task) -> list[Removal]:
+    """Return what a task is scored without: its blocks, and nothing where answers are compared."""
+    # Damage is told against what the whole model writes; a likelihood writes nothing.
+    both = bool(options.removal) and task.answer == "generate"
+    return [options.removal, ()] if both else [options.removal]
 
 
 def _ready_to_read(run: _Run, source: TextSet, part: Part) -> Measure:
@@ -293,12 +308,11 @@ def _ready_to_write(run: _Run, measure: Measure) -> Measure:
 
 
 def _score(run: _Run, split: TaskSplit, part: Part, step: _Step) -> bool:
-    # Damage is told against what the whole model writes; a likelihood writes nothing.
-    with_whole = bool(run.options.removal) and split.task.answer == "generate"
+    removals = scored_removals(run.options, split.task)
+    with_whole = len(removals) > 1
     fingerprint = fingerprint_of({"task": split.fingerprint, "with_whole": with_whole})
     if run.file.kept(part, fingerprint):
         return False
-    removals = [run.options.removal, ()][: 1 + with_whole]
     evaluator = ReferenceEvaluator(
         run.loaded,
         part=run.options.part,

@@ -46,15 +46,16 @@ def forecast_section(found: Forecast) -> Section:
     sentences = _time(found)
     for name in dict.fromkeys(note for each in found.searches for note in each.notes):
         sentences.append(t("What {option} adds is not counted.", option=option(name)))
-    size, free = format_size(found.num_bytes), format_size(found.free)
-    text = t("Disk: about {size} for the study ({free} are free).", size=size, free=free)
-    sentences.append(text)
+    if found.num_bytes:
+        size, free = format_size(found.num_bytes), format_size(found.free)
+        text = t("Disk: about {size} for the study ({free} are free).", size=size, free=free)
+        sentences.append(text)
     if found.cut_bytes is not None:
         size = format_size(found.cut_bytes)
         sentences.append(t("The smaller model takes up to {size}.", size=size))
     title = t("What would be measured into {folder}", folder=found.folder)
     notes = [t("Nothing was measured: model and data were read and checked.")]
-    return Section("forecast", title, sentences, [depths, tasks], notes)
+    return Section("forecast", title, sentences, [depths, tasks] if depths.rows else [tasks], notes)
 
 
 def forecast_value(found: Forecast) -> dict[str, Any]:
@@ -98,6 +99,6 @@ def _time(found: Forecast) -> list[str]:
             basis=", ".join(known) or "-",
         )
     ]
-    if any(one.basis == "estimate" for one in found.splits):
+    if found.num_bytes and any(one.basis == "estimate" for one in found.splits):
         lines.append(t("A search is faster than that: removals share their work."))
     return lines
