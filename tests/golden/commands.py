@@ -112,7 +112,7 @@ STUDY = [
     *both("compare", "compare --study my-study"),
     *both("merge", "merge --study my-study --output_file merged.json"),
     *both("status", "status my-study"),
-    *both("answers", "answers my-study --removal 4 --task demo_coco_caption --changed -n 3"),
+    *both("answers", "answers my-study --removal 4 --task demo_okvqa --changed -n 3"),
     Command("answers-json", "answers my-study --removal 4 --task demo_okvqa -n 2 --json"),
     *both("study-check", "study check my-study"),
     Command("study-repair", "study repair my-study --json"),

@@ -247,11 +247,11 @@ def test_killed_while_the_survivors_are_stored_it_ends_as_if_it_had_not_been(
         raced(study, evaluator(), JOINT)
     add, calls = Study.add, []
 
-    def dying(*arguments: Any) -> None:
+    def dying(*arguments: Any, **options: Any) -> None:
         calls.append(arguments)
         if len(calls) > added:
             raise Killed
-        add(*arguments)
+        add(*arguments, **options)
 
     monkeypatch.setattr(Study, "add", dying)
     first, second = evaluator(), evaluator()

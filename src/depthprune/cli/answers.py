@@ -23,7 +23,7 @@ def answers(
     /,
     *,
     removal: Annotated[tuple[str, ...], Parameter(name=("--removal", "--remove"))],
-    task: Annotated[str | None, Parameter(name=("--task", "--dataset-name"))] = None,
+    task: Annotated[str | None, Parameter(name=("--task", "--dataset", "--dataset-name"))] = None,
     split: str | None = None,
     changed: bool = False,
     number: Annotated[int, Parameter(name=("-n", "--number"))] = 20,

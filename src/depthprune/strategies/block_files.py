@@ -126,7 +126,7 @@ def recommended_removal(path: Path, removed: int | None) -> tuple[Removal, int |
         raise DepthpruneError(
             f"nothing is recommended{why}",
             where=str(path),
-            mend="`depthprune recommend` says why; --remove names blocks all the same",
+            mend=f"`depthprune recommend` says why; {option('remove')} names blocks all the same",
         )
     return removal, file.num_blocks
 
