@@ -153,7 +153,7 @@ def test_scores_of_other_samples_are_not_paired(put: Put, tmp_path: Path) -> Non
     put(folder, removal_file([1], {"a": 0.5, "c": 0}), "sensitivity_block_1.json")
     results = read_result_set(tmp_path)
     assert results.datasets[0].measurements[(1,)].scores is None
-    assert said(results, "1 result list other samples", "no confidence interval")
+    assert said(results, "1 result lists other samples", "without a confidence interval")
 
 
 # Splits

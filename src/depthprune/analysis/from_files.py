@@ -188,9 +188,7 @@ def _measurements(results: DatasetResults, problems: list[str]) -> DatasetMeasur
     if sample_ids is not None and unpaired:
         problems.append(
             f"{results.folder}: {counted(unpaired, 'result lists', 'results list')} other "
-            "samples than the "
-            "unpruned model: "
-            "without a confidence interval"
+            "samples than the unpruned model: without a confidence interval"
         )
     metric = source.metric if source else ""
     whole = _measurement(results, unpruned, baseline, sample_ids)
