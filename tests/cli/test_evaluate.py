@@ -75,8 +75,9 @@ chosen:
 
 
 def test_damage_of_written_answers_stands_beside_their_scores(
-    program: Program, place: Path
+    program: Program, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
     (place / "tasks.yaml").write_text(CHOSEN)
     sample = {"id": 1, "question": "Which?", "choices": ["red", "blue"], "answer": 0}
     (place / "chosen.jsonl").write_text(json.dumps(sample))
@@ -85,6 +86,7 @@ def test_damage_of_written_answers_stands_beside_their_scores(
     done = program("evaluate", "demo", *tasks, "--remove", "0,1,2,3")
     assert done.code == 0, done.err
     assert "== Damaged answers ==" in done.out
+    assert "…" not in done.out
     assert done.out.count("No written answers are known of chosen") == 1
     scores = json.loads(Path("evaluation_results.json").read_text())["scores"]
     found, whole = scores["demo_okvqa"]["damage"], scores["demo_okvqa"]["whole"]

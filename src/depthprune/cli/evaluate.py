@@ -26,7 +26,7 @@ from depthprune.engine.card.measure import (
 from depthprune.engine.card.options import BenchmarkOptions, ScoredTasks, card_options, listed
 from depthprune.engine.options import ModelOptions
 from depthprune.report.render.markdown import section_lines
-from depthprune.report.render.text import section_parts
+from depthprune.report.render.text import section_parts, sections_parts
 from depthprune.report.sections.evaluation import (
     comparison_section,
     comparison_value,
@@ -140,7 +140,7 @@ def _compare(paths: Sequence[str], output: Path | None, *, as_json: bool) -> Non
 
 def _show(outcome: CardOutcome) -> None:
     sections = evaluation_sections(outcome.card)
-    parts: list[Any] = [part for one in sections for part in section_parts(one)][1:]
+    parts: list[Any] = sections_parts(sections, terminal().width)[1:]
     parts += error_lines(outcome.failed)
     where = t(
         "Results: {path} ({measured} {measured:part|parts} measured now, {reused} there already)"

@@ -221,6 +221,7 @@ def _damage_section(scores: Mapping[str, Any], removed: int) -> Section:
             (Column(t("accuracy %"), "points"), lambda row: row[2]["accuracy"]),
             *damage_columns(lambda row: Damage(**row[2]["damage"])),
         ],
+        names=2,
     )
     return Section("damage", title, sentences, [table], [reading_note()])
 
