@@ -16,7 +16,7 @@ from depthprune.base.files import check_can_make
 from depthprune.base.language import set_language
 from depthprune.cli.flags import with_flags
 from depthprune.cli.options import Language
-from depthprune.cli.recommend import show_wrapped
+from depthprune.cli.output import show_wrapped
 from depthprune.cli.scores import AsJson, show
 from depthprune.workflow.written import FOLDER, write_analysis
 

@@ -80,7 +80,7 @@ def answers(
     if json:
         print(json_module.dumps(answers_value(found, pairs), indent=1))
         return
-    from depthprune.cli.recommend import show_wrapped
+    from depthprune.cli.output import show_wrapped
     from depthprune.report.render.text import section_parts
 
     for section in answer_sections(found, pairs):

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import write_text
-from depthprune.base.language import filled, set_language, t
+from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.flags import with_flags
 from depthprune.cli.measure import AsJson, DryRun, Estimate
 from depthprune.cli.options import DEMO, Language
 from depthprune.cli.outcome import show_forecast
+from depthprune.cli.output import show, show_wrapped
 from depthprune.engine.card.card_file import check_card_path
 from depthprune.engine.card.compare import compare_evaluations, read_evaluation
 from depthprune.engine.card.measure import (
@@ -132,26 +133,18 @@ def _compare(paths: Sequence[str], output: Path | None, *, as_json: bool) -> Non
     if as_json:
         print(json_module.dumps(comparison_value(comparison), indent=1))
     else:
-        _print(section_parts(section)[1:])
+        show_wrapped(section_parts(section)[1:])
     if output is not None:
         write_text(output, "\n".join(section_lines(section)).lstrip() + "\n")
         terminal(stderr=True, markup=False).print(t("Table: {path}").format(path=output))
 
 
 def _show(outcome: CardOutcome) -> None:
-    sections = evaluation_sections(outcome.card)
-    parts: list[Any] = sections_parts(sections, terminal().width)[1:]
-    parts += error_lines(outcome.failed)
+    show_wrapped(sections_parts(evaluation_sections(outcome.card), terminal().width)[1:])
     where = t(
-        "Results: {path} ({measured} {measured:part|parts} measured now, {reused} there already)"
+        "Results: {path} ({measured} {measured:part|parts} measured now, {reused} there already)",
+        path=outcome.path,
+        measured=len(outcome.measured),
+        reused=len(outcome.reused),
     )
-    parts.append(
-        filled(where, path=outcome.path, measured=len(outcome.measured), reused=len(outcome.reused))
-    )
-    _print(parts)
-
-
-def _print(parts: Sequence[Any]) -> None:
-    console = terminal(markup=False)
-    for part in parts:
-        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+    show([*error_lines(outcome.failed), where])

@@ -23,11 +23,23 @@ AsJson = Annotated[
 ]
 
 
+NARROWEST = 80
+"""Columns that every table needs."""
+
+
 def show(parts: Iterable[Any]) -> None:
     """Print tables and lines; where a line is too long, the terminal breaks it."""
     console = terminal(markup=False)
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+
+
+def show_wrapped(parts: Iterable[Any]) -> None:
+    """Print tables and sentences; long ones are wrapped between words."""
+    # In less room a table would leave out its blocks, which are the answer; a line may be folded.
+    console = terminal(markup=False, width=max(NARROWEST, terminal().width))
+    for part in parts:
+        console.print(part, highlight=False)
 
 
 def show_sections(sections: Sequence[Section], files: Iterable[Path] = ()) -> None:

@@ -6,7 +6,6 @@ What needs numpy is imported when it is run: its help is there at once.
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,14 +15,10 @@ from depthprune.analysis.options import Ranking, Targets
 from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.flags import with_flags
-from depthprune.cli.output import AsJson, Language
+from depthprune.cli.output import AsJson, Language, show_wrapped
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-
-NARROWEST = 80
-"""Columns that every table needs."""
 
 
 @with_flags
@@ -130,11 +125,3 @@ def _verify(
     )
     for line in done_lines(report):
         terminal(stderr=True).print(line, highlight=False, markup=False)
-
-
-def show_wrapped(parts: Sequence[RenderableType]) -> None:
-    """Print tables and sentences; long ones are wrapped between words."""
-    # In less room a table would leave out its blocks, which are the answer; a line may be folded.
-    console = terminal(markup=False, width=max(NARROWEST, terminal().width))
-    for part in parts:
-        console.print(part, highlight=False)

@@ -13,7 +13,7 @@ from depthprune.base.log import logger
 from depthprune.cli.flags import with_flags
 from depthprune.cli.measure import AsJson, Model, Output
 from depthprune.cli.options import Language
-from depthprune.cli.recommend import show_wrapped
+from depthprune.cli.output import show_wrapped
 from depthprune.cli.sweep_blocks import BlockFlags, read_source
 from depthprune.engine.options import ModelOptions
 from depthprune.report.sweep import failure_lines, report_lines, sweep_parts

@@ -12,8 +12,7 @@ from depthprune.base.errors import DepthpruneError
 from depthprune.base.language import set_language
 from depthprune.base.terminal import terminal
 from depthprune.cli.flags import with_flags
-from depthprune.cli.output import AsJson, Language
-from depthprune.cli.recommend import show_wrapped
+from depthprune.cli.output import AsJson, Language, show_wrapped
 from depthprune.engine.options import PromptOptions
 from depthprune.report.listing import task_table
 from depthprune.tasks.options import DataOptions
