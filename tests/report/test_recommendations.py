@@ -13,6 +13,7 @@ from rich.cells import cell_len
 
 from depthprune.analysis.analyse import analyse
 from depthprune.analysis.bootstrap import Interval
+from depthprune.analysis.selection import Selection
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import Lang, language
 from depthprune.report.evidence import coverage_text, evidence, mark_text
@@ -89,6 +90,13 @@ def test_an_interval_says_whether_anything_is_lost(interval: Interval | None, to
     one = replace(combination((1,), 0.01, names="a"), interval=interval, num_samples=400)
     assert mark_text(one) == told
     assert (told in evidence(one, "a")) if told else ("0 with" not in evidence(one, "a"))
+
+
+def test_what_was_chosen_for_its_drop_costs_nothing_only_when_that_is_reckoned_with() -> None:
+    one = replace(combination((1,), 0.0, names="a"), interval=Interval(-0.02, 0.01), num_samples=9)
+    assert mark_text(one) == mark_text(one, Selection(5)) == "no measurable cost"
+    lucky = Selection(5, 0.01, Interval(-0.02, 0.03))
+    assert mark_text(one, lucky) == "not separable from 0 with 9 samples"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from statistics import pstdev
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.marks import mark
 from depthprune.analysis.recommendations import Recommendations, VerifiedRemoval
+from depthprune.analysis.selection import Selection
 from depthprune.base.language import filled, t
 from depthprune.report.tables import blocks, interval_text, percent
 
@@ -39,9 +40,9 @@ def dataset_lines(ones: Iterable[Combination], datasets: Sequence[str]) -> list[
     return [filled(line, coverage=text, combinations=_listed(of)) for text, of in groups.items()]
 
 
-def mark_text(one: Combination) -> str:
+def mark_text(one: Combination, chosen: Selection | None = None) -> str:
     """Return what the interval says about the drop in words; empty where it says nothing."""
-    found = mark(one)
+    found = mark(one, chosen)
     if found == "no_measurable_cost":
         return t("no measurable cost")
     if found == "not_separable_from_0":
@@ -77,9 +78,9 @@ def drop_text(one: Combination) -> str:
     return t("drop {drop} points", drop=percent(one.mean))
 
 
-def facts(one: Combination, datasets: Sequence[str]) -> str:
+def facts(one: Combination, datasets: Sequence[str], chosen: Selection | None = None) -> str:
     """Return what stands behind a drop in one line: mark, interval, std, datasets, n."""
-    parts = [mark_text(one)]
+    parts = [mark_text(one, chosen)]
     if one.interval is not None:
         parts.append(t("95% interval {interval}", interval=interval_text(one.interval)))
     if one.coverage > 1:
@@ -98,7 +99,8 @@ def cost(found: Recommendations, one: Combination) -> tuple[str, str]:
     """Return a drop and what stands behind it: on fresh samples first, where it was verified."""
     known = found.on_fresh_samples(one.removal)
     if not known:
-        parts = [facts(one, found.datasets), chosen_text(found, one)]
+        chosen = found.selections.get(one.removal)
+        parts = [facts(one, found.datasets, chosen), chosen_text(found, one)]
         return drop_text(one), t(", ").join(filter(None, parts))
     told = [facts(on_fresh_samples(known), found.datasets), verdict(known), searched_text(known)]
     return fresh_drop(known), t("; ").join(filter(None, told))

@@ -33,7 +33,7 @@ def combination_value(one: Combination, found: Recommendations) -> dict[str, Any
         "avg_accuracy_drop": number(one.mean),
         "std_accuracy_drop": number(one.std),
         "confidence_interval": interval_value(one.interval),
-        "mark": mark(one),
+        "mark": mark(one, found.selections.get(one.removal)),
         "avg_accuracy": number(one.accuracy),
         "adjusted_accuracy_drop": number(found.adjusted.get(one.removal)),
         "num_datasets_tested": one.coverage,
