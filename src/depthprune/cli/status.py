@@ -6,8 +6,7 @@ import json as json_module
 from pathlib import Path
 
 from depthprune.base.language import set_language
-from depthprune.base.terminal import terminal
-from depthprune.cli.output import AsJson, Language
+from depthprune.cli.output import AsJson, Language, show
 
 
 def status(study: Path, *, json: AsJson = False, lang: Language = "en") -> None:
@@ -35,6 +34,4 @@ def status(study: Path, *, json: AsJson = False, lang: Language = "en") -> None:
     if json:
         print(json_module.dumps(status_value(found), indent=1))
         return
-    console = terminal(markup=False)
-    for part in section_parts(status_section(found))[1:]:
-        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+    show(section_parts(status_section(found))[1:])
