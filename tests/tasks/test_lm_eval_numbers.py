@@ -64,6 +64,16 @@ def our_metrics(
     return lm_eval_metrics(split, found.answers[0], bootstrap_iters=20)
 
 
+def test_standard_errors_are_drawn_in_this_process(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fork of a process that runs threads can hang."""
+    monkeypatch.delenv("DISABLE_MULTIPROC")
+    monkeypatch.setattr("multiprocessing.Pool", lambda *_: pytest.fail("a pool was forked"))
+    found = our_metrics(llama(), split_of(folder, "tiny_choice"))
+    assert found["mcc_stderr,none"] is not None
+
+
 def assert_equal(ours: dict[str, float | None], theirs: dict[str, float | None]) -> None:
     """Accuracies are equal to the last digit; what is computed from likelihoods nearly."""
     assert set(ours) == set(theirs)

@@ -7,11 +7,13 @@ import hashlib
 import inspect
 import json
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -149,7 +151,9 @@ def lm_eval_metrics(
             f"{counted(len(answers), 'answer')} to the {counted(len(split.samples), 'sample')} "
             f"of {split.task.name}"
         )
-    with source.guarded():
+    # The harness draws in a pool of forked processes; a fork of a process that runs threads (a
+    # progress bar's, torch's) can wait for ever on a lock that one of them held.
+    with source.guarded(), patch.dict(os.environ, {"DISABLE_MULTIPROC": "1"}):
         from lm_eval.api.metrics import mean, stderr_for_metric
 
         values: dict[str, float | None] = {}
