@@ -8,9 +8,9 @@ import numpy as np
 
 from depthprune.analysis.sweep import SweepPoint, compare_points, sweep_point
 from depthprune.base.removal import Removal
-from depthprune.engine.latency import Conditions, Latency, SampleLatency
+from depthprune.benchmark.latency import Conditions, Latency, SampleLatency
+from depthprune.benchmark.sweep import Measured
 from depthprune.strategies.configurations import Configuration
-from depthprune.strategies.sweep import Measured
 from depthprune.study import Measurement, ModelRecord, SplitRecord
 
 MODEL = ModelRecord("tiny", "f1", "LlamaForCausalLM", 4, "model.layers", 1000, (100, 110, 120, 130))

@@ -15,15 +15,17 @@ PACKAGE = Path(depthprune.__file__).parent
 FLOORS = [
     {"base"},
     {"checkpoint"},
-    {"tasks", "blocks"},
+    {"blocks", "tasks"},
     {"study"},
+    {"cutting"},
     {"engine"},
-    {"structure"},
     {"importance"},
     {"strategies"},
-    {"analysis", "testing"},
+    {"benchmark"},
+    {"structure"},
+    {"analysis"},
     {"report"},
-    {"workflow"},
+    {"testing", "workflow"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -8,7 +8,7 @@ import pytest
 
 import depthprune as dp
 from depthprune.base.errors import StudyFileError
-from depthprune.engine.latency import LatencyOptions
+from depthprune.benchmark.latency import LatencyOptions
 
 STUDY = """
 model: {source: demo}

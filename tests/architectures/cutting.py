@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from depthprune.base.removal import Removal
-from depthprune.blocks.cut.execute import execute_cut
-from depthprune.blocks.cut.plan import plan_cut
+from depthprune.cutting.execute import execute_cut
+from depthprune.cutting.plan import plan_cut
 
 
 def cut_and_load(model: nn.Module, removal: Removal, part: str) -> nn.Module:

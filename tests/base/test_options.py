@@ -11,8 +11,8 @@ from cyclopts import App, Parameter
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.options import Options
+from depthprune.benchmark.sweep import SweepOptions
 from depthprune.cli.flags import with_flags
-from depthprune.strategies.sweep_options import SweepOptions
 
 
 @dataclass(frozen=True)

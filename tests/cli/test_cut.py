@@ -501,7 +501,7 @@ def test_verify_compares_skipping_with_cutting(program: Program, tmp_path: Path)
 def test_verify_finds_a_difference(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from depthprune.blocks.cut import verify
+    from depthprune.cutting import verify
 
     monkeypatch.setattr(verify, "TOLERANCE", -1.0)
     done = program(
@@ -552,7 +552,7 @@ def test_what_cannot_be_verified_is_not_written(program: Program, tmp_path: Path
 def test_an_interruption_says_what_is_there(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from depthprune.blocks.cut import execute
+    from depthprune.cutting import execute
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt

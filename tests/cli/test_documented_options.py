@@ -9,11 +9,11 @@ import pytest
 
 from depthprune.analysis.options import Ranking, Targets
 from depthprune.base.options import Options
-from depthprune.blocks.cut.options import CutOptions
+from depthprune.benchmark.options import BenchmarkOptions
+from depthprune.benchmark.sweep import SweepOptions
 from depthprune.cli.flags import flag
 from depthprune.cli.sweep_blocks import BlockFlags
-from depthprune.engine.card.options import BenchmarkOptions
-from depthprune.strategies.sweep_options import SweepOptions
+from depthprune.cutting.options import CutOptions
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -11,13 +11,13 @@ import pytest
 import depthprune as dp
 from depthprune.analysis.options import Ranking, Targets
 from depthprune.base.errors import DepthpruneError
-from depthprune.blocks.cut.options import CutOptions
+from depthprune.benchmark.latency import LatencyOptions
+from depthprune.benchmark.measure import METRICS
+from depthprune.benchmark.options import BenchmarkOptions
 from depthprune.cli.demo import DEMO_STUDY
 from depthprune.cli.init import EXAMPLE
 from depthprune.cli.search_flags import SearchFlags
-from depthprune.engine.card.measure import METRICS
-from depthprune.engine.card.options import BenchmarkOptions
-from depthprune.engine.latency import LatencyOptions
+from depthprune.cutting.options import CutOptions
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.sources import DatasetScores, SplitScores
 from depthprune.strategies import STRATEGIES

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.benchmark.sweep import SweepOptions
 from depthprune.cli.app import main
 from depthprune.engine.options import ModelOptions
 from depthprune.report.documents.sweep import read_sweep_file
 from depthprune.strategies import model as opening
-from depthprune.strategies.sweep_options import SweepOptions
 from depthprune.study import Study
 from tests.cli.program import Finished, Program
 

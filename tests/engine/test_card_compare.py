@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
-from depthprune.engine.card.compare import Comparison, Row, compare_evaluations, read_evaluation
+from depthprune.benchmark.compare import Comparison, Row, compare_evaluations, read_evaluation
 from tests.engine.cards import card, old_card
 
 OLD_FILES = Path("/work/shared/pruned_models")

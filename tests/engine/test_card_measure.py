@@ -20,20 +20,20 @@ from depthprune.base.errors import (
     TaskError,
 )
 from depthprune.base.removal import Removal
-from depthprune.blocks import find_stack
-from depthprune.blocks.models import LoadedModel, load_model
-from depthprune.engine.card import measure
-from depthprune.engine.card.card_file import CardFile, check_card_path
-from depthprune.engine.card.measure import (
+from depthprune.benchmark import measure
+from depthprune.benchmark.card_file import CardFile, check_card_path
+from depthprune.benchmark.measure import (
     CardOptions,
     CardOutcome,
     check_metrics,
     measure_card,
 )
-from depthprune.engine.card.perplexity import Windows, perplexity, text_tokens
-from depthprune.engine.card.speed import SpeedOptions
-from depthprune.engine.card.texts import text_sets
-from depthprune.engine.card.zero_shot import zero_shot_tasks
+from depthprune.benchmark.perplexity import Windows, perplexity, text_tokens
+from depthprune.benchmark.speed import SpeedOptions
+from depthprune.benchmark.texts import text_sets
+from depthprune.benchmark.zero_shot import zero_shot_tasks
+from depthprune.blocks import find_stack
+from depthprune.blocks.models import LoadedModel, load_model
 from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.tasks.demo.place import DEMO, model_place
 from depthprune.tasks.lm_eval import catalogue

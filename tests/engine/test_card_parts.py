@@ -12,18 +12,18 @@ import pytest
 from scipy import stats
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.blocks import find_stack, skip
-from depthprune.engine.card import speed
-from depthprune.engine.card.memory import peak_while, weight_bytes
-from depthprune.engine.card.model_info import KINDS, model_info, parameters_by_kind
-from depthprune.engine.card.ratio import speed_ratio
-from depthprune.engine.card.speed import (
+from depthprune.benchmark import speed
+from depthprune.benchmark.memory import peak_while, weight_bytes
+from depthprune.benchmark.model_info import KINDS, model_info, parameters_by_kind
+from depthprune.benchmark.ratio import speed_ratio
+from depthprune.benchmark.speed import (
     Speed,
     SpeedOptions,
     measure_in_turns,
     measure_speed,
     prompt_tokens,
 )
+from depthprune.blocks import find_stack, skip
 from depthprune.testing import tiny_models as tiny
 
 QUICK = SpeedOptions(batch_sizes=(1,), prompt_tokens=5, new_tokens=4, repeats=2)

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from depthprune.base.errors import DepthpruneError, TaskError
+from depthprune.benchmark import perplexity as card_perplexity
+from depthprune.benchmark import texts
+from depthprune.benchmark.perplexity import Windows, perplexity, text_tokens
+from depthprune.benchmark.texts import HUB_TEXTS, text_sets
 from depthprune.blocks import skip
-from depthprune.engine.card import perplexity as card_perplexity
-from depthprune.engine.card import texts
-from depthprune.engine.card.perplexity import Windows, perplexity, text_tokens
-from depthprune.engine.card.texts import HUB_TEXTS, text_sets
 from depthprune.testing import tiny_models as tiny
 
 TEXT = " ".join(tiny.QUESTIONS * 4)

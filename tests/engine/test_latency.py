@@ -17,9 +17,8 @@ from depthprune.base.errors import (
     TaskError,
 )
 from depthprune.base.removal import Removal
-from depthprune.blocks import find_stack
-from depthprune.engine import latency, stages
-from depthprune.engine.latency import (
+from depthprune.benchmark import latency as latency
+from depthprune.benchmark.latency import (
     Latency,
     LatencyOptions,
     SampleLatency,
@@ -27,6 +26,8 @@ from depthprune.engine.latency import (
     measure_latency,
     removed_bytes,
 )
+from depthprune.blocks import find_stack
+from depthprune.engine import stages
 from depthprune.engine.stages import StageClock, vision_roots, watch
 from depthprune.tasks.task import Request, Sample
 from depthprune.testing.tiny_models import (

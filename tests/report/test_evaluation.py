@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from depthprune.base.language import Lang, language
-from depthprune.engine.card.compare import compare_evaluations, read_evaluation
+from depthprune.benchmark.compare import compare_evaluations, read_evaluation
 from depthprune.report.render.markdown import section_lines
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.evaluation import (

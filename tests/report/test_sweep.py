@@ -14,6 +14,7 @@ from depthprune.analysis.sweep import compare_points
 from depthprune.base.errors import LayoutError, TaskError
 from depthprune.base.files import write_json
 from depthprune.base.language import language
+from depthprune.benchmark.sweep import Failure, SweepReport
 from depthprune.report.documents.sweep import (
     SweepFile,
     known_latency,
@@ -28,7 +29,6 @@ from depthprune.report.figures.pareto import pareto_accuracy_latency
 from depthprune.report.figures.style import BLUE, GREY
 from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
 from depthprune.report.tables import as_text
-from depthprune.strategies.sweep import Failure, SweepReport
 from tests.sweeps import MODEL, latency, measured, point, task_points
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "sweep.md"

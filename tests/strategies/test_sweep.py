@@ -13,21 +13,21 @@ import pytest
 import torch
 
 from depthprune.base.errors import DepthpruneError, InadmissibleRemovalError, TaskError
-from depthprune.blocks import find_stack
-from depthprune.engine import ReferenceEvaluator
-from depthprune.engine.latency import Latency, LatencyOptions
-from depthprune.engine.session import Session, SplitGroup
-from depthprune.strategies import sweep as module
-from depthprune.strategies.configurations import Configuration
-from depthprune.strategies.model import ModelSource, OpenModel
-from depthprune.strategies.sweep import (
+from depthprune.benchmark import sweep as module
+from depthprune.benchmark.latency import Latency, LatencyOptions
+from depthprune.benchmark.sweep import (
+    PRESETS,
     Measured,
     SweepRequest,
     load_sweep_splits,
     memory_limit,
     run_sweep,
 )
-from depthprune.strategies.sweep_options import PRESETS
+from depthprune.blocks import find_stack
+from depthprune.engine import ReferenceEvaluator
+from depthprune.engine.session import Session, SplitGroup
+from depthprune.strategies.configurations import Configuration
+from depthprune.strategies.model import ModelSource, OpenModel
 from depthprune.study import Study
 from depthprune.tasks.task import Sample, Task, TaskSplit
 from depthprune.testing.tiny_models import (

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from depthprune.base.errors import AnalysisError
-from depthprune.blocks.cut.execute import execute_cut
-from depthprune.blocks.cut.plan import plan_cut
+from depthprune.cutting.execute import execute_cut
+from depthprune.cutting.plan import plan_cut
 from depthprune.structure.align import DOUBTS, Alignment, Doubt, align
 from depthprune.structure.analyses import ReadModel, read_model
 from tests.structure.llamas import (

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
-from depthprune.blocks.cut.execute import execute_cut
-from depthprune.blocks.cut.plan import plan_cut
+from depthprune.cutting.execute import execute_cut
+from depthprune.cutting.plan import plan_cut
 from depthprune.structure.analyses import (
     Analysis,
     analyze,

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.blocks.cut.source_files import read_tensors
 from depthprune.checkpoint.torch_files import OLD_MAGIC
+from depthprune.cutting.source_files import read_tensors
 from depthprune.structure.finding import find_models
 from depthprune.structure.reading import read_checkpoint
 from tests.structure.shapes import SMALL_LLAMA, write_llama

@@ -12,7 +12,7 @@ from depthprune.analysis.bootstrap import Interval, interval
 from depthprune.analysis.dataset import may_exceed_one
 from depthprune.analysis.intervals import Differences, mean_intervals
 from depthprune.base.removal import Removal
-from depthprune.engine.latency import Latency
+from depthprune.benchmark.latency import Latency
 from depthprune.study import Measurement, ModelRecord, SplitRecord
 
 

@@ -1,4 +1,4 @@
-"""Find the block stack of a model, run the model without some of its blocks, cut them out."""
+"""Find the block stack of a model, and run the model without some of its blocks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
         check_admissible,
         inadmissible_reason,
     )
-    from depthprune.blocks.cut.execute import CutResult, execute_cut
-    from depthprune.blocks.cut.plan import CutPlan, plan_cut
     from depthprune.blocks.finding import find_stack
     from depthprune.blocks.inspect import Inspection, LayerFieldSummary, StackSummary, inspect_model
     from depthprune.blocks.layer_fields import find_layer_fields, shorten_config, shorten_dict
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Admissibility": "admissible",
-    "CutPlan": "cut.plan",
-    "CutResult": "cut.execute",
     "Inspection": "inspect",
     "LayerFieldSummary": "inspect",
     "LoadedModel": "models",
@@ -33,14 +29,12 @@ _HOMES = {
     "StackSummary": "inspect",
     "admissibility": "admissible",
     "check_admissible": "admissible",
-    "execute_cut": "cut.execute",
     "find_stack": "finding",
     "find_stacks": "probing",
     "inadmissible_reason": "admissible",
     "inspect_model": "inspect",
     "find_layer_fields": "layer_fields",
     "load_model": "models",
-    "plan_cut": "cut.plan",
     "shorten_config": "layer_fields",
     "shorten_dict": "layer_fields",
     "skip": "skipping",
@@ -48,8 +42,6 @@ _HOMES = {
 
 __all__ = [
     "Admissibility",
-    "CutPlan",
-    "CutResult",
     "Inspection",
     "LayerFieldSummary",
     "LoadedModel",
@@ -57,14 +49,12 @@ __all__ = [
     "StackSummary",
     "admissibility",
     "check_admissible",
-    "execute_cut",
     "find_layer_fields",
     "find_stack",
     "find_stacks",
     "inadmissible_reason",
     "inspect_model",
     "load_model",
-    "plan_cut",
     "shorten_config",
     "shorten_dict",
     "skip",

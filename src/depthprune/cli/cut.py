@@ -19,10 +19,10 @@ from depthprune.base.errors import DepthpruneError, RemovalError
 from depthprune.base.language import Lang, set_language, t
 from depthprune.base.options import Options
 from depthprune.base.removal import Removal, parse_removal
-from depthprune.blocks.cut.also import FILE_NAMES, unfitting_fields
-from depthprune.blocks.cut.options import CutOptions
 from depthprune.cli.flags import with_flags
 from depthprune.cli.output import show
+from depthprune.cutting.also import FILE_NAMES, unfitting_fields
+from depthprune.cutting.options import CutOptions
 from depthprune.report.cut import (
     also_warnings,
     closing_parts,

@@ -13,18 +13,19 @@ from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import write_text
 from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
+from depthprune.benchmark.card_file import check_card_path
+from depthprune.benchmark.compare import compare_evaluations, read_evaluation
+from depthprune.benchmark.forecast import forecast_scores
+from depthprune.benchmark.measure import (
+    CardOutcome,
+    measure_card,
+)
+from depthprune.benchmark.options import BenchmarkOptions, ScoredTasks, card_options, listed
 from depthprune.cli.flags import with_flags
 from depthprune.cli.measure import AsJson, DryRun, Estimate
 from depthprune.cli.options import DEMO, Language
 from depthprune.cli.outcome import show_forecast
 from depthprune.cli.output import show, show_wrapped
-from depthprune.engine.card.card_file import check_card_path
-from depthprune.engine.card.compare import compare_evaluations, read_evaluation
-from depthprune.engine.card.measure import (
-    CardOutcome,
-    measure_card,
-)
-from depthprune.engine.card.options import BenchmarkOptions, ScoredTasks, card_options, listed
 from depthprune.engine.options import ModelOptions
 from depthprune.report.render.markdown import section_lines
 from depthprune.report.render.text import section_parts, sections_parts
@@ -34,7 +35,6 @@ from depthprune.report.sections.evaluation import (
     error_lines,
     evaluation_sections,
 )
-from depthprune.strategies.forecast import forecast_scores
 from depthprune.strategies.model import model_source, open_model
 from depthprune.workflow.evaluating import RESULTS
 

@@ -9,12 +9,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from depthprune.base.language import set_language
+from depthprune.benchmark.forecast import forecast
 from depthprune.cli.flags import with_flags
 from depthprune.cli.options import Language, block_set, check_ranking
 from depthprune.cli.outcome import show, show_forecast
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.engine.options import ModelOptions
-from depthprune.strategies.forecast import forecast
 from depthprune.strategies.kinds.ablation import Ablation
 from depthprune.strategies.options import SearchOptions, cannot
 from depthprune.strategies.pipeline import get_ready, search_model

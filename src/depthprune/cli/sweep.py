@@ -10,6 +10,11 @@ from rich.console import RenderableType
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.language import set_language, t
 from depthprune.base.log import logger
+from depthprune.benchmark.sweep import (
+    SweepOptions,
+    SweepRequest,
+    load_sweep_splits,
+)
 from depthprune.cli.flags import with_flags
 from depthprune.cli.measure import AsJson, Model, Output
 from depthprune.cli.options import Language
@@ -18,11 +23,6 @@ from depthprune.cli.sweep_blocks import BlockFlags, read_source
 from depthprune.engine.options import ModelOptions
 from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
 from depthprune.strategies.model import model_source, open_model
-from depthprune.strategies.sweep import (
-    SweepRequest,
-    load_sweep_splits,
-)
-from depthprune.strategies.sweep_options import SweepOptions
 from depthprune.tasks.options import DataOptions
 from depthprune.workflow.request import study_folder
 from depthprune.workflow.sweeping import (

@@ -10,9 +10,9 @@ from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.sweep import SweepPoint, Times, mean_points
 from depthprune.base.language import filled, t
 from depthprune.base.removal import format_removal
+from depthprune.benchmark.sweep import Failure, SweepReport
 from depthprune.report.table import Column, Table, table_of
 from depthprune.report.tables import blocks
-from depthprune.strategies.sweep import Failure, SweepReport
 
 MIB = 1024**2
 

@@ -10,7 +10,7 @@ from typing import Any
 from depthprune.base.documents import object_at
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import not_finite
-from depthprune.engine.card.compare import (
+from depthprune.benchmark.compare import (
     QUICK_WINDOW,
     STANDARD_WINDOW,
     EvaluationFile,

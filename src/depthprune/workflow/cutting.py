@@ -17,16 +17,16 @@ from depthprune.base.naming import option
 from depthprune.base.progress import progress as show_progress
 from depthprune.base.progress import shown
 from depthprune.base.removal import format_removal
-from depthprune.blocks.cut.also import FILE_NAMES, Tool, also_for, check_also
-from depthprune.blocks.cut.options import CutOptions
+from depthprune.cutting.also import FILE_NAMES, Tool, also_for, check_also
+from depthprune.cutting.options import CutOptions
 from depthprune.tasks.demo.place import DEMO, model_place
 
 if TYPE_CHECKING:
     from depthprune.base.removal import Removal
-    from depthprune.blocks.cut.execute import CutResult
-    from depthprune.blocks.cut.model_card import MeasuredDrop
-    from depthprune.blocks.cut.plan import CutPlan
-    from depthprune.blocks.cut.verify import Verification
+    from depthprune.cutting.execute import CutResult
+    from depthprune.cutting.model_card import MeasuredDrop
+    from depthprune.cutting.plan import CutPlan
+    from depthprune.cutting.verify import Verification
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ def carry_out(
         settings: fields of the new config.json by name.
         num_blocks: of the model that the blocks were chosen from, where it is known.
     """
-    from depthprune.blocks.cut.folder import check_disk, check_output
-    from depthprune.blocks.cut.plan import plan_cut
+    from depthprune.cutting.folder import check_disk, check_output
+    from depthprune.cutting.plan import plan_cut
 
     if output is None and not how.dry_run:
         raise DepthpruneError(
@@ -182,11 +182,11 @@ def carry_out(
         check_disk(output, plan.disk_needed)
     if how.dry_run or output is None:
         return CutReport(plan, drops=drops, also=texts)
-    from depthprune.blocks.cut.execute import execute_cut
+    from depthprune.cutting.execute import execute_cut
 
     code = {"trust_remote_code": how.trust_remote_code, "quantized": plan.quantized}
     if how.verify:
-        from depthprune.blocks.cut.verify import compare_cut, skipped_logits
+        from depthprune.cutting.verify import compare_cut, skipped_logits
 
         skipped = skipped_logits(
             plan.source, plan.removal, part=how.stack, settings=plan.settings, **code
@@ -226,8 +226,8 @@ def measured_drops(folder: Path, plan: CutPlan) -> tuple[MeasuredDrop, ...]:
         StudyError: it cannot be read, or is about another model.
     """
     from depthprune.base.errors import StudyError
-    from depthprune.blocks.cut.model_card import MeasuredDrop
     from depthprune.checkpoint.fingerprint import model_fingerprint
+    from depthprune.cutting.model_card import MeasuredDrop
     from depthprune.study import Study
 
     with Study.open(folder, read_only=True) as study:
@@ -262,7 +262,7 @@ def _fresh_drops(folder: Path, removal: Removal) -> Iterator[MeasuredDrop]:
     from depthprune.analysis.collect import read_result_set
     from depthprune.analysis.intervals import paired_intervals
     from depthprune.base.errors import AnalysisError
-    from depthprune.blocks.cut.model_card import MeasuredDrop
+    from depthprune.cutting.model_card import MeasuredDrop
 
     try:
         results = read_result_set(folder)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.progress import shown
 from depthprune.base.removal import check_removal, make_removal
-from depthprune.engine.card.measure import measure_card
-from depthprune.engine.card.options import BenchmarkOptions, card_options
+from depthprune.benchmark.measure import measure_card
+from depthprune.benchmark.options import BenchmarkOptions, card_options
 from depthprune.workflow.models import Model, as_model
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ from typing import Any
 
 from depthprune.base.language import Lang, language
 from depthprune.base.progress import shown
-from depthprune.blocks.cut.verify import Verification
+from depthprune.benchmark.forecast import Forecast, forecast
+from depthprune.benchmark.measure import CardOptions
+from depthprune.benchmark.sweep import Failure
 from depthprune.checkpoint.loaded_files import weight_files
 from depthprune.checkpoint.source import source_folder
-from depthprune.engine.card.measure import CardOptions
+from depthprune.cutting.verify import Verification
 from depthprune.report.documents.pictures import PAGE
 from depthprune.report.run import Ending, ending_parts, ending_value, is_exact
 from depthprune.strategies.cut_check import CutCheck
-from depthprune.strategies.forecast import Forecast, forecast
 from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, SearchRequest, get_ready
-from depthprune.strategies.sweep import Failure
 from depthprune.workflow.decisions import Findings, Recommendation, as_findings
 from depthprune.workflow.outcome import places
 from depthprune.workflow.stages.analyze import Decision, analyze, parameters

@@ -30,9 +30,9 @@ from pydantic import (
 from depthprune.analysis.options import Ranking, Targets
 from depthprune.base.language import Lang
 from depthprune.base.options import Options
-from depthprune.blocks.cut.options import CutOptions
-from depthprune.engine.card.options import BenchmarkOptions
-from depthprune.engine.latency import LatencyOptions
+from depthprune.benchmark.latency import LatencyOptions
+from depthprune.benchmark.options import BenchmarkOptions
+from depthprune.cutting.options import CutOptions
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.compare import THRESHOLD, TOP_K
 from depthprune.importance.merge import TRAIN_WEIGHT, Method

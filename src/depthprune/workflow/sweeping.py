@@ -28,7 +28,14 @@ from depthprune.base.language import counted, language
 from depthprune.base.naming import option
 from depthprune.base.progress import shown
 from depthprune.base.removal import Removal, check_removal, make_removal
-from depthprune.engine.latency import LatencyOptions
+from depthprune.benchmark.latency import LatencyOptions
+from depthprune.benchmark.sweep import (
+    Failure,
+    Measured,
+    SweepReport,
+    SweepRequest,
+    run_sweep,
+)
 from depthprune.report.documents.sweep import (
     known_latency,
     sweep_file_name,
@@ -43,13 +50,6 @@ from depthprune.strategies.configurations import (
     choose_configurations,
 )
 from depthprune.strategies.model import OpenModel
-from depthprune.strategies.sweep import (
-    Failure,
-    Measured,
-    SweepReport,
-    SweepRequest,
-    run_sweep,
-)
 from depthprune.study import ModelRecord
 from depthprune.tasks.task import TaskSplit
 from depthprune.workflow.measuring import check_measurable

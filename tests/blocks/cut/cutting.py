@@ -9,8 +9,10 @@ import torch
 from safetensors import safe_open
 from transformers import PreTrainedModel
 
-from depthprune.blocks import CutPlan, execute_cut, find_stack, plan_cut, skip
+from depthprune.blocks import find_stack, skip
 from depthprune.blocks.stack import Stack
+from depthprune.cutting.execute import execute_cut
+from depthprune.cutting.plan import CutPlan, plan_cut
 
 
 def saved(model: PreTrainedModel, folder: Path, **options: Any) -> Path:

@@ -14,7 +14,8 @@ import torch
 from transformers import PreTrainedModel
 
 from depthprune.base.errors import InadmissibleRemovalError
-from depthprune.blocks import find_stack, plan_cut
+from depthprune.blocks import find_stack
+from depthprune.cutting.plan import plan_cut
 from tests.architectures.check import build, first_admissible, make_inputs
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import cut, load_strictly, saved, skipped_logits, tensors

@@ -21,12 +21,13 @@ from depthprune.base.errors import (
     ModelError,
     StackError,
 )
-from depthprune.blocks import execute_cut, plan_cut
-from depthprune.blocks.cut import probe
-from depthprune.blocks.cut.also import also_for, kept_runs
-from depthprune.blocks.cut.configuration import ABSENT, FieldChange, field_changes
-from depthprune.blocks.cut.model_card import model_card
-from depthprune.blocks.cut.verify import verify_cut
+from depthprune.cutting import probe
+from depthprune.cutting.also import also_for, kept_runs
+from depthprune.cutting.configuration import ABSENT, FieldChange, field_changes
+from depthprune.cutting.execute import execute_cut
+from depthprune.cutting.model_card import model_card
+from depthprune.cutting.plan import plan_cut
+from depthprune.cutting.verify import verify_cut
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import cut, saved
 

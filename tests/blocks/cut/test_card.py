@@ -13,11 +13,13 @@ from transformers import AutoConfig
 from transformers.models.auto import modeling_auto
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.blocks import execute_cut, inspect_model, plan_cut
-from depthprune.blocks.cut.also import check_also, unfitting_fields
-from depthprune.blocks.cut.model_card import model_card
-from depthprune.blocks.cut.plain import PLAIN_TYPES, PLAIN_WRAPPERS, _loader
+from depthprune.blocks import inspect_model
 from depthprune.blocks.model_class import build_model, find_loader
+from depthprune.cutting.also import check_also, unfitting_fields
+from depthprune.cutting.execute import execute_cut
+from depthprune.cutting.model_card import model_card
+from depthprune.cutting.plain import PLAIN_TYPES, PLAIN_WRAPPERS, _loader
+from depthprune.cutting.plan import plan_cut
 from depthprune.report.cut import also_warnings
 from tests.architectures.tiny_configs import tiny_config
 from tests.blocks import tiny

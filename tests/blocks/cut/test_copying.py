@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from depthprune.base.errors import FileError, ModelError
-from depthprune.blocks.cut.copying import write_shards
-from depthprune.blocks.cut.shards import BlockSlices, Shard, TargetTensor
 from depthprune.checkpoint.stored import PIECE
+from depthprune.cutting.copying import write_shards
+from depthprune.cutting.shards import BlockSlices, Shard, TargetTensor
 
 
 @dataclass(frozen=True)

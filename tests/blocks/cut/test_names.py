@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from depthprune.base.errors import ModelError
-from depthprune.blocks import CutPlan, execute_cut, plan_cut
-from depthprune.blocks.cut.block_names import BlockNames
-from depthprune.blocks.cut.configuration import is_quantized, rename_blocks
-from depthprune.blocks.cut.keys import Numbering, change_keys
-from depthprune.blocks.cut.model_card import model_card
-from depthprune.blocks.cut.notes import Note
+from depthprune.cutting.block_names import BlockNames
+from depthprune.cutting.configuration import is_quantized, rename_blocks
+from depthprune.cutting.execute import execute_cut
+from depthprune.cutting.keys import Numbering, change_keys
+from depthprune.cutting.model_card import model_card
+from depthprune.cutting.notes import Note
+from depthprune.cutting.plan import CutPlan, plan_cut
 from depthprune.report.cut import plan_section
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import saved

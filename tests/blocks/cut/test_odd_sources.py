@@ -17,11 +17,12 @@ from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from depthprune.base.errors import FileError, ModelError
-from depthprune.blocks import execute_cut, plan_cut
-from depthprune.blocks.cut.folder import clear_leftovers
-from depthprune.blocks.cut.model_card import model_card
 from depthprune.checkpoint.loaded_files import weight_files
 from depthprune.checkpoint.safetensors_files import read_safetensors
+from depthprune.cutting.execute import execute_cut
+from depthprune.cutting.folder import clear_leftovers
+from depthprune.cutting.model_card import model_card
+from depthprune.cutting.plan import plan_cut
 from depthprune.workflow.cutting import cut_command
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import cut, load_strictly, saved

@@ -12,7 +12,7 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedModel, T5ForConditionalGeneration
 
 from depthprune.base.errors import FileError
-from depthprune.blocks.cut.plan import plan_cut
+from depthprune.cutting.plan import plan_cut
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import cut, load_strictly, saved, skipped_logits, tensors
 

@@ -13,9 +13,9 @@ from transformers import AutoConfig
 from transformers.models.auto import modeling_auto
 
 from depthprune.base.errors import ModelError
-from depthprune.blocks import CutPlan, plan_cut
-from depthprune.blocks.cut.plain import PLAIN_TYPES, PLAIN_WRAPPERS
 from depthprune.blocks.layer_fields import LAYER_FIELDS
+from depthprune.cutting.plain import PLAIN_TYPES, PLAIN_WRAPPERS
+from depthprune.cutting.plan import CutPlan, plan_cut
 from tests.architectures.tiny_configs import tiny_config
 
 REMOVALS = ((1, 3), (0,), (5,), (0, 1, 2, 3, 4), (1, 2, 3, 4, 5))

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import ModelError
-from depthprune.blocks.cut.execute import execute_cut
-from depthprune.blocks.cut.plan import plan_cut
 from depthprune.checkpoint.safetensors_files import make_header, read_safetensors
 from depthprune.checkpoint.stored import num_bytes
+from depthprune.cutting.execute import execute_cut
+from depthprune.cutting.plan import plan_cut
 
 NUM_BLOCKS, REMOVAL = 6, (1, 3)
 NEW_PLACE = {0: 0, 2: 1, 4: 2, 5: 3}

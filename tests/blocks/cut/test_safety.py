@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import DepthpruneError, FileError, ModelError, RemovalError
-from depthprune.blocks import execute_cut, plan_cut
-from depthprune.blocks.cut import copying, folder
 from depthprune.checkpoint.safetensors_files import make_header
+from depthprune.cutting import copying, folder
+from depthprune.cutting.execute import execute_cut
+from depthprune.cutting.plan import plan_cut
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import cut, saved, tensors
 
@@ -221,7 +222,7 @@ def test_a_real_small_disk(source: Path, tmp_path: Path, monkeypatch: pytest.Mon
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("this system does not let a disk be mounted")
     try:
-        monkeypatch.setattr("depthprune.blocks.cut.execute.check_disk", lambda output, needed: None)
+        monkeypatch.setattr("depthprune.cutting.execute.check_disk", lambda output, needed: None)
         with pytest.raises(FileError, match="No space left"):
             execute_cut(plan_cut(source, (1,)), disk / "out")
         assert not list(disk.iterdir())
@@ -261,7 +262,8 @@ def test_renaming_that_fails_brings_the_old_output_back(
 KILLED = """
 import sys, time
 from pathlib import Path
-from depthprune.blocks import execute_cut, plan_cut
+from depthprune.cutting.execute import execute_cut
+from depthprune.cutting.plan import plan_cut
 def wait(count):
     print("writing", flush=True)
     time.sleep(60)

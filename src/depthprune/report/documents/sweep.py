@@ -14,8 +14,8 @@ from depthprune.analysis.sweep import SweepPoint
 from depthprune.base.documents import WrongFieldError, read_document
 from depthprune.base.errors import FileError, LayoutError
 from depthprune.base.removal import active_blocks
-from depthprune.engine.latency import Conditions, Latency, SampleLatency
-from depthprune.strategies.sweep import Measured
+from depthprune.benchmark.latency import Conditions, Latency, SampleLatency
+from depthprune.benchmark.sweep import Measured
 from depthprune.study import ModelRecord
 
 FORMAT: Literal["depthprune-sweep-1"] = "depthprune-sweep-1"

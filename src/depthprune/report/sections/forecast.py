@@ -9,8 +9,8 @@ from depthprune.base.files import format_size
 from depthprune.base.language import filled, t
 from depthprune.base.naming import option
 from depthprune.base.progress import duration
+from depthprune.benchmark.forecast import Forecast
 from depthprune.report.table import Column, Section, table_of
-from depthprune.strategies.forecast import Forecast
 
 
 def forecast_section(found: Forecast) -> Section:

@@ -15,15 +15,15 @@ from depthprune.base.language import counted, t
 from depthprune.base.naming import spelled, spelling
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
-from depthprune.blocks.cut.execute import execute_cut
-from depthprune.blocks.cut.folder import check_disk, check_output
-from depthprune.blocks.cut.plan import plan_cut
-from depthprune.blocks.cut.provenance import PROVENANCE_NAME
-from depthprune.blocks.cut.shards import parse_size
-from depthprune.blocks.cut.verify import Verification, verify_cut
 from depthprune.checkpoint.fingerprint import model_fingerprint
 from depthprune.checkpoint.loaded_files import weight_files
 from depthprune.checkpoint.source import source_folder
+from depthprune.cutting.execute import execute_cut
+from depthprune.cutting.folder import check_disk, check_output
+from depthprune.cutting.plan import plan_cut
+from depthprune.cutting.provenance import PROVENANCE_NAME
+from depthprune.cutting.shards import parse_size
+from depthprune.cutting.verify import Verification, verify_cut
 from depthprune.report.cut import (
     closing_parts,
     closing_value,

@@ -11,8 +11,8 @@ from rich.console import RenderableType
 
 from depthprune.base.language import t
 from depthprune.base.removal import Removal
-from depthprune.engine.card.measure import CardOptions, measure_card
-from depthprune.engine.card.options import BenchmarkOptions, card_options
+from depthprune.benchmark.measure import CardOptions, measure_card
+from depthprune.benchmark.options import BenchmarkOptions, card_options
 from depthprune.report.render.text import section_parts
 from depthprune.report.run import check_lines, check_table, check_value, done_line
 from depthprune.report.sections.evaluation import error_lines, evaluation_sections

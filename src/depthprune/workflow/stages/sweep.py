@@ -13,11 +13,11 @@ from depthprune.analysis.sweep import SweepPoint
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.language import counted, t
 from depthprune.base.removal import Removal
-from depthprune.engine.latency import LatencyOptions
+from depthprune.benchmark.latency import LatencyOptions
+from depthprune.benchmark.sweep import Failure, SweepRequest
 from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
 from depthprune.strategies.configurations import Configuration, choose_configurations
 from depthprune.strategies.pipeline import ReadySearch
-from depthprune.strategies.sweep import Failure, SweepRequest
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.task import TaskSplit
 from depthprune.workflow.stages.analyze import Decision

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from depthprune.base.errors import ModelError
 from depthprune.base.removal import Removal
-from depthprune.blocks.cut.keys import KeyChanges
-from depthprune.blocks.cut.probe import ProbedStack
 from depthprune.blocks.layer_fields import EXTRA_COUNTS, CountField
 from depthprune.blocks.layer_rules import Section
 from depthprune.blocks.model_names import Unwrapping
 from depthprune.blocks.unknown_fields import own_fields
 from depthprune.checkpoint.stored import StoredTensor
+from depthprune.cutting.keys import KeyChanges
+from depthprune.cutting.probe import ProbedStack
 
 _OF_EXTRA = re.compile(r"\.(eh_proj|enorm|hnorm|shared_head|mtp\w*)\.")
 """Tensors that only such blocks have."""

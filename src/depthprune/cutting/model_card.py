@@ -13,7 +13,7 @@ from depthprune.base.files import format_size
 from depthprune.base.language import counted
 from depthprune.base.removal import format_removal
 from depthprune.base.terminal import printable
-from depthprune.blocks.cut.plan import CutPlan
+from depthprune.cutting.plan import CutPlan
 
 
 @dataclass(frozen=True)

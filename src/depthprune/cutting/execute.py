@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import FileError
-from depthprune.blocks.cut.copying import OnBytes, write_shards
-from depthprune.blocks.cut.folder import check_disk, check_output, new_folder
-from depthprune.blocks.cut.model_card import MeasuredDrop, model_card
-from depthprune.blocks.cut.plan import CutPlan
-from depthprune.blocks.cut.provenance import PROVENANCE_NAME, provenance
-from depthprune.blocks.cut.shards import INDEX_NAME
 from depthprune.checkpoint.fingerprint import model_fingerprint
+from depthprune.cutting.copying import OnBytes, write_shards
+from depthprune.cutting.folder import check_disk, check_output, new_folder
+from depthprune.cutting.model_card import MeasuredDrop, model_card
+from depthprune.cutting.plan import CutPlan
+from depthprune.cutting.provenance import PROVENANCE_NAME, provenance
+from depthprune.cutting.shards import INDEX_NAME
 
 
 @dataclass(frozen=True)

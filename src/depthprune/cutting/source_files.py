@@ -10,14 +10,14 @@ from pathlib import Path
 
 from depthprune.base.errors import DepthpruneError, FileError, ModelError
 from depthprune.base.files import read_json
-from depthprune.blocks.cut.also import FILE_NAMES
-from depthprune.blocks.cut.configuration import QUANTIZATION_FILES
-from depthprune.blocks.cut.keys import Numbering
-from depthprune.blocks.cut.leftovers import TENSOR_SUFFIXES, Reason, is_copy_folder, leftover
 from depthprune.checkpoint.links import check_link, leads_out
 from depthprune.checkpoint.loaded_files import configuration_path, find_weight_files
 from depthprune.checkpoint.safetensors_files import read_safetensors
 from depthprune.checkpoint.stored import StoredTensor
+from depthprune.cutting.also import FILE_NAMES
+from depthprune.cutting.configuration import QUANTIZATION_FILES
+from depthprune.cutting.keys import Numbering
+from depthprune.cutting.leftovers import TENSOR_SUFFIXES, Reason, is_copy_folder, leftover
 
 # Those for other tools say what an earlier cut removed from another model.
 _WRITTEN_ANEW = frozenset(

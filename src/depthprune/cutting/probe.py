@@ -1,7 +1,7 @@
 """What any architecture's smaller checkpoint must look like, found out from skeletons of the model.
 
 Needs torch, and is therefore done in a process of its own where torch is not loaded already: the
-process that copies stays small. `depthprune.blocks.cut.plain` spares ordinary models all of it.
+process that copies stays small. `depthprune.cutting.plain` spares ordinary models all of it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from depthprune.base import errors
 from depthprune.base.errors import DepthpruneError, ModelError, StackError
 from depthprune.base.naming import option, spelled
 from depthprune.base.removal import Removal
-from depthprune.blocks.cut.keys import Numbering
-from depthprune.blocks.cut.probed_config import check_settings, shorten_stored, written_config
-from depthprune.blocks.cut.probed_keys import Shapes, check_keys, find_numberings
 from depthprune.blocks.layer_rules import Section
 from depthprune.blocks.model_class import Loader
+from depthprune.cutting.keys import Numbering
+from depthprune.cutting.probed_config import check_settings, shorten_stored, written_config
+from depthprune.cutting.probed_keys import Shapes, check_keys, find_numberings
 
 if TYPE_CHECKING:
     from depthprune.blocks.stack import Stack

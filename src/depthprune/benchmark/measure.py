@@ -13,11 +13,7 @@ from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.base.log import logger
 from depthprune.base.progress import Progress, progress
 from depthprune.base.removal import Removal
-from depthprune.blocks import check_admissible, skip
-from depthprune.blocks.models import LoadedModel
-from depthprune.blocks.stack import Stack
-from depthprune.engine.batching import free_memory
-from depthprune.engine.card.card_file import (
+from depthprune.benchmark.card_file import (
     Card,
     CardFile,
     Part,
@@ -25,7 +21,7 @@ from depthprune.engine.card.card_file import (
     grouped,
     part_name,
 )
-from depthprune.engine.card.entries import (
+from depthprune.benchmark.entries import (
     accuracy_value,
     device_name,
     info_value,
@@ -36,21 +32,25 @@ from depthprune.engine.card.entries import (
     speed_value,
     versions,
 )
-from depthprune.engine.card.memory import peak_while, weight_bytes
-from depthprune.engine.card.model_info import model_info
-from depthprune.engine.card.perplexity import Windows, perplexity, text_tokens
-from depthprune.engine.card.speed import (
+from depthprune.benchmark.memory import peak_while, weight_bytes
+from depthprune.benchmark.model_info import model_info
+from depthprune.benchmark.perplexity import Windows, perplexity, text_tokens
+from depthprune.benchmark.speed import (
     SpeedOptions,
     check_positions,
     measure_in_turns,
     write_once,
 )
-from depthprune.engine.card.texts import Text, TextSet
-from depthprune.engine.card.zero_shot import (
+from depthprune.benchmark.texts import Text, TextSet
+from depthprune.benchmark.zero_shot import (
     ZeroShotTask,
     mean_accuracy,
     task_accuracy,
 )
+from depthprune.blocks import check_admissible, skip
+from depthprune.blocks.models import LoadedModel
+from depthprune.blocks.stack import Stack
+from depthprune.engine.batching import free_memory
 from depthprune.engine.chat import prompted, refuse_pictures
 from depthprune.engine.inputs import max_positions
 from depthprune.engine.reference import ReferenceEvaluator, input_device

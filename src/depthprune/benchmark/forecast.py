@@ -14,8 +14,8 @@ from typing import Literal
 
 from depthprune.base.errors import StudyError
 from depthprune.base.progress import Progress, progress
+from depthprune.benchmark.measure import CardOptions, scored_removals, scored_split
 from depthprune.blocks import check_admissible
-from depthprune.engine.card.measure import CardOptions, scored_removals, scored_split
 from depthprune.engine.evaluator import Evaluator
 from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.strategies.comparison import Compared, compared

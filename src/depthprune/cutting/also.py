@@ -11,7 +11,7 @@ from depthprune.base.removal import Removal, active_blocks, format_removal
 from depthprune.checkpoint.loaded_files import CONFIGS_FIELD, WEIGHTS_FIELD
 
 if TYPE_CHECKING:
-    from depthprune.blocks.cut.plan import CutPlan
+    from depthprune.cutting.plan import CutPlan
 
 Tool = Literal["mergekit", "llama.cpp"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from depthprune.base.errors import ModelError
 from depthprune.base.removal import Removal, active_blocks
-from depthprune.blocks.cut.keys import Numbering, change_keys
+from depthprune.cutting.keys import Numbering, change_keys
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

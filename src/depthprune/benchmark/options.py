@@ -12,11 +12,11 @@ from annotated_types import Ge, MinLen
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.options import Options
 from depthprune.base.removal import parse_removal
-from depthprune.engine.card.measure import METRICS, CardOptions, check_metrics
-from depthprune.engine.card.perplexity import Windows
-from depthprune.engine.card.speed import SpeedOptions
-from depthprune.engine.card.texts import HUB_TEXTS, text_sets
-from depthprune.engine.card.zero_shot import ZERO_SHOT_TASKS, zero_shot_tasks
+from depthprune.benchmark.measure import METRICS, CardOptions, check_metrics
+from depthprune.benchmark.perplexity import Windows
+from depthprune.benchmark.speed import SpeedOptions
+from depthprune.benchmark.texts import HUB_TEXTS, text_sets
+from depthprune.benchmark.zero_shot import ZERO_SHOT_TASKS, zero_shot_tasks
 from depthprune.engine.options import ModelOptions
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import Task

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from depthprune.benchmark.memory import Peak
+from depthprune.benchmark.model_info import ModelInfo
+from depthprune.benchmark.perplexity import TextPerplexity, Windows
+from depthprune.benchmark.ratio import speed_ratio
+from depthprune.benchmark.speed import Speed, SpeedOptions
+from depthprune.benchmark.zero_shot import TaskAccuracy
 from depthprune.blocks.models import LoadedModel
-from depthprune.engine.card.memory import Peak
-from depthprune.engine.card.model_info import ModelInfo
-from depthprune.engine.card.perplexity import TextPerplexity, Windows
-from depthprune.engine.card.ratio import speed_ratio
-from depthprune.engine.card.speed import Speed, SpeedOptions
-from depthprune.engine.card.zero_shot import TaskAccuracy
 from depthprune.engine.evaluator import Evaluation
 from depthprune.engine.reference import input_device
 from depthprune.engine.session import cut_places

@@ -14,9 +14,9 @@ from typing import BinaryIO
 
 from depthprune.base.errors import FileError, ModelError
 from depthprune.base.language import counted
-from depthprune.blocks.cut.shards import BlockSlices, Shard, TargetTensor
 from depthprune.checkpoint.safetensors_files import FileTensor
 from depthprune.checkpoint.stored import DTYPE_BITS, PIECE, StoredTensor
+from depthprune.cutting.shards import BlockSlices, Shard, TargetTensor
 
 OnBytes = Callable[[int], None]
 """Is told how many bytes more were written."""

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from depthprune.base.errors import ModelError
 from depthprune.base.removal import Removal, active_blocks
-from depthprune.blocks.cut.keys import Numbering
+from depthprune.cutting.keys import Numbering
 
 _GLOBS = ("modelopt", "quark")
 """Methods of quantisation whose names are patterns of file names: `*` stands for any text."""

@@ -1,7 +1,7 @@
 """Architectures that are plain enough to be cut by a table, without building their skeletons.
 
 For these the configuration says block by block all that there is to say, the keys of the checkpoint
-are counted in one place, and every removal is admissible. `tests/blocks/cut/test_plain.py` compares
+are counted in one place, and every removal is admissible. `tests/cutting/test_plain.py` compares
 each row with what probing finds.
 """
 
@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from depthprune.blocks.cut.keys import Numbering
 from depthprune.blocks.layer_fields import shortening
 from depthprune.blocks.layer_rules import Section
 from depthprune.blocks.model_class import Loader
 from depthprune.blocks.unknown_fields import unknown_fields
+from depthprune.cutting.keys import Numbering
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from depthprune.base.errors import ModelError
-from depthprune.blocks.cut.block_names import BlockNames, method_of
 from depthprune.blocks.layer_rules import Section
+from depthprune.cutting.block_names import BlockNames, method_of
 
 ABSENT: Final = "(absent)"
 """Stands for the value of a field that is not there."""

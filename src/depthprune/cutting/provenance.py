@@ -9,7 +9,7 @@ from typing import Any
 from depthprune import __version__
 from depthprune.base.errors import FileError
 from depthprune.base.files import read_json
-from depthprune.blocks.cut.plan import CutPlan
+from depthprune.cutting.plan import CutPlan
 
 PROVENANCE_NAME = "depthprune.json"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from depthprune.base.options import Options
-from depthprune.blocks.cut.also import Tool
+from depthprune.cutting.also import Tool
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,27 @@
-"""The core experiment: what configurations of fewer blocks score, and how long they take."""
+"""Measure how well and how fast a model is with several choices of active blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Gt
 
 from depthprune.base.errors import DepthpruneError, TaskError
 from depthprune.base.files import check_can_make
 from depthprune.base.log import logger
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
-from depthprune.engine.latency import (
+from depthprune.benchmark.latency import (
     Latency,
     LatencyOptions,
     conditions_of,
     measure_latency,
 )
+from depthprune.engine.options import ModelOptions
 from depthprune.engine.session import Session, SplitGroup, split_record
 from depthprune.strategies.configurations import Configuration
 from depthprune.strategies.how import begin_run, begin_split, how_measured
@@ -30,6 +33,65 @@ from depthprune.tasks.task import Task, TaskSplit
 
 if TYPE_CHECKING:
     pass
+
+
+@dataclass(frozen=True)
+class SweepOptions(LatencyOptions):
+    """How times are measured."""
+
+    remeasure_latency: bool = False
+    """Measure times that are known already."""
+
+    profile: Literal["h100", "a100", "cpu"] | None = None
+    """Device, batch size and memory of a kind of machine; what is given explicitly wins."""
+
+    max_memory: Annotated[float, Gt(0)] | None = None
+    """GiB of each GPU that may be used; batches that need more are halved."""
+
+    def memory(self, given: ModelOptions) -> float | None:
+        """Return the GiB of each GPU that may be used; None for all, and on what is no GPU."""
+        if self.max_memory is not None or self.profile is None:
+            return self.max_memory
+        device = self.run(given).device
+        # A preset's memory is that of its device: a CPU that was asked for wins over both.
+        is_gpu = device == "auto" or device.startswith("cuda")
+        return PRESETS[self.profile].max_memory if is_gpu else None
+
+    def run(self, given: ModelOptions) -> ModelOptions:
+        """Return how the model is run: as given, and where nothing is given as the profile says."""
+        if self.profile is None:
+            return given
+        preset = PRESETS[self.profile]
+        is_placed = given.device != "auto" or given.device_map is not None
+        return replace(
+            given,
+            device=given.device if is_placed else preset.device,
+            batch_size=preset.batch_size if given.batch_size is None else given.batch_size,
+        )
+
+
+@dataclass(frozen=True)
+class SweepPreset:
+    """How a sweep uses a kind of machine.
+
+    Attributes:
+        device: that it runs on.
+        batch_size: samples at once, where accuracies are measured.
+        max_memory: GiB of each GPU; None: no limit.
+    """
+
+    device: str
+    batch_size: int
+    max_memory: float | None
+
+
+PRESETS: Mapping[str, SweepPreset] = {
+    "h100": SweepPreset("cuda", 64, 76.0),
+    "a100": SweepPreset("cuda", 32, 38.0),
+    "cpu": SweepPreset("cpu", 8, None),
+}
+"""By name. Of an H100 (80 GB) and of the smaller A100 (40 GB), a little is left to others."""
+
 
 GIB = 1024**3
 

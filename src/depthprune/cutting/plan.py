@@ -3,7 +3,7 @@
 Two ways lead to a plan. Ordinary language models are looked up in a table (`plain`): only
 config.json and the headers of the weight files are read, and torch is not needed. For all others,
 and for other parts than the language model, skeletons are built (`probe`), in a process of its own.
-Both give the same plan: `tests/blocks/cut/test_plain.py`.
+Both give the same plan: `tests/cutting/test_plain.py`.
 """
 
 from __future__ import annotations
@@ -17,37 +17,6 @@ from depthprune.base.errors import FileError, ModelError, RemovalError
 from depthprune.base.files import read_json
 from depthprune.base.language import counted
 from depthprune.base.removal import Removal, active_blocks, check_removal, make_removal
-from depthprune.blocks.cut.block_names import names_of_blocks
-from depthprune.blocks.cut.configuration import (
-    QUANTIZATION_FILES,
-    FieldChange,
-    field_changes,
-    is_quantized,
-    rename_blocks,
-    rename_in_quantization,
-)
-from depthprune.blocks.cut.keys import KeyChanges, Numbering, change_keys
-from depthprune.blocks.cut.notes import (
-    Note,
-    without_extra_blocks,
-    without_wrappers,
-)
-from depthprune.blocks.cut.plain import find_plain
-from depthprune.blocks.cut.probe import ProbedStack, ProbeRequest, probe_apart
-from depthprune.blocks.cut.shards import (
-    BlockSlices,
-    Shard,
-    TargetTensor,
-    make_index,
-    make_shards,
-    parse_size,
-)
-from depthprune.blocks.cut.source_files import (
-    SmallFiles,
-    find_small_files,
-    read_tensors,
-    tensors_of_blocks,
-)
 from depthprune.blocks.layer_fields import shorten_dict, shorten_generation
 from depthprune.blocks.layer_rules import Section, Shortening
 from depthprune.blocks.model_class import Loader
@@ -60,6 +29,37 @@ from depthprune.checkpoint.loaded_files import (
 )
 from depthprune.checkpoint.source import source_folder
 from depthprune.checkpoint.stored import StoredTensor, num_bytes
+from depthprune.cutting.block_names import names_of_blocks
+from depthprune.cutting.configuration import (
+    QUANTIZATION_FILES,
+    FieldChange,
+    field_changes,
+    is_quantized,
+    rename_blocks,
+    rename_in_quantization,
+)
+from depthprune.cutting.keys import KeyChanges, Numbering, change_keys
+from depthprune.cutting.notes import (
+    Note,
+    without_extra_blocks,
+    without_wrappers,
+)
+from depthprune.cutting.plain import find_plain
+from depthprune.cutting.probe import ProbedStack, ProbeRequest, probe_apart
+from depthprune.cutting.shards import (
+    BlockSlices,
+    Shard,
+    TargetTensor,
+    make_index,
+    make_shards,
+    parse_size,
+)
+from depthprune.cutting.source_files import (
+    SmallFiles,
+    find_small_files,
+    read_tensors,
+    tensors_of_blocks,
+)
 
 DEFAULT_SHARD_SIZE = "5GB"
 
