@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from depthprune.base.language import Lang, language
+from depthprune.base.log import logger
 from depthprune.blocks import admissible, finding, probing
 from depthprune.blocks.stack import Origin, Stack
 
@@ -26,6 +27,14 @@ def lang(request: pytest.FixtureRequest) -> Iterator[Lang]:
     chosen: Lang = getattr(request, "param", "en")
     with language(chosen):
         yield chosen
+
+
+@pytest.fixture(autouse=True)
+def _the_logger_is_as_before() -> Iterator[None]:
+    """Undo what a command run in this process (`--verbose`) does to the package's logger."""
+    handlers, level = list(logger.handlers), logger.level
+    yield
+    logger.handlers[:], logger.level = handlers, level
 
 
 @pytest.fixture(autouse=True, scope="session")
