@@ -34,7 +34,8 @@ def _the_logger_is_as_before() -> Iterator[None]:
     """Undo what a command run in this process (`--verbose`) does to the package's logger."""
     handlers, level = list(logger.handlers), logger.level
     yield
-    logger.handlers[:], logger.level = handlers, level
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True, scope="session")
