@@ -40,9 +40,8 @@ if TYPE_CHECKING:
     from depthprune.workflow.models import Model, find_stack, load_model, load_tasks, skip
     from depthprune.workflow.run import Outcome, run
     from depthprune.workflow.scores import Scores, compare, merge, select
-    from depthprune.workflow.studies import Study, open_study
+    from depthprune.workflow.studies import Study, Table, open_study
     from depthprune.workflow.sweeping import sweep
-    from depthprune.workflow.table import Table
     from depthprune.workflow.verifying import verify
 
 __version__ = "0.1.0"
@@ -116,9 +115,8 @@ _MODULES = {
     "workflow.models": ("Model", "find_stack", "load_model", "load_tasks", "skip"),
     "workflow.run": ("Outcome", "run"),
     "workflow.scores": ("Scores", "compare", "merge", "select"),
-    "workflow.studies": ("Study", "open_study"),
+    "workflow.studies": ("Study", "Table", "open_study"),
     "workflow.sweeping": ("sweep",),
-    "workflow.table": ("Table",),
     "workflow.verifying": ("verify",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -25,13 +25,14 @@ from depthprune.strategies.pipeline import SearchRequest
 from depthprune.study import Study
 from depthprune.tasks.options import DataOptions
 from depthprune.workflow.run import Outcome
-from depthprune.workflow.study_file import StudyFile, read_study_file
-from depthprune.workflow.study_sections import (
+from depthprune.workflow.study_file import (
     EvaluateSection,
     MergeSection,
     ProfileSection,
     SearchSection,
     StudyContent,
+    StudyFile,
+    read_study_file,
     taken,
 )
 from tests.cli.program import Program

@@ -165,7 +165,7 @@ def test_an_error_in_a_late_stage_names_it_and_loses_nothing(
 
     path = study_file(tmp_path, STAGES + "cut: {removed: 2}\n")
     with monkeypatch.context() as patched:
-        patched.setattr("depthprune.workflow.stages.cut.execute_cut", fail)
+        patched.setattr("depthprune.workflow.run_make.execute_cut", fail)
         failed = program("run", path)
     assert failed.code == 2
     told = " ".join(failed.err.split())

@@ -18,7 +18,7 @@ from depthprune.cli.flags import with_flags
 from depthprune.cli.options import Language
 from depthprune.cli.output import show_wrapped
 from depthprune.cli.scores import AsJson, show
-from depthprune.workflow.written import FOLDER, write_analysis
+from depthprune.workflow.decisions import FOLDER, write_analysis
 
 
 @with_flags

@@ -19,7 +19,7 @@ from depthprune.strategies.kinds.ablation import Ablation
 from depthprune.strategies.options import SearchOptions, cannot
 from depthprune.strategies.pipeline import get_ready, search_model
 from depthprune.tasks.options import DataOptions
-from depthprune.workflow.request import search_request
+from depthprune.workflow.measuring import search_request
 
 Model = Annotated[
     str, Parameter(name=("--model", "--model-path"), help="Folder, hub name, or demo.")

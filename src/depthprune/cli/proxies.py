@@ -36,7 +36,7 @@ from depthprune.study import ModelRecord, Study
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import TaskSplit
-from depthprune.workflow.request import study_folder
+from depthprune.workflow.measuring import study_folder
 
 if TYPE_CHECKING:
     from depthprune.blocks.models import LoadedModel

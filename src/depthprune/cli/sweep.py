@@ -24,7 +24,8 @@ from depthprune.engine.options import ModelOptions
 from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
 from depthprune.strategies.model import model_source, open_model
 from depthprune.tasks.options import DataOptions
-from depthprune.workflow.request import study_folder
+from depthprune.workflow.decisions import EXTRA
+from depthprune.workflow.measuring import study_folder
 from depthprune.workflow.sweeping import (
     FIGURE,
     SUMMARY,
@@ -34,7 +35,6 @@ from depthprune.workflow.sweeping import (
     sweep_and_write,
     unfinished,
 )
-from depthprune.workflow.written import EXTRA
 
 
 @with_flags

@@ -62,7 +62,7 @@ def tasks(
         )
     from depthprune.report.render.text import section_parts
     from depthprune.report.sections.sent import sent_sections, sent_value
-    from depthprune.workflow.showing import sent_samples
+    from depthprune.workflow.models import sent_samples
 
     found = list(sent_samples(replace(data, tasks=show), number, model, run))
     if json:

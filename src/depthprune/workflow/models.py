@@ -1,7 +1,8 @@
-"""A model in memory, and the samples that it is measured on."""
+"""A model in memory, the samples that it is measured on, and what it is sent."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import ModelError, TaskError
 from depthprune.base.language import counted
+from depthprune.engine.options import PromptOptions
 from depthprune.strategies.model import ModelSource, OpenModel
+from depthprune.strategies.pipeline import load_splits
 from depthprune.tasks.demo.place import DEMO, model_place
+from depthprune.tasks.options import DataOptions
+from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from depthprune.blocks.stack import Stack
+    from depthprune.engine.sent import Sent
     from depthprune.tasks.options import Prompts
     from depthprune.tasks.task import Task, TaskSplit
 
@@ -226,3 +232,51 @@ def skip(
     if isinstance(model, Model):
         return skip_blocks(model.model, removal, model.stack if stack is None else stack)
     return skip_blocks(model, removal, stack)
+
+
+def sent_samples(
+    data: DataOptions, number: int, model: str | None, run: PromptOptions
+) -> Iterator[tuple[TaskSplit, list[Sent]]]:
+    """Yield each split of each task with what is sent for some of its samples.
+
+    They are among those that a search with the same options measures: of one seed, fewer samples
+    are a part of more. Of the model, only the processor is loaded.
+
+    Args:
+        data: tasks, splits, and where the data lie.
+        number: how many samples of each split.
+        model: folder, hub name, or demo; None shows what comes before its chat template.
+        run: how it is asked.
+
+    Raises:
+        DepthpruneError: there is no such task, data or model, or the model refuses a sample.
+    """
+    from depthprune.engine.chat import prompted
+    from depthprune.engine.sent import plainly_sent, sent
+
+    tasks = data.find_tasks(model or "")
+    settings, processor = run.prompt(), None
+    if model is not None:
+        from depthprune.blocks.models import load_model_processor
+        from depthprune.tasks.demo.place import model_place
+
+        processor = load_model_processor(
+            model_place(model),
+            trust_remote_code=run.trust_remote_code,
+            revision=run.revision,
+            download=data.download,
+            prompt=settings,
+        )
+    if processor is not None:
+        tasks = tuple(prompted(task, processor, settings) for task in tasks)
+    most = min(number, data.samples or number)
+    for split in load_splits(tasks, data.splits, most, data.seed):
+        yield (
+            split,
+            [
+                plainly_sent(split.task, sample)
+                if processor is None
+                else sent(processor, split.task, sample, settings)
+                for sample in split.samples
+            ],
+        )

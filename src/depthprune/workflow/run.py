@@ -19,21 +19,15 @@ from depthprune.report.documents.pictures import PAGE
 from depthprune.report.run import Ending, ending_parts, ending_value, is_exact
 from depthprune.strategies.cut_check import CutCheck
 from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, SearchRequest, get_ready
-from depthprune.workflow.decisions import Findings, Recommendation, as_findings
+from depthprune.workflow.decisions import FOLDER, Findings, Recommendation, as_findings
 from depthprune.workflow.outcome import places
-from depthprune.workflow.stages.analyze import Decision, analyze, parameters
-from depthprune.workflow.stages.cut import check_cut, cut
-from depthprune.workflow.stages.evaluate import cut_card, evaluate
-from depthprune.workflow.stages.measure import measure
-from depthprune.workflow.stages.sweep import check_sweep, sweep
-from depthprune.workflow.stages.transcript import Show, Transcript
-from depthprune.workflow.stages.verify import verify as verify_stage
-from depthprune.workflow.studies import Study
+from depthprune.workflow.run_make import check_cut, check_sweep, cut, cut_card, evaluate, sweep
+from depthprune.workflow.run_measure import Decision, Show, Transcript, analyze, measure, parameters
+from depthprune.workflow.run_measure import verify as verify_stage
+from depthprune.workflow.studies import Study, Table
 from depthprune.workflow.study_file import StudyFile, read_study_file
 from depthprune.workflow.sweeping import points_table
-from depthprune.workflow.table import Table
 from depthprune.workflow.verifying import Announce, fresh_number
-from depthprune.workflow.written import FOLDER
 
 
 @dataclass(frozen=True)

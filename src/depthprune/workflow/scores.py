@@ -12,8 +12,7 @@ from depthprune.importance.merge import TRAIN_WEIGHT, Method, Scores, merge_scor
 from depthprune.importance.score_files import count_blocks, read_scores
 from depthprune.importance.select import select_blocks
 from depthprune.importance.sources import DatasetScores, SplitScores, read_sources
-from depthprune.workflow.studies import Study
-from depthprune.workflow.table import Table
+from depthprune.workflow.studies import Study, Table
 
 __all__ = ["Scores", "compare", "merge", "select"]
 

@@ -55,7 +55,7 @@ from depthprune.tasks.task import TaskSplit
 from depthprune.workflow.measuring import check_measurable
 from depthprune.workflow.models import Model, as_model
 from depthprune.workflow.scores import Scores, select
-from depthprune.workflow.table import Table
+from depthprune.workflow.studies import Table
 
 if TYPE_CHECKING:
     from torch import nn

@@ -38,8 +38,7 @@ from depthprune.study.store import Study as Store
 from depthprune.tasks.task import TaskSplit
 from depthprune.workflow.measuring import check_measurable
 from depthprune.workflow.models import Model, as_model
-from depthprune.workflow.studies import DROP_COLUMNS, Study, as_study, drop_rows
-from depthprune.workflow.table import Table
+from depthprune.workflow.studies import DROP_COLUMNS, Study, Table, as_study, drop_rows
 
 if TYPE_CHECKING:
     from torch import nn

@@ -1,0 +1,429 @@
+"""What follows from an analysis in a run: sweep, cut, and evaluate the smaller model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+
+from depthprune.analysis.choice import Choice, choose_number
+from depthprune.analysis.speedup import Speedup, mean_speedup
+from depthprune.analysis.sweep import SweepPoint
+from depthprune.base.errors import DepthpruneError, FileError, ModelError
+from depthprune.base.files import check_can_make, read_json, write_json
+from depthprune.base.language import counted, t
+from depthprune.base.naming import spelled, spelling
+from depthprune.base.progress import progress
+from depthprune.base.removal import Removal
+from depthprune.benchmark.latency import LatencyOptions
+from depthprune.benchmark.measure import CardOptions, measure_card
+from depthprune.benchmark.options import BenchmarkOptions, card_options
+from depthprune.benchmark.sweep import Failure, SweepRequest
+from depthprune.checkpoint.fingerprint import model_fingerprint
+from depthprune.checkpoint.loaded_files import weight_files
+from depthprune.checkpoint.source import source_folder
+from depthprune.cutting.execute import execute_cut
+from depthprune.cutting.folder import check_disk, check_output
+from depthprune.cutting.plan import plan_cut
+from depthprune.cutting.provenance import PROVENANCE_NAME
+from depthprune.cutting.shards import parse_size
+from depthprune.cutting.verify import Verification, verify_cut
+from depthprune.report.cut import (
+    closing_parts,
+    closing_value,
+    plan_section,
+    plan_value,
+    verified_line,
+)
+from depthprune.report.render.text import section_parts
+from depthprune.report.run import check_lines, check_table, check_value, done_line
+from depthprune.report.sections.evaluation import error_lines, evaluation_sections
+from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
+from depthprune.strategies.configurations import Configuration, choose_configurations
+from depthprune.strategies.cut_check import CutCheck, check_cut_model
+from depthprune.strategies.model import open_model
+from depthprune.strategies.pipeline import ReadySearch, SearchRequest
+from depthprune.study.filenames import removal_name
+from depthprune.study.store import DATABASE_NAME
+from depthprune.tasks.task import TaskSplit
+from depthprune.workflow.cutting import cut_command, measured_drops
+from depthprune.workflow.decisions import EXTRA
+from depthprune.workflow.evaluating import RESULTS
+from depthprune.workflow.run_measure import Decision, Transcript, stage
+from depthprune.workflow.study_file import (
+    CutSection,
+    EvaluateSection,
+    StudyFile,
+    SweepSection,
+    taken,
+)
+from depthprune.workflow.sweeping import (
+    FIGURE,
+    SUMMARY,
+    SWEEP,
+    SweepFindings,
+    report_value,
+    sweep_and_write,
+)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep found about the removal that is carried out.
+
+    Attributes:
+        speedup: None where nothing was chosen, or nothing could be timed.
+        failures: what could not be measured; the rest was.
+        points: each configuration on each task.
+    """
+
+    speedup: Speedup | None
+    failures: tuple[Failure, ...]
+    points: tuple[SweepPoint, ...]
+
+
+def check_sweep(study: StudyFile, section: SweepSection, ready: ReadySearch) -> None:
+    """Find what would keep a sweep from being done, as far as it is known before measuring.
+
+    Raises:
+        DepthpruneError: the model has not so many blocks, or as many never go together.
+    """
+    num_blocks = ready.model.stack.num_blocks
+    least = num_blocks - ready.request.search.strategy.most_removed(ready.space)
+    for count in section.num_active_blocks:
+        if not least <= count <= num_blocks:
+            raise DepthpruneError(
+                f"{counted(count, 'active block')} will not be measured: the model has "
+                f"{num_blocks}, and at "
+                f"least {least} of them stay",
+                where=study.place(("sweep", "num_active_blocks")),
+                mend=f"give numbers from {least} to {num_blocks}, or let the search go further by "
+                "max_blocks_to_remove",
+            )
+
+
+def sweep(
+    section: SweepSection,
+    ready: ReadySearch,
+    splits: Sequence[TaskSplit],
+    decision: Decision,
+    transcript: Transcript,
+) -> Swept:
+    """Measure the recommended removals on every task, and tell accuracies and times.
+
+    Without numbers in the study file, all that are recommended; the whole model and the removal
+    that is carried out are always among them.
+    """
+    request = ready.request
+    folder = request.folder / SWEEP
+    with stage("sweep"):
+        recommended = _recommended(decision)
+        configurations = _configurations(section, recommended, decision)
+        source = str(request.folder / DATABASE_NAME)
+        found = SweepFindings(folder, ready.model.record, recommended, source)
+        report, lacking = sweep_and_write(
+            SweepRequest(
+                model=request.model,
+                tasks=request.tasks,
+                split=splits[0].split,
+                folder=request.folder,
+                num_samples=request.num_samples,
+                seed=request.seed,
+                data=request.data,
+                latency=taken(section, LatencyOptions),
+            ),
+            ready.model,
+            splits,
+            configurations,
+            found,
+        )
+        parts: list[RenderableType] = [
+            t("Accuracy against time"),
+            "",
+            *sweep_parts(found.points, each_task=False),
+            *failure_lines(report.failures),
+        ]
+        closing = report_lines(report)
+        closing.append(t("Table:   {place}").format(place=folder / f"{SUMMARY}.txt"))
+        if lacking is None:
+            closing.append(t("Figure:  {place}").format(place=folder / FIGURE))
+        else:
+            note = t("Not written: {kind}. It needs {package}: pip install 'depthprune[{extra}]'")
+            closing.append(note.format(kind=FIGURE, package=lacking, extra=EXTRA))
+        value = found.value(report.failures) | report_value(report)
+        transcript.tell(parts, {"sweep": value}, closing=closing)
+    removal = None if decision.choice is None else decision.choice.combination.removal
+    speedup = None if removal is None else mean_speedup(found.points, removal)
+    return Swept(speedup, report.failures, tuple(found.points))
+
+
+def _recommended(decision: Decision) -> dict[int, Removal]:
+    """Return the recommended removal for each number of active blocks."""
+    found = decision.analysis.recommendations
+    choices: list[Choice | None] = [choose_number(found, number) for number in found.independent]
+    # Comes last: what is carried out is what is measured for its number of blocks.
+    choices.append(decision.choice)
+    return {
+        found.num_blocks - len(one.combination.removal): one.combination.removal
+        for one in choices
+        if one is not None
+    }
+
+
+def _configurations(
+    section: SweepSection, recommended: dict[int, Removal], decision: Decision
+) -> list[Configuration]:
+    num_blocks, choice = decision.analysis.recommendations.num_blocks, decision.choice
+    counts = section.num_active_blocks
+    if counts and choice is not None:
+        counts = [*counts, num_blocks - len(choice.combination.removal)]
+    if counts:
+        counts = [*counts, num_blocks]
+    known = {num_blocks: (), **recommended}
+    return choose_configurations(
+        known, sorted(counts, reverse=True), num_blocks, "sweep.num_active_blocks"
+    )
+
+
+CUT = "cut"
+"""The folder inside a study for checkpoints whose place the study file does not say."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The smaller checkpoint.
+
+    Attributes:
+        output: its folder.
+        loader: the class of transformers that loads it.
+        verified: how its logits compare with those of skipping; None where that was not asked for.
+    """
+
+    output: Path
+    loader: str
+    verified: Verification | None
+
+
+def check_cut(study: StudyFile, section: CutSection, ready: ReadySearch) -> None:
+    """Find what would keep a cut from being written, as far as it is known before measuring.
+
+    Raises:
+        DepthpruneError: no size of files; more blocks than a search removes; the output holds
+            something else; the disk is too small for the smallest model that may come out.
+    """
+    with study.about("cut", "max_shard_size"):
+        parse_size(section.max_shard_size)
+    request = ready.request
+    options = request.model
+    most = request.search.strategy.most_removed(ready.space)
+    if section.removed != "recommended" and section.removed > most:
+        raise DepthpruneError(
+            f"{counted(section.removed, 'block is', 'blocks are')} to be cut out, but no more "
+            f"than {most} are "
+            "removed "
+            "together when measuring",
+            where=study.place(("cut", "removed")),
+            mend="cut out fewer, or let the search go further by max_blocks_to_remove",
+        )
+    source = source_folder(options.source, revision=options.revision, download=options.download)
+    output = study.cut_output()
+    if output is None:
+        output = request.folder / CUT
+        check_can_make(output)
+    else:
+        count = None if section.removed == "recommended" else section.removed
+        known = _known_cut(output, ready.model.loaded.fingerprint, options.stack)
+        if request.folder.resolve().is_relative_to(output.resolve()):
+            raise FileError(
+                "the smaller model would take the place of the study",
+                where=study.place(("cut", "output")),
+                mend="choose another folder",
+            )
+        if known is None or (count is not None and len(known) != count):
+            with _in_the_file():
+                check_output(source, output, overwrite=section.overwrite)
+        check_can_make(output)
+    weights = sum(path.stat().st_size for path in weight_files(source))
+    # The least that may be left: whole blocks only, and everything else stays.
+    check_disk(output, int(weights * (1 - most / ready.model.stack.num_blocks)))
+
+
+def cut(
+    study: StudyFile,
+    section: CutSection,
+    ready: ReadySearch,
+    removal: Removal,
+    transcript: Transcript,
+) -> Cut:
+    """Write the checkpoint without these blocks, unless it is there already; tell it.
+
+    Raises:
+        FileError: the output holds something else, or there is no room.
+    """
+    request, options = ready.request, ready.request.model
+    name = removal_name(removal)
+    given = study.cut_output()
+    model = ready.model.record.name.rpartition("/")[2]
+    output = request.folder / CUT / f"{model}-removed{name}" if given is None else given
+    with stage("cut"):
+        plan = plan_cut(
+            options.source,
+            removal,
+            name=options.name,
+            part=options.stack,
+            max_shard_size=section.max_shard_size,
+            trust_remote_code=options.trust_remote_code,
+            revision=options.revision,
+            download=options.download,
+        )
+        known = _known_cut(output, ready.model.loaded.fingerprint, options.stack)
+        result = None
+        parts: list[RenderableType] = [
+            t("The smaller model"),
+            "",
+            *section_parts(plan_section(plan)),
+        ]
+        if known != removal:
+            with progress(f"writing {output.name}", plan.bytes_after) as bar, _in_the_file():
+                result = execute_cut(
+                    plan,
+                    output,
+                    # In the study, a checkpoint of this name that is not whole is our own.
+                    overwrite=section.overwrite or given is None,
+                    on_bytes=bar.advance,
+                    drops=measured_drops(request.folder, plan),
+                    command=cut_command(study.model, plan, output, section.max_shard_size),
+                )
+        verified = None
+        if section.verify:
+            verified = _verified(
+                request.folder / f"verification_removed{name}.json",
+                output,
+                lambda: verify_cut(
+                    plan.source,
+                    output,
+                    removal,
+                    part=options.stack,
+                    trust_remote_code=options.trust_remote_code,
+                    quantized=plan.quantized,
+                ),
+            )
+        if result is None:
+            closing = [t("Kept: {path} holds this cut already.").format(path=output)]
+        else:
+            closing = closing_parts(result, None)
+        if verified is not None:
+            closing.append(verified_line(verified))
+        value = plan_value(plan) | closing_value(output, result, verified)
+        transcript.tell(parts, {"cut": value}, closing=closing)
+    return Cut(output, plan.loader.name, verified)
+
+
+@contextmanager
+def _in_the_file() -> Iterator[None]:
+    """Name the one option of a cut that the study file has as well by its field there."""
+    others = spelling()
+    with spelled(lambda n, value: "`overwrite: true`" if n == "overwrite" else others(n, value)):
+        yield
+
+
+def _known_cut(output: Path, fingerprint: str, part: str) -> Removal | None:
+    """Return the blocks that a whole checkpoint there lacks; None if it is none of this model."""
+    try:
+        record = read_json(output / PROVENANCE_NAME)
+        weight_files(output)
+    except (FileError, ModelError):
+        return None
+    source = record.get("source") if isinstance(record, dict) else None
+    if not isinstance(source, dict) or source.get("fingerprint") != fingerprint:
+        return None
+    removed = record.get("removed")
+    return tuple(removed) if isinstance(removed, list) and record.get("part") == part else None
+
+
+def _verified(record: Path, output: Path, verify: Callable[[], Verification]) -> Verification:
+    """Return how a cut was verified, by a record of it where these very files were."""
+    fingerprint = model_fingerprint(output)
+    try:
+        known = read_json(record)
+        if known["fingerprint"] == fingerprint:
+            return Verification(**known["verification"])
+    except (FileError, KeyError, TypeError):
+        pass
+    verified = verify()
+    write_json(record, {"fingerprint": fingerprint, "verification": asdict(verified)})
+    return verified
+
+
+EVALUATION = "evaluation"
+"""The folder inside a study for what cut models answer."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a cut model answered.
+
+    Attributes:
+        checks: task by task, against skipping.
+        is_whole: whether every metric that was asked for could be measured.
+    """
+
+    checks: tuple[CutCheck, ...]
+    is_whole: bool
+
+
+def cut_card(study: StudyFile, section: EvaluateSection) -> CardOptions | None:
+    """Return what is measured of the cut model beyond the tasks; None: nothing.
+
+    Raises:
+        DepthpruneError: there is no such text or task.
+    """
+    if not section.metrics:
+        return None
+    asked = replace(
+        taken(section, BenchmarkOptions),
+        ppl_texts=tuple(map(study.file_or_name, section.ppl_texts)),
+        lm_eval_paths=study.data_options().lm_eval_paths,
+        download=study.content.download,
+    )
+    with study.about("evaluate", "zeroshot_tasks"):
+        return card_options(asked, study.model_options())
+
+
+def evaluate(
+    card: CardOptions | None,
+    request: SearchRequest,
+    splits: Sequence[TaskSplit],
+    removal: Removal,
+    cut: Path,
+    transcript: Transcript,
+) -> Evaluated:
+    """Let the cut model answer what the whole one was measured on, and tell how they compare."""
+    source = replace(request.model, source=str(cut), name=None, revision=None, download=False)
+    with stage("evaluate"):
+        opened = open_model(source)
+        # A cut that was made anew in another way has answers of its own.
+        name = f"removed{removal_name(removal)}-{opened.loaded.fingerprint[:8]}"
+        folder = request.folder / EVALUATION / name
+        found = check_cut_model(opened, splits, removal, whole=request.folder, folder=folder)
+        parts: list[RenderableType] = [
+            t("What the smaller model answers, against skipping its blocks"),
+            check_table(found.checks),
+            *check_lines(found.checks),
+        ]
+        value: dict[str, Any] = check_value(found)
+        closing = [done_line(found)]
+        is_whole = True
+        if card is not None:
+            outcome = measure_card(opened.loaded, opened.stack, card, folder / RESULTS)
+            parts += [p for one in evaluation_sections(outcome.card) for p in section_parts(one)]
+            parts += error_lines(outcome.failed)
+            value["card"] = outcome.card
+            closing.append(t("Card: {path}").format(path=outcome.path))
+            is_whole = not outcome.failed
+        transcript.tell(parts, {"evaluate": value}, closing=closing)
+    return Evaluated(found.checks, is_whole)
