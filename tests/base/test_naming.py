@@ -18,8 +18,7 @@ from depthprune.cli.flags import flag
 SOURCE = Path(depthprune.__file__).parent
 
 SHELL = {
-    "cutting/also.py": "an argument of llama.cpp",
-    "cutting/model_card.py": "the command that made the model",
+    "cutting/model_card.py": "an argument of llama.cpp, the command that made the model",
     "blocks/processors.py": "what pip is told, in messages of others",
     "report/documents/quick.py": "a command to type",
     "structure/summaries.py": "a command to type",

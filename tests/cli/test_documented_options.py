@@ -13,7 +13,7 @@ from depthprune.benchmark.options import BenchmarkOptions
 from depthprune.benchmark.sweep import SweepOptions
 from depthprune.cli.flags import flag
 from depthprune.cli.sweep_blocks import BlockFlags
-from depthprune.cutting.options import CutOptions
+from depthprune.cutting import CutOptions
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -17,7 +17,7 @@ from depthprune.benchmark.options import BenchmarkOptions
 from depthprune.cli.demo import DEMO_STUDY
 from depthprune.cli.init import EXAMPLE
 from depthprune.cli.search_flags import SearchFlags
-from depthprune.cutting.options import CutOptions
+from depthprune.cutting import CutOptions
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.sources import DatasetScores, SplitScores
 from depthprune.strategies import STRATEGIES

@@ -150,7 +150,7 @@ def test_a_full_disk_is_known_before_anything_is_measured(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr("depthprune.cutting.folder.shutil.disk_usage", lambda _: usage(1000))
+    monkeypatch.setattr("depthprune.cutting.execute.shutil.disk_usage", lambda _: usage(1000))
     done = program("run", study_file(tmp_path, STAGES + "cut:\n"))
     assert done.code == 2
     assert "are needed" in done.err

@@ -24,7 +24,7 @@ from depthprune.base.language import (
     set_language,
     t,
 )
-from depthprune.cutting.notes import NOTES
+from depthprune.cutting.keys import NOTES
 from depthprune.structure.align import DOUBTS
 from depthprune.structure.notes import Sentence
 from depthprune.tasks.weak import SENTENCES

@@ -21,8 +21,8 @@ from depthprune.base.options import Options
 from depthprune.base.removal import Removal, parse_removal
 from depthprune.cli.flags import with_flags
 from depthprune.cli.output import show
-from depthprune.cutting.also import FILE_NAMES, unfitting_fields
-from depthprune.cutting.options import CutOptions
+from depthprune.cutting import CutOptions
+from depthprune.cutting.model_card import FILE_NAMES, unfitting_fields
 from depthprune.report.cut import (
     also_warnings,
     closing_parts,

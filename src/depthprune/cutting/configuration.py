@@ -1,24 +1,26 @@
-"""The configuration of the smaller checkpoint: what changes in it, and what names blocks."""
+"""The config.json of the smaller model: what changes in it, for any class of configurations."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
-from typing import Any, Final
+import copy
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from depthprune.base.errors import ModelError
-from depthprune.blocks.layer_rules import Section
-from depthprune.cutting.block_names import BlockNames, method_of
+from depthprune.base.errors import StackError
+from depthprune.base.removal import Removal, active_blocks
+from depthprune.blocks.layer_fields import EXTRA_COUNTS, CountField, shorten_dict, shortening
+from depthprune.blocks.layer_rules import Section, filter_list
+from depthprune.blocks.stack import Stack
+from depthprune.blocks.unknown_fields import readings, unclear, unknown_fields
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
 
 ABSENT: Final = "(absent)"
 """Stands for the value of a field that is not there."""
-
-QUANTIZATION_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json",
-                      "quantization_config.json")  # fmt: skip
-"""Files beside config.json that say how a checkpoint was quantised."""
-
-_QUANTIZATION_SECTIONS = ("quantization_config", "compression_config", "quantization")
-# The last is that of MLX.
 
 
 @dataclass(frozen=True)
@@ -48,88 +50,184 @@ def field_changes(before: Section, after: Section, prefix: str = "") -> tuple[Fi
     return tuple(changes)
 
 
-def rename_in_quantization(config: Section, names: BlockNames) -> Section:
-    """Return `config` with the blocks renamed in its quantisation sections; others are the same.
+def written_config(
+    raw: Section, config: PreTrainedConfig, before: Section, after: Section
+) -> Section:
+    """Return the new config.json: the old one, but for what must be said differently.
+
+    What its class derives from the number of blocks (kinds of layers) is written out.
 
     Raises:
-        ModelError: a list in it may name blocks in a way that is not understood.
+        StackError: no such file leads to the configuration that is wanted.
     """
-    return {
-        name: rename_blocks(value, replace(names, method=method_of(value)), name)
-        if _is_quantization(name, value)
-        else (rename_in_quantization(value, names) if isinstance(value, dict) else value)
-        for name, value in config.items()
-    }
+    from depthprune.blocks.skeleton import rebuild_config
 
+    wanted = _comparable(rebuild_config(config, after))
 
-def rename_blocks(value: Any, names: BlockNames, where: str) -> Any:
-    """Return a JSON value in which all names of modules are those of the smaller model.
+    def differing(candidate: Section) -> list[Path]:
+        found = _comparable(rebuild_config(config, _numbers_from_json(candidate)))
+        return _differences(wanted, found)
 
-    List entries and keys of objects that name removed blocks go.
-
-    Raises:
-        ModelError: a text may name blocks in a way that is not understood, or a list has one entry
-            per block.
-    """
-    if isinstance(value, dict):
-        if value and all(re.fullmatch(r"\d+", str(key)) for key in value):
-            raise _unknown_numbers(where)
-        return {
-            new: rename_blocks(entry, names, f"{where}.{key}")
-            for key, entry in value.items()
-            for new in names.rename(key, where)
-        }
-    if isinstance(value, list):
-        if len(value) == names.num_blocks and not all(isinstance(entry, str) for entry in value):
-            raise ModelError(
-                f"{where} has an entry for every block, and it is not known what they mean",
-                where="config.json",
-                mend="cut the model before it is quantised",
-            )
-        if re.search(r"layers|blocks", where.rpartition(".")[2]) and int in map(type, value):
-            raise _unknown_numbers(where)
-        renamed: list[Any] = []
-        for entry in value:
-            if isinstance(entry, str):
-                renamed += names.rename(entry, where)
-            else:
-                renamed.append(rename_blocks(entry, names, where))
-        return renamed
-    return _rename_text(value, names, where) if isinstance(value, str) else value
-
-
-def _rename_text(text: str, names: BlockNames, where: str) -> str:
-    """Return a text, which may be a name, a pattern or names between commas, with new names."""
-    lists = "|".join(re.escape(path.rpartition(".")[2]) for path in names.lists)
-    if not lists or not re.search(rf"(^|[.*])({lists})\\?\.\W*\d", text):
-        return text
-    parts = [text] if text.startswith("re:") else re.split(r"\s*,\s*", text)
-    renamed = [new for part in parts for new in names.rename(part, where)]
-    if not renamed or (len(parts) == 1 < len(renamed)):
-        raise ModelError(
-            f"{where} names modules of blocks that go, {text!r}, and cannot say none or several",
+    written = _changed(copy.deepcopy(raw), before, after, config)
+    # What differs is written out: field by field, else section by section, else everything.
+    for depth in (None, 1):
+        explicit = copy.deepcopy(written)
+        for path in differing(written):
+            _put(explicit, path[:depth], _get(after, path[:depth], _get(wanted, path[:depth])))
+        if not differing(explicit):
+            return _storable(explicit)
+    whole = {**raw, **after}
+    left = differing(whole)
+    if left:
+        raise StackError(
+            "the configuration of the smaller model cannot be written: "
+            f"{'.'.join(left[0])} would differ",
             where="config.json",
-            mend="write it as a list, or cut the model before it is quantised",
+            mend="save the model with this version of transformers, then cut it",
         )
-    return (", " if ", " in text else ",").join(renamed)
+    return _storable(whole)
 
 
-def _unknown_numbers(where: str) -> ModelError:
-    return ModelError(
-        f"{where} has numbers that may mean blocks, and it is not known how they follow them",
-        where="config.json",
-        mend="cut the model before it is quantised",
-    )
+def shorten_stored(raw: Section, stack: Stack, removal: Removal) -> Section:
+    """Return config.json in which the fields that its class converts are shortened as well.
+
+    Hubs have fields (`compress_ratios`) that transformers reads into others and forgets: other
+    programs still read them. What is given in `stack.settings` is set.
+
+    Raises:
+        StackError: such a field has entries that may be those of blocks, and nobody knows.
+    """
+    assert stack.origin is not None
+    raw = copy.deepcopy(raw)
+    count = CountField.parse(stack.config_path)
+    section, known = raw, stack.origin.data
+    for name in count.sections:
+        section, known = section.get(name, section), known[name]
+    stored = {name: value for name, value in section.items() if name not in known}
+    if count.index is None and type(known[count.name]) is int:
+        extra = {name: known[name] for name in EXTRA_COUNTS if name in known}
+        whole = {count.name: stack.num_blocks, **extra, **stored}
+        shorter = shorten_dict(whole, count.name, removal)
+        short = shortening(whole, count.name, active_blocks(removal, stack.num_blocks))
+        for path, value in unknown_fields(whole, count.name, short):
+            if ".".join((*count.sections, *path)) in stack.settings:
+                continue
+            if readings(path, value, short) or len(path) > 1:
+                raise StackError(unclear(path, "numbers of blocks"), where="config.json")
+            filter_list(shorter, path[0], short)
+        section |= {name: shorter[name] for name in stored}
+    for name, value in stack.settings.items():
+        _put(raw, tuple(name.split(".")), value)
+    return raw
 
 
-def is_quantized(config: Section) -> bool:
-    """Return whether a configuration, or one inside it, says that the weights are quantised."""
-    return any(
-        (_is_quantization(name, value) and bool(value))
-        or (isinstance(value, dict) and is_quantized(value))
-        for name, value in config.items()
-    )
+def check_settings(settings: Section, raw: Section, data: Section) -> None:
+    """Raise StackError when a field that is to be set is in neither of two configurations."""
+    for name in settings:
+        path = tuple(name.split("."))
+        if _get(raw, path, _MISSING) is _MISSING and _get(data, path, _MISSING) is _MISSING:
+            raise StackError(
+                f"the configuration has no field {name!r}",
+                option="set",
+                mend="write it as config.json does: text_config.moe_layers",
+            )
 
 
-def _is_quantization(name: str, value: Any) -> bool:
-    return name in _QUANTIZATION_SECTIONS and isinstance(value, dict)
+_MISSING: Final = object()
+Path = tuple[str, ...]
+
+
+def _differences(wanted: Section, found: Section, place: Path = ()) -> list[Path]:
+    """Return the paths of the fields of `wanted` that `found` lacks or has with another value."""
+    paths: list[Path] = []
+    for name, value in wanted.items():
+        other = found.get(name, _MISSING)
+        if isinstance(value, dict) and isinstance(other, dict) and value.keys() == other.keys():
+            paths += _differences(value, other, (*place, name))
+        elif other is _MISSING or other != value:
+            paths.append((*place, name))
+    return paths
+
+
+def _get(data: Any, path: Path, default: Any = None) -> Any:
+    for name in path:
+        if not isinstance(data, dict) or name not in data:
+            return default
+        data = data[name]
+    return data
+
+
+def _put(data: Section, path: Path, value: Any) -> None:
+    for name in path[:-1]:
+        data = data.setdefault(name, {})
+    data[path[-1]] = value
+
+
+_NO_JSON_NUMBER = "__float__"
+"""The only key of what transformers writes for a number that JSON lacks."""
+
+
+def _numbers_from_json(value: Any) -> Any:
+    """Return a copy of a configuration with `{"__float__": "Infinity"}` as the number it means."""
+    if isinstance(value, dict):
+        if value.keys() == {_NO_JSON_NUMBER}:
+            return float(value[_NO_JSON_NUMBER])
+        return {name: _numbers_from_json(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_numbers_from_json(entry) for entry in value]
+    return value
+
+
+def _storable(section: Section) -> Section:
+    """Return a copy of a configuration that JSON can hold, see `_numbers_from_json`."""
+    return {name: _numbers_to_json(value) for name, value in section.items()}
+
+
+def _numbers_to_json(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        names = {math.inf: "Infinity", -math.inf: "-Infinity"}
+        return {_NO_JSON_NUMBER: names.get(value, "NaN")}
+    if isinstance(value, dict):
+        return _storable(value)
+    if isinstance(value, list | tuple):
+        return [_numbers_to_json(entry) for entry in value]
+    return value
+
+
+def _changed(raw: Section, before: Section, after: Section, config: Any) -> Section:
+    """Change in `raw` what differs between `before` and `after`, section by section."""
+    aliases: dict[str, str] = getattr(config, "attribute_map", None) or {}
+    for alias, name in aliases.items():
+        if alias in raw and before.get(name) != after.get(name):
+            del raw[alias]
+    for name in before.keys() | after.keys():
+        old, new = before.get(name), after.get(name)
+        if name not in after:
+            raw.pop(name, None)
+        elif isinstance(old, dict) and isinstance(new, dict) and isinstance(raw.get(name), dict):
+            _changed(raw[name], old, new, getattr(config, name, None))
+        elif (
+            isinstance(old, dict)
+            and isinstance(new, dict)
+            and name not in raw
+            and _lies_outside(raw, old, new)
+        ):
+            _changed(raw, old, new, getattr(config, name, None))
+        elif old != new or name not in before:
+            raw[name] = new
+    return raw
+
+
+def _lies_outside(raw: Section, old: Section, new: Section) -> bool:
+    """Return whether the fields of an inner section stand in the outer one, as in older files."""
+    return any(old[name] != new.get(name) and type(raw.get(name)) is int for name in old)
+
+
+def _comparable(config: PreTrainedConfig) -> Section:
+    """Return all that a configuration says but for its origin, as JSON would keep it."""
+    data = json.loads(json.dumps(config.to_dict(), default=str))
+    return {
+        name: value
+        for name, value in data.items()
+        if name not in ("transformers_version", "_name_or_path", "architectures")
+    }

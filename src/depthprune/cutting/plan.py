@@ -29,23 +29,24 @@ from depthprune.checkpoint.loaded_files import (
 )
 from depthprune.checkpoint.source import source_folder
 from depthprune.checkpoint.stored import StoredTensor, num_bytes
-from depthprune.cutting.block_names import names_of_blocks
-from depthprune.cutting.configuration import (
-    QUANTIZATION_FILES,
-    FieldChange,
-    field_changes,
-    is_quantized,
-    rename_blocks,
-    rename_in_quantization,
-)
-from depthprune.cutting.keys import KeyChanges, Numbering, change_keys
-from depthprune.cutting.notes import (
+from depthprune.cutting.configuration import FieldChange, field_changes
+from depthprune.cutting.keys import (
+    KeyChanges,
     Note,
+    Numbering,
+    change_keys,
     without_extra_blocks,
     without_wrappers,
 )
 from depthprune.cutting.plain import find_plain
 from depthprune.cutting.probe import ProbedStack, ProbeRequest, probe_apart
+from depthprune.cutting.quantization import (
+    QUANTIZATION_FILES,
+    is_quantized,
+    names_of_blocks,
+    rename_blocks,
+    rename_in_quantization,
+)
 from depthprune.cutting.shards import (
     BlockSlices,
     Shard,

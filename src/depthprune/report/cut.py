@@ -14,11 +14,11 @@ from depthprune.base.terminal import printable
 from depthprune.report.table import Column, Section, table_of
 
 if TYPE_CHECKING:
-    from depthprune.cutting.also import Tool
+    from depthprune.cutting import Tool
     from depthprune.cutting.execute import CutResult
-    from depthprune.cutting.leftovers import Reason
-    from depthprune.cutting.notes import Note as CutNote
+    from depthprune.cutting.keys import Note as CutNote
     from depthprune.cutting.plan import CutPlan
+    from depthprune.cutting.source_files import Reason
     from depthprune.cutting.verify import Verification
 
 _MOST_FILES = 12
@@ -163,7 +163,7 @@ def blocks_named(removal: Sequence[int]) -> str:
 
 
 def _note(note: CutNote) -> str:
-    from depthprune.cutting.notes import NOTES
+    from depthprune.cutting.keys import NOTES
 
     sentence = Note(NOTES[note.kind], field=printable(note.field))
     return t("Note: {sentence}.").format(sentence=sentence.translated())

@@ -9,7 +9,7 @@ from typing import Any
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.language import Note
-from depthprune.cutting.provenance import PROVENANCE_NAME
+from depthprune.cutting.model_card import PROVENANCE_NAME
 from depthprune.structure.json_files import read_json_value
 from depthprune.structure.notes import Sentence
 from depthprune.structure.plain_values import is_count

@@ -17,8 +17,8 @@ from depthprune.base.naming import option
 from depthprune.base.progress import progress as show_progress
 from depthprune.base.progress import shown
 from depthprune.base.removal import format_removal
-from depthprune.cutting.also import FILE_NAMES, Tool, also_for, check_also
-from depthprune.cutting.options import CutOptions
+from depthprune.cutting import CutOptions, Tool
+from depthprune.cutting.model_card import FILE_NAMES, also_for, check_also
 from depthprune.tasks.demo.place import DEMO, model_place
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def carry_out(
         settings: fields of the new config.json by name.
         num_blocks: of the model that the blocks were chosen from, where it is known.
     """
-    from depthprune.cutting.folder import check_disk, check_output
+    from depthprune.cutting.execute import check_disk, check_output
     from depthprune.cutting.plan import plan_cut
 
     if output is None and not how.dry_run:

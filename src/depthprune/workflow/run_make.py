@@ -26,10 +26,9 @@ from depthprune.benchmark.sweep import Failure, SweepRequest
 from depthprune.checkpoint.fingerprint import model_fingerprint
 from depthprune.checkpoint.loaded_files import weight_files
 from depthprune.checkpoint.source import source_folder
-from depthprune.cutting.execute import execute_cut
-from depthprune.cutting.folder import check_disk, check_output
+from depthprune.cutting.execute import check_disk, check_output, execute_cut
+from depthprune.cutting.model_card import PROVENANCE_NAME
 from depthprune.cutting.plan import plan_cut
-from depthprune.cutting.provenance import PROVENANCE_NAME
 from depthprune.cutting.shards import parse_size
 from depthprune.cutting.verify import Verification, verify_cut
 from depthprune.report.cut import (

@@ -39,7 +39,7 @@ from depthprune.base.weights import check_weights
 from depthprune.base.yaml_file import YamlFile, read_yaml
 from depthprune.benchmark.latency import LatencyOptions
 from depthprune.benchmark.options import BenchmarkOptions
-from depthprune.cutting.options import CutOptions
+from depthprune.cutting import CutOptions
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.compare import THRESHOLD, TOP_K
 from depthprune.importance.merge import OPTION, TRAIN_WEIGHT, Method, Scores, merge_scores

@@ -22,10 +22,9 @@ from depthprune.base.errors import (
     StackError,
 )
 from depthprune.cutting import probe
-from depthprune.cutting.also import also_for, kept_runs
 from depthprune.cutting.configuration import ABSENT, FieldChange, field_changes
 from depthprune.cutting.execute import execute_cut
-from depthprune.cutting.model_card import model_card
+from depthprune.cutting.model_card import also_for, kept_runs, model_card
 from depthprune.cutting.plan import plan_cut
 from depthprune.cutting.verify import verify_cut
 from tests.blocks import tiny

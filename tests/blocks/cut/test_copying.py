@@ -15,8 +15,7 @@ from safetensors.torch import load_file
 
 from depthprune.base.errors import FileError, ModelError
 from depthprune.checkpoint.stored import PIECE
-from depthprune.cutting.copying import write_shards
-from depthprune.cutting.shards import BlockSlices, Shard, TargetTensor
+from depthprune.cutting.shards import BlockSlices, Shard, TargetTensor, write_shards
 
 
 @dataclass(frozen=True)

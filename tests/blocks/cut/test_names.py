@@ -13,13 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from depthprune.base.errors import ModelError
-from depthprune.cutting.block_names import BlockNames
-from depthprune.cutting.configuration import is_quantized, rename_blocks
 from depthprune.cutting.execute import execute_cut
-from depthprune.cutting.keys import Numbering, change_keys
+from depthprune.cutting.keys import Note, Numbering, change_keys
 from depthprune.cutting.model_card import model_card
-from depthprune.cutting.notes import Note
 from depthprune.cutting.plan import CutPlan, plan_cut
+from depthprune.cutting.quantization import BlockNames, is_quantized, rename_blocks
 from depthprune.report.cut import plan_section
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import saved

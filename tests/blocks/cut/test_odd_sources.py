@@ -19,8 +19,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from depthprune.base.errors import FileError, ModelError
 from depthprune.checkpoint.loaded_files import weight_files
 from depthprune.checkpoint.safetensors_files import read_safetensors
-from depthprune.cutting.execute import execute_cut
-from depthprune.cutting.folder import clear_leftovers
+from depthprune.cutting.execute import clear_leftovers, execute_cut
 from depthprune.cutting.model_card import model_card
 from depthprune.cutting.plan import plan_cut
 from depthprune.workflow.cutting import cut_command

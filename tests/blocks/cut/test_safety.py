@@ -18,7 +18,8 @@ import pytest
 
 from depthprune.base.errors import DepthpruneError, FileError, ModelError, RemovalError
 from depthprune.checkpoint.safetensors_files import make_header
-from depthprune.cutting import copying, folder
+from depthprune.cutting import execute as folder
+from depthprune.cutting import shards as copying
 from depthprune.cutting.execute import execute_cut
 from depthprune.cutting.plan import plan_cut
 from tests.blocks import tiny
