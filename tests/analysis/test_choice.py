@@ -12,7 +12,7 @@ from depthprune.analysis.options import Ranking, Targets
 from depthprune.analysis.recommendations import Recommendations
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.speedup import mean_speedup
-from depthprune.report.documents.recommended import block_configs_value
+from depthprune.report.documents.values import block_configs_value
 from tests.analysis import results as by_hand
 
 

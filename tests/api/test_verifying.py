@@ -13,7 +13,7 @@ from depthprune.analysis.choice import refused
 from depthprune.analysis.recommendations import VerifiedRemoval
 from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.base.removal import Removal
-from depthprune.report.verification import done_lines
+from depthprune.report.sections.run import done_lines
 from depthprune.strategies.again import Places, model_again, splits_again
 from depthprune.study import StoredSplit
 from depthprune.study.store import Study as Store

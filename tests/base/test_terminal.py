@@ -9,7 +9,7 @@ from rich.table import Table
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.terminal import printable, printable_lines, terminal
-from depthprune.report.tables import as_text
+from depthprune.report.formatting import as_text
 
 STEERING = "\x1b]0;title\x07 \x1b[31mred\x9b2J \u202egnp.exe\u2066 \x00 \x7f"
 

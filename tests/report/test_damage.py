@@ -14,6 +14,7 @@ from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import language
 from depthprune.report.documents import quick_summary
+from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.damage import (
     damage,
@@ -22,7 +23,6 @@ from depthprune.report.sections.damage import (
     recommended_warning,
     warning,
 )
-from depthprune.report.tables import as_text
 from depthprune.study import Study
 from depthprune.tasks.damage import Damage, breaks, pooled
 from tests.report.analyses import published

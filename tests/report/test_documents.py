@@ -23,16 +23,17 @@ from depthprune.importance.score_files import count_blocks, read_scores
 from depthprune.importance.select import make_selection
 from depthprune.report.documents import (
     block_configs_value,
-    cross_dataset,
     quick_summary,
     recommendations_value,
     scores_value,
     write_documents,
+    write_pictures,
 )
-from depthprune.report.documents.cross_dataset import cross_dataset_pieces
-from depthprune.report.documents.pairwise import pairwise_value
-from depthprune.report.documents.pictures import write_pictures
+from depthprune.report.documents import (
+    values as cross_dataset,
+)
 from depthprune.report.documents.texts import comprehensive_report, cross_dataset_report
+from depthprune.report.documents.values import cross_dataset_pieces, pairwise_value
 from depthprune.report.inputs import problem_lines
 from depthprune.study import filenames
 from tests.analysis.results import PUBLISHED, result_set, results
@@ -370,7 +371,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_missing_package_costs_only_its_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import depthprune.report.html as html
+    import depthprune.report.html.page as html
 
     def missing(*_: object, **__: object) -> Path:
         raise ModuleNotFoundError("No module named 'jinja2'", name="jinja2")
@@ -384,7 +385,7 @@ def test_a_missing_package_costs_only_its_part(
 def test_another_missing_module_is_no_missing_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import depthprune.report.html as html
+    import depthprune.report.html.page as html
 
     def broken(*_: object, **__: object) -> Path:
         raise ModuleNotFoundError("No module named 'depthprune.nothing'", name="depthprune.nothing")

@@ -10,6 +10,7 @@ import pytest
 
 from depthprune.base.language import Lang, language
 from depthprune.benchmark.compare import compare_evaluations, read_evaluation
+from depthprune.report.formatting import as_text
 from depthprune.report.render.markdown import section_lines
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.evaluation import (
@@ -18,7 +19,6 @@ from depthprune.report.sections.evaluation import (
     evaluation_sections,
     ratio_text,
 )
-from depthprune.report.tables import as_text
 from tests.engine.cards import card, old_card
 
 

@@ -12,9 +12,9 @@ from rich.console import RenderableType
 
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import Lang, language
+from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.findings import findings
-from depthprune.report.tables import as_text
 from tests.report.analyses import (
     both_splits,
     made,

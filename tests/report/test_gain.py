@@ -9,9 +9,9 @@ import pytest
 
 from depthprune.analysis.gain import Gain, search_gains
 from depthprune.base.language import Lang, language
+from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.search import gains, gains_value
-from depthprune.report.tables import as_text
 from tests.measurements import dataset
 
 KNOWN = Gain(

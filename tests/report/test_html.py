@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from depthprune.analysis.result_set import SplitScores
 from depthprune.analysis.what_if import estimate, estimator
 from depthprune.base.errors import FileError, MissingDependencyError
-from depthprune.report.html import render_report, write_report
 from depthprune.report.html.data import equal_shares, page_data, shown_combinations
 from depthprune.report.html.document import embedded_json
-from depthprune.report.html.text import block_list, points
+from depthprune.report.html.page import render_report, write_report
+from depthprune.report.render.html import block_list, points
 from tests.analysis.results import cells, result_set
 from tests.measurements import dataset
 from tests.report.page_analyses import CELLS, analysed, large, results_of, small

@@ -13,11 +13,11 @@ from depthprune.importance.merge import merge_scores
 from depthprune.importance.score_files import ScoreFile
 from depthprune.importance.select import check_expected, make_selection
 from depthprune.importance.sources import DatasetScores, SplitScores
+from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections import selection as report
 from depthprune.report.sections.importance import comparison, comparison_value, merged
 from depthprune.report.sections.selection import selection_value
-from depthprune.report.tables import as_text
 
 NAMES = (
     *("demo_coco_2014_vqa", "demo_okvqa", "demo_text_vqa", "demo_st_qa", "demo_doc_qa"),

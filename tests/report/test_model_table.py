@@ -18,6 +18,7 @@ from rich.table import Table as RichTable
 
 from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.base.language import Lang, Note, language
+from depthprune.report.formatting import as_text
 from depthprune.report.model_latex import model_latex
 from depthprune.report.model_table import (
     Format,
@@ -32,7 +33,6 @@ from depthprune.report.model_table import (
 from depthprune.report.render.markdown import table_text
 from depthprune.report.sections.models import model_grid, own_names
 from depthprune.report.table import Table, all_notes
-from depthprune.report.tables import as_text
 from depthprune.structure.comparison import Change, Comparison
 from depthprune.structure.model_columns import COLUMNS
 from depthprune.structure.model_row import ModelRow, model_row

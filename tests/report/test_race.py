@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from depthprune.base.language import language
+from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.search import race_line, races, races_value
-from depthprune.report.tables import as_text
 from depthprune.strategies.racing import RaceReport
 
 ALONE = RaceReport(("okvqa",), "train", 0.95, 1000, 60, {(4, 13): 128, (2,): 64, (0, 1): 64}, 10)

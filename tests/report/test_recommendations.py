@@ -16,8 +16,10 @@ from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.selection import Selection
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import Lang, language
-from depthprune.report.evidence import coverage_text, evidence, mark_text
+from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
+from depthprune.report.sections.choice import nothing_text, strategies
+from depthprune.report.sections.evidence import coverage_text, evidence, mark_text
 from depthprune.report.sections.recommendations import (
     adjusted,
     must_stay,
@@ -26,9 +28,7 @@ from depthprune.report.sections.recommendations import (
     stepwise,
     targets,
 )
-from depthprune.report.sections.strategies import nothing_text, strategies
 from depthprune.report.table import Section
-from depthprune.report.tables import as_text
 from tests.analysis.results import PUBLISHED, combination, results
 from tests.report.analyses import made, many_blocks, one_dataset, published, with_samples
 

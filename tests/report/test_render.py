@@ -7,6 +7,7 @@ from io import BytesIO
 import pytest
 from rich.cells import cell_len
 
+from depthprune.report.formatting import as_text
 from depthprune.report.render.csv import table_csv
 from depthprune.report.render.html import page_section
 from depthprune.report.render.latex import latex_table
@@ -15,7 +16,6 @@ from depthprune.report.render.page import table_page
 from depthprune.report.render.text import section_parts, table_parts
 from depthprune.report.render.xlsx import Sheet, workbook
 from depthprune.report.table import Cell, Column, Section, Table, table_of, with_columns
-from depthprune.report.tables import as_text
 
 TABLE = Table(
     [

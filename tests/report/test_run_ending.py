@@ -10,8 +10,8 @@ from depthprune.analysis.analyse import analyse
 from depthprune.analysis.choice import choose
 from depthprune.analysis.speedup import Speedup
 from depthprune.base.language import Lang
-from depthprune.report.run import Ending, check_lines, ending_parts, ending_value, is_exact
-from depthprune.report.tables import as_text
+from depthprune.report.formatting import as_text
+from depthprune.report.sections.run import Ending, check_lines, ending_parts, ending_value, is_exact
 from depthprune.strategies.cut_check import CutCheck
 from depthprune.study import SplitRecord
 from tests.analysis.results import results

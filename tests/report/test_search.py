@@ -10,9 +10,9 @@ from depthprune.analysis.dataset_gains import gains_by_dataset, mean_gains
 from depthprune.analysis.gain import search_gains
 from depthprune.base.language import Lang
 from depthprune.base.removal import Removal
+from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections import search as report
-from depthprune.report.tables import as_text
 from depthprune.strategies.complete import Completion
 from depthprune.strategies.runner import RunReport
 from tests.measurements import dataset

@@ -12,6 +12,7 @@ import pytest
 from rich.cells import cell_len
 
 from depthprune.base.language import Lang, Note, language, t
+from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts, sections_parts
 from depthprune.report.sections.structure import analysis_section, heads
 from depthprune.report.sections.structure_models import batch_sections
@@ -22,7 +23,6 @@ from depthprune.report.sections.structure_words import (
     what_happened,
 )
 from depthprune.report.structure import text_files
-from depthprune.report.tables import as_text
 from depthprune.structure.align import DOUBTS, Alignment, Doubt
 from depthprune.structure.analyses import Analysis
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity

@@ -16,6 +16,7 @@ from rich.cells import cell_len
 from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.base.language import language
 from depthprune.base.shown import shown
+from depthprune.report.formatting import as_text
 from depthprune.report.render.text import sections_parts
 from depthprune.report.sections.structure_models import summary_sections, without_shared_folders
 from depthprune.report.sections.structure_words import remarks
@@ -28,7 +29,6 @@ from depthprune.report.structure_summary import (
     summary_workbook,
     write_summary,
 )
-from depthprune.report.tables import as_text
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp
 from depthprune.structure.comparison import Change, Comparison, LayerComparison
 from depthprune.structure.facts import ModelFacts, facts_of

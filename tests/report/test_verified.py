@@ -16,13 +16,12 @@ from depthprune.base.language import Lang, language
 from depthprune.base.removal import Removal
 from depthprune.report.documents import quick_summary, recommendations_value
 from depthprune.report.documents.texts import comprehensive_report
+from depthprune.report.formatting import as_text
 from depthprune.report.html.page import render_report
 from depthprune.report.render.text import section_parts
-from depthprune.report.run import Ending, ending_parts, ending_value
+from depthprune.report.sections.choice import answer, answer_rows, lead
 from depthprune.report.sections.recommendations import short
-from depthprune.report.sections.strategies import lead
-from depthprune.report.sections.verified import answer, answer_rows
-from depthprune.report.tables import as_text
+from depthprune.report.sections.run import Ending, ending_parts, ending_value
 from depthprune.workflow.decisions import Recommendations
 from tests.analysis.test_verified import searched, with_fresh
 from tests.report.analyses import published

@@ -18,9 +18,9 @@ from depthprune.importance.compare import (
     compare_splits,
 )
 from depthprune.importance.sources import DatasetScores, from_score_files
+from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.importance import comparison, comparison_value
-from depthprune.report.tables import as_text
 from depthprune.study.views import write_importance_comparison
 
 FOLDER = "importance_comparison"

@@ -11,10 +11,10 @@ from rich.console import RenderableType
 from depthprune.base.files import write_text
 from depthprune.base.terminal import terminal
 from depthprune.benchmark.forecast import Forecast
+from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.forecast import forecast_section, forecast_value
 from depthprune.report.table import Section
-from depthprune.report.tables import as_text
 from depthprune.strategies.pipeline import SearchOutcome
 from depthprune.workflow.outcome import SUMMARY, closing, findings
 

@@ -29,7 +29,7 @@ Verify = Annotated[
 
 def tell_work(work: VerificationWork) -> None:
     """Tell people what verifying will take; scripts read standard output alone."""
-    from depthprune.report.verification import work_line
+    from depthprune.report.sections.run import work_line
 
     terminal(stderr=True).print(work_line(work), highlight=False)
 

@@ -107,7 +107,7 @@ def from_removals(
     from depthprune.importance.from_removals import write_scores_from_removals
     from depthprune.importance.score_files import check_output
     from depthprune.importance.select import first_and_last
-    from depthprune.report.tables import blocks
+    from depthprune.report.formatting import blocks
     from depthprune.study import Study
 
     set_language(lang)

@@ -21,7 +21,7 @@ from depthprune.cli.options import Language
 from depthprune.cli.output import show_wrapped
 from depthprune.cli.sweep_blocks import BlockFlags, read_source
 from depthprune.engine.options import ModelOptions
-from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
+from depthprune.report.sections.sweep import failure_lines, report_lines, sweep_parts
 from depthprune.strategies.model import model_source, open_model
 from depthprune.tasks.options import DataOptions
 from depthprune.workflow.decisions import EXTRA

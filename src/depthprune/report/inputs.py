@@ -5,8 +5,8 @@ from __future__ import annotations
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import filled, t
+from depthprune.report.formatting import percent
 from depthprune.report.table import Column, Table, table_of
-from depthprune.report.tables import percent
 
 PROBLEMS_SHOWN = 20
 """Problems that a terminal shows; the text reports list all of them."""

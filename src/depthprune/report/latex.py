@@ -11,7 +11,7 @@ from depthprune.analysis.findings import SplitAgreement
 from depthprune.analysis.whole import Analysis
 from depthprune.base.files import write_text
 from depthprune.importance.compare import THRESHOLD
-from depthprune.report.names import short_names
+from depthprune.report.formatting import short_names
 from depthprune.report.render.latex import HEADER, escape, latex_table
 from depthprune.report.sections.findings import samples_by_removal
 from depthprune.report.table import Column, Table

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from depthprune.base.language import language
-from depthprune.report.names import short_names
+from depthprune.report.formatting import short_names
 from depthprune.report.render.latex import HEADER, escape, latex_table
 from depthprune.report.sections.models import model_grid, own_names
 from depthprune.report.table import Cell, Column, Table, with_columns

@@ -13,6 +13,7 @@ from rich.console import RenderableType
 from depthprune.base.errors import FileError
 from depthprune.base.files import write_bytes
 from depthprune.base.language import filled, language, t
+from depthprune.report.formatting import MAX_WIDTH
 from depthprune.report.model_latex import model_latex
 from depthprune.report.render.csv import table_csv
 from depthprune.report.render.markdown import table_text
@@ -27,7 +28,6 @@ from depthprune.report.sections.models import (
     with_windows,
 )
 from depthprune.report.table import Cell, Table, all_notes, with_columns
-from depthprune.report.tables import MAX_WIDTH
 from depthprune.structure.kept import is_located, layers_below, shares_kept
 from depthprune.structure.model_columns import COLUMNS, GROUPS
 from depthprune.structure.model_row import ModelRow

@@ -6,6 +6,7 @@ from typing import Any
 
 from depthprune.base.language import t
 from depthprune.base.shown import shown
+from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.structure import compared_layers, label_counts
 from depthprune.report.sections.structure_words import (
@@ -15,7 +16,6 @@ from depthprune.report.sections.structure_words import (
     strategy_lines,
 )
 from depthprune.report.table import Section
-from depthprune.report.tables import as_text
 from depthprune.structure.analyses import Analysis
 from depthprune.structure.documents import anatomy_document, comparison_document
 

@@ -14,6 +14,7 @@ from depthprune.base.errors import FileError
 from depthprune.base.files import check_can_make, write_bytes, write_json, write_text
 from depthprune.base.language import t
 from depthprune.base.shown import shown
+from depthprune.report.formatting import percent
 from depthprune.report.render.csv import table_csv
 from depthprune.report.render.markdown import table_lines
 from depthprune.report.render.text import plain_cell
@@ -32,7 +33,6 @@ from depthprune.report.sections.structure_models import (
     without_analysis,
 )
 from depthprune.report.table import Column, Table
-from depthprune.report.tables import percent
 from depthprune.structure.comparison import Comparison
 from depthprune.structure.labels import is_emptied
 from depthprune.structure.summary import Summary

@@ -30,11 +30,12 @@ from depthprune.base.language import Lang, counted, filled, language, t
 from depthprune.base.removal import Removal
 from depthprune.report.documents import (
     SCORES,
+    Pictures,
     recommendations_value,
     select_command,
     write_documents,
+    write_pictures,
 )
-from depthprune.report.documents.pictures import Pictures, write_pictures
 from depthprune.report.inputs import problem_lines, scope_line
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.damage import damages_value, recommended_warning
@@ -220,7 +221,7 @@ class Recommendations:
         """Why nothing is recommended, in a sentence; None where something is."""
         if self.recommended is not None:
             return None
-        from depthprune.report.sections.strategies import nothing_text
+        from depthprune.report.sections.choice import nothing_text
 
         with language("en"):
             return nothing_text(self.found).removeprefix("nothing: ")
@@ -374,8 +375,7 @@ def write_report(
         FileError: the folder cannot be written.
         MissingDependencyError: a format needs a package that is not installed; all else is written.
     """
-    from depthprune.report.documents import write_documents
-    from depthprune.report.documents.pictures import Kind, write_pictures
+    from depthprune.report.documents import Kind, write_documents, write_pictures
 
     for name, given, known in (("formats", formats, Format), ("lang", [lang], Lang)):
         for one in given:

@@ -17,8 +17,8 @@ from depthprune.importance.compare import RankAgreement, rank_agreement
 from depthprune.report.baseline import weak_lines, weak_value
 from depthprune.report.render.text import section_parts, table_parts
 from depthprune.report.sections import search as report
-from depthprune.report.sections.summary import agreements as agreement_table
-from depthprune.report.sections.summary import summary_section, summary_value
+from depthprune.report.sections.search import agreements as agreement_table
+from depthprune.report.sections.search import summary_section, summary_value
 from depthprune.strategies.options import options_value
 from depthprune.strategies.pipeline import RESULTS, SearchOutcome
 from depthprune.study import Study

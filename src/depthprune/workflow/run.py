@@ -15,8 +15,8 @@ from depthprune.benchmark.sweep import Failure
 from depthprune.checkpoint.loaded_files import weight_files
 from depthprune.checkpoint.source import source_folder
 from depthprune.cutting.verify import Verification
-from depthprune.report.documents.pictures import PAGE
-from depthprune.report.run import Ending, ending_parts, ending_value, is_exact
+from depthprune.report.documents import PAGE
+from depthprune.report.sections.run import Ending, ending_parts, ending_value, is_exact
 from depthprune.strategies.cut_check import CutCheck
 from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, SearchRequest, get_ready
 from depthprune.workflow.decisions import FOLDER, Findings, Recommendation, as_findings

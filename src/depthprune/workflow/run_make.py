@@ -39,9 +39,9 @@ from depthprune.report.cut import (
     verified_line,
 )
 from depthprune.report.render.text import section_parts
-from depthprune.report.run import check_lines, check_table, check_value, done_line
 from depthprune.report.sections.evaluation import error_lines, evaluation_sections
-from depthprune.report.sweep import failure_lines, report_lines, sweep_parts
+from depthprune.report.sections.run import check_lines, check_table, check_value, done_line
+from depthprune.report.sections.sweep import failure_lines, report_lines, sweep_parts
 from depthprune.strategies.configurations import Configuration, choose_configurations
 from depthprune.strategies.cut_check import CutCheck, check_cut_model
 from depthprune.strategies.model import open_model

@@ -21,12 +21,11 @@ from depthprune.base.language import counted, t
 from depthprune.importance.compare import compare_splits
 from depthprune.importance.merge import write_merged
 from depthprune.importance.sources import DatasetScores, SplitScores
-from depthprune.report.documents.pictures import PAGE
+from depthprune.report.documents import PAGE
+from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
-from depthprune.report.run import choice_line
 from depthprune.report.sections import importance as sections
-from depthprune.report.tables import as_text
-from depthprune.report.verification import done_lines, verification_value
+from depthprune.report.sections.run import choice_line, done_lines, verification_value
 from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, run_search
 from depthprune.study import Study
 from depthprune.workflow.decisions import FOLDER, write_analysis

@@ -42,8 +42,8 @@ from depthprune.report.documents.sweep import (
     sweep_file_value,
     sweep_summary_value,
 )
-from depthprune.report.sweep import failure_lines, sweep_parts
-from depthprune.report.tables import as_text
+from depthprune.report.formatting import as_text
+from depthprune.report.sections.sweep import failure_lines, sweep_parts
 from depthprune.strategies.configurations import (
     Configuration,
     check_counts,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from depthprune.base.language import language
-from depthprune.report.html import write_report
+from depthprune.report.html.page import write_report
 from tests.report.browser.window import Window
 from tests.report.page_analyses import CELLS, analysed, large, results_of, small
 

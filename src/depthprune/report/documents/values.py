@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
 from depthprune.analysis.bootstrap import Interval
-from depthprune.analysis.choice import refused
-from depthprune.analysis.combinations import Combination
-from depthprune.analysis.findings import Distribution
+from depthprune.analysis.choice import choose, refused
+from depthprune.analysis.combinations import Combination, Ranking, table_combinations
+from depthprune.analysis.findings import Distribution, Pair
 from depthprune.analysis.marks import mark
-from depthprune.analysis.recommendations import Recommendations, VerifiedRemoval
+from depthprune.analysis.pairs import extreme_pairs
+from depthprune.analysis.recommendations import Recommendations, Strategy, Target, VerifiedRemoval
+from depthprune.analysis.score_order import scores_realising
 from depthprune.analysis.selection import Selection
+from depthprune.analysis.table import DropTable
+from depthprune.analysis.whole import Analysis
+from depthprune.base.language import language
+from depthprune.base.removal import format_removal
+from depthprune.report.baseline import weak_value
+from depthprune.report.inputs import samples_by_dataset
+from depthprune.report.sections.choice import strategy_reason
+from depthprune.report.sections.damage import damage_by_dataset
+from depthprune.report.sections.recommendations import SHOWN, notes
 
 
 def number(value: float | None) -> float | None:
@@ -129,4 +143,371 @@ def fresh_value(one: VerifiedRemoval | None) -> dict[str, Any] | None:
             }
             for each in one.datasets
         ],
+    }
+
+
+SCORES = "importance_scores_recommended.json"
+FIELD = "importance_scores"
+
+
+@language("en")
+def recommendations_value(analysis: Analysis) -> dict[str, Any]:
+    """Return every recommendation with its evidence as plain JSON data, drops as fractions."""
+    found, results = analysis.recommendations, analysis.results
+    return {
+        "model": results.model,
+        "num_blocks": found.num_blocks,
+        "num_datasets": found.num_datasets,
+        "splits": dict(results.splits),
+        "min_coverage": found.min_coverage,
+        "robust_coverage": found.robust_coverage,
+        "recommended": _recommended(found),
+        "verified": verified_value(found),
+        "independent_best": _rankings(found.independent, found),
+        "stepwise": {
+            "steps": [
+                combination_value(step.combination, found)
+                | {
+                    "incremental_drop": number(step.incremental),
+                    "paired_incremental_drop": number(step.paired),
+                    "paired_confidence_interval": interval_value(step.interval),
+                    "paired_num_samples": step.num_samples or None,
+                    "jump": step.jump,
+                }
+                for step in found.stepwise.steps
+            ],
+            "no_superset_for_num_removed": found.stepwise.missing,
+        },
+        "robust_best": _rankings(found.robust, found),
+        "strategies": {
+            strategy.name: [combination_value(one, found) for one in strategy.combinations]
+            for strategy in found.strategies
+        },
+        "strategy_reasons": {
+            strategy.name: strategy_reason(found, strategy) for strategy in found.strategies
+        },
+        "limit": {
+            "drop": found.limit.drop,
+            "mean_baseline_accuracy": number(found.limit.baseline),
+            "min_datasets": found.limit.coverage,
+            "share_of_metrics_that_may_exceed_1": dict(found.limit.unbounded),
+        },
+        "levels": {
+            strategy.name: {
+                "reason": strategy_reason(found, strategy),
+                "max_drop": None if strategy.name == "aggressive" else found.limit.drop,
+                "recommendation": _or_null(_last(strategy), found),
+            }
+            for strategy in found.strategies
+        },
+        "must_keep": [
+            combination_value(one.combination, found)
+            | {
+                "block": one.combination.removal[0],
+                "share_of_accuracy_lost": number(one.share),
+                "hit_hardest": {"dataset": one.worst[0], "accuracy_drop": number(one.worst[1])},
+            }
+            for one in found.essential
+        ],
+        "disagreements": [
+            {
+                "num_removed": one.number,
+                "plain_winner": combination_value(one.plain, found),
+                "adjusted_winner": combination_value(one.adjusted, found),
+            }
+            for one in found.disagreements
+        ],
+        "targets": [_target(one, found) for one in found.targets],
+        "weak_baselines": weak_value(found.weak),
+        "notes": notes(found),
+        "problems": list(results.problems),
+    }
+
+
+def block_configs_value(analysis: Analysis) -> dict[str, Any]:
+    """Return lists of blocks by number of active blocks, in the layout that `select` writes.
+
+    `block_configs` holds the stepwise path, which the score file realises; where the path ends, the
+    robust best, and else the independent best of that number. `kind` says which it is. None of
+    these fallbacks removes a block that must stay.
+    """
+    found = analysis.recommendations
+    essential = found.essential_blocks
+    stepwise = {len(step.combination.removal): step.combination for step in found.stepwise.steps}
+    robust = _first(found.robust)
+    independent = _first(found.independent)
+    main: dict[int, tuple[Combination, str]] = {}
+    for removed in sorted(independent):
+        for kind, ones in (
+            ("stepwise", stepwise),
+            ("robust", robust),
+            ("independent", independent),
+        ):
+            one = ones.get(removed)
+            if one is not None and (kind == "stepwise" or not essential & set(one.removal)):
+                main[removed] = one, kind
+                break
+    return {
+        "importance_scores_file": SCORES,
+        "instead_of": None,
+        "scores_field": FIELD,
+        "num_blocks": found.num_blocks,
+        "protected_blocks": [],
+        "must_keep": sorted(essential),
+        "block_configs": _configs(found, main),
+        "by_kind": {
+            "stepwise": _configs(found, {n: (one, "stepwise") for n, one in stepwise.items()}),
+            "robust": _configs(found, {n: (one, "robust") for n, one in robust.items()}),
+            "independent": _configs(
+                found, {n: (one, "independent") for n, one in independent.items()}
+            ),
+        },
+        "levels": {
+            strategy.name: None
+            if (last := _last(strategy)) is None
+            else _config(last, strategy.name, found)
+            for strategy in found.strategies
+        },
+    }
+
+
+def scores_value(analysis: Analysis) -> dict[str, Any]:
+    """Return scores whose order realises the stepwise path: the lowest go first.
+
+    `select --num_active_blocks` gives exactly its steps; where the path removes the first or the
+    last block, with `--protect none`.
+    """
+    found = analysis.recommendations
+    scores = scores_realising(found)
+    path = found.stepwise.steps
+    return {
+        "source": "places in the recommended order of removal (0 goes first), not drops",
+        "num_blocks": found.num_blocks,
+        "removal_order": sorted(scores, key=lambda block: scores[block]),
+        "stepwise_num_removed": len(path),
+        "needs_protect_none": bool(found.path_ends),
+        FIELD: {str(block): score for block, score in scores.items()},
+    }
+
+
+def _rankings(rankings: Mapping[int, Ranking], found: Recommendations) -> dict[str, Any]:
+    return {
+        str(removed): {
+            "best": _or_null(next(iter(ranking.combinations), None), found),
+            "top": [combination_value(one, found) for one in ranking.combinations[:SHOWN]],
+            "num_ranked": len(ranking.combinations),
+            "left_out_low_coverage": ranking.low_coverage,
+            "left_out_below_min_drop": ranking.improving,
+        }
+        for removed, ranking in rankings.items()
+    }
+
+
+def _recommended(found: Recommendations) -> dict[str, Any] | None:
+    choice = choose(found)
+    if choice is None:
+        return None
+    fresh = found.on_fresh_samples(choice.combination.removal)
+    first = {"rule": choice.rule, "on_fresh_samples": fresh_value(fresh)}
+    return first | combination_value(choice.combination, found)
+
+
+def _last(strategy: Strategy) -> Combination | None:
+    return strategy.combinations[-1] if strategy.combinations else None
+
+
+def _or_null(one: Combination | None, found: Recommendations) -> dict[str, Any] | None:
+    return None if one is None else combination_value(one, found)
+
+
+def _target(one: Target, found: Recommendations) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "value": one.value,
+        "met": one.combination is not None,
+        "reached": number(one.reached),
+        "exact": one.exact,
+        "recommendation": _or_null(one.combination, found),
+    }
+
+
+def _first(rankings: Mapping[int, Ranking]) -> dict[int, Combination]:
+    return {
+        removed: ranking.combinations[0]
+        for removed, ranking in rankings.items()
+        if ranking.combinations
+    }
+
+
+def _configs(
+    found: Recommendations, chosen: Mapping[int, tuple[Combination, str]]
+) -> dict[str, Any]:
+    return {
+        str(found.num_blocks - removed): _config(one, kind, found)
+        for removed, (one, kind) in sorted(chosen.items())
+    }
+
+
+def _config(one: Combination, kind: str, found: Recommendations) -> dict[str, Any]:
+    return {
+        "num_active_blocks": found.num_blocks - len(one.removal),
+        "removed_block_indices": list(one.removal),
+        "active_block_indices": sorted(set(range(found.num_blocks)) - set(one.removal)),
+        "spared_by_protection": [],
+        "tied": [],
+        "kind": kind,
+    } | combination_value(one, found)
+
+
+def pairwise_value(analysis: Analysis) -> dict[str, Any]:
+    """Return correlations and mean differences of all pairs of datasets as plain JSON data."""
+    found = analysis.findings
+    alike, unlike = extreme_pairs(found.pairs)
+    return {
+        "num_pairs": len(found.pairs),
+        "pairs": [_pair(one) for one in found.pairs],
+        "most_alike": [_pair(one) for one in alike],
+        "least_alike": [_pair(one) for one in unlike],
+        "by_task_type": {
+            "same" if group.same_type else "different": {
+                "num_pairs": group.count,
+                "pearson": distribution_value(group.pearson),
+                "spearman": distribution_value(group.spearman),
+                "absolute_mean_difference": distribution_value(group.difference),
+            }
+            for group in found.pair_groups
+        },
+    }
+
+
+def _pair(one: Pair) -> dict[str, Any]:
+    return {
+        "datasets": [one.first, one.second],
+        "num_common_combinations": one.common,
+        "pearson": number(one.pearson),
+        "spearman": number(one.spearman),
+        "mean_difference": number(one.difference),
+        "same_task_type": one.same_type if one.types_known else None,
+    }
+
+
+BEST = 10
+"""Combinations of each number removed that are listed as the best ones."""
+
+AT_ONCE = 4096
+"""Combinations that are held at once beside those of the recommendations."""
+
+
+def cross_dataset_pieces(analysis: Analysis) -> Iterator[bytes]:
+    """Yield the document; one line for each combination, however many there are."""
+    yield b'{\n "combination_stats": {'
+    separator = "\n  "
+    for one in _combinations(analysis):
+        line = json.dumps(_stats(one, analysis), ensure_ascii=False, allow_nan=False)
+        yield f'{separator}"{format_removal(one.removal)}": {line}'.encode(
+            "utf-8", "backslashreplace"
+        )
+        separator = ",\n  "
+    yield b"\n },\n"
+    rest = json.dumps(_rest(analysis), indent=1, ensure_ascii=False, allow_nan=False)
+    yield rest.removeprefix("{\n").encode("utf-8", "backslashreplace")
+    yield b"\n"
+
+
+def _combinations(analysis: Analysis) -> Iterator[Combination]:
+    known = {
+        one.removal: one
+        for ranking in analysis.recommendations.independent.values()
+        for one in ranking.combinations
+    }
+    for start in range(0, len(analysis.table.removals), AT_ONCE):
+        for one in table_combinations(_rows(analysis.table, start, start + AT_ONCE)):
+            # Only what is ranked has an interval.
+            yield known.get(one.removal, one)
+
+
+def _rows(table: DropTable, start: int, stop: int) -> DropTable:
+    return replace(
+        table,
+        removals=table.removals[start:stop],
+        drops=table.drops[start:stop],
+        accuracies=table.accuracies[start:stop],
+        num_samples=table.num_samples[start:stop],
+    )
+
+
+def _stats(one: Combination, analysis: Analysis) -> dict[str, Any]:
+    damaged = damage_by_dataset(analysis, one.removal)
+    return (
+        combination_value(one, analysis.recommendations)
+        | {"accuracy_drops_by_dataset": dict(one.drops)}
+        | ({"damaged_answers": damaged} if damaged else {})
+    )
+
+
+def _rest(analysis: Analysis) -> dict[str, Any]:
+    found = analysis.recommendations
+    return {
+        "best_combinations": {
+            str(removed): [combination_value(one, found) for one in ranking.combinations[:BEST]]
+            for removed, ranking in found.independent.items()
+        },
+        "dataset_specific_best": _dataset_specific(analysis),
+        "summary_stats": _summary(analysis),
+    }
+
+
+def _dataset_specific(analysis: Analysis) -> dict[str, Any]:
+    table = analysis.table
+    rows = {removal: row for row, removal in enumerate(table.removals)}
+    columns = {dataset: column for column, dataset in enumerate(table.datasets)}
+    return {
+        one.dataset: {
+            str(removed): {
+                "removed_blocks": list(removal),
+                "num_active_blocks": table.num_blocks - removed,
+                "accuracy_drop": number(drop),
+                "accuracy": number(table.accuracies[rows[removal], columns[one.dataset]]),
+                "num_samples": int(table.num_samples[rows[removal], columns[one.dataset]]) or None,
+            }
+            for removed, (removal, drop) in one.best.items()
+        }
+        for one in sorted(analysis.findings.responses, key=lambda one: columns[one.dataset])
+    }
+
+
+def _summary(analysis: Analysis) -> dict[str, Any]:
+    found, table, results = analysis.recommendations, analysis.table, analysis.results
+    samples = samples_by_dataset(analysis)
+    return {
+        "model": results.model,
+        "num_total_blocks": table.num_blocks,
+        "num_datasets": len(table.datasets),
+        "datasets": {
+            one.dataset: {
+                "split": results.splits[one.dataset],
+                "task_type": one.task_type or None,
+                "metric": one.metric or None,
+                "baseline_accuracy": number(one.baseline.accuracy),
+                "num_samples": count or None,
+                "num_removals": len(one.measurements),
+            }
+            for one, count in zip(results.datasets, samples, strict=True)
+        },
+        "num_combinations": len(table.removals),
+        "num_drops": int(table.coverage.sum()),
+        "min_coverage": found.min_coverage,
+        "robust_coverage": found.robust_coverage,
+        "accuracy_drops": distribution_value(analysis.findings.overall),
+        "by_num_removed": {
+            str(removed): {
+                "num_combinations": int((table.sizes == removed).sum()),
+                "num_ranked": len(ranking.combinations),
+                "left_out_low_coverage": ranking.low_coverage,
+                "left_out_below_min_drop": ranking.improving,
+                "accuracy_drops": distribution_value(analysis.findings.by_number.get(removed)),
+            }
+            for removed, ranking in found.independent.items()
+        },
+        "problems": list(results.problems),
     }

@@ -13,7 +13,6 @@ from depthprune.analysis.findings import Consistency, Distribution, Findings, Sy
 from depthprune.analysis.synergy import antagonistic, synergistic, trusted_coverage
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import counted
-from depthprune.report.evidence import samples_text
 from depthprune.report.figures.marks import (
     MOST_POINTS,
     Bar,
@@ -40,7 +39,8 @@ from depthprune.report.figures.style import (
     styled,
 )
 from depthprune.report.figures.words import points, scope, shown_of, spread
-from depthprune.report.names import removal_label
+from depthprune.report.formatting import removal_label
+from depthprune.report.sections.evidence import samples_text
 
 TOP = 10
 MOST_NUMBERS = 8

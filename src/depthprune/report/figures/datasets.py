@@ -50,7 +50,7 @@ from depthprune.report.figures.style import (
     styled,
 )
 from depthprune.report.figures.words import points, scope, shown_of
-from depthprune.report.names import short_names
+from depthprune.report.formatting import short_names
 
 MOST_DATASETS = 50
 MOST_VALUES = 2000

@@ -21,7 +21,7 @@ from depthprune.report.figures.style import (
     style,
 )
 from depthprune.report.figures.words import shown_of
-from depthprune.report.names import short_names
+from depthprune.report.formatting import short_names
 from depthprune.report.sections.models import own_names
 from depthprune.structure.comparison import LayerComparison
 from depthprune.structure.kept import is_located, num_layers, share_kept

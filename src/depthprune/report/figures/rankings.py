@@ -30,7 +30,7 @@ from depthprune.report.figures.words import (
     shown_of,
     spread,
 )
-from depthprune.report.names import removal_label
+from depthprune.report.formatting import removal_label
 
 TOP = 15
 MOST_PANELS = 8

@@ -20,7 +20,7 @@ from depthprune.report.figures.style import (
     say,
     style,
 )
-from depthprune.report.names import short_names
+from depthprune.report.formatting import short_names
 from depthprune.report.sections.models import own_names
 from depthprune.structure.model_columns import BY_KEY, Column
 from depthprune.structure.model_table import ModelTable

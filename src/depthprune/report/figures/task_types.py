@@ -36,7 +36,7 @@ from depthprune.report.figures.style import (
     styled,
 )
 from depthprune.report.figures.words import points, scope, shown_of, spread, with_std
-from depthprune.report.names import removal_label, short_names
+from depthprune.report.formatting import removal_label, short_names
 
 MOST_TYPES = 14
 MOST_NUMBERS = 5

@@ -10,8 +10,7 @@ from depthprune.analysis.combinations import Combination
 from depthprune.analysis.findings import Distribution
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import counted
-from depthprune.report.names import short_names
-from depthprune.report.tables import percent
+from depthprune.report.formatting import percent, short_names
 
 
 def points(fraction: float, decimals: int = 1) -> str:

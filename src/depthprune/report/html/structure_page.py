@@ -13,8 +13,7 @@ from depthprune.base.shown import shown
 from depthprune.report.html.document import Parts, render
 from depthprune.report.html.structure_data import structure_data
 from depthprune.report.html.structure_words import page_words, script_words
-from depthprune.report.html.text import points
-from depthprune.report.render.html import page_table
+from depthprune.report.render.html import page_table, points
 from depthprune.report.sections.structure_models import (
     Row,
     models_table,

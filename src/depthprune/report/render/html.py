@@ -4,11 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
-from depthprune.report.html.text import NOTHING, block_list
+from depthprune.report.formatting import percent
 from depthprune.report.render.text import cell_text, plain_cell
 from depthprune.report.table import Cell, Column, Section, Table, all_notes, cell_of
+
+NOTHING = "–"
+
+LONG = 8
+"""Blocks that are listed one by one; of more, runs are drawn together."""
+
+
+def points(fraction: float | None, decimals: int = 2) -> str:
+    """Return a fraction in percentage points, with a minus sign; a dash where nothing is known."""
+    if fraction is None or isnan(fraction):
+        return NOTHING
+    return percent(fraction, decimals).replace("-", "\N{MINUS SIGN}")
+
+
+def block_list(blocks: Sequence[int]) -> str:
+    """Return blocks as a list; in a long one runs stand as `3–7`. The script does the same."""
+    if len(blocks) <= LONG:
+        return ", ".join(map(str, blocks))
+    runs: list[list[int]] = []
+    for block in blocks:
+        if runs and block == runs[-1][-1] + 1:
+            runs[-1].append(block)
+        else:
+            runs.append([block])
+    return ", ".join(
+        f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs
+    )
+
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from depthprune.report.names import ELLIPSIS
+from depthprune.report.formatting import ELLIPSIS
 from depthprune.report.render.text import NOTHING, plain_cell
 from depthprune.report.table import Column, Table, cell_of
 

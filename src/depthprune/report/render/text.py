@@ -15,8 +15,8 @@ from rich.text import Text
 
 from depthprune.base.files import format_size
 from depthprune.base.removal import format_removal
+from depthprune.report.formatting import blocks, interval_text, percent
 from depthprune.report.table import Column, Kind, Section, Table, all_notes, cell_of
-from depthprune.report.tables import blocks, interval_text, percent
 
 NOTHING = "-"
 """Stands where nothing was measured."""

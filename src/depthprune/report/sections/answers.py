@@ -9,6 +9,7 @@ from typing import Any
 from depthprune.analysis.answers import AnswerPair, PairedAnswers
 from depthprune.base.language import t
 from depthprune.base.shown import shown
+from depthprune.report.formatting import blocks, percent
 from depthprune.report.sections.damage import (
     damage_columns,
     damage_value,
@@ -17,7 +18,6 @@ from depthprune.report.sections.damage import (
 )
 from depthprune.report.sections.sent import accepted
 from depthprune.report.table import Column, Section, table_of
-from depthprune.report.tables import blocks, percent
 
 LONGEST = 1000
 """Letters of a prompt or answer that are shown; of a longer one both ends."""

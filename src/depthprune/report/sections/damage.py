@@ -11,8 +11,8 @@ from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import t
 from depthprune.base.removal import Removal, format_removal
+from depthprune.report.formatting import blocks, percent
 from depthprune.report.table import Column, Section, Table, table_of
-from depthprune.report.tables import blocks, percent
 from depthprune.tasks.damage import Damage, Kind, breaks, pooled
 
 DamageFound = Mapping[str, Mapping[Removal, Damage]]

@@ -10,10 +10,10 @@ from depthprune.analysis.pairs import extreme_pairs
 from depthprune.analysis.whole import Analysis
 from depthprune.base.drops import settled
 from depthprune.base.language import filled, t
+from depthprune.report.formatting import percent
 from depthprune.report.inputs import samples_by_dataset
 from depthprune.report.sections.columns import removed_columns
 from depthprune.report.table import Column, Section, Table, table_of
-from depthprune.report.tables import percent
 
 FEW = 3
 """Blocks that are named of an order."""

@@ -14,12 +14,12 @@ from depthprune.analysis.task_types import UNKNOWN
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal
+from depthprune.report.formatting import percent
 from depthprune.report.inputs import samples_by_dataset
 from depthprune.report.sections.columns import distribution, removed_columns
 from depthprune.report.sections.damage import damage
 from depthprune.report.sections.datasets import agreements, pairs, responses, specific
 from depthprune.report.table import Cell, Column, Section, Table, table_of
-from depthprune.report.tables import percent
 
 ENDS = 10
 """Combinations that a table shows of either end."""

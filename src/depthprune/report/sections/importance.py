@@ -9,9 +9,9 @@ from depthprune.base.language import filled, t
 from depthprune.importance.compare import Overlap, SplitComparison
 from depthprune.importance.merge import Scores
 from depthprune.importance.sources import DatasetScores
+from depthprune.report.formatting import blocks, percent
 from depthprune.report.render.json import plain
 from depthprune.report.table import Column, Section, Table, table_of
-from depthprune.report.tables import blocks, percent
 
 TOP = 5
 

@@ -9,8 +9,8 @@ from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal
 from depthprune.importance.score_files import ScoreFile
 from depthprune.importance.select import Check, InTheWay, Selection
+from depthprune.report.formatting import blocks
 from depthprune.report.table import Column, Section, Table, table_of
-from depthprune.report.tables import blocks
 
 
 def selection(

@@ -10,6 +10,7 @@ from typing import Any
 from depthprune.base.files import format_size
 from depthprune.base.language import filled, t
 from depthprune.base.shown import shown
+from depthprune.report.formatting import percent
 from depthprune.report.sections.structure_words import (
     aligned_lines,
     count_text,
@@ -20,7 +21,6 @@ from depthprune.report.sections.structure_words import (
     what_happened,
 )
 from depthprune.report.table import Cell, Column, Section, Table, with_columns
-from depthprune.report.tables import percent
 from depthprune.structure.analyses import Analysis
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Sparsity, added
 from depthprune.structure.comparison import Change, Comparison, Label

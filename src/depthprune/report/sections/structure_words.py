@@ -7,7 +7,7 @@ from math import isfinite
 
 from depthprune.base.language import Note, filled, t
 from depthprune.base.shown import shown
-from depthprune.report.tables import percent
+from depthprune.report.formatting import percent
 from depthprune.structure.align import DOUBTS, Alignment
 from depthprune.structure.anatomy import added as summed
 from depthprune.structure.comparison import (

@@ -1,9 +1,11 @@
-"""Tables for the terminal; the same tables are kept as text files. Only formatting."""
+"""How numbers, blocks, intervals and names are written in tables, sentences and figures."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from io import StringIO
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
@@ -12,9 +14,10 @@ from depthprune.base.language import t
 from depthprune.base.removal import Removal
 from depthprune.base.terminal import terminal
 
-if TYPE_CHECKING:  # they load numpy and scipy, which tables of other things do without
+if TYPE_CHECKING:
     from depthprune.analysis.bootstrap import Interval
     from depthprune.analysis.combinations import Ranking
+
 
 MAX_WIDTH = 100
 """Columns of the tables in text files."""
@@ -67,3 +70,62 @@ def as_text(parts: Sequence[RenderableType], width: int = MAX_WIDTH) -> str:
     file = console.file
     assert isinstance(file, StringIO)
     return file.getvalue()
+
+
+ELLIPSIS = "…"
+
+LONG_RUN = 5
+"""Neighbouring blocks from which on only the first and the last are named."""
+
+
+def short_names(names: Sequence[str], letters: int = 24) -> list[str]:
+    """Return names of at most about `letters` letters that stay different from each other.
+
+    The middle goes: names of datasets often begin alike, and often end alike.
+    """
+    shortened: list[str] = []
+    taken: set[str] = set()
+    for name in names:
+        short = _short(" ".join(name.split()), letters)
+        repeated = short
+        number = 2
+        while repeated in taken:
+            repeated = f"{short} #{number}"
+            number += 1
+        taken.add(repeated)
+        shortened.append(repeated)
+    return shortened
+
+
+def removal_label(removal: Removal, letters: int = 24, lines: int = 2) -> str:
+    """Return the blocks of a removal for an axis: long runs as `3 to 9`, the rest as `…`.
+
+    Not `3-9`: file names write the two blocks 3 and 9 so.
+    """
+    parts = [
+        (f"{run[0]} to {run[-1]}" if len(run) >= LONG_RUN else ", ".join(map(str, run)))
+        for run in _runs(removal)
+    ]
+    wrapped = textwrap.wrap(", ".join(parts), letters)
+    if len(wrapped) > lines:
+        count = f"{ELLIPSIS} ({len(removal)})"
+        last = textwrap.wrap(" ".join(wrapped[lines - 1 :]), letters - len(count))[0]
+        wrapped = [*wrapped[: lines - 1], last + count]
+    return "\n".join(wrapped)
+
+
+def _short(name: str, letters: int) -> str:
+    if len(name) <= letters:
+        return name
+    start = (letters - 1) // 2
+    return name[:start] + ELLIPSIS + name[-(letters - 1 - start) :]
+
+
+def _runs(removal: Removal) -> list[list[int]]:
+    breaks = [0, *(int(after != before + 1) for before, after in pairwise(removal))]
+    numbered: list[tuple[int, int]] = []
+    run = 0
+    for block, starts in zip(removal, breaks, strict=False):
+        run += starts
+        numbered.append((run, block))
+    return [[block for _, block in those] for _, those in groupby(numbered, lambda one: one[0])]

@@ -11,7 +11,7 @@ from depthprune.analysis.marks import mark
 from depthprune.analysis.recommendations import Recommendations, VerifiedRemoval
 from depthprune.analysis.selection import Selection
 from depthprune.base.language import filled, t
-from depthprune.report.tables import blocks, interval_text, percent
+from depthprune.report.formatting import blocks, interval_text, percent
 
 
 def coverage_text(one: Combination, datasets: Sequence[str]) -> str:

@@ -11,8 +11,8 @@ from depthprune.analysis.sweep import SweepPoint, Times, mean_points
 from depthprune.base.language import filled, t
 from depthprune.base.removal import format_removal
 from depthprune.benchmark.sweep import Failure, SweepReport
+from depthprune.report.formatting import blocks
 from depthprune.report.table import Column, Table, table_of
-from depthprune.report.tables import blocks
 
 MIB = 1024**2
 
