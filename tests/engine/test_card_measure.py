@@ -21,16 +21,15 @@ from depthprune.base.errors import (
 )
 from depthprune.base.removal import Removal
 from depthprune.benchmark import measure
-from depthprune.benchmark.card_file import CardFile, check_card_path
 from depthprune.benchmark.measure import (
     CardOptions,
     CardOutcome,
     check_metrics,
     measure_card,
 )
-from depthprune.benchmark.perplexity import Windows, perplexity, text_tokens
+from depthprune.benchmark.perplexity import Windows, perplexity, text_sets, text_tokens
+from depthprune.benchmark.results_file import CardFile, check_card_path
 from depthprune.benchmark.speed import SpeedOptions
-from depthprune.benchmark.texts import text_sets
 from depthprune.benchmark.zero_shot import zero_shot_tasks
 from depthprune.blocks import find_stack
 from depthprune.blocks.models import LoadedModel, load_model

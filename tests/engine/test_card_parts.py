@@ -13,15 +13,16 @@ from scipy import stats
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.benchmark import speed
-from depthprune.benchmark.memory import peak_while, weight_bytes
-from depthprune.benchmark.model_info import KINDS, model_info, parameters_by_kind
-from depthprune.benchmark.ratio import speed_ratio
+from depthprune.benchmark.results_file import KINDS, model_info, parameters_by_kind
 from depthprune.benchmark.speed import (
     Speed,
     SpeedOptions,
     measure_in_turns,
     measure_speed,
+    peak_while,
     prompt_tokens,
+    speed_ratio,
+    weight_bytes,
 )
 from depthprune.blocks import find_stack, skip
 from depthprune.testing import tiny_models as tiny

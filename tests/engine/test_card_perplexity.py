@@ -12,9 +12,8 @@ import torch
 
 from depthprune.base.errors import DepthpruneError, TaskError
 from depthprune.benchmark import perplexity as card_perplexity
-from depthprune.benchmark import texts
-from depthprune.benchmark.perplexity import Windows, perplexity, text_tokens
-from depthprune.benchmark.texts import HUB_TEXTS, text_sets
+from depthprune.benchmark import perplexity as texts
+from depthprune.benchmark.perplexity import HUB_TEXTS, Windows, perplexity, text_sets, text_tokens
 from depthprune.blocks import skip
 from depthprune.testing import tiny_models as tiny
 

@@ -18,6 +18,7 @@ from depthprune.base.errors import (
 )
 from depthprune.base.removal import Removal
 from depthprune.benchmark import latency as latency
+from depthprune.benchmark import stages as stages
 from depthprune.benchmark.latency import (
     Latency,
     LatencyOptions,
@@ -26,9 +27,8 @@ from depthprune.benchmark.latency import (
     measure_latency,
     removed_bytes,
 )
+from depthprune.benchmark.stages import StageClock, vision_roots, watch
 from depthprune.blocks import find_stack
-from depthprune.engine import stages
-from depthprune.engine.stages import StageClock, vision_roots, watch
 from depthprune.tasks.task import Request, Sample
 from depthprune.testing.tiny_models import (
     choice_samples,

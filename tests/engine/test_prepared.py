@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from depthprune.engine.inputs import Inputs, Row
-from depthprune.engine.prepared import PreparedRows, prepare_rows
+from depthprune.engine.inputs import Inputs, PreparedRows, Row, prepare_rows
 from depthprune.tasks.task import Sample
 from depthprune.testing import tiny_models as tiny
 

@@ -10,7 +10,7 @@ import torch
 from depthprune.base.errors import TaskError
 from depthprune.engine.inputs import encode
 from depthprune.engine.likelihood import foretell
-from depthprune.engine.references import (
+from depthprune.engine.teacher_forcing import (
     num_reference_tokens,
     reference_loss,
     rows_with_reference,

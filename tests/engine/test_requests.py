@@ -18,9 +18,9 @@ from depthprune.base.errors import TaskError
 from depthprune.blocks.models import LoadedModel
 from depthprune.engine import likelihood, requests
 from depthprune.engine.evaluator import Evaluation
+from depthprune.engine.generate import StopAtTexts
 from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.engine.requests import encode_pair, rolling_windows, rows_to_respond
-from depthprune.engine.stopping import StopAtTexts
 from depthprune.tasks.metrics.responses import parse_responses
 from depthprune.tasks.task import Request, Sample, Scorer, TaskSplit
 from depthprune.testing import tiny_models as tiny

@@ -12,9 +12,8 @@ from depthprune.base.prompting import PromptSettings
 from depthprune.blocks.processors import limit_pixels
 from depthprune.engine.generate import decode, rows_to_generate
 from depthprune.engine.inputs import encode, lengths
-from depthprune.engine.prompts import prompts_of
 from depthprune.engine.reference import ReferenceEvaluator
-from depthprune.engine.sent import plainly_sent, sent
+from depthprune.engine.sent import plainly_sent, prompts_of, sent
 from depthprune.engine.session import cut_places
 from depthprune.engine.shared import SharedEvaluator
 from depthprune.tasks.task import CutAnswer, Request, Sample

@@ -13,7 +13,7 @@ from depthprune.base.documents import Json, object_at, read_value
 from depthprune.base.errors import DepthpruneError, LayoutError
 from depthprune.base.files import is_number
 from depthprune.base.naming import option
-from depthprune.benchmark.ratio import speed_ratio
+from depthprune.benchmark.speed import speed_ratio
 
 Kind = Literal["count", "ppl", "accuracy", "score", "rate", "time", "bytes"]
 """What a value is; perplexities, accuracies and scores compare by difference, all else by ratio."""

@@ -15,6 +15,7 @@ from annotated_types import Ge
 
 from depthprune.base.options import Options
 from depthprune.base.removal import Removal, make_removal
+from depthprune.benchmark.stages import StageClock, watch
 from depthprune.blocks import Stack, check_admissible, skip
 from depthprune.engine.batching import run_in_batches
 from depthprune.engine.chat import tokenizer_of
@@ -30,7 +31,6 @@ from depthprune.engine.inputs import (
 )
 from depthprune.engine.modes import Mode, mode_of
 from depthprune.engine.reference import evaluation_mode, input_device
-from depthprune.engine.stages import StageClock, watch
 from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:

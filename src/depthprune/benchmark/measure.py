@@ -13,35 +13,33 @@ from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.base.log import logger
 from depthprune.base.progress import Progress, progress
 from depthprune.base.removal import Removal
-from depthprune.benchmark.card_file import (
+from depthprune.benchmark.perplexity import Text, TextSet, Windows, perplexity, text_tokens
+from depthprune.benchmark.results_file import (
     Card,
     CardFile,
     Part,
-    fingerprint_of,
-    grouped,
-    part_name,
-)
-from depthprune.benchmark.entries import (
     accuracy_value,
     device_name,
+    fingerprint_of,
+    grouped,
     info_value,
     memory_value,
+    model_info,
+    part_name,
     perplexity_value,
     ratio_value,
     score_value,
     speed_value,
     versions,
 )
-from depthprune.benchmark.memory import peak_while, weight_bytes
-from depthprune.benchmark.model_info import model_info
-from depthprune.benchmark.perplexity import Windows, perplexity, text_tokens
 from depthprune.benchmark.speed import (
     SpeedOptions,
     check_positions,
     measure_in_turns,
+    peak_while,
+    weight_bytes,
     write_once,
 )
-from depthprune.benchmark.texts import Text, TextSet
 from depthprune.benchmark.zero_shot import (
     ZeroShotTask,
     mean_accuracy,

@@ -13,9 +13,8 @@ from depthprune.base.errors import DepthpruneError
 from depthprune.base.options import Options
 from depthprune.base.removal import parse_removal
 from depthprune.benchmark.measure import METRICS, CardOptions, check_metrics
-from depthprune.benchmark.perplexity import Windows
+from depthprune.benchmark.perplexity import HUB_TEXTS, Windows, text_sets
 from depthprune.benchmark.speed import SpeedOptions
-from depthprune.benchmark.texts import HUB_TEXTS, text_sets
 from depthprune.benchmark.zero_shot import ZERO_SHOT_TASKS, zero_shot_tasks
 from depthprune.engine.options import ModelOptions
 from depthprune.tasks.options import DataOptions

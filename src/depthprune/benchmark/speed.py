@@ -1,13 +1,15 @@
-"""How fast a model writes: plain generation of a fixed number of tokens, timed."""
+"""How fast a model writes and how much memory that takes; ratios of times with an interval."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from statistics import fmean, pstdev
-from typing import Any
+from itertools import chain
+from statistics import fmean, pstdev, variance
+from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.language import counted
@@ -15,6 +17,100 @@ from depthprune.blocks.models import LoadedModel
 from depthprune.engine.generate import greedily
 from depthprune.engine.inputs import max_positions
 from depthprune.engine.reference import input_device
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The most memory in use while something ran.
+
+    Attributes:
+        num_bytes: None on a processor: the memory of a process is that of Python and its libraries.
+        what: what was counted.
+    """
+
+    num_bytes: int | None
+    what: str
+
+
+def weight_bytes(model: nn.Module) -> int:
+    """Return the bytes of all parameters and buffers; what is shared counts once."""
+    return sum(
+        {
+            id(tensor): tensor.nbytes for tensor in chain(model.parameters(), model.buffers())
+        }.values()
+    )
+
+
+def peak_while(run: Callable[[], None], device_type: str) -> Peak:
+    """Run something; return the most memory that was in use meanwhile, weights included.
+
+    Args:
+        run: what is watched.
+        device_type: `cuda`: what torch has allocated on all GPUs together; elsewhere nothing runs.
+    """
+    return Peak(_gpu_peak(run) if device_type == "cuda" else None, "allocated on GPUs")
+
+
+def _gpu_peak(run: Callable[[], None]) -> int:
+    import torch
+
+    devices = range(torch.cuda.device_count())
+    for index in devices:
+        torch.cuda.reset_peak_memory_stats(index)
+    run()
+    return sum(torch.cuda.max_memory_allocated(index) for index in devices)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as fast one side is as another: the geometric mean, and its 95% interval.
+
+    Attributes:
+        value: of the repeats.
+        low, high: ends of the interval, by Student's t on the logarithms; None for one repeat.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def is_separable(self) -> bool:
+        """Whether the interval leaves out 1."""
+        return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
+
+
+def speed_ratio(before: Sequence[float], after: Sequence[float], *, in_turns: bool) -> Ratio:
+    """Return how many times as fast `after` is, from the seconds of each repeat.
+
+    Args:
+        before: of the side that is compared with.
+        after: of the other.
+        in_turns: the repeats took turns, and are compared one by one; else the sides are (Welch).
+    """
+    first, second = ([math.log(one) for one in side] for side in (before, after))
+    mean = fmean(first) - fmean(second)
+    if min(len(first), len(second)) < 2:
+        return Ratio(math.exp(mean))
+    if in_turns:
+        changes = [one - other for one, other in zip(first, second, strict=True)]
+        variances = [variance(changes) / len(changes)]
+        degrees = float(len(changes) - 1)
+    else:
+        variances = [variance(side) / len(side) for side in (first, second)]
+        weights = [
+            one * one / (len(side) - 1)
+            for one, side in zip(variances, (first, second), strict=True)
+        ]
+        degrees = sum(variances) ** 2 / sum(weights) if any(weights) else 1.0
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(degrees, 0.975)) * math.sqrt(sum(variances))
+    return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+
 
 PROMPT = "The quick brown fox jumps over the lazy dog, and the dog does not mind at all. "
 """What the model reads before it writes, repeated; time does not depend on the words."""

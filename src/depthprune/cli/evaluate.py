@@ -13,7 +13,6 @@ from depthprune.base.errors import DepthpruneError
 from depthprune.base.files import write_text
 from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
-from depthprune.benchmark.card_file import check_card_path
 from depthprune.benchmark.compare import compare_evaluations, read_evaluation
 from depthprune.benchmark.forecast import forecast_scores
 from depthprune.benchmark.measure import (
@@ -21,6 +20,7 @@ from depthprune.benchmark.measure import (
     measure_card,
 )
 from depthprune.benchmark.options import BenchmarkOptions, ScoredTasks, card_options, listed
+from depthprune.benchmark.results_file import check_card_path
 from depthprune.cli.flags import with_flags
 from depthprune.cli.measure import AsJson, DryRun, Estimate
 from depthprune.cli.options import DEMO, Language

@@ -17,15 +17,16 @@ from depthprune.engine.batching import guess_batch_size, run_in_batches
 from depthprune.engine.evaluator import Evaluation
 from depthprune.engine.inputs import (
     Inputs,
+    PreparedRows,
     Row,
     check_continuations,
     check_lengths,
     encode,
     max_positions,
     move,
+    prepare_rows,
 )
 from depthprune.engine.modes import Mode, Outcome, mode_of
-from depthprune.engine.prepared import PreparedRows, prepare_rows
 from depthprune.tasks.task import Sample, TaskSplit
 
 if TYPE_CHECKING:

@@ -16,13 +16,10 @@ from depthprune.base.errors import TaskError
 from depthprune.base.language import counted
 from depthprune.engine import likelihood
 from depthprune.engine.chat import tokenizer_of
-from depthprune.engine.generate import checkpoint_ends, greedily
-from depthprune.engine.inputs import Inputs, Row, lengths, move, pad
+from depthprune.engine.generate import StopAtTexts, checkpoint_ends, greedily
+from depthprune.engine.inputs import Inputs, Row, Tokens, lengths, move, pad
 from depthprune.engine.likelihood import Likelihood, logits_between
-from depthprune.engine.stopping import StopAtTexts
 from depthprune.tasks.task import Request, Sample
-
-Tokens = tuple[int, ...]
 
 DEFAULT_LENGTH = 2048
 """Tokens that a model is taken to read at most when neither it nor its tokenizer says."""

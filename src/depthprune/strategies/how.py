@@ -75,7 +75,7 @@ def begin_split(session: Session, model: OpenModel, split: TaskSplit) -> int:
             another metric, or by another version of its rule.
         TaskError: the model's template refuses a sample, or the model reads no pictures.
     """
-    from depthprune.engine.prompts import prompts_of
+    from depthprune.engine.sent import prompts_of
 
     loaded = model.loaded
     sent = prompts_of(loaded.processor, split.task, split.samples, loaded.prompt)

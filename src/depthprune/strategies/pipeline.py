@@ -15,7 +15,7 @@ from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
 from depthprune.base.weights import check_weights, shares_of
 from depthprune.engine.chat import refuse_pictures
-from depthprune.engine.prompts import prompts_of
+from depthprune.engine.sent import prompts_of
 from depthprune.engine.session import Session, SplitGroup, mean_drops
 from depthprune.strategies.baselines import (
     Sent,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from depthprune.base.removal import Removal
 from depthprune.blocks import LoadedModel, find_stack, inadmissible_reason
 from depthprune.engine import Evaluation, ReferenceEvaluator, SharedEvaluator
-from depthprune.engine.shared import call
-from depthprune.engine.shared.drafts import KnownAnswers
+from depthprune.engine.shared import split_run as call
+from depthprune.engine.shared.generation import KnownAnswers
 from depthprune.tasks.task import TaskSplit
 from depthprune.testing import evaluators as conformance
 from depthprune.testing import tiny_models as tiny

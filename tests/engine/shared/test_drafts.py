@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthprune.engine.shared.drafts import KnownAnswers, accept
+from depthprune.engine.shared.generation import KnownAnswers, accept
 
 END = 0
 LONGEST = 5

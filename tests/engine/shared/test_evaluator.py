@@ -11,9 +11,9 @@ import torch
 from depthprune.engine import ReferenceEvaluator, SharedEvaluator
 from depthprune.engine.evaluator import in_calls
 from depthprune.engine.shared import evaluator as module
-from depthprune.engine.shared.call import TooManyRemovals
-from depthprune.engine.shared.self_check import alike
-from depthprune.engine.shared.unshareable import Unshareable
+from depthprune.engine.shared.agreement import alike
+from depthprune.engine.shared.block_calls import Unshareable
+from depthprune.engine.shared.split_run import TooManyRemovals
 from depthprune.tasks.task import Request
 from depthprune.testing import evaluators as conformance
 from depthprune.testing import tiny_models as tiny

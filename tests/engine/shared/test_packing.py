@@ -9,8 +9,8 @@ import pytest
 
 from depthprune.engine import ReferenceEvaluator, SharedEvaluator
 from depthprune.engine.inputs import Row
-from depthprune.engine.shared.packing import Packing, first_packed, plan_packing
-from depthprune.engine.shared.self_check import alike
+from depthprune.engine.shared.agreement import alike
+from depthprune.engine.shared.scoring import Packing, first_packed, plan_packing
 from depthprune.tasks.task import Request, Sample, TaskSplit
 from depthprune.testing import evaluators as conformance
 from depthprune.testing import tiny_models as tiny

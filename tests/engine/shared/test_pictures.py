@@ -9,11 +9,11 @@ import torch
 
 from depthprune.base.removal import Removal
 from depthprune.blocks import find_stack, inadmissible_reason, skip
+from depthprune.engine.shared.block_calls import Unshareable
+from depthprune.engine.shared.block_tracing import Work
 from depthprune.engine.shared.prefill import prefill
 from depthprune.engine.shared.shared_model import follows, share
-from depthprune.engine.shared.unshareable import Unshareable
-from depthprune.engine.shared.walk import plan_walk
-from depthprune.engine.shared.work import Work
+from depthprune.engine.shared.trie_schedule import plan_walk
 from depthprune.testing import tiny_models as tiny
 from tests.architectures.check import build
 from tests.architectures.inputs import make_inputs

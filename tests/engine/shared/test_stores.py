@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from depthprune.engine.shared.kept import StateStore
-from depthprune.engine.shared.stem import Stem
-from depthprune.engine.shared.store import StemStore
+from depthprune.engine.shared.prefix_state import Stem, StemStore
+from depthprune.engine.shared.trie_schedule import StateStore
 
 KEYS = [(0, 0, start, start + 2) for start in range(4)]
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthprune.base.removal import Removal, active_blocks
-from depthprune.engine.shared.walk import EARLIER, Walk, plan_walk
+from depthprune.engine.shared.trie_schedule import EARLIER, Walk, plan_walk
 
 NUM_BLOCKS = 6
 

@@ -18,14 +18,14 @@ from depthprune.engine.evaluator import Evaluation
 from depthprune.engine.generate import end_tokens
 from depthprune.engine.modes import Choose, Generate, Mode, Read, Respond
 from depthprune.engine.reference import ReferenceEvaluator, evaluation_mode
-from depthprune.engine.shared.call import MOST_REMOVALS, Call, Sizes, SplitMemory, Stores
-from depthprune.engine.shared.kept import StateStore
-from depthprune.engine.shared.reading import can_read
-from depthprune.engine.shared.self_check import differences
+from depthprune.engine.shared.agreement import differences
+from depthprune.engine.shared.block_calls import Unshareable
+from depthprune.engine.shared.block_tracing import Statistics, Work
+from depthprune.engine.shared.prefix_state import StemStore
+from depthprune.engine.shared.scoring import can_read
 from depthprune.engine.shared.shared_model import SharedModel, follows, share
-from depthprune.engine.shared.store import StemStore
-from depthprune.engine.shared.unshareable import Unshareable
-from depthprune.engine.shared.work import Statistics, Work
+from depthprune.engine.shared.split_run import MOST_REMOVALS, Call, Sizes, SplitMemory, Stores
+from depthprune.engine.shared.trie_schedule import StateStore
 from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:

@@ -13,15 +13,19 @@ from depthprune.blocks.plan import ABSENT, Change, plan_removal
 from depthprune.engine.chat import tokenizer_of
 from depthprune.engine.generate import end_tokens, greedily
 from depthprune.engine.inputs import Side
-from depthprune.engine.shared.decode import advance
-from depthprune.engine.shared.embedding import Embedding
+from depthprune.engine.shared.block_calls import Unshareable
+from depthprune.engine.shared.block_tracing import (
+    Embedding,
+    Run,
+    Wiring,
+    Work,
+    cache_name_of,
+    find_wiring,
+)
+from depthprune.engine.shared.decode import advance, join_rows, take_rows
 from depthprune.engine.shared.prefill import prefill
-from depthprune.engine.shared.rows import join_rows, take_rows
-from depthprune.engine.shared.stem import Stem, make_stem
-from depthprune.engine.shared.unshareable import Unshareable
-from depthprune.engine.shared.walk import plan_walk
-from depthprune.engine.shared.wiring import Run, Wiring, cache_name_of, find_wiring
-from depthprune.engine.shared.work import Work
+from depthprune.engine.shared.prefix_state import Stem, make_stem
+from depthprune.engine.shared.trie_schedule import plan_walk
 
 if TYPE_CHECKING:
     import torch

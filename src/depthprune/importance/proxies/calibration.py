@@ -11,17 +11,18 @@ from depthprune.blocks import find_stack
 from depthprune.engine.batching import guess_batch_size, run_in_batches
 from depthprune.engine.inputs import (
     Inputs,
+    PreparedRows,
     Row,
     check_continuations,
     check_lengths,
     encode,
     max_positions,
     move,
+    prepare_rows,
 )
 from depthprune.engine.likelihood import LOGITS_BYTES
-from depthprune.engine.prepared import PreparedRows, prepare_rows
 from depthprune.engine.reference import evaluation_mode, input_device
-from depthprune.engine.references import num_reference_tokens, rows_with_reference
+from depthprune.engine.teacher_forcing import num_reference_tokens, rows_with_reference
 from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:

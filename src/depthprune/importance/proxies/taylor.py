@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from depthprune.base.errors import ModelError
 from depthprune.base.naming import option
 from depthprune.engine.inputs import Row
-from depthprune.engine.references import reference_loss
+from depthprune.engine.teacher_forcing import reference_loss
 from depthprune.importance.proxies.calibration import Calibration
 from depthprune.importance.proxies.description import ProxyScores, proxy
 

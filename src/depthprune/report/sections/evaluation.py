@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.files import format_size
 from depthprune.base.language import filled, t
-from depthprune.benchmark.card_file import grouped
+from depthprune.benchmark.results_file import grouped
 from depthprune.report.formatting import percent
 from depthprune.report.sections.damage import damage_columns, reading_note
 from depthprune.report.table import Cell, Column, Section, Table, table_of

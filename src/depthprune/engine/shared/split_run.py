@@ -1,7 +1,8 @@
-"""One call: the rows of a split, in batches and parts of batches, for many removals."""
+"""What came out for the rows of a call, until every sample of every removal has its answer."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -9,19 +10,55 @@ from depthprune.base.errors import DepthpruneError
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal
 from depthprune.engine.batching import free_memory, is_out_of_memory, no_memory, run_in_batches
-from depthprune.engine.inputs import Row, move
+from depthprune.engine.inputs import PreparedRows, Row, move
 from depthprune.engine.modes import Choose, Generate, Mode, Outcome, Read, Respond
-from depthprune.engine.prepared import PreparedRows
-from depthprune.engine.shared.collected import Collected
-from depthprune.engine.shared.drafts import KnownAnswers
-from depthprune.engine.shared.kept import BatchStates, KeptStates, Key, StateStore
-from depthprune.engine.shared.reading import Reading
+from depthprune.engine.shared.block_calls import Unshareable
+from depthprune.engine.shared.generation import KnownAnswers, Writing
+from depthprune.engine.shared.prefix_state import Stem, StemStore, rows_of
+from depthprune.engine.shared.scoring import Reading
 from depthprune.engine.shared.shared_model import SharedModel
-from depthprune.engine.shared.stem import Stem, rows_of
-from depthprune.engine.shared.store import StemStore
-from depthprune.engine.shared.unshareable import Unshareable
-from depthprune.engine.shared.writing import Writing
-from depthprune.tasks.task import TaskSplit
+from depthprune.engine.shared.trie_schedule import BatchStates, KeptStates, Key, StateStore
+from depthprune.tasks.task import Sample, TaskSplit
+
+
+class Collected:
+    """Collects outcomes of rows.
+
+    Args:
+        mode: makes answers of them.
+        samples: the N samples of the call.
+        rows: all their rows.
+        count: R, how many removals there are.
+    """
+
+    def __init__(
+        self,
+        mode: Mode,
+        samples: Sequence[Sample],
+        rows: Sequence[Row],
+        count: int,
+    ) -> None:
+        self._mode = mode
+        self._samples = samples
+        self._outcomes: list[list[list[tuple[Row, Outcome]]]] = [
+            [[] for _ in samples] for _ in range(count)
+        ]
+        self._rows_of = Counter(row.index for row in rows)
+        self.finished = 0
+        """How many answers are complete."""
+
+    def add(self, removal: int, row: Row, outcome: Outcome) -> None:
+        """Take the outcome of a row for the removal at a position."""
+        found = self._outcomes[removal][row.index]
+        found.append((row, outcome))
+        self.finished += len(found) == self._rows_of[row.index]
+
+    def answers(self) -> list[tuple[str, ...]]:
+        """Return R tuples of N answers."""
+        return [
+            tuple(map(self._mode.answer, self._samples, outcomes)) for outcomes in self._outcomes
+        ]
+
 
 MOST_REMOVALS = 64
 """More removals at once gain little; the last of them hold a hidden state each."""

@@ -7,33 +7,90 @@ counts. What does not fit the picture raises `Unshareable`.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from depthprune.engine.shared.arguments import (
+from depthprune.engine.shared.block_calls import (
     CACHE,
+    BlockCall,
     Dims,
+    Output,
     Place,
     Slot,
+    Unshareable,
     fill,
     find_dims,
-    template_of,
-    tensors_in,
-)
-from depthprune.engine.shared.capture import (
-    Call,
-    Output,
     observe_calls,
     observe_outputs,
     run_with_hidden,
+    template_of,
+    tensors_in,
 )
-from depthprune.engine.shared.unshareable import Unshareable
-from depthprune.engine.shared.work import Work
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a `SharedEvaluator` has done since it was made.
+
+    Attributes:
+        block_calls: calls of blocks; those for keys and values alone are left out.
+        block_tokens: rows times length over these calls, padding included.
+        nodes: hidden states of batches that blocks led to, in first passes.
+        nodes_known: those that had not to be computed again, because they were kept.
+        real_tokens: tokens of prompts and drafts that went into the first block of a walk.
+        padding_tokens: padding that went with them.
+        drafts_offered: answers (of one sample without some blocks) that began with a draft.
+        drafts_accepted: those of them that the draft foretold completely.
+        answers: all answers that were generated.
+        decoded: answers that needed more than the first pass.
+        rounds: passes over unfinished answers.
+        peak_states: hidden states of a batch held at a time, at most.
+        stems: batches whose inputs went through vision tower and embeddings.
+        fallbacks: removals that were evaluated by the reference, a split each.
+    """
+
+    block_calls: int = 0
+    block_tokens: int = 0
+    nodes: int = 0
+    nodes_known: int = 0
+    real_tokens: int = 0
+    padding_tokens: int = 0
+    drafts_offered: int = 0
+    drafts_accepted: int = 0
+    answers: int = 0
+    decoded: int = 0
+    rounds: int = 0
+    peak_states: int = 0
+    stems: int = 0
+    fallbacks: int = 0
+
+
+class Work:
+    """Counts what is done."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def add(self, **counts: int) -> None:
+        """Add to some of the counts of `Statistics`."""
+        for name, count in counts.items():
+            self._counts[name] = self._counts.get(name, 0) + count
+
+    def at_least(self, name: str, count: int) -> None:
+        """Raise a count that is a maximum."""
+        self._counts[name] = max(self._counts.get(name, 0), count)
+
+    @property
+    def statistics(self) -> Statistics:
+        """The counts as they are now."""
+        return Statistics(**self._counts)
+
 
 Run = Callable[[Mapping[str, Any]], Any]
 """Runs the model once over the given inputs, in the way in which it will be run later."""
@@ -187,11 +244,11 @@ def cache_name_of(wiring: Wiring) -> str:
     return next(name for name, value in wiring.templates[0].items() if value is CACHE)
 
 
-def _with_cache(calls: Sequence[Call], name: str | None) -> list[Call]:
+def _with_cache(calls: Sequence[BlockCall], name: str | None) -> list[BlockCall]:
     if name is None:
         return list(calls)
     return [
-        Call(call.hidden, {**call.arguments, name: CACHE, **_caching(call.arguments)})
+        BlockCall(call.hidden, {**call.arguments, name: CACHE, **_caching(call.arguments)})
         for call in calls
     ]
 
@@ -200,7 +257,7 @@ def _caching(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {"use_cache": True} if "use_cache" in arguments else {}
 
 
-def _tensors(calls: Sequence[Call]) -> dict[Place, torch.Tensor | None]:
+def _tensors(calls: Sequence[BlockCall]) -> dict[Place, torch.Tensor | None]:
     return {
         place: tensor
         for block, call in enumerate(calls)
@@ -218,3 +275,44 @@ def _some_inputs(model: Any, rows: int, length: int, *, padded: bool) -> dict[st
         mask[0, :2] = 0
     device = model.get_input_embeddings().weight.device
     return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
+
+
+class Embedding:
+    """Turns tokens at given positions into what the model gives its first block.
+
+    Most models look tokens up in a table and do nothing else; where that is not so (learned
+    positions, scales), the model itself is run, without its blocks.
+
+    Args:
+        wiring: of the model.
+        hidden: what the first block was given for `ids`, (rows, length, size).
+        ids: tokens, (rows, length).
+        mask: which of them are no padding, (rows, length).
+
+    Raises:
+        Unshareable: what the first block is given depends on something else.
+    """
+
+    def __init__(
+        self, wiring: Wiring, hidden: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor
+    ) -> None:
+        import torch
+
+        self._wiring = wiring
+        self._table = wiring.model.get_input_embeddings()
+        self._takes_positions = "position_ids" in inspect.signature(wiring.model.forward).parameters
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        words = mask.bool()
+        self._is_table = torch.equal(self._table(ids)[words], hidden[words])
+        if not torch.equal(self(ids, positions)[words], hidden[words]):
+            raise Unshareable("what its first block is given depends on more than the token")
+
+    def __call__(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Return what the first block is given, (rows, length, size)."""
+        if self._is_table:
+            found: torch.Tensor = self._table(tokens)
+            return found
+        options: dict[str, Any] = {"position_ids": positions} if self._takes_positions else {}
+        return self._wiring.entrance(
+            lambda: self._wiring.model(input_ids=tokens, use_cache=False, **options)
+        )

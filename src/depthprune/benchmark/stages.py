@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
+
 LOOK = "get_image_features"
 """The method by which models of transformers turn pictures into what the decoder reads: the vision
 tower and the projector behind it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,24 +10,80 @@ from depthprune.base.removal import Removal
 from depthprune.engine import likelihood
 from depthprune.engine.batching import run_in_batches
 from depthprune.engine.generate import decode
-from depthprune.engine.inputs import Row
-from depthprune.engine.shared.decode import advance
-from depthprune.engine.shared.drafts import KnownAnswers, Tokens, accept
-from depthprune.engine.shared.kept import KeptStates, plan_walk_from
-from depthprune.engine.shared.prefill import prefill
-from depthprune.engine.shared.rows import (
+from depthprune.engine.inputs import Row, Tokens, on_device
+from depthprune.engine.shared.decode import (
     Rows,
+    advance,
     forget_answer,
     join_rows,
     select_rows,
     take_rows,
 )
+from depthprune.engine.shared.prefill import prefill
+from depthprune.engine.shared.prefix_state import Stem
 from depthprune.engine.shared.shared_model import SharedModel
-from depthprune.engine.shared.stem import Stem
-from depthprune.engine.shared.transfer import on_device
+from depthprune.engine.shared.trie_schedule import KeptStates, plan_walk_from
 
 if TYPE_CHECKING:
     import torch
+
+
+class KnownAnswers:
+    """The answers to each sample of a split, and how often they were given.
+
+    An answer is all that was generated: its end token too, where it has one.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, Tokens], int] = {}
+        # For each sample and each beginning of its answers, the most frequent of them.
+        self._best: dict[tuple[str, Tokens], Tokens] = {}
+
+    def add(self, sample: str, answer: Sequence[int]) -> None:
+        """Note an answer to a sample."""
+        tokens = tuple(answer)
+        count = self._counts.get((sample, tokens), 0) + 1
+        self._counts[sample, tokens] = count
+        for end in range(len(tokens)):
+            start = sample, tokens[:end]
+            best = self._best.get(start)
+            if best is None or count > self._counts[sample, best]:
+                self._best[start] = tokens
+
+    def draft(self, sample: str, begun: Sequence[int] = ()) -> Tokens:
+        """Return what to read after `begun`: the most frequent answer that begins so.
+
+        Its last token is left out, because nothing needs to be foretold from it.
+        """
+        best = self._best.get((sample, tuple(begun)), ())
+        return best[len(begun) : -1]
+
+
+def accept(
+    begun: Sequence[int],
+    draft: Sequence[int],
+    foretold: Sequence[int],
+    ends: Collection[int],
+    longest: int,
+) -> tuple[list[int], bool]:
+    """Return the answer as far as it is certain now, and whether that is all of it.
+
+    Args:
+        begun: the tokens that were certain before.
+        draft: what was read after them.
+        foretold: the likeliest token after `begun`, and after each token of the draft.
+        ends: tokens that end an answer.
+        longest: how many tokens an answer has at most.
+    """
+    answer = list(begun)
+    for place, token in enumerate(foretold[: len(draft) + 1]):
+        answer.append(token)
+        if token in ends or len(answer) == longest:
+            return answer, True
+        if place == len(draft) or draft[place] != token:
+            break
+    return answer, False
+
 
 KEPT_SHARE = 0.8
 """Rows that are finished are thrown out when no more than this share goes on: it costs a copy."""
