@@ -65,7 +65,7 @@ def test_every_floor_is_known() -> None:
         "import depthprune",
         "import depthprune.study, depthprune.study.views, depthprune.study.layouts",
         "import depthprune.analysis, depthprune.analysis.collect",
-        "import depthprune.report, depthprune.report.sections.search, depthprune.report.listing",
+        "import depthprune.report.sections.search, depthprune.report.sections.tasks",
         "import depthprune.structure, depthprune.importance, depthprune.strategies",
         "import depthprune.tasks.task, depthprune.tasks.registry, depthprune.tasks.demo",
         "from depthprune.cli.app import app; app.help_print()",

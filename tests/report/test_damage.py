@@ -16,7 +16,7 @@ from depthprune.base.language import language
 from depthprune.report.documents import quick_summary
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
-from depthprune.report.sections.damage import (
+from depthprune.report.sections.answers import (
     damage,
     damage_by_dataset,
     damages_value,
@@ -86,7 +86,7 @@ def test_a_removal_that_keeps_choices_and_breaks_captions_gets_a_warning(
 def test_the_recommendation_warns_of_its_own_removal_alone(
     analysis: Analysis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from depthprune.report.sections import damage as module
+    from depthprune.report.sections import answers as module
 
     assert recommended_warning(analysis) == []
     (best,) = analysis.recommendations.independent[1].combinations[1:2]

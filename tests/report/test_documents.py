@@ -34,7 +34,7 @@ from depthprune.report.documents import (
 )
 from depthprune.report.documents.texts import comprehensive_report, cross_dataset_report
 from depthprune.report.documents.values import cross_dataset_pieces, pairwise_value
-from depthprune.report.inputs import problem_lines
+from depthprune.report.sections.inputs import problem_lines
 from depthprune.study import filenames
 from tests.analysis.results import PUBLISHED, result_set, results
 from tests.measurements import dataset

@@ -19,11 +19,11 @@ from rich.table import Table as RichTable
 from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.base.language import Lang, Note, language
 from depthprune.report.formatting import as_text
-from depthprune.report.model_latex import model_latex
 from depthprune.report.model_table import (
     Format,
     format_of,
     model_csv,
+    model_latex,
     model_parts,
     model_table_bytes,
     model_value,

@@ -8,11 +8,10 @@ import pytest
 from rich.cells import cell_len
 
 from depthprune.report.formatting import as_text
-from depthprune.report.render.csv import table_csv
-from depthprune.report.render.html import page_section
+from depthprune.report.render.html import page_section, table_page
 from depthprune.report.render.latex import latex_table
 from depthprune.report.render.markdown import table_lines
-from depthprune.report.render.page import table_page
+from depthprune.report.render.plain import table_csv
 from depthprune.report.render.text import section_parts, table_parts
 from depthprune.report.render.xlsx import Sheet, workbook
 from depthprune.report.table import Cell, Column, Section, Table, table_of, with_columns

@@ -14,15 +14,14 @@ from rich.cells import cell_len
 from depthprune.base.language import Lang, Note, language, t
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts, sections_parts
-from depthprune.report.sections.structure import analysis_section, heads
-from depthprune.report.sections.structure_models import batch_sections
+from depthprune.report.sections.structure import analysis_section, heads, text_files
 from depthprune.report.sections.structure_words import (
     aligned_lines,
     label_words,
     strategy_lines,
     what_happened,
 )
-from depthprune.report.structure import text_files
+from depthprune.report.structure_summary import batch_sections
 from depthprune.structure.align import DOUBTS, Alignment, Doubt
 from depthprune.structure.analyses import Analysis
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity

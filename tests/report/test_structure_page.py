@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 
 from depthprune.base.errors import MissingDependencyError
 from depthprune.base.language import language
-from depthprune.report.html.structure_data import column, structure_data
-from depthprune.report.html.structure_page import overview, render_structure_page
+from depthprune.report.html.structure_page import (
+    column,
+    overview,
+    render_structure_page,
+    structure_data,
+)
 from depthprune.report.sections.structure_words import evidence_texts, strategy_reason
 from depthprune.structure.anatomy import Sparsity
 from depthprune.structure.comparison import Change

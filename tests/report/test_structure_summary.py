@@ -18,15 +18,16 @@ from depthprune.base.language import language
 from depthprune.base.shown import shown
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import sections_parts
-from depthprune.report.sections.structure_models import summary_sections, without_shared_folders
 from depthprune.report.sections.structure_words import remarks
 from depthprune.report.structure_summary import (
     FORMATS,
     summary_csv,
     summary_markdown,
+    summary_sections,
     summary_text,
     summary_value,
     summary_workbook,
+    without_shared_folders,
     write_summary,
 )
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp

@@ -15,10 +15,10 @@ from depthprune.base.language import catalogue, language
 from depthprune.importance.compare import RankAgreement
 from depthprune.report import formatting as tables
 from depthprune.report.formatting import as_text, blocks, interval_text, percent
-from depthprune.report.listing import task_table
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections import search as sections
 from depthprune.report.sections.search import agreements, summary_section, summary_value
+from depthprune.report.sections.tasks import task_table
 from depthprune.report.table import Column, Table
 from depthprune.tasks.registry import list_tasks
 from tests.measurements import dataset

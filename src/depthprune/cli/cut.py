@@ -23,14 +23,14 @@ from depthprune.cli.flags import with_flags
 from depthprune.cli.output import show
 from depthprune.cutting import CutOptions
 from depthprune.cutting.model_card import FILE_NAMES, unfitting_fields
-from depthprune.report.cut import (
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.cut import (
     also_warnings,
     closing_parts,
     closing_value,
     plan_section,
     plan_value,
 )
-from depthprune.report.render.text import section_parts
 from depthprune.workflow.cutting import carry_out
 
 INTERRUPTED = 130

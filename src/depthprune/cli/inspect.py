@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from depthprune.base.language import set_language
 from depthprune.cli.measure import AsJson, Model
 from depthprune.cli.output import Language, show_sections
-from depthprune.report.listing import inspection_section
+from depthprune.report.sections.cut import inspection_section
 from depthprune.tasks.demo.place import DEMO, model_place
 
 

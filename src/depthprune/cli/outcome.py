@@ -13,7 +13,7 @@ from depthprune.base.terminal import terminal
 from depthprune.benchmark.forecast import Forecast
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
-from depthprune.report.sections.forecast import forecast_section, forecast_value
+from depthprune.report.sections.status import forecast_section, forecast_value
 from depthprune.report.table import Section
 from depthprune.strategies.pipeline import SearchOutcome
 from depthprune.workflow.outcome import SUMMARY, closing, findings

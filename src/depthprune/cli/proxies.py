@@ -29,7 +29,7 @@ from depthprune.importance.proxies.agreement import (
 )
 from depthprune.importance.proxies.description import check_names
 from depthprune.importance.proxies.files import PROXIES_FOLDER, kept_proxy, write_proxy
-from depthprune.report.proxies import SplitProxies, proxies_parts, proxies_value
+from depthprune.report.sections.importance import SplitProxies, proxies_parts, proxies_value
 from depthprune.strategies.model import ModelSource, model_source, open_model, prompted_tasks
 from depthprune.strategies.pipeline import load_splits
 from depthprune.study import ModelRecord, Study

@@ -75,9 +75,9 @@ def recommend(
     from depthprune.cli.scores import show
     from depthprune.importance.score_files import check_output
     from depthprune.report.documents import recommendations_value
-    from depthprune.report.inputs import problem_lines, scope_line
     from depthprune.report.render.text import section_parts
-    from depthprune.report.sections.damage import recommended_warning
+    from depthprune.report.sections.answers import recommended_warning
+    from depthprune.report.sections.inputs import problem_lines, scope_line
     from depthprune.report.sections.recommendations import notes, recommendations
 
     set_language(lang)

@@ -14,8 +14,7 @@ from depthprune.base.language import Lang, set_language
 from depthprune.base.log import logger
 from depthprune.base.progress import progress
 from depthprune.cli.output import show_sections
-from depthprune.report.sections.structure import analysis_section
-from depthprune.report.structure import analysis_value, text_files
+from depthprune.report.sections.structure import analysis_section, analysis_value, text_files
 from depthprune.structure.analyses import (
     Analysis,
     Texts,

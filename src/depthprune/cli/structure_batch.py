@@ -12,9 +12,8 @@ from cyclopts import Parameter
 from depthprune.base.files import write_json
 from depthprune.base.language import set_language
 from depthprune.cli.output import AsJson, Language, show_sections
-from depthprune.report.sections.structure_models import batch_sections, summary_sections
-from depthprune.report.structure import text_files
-from depthprune.report.structure_summary import summary_value
+from depthprune.report.sections.structure import text_files
+from depthprune.report.structure_summary import batch_sections, summary_sections, summary_value
 from depthprune.structure.analyses import refuse_unknown
 from depthprune.structure.batches import (
     RESULTS_FILE,

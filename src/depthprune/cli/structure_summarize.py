@@ -12,8 +12,13 @@ from cyclopts import Parameter
 from depthprune.base.errors import AnalysisError, LayoutError
 from depthprune.base.language import counted, set_language
 from depthprune.cli.output import AsJson, Language, show_sections
-from depthprune.report.sections.structure_models import summary_sections
-from depthprune.report.structure_summary import FORMATS, Format, summary_value, write_summary
+from depthprune.report.structure_summary import (
+    FORMATS,
+    Format,
+    summary_sections,
+    summary_value,
+    write_summary,
+)
 from depthprune.structure.folders import find_model_folders
 from depthprune.structure.selection import parse_ratio
 from depthprune.structure.summaries import summarize as summarize_models

@@ -14,7 +14,7 @@ from depthprune.base.terminal import terminal
 from depthprune.cli.flags import with_flags
 from depthprune.cli.output import AsJson, Language, show_wrapped
 from depthprune.engine.options import PromptOptions
-from depthprune.report.listing import task_table
+from depthprune.report.sections.tasks import task_table
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.registry import list_tasks, named_tasks
 
@@ -61,7 +61,7 @@ def tasks(
             f"{number} samples cannot be shown", option="number", mend="give 1 or more"
         )
     from depthprune.report.render.text import section_parts
-    from depthprune.report.sections.sent import sent_sections, sent_value
+    from depthprune.report.sections.tasks import sent_sections, sent_value
     from depthprune.workflow.models import sent_samples
 
     found = list(sent_samples(replace(data, tasks=show), number, model, run))

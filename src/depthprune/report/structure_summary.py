@@ -1,41 +1,252 @@
-"""The summary of many models in every format; see `sections/structure_models.py`."""
+"""Many models: what became of each, what it lost, what could not be read; in every format."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from rich.cells import cell_len
 
 from depthprune.base.errors import FileError
 from depthprune.base.files import check_can_make, write_bytes, write_json, write_text
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.base.shown import shown
 from depthprune.report.formatting import percent
-from depthprune.report.render.csv import table_csv
 from depthprune.report.render.markdown import table_lines
+from depthprune.report.render.plain import table_csv
 from depthprune.report.render.text import plain_cell
 from depthprune.report.render.xlsx import LOST, Sheet, workbook
-from depthprune.report.sections.structure_models import (
-    CSV,
-    LONG,
-    SHORT,
-    UNKNOWN,
-    Row,
-    further_sections,
-    lost_table,
-    models_table,
-    remarks_sections,
-    rows_of,
-    without_analysis,
-)
-from depthprune.report.table import Column, Table
+from depthprune.report.sections.structure_words import remarks, strategy_names
+from depthprune.report.table import Cell, Column, Kind, Section, Table, table_of
+from depthprune.structure.batches import BatchOutcome, BatchResult
 from depthprune.structure.comparison import Comparison
+from depthprune.structure.facts import ModelFacts, facts_of
+from depthprune.structure.kept import is_located, num_layers
 from depthprune.structure.labels import is_emptied
-from depthprune.structure.summary import Summary
+from depthprune.structure.summary import ModelSummary, Summary
+
+UNKNOWN = "N/A"
+
+LONGEST_NAME = 32
+"""Letters of a name that fits 80 columns beside the numbers."""
+
+MOST_LAYERS = 10_000
+"""A sheet has 16,384 columns."""
+
+NUMBERS = ("total_params", "pruning_ratio", "num_layers")
+SHORT = ("model", *NUMBERS, "num_emptied_layers")
+LONG = ("model", "total_params", "original_params", *SHORT[2:], "strategy", "remarks")
+CSV = (
+    "model", "total_params", "original_params", "pruning_ratio", "num_layers",
+    "original_num_layers", "num_emptied_layers", "zero_layers", "removed_layers", "missing_layers",
+    "attention_removed", "mlp_removed", "strategy", "embedding_params", "lm_head_params", "folder",
+)  # fmt: skip
+"""Columns of the tables by their keys."""
+
+
+class Row(NamedTuple):
+    """A model, and what is known of it."""
+
+    model: ModelSummary
+    facts: ModelFacts
+
+
+def rows_of(models: Iterable[ModelSummary]) -> list[Row]:
+    """Return the models that were analysed, the least pruned first, unknown ratios last."""
+    rows = [Row(one, facts_of(one)) for one in models if one.anatomy or one.comparison]
+    return sorted(
+        rows,
+        key=lambda row: (row.facts.ratio is None, round(row.facts.ratio or 0, 4), row.model.name),
+    )
+
+
+def without_analysis(summary: Summary) -> list[ModelSummary]:
+    """Return the models that are not analysed."""
+    return [one for one in summary.models if not (one.anatomy or one.comparison)]
+
+
+def num_emptied(facts: ModelFacts) -> int:
+    """Return how many layers are removed or hold nothing, of those that the files name."""
+    return len(facts.emptied) + len(facts.removed)
+
+
+def models_table(rows: Iterable[Row], keys: Sequence[str] = LONG, **options: Any) -> Table:
+    """Return a row for each model, with the columns of these keys.
+
+    What no file tells is `UNKNOWN`; what a file says to be unknown is called so.
+    """
+    return table_of(rows, [_column(key) for key in keys], **options)
+
+
+def _column(key: str) -> tuple[Column, Callable[[Row], Any]]:
+    name, kind, of = _columns()[key]
+    return Column(name, kind, key=key, room=LONGEST_NAME if key == "model" else 0), of
+
+
+def _columns() -> dict[str, tuple[str, Kind, Callable[[Row], Any]]]:
+    strategies = strategy_names()
+
+    def count(of: Callable[[ModelFacts], float | None]) -> Callable[[Row], Any]:
+        def known(row: Row) -> Any:
+            if (value := of(row.facts)) is not None:
+                return value
+            return Cell(None, t("unknown") if row.facts.unknown else UNKNOWN)
+
+        return known
+
+    def part(name: str) -> Callable[[Row], Any]:
+        return lambda row: getattr(row.model.anatomy, name, None)
+
+    def strategy(row: Row) -> Cell:
+        return Cell(row.facts.strategy, strategies.get(row.facts.strategy or "", UNKNOWN))
+
+    return {
+        "model": (t("model"), "text", lambda row: shown(row.model.name)),
+        "total_params": (t("parameters"), "amount", count(lambda one: one.params)),
+        "original_params": (t("original parameters"), "amount", count(lambda one: one.original)),
+        "pruning_ratio": (t("pruning ratio %"), "points", count(lambda one: one.ratio)),
+        "num_layers": (t("layers"), "count", count(lambda one: one.num_layers)),
+        "original_num_layers": ("", "count", lambda row: row.facts.of_layers),
+        "num_emptied_layers": (
+            t("removed or emptied"), "count", lambda row: num_emptied(row.facts)
+        ),
+        "zero_layers": ("", "blocks", lambda row: row.facts.emptied),
+        "removed_layers": ("", "blocks", lambda row: row.facts.removed),
+        "missing_layers": ("", "count", lambda row: row.facts.missing),
+        "attention_removed": ("", "blocks", lambda row: row.facts.no_attention),
+        "mlp_removed": ("", "blocks", lambda row: row.facts.no_mlp),
+        "strategy": (t("strategy"), "text", strategy),
+        "embedding_params": ("", "amount", part("embedding")),
+        "lm_head_params": ("", "amount", part("lm_head")),
+        "folder": ("", "text", lambda row: shown(str(row.model.folder))),
+        "remarks": (t("Remarks on layers"), "text", lambda row: "; ".join(remarks(row.facts))),
+    }  # fmt: skip
+
+
+def summary_sections(summary: Summary) -> list[Section]:
+    """Return the table of all models, then remarks, models without analysis, and broken files."""
+    rows = rows_of(summary.models)
+    names = [shown(row.model.name) for row in rows]
+    if max(map(cell_len, names), default=0) > LONGEST_NAME:
+        names = without_shared_folders(names)
+    table = models_table(rows, SHORT, names=1, is_spaced=True)
+    named = [[Cell(name), *row[1:]] for name, row in zip(names, table.rows, strict=True)]
+    sections = [Section("models", "", tables=[replace(table, rows=named)])] if rows else []
+    return [*sections, *remarks_sections(rows), *further_sections(summary)]
+
+
+def remarks_sections(rows: Sequence[Row]) -> list[Section]:
+    """Return what happened to single layers of the models, if anything did."""
+    lines = [f"{shown(row.model.name)}: {one}" for row in rows for one in remarks(row.facts)]
+    return [Section("remarks", t("Remarks on layers"), lines)] if lines else []
+
+
+def further_sections(summary: Summary) -> list[Section]:
+    """Return models that are not analysed, and what could not be read, where there are such."""
+    lacking = [
+        line
+        for one in without_analysis(summary)
+        if one.mend is not None
+        for line in (shown(one.name), f"  {shown(one.mend)}")
+    ]
+    problems = [shown(problem) for one in summary.models for problem in one.problems]
+    sections = [
+        Section("without", t("Without analysis"), lacking),
+        Section("problems", t("Problems in files"), problems),
+    ]
+    return [section for section in sections if section.sentences]
+
+
+def batch_sections(outcome: BatchOutcome, summary: Summary) -> list[Section]:
+    """Return the table of all models, what happened to their layers, and what went wrong.
+
+    Args:
+        outcome: of the run.
+        summary: of its models, see `BatchOutcome.summary`.
+    """
+    found = {one.name: Row(one, facts_of(one)) for one in summary.models}
+
+    def number(key: str) -> tuple[Column, Callable[[BatchResult], Any]]:
+        column, of = _column(key)
+        return column, lambda one: of(found[one.name]) if one.status == "success" else ""
+
+    table = table_of(
+        outcome.results,
+        [
+            # Names are folded where 80 columns are too few; nothing else is.
+            (Column(t("model"), room=18), lambda one: shown(one.name)),
+            (Column(t("format")), lambda one: one.kind),
+            *map(number, NUMBERS),
+            (Column(t("outcome")), _outcome),
+        ],
+        names=1,
+    )
+    notes = [
+        t("Note: {text}", text=f"{shown(one.name)}: {shown(note.translated())}")
+        for one in summary.models
+        if one.anatomy is not None
+        for note in one.anatomy.notes
+    ]
+    failed = outcome.with_status("failed")
+    for result in failed:
+        error = "\n".join(map(shown, (result.error or "").splitlines()))
+        notes.append(t("Failed: {part}: {error}", part=shown(result.name), error=error))
+    reused = sum(one.reused for one in outcome.results)
+    counts = t("Analysed: {done}; unchanged since an earlier run: {reused}; failed: {failed}")
+    done = len(outcome.with_status("success")) - reused
+    return [
+        Section("models", "", tables=[table]),
+        *remarks_sections(list(found.values())),
+        Section("run", "", [*notes, filled(counts, done=done, reused=reused, failed=len(failed))]),
+    ]
+
+
+def _outcome(one: BatchResult) -> str:
+    if one.reused:
+        return t("unchanged")
+    return {"success": t("analysed"), "failed": t("FAILED"), "no model": t("no model")}[one.status]
+
+
+def lost_table(rows: Iterable[Row]) -> Table:
+    """Return the share that each layer of the originals lost.
+
+    Where layers are missing and no file says which, no layer's share is known: `?`.
+    """
+    compared = [(row.model.name, row.model.comparison) for row in rows if row.model.comparison]
+    ratios = [_lost(comparison) for _, comparison in compared]
+    indices = sorted({index for found in ratios for index in found})[:MOST_LAYERS]
+    table = [
+        [shown(name), *(found.get(at, Cell(None, UNKNOWN)) for at in indices)]
+        for (name, _), found in zip(compared, ratios, strict=True)
+    ]
+    note = t("?: layers are missing, and no file says which; nothing is known of a single one.")
+    is_missing = not all(is_located(comparison) for _, comparison in compared)
+    columns = [Column(t("model")), *(Column(str(at), "share") for at in indices)]
+    return Table(columns, table, notes=[note] * is_missing)
+
+
+def _lost(comparison: Comparison) -> dict[int, Any]:
+    unlocated = Cell(None, "?")
+    if not is_located(comparison):
+        return dict.fromkeys(range(min(num_layers(comparison), MOST_LAYERS)), unlocated)
+    known = ((layer.index, layer.total.ratio) for layer in comparison.layers)
+    return {at: unlocated if ratio is None else ratio for at, ratio in known}
+
+
+def without_shared_folders(names: Sequence[str]) -> list[str]:
+    """Return names of models without the folders in front that all of them share."""
+    parts = [name.split("/") for name in names]
+    shared = 0
+    while parts and all(len(one) > shared + 1 for one in parts):
+        if len({one[shared] for one in parts}) > 1:
+            break
+        shared += 1
+    return ["/".join(one[shared:]) for one in parts]
+
 
 Format = Literal["txt", "json", "csv", "md", "html", "xlsx"]
 

@@ -67,7 +67,7 @@ _COMMON_NAMES = frozenset({"pruned_model", "pytorch_model", "model", "checkpoint
 """Of files and folders of weights, that say nothing of the model."""
 
 Texts = Callable[[Analysis], Mapping[str, str]]
-"""Returns texts for people by their file names, see `depthprune.report.structure.text_files`."""
+"""Returns texts for people by their file names, see `text_files` of `report/sections/structure`."""
 
 
 def read_model(

@@ -36,9 +36,9 @@ from depthprune.report.documents import (
     write_documents,
     write_pictures,
 )
-from depthprune.report.inputs import problem_lines, scope_line
 from depthprune.report.render.text import section_parts
-from depthprune.report.sections.damage import damages_value, recommended_warning
+from depthprune.report.sections.answers import damages_value, recommended_warning
+from depthprune.report.sections.inputs import problem_lines, scope_line
 from depthprune.report.sections.recommendations import notes, short
 from depthprune.workflow.studies import Study, Table, as_study, field_names
 

@@ -14,9 +14,9 @@ from depthprune.analysis.gain import search_gains
 from depthprune.analysis.summary import Summary, summarise
 from depthprune.base.language import filled, t
 from depthprune.importance.compare import RankAgreement, rank_agreement
-from depthprune.report.baseline import weak_lines, weak_value
 from depthprune.report.render.text import section_parts, table_parts
 from depthprune.report.sections import search as report
+from depthprune.report.sections.inputs import weak_lines, weak_value
 from depthprune.report.sections.search import agreements as agreement_table
 from depthprune.report.sections.search import summary_section, summary_value
 from depthprune.strategies.options import options_value

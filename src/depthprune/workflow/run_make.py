@@ -31,14 +31,14 @@ from depthprune.cutting.model_card import PROVENANCE_NAME
 from depthprune.cutting.plan import plan_cut
 from depthprune.cutting.shards import parse_size
 from depthprune.cutting.verify import Verification, verify_cut
-from depthprune.report.cut import (
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.cut import (
     closing_parts,
     closing_value,
     plan_section,
     plan_value,
     verified_line,
 )
-from depthprune.report.render.text import section_parts
 from depthprune.report.sections.evaluation import error_lines, evaluation_sections
 from depthprune.report.sections.run import check_lines, check_table, check_value, done_line
 from depthprune.report.sections.sweep import failure_lines, report_lines, sweep_parts

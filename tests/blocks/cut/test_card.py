@@ -19,7 +19,7 @@ from depthprune.cutting.execute import execute_cut
 from depthprune.cutting.model_card import check_also, model_card, unfitting_fields
 from depthprune.cutting.plain import PLAIN_TYPES, PLAIN_WRAPPERS, _loader
 from depthprune.cutting.plan import plan_cut
-from depthprune.report.cut import also_warnings
+from depthprune.report.sections.cut import also_warnings
 from tests.architectures.tiny_configs import tiny_config
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import cut, saved

@@ -18,7 +18,7 @@ from depthprune.cutting.keys import Note, Numbering, change_keys
 from depthprune.cutting.model_card import model_card
 from depthprune.cutting.plan import CutPlan, plan_cut
 from depthprune.cutting.quantization import BlockNames, is_quantized, rename_blocks
-from depthprune.report.cut import plan_section
+from depthprune.report.sections.cut import plan_section
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import saved
 

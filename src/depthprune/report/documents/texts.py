@@ -12,12 +12,12 @@ from depthprune.analysis.whole import Analysis
 from depthprune.base.language import t
 from depthprune.report.documents.values import SCORES
 from depthprune.report.formatting import as_text
-from depthprune.report.inputs import input_table, problem_lines, scope_line
 from depthprune.report.render.markdown import escape, item, section_lines
 from depthprune.report.render.text import section_parts
-from depthprune.report.sections.damage import recommended_warning
+from depthprune.report.sections.answers import recommended_warning
 from depthprune.report.sections.datasets import pairs, responses, specific_best
 from depthprune.report.sections.findings import distributions, findings
+from depthprune.report.sections.inputs import input_table, problem_lines, scope_line
 from depthprune.report.sections.recommendations import (
     adjusted,
     independent,

@@ -21,10 +21,9 @@ from depthprune.analysis.table import DropTable
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import language
 from depthprune.base.removal import format_removal
-from depthprune.report.baseline import weak_value
-from depthprune.report.inputs import samples_by_dataset
+from depthprune.report.sections.answers import damage_by_dataset
 from depthprune.report.sections.choice import strategy_reason
-from depthprune.report.sections.damage import damage_by_dataset
+from depthprune.report.sections.inputs import samples_by_dataset, weak_value
 from depthprune.report.sections.recommendations import SHOWN, notes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import fsum
 from typing import Any
@@ -11,17 +11,24 @@ from typing import Any
 from depthprune.base.language import t
 from depthprune.base.shown import shown
 from depthprune.report.html.document import Parts, render
-from depthprune.report.html.structure_data import structure_data
-from depthprune.report.html.structure_words import page_words, script_words
 from depthprune.report.render.html import page_table, points
-from depthprune.report.sections.structure_models import (
+from depthprune.report.sections.structure_words import (
+    evidence_texts,
+    not_known,
+    strategy_names,
+    strategy_reason,
+    ways,
+)
+from depthprune.report.structure_summary import (
     Row,
     models_table,
     rows_of,
     without_analysis,
 )
-from depthprune.report.sections.structure_words import strategy_names
-from depthprune.structure.facts import ModelFacts
+from depthprune.structure.anatomy import Anatomy, Layer, Sparsity
+from depthprune.structure.comparison import Comparison, LayerComparison
+from depthprune.structure.facts import ModelFacts, facts_of
+from depthprune.structure.labels import label_of
 from depthprune.structure.summary import ModelSummary, Summary
 
 PARTS = Parts(
@@ -143,3 +150,272 @@ def _cards(known: Sequence[Row]) -> dict[str, list[Line]]:
         t("Strategies"): [(names[name], f"{n:,}", "") for name, n in strategies.most_common()],
     }
     return {name: lines for name, lines in cards.items() if lines}
+
+
+def page_words() -> dict[str, str]:
+    """Return the texts of the template."""
+    return {
+        "title": t("What did pruning take away?"),
+        "theme": t("Dark"),
+        "skip": t("Skip to the answer"),
+        "no_script": t("The interactive parts of this page need JavaScript; the tables do not."),
+        "unread": t("Could not be read"),
+        "without": t("Without analysis"),
+        "mend": t("The command beside each makes one."),
+        "models": t("All models"),
+        "models_help": t(
+            "Click a heading to sort: the pictures below follow. What is unknown stands last."
+        ),
+        "filter": t("Filter"),
+        "filter_hint": t("name or strategy"),
+        "more": t("Show all"),
+        "layers": t("Layer by layer"),
+        "layers_help": t(
+            "One column for each layer of the original, at the same place for all models. Up from "
+            "the middle: the share of the attention that is left; down: that of the MLP. Hover "
+            "over a column, or move with the arrow keys, for its numbers."
+        ),
+        "compare": t("Two models side by side"),
+        "compare_help": t(
+            "Choose them here, or with A and B beside the pictures above. The lowest row is what "
+            "is left in B minus what is left in A, in points of the layer's parameters."
+        ),
+        "evidence": t("What the strategies were told by"),
+        "compare_rows": t("Every layer in numbers"),
+        "made_by": t(
+            "Made by depthprune. Pruning ratio: parameters that are gone, of those of the original."
+        ),
+    }
+
+
+def script_words() -> dict[str, object]:
+    """Return the texts of the script; it fills in what stands in braces."""
+    return {
+        "model": t("model"),
+        "parameters": t("parameters"),
+        "pruned": t("pruning ratio %"),
+        "layers": t("layers"),
+        "removedLayers": t("removed layers"),
+        "emptiedLayers": t("emptied layers"),
+        "noAttention": t("attention removed"),
+        "noMlp": t("MLP removed"),
+        "strategy": t("strategy"),
+        "embedding": t("embedding"),
+        "head": t("head"),
+        "tied": t("tied"),
+        "ofLayers": t("{n} of {total}"),
+        "unsaid": t("{n}, which ones is not said"),
+        "shown": t("{shown} of {total} {total:model|models}"),
+        "noMatch": t("No model matches."),
+        "byPosition": t("layers compared by position"),
+        "ownScale": t("original unknown: bars relative to its own largest layer"),
+        "removed": t("layer removed"),
+        "lostPart": t("nothing left of it"),
+        "missing": t("missing, which layer is not said"),
+        "missingTip": t(
+            "{n} {n:layer of the original is|layers of the original are} gone. The files "
+            "compare layers by position and do not say which {n:it is|they are}."
+        ),
+        "lost": t("gone"),
+        "attention": t("attention"),
+        "mlp": t("MLP"),
+        "layer": t("layer"),
+        "layerNumber": t("Layer {layer}"),
+        "percentLost": t("{share} % gone"),
+        "original": t("original"),
+        "left": t("left"),
+        "lostPercent": t("gone %"),
+        "rest": t("mixer, norms and others"),
+        "unknown": t("unknown"),
+        "size": t("intermediate size"),
+        "heads": t("{heads} query {heads:head|heads}, {kv} key-value {kv:head|heads}"),
+        "headsAlone": t("{heads} {heads:head|heads}"),
+        "allZeros": t("zeros"),
+        "legendZeros": t("zeros among what is left"),
+        "zeros": t("{share} % of what is left are zeros"),
+        "prunedIndex": t("layer {layer} of the pruned model"),
+        "differenceOf": t("B − A"),
+        "points": t("{drop} points"),
+        "fullBar": t("full bar: {n} {n:point|points}"),
+        "oneModel": t("The model in numbers"),
+        "leftPercent": t("left %"),
+        "noDifference": t(
+            "No difference: the files of one of them do not say which layers of the original its "
+            "layers are."
+        ),
+        "originalsDiffer": t(
+            "They were not made of the same original: compare the shares, not the counts."
+        ),
+        "alignedBy": t("layers found by"),
+        "bytes": t("bytes"),
+        "numberTypes": t("number types"),
+        "notes": t("notes"),
+        "showAs": t("Show {model} as {side}"),
+        "strategies": strategy_names(),
+        "labels": {
+            "removed": t("layer removed"),
+            "zero": t("nothing left"),
+            "heavy": t("heavily pruned"),
+            "moderate": t("moderately pruned"),
+            "light": t("lightly pruned"),
+            "unchanged": t("unchanged"),
+            "unknown": t("counts not known"),
+        },
+        "alignments": ways(),
+    }
+
+
+MOST_LAYERS = 1000
+"""Layers of a model that is drawn, so that one absurd file does not spoil the page of all models.
+
+A model with more has a row in the table only; larger indices are drawn in the order of the file.
+"""
+
+Column = int | float | str | None | list[Any]
+"""Of one number per layer; a single number where all are the same."""
+
+Originals = dict[str, tuple[int, dict[str, Column]]]
+"""The layers of each original, and its place among them."""
+
+
+def structure_data(summary: Summary) -> dict[str, Any]:
+    """Return what the page shows and computes with; counts are parameters, ratios 0..1."""
+    originals: Originals = {}
+    models = [_model(model, originals) for model in summary.models]
+    return {
+        "models": models,
+        "originals": [columns for _, columns in originals.values()],
+        "numLayers": max((_width(one["layers"]) for one in models if one["layers"]), default=0),
+    }
+
+
+def _model(model: ModelSummary, originals: Originals) -> dict[str, Any]:
+    found, anatomy, comparison = facts_of(model), model.anatomy, model.comparison
+    entry: dict[str, Any] = {
+        "name": model.name,
+        "params": found.params,
+        "original": found.original,
+        "ratio": found.ratio,
+        "numLayers": found.num_layers,
+        "ofLayers": found.of_layers,
+        "removed": found.removed,
+        "missing": found.missing,
+        "emptied": found.emptied,
+        "noAttention": found.no_attention,
+        "noMlp": found.no_mlp,
+        "strategy": found.strategy,
+        "unknown": found.unknown,
+        "layers": None,
+    }
+    if anatomy is not None:
+        entry |= {
+            "embedding": anatomy.embedding,
+            "head": anatomy.lm_head,
+            "tied": anatomy.tied,
+            "bytes": anatomy.bytes,
+            "dtypes": list(anatomy.dtypes),
+            "towers": list(anatomy.towers.items()),
+            "notes": [*anatomy.notes, *not_known(found.unknown)],
+            "zeros": _zeros(anatomy.sparsity),
+            "layers": _own_layers(anatomy) if len(anatomy.layers) <= MOST_LAYERS else None,
+        }
+    if comparison is not None:
+        entry |= {
+            "evidence": evidence_texts(comparison),
+            "reason": strategy_reason(comparison),
+            "alignedBy": comparison.aligned_by,
+            "notes": [
+                *(anatomy.notes if anatomy else ()),
+                *comparison.notes,
+                *not_known(found.unknown),
+            ],
+            "layers": None,
+        }
+        if len(comparison.layers) <= MOST_LAYERS:
+            base = _shared(originals, _original(comparison.layers))
+            entry["layers"] = _compared_layers(comparison, anatomy) | {"base": base}
+    return entry
+
+
+def _original(layers: Sequence[LayerComparison]) -> dict[str, Column]:
+    sizes = [layer.intermediate_size for layer in layers]
+    return {
+        "total": column(layer.total.original for layer in layers),
+        "attention": column(layer.attention.original for layer in layers),
+        "mlp": column(layer.mlp.original for layer in layers),
+        "size": column(None if size is None else size.original for size in sizes),
+    }
+
+
+def _shared(originals: Originals, columns: dict[str, Column]) -> int:
+    """Return the place of these columns among those of all originals; new ones are added."""
+    place, _ = originals.setdefault(repr(columns), (len(originals), columns))
+    return place
+
+
+def _compared_layers(comparison: Comparison, anatomy: Anatomy | None) -> dict[str, Any]:
+    layers = comparison.layers
+    own = {} if anatomy is None else {layer.index: layer for layer in anatomy.layers}
+    sizes = [layer.intermediate_size for layer in layers]
+    return {
+        "count": len(layers),
+        "missing": min(comparison.missing_layers, MOST_LAYERS),
+        "index": _places([layer.index for layer in layers]),
+        "prunedIndex": _places([layer.pruned_index for layer in layers]),
+        "total": column(layer.total.pruned for layer in layers),
+        "attention": column(layer.attention.pruned for layer in layers),
+        "mlp": column(layer.mlp.pruned for layer in layers),
+        "size": column(None if size is None else size.pruned for size in sizes),
+        "zeros": column(layer.sparsity for layer in layers),
+        "label": column(label_of(layer) for layer in layers),
+        **_heads([own.get(-1 if at.pruned_index is None else at.pruned_index) for at in layers]),
+    }
+
+
+def _own_layers(anatomy: Anatomy) -> dict[str, Any]:
+    """Return the layers of a model whose original is not known."""
+    layers = anatomy.layers
+    return {
+        "base": None,
+        "count": len(layers),
+        "missing": 0,
+        "index": _places([layer.index for layer in layers]),
+        "prunedIndex": None,
+        "total": column(layer.total for layer in layers),
+        "attention": column(layer.attention.total for layer in layers),
+        "mlp": column(layer.mlp.total for layer in layers),
+        "size": column(layer.mlp.intermediate_size for layer in layers),
+        "zeros": column(None if at.sparsity is None else at.sparsity.ratio for at in layers),
+        "label": column("zero" if layer.is_zero else None for layer in layers),
+        **_heads(layers),
+    }
+
+
+def _zeros(found: Sparsity | None) -> tuple[float, str | None] | None:
+    return None if found is None else (found.ratio, found.pattern)
+
+
+def _heads(layers: Sequence[Layer | None]) -> dict[str, Column]:
+    attentions = [None if layer is None else layer.attention for layer in layers]
+    return {
+        "heads": column(None if one is None else one.num_heads for one in attentions),
+        "kvHeads": column(None if one is None else one.num_kv_heads for one in attentions),
+    }
+
+
+def column(values: Iterable[Any]) -> Column:
+    """Return the values of all layers, or the one value that all of them have."""
+    found = list(values)
+    # Python takes True for 1 and 1.0 for 1: so does the script.
+    return found[0] if found and all(value == found[0] for value in found) else found
+
+
+def _places(indices: Sequence[int | None]) -> list[int | None] | None:
+    """Return indices; None where they are simply 0, 1, 2, ..."""
+    return None if list(indices) == list(range(len(indices))) else list(indices)
+
+
+def _width(layers: Mapping[str, Any]) -> int:
+    """Return how many columns the layers need."""
+    last = max(layers["index"] or [layers["count"] - 1], default=-1)
+    return int((last + 1 if last < MOST_LAYERS else layers["count"]) + layers["missing"])

@@ -1,23 +1,222 @@
-"""What a model answers without some blocks, beside the whole model's answers."""
+"""What a model answers without some blocks, and how its answers are damaged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from depthprune.analysis.answers import AnswerPair, PairedAnswers
+from depthprune.analysis.answers import AnswerPair, PairedAnswers, read_damage
+from depthprune.analysis.choice import choose
+from depthprune.analysis.result_set import ResultSet
+from depthprune.analysis.whole import Analysis
 from depthprune.base.language import t
+from depthprune.base.removal import Removal, format_removal
 from depthprune.base.shown import shown
 from depthprune.report.formatting import blocks, percent
-from depthprune.report.sections.damage import (
-    damage_columns,
-    damage_value,
-    kind_names,
-    reading_note,
-)
-from depthprune.report.sections.sent import accepted
-from depthprune.report.table import Column, Section, table_of
+from depthprune.report.sections.tasks import accepted
+from depthprune.report.table import Column, Section, Table, table_of
+from depthprune.tasks.damage import Damage, Kind, breaks, pooled
+
+DamageFound = Mapping[str, Mapping[Removal, Damage]]
+
+ENDS = 10
+"""Removals that are shown for their damage."""
+
+HARMLESS = 0.05
+"""A drop of choices up to this says that they are kept."""
+
+
+def damage(analysis: Analysis) -> Section:
+    """Return how the written answers are damaged: of the whole model, of what may go, at worst."""
+    name, title = "damage", t("Damaged answers")
+    known = _by_removal(analysis)
+    if not known:
+        nothing = t(
+            "No written answers are known: tasks that are answered by likelihood have none, and "
+            "result files need not list them."
+        )
+        return Section(name, title, [nothing])
+    worst = sorted(known, key=lambda removal: (-_any(known[removal]), len(removal), removal))
+    whole = pooled(list(known[()].values()))
+    sentences = [
+        t(
+            "Of the whole model's {n:,} written {n:answer|answers}, {share} % are empty, "
+            "repetitive, cut off or in another script than usual.",
+            n=whole.num_answers,
+            share=percent(whole.any, 0),
+        )
+    ]
+    datasets = [one.dataset for one in analysis.results.datasets]
+    silent = [dataset for dataset in datasets if dataset not in analysis.damage]
+    if silent:
+        text = t(
+            "No written answers are known of {datasets}: tasks that are answered by likelihood "
+            "have none.",
+            datasets=", ".join(silent),
+        )
+        sentences.append(text)
+    best = best_removals(analysis)
+    sentences += [line for removal in best for line in warning(analysis, removal)]
+    more = [one for one in worst if _any(known[one]) > whole.any]
+    tables = [_table(analysis, known, [(), *best], t("What may be removed:"))]
+    if more:
+        tables.append(_table(analysis, known, more[:ENDS], t("Most damaged:")))
+    return Section(name, title, sentences, tables, [reading_note()])
+
+
+def best_removals(analysis: Analysis) -> list[Removal]:
+    """Return the removals that may be carried out: recommended, and the best of each number."""
+    found = analysis.recommendations
+    choice = choose(found)
+    named = [choice.combination] if choice else []
+    named += [one for strategy in found.strategies for one in strategy.combinations]
+    named += [one for ranking in found.independent.values() for one in ranking.combinations[:1]]
+    return list(dict.fromkeys(one.removal for one in named))
+
+
+def warning(analysis: Analysis, removal: Removal) -> list[str]:
+    """Return a sentence for a removal that breaks what the model writes; nothing for any other."""
+    return _warning(analysis.results, analysis.damage, removal)
+
+
+def recommended_warning(analysis: Analysis) -> list[str]:
+    """Return `warning` of the removal that is recommended; no other's answers are read."""
+    choice = choose(analysis.recommendations)
+    if choice is None:
+        return []
+    removal = choice.combination.removal
+    return _warning(analysis.results, read_damage(analysis.results, {removal}), removal)
+
+
+def _warning(results: ResultSet, damage: DamageFound, removal: Removal) -> list[str]:
+    broken = [
+        (dataset, found[()], found[removal])
+        for dataset, found in damage.items()
+        if removal in found and breaks(found[()], found[removal])
+    ]
+    if not broken:
+        return []
+    dataset, before, after = max(broken, key=lambda one: one[2].any - one[1].any)
+    text = t(
+        "Warning: without {blocks}, {share} % of the {n} {n:answer|answers} to {dataset} are "
+        "empty, repetitive, cut off or in another script; of the whole model's, {before} %.",
+        blocks=blocks(removal),
+        share=percent(after.any, 0),
+        before=percent(before.any, 0),
+        n=after.num_answers,
+        dataset=dataset,
+    )
+    kept = [
+        one.dataset
+        for one in results.datasets
+        if one.metric.startswith("choice_")
+        and removal in one.measurements
+        and one.drop(removal) <= HARMLESS
+    ]
+    if not kept:
+        return [text]
+    return [text + " " + t("Choices are kept ({datasets}).", datasets=", ".join(kept))]
+
+
+def _by_removal(analysis: Analysis) -> dict[Removal, dict[str, Damage]]:
+    found: dict[Removal, dict[str, Damage]] = {}
+    for dataset, removals in analysis.damage.items():
+        for removal, one in removals.items():
+            found.setdefault(removal, {})[dataset] = one
+    return found
+
+
+def _any(found: Mapping[str, Damage]) -> float:
+    return pooled(list(found.values())).any
+
+
+def _table(
+    analysis: Analysis,
+    known: Mapping[Removal, Mapping[str, Damage]],
+    removals: Sequence[Removal],
+    title: str,
+) -> Table:
+    def mean_drop(removal: Removal) -> float | None:
+        measured = [one for one in analysis.results.datasets if removal in one.measurements]
+        drops = [one.drop(removal) for one in measured]
+        return sum(drops) / len(drops) if drops else None
+
+    def most_on(removal: Removal) -> str | None:
+        dataset, one = max(known[removal].items(), key=lambda item: (item[1].any, item[0]))
+        return f"{dataset} {percent(one.any, 0)}" if one.any else None
+
+    return table_of(
+        [removal for removal in removals if removal in known],
+        [
+            (Column(t("removed")), lambda one: blocks(one) if one else t("none")),
+            (Column(t("drop (points)"), "points"), mean_drop),
+            *damage_columns(lambda one: pooled(list(known[one].values()))),
+            (Column(t("most on")), most_on),
+        ],
+        title=title,
+    )
+
+
+def damage_by_dataset(analysis: Analysis, removal: Removal) -> dict[str, Any]:
+    """Return the damage to the answers of a removal on each dataset, as plain JSON data."""
+    return {
+        dataset: damage_value(found[removal])
+        for dataset, found in analysis.damage.items()
+        if removal in found
+    }
+
+
+def damages_value(analysis: Analysis) -> dict[str, Any]:
+    """Return the damage to the whole model's answers and to those of what may be removed."""
+    removals = ((), *best_removals(analysis))
+    found = {format_removal(one): damage_by_dataset(analysis, one) for one in removals}
+    return {removal: damaged for removal, damaged in found.items() if damaged}
+
+
+def damage_columns(of: Callable[[Any], Damage | None]) -> list[tuple[Column, Callable[[Any], Any]]]:
+    """Return the columns that tell how the answers that an item has are damaged."""
+
+    def share(name: str) -> Callable[[Any], Any]:
+        return lambda item: getattr(of(item), name, None)
+
+    return [(Column(name, "share"), share(kind)) for kind, name in _headings().items()]
+
+
+def _headings() -> dict[str, str]:
+    return {
+        "empty": t("empty %"),
+        "repetitive": t("repetitive %"),
+        "cut": t("cut off %"),
+        "script": t("script %"),
+        "any": t("any %"),
+    }
+
+
+def reading_note() -> str:
+    """Return how to read these columns."""
+    return t(
+        "Share of the answers that are empty; repetitive: up to four words in turn fill half of "
+        "it; cut off: ended by the limit of its length; script: in another script than the whole "
+        "model's answer. One answer may be damaged in several ways."
+    )
+
+
+def kind_names(kinds: Iterable[Kind]) -> str:
+    """Return how an answer is damaged, in words."""
+    words: Mapping[Kind, str] = {
+        "empty": t("empty"),
+        "repetitive": t("repetitive"),
+        "cut": t("cut off"),
+        "script": t("other script"),
+    }
+    return ", ".join(words[kind] for kind in kinds)
+
+
+def damage_value(found: Damage | None) -> dict[str, Any] | None:
+    """Return the shares as plain JSON data; null where there are no written answers."""
+    return None if found is None else vars(found)
+
 
 LONGEST = 1000
 """Letters of a prompt or answer that are shown; of a longer one both ends."""

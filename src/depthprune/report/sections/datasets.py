@@ -11,8 +11,8 @@ from depthprune.analysis.whole import Analysis
 from depthprune.base.drops import settled
 from depthprune.base.language import filled, t
 from depthprune.report.formatting import percent
-from depthprune.report.inputs import samples_by_dataset
 from depthprune.report.sections.columns import removed_columns
+from depthprune.report.sections.inputs import samples_by_dataset
 from depthprune.report.table import Column, Section, Table, table_of
 
 FEW = 3

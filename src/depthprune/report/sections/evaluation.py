@@ -9,7 +9,7 @@ from depthprune.base.files import format_size
 from depthprune.base.language import filled, t
 from depthprune.benchmark.results_file import grouped
 from depthprune.report.formatting import percent
-from depthprune.report.sections.damage import damage_columns, reading_note
+from depthprune.report.sections.answers import damage_columns, reading_note
 from depthprune.report.table import Cell, Column, Section, Table, table_of
 from depthprune.tasks.damage import Damage
 

@@ -15,10 +15,10 @@ from depthprune.analysis.whole import Analysis
 from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal
 from depthprune.report.formatting import percent
-from depthprune.report.inputs import samples_by_dataset
+from depthprune.report.sections.answers import damage
 from depthprune.report.sections.columns import distribution, removed_columns
-from depthprune.report.sections.damage import damage
 from depthprune.report.sections.datasets import agreements, pairs, responses, specific
+from depthprune.report.sections.inputs import samples_by_dataset
 from depthprune.report.table import Cell, Column, Section, Table, table_of
 
 ENDS = 10

@@ -10,8 +10,8 @@ from types import MappingProxyType
 from depthprune.base.language import t
 from depthprune.base.shown import shown
 from depthprune.report.render.text import value_text
-from depthprune.report.sections.structure_models import without_shared_folders
 from depthprune.report.sections.structure_words import remarks
+from depthprune.report.structure_summary import without_shared_folders
 from depthprune.report.table import Cell, Column, Kind, Table
 from depthprune.structure import model_columns
 from depthprune.structure.comparison import Comparison

@@ -13,7 +13,6 @@ from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.recommendations import Recommendations, Step, Target
 from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal
-from depthprune.report.baseline import weak_lines
 from depthprune.report.formatting import below_limit_note, blocks, interval_note, percent
 from depthprune.report.render.text import NOTHING
 from depthprune.report.sections.choice import answer, removal_text, strategies, unbounded_lines
@@ -25,6 +24,7 @@ from depthprune.report.sections.evidence import (
     mark_lines,
     samples_text,
 )
+from depthprune.report.sections.inputs import weak_lines
 from depthprune.report.table import Cell, Column, Section, Table, table_of
 
 

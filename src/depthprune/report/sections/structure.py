@@ -10,7 +10,8 @@ from typing import Any
 from depthprune.base.files import format_size
 from depthprune.base.language import filled, t
 from depthprune.base.shown import shown
-from depthprune.report.formatting import percent
+from depthprune.report.formatting import as_text, percent
+from depthprune.report.render.text import section_parts
 from depthprune.report.sections.structure_words import (
     aligned_lines,
     count_text,
@@ -24,6 +25,7 @@ from depthprune.report.table import Cell, Column, Section, Table, with_columns
 from depthprune.structure.analyses import Analysis
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Sparsity, added
 from depthprune.structure.comparison import Change, Comparison, Label
+from depthprune.structure.documents import anatomy_document, comparison_document
 from depthprune.structure.labels import label_of
 
 TONES: dict[Label, Any] = {
@@ -321,3 +323,92 @@ def _known(value: float | None) -> Any:
 
 def _or_none(count: int | None) -> Any:
     return Cell(0, t("NONE")) if count == 0 else _known(count)
+
+
+SUMMARY_FILE = "structure_summary.txt"
+LAYERS_FILE = "pruning_summary_by_layer.txt"
+
+RULE = "=" * 80
+WIDTH = 140
+"""Columns of the text file of layers."""
+
+
+def analysis_value(analysis: Analysis) -> dict[str, Any]:
+    """Return the analysis as plain JSON data: the documents, and the files that were written."""
+    original, comparison = analysis.original, analysis.comparison
+    return {
+        "model": anatomy_document(analysis.anatomy),
+        "original": None if original is None else anatomy_document(original),
+        "comparison": None if comparison is None else comparison_document(comparison),
+        "files": [str(path) for path in analysis.files],
+    }
+
+
+def text_files(analysis: Analysis) -> dict[str, str]:
+    """Return the texts by file name: the one of the layers only beside an original."""
+    files = {SUMMARY_FILE: _summary(analysis)}
+    if analysis.comparison is not None:
+        files[LAYERS_FILE] = _by_layer(analysis)
+    return files
+
+
+def _summary(analysis: Analysis) -> str:
+    """Return the documented summary; in Chinese its lines are those of the old scripts."""
+    anatomy = analysis.anatomy
+    lines = [
+        t("Summary of the model's structure"),
+        RULE,
+        "",
+        t("Model name: {name}", name=shown(anatomy.name)),
+        t("Model path: {path}", path=shown(anatomy.path)),
+        "",
+        t("Total parameters: {n}", n=count_text(anatomy.total)),
+        f"  - Embedding: {count_text(anatomy.embedding)}",
+        f"  - LM Head: {count_text(anatomy.lm_head)}",
+        f"  - Decoder Layers: {count_text(anatomy.layer_params)}",
+        t(
+            "  - Number of layers: {n}",
+            n=len(anatomy.layers) if anatomy.knows_layers else t("unknown"),
+        ),
+    ]
+    if analysis.comparison is not None:
+        change = analysis.comparison.total
+        share = t("unknown") if change.ratio is None else f"{change.ratio:.2%}"
+        lines += [
+            "",
+            t("Pruning:"),
+            t("  - Original parameters: {n}", n=count_text(change.original)),
+            t("  - Parameters after pruning: {n}", n=count_text(change.pruned)),
+            t("  - Parameters removed: {n}", n=count_text(change.reduced)),
+            t("  - Pruning ratio: {share}", share=share),
+        ]
+    if anatomy.unknown:
+        lines += ["", *not_known(anatomy.unknown)]
+    return "\n".join(lines) + "\n"
+
+
+def _by_layer(analysis: Analysis) -> str:
+    """Return what every layer of the original lost, and how the model was pruned on the whole."""
+    comparison = analysis.comparison
+    assert comparison is not None
+    section = Section(
+        "layers",
+        "",
+        [
+            t("Pruning by layer"),
+            RULE,
+            "",
+            t("Model name: {name}", name=shown(comparison.pruned_name)),
+            t("Original model: {name}", name=shown(comparison.original_name)),
+        ],
+        [compared_layers(analysis)],
+        [
+            *label_counts(comparison),
+            "",
+            *strategy_lines(comparison),
+            *aligned_lines(comparison, analysis.alignment),
+            *not_known(comparison.unknown),
+        ],
+    )
+    text = as_text(section_parts(section), WIDTH)
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())

@@ -1,16 +1,35 @@
-"""What a model is sent for some samples of a task: texts, tokens, pictures, accepted answers."""
+"""Tasks: which there are, and what a model is sent for some samples of one."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from depthprune.base.language import t
 from depthprune.base.shown import shown
-from depthprune.engine.sent import Sent
-from depthprune.report.table import Column, Section, Table
+from depthprune.report.table import Column, Section, Table, table_of
 from depthprune.tasks.task import Task
+
+if TYPE_CHECKING:
+    from depthprune.engine.sent import Sent
+
+
+def task_table(tasks: Sequence[Task]) -> Table:
+    """Return the tasks with type, metric and place of the data."""
+    off = t("{task} (off)")
+    return table_of(
+        tasks,
+        [
+            (Column(t("task")), lambda one: one.name if one.enabled else off.format(task=one.name)),
+            (Column(t("task type")), lambda one: one.task_type),
+            (Column(t("metric")), lambda one: one.metric),
+            (
+                Column(t("data")),
+                lambda one: one.source.describe().replace("Hugging Face hub, ", "hub: "),
+            ),
+        ],
+    )
 
 
 def sent_sections(
