@@ -16,8 +16,7 @@ from pathlib import Path
 
 from depthprune.analysis.collect import dataset_measurements
 from depthprune.analysis.combinations import Combination, DatasetMeasurements, combine, rank
-from depthprune.base.drops import settled
-from depthprune.base.removal import Removal, format_removal
+from depthprune.base.removal import Removal, format_removal, settled
 from depthprune.strategies import Beam, Exhaustive, SearchSpace, Strategy
 from depthprune.strategies.model import ModelSource
 from depthprune.strategies.options import SearchOptions

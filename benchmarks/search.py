@@ -33,15 +33,14 @@ from measuring import (
     number_of_answers,
 )
 
-from depthprune.base.drops import settled
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, settled
 from depthprune.blocks import find_stack, load_model
 from depthprune.blocks.models import LoadedModel
 from depthprune.engine import Evaluation, Evaluator, ReferenceEvaluator, SharedEvaluator
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import Beam, RaceOptions, SearchSpace
-from depthprune.strategies.comparison import Compared
 from depthprune.strategies.model import model_record
+from depthprune.strategies.one_shot import Compared
 from depthprune.strategies.runner import run
 from depthprune.study import Study
 from depthprune.tasks.demo import MODEL_PATH

@@ -63,7 +63,7 @@ def test_every_floor_is_known() -> None:
     "statement",
     [
         "import depthprune",
-        "import depthprune.study, depthprune.study.views, depthprune.study.layouts",
+        "import depthprune.study, depthprune.study.result_files, depthprune.study.reading",
         "import depthprune.analysis, depthprune.analysis.collect",
         "import depthprune.report.sections.search, depthprune.report.sections.tasks",
         "import depthprune.structure, depthprune.importance, depthprune.strategies",

@@ -12,7 +12,7 @@ from hypothesis import given
 from depthprune.analysis.consistency import consistencies, variation_by_coverage
 from depthprune.analysis.findings import Consistency
 from depthprune.analysis.table import DropTable
-from depthprune.base.drops import settled
+from depthprune.base.removal import settled
 from tests.analysis.tables import (
     cells_of,
     permuted_tables,

@@ -19,7 +19,7 @@ from depthprune.analysis.distributions import (
     share_at_most,
 )
 from depthprune.analysis.table import DropTable
-from depthprune.base.drops import settled
+from depthprune.base.removal import settled
 from tests.analysis.tables import cells_of, permuted_tables, table, tables
 
 NAN = float("nan")

@@ -18,7 +18,7 @@ from depthprune.analysis.synergy import (
     trusted_coverage,
 )
 from depthprune.analysis.table import DropTable
-from depthprune.base.drops import settled
+from depthprune.base.removal import settled
 from tests.analysis.tables import (
     STEP,
     Cells,

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from depthprune.analysis.table import DropTable
 from depthprune.analysis.task_types import best_by_number, task_type_findings
-from depthprune.base.drops import settled
+from depthprune.base.removal import settled
 from tests.analysis.tables import (
     cells_of,
     permuted_tables,

@@ -19,7 +19,7 @@ from depthprune.analysis.result_set import FreshResults, ResultSet
 from depthprune.analysis.verified import removals_to_verify
 from depthprune.base.removal import Removal
 from depthprune.study import SplitRecord, Study
-from depthprune.study.seen import UNVERIFIED
+from depthprune.study.records import UNVERIFIED
 from tests.analysis.results import result_set
 from tests.measurements import dataset
 from tests.study.example import MODEL, SETTINGS

@@ -23,7 +23,7 @@ from depthprune.report.documents import (
 )
 from depthprune.report.sections.recommendations import notes, recommendations
 from depthprune.study import ModelRecord, SplitRecord, Study
-from depthprune.study.views import write_views
+from depthprune.study.result_files import write_views
 from depthprune.tasks.weak import CHANCE
 
 SETTINGS = "greedy dtype=float32"

@@ -14,7 +14,7 @@ from depthprune.analysis.recommendations import VerifiedRemoval
 from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.base.removal import Removal
 from depthprune.report.sections.run import done_lines
-from depthprune.strategies.again import Places, model_again, splits_again
+from depthprune.strategies.how import Places, model_again, splits_again
 from depthprune.study import StoredSplit
 from depthprune.study.store import Study as Store
 from depthprune.tasks.load import load_split
@@ -120,7 +120,7 @@ def test_each_task_of_a_study_may_have_samples_of_its_own_number(
     with Store.open(folder) as store:
         (stored,) = store.splits()
         how = dict(store.runs()[0].how) | {"num_samples": 80}
-        monkeypatch.setattr("depthprune.strategies.again.measured_how", lambda *_: how)
+        monkeypatch.setattr("depthprune.strategies.how.measured_how", lambda *_: how)
         again = splits_again(store, [stored], Places(), model_again(how))
     assert [one.num_samples for one in again.splits] == [50]
     assert not again.reasons

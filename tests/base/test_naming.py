@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 import depthprune
-from depthprune.base.errors import DepthpruneError, TaskError
-from depthprune.base.naming import option, spelled
+from depthprune.base.errors import DepthpruneError, TaskError, option, spelled
 from depthprune.cli.flags import flag
 
 SOURCE = Path(depthprune.__file__).parent
@@ -70,7 +69,7 @@ def test_an_error_from_another_process_is_the_same() -> None:
 
 def test_nothing_below_the_command_line_names_a_flag() -> None:
     found = [place for path in sorted(SOURCE.rglob("*.py")) for place in flags_in(path)]
-    assert not found, "name the option by depthprune.base.naming.option: " + ", ".join(found)
+    assert not found, "name the option by depthprune.base.errors.option: " + ", ".join(found)
 
 
 @pytest.mark.parametrize("path", sorted(SHELL))

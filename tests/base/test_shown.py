@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from depthprune.base.shown import shown
+from depthprune.base.terminal import shown
 
 
 def test_what_cannot_be_printed_is_escaped() -> None:

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from depthprune.blocks import find_stack, load_model
-from depthprune.importance.proxies import PROXIES, ProxyScores
-from depthprune.importance.proxies.agreement import agreement_with_drops, best_runs
-from depthprune.importance.proxies.files import kept_proxy, proxy_file, write_proxy
+from depthprune.importance.compare import agreement_with_drops, best_runs
+from depthprune.importance.proxies import PROXIES, ProxyScores, kept_proxy, proxy_file, write_proxy
 from depthprune.strategies.model import model_record
 from depthprune.strategies.pipeline import load_splits
 from depthprune.study import ModelRecord, Study

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from depthprune.base.errors import ModelError
-from depthprune.importance.proxies.watching import watched
+from depthprune.importance.proxies.activations import watched
 
 
 class Block(nn.Module):

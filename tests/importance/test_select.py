@@ -11,9 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from depthprune.base.errors import DepthpruneError, RemovalError
-from depthprune.importance.from_removals import scores_from_removals, write_scores_from_removals
-from depthprune.importance.order import comparable, least_important_first
-from depthprune.importance.score_files import read_scores
+from depthprune.importance.score_files import (
+    comparable,
+    least_important_first,
+    read_scores,
+    scores_from_removals,
+    write_scores_from_removals,
+)
 from depthprune.importance.select import (
     check_expected,
     first_and_last,

@@ -124,7 +124,7 @@ def test_results_without_answers_say_so() -> None:
 def test_result_files_that_list_answers_tell_all_but_what_was_cut(
     analysis: Analysis, tmp_path: Path
 ) -> None:
-    from depthprune.study.views import write_views
+    from depthprune.study.result_files import write_views
 
     source = analysis.results.source
     assert source is not None

@@ -12,7 +12,7 @@ from depthprune.analysis.speedup import Speedup
 from depthprune.base.language import Lang
 from depthprune.report.formatting import as_text
 from depthprune.report.sections.run import Ending, check_lines, ending_parts, ending_value, is_exact
-from depthprune.strategies.cut_check import CutCheck
+from depthprune.strategies.verification import CutCheck
 from depthprune.study import SplitRecord
 from tests.analysis.results import results
 

@@ -13,8 +13,7 @@ from depthprune.base.removal import Removal
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections import search as report
-from depthprune.strategies.complete import Completion
-from depthprune.strategies.runner import RunReport
+from depthprune.strategies.runner import Completion, RunReport
 from tests.measurements import dataset
 
 NUMBERS = range(2, 8)

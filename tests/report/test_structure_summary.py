@@ -15,7 +15,7 @@ from rich.cells import cell_len
 
 from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.base.language import language
-from depthprune.base.shown import shown
+from depthprune.base.terminal import shown
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import sections_parts
 from depthprune.report.sections.structure_words import remarks

@@ -16,7 +16,7 @@ from depthprune.engine.evaluator import Evaluation
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import RaceOptions
 from depthprune.strategies.baselines import WeakTask, find_weak_tasks, judge, measure_baselines
-from depthprune.strategies.joint import group_splits
+from depthprune.strategies.runner import group_splits
 from depthprune.study import Study
 from depthprune.tasks.task import Sample, Task, TaskSplit
 from tests.strategies.fakes import SETTINGS, NoSource, open_study

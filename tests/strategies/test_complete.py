@@ -13,8 +13,13 @@ from depthprune.base.progress import Progress
 from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import Beam, SearchSpace
-from depthprune.strategies.complete import best_combinations, complete, next_for_completion
-from depthprune.strategies.runner import RunReport, run
+from depthprune.strategies.runner import (
+    RunReport,
+    best_combinations,
+    complete,
+    next_for_completion,
+    run,
+)
 from depthprune.study import Study
 from depthprune.tasks.task import TaskSplit
 from tests.measurements import dataset

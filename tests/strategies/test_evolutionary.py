@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from depthprune.base.drops import settled
 from depthprune.base.errors import DepthpruneError
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, settled
 from depthprune.strategies import Evolutionary, SearchSpace, one_shot_removals
 from depthprune.testing.strategies import DropOf, follow, hold_strategy
 from tests.strategies.landscapes import additive, rugged

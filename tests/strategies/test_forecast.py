@@ -12,9 +12,9 @@ import pytest
 from depthprune.benchmark.forecast import BYTES_PER_ANSWER, forecast, most_by_number
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import Ablation, Beam, Exhaustive, Greedy, SearchSpace
-from depthprune.strategies.comparison import compared
 from depthprune.strategies.kinds.evolutionary import Evolutionary
 from depthprune.strategies.model import ModelSource
+from depthprune.strategies.one_shot import compared
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.pipeline import ReadySearch, SearchRequest
 from depthprune.strategies.runner import run

@@ -13,11 +13,11 @@ from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup, mean_drops
 from depthprune.strategies import Beam, SearchSpace
-from depthprune.strategies.joint import (
+from depthprune.strategies.runner import (
     check_joint,
     group_splits,
+    run,
 )
-from depthprune.strategies.runner import run
 from depthprune.testing.strategies import follow
 from tests.strategies.fakes import SETTINGS, FakeEvaluator, make_split, open_study
 from tests.strategies.landscapes import additive, rugged

@@ -22,7 +22,7 @@ from depthprune.strategies import (
     Strategy,
     one_shot_removals,
 )
-from depthprune.strategies.comparison import compared
+from depthprune.strategies.one_shot import compared
 from depthprune.strategies.options import (
     flat_options,
     make_strategy,

@@ -13,10 +13,8 @@ from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import Ablation, Beam, SearchSpace
 from depthprune.strategies.baselines import measure_baselines
-from depthprune.strategies.comparison import compared
-from depthprune.strategies.complete import complete_groups
-from depthprune.strategies.joint import group_splits
 from depthprune.strategies.model import ModelSource
+from depthprune.strategies.one_shot import compared
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.pipeline import (
     SearchRequest,
@@ -24,7 +22,13 @@ from depthprune.strategies.pipeline import (
     one_shot_by_key,
     weights_by_key,
 )
-from depthprune.strategies.runner import most_measurements, most_work, run
+from depthprune.strategies.runner import (
+    complete_groups,
+    group_splits,
+    most_measurements,
+    most_work,
+    run,
+)
 from depthprune.tasks.task import TaskSplit
 from tests.strategies.fakes import FakeEvaluator, make_split, open_study
 from tests.strategies.landscapes import rugged

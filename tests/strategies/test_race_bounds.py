@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.strategies.race_bounds import KNOWN, check_scores, score_bounds
+from depthprune.strategies.racing import KNOWN, check_scores, score_bounds
 from depthprune.tasks.metrics import METRICS
 from depthprune.tasks.task import Sample, Scorer, Task, TaskSplit
 from tests.strategies.fakes import NoScorer, NoSource, make_split

@@ -16,7 +16,7 @@ from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup, mean_drops
 from depthprune.strategies import Beam, Greedy, RaceOptions, SearchSpace
-from depthprune.strategies.comparison import Compared
+from depthprune.strategies.one_shot import Compared
 from depthprune.strategies.options import flat_options, make_strategy
 from depthprune.strategies.pipeline import one_shot_by_key
 from depthprune.strategies.racing import RaceReport, check_race, raced_beam, raced_splits

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depthprune.base.drops import settled
 from depthprune.base.errors import DepthpruneError
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, settled
 from depthprune.strategies import Ablation, Beam, Greedy, SearchSpace
 from depthprune.testing.strategies import follow, hold_strategy
 from tests.strategies.landscapes import rugged

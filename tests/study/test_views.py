@@ -20,9 +20,11 @@ from depthprune.study import (
     Study,
     check_views,
     read_results,
-    views,
     write_importance_comparison,
     write_views,
+)
+from depthprune.study import (
+    result_files as views,
 )
 from tests.study.example import MODEL, SETTINGS, SPLIT, add, answers_of, filled_study, scores_of
 

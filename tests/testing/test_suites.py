@@ -48,7 +48,8 @@ class Counting(Scorer):
 """
 
 OWN_PROXIES = """
-from depthprune.importance.proxies import ProxyScores, proxy
+from depthprune.importance import proxies as proxy
+from depthprune.importance.proxies import (ProxyScores)
 
 @proxy("mine", "-i for block i", "Folklore", "hidden states")
 def mine(calibration):

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.recommendations import Disagreement
 from depthprune.analysis.table import DropTable
-from depthprune.base.drops import settled
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, settled
 
 
 def adjusted_drops(table: DropTable) -> NDArray[np.float64]:

@@ -9,8 +9,7 @@ from typing import Literal
 from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.recommendations import Recommendations, TargetKind
 from depthprune.analysis.strategies import conservative_steps
-from depthprune.base.drops import settled
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, settled
 
 ChoiceRule = TargetKind | Literal["conservative", "asked"]
 

@@ -12,8 +12,7 @@ from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.dataset import DatasetMeasurements
 from depthprune.analysis.intervals import paired_intervals
 from depthprune.analysis.table import DropTable, drop_table
-from depthprune.base.drops import settled
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, settled
 
 __all__ = [
     "Combination",

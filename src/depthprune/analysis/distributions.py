@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from depthprune.analysis.findings import Distribution
 from depthprune.analysis.table import DropTable
-from depthprune.base.drops import DECIMALS
+from depthprune.base.removal import DECIMALS
 
 
 def distribution(values: ArrayLike) -> Distribution:

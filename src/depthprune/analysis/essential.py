@@ -8,7 +8,7 @@ from statistics import fmean
 
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.recommendations import Essential
-from depthprune.base.drops import settled
+from depthprune.base.removal import settled
 
 THRESHOLD = 0.5
 """Of the accuracy of the unpruned model: a block whose loss costs more than this is essential."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from depthprune.analysis.dataset import DatasetMeasurements
 from depthprune.analysis.result_set import FreshResults
 from depthprune.study import Measurement, StoredSplit, Study
-from depthprune.study.seen import FEWEST_FRESH, UNVERIFIED, SeenSamples, seen_samples
+from depthprune.study.records import FEWEST_FRESH, UNVERIFIED, SeenSamples, seen_samples
 
 
 def fresh_results(study: Study, used: Mapping[StoredSplit, str]) -> FreshResults | None:
@@ -31,7 +31,7 @@ def fresh_results(study: Study, used: Mapping[StoredSplit, str]) -> FreshResults
         why |= each if isinstance(each, dict) else {}
     if not verified and all(each is None for each in told):
         return None
-    seen = seen_samples(study)
+    seen = seen_samples(study.splits())
     datasets: list[DatasetMeasurements] = []
     splits: dict[str, str] = {}
     counts = {name: one for name, one in why.items() if isinstance(one, int)}

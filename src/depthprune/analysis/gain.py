@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthprune.analysis.combinations import DatasetMeasurements
-from depthprune.base.drops import DECIMALS, settled
 from depthprune.base.errors import DepthpruneError
-from depthprune.base.removal import Removal
+from depthprune.base.removal import DECIMALS, Removal, settled
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.selection import Selection
-from depthprune.base.drops import settled
+from depthprune.base.removal import settled
 
 Mark = Literal["no_measurable_cost", "not_separable_from_0"]
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from depthprune.analysis.distributions import measured_distribution, settled_array
 from depthprune.analysis.findings import Pair, PairGroup
 from depthprune.analysis.table import DropTable
-from depthprune.base.drops import settled
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.language import counted
+from depthprune.base.removal import settled
 
 
 def dataset_pairs(table: DropTable, *, min_common: int = 5) -> tuple[Pair, ...]:

@@ -9,8 +9,7 @@ from typing import Literal
 from depthprune.analysis.bootstrap import Interval
 from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.selection import Selection
-from depthprune.base.drops import settled
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, settled
 from depthprune.tasks.weak import WeakBaseline
 
 StrategyName = Literal["conservative", "balanced", "aggressive"]

@@ -15,7 +15,7 @@ from depthprune.analysis.distributions import (
 from depthprune.analysis.findings import DatasetResponse
 from depthprune.analysis.table import DropTable
 from depthprune.analysis.task_types import best_by_number
-from depthprune.base.drops import settled
+from depthprune.base.removal import settled
 
 
 def dataset_responses(table: DropTable) -> tuple[DatasetResponse, ...]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-from depthprune.base.errors import AnalysisError
-from depthprune.base.naming import option
+from depthprune.base.errors import AnalysisError, option
 
 PREFERRED = ("train+validation", "validation", "train")
 """Which split is taken where as many datasets have one as the other."""

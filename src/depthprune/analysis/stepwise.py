@@ -10,7 +10,7 @@ from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.dataset import DatasetMeasurements
 from depthprune.analysis.intervals import paired_intervals
 from depthprune.analysis.recommendations import Step, StepwisePath
-from depthprune.base.drops import settled
+from depthprune.base.removal import settled
 
 JUMP_FACTOR = 3.0
 """A step jumps when it costs more than this many times the median of the steps before it..."""

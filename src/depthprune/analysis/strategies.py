@@ -9,7 +9,7 @@ from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.essential import baseline_of, costs_too_much
 from depthprune.analysis.intervals import FEWEST
 from depthprune.analysis.recommendations import Candidates, StepwisePath, Strategy
-from depthprune.base.drops import settled
+from depthprune.base.removal import settled
 
 SHARE = 0.1
 """Of the mean baseline accuracy: the drop that a conservative or balanced removal may cost."""

@@ -12,8 +12,7 @@ from depthprune.analysis.combinations import (
     combine,
     rank,
 )
-from depthprune.base.drops import settled
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, settled
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from depthprune.analysis.distributions import distribution, row_statistics, settled_array
 from depthprune.analysis.findings import Distribution, Synergy
 from depthprune.analysis.table import DropTable, samples_within
-from depthprune.base.drops import settled
+from depthprune.base.removal import settled
 
 
 def synergies(table: DropTable) -> tuple[Synergy, ...]:

@@ -14,8 +14,7 @@ from depthprune.analysis.combinations import Combination, Ranking
 from depthprune.analysis.options import Targets
 from depthprune.analysis.recommendations import Target, TargetKind
 from depthprune.analysis.result_set import ResultSet
-from depthprune.base.drops import settled
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, settled
 
 
 def choose_targets(

@@ -16,8 +16,7 @@ from depthprune.analysis.distributions import (
 from depthprune.analysis.findings import BlockDrop, TaskTypeFinding
 from depthprune.analysis.positions import block_drops
 from depthprune.analysis.table import DropTable
-from depthprune.base.drops import settled
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, settled
 
 UNKNOWN = "Unknown"
 """The name of the task type that results do not tell."""

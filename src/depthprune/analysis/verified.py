@@ -24,9 +24,8 @@ from depthprune.analysis.recommendations import (
 )
 from depthprune.analysis.result_set import FreshResults, ResultSet
 from depthprune.analysis.strategies import conservative_steps
-from depthprune.base.drops import settled
-from depthprune.base.removal import Removal
-from depthprune.study.seen import FEWEST_FRESH
+from depthprune.base.removal import Removal, settled
+from depthprune.study.records import FEWEST_FRESH
 
 __all__ = ["FEWEST_FRESH", "removals_to_verify", "verified"]
 

@@ -13,8 +13,7 @@ from itertools import combinations
 from math import fsum, sqrt
 
 from depthprune.analysis.findings import Synergy
-from depthprune.base.drops import settled
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, settled
 
 Pair = tuple[int, int]
 

@@ -21,8 +21,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
-from depthprune.base.errors import DepthpruneError
-from depthprune.base.naming import option
+from depthprune.base.errors import DepthpruneError, option
 
 
 @dataclass(frozen=True)

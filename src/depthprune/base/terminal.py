@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from depthprune.base.language import counted
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
@@ -75,3 +77,17 @@ class _Clean:
         for segment in console.render(self.inner, options):
             text, style, control = segment
             yield segment if control else Segment(printable_lines(text), style)
+
+
+def shown(text: str, longest: int | None = None) -> str:
+    """Return a text in one line in which nothing can move a cursor or change a colour.
+
+    What cannot be printed (line breaks, control characters, marks that turn the direction of
+    writing) is escaped as in Python. What is longer than `longest` loses its middle: both ends of a
+    prompt tell something.
+    """
+    if longest is not None and len(text) > longest:
+        gone = len(text) - longest
+        end = longest // 2
+        text = f"{text[: longest - end]} [... {counted(gone, 'character')} ...] {text[-end:]}"
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

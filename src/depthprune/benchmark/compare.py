@@ -10,9 +10,8 @@ from reprlib import repr as short
 from typing import Any, Literal
 
 from depthprune.base.documents import Json, object_at, read_value
-from depthprune.base.errors import DepthpruneError, LayoutError
+from depthprune.base.errors import DepthpruneError, LayoutError, option
 from depthprune.base.files import is_number
-from depthprune.base.naming import option
 from depthprune.benchmark.speed import speed_ratio
 
 Kind = Literal["count", "ppl", "accuracy", "score", "rate", "time", "bytes"]

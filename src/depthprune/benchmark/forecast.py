@@ -18,12 +18,11 @@ from depthprune.benchmark.measure import CardOptions, scored_removals, scored_sp
 from depthprune.blocks import check_admissible
 from depthprune.engine.evaluator import Evaluator
 from depthprune.engine.reference import ReferenceEvaluator
-from depthprune.strategies.comparison import Compared, compared
-from depthprune.strategies.kinds.ablation import Ablation
+from depthprune.strategies.kinds.exhaustive import Ablation
 from depthprune.strategies.model import OpenModel
+from depthprune.strategies.one_shot import Compared, compared
 from depthprune.strategies.pipeline import ReadySearch
-from depthprune.strategies.space import SearchSpace
-from depthprune.strategies.strategy import LimitedStrategy, Strategy
+from depthprune.strategies.strategy import LimitedStrategy, SearchSpace, Strategy
 from depthprune.study import Study
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.task import TaskSplit

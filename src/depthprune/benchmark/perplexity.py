@@ -11,8 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from depthprune.base.errors import DepthpruneError, MissingDependencyError, TaskError
-from depthprune.base.naming import option
+from depthprune.base.errors import DepthpruneError, MissingDependencyError, TaskError, option
 from depthprune.blocks.models import LoadedModel
 from depthprune.engine.batching import run_in_batches
 from depthprune.engine.inputs import move, pad

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthprune.base.documents import read_value
-from depthprune.base.errors import FileError
+from depthprune.base.errors import FileError, option
 from depthprune.base.files import check_can_make, write_json
-from depthprune.base.naming import option
 from depthprune.base.removal import Removal, active_blocks
 from depthprune.benchmark.perplexity import TextPerplexity, Windows
 from depthprune.benchmark.speed import Peak, Speed, SpeedOptions, speed_ratio

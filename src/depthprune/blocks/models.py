@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from depthprune.base.errors import ModelError
-from depthprune.base.naming import option
+from depthprune.base.errors import ModelError, option
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.blocks.processors import (
     adopt_chat_template,

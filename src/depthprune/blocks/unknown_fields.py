@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from depthprune.base.naming import option
+from depthprune.base.errors import option
 from depthprune.blocks.layer_fields import CountField, known_fields
 from depthprune.blocks.layer_rules import (
     Rule,

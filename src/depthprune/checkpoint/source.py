@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from depthprune.base.errors import MissingModelError, ModelError
-from depthprune.base.naming import option
+from depthprune.base.errors import MissingModelError, ModelError, option
 from depthprune.checkpoint.loaded_files import CONFIG_NAME, weight_files
 
 

@@ -16,9 +16,8 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.markup import escape
 
 from depthprune import __version__
-from depthprune.base.errors import DepthpruneError, missing_package
+from depthprune.base.errors import DepthpruneError, missing_package, spelled
 from depthprune.base.log import configure_logging
-from depthprune.base.naming import spelled
 from depthprune.base.progress import shown
 from depthprune.base.terminal import terminal
 from depthprune.cli.flags import flag

@@ -21,7 +21,7 @@ from depthprune.importance.sources import DatasetScores, from_score_files
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.importance import comparison, comparison_value
-from depthprune.study.views import write_importance_comparison
+from depthprune.study.result_files import write_importance_comparison
 
 FOLDER = "importance_comparison"
 """Where the comparisons go: inside the study, or in the current folder."""

@@ -15,7 +15,7 @@ from depthprune.cli.options import Language, block_set, check_ranking
 from depthprune.cli.outcome import show, show_forecast
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.engine.options import ModelOptions
-from depthprune.strategies.kinds.ablation import Ablation
+from depthprune.strategies.kinds.exhaustive import Ablation
 from depthprune.strategies.options import SearchOptions, cannot
 from depthprune.strategies.pipeline import get_ready, search_model
 from depthprune.tasks.options import DataOptions

@@ -20,15 +20,22 @@ from depthprune.cli.measure import AsJson, Model, Output
 from depthprune.cli.options import DEMO, Language
 from depthprune.cli.output import show
 from depthprune.engine.options import ModelOptions
-from depthprune.importance.proxies import PROXIES, ProxyScores, measure_proxies, num_passes
-from depthprune.importance.proxies.agreement import (
+from depthprune.importance.compare import (
     FIRST_BLOCKS,
     agreement_with_drops,
     best_runs,
     measured_drops,
 )
-from depthprune.importance.proxies.description import check_names
-from depthprune.importance.proxies.files import PROXIES_FOLDER, kept_proxy, write_proxy
+from depthprune.importance.proxies import (
+    PROXIES,
+    PROXIES_FOLDER,
+    ProxyScores,
+    check_names,
+    kept_proxy,
+    measure_proxies,
+    num_passes,
+    write_proxy,
+)
 from depthprune.report.sections.importance import SplitProxies, proxies_parts, proxies_value
 from depthprune.strategies.model import ModelSource, model_source, open_model, prompted_tasks
 from depthprune.strategies.pipeline import load_splits

@@ -115,7 +115,7 @@ def _verify(
     """Measure on fresh samples what is recommended; say before what it will take."""
     from depthprune.cli.run import tell_work
     from depthprune.report.sections.run import done_lines
-    from depthprune.strategies.again import Places
+    from depthprune.strategies.how import Places
     from depthprune.study.store import DATABASE_NAME
     from depthprune.workflow.verifying import Verification, fresh_number, verify_again
 

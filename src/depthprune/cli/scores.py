@@ -104,8 +104,7 @@ def from_removals(
         Where the scores are written.
 
     """
-    from depthprune.importance.from_removals import write_scores_from_removals
-    from depthprune.importance.score_files import check_output
+    from depthprune.importance.score_files import check_output, write_scores_from_removals
     from depthprune.importance.select import first_and_last
     from depthprune.report.formatting import blocks
     from depthprune.study import Study

@@ -10,9 +10,8 @@ from typing import Annotated, Any, Literal
 import cyclopts
 from cyclopts import Group, Parameter, Token
 
-from depthprune.base.python_file import is_own
+from depthprune.base.registry import is_own
 from depthprune.base.weights import read_weights
-from depthprune.strategies.joint import OPTION, check_joint
 from depthprune.strategies.options import (
     OWN,
     FlatOption,
@@ -20,6 +19,7 @@ from depthprune.strategies.options import (
     make_strategy,
     search_options,
 )
+from depthprune.strategies.runner import TASK_WEIGHTS, check_joint
 from depthprune.strategies.strategy import STRATEGIES
 
 _SEARCH = Group.create_ordered("How it is searched", sort_key=1)
@@ -73,4 +73,4 @@ class SearchFlags(make_dataclass("_Flags", map(_flag, _FLAGS), frozen=True)):  #
         if not self.task_weights:
             return {}
         check_joint(joint=self.joint)
-        return read_weights(self.task_weights, tasks, option=OPTION, thing="task")
+        return read_weights(self.task_weights, tasks, option=TASK_WEIGHTS, thing="task")

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from depthprune.base.errors import FileError
+from depthprune.base.errors import FileError, option
 from depthprune.base.files import format_size
-from depthprune.base.naming import option
 from depthprune.checkpoint.fingerprint import model_fingerprint
 from depthprune.cutting.model_card import PROVENANCE_NAME, MeasuredDrop, model_card, provenance
 from depthprune.cutting.plan import CutPlan

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depthprune import __version__
-from depthprune.base.errors import DepthpruneError, FileError
+from depthprune.base.errors import DepthpruneError, FileError, option
 from depthprune.base.files import format_size, read_json
 from depthprune.base.language import counted
-from depthprune.base.naming import option
 from depthprune.base.removal import Removal, active_blocks, format_removal
 from depthprune.base.terminal import printable
 from depthprune.checkpoint.loaded_files import CONFIGS_FIELD, WEIGHTS_FIELD

@@ -16,8 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base import errors
-from depthprune.base.errors import DepthpruneError, ModelError, StackError
-from depthprune.base.naming import option, spelled
+from depthprune.base.errors import DepthpruneError, ModelError, StackError, option, spelled
 from depthprune.base.removal import Removal, active_blocks
 from depthprune.blocks.layer_rules import Section
 from depthprune.blocks.model_class import Loader

@@ -6,9 +6,8 @@ import gc
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from depthprune.base.errors import DepthpruneError
+from depthprune.base.errors import DepthpruneError, option
 from depthprune.base.log import logger
-from depthprune.base.naming import option
 
 if TYPE_CHECKING:
     import torch

@@ -8,8 +8,7 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from depthprune.base.errors import TaskError
-from depthprune.base.naming import option
+from depthprune.base.errors import TaskError, option
 from depthprune.base.prompting import OWN, USUAL_PROMPTS, PromptSettings
 from depthprune.tasks.lm_eval.source import LmEvalSource
 from depthprune.tasks.task import Task

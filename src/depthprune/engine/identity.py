@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.engine.generate import end_tokens
 from depthprune.engine.inputs import tokenizer_of
-from depthprune.study.identity import MODEL_CONFIG, Identity
+from depthprune.study.records import MODEL_CONFIG, Identity
 
 if TYPE_CHECKING:
     from depthprune.blocks.models import LoadedModel

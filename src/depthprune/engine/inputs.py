@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from depthprune.base.errors import DepthpruneError, TaskError
+from depthprune.base.errors import DepthpruneError, TaskError, option
 from depthprune.base.language import counted
-from depthprune.base.naming import option
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.engine.chat import chat_template, in_words, prompt_text
 from depthprune.engine.chat import tokenizer_of as tokenizer_of

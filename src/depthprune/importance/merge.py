@@ -9,12 +9,10 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Literal, get_args
 
-from depthprune.base.errors import DepthpruneError
+from depthprune.base.errors import DepthpruneError, option
 from depthprune.base.files import write_json
-from depthprune.base.naming import option
 from depthprune.base.weights import check_weights, shares_of
-from depthprune.importance.order import least_important_first
-from depthprune.importance.score_files import MENTIONED, list_blocks
+from depthprune.importance.score_files import MENTIONED, least_important_first, list_blocks
 from depthprune.importance.sources import DatasetScores
 
 Method = Literal["average", "weighted_avg", "median"]

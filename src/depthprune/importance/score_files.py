@@ -9,11 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.documents import WrongFieldError, object_at, read_document
-from depthprune.base.errors import DepthpruneError, FileError, LayoutError
+from depthprune.base.errors import DepthpruneError, FileError, LayoutError, RemovalError, option
+from depthprune.base.files import write_json
 from depthprune.base.language import counted
-from depthprune.base.naming import option
+from depthprune.base.removal import check_removal, make_removal, settled
 from depthprune.study import filenames
-from depthprune.study.parsing import block_scores, scores_at
+from depthprune.study.reading import block_scores, scores_at
+
+
+def comparable(scores: Mapping[int, float]) -> dict[int, float]:
+    """Return scores to be compared with each other: without rounding noise, on any scale.
+
+    Drops lose what is beyond their sixth decimal (see `base.drops`). Scores that are all far
+    smaller than drops, as those of some proxies, keep as many digits of the largest one.
+    """
+    largest = max((abs(score) for score in scores.values()), default=0.0)
+    scale = min(1.0, largest) or 1.0
+    return {block: settled(score / scale) for block, score in scores.items()}
+
+
+def least_important_first(scores: Mapping[int, float]) -> tuple[int, ...]:
+    """Return the blocks from the lowest score to the highest; of equal scores, the lower index."""
+    values = comparable(scores)
+    return tuple(sorted(scores, key=lambda block: (values[block], block)))
+
 
 FIELDS = ("merged_scores", "train_scores", "importance_scores", "validation_scores")
 """Where a file may keep its scores, the first that is there and not empty; else it is nothing but
@@ -275,3 +294,39 @@ def _blocks_beside(path: Path) -> int | None:
 
 def _blocks_of_model(value: Any) -> int | None:
     return _stated_blocks(value | object_at(value, "model")) if isinstance(value, dict) else None
+
+
+def scores_from_removals(order: Sequence[int], num_blocks: int) -> dict[int, float]:
+    """Return scores by which the blocks go in this order; all others come after them, tied.
+
+    The block named first gets `1 / (k + 1)` for k named blocks, the next one `2 / (k + 1)`, and so
+    on; blocks that are not named get 1.
+
+    Raises:
+        RemovalError: no block is named, one is named twice or does not exist, or all are named.
+    """
+    if not order:
+        raise RemovalError("no block is named", mend="name blocks in the order in which they go")
+    check_removal(make_removal(order), num_blocks)
+    place = {block: number / (len(order) + 1) for number, block in enumerate(order, start=1)}
+    return {block: place.get(block, 1.0) for block in range(num_blocks)}
+
+
+def write_scores_from_removals(path: Path, order: Sequence[int], num_blocks: int) -> Path:
+    """Write a score file that forces this order of removal, and return its path.
+
+    Raises:
+        RemovalError: see `scores_from_removals`.
+        FileError: the file cannot be written.
+    """
+    scores = scores_from_removals(order, num_blocks)
+    write_json(
+        path,
+        {
+            "source": "order of removal, not measured",
+            "removal_order": list(order),
+            "num_blocks": num_blocks,
+            "importance_scores": {str(block): score for block, score in scores.items()},
+        },
+    )
+    return path

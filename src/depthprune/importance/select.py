@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from depthprune.base.errors import DepthpruneError, RemovalError
+from depthprune.base.errors import DepthpruneError, RemovalError, option
 from depthprune.base.language import counted
-from depthprune.base.naming import option
 from depthprune.base.removal import Removal, check_removal, make_removal
 from depthprune.base.removal import active_blocks as blocks_that_stay
-from depthprune.importance.order import comparable, least_important_first
-from depthprune.importance.score_files import check_complete, list_blocks
+from depthprune.importance.score_files import (
+    check_complete,
+    comparable,
+    least_important_first,
+    list_blocks,
+)
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from depthprune.base.errors import DepthpruneError, LayoutError
+from depthprune.base.errors import DepthpruneError, LayoutError, option
 from depthprune.base.log import logger
-from depthprune.base.naming import option
 from depthprune.importance.score_files import read_scores
 from depthprune.study import Study, filenames, read_results
-from depthprune.study.parsing import dataset_name
-from depthprune.study.results import DatasetResults, Problem
+from depthprune.study.reading import dataset_name
+from depthprune.study.records import DatasetResults, Problem
 from depthprune.study.store import DATABASE_NAME
 
 TRAIN = "train"

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from depthprune.base.errors import FileError
 from depthprune.base.files import check_can_make, write_bytes, write_json, write_text
 from depthprune.base.language import filled, t
-from depthprune.base.shown import shown
+from depthprune.base.terminal import shown
 from depthprune.report.formatting import percent
 from depthprune.report.render.markdown import table_lines
 from depthprune.report.render.plain import table_csv

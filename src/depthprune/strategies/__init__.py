@@ -12,15 +12,11 @@ A strategy is a frozen dataclass of its options with one method, `ask(space, dro
 | `Compared` | what a search asks for, then the one-shot removals |
 """
 
-from depthprune.strategies.comparison import Compared
-from depthprune.strategies.kinds.ablation import Ablation
-from depthprune.strategies.kinds.beam import Beam, BeamStep, RaceOptions
+from depthprune.strategies.kinds.beam import Beam, BeamStep, Greedy, RaceOptions
 from depthprune.strategies.kinds.evolutionary import Evolutionary
-from depthprune.strategies.kinds.exhaustive import Exhaustive
-from depthprune.strategies.kinds.greedy import Greedy
-from depthprune.strategies.one_shot import one_shot_removals
-from depthprune.strategies.space import SearchSpace
-from depthprune.strategies.strategy import STRATEGIES, LimitedStrategy, Strategy
+from depthprune.strategies.kinds.exhaustive import Ablation, Exhaustive
+from depthprune.strategies.one_shot import Compared, one_shot_removals
+from depthprune.strategies.strategy import STRATEGIES, LimitedStrategy, SearchSpace, Strategy
 
 __all__ = [
     "STRATEGIES",

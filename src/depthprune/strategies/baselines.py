@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from depthprune.base.errors import WeakBaselineError
+from depthprune.base.errors import WeakBaselineError, option
 from depthprune.base.language import counted
 from depthprune.base.log import logger
-from depthprune.base.naming import option
-from depthprune.base.shown import shown
+from depthprune.base.terminal import shown
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies.kinds.beam import RaceOptions
 from depthprune.strategies.racing import raced_splits

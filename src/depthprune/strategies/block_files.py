@@ -23,9 +23,8 @@ from depthprune.base.documents import (
     named,
     read_document,
 )
-from depthprune.base.errors import DepthpruneError, LayoutError, RemovalError
+from depthprune.base.errors import DepthpruneError, LayoutError, RemovalError, option
 from depthprune.base.language import counted
-from depthprune.base.naming import option
 from depthprune.base.removal import Removal, make_removal
 
 STRATEGIES = ("conservative", "balanced", "aggressive")

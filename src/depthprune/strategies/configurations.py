@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.documents import object_at, read_document
-from depthprune.base.errors import DepthpruneError, LayoutError, RemovalError
+from depthprune.base.errors import DepthpruneError, LayoutError, RemovalError, option
 from depthprune.base.language import counted
-from depthprune.base.naming import option
 from depthprune.base.removal import Removal, check_removal
 from depthprune.importance.score_files import ScoreFile, stated_blocks
 from depthprune.importance.select import make_selection

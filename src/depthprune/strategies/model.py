@@ -12,7 +12,7 @@ from depthprune.base.log import logger
 from depthprune.base.progress import Progress, progress
 from depthprune.engine.chat import prompt_remarks, prompted, refuse_pictures
 from depthprune.engine.options import ModelOptions
-from depthprune.strategies.space import SearchSpace
+from depthprune.strategies.strategy import SearchSpace
 from depthprune.study import ModelRecord
 from depthprune.tasks.demo.place import DEMO, model_place
 from depthprune.tasks.lm_eval.source import LmEvalSource

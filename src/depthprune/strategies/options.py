@@ -16,8 +16,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 from annotated_types import Ge
 
-from depthprune.base.errors import DepthpruneError
-from depthprune.base.naming import option
+from depthprune.base.errors import DepthpruneError, option
 from depthprune.base.options import Named, rules_of
 from depthprune.importance.proxies import PROXIES
 from depthprune.strategies.kinds.beam import Beam

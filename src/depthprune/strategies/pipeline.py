@@ -7,10 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from depthprune.base.errors import DepthpruneError, MissingSplitError, Problems, TaskError
+from depthprune.base.errors import DepthpruneError, MissingSplitError, Problems, TaskError, option
 from depthprune.base.files import check_can_make
 from depthprune.base.log import logger
-from depthprune.base.naming import option
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
 from depthprune.base.weights import check_weights, shares_of
@@ -24,13 +23,9 @@ from depthprune.strategies.baselines import (
     judge,
     measure_baselines,
 )
-from depthprune.strategies.comparison import Compared, compared
-from depthprune.strategies.complete import Completion, check_best, complete_groups
 from depthprune.strategies.how import begin_run, begin_split, how_measured
-from depthprune.strategies.joint import OPTION, check_joint, group_splits
-from depthprune.strategies.kinds.ablation import Ablation
 from depthprune.strategies.kinds.beam import Beam
-from depthprune.strategies.kinds.exhaustive import Exhaustive
+from depthprune.strategies.kinds.exhaustive import Ablation, Exhaustive
 from depthprune.strategies.model import (
     ModelSource,
     OpenModel,
@@ -38,14 +33,25 @@ from depthprune.strategies.model import (
     open_model,
     prompted_tasks,
 )
+from depthprune.strategies.one_shot import Compared, compared
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.racing import RaceReport, check_race, race_of
-from depthprune.strategies.runner import RunReport, most_measurements, most_work, run
-from depthprune.strategies.space import SearchSpace
-from depthprune.strategies.strategy import STOPPED, LimitedStrategy, Strategy
+from depthprune.strategies.runner import (
+    TASK_WEIGHTS,
+    Completion,
+    RunReport,
+    check_best,
+    check_joint,
+    complete_groups,
+    group_splits,
+    most_measurements,
+    most_work,
+    run,
+)
+from depthprune.strategies.strategy import STOPPED, LimitedStrategy, SearchSpace, Strategy
 from depthprune.strategies.warm_start import check_proxy, proposed_by
 from depthprune.study import Study
-from depthprune.study.views import check_views, write_views
+from depthprune.study.result_files import check_views, write_views
 from depthprune.tasks.load import check_needs, load_split
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import Task, TaskSplit
@@ -386,7 +392,7 @@ def check_request(request: SearchRequest) -> dict[str, float]:
     check_joint(joint=request.search.joint)
     tasks = [task.name for task in request.tasks]
     weights = request.search.task_weights
-    return shares_of(check_weights(weights, tasks, option=OPTION, thing="task"))
+    return shares_of(check_weights(weights, tasks, option=TASK_WEIGHTS, thing="task"))
 
 
 def _proposed(ready: ReadySearch, session: Session, group: SplitGroup) -> tuple[Removal, ...]:

@@ -29,9 +29,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from depthprune.base.drops import DECIMALS
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.language import counted
+from depthprune.base.removal import DECIMALS
 
 BETS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
 """As parts of the largest bet that cannot lose everything."""

@@ -1,17 +1,69 @@
-"""The runner: measures what a strategy asks for and the study does not hold, to its end."""
+"""The runner: measures what a strategy asks for, alone or jointly, and completes what it found."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from time import perf_counter
 
+from depthprune.base.errors import DepthpruneError, option
+from depthprune.base.language import counted
 from depthprune.base.log import logger
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, settled
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies.racing import RaceReport, Racing, raced_beam
-from depthprune.strategies.space import SearchSpace
-from depthprune.strategies.strategy import STOPPED, Strategy
+from depthprune.strategies.strategy import STOPPED, SearchSpace, Strategy
+from depthprune.tasks.task import TaskSplit
+
+TASK_WEIGHTS = "task_weights"
+
+
+def group_splits(
+    splits: Sequence[TaskSplit], *, joint: bool, task_weights: Mapping[str, float]
+) -> list[SplitGroup]:
+    """Return what is searched by itself: every split, or jointly all splits of one name.
+
+    Args:
+        splits: of all tasks.
+        joint: whether tasks are searched together; train and validation never are.
+        task_weights: by task; empty means equal weights. Where a task lacks a split, the weights
+            of the others count.
+
+    Raises:
+        DepthpruneError: only tasks with weight 0 have a split.
+    """
+    if not joint:
+        return [SplitGroup((split,)) for split in splits]
+    by_name: dict[str, list[TaskSplit]] = {}
+    for split in splits:
+        by_name.setdefault(split.split, []).append(split)
+    groups = []
+    for name, members in by_name.items():
+        shares = [task_weights.get(split.task.name, 0.0) for split in members]
+        if task_weights and not sum(shares):
+            raise DepthpruneError(
+                f"the tasks that have a split {name} all have the weight 0",
+                option=TASK_WEIGHTS,
+                mend="give one of them a positive weight, or leave this split out",
+            )
+        weights = tuple(share / sum(shares) for share in shares) if task_weights else None
+        groups.append(SplitGroup(tuple(members), weights))
+    return groups
+
+
+def check_joint(*, joint: bool) -> None:
+    """Refuse weights of tasks where each task has a search of its own.
+
+    Raises:
+        DepthpruneError: the search is not joint.
+    """
+    if not joint:
+        raise DepthpruneError(
+            "weights of tasks mean something in a joint search only",
+            option=TASK_WEIGHTS,
+            mend=f"add {option('joint')}, or leave the weights out",
+        )
 
 
 @dataclass(frozen=True)
@@ -107,3 +159,107 @@ def held(session: Session, group: SplitGroup) -> int:
     return sum(
         len(table) * len(split.samples) for table, split in zip(tables, group.splits, strict=True)
     )
+
+
+Tables = Sequence[Mapping[Removal, float]]
+"""Drops by removal, one table for each dataset."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The best combinations are measured on every dataset.
+
+    Attributes:
+        best: how many of each number removed.
+        report: how much was measured for it.
+    """
+
+    best: int
+    report: RunReport
+
+
+def best_combinations(tables: Tables, best: int) -> list[Removal]:
+    """Return the `best` combinations of each number removed, by mean drop over their datasets.
+
+    As the summary ranks them, but one dataset is enough and improvements are not left out. Equal
+    means are ordered by block indices.
+    """
+    drops: dict[Removal, list[float]] = {}
+    for table in tables:
+        for removal, drop in table.items():
+            if removal:
+                drops.setdefault(removal, []).append(drop)
+    by_number: dict[int, list[Removal]] = {}
+    for removal in sorted(drops, key=lambda removal: (settled(fmean(drops[removal])), removal)):
+        by_number.setdefault(len(removal), []).append(removal)
+    return [removal for number in sorted(by_number) for removal in by_number[number][:best]]
+
+
+def next_for_completion(tables: Tables, best: int) -> dict[int, list[Removal]]:
+    """Return what to measure next: each incomplete one of the best, on the first that lacks it.
+
+    Returns:
+        Removals by the index of the table; nothing when all of the best are complete.
+    """
+    wanted: dict[int, list[Removal]] = {}
+    for removal in best_combinations(tables, best):
+        lacking = (index for index, table in enumerate(tables) if removal not in table)
+        index = next(lacking, None)
+        if index is not None:
+            wanted.setdefault(index, []).append(removal)
+    return wanted
+
+
+def complete(session: Session, group: SplitGroup, best: int) -> Completion:
+    """Measure until the best combinations of each number removed are known on every split.
+
+    A mean over few datasets is often too good: measured on one dataset more, the combination falls
+    back and another takes its place. So each incomplete one of the best is measured on one dataset
+    more, all are ranked again, and so on until none of the best is incomplete. What falls back on
+    the way costs no more. No removal is tried that the study does not hold for some dataset, so
+    this ends.
+
+    Args:
+        session: of a study that holds a search on these splits.
+        group: splits of different tasks, with their baselines measured.
+        best: combinations of each number removed.
+
+    Raises:
+        DepthpruneError: `best` is negative.
+    """
+    check_best(best)
+    started = perf_counter()
+    measured = 0
+    while wanted := next_for_completion(session.tables(group), best):
+        alone = {index: SplitGroup((group.splits[index],)) for index in wanted}
+        session.bar.grow(sum(alone[index].num_samples * len(wanted[index]) for index in wanted))
+        session.expect(sum(map(len, wanted.values())))
+        for index, removals in wanted.items():
+            measured += session.measure(alone[index], removals)
+    return Completion(best, RunReport(measured, 0, perf_counter() - started))
+
+
+def complete_groups(
+    best: int, session: Session, splits: Sequence[TaskSplit]
+) -> dict[str, Completion]:
+    """Complete the best combinations of each split's name, see `complete`."""
+    completions = {}
+    for group in group_splits(splits, joint=True, task_weights={}):
+        name = group.splits[0].split
+        session.bar.describe(f"best combinations on every dataset, {name}")
+        completions[name] = complete(session, group, best)
+    return completions
+
+
+def check_best(best: int) -> None:
+    """Refuse a negative number of combinations.
+
+    Raises:
+        DepthpruneError: it is negative.
+    """
+    if best < 0:
+        raise DepthpruneError(
+            f"the best {counted(best, 'combination')} cannot be completed",
+            option="complete",
+            mend="give 1 or more, or 0 to leave them as the search did",
+        )

@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from operator import mul
 from typing import Any
 
-from depthprune.base.errors import DepthpruneError
+from depthprune.base.errors import DepthpruneError, option
 from depthprune.base.files import is_number
-from depthprune.base.naming import option
 from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup
-from depthprune.importance.proxies import PROXIES, ProxyScores, proxy_scores
-from depthprune.importance.proxies.files import kept_proxy, write_proxy
+from depthprune.importance.proxies import (
+    PROXIES,
+    ProxyScores,
+    kept_proxy,
+    proxy_scores,
+    write_proxy,
+)
 from depthprune.strategies.model import OpenModel
-from depthprune.strategies.space import SearchSpace
+from depthprune.strategies.strategy import SearchSpace
 from depthprune.tasks.task import TaskSplit
 
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from depthprune.base.errors import AnalysisError
+from depthprune.base.errors import AnalysisError, option
 from depthprune.base.language import counted, filled
-from depthprune.base.naming import option
 from depthprune.structure.anatomy import Anatomy, Layer, added
 from depthprune.structure.checkpoint import Checkpoint
 from depthprune.structure.comparison import AlignedBy

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from depthprune.base.errors import AnalysisError, ModelError
+from depthprune.base.errors import AnalysisError, ModelError, option
 from depthprune.base.files import make_folder, together, write_json, write_text
-from depthprune.base.naming import option
 from depthprune.structure.align import Alignment, align
 from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.checkpoint import Checkpoint

@@ -12,11 +12,10 @@ from time import monotonic
 from typing import Any, Literal
 
 from depthprune import __version__
-from depthprune.base.errors import DepthpruneError, FileError, LayoutError
+from depthprune.base.errors import DepthpruneError, FileError, LayoutError, option
 from depthprune.base.files import make_folder, read_json, write_json
 from depthprune.base.language import current_language
 from depthprune.base.log import logger
-from depthprune.base.naming import option
 from depthprune.base.progress import progress
 from depthprune.structure.analyses import ReadModel, Texts, analyze, read_model
 from depthprune.structure.documents import FOLDER

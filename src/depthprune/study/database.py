@@ -7,16 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from depthprune.base.errors import StudyError
-from depthprune.base.naming import option
-from depthprune.study.identity import (
+from depthprune.base.errors import StudyError, option
+from depthprune.study.records import (
     MODEL_CONFIG,
+    ModelRecord,
     check_same_identity,
     differences,
     listed,
     new_study,
 )
-from depthprune.study.records import ModelRecord
 from depthprune.study.rows import insert_model, read_model, replace_identity
 
 APPLICATION_ID = 0x44505255

@@ -10,9 +10,14 @@ from pathlib import Path
 
 from depthprune.base.errors import LayoutError
 from depthprune.base.language import counted
-from depthprune.study.layouts import read_results
-from depthprune.study.records import ModelRecord, SplitRecord
-from depthprune.study.results import DatasetResults, Problem, RemovalResult
+from depthprune.study.reading import read_results
+from depthprune.study.records import (
+    DatasetResults,
+    ModelRecord,
+    Problem,
+    RemovalResult,
+    SplitRecord,
+)
 from depthprune.study.store import Study
 
 IMPORTED = "imported"

@@ -19,8 +19,8 @@ from depthprune.base.errors import StudyError
 from depthprune.base.language import counted
 from depthprune.base.removal import Removal, format_removal
 from depthprune.study import rows
-from depthprune.study.checksums import row_checksum
 from depthprune.study.database import explained_errors, transaction
+from depthprune.study.rows import row_checksum
 
 _OF_CHUNK = "race_id = ? AND split_id = ? AND removal = ?"
 

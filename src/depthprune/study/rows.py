@@ -1,7 +1,8 @@
-"""How records become rows of the study's tables, and rows become records again."""
+"""How records become rows of the study's tables, with checksums, and rows become records again."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import sqlite3
@@ -14,9 +15,26 @@ from numpy.typing import NDArray
 
 from depthprune.base.errors import DamagedError
 from depthprune.base.removal import Removal
-from depthprune.study.checksums import bytes_checksum, row_checksum
-from depthprune.study.identity import Identity, pack_fields
-from depthprune.study.records import Measurement, ModelRecord, Run, SplitRecord
+from depthprune.study.records import (
+    Identity,
+    Measurement,
+    ModelRecord,
+    Run,
+    SplitRecord,
+    pack_fields,
+)
+
+
+def row_checksum(*values: Any) -> str:
+    """Return 16 hexadecimal digits over texts, numbers and None, in their order."""
+    # ASCII, because which characters `repr` escapes depends on the version of Python.
+    return bytes_checksum(ascii(values).encode())
+
+
+def bytes_checksum(content: bytes) -> str:
+    """Return 16 hexadecimal digits over bytes."""
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
 
 _SPLIT_COLUMNS = (
     "role, task, task_type, split, fingerprint, metric, metric_version, sample_ids, pictures"

@@ -16,14 +16,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from depthprune.base.errors import DamagedError, FileError, StudyError
+from depthprune.base.errors import DamagedError, FileError, StudyError, option
 from depthprune.base.files import make_folder
 from depthprune.base.language import counted
-from depthprune.base.naming import option
 from depthprune.base.removal import Removal, check_removal, format_removal, make_removal
 from depthprune.study import database, rows
-from depthprune.study.checksums import bytes_checksum
-from depthprune.study.identity import differences, new_study
 from depthprune.study.lock import WriteLock
 from depthprune.study.races import RaceRecord, StoppedCandidate, StoredRace, stopped_candidates
 from depthprune.study.records import (
@@ -33,7 +30,10 @@ from depthprune.study.records import (
     Run,
     SplitRecord,
     StoredSplit,
+    differences,
+    new_study,
 )
+from depthprune.study.rows import bytes_checksum
 
 __all__ = ["Measurement", "ModelRecord", "Run", "SplitRecord", "StoredSplit", "Study"]
 

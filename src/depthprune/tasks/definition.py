@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from depthprune.base.errors import TaskError
-from depthprune.base.python_file import is_own
+from depthprune.base.registry import is_own
 from depthprune.base.yaml_file import YamlFile, read_yaml
 from depthprune.tasks.lm_eval.catalogue import AUTO, PREFIX, harness_task
 from depthprune.tasks.python_file import object_of_python_file

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Lt, MinLen
 
-from depthprune.base.errors import DepthpruneError, Problems
-from depthprune.base.naming import option
+from depthprune.base.errors import DepthpruneError, Problems, option
 from depthprune.base.options import Options
 from depthprune.tasks.demo.place import DEMO
 from depthprune.tasks.task import Task

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from depthprune.base.errors import TaskError
-from depthprune.base.python_file import execute
+from depthprune.base.registry import execute
 from depthprune.tasks.task import Source, Task
 
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 from importlib.resources import files as package_files
 from pathlib import Path
 
-from depthprune.base.errors import Problems, TaskError
+from depthprune.base.errors import Problems, TaskError, option
 from depthprune.base.log import logger
-from depthprune.base.naming import option
 from depthprune.tasks.definition import check_task_name, read_definitions
 from depthprune.tasks.demo.place import DEMO
 from depthprune.tasks.lm_eval.catalogue import OURS, PREFIX, harness_task, harness_tasks

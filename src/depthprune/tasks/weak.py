@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthprune.base.language import Note
-from depthprune.base.shown import shown
+from depthprune.base.terminal import shown
 from depthprune.tasks.task import AnswerMode, TaskSplit
 
 CHANCE = "chance"

@@ -10,10 +10,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from depthprune.base.errors import DepthpruneError, RemovalError
+from depthprune.base.errors import DepthpruneError, RemovalError, option
 from depthprune.base.files import check_can_make
 from depthprune.base.language import counted
-from depthprune.base.naming import option
 from depthprune.base.progress import progress as show_progress
 from depthprune.base.progress import shown
 from depthprune.base.removal import format_removal

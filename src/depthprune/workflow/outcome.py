@@ -22,8 +22,8 @@ from depthprune.report.sections.search import summary_section, summary_value
 from depthprune.strategies.options import options_value
 from depthprune.strategies.pipeline import RESULTS, SearchOutcome
 from depthprune.study import Study
+from depthprune.study.result_files import write_importance_comparison
 from depthprune.study.store import DATABASE_NAME
-from depthprune.study.views import write_importance_comparison
 
 
 def search_value(outcome: SearchOutcome, splits: Mapping[str, Any]) -> dict[str, Any]:

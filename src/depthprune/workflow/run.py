@@ -17,8 +17,8 @@ from depthprune.checkpoint.source import source_folder
 from depthprune.cutting.verify import Verification
 from depthprune.report.documents import PAGE
 from depthprune.report.sections.run import Ending, ending_parts, ending_value, is_exact
-from depthprune.strategies.cut_check import CutCheck
 from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, SearchRequest, get_ready
+from depthprune.strategies.verification import CutCheck
 from depthprune.workflow.decisions import FOLDER, Findings, Recommendation, as_findings
 from depthprune.workflow.outcome import places
 from depthprune.workflow.run_make import check_cut, check_sweep, cut, cut_card, evaluate, sweep

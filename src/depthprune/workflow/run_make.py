@@ -13,10 +13,9 @@ from rich.console import RenderableType
 from depthprune.analysis.choice import Choice, choose_number
 from depthprune.analysis.speedup import Speedup, mean_speedup
 from depthprune.analysis.sweep import SweepPoint
-from depthprune.base.errors import DepthpruneError, FileError, ModelError
+from depthprune.base.errors import DepthpruneError, FileError, ModelError, spelled, spelling
 from depthprune.base.files import check_can_make, read_json, write_json
 from depthprune.base.language import counted, t
-from depthprune.base.naming import spelled, spelling
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
 from depthprune.benchmark.latency import LatencyOptions
@@ -43,9 +42,9 @@ from depthprune.report.sections.evaluation import error_lines, evaluation_sectio
 from depthprune.report.sections.run import check_lines, check_table, check_value, done_line
 from depthprune.report.sections.sweep import failure_lines, report_lines, sweep_parts
 from depthprune.strategies.configurations import Configuration, choose_configurations
-from depthprune.strategies.cut_check import CutCheck, check_cut_model
 from depthprune.strategies.model import open_model
 from depthprune.strategies.pipeline import ReadySearch, SearchRequest
+from depthprune.strategies.verification import CutCheck, check_cut_model
 from depthprune.study.filenames import removal_name
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.task import TaskSplit

@@ -34,7 +34,7 @@ from depthprune.base import prompting
 from depthprune.base.errors import DepthpruneError, StudyFileError
 from depthprune.base.language import Lang
 from depthprune.base.options import Options
-from depthprune.base.python_file import is_own
+from depthprune.base.registry import is_own
 from depthprune.base.weights import check_weights
 from depthprune.base.yaml_file import YamlFile, read_yaml
 from depthprune.benchmark.latency import LatencyOptions
@@ -44,11 +44,11 @@ from depthprune.engine.options import ModelOptions
 from depthprune.importance.compare import THRESHOLD, TOP_K
 from depthprune.importance.merge import OPTION, TRAIN_WEIGHT, Method, Scores, merge_scores
 from depthprune.importance.sources import DatasetScores
-from depthprune.strategies import joint
-from depthprune.strategies.kinds.ablation import Ablation
+from depthprune.strategies.kinds.exhaustive import Ablation
 from depthprune.strategies.options import OWN, SearchOptions, make_strategy, search_options
 from depthprune.strategies.pipeline import SearchRequest, check_request
-from depthprune.study.seen import FEWEST_FRESH
+from depthprune.strategies.runner import TASK_WEIGHTS, check_joint
+from depthprune.study.records import FEWEST_FRESH
 from depthprune.tasks.demo.place import DEMO
 from depthprune.tasks.options import DataOptions
 from depthprune.workflow.measuring import search_request, study_folder
@@ -337,9 +337,9 @@ class StudyFile:
             said["strategy"] = str(self._beside(Path(said["strategy"])))
         weights: dict[str, float] = {}
         if self.search.task_weights:
-            joint.check_joint(joint=self.search.joint)
+            check_joint(joint=self.search.joint)
             weights = check_weights(
-                self.search.task_weights, tasks, option=joint.OPTION, thing="task"
+                self.search.task_weights, tasks, option=TASK_WEIGHTS, thing="task"
             )
         own = {name: said[name] for name in OWN} | {
             "strategy": make_strategy(said),

@@ -22,10 +22,10 @@ from depthprune.base.errors import (
     LayoutError,
     MissingDependencyError,
     StudyError,
+    option,
 )
 from depthprune.base.files import together, write_bytes, write_json, write_text
 from depthprune.base.language import counted, language
-from depthprune.base.naming import option
 from depthprune.base.progress import shown
 from depthprune.base.removal import Removal, check_removal, make_removal
 from depthprune.benchmark.latency import LatencyOptions

@@ -16,7 +16,7 @@ from depthprune.analysis.verified import removals_to_verify, verified
 from depthprune.base.errors import DepthpruneError, TaskError
 from depthprune.base.progress import shown
 from depthprune.base.removal import Removal, check_removal, make_removal
-from depthprune.strategies.again import (
+from depthprune.strategies.how import (
     FoundAgain,
     Places,
     SearchedSplit,
@@ -33,7 +33,7 @@ from depthprune.strategies.verification import (
     verify_removals,
 )
 from depthprune.study import StoredSplit
-from depthprune.study.seen import FEWEST_FRESH
+from depthprune.study.records import FEWEST_FRESH
 from depthprune.study.store import Study as Store
 from depthprune.tasks.task import TaskSplit
 from depthprune.workflow.measuring import check_measurable

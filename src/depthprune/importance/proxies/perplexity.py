@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from depthprune.base.errors import ModelError
-from depthprune.base.naming import option
+from depthprune.base.errors import ModelError, option
 from depthprune.base.removal import Removal
 from depthprune.blocks import inadmissible_reason, skip
 from depthprune.engine.inputs import Row
 from depthprune.engine.likelihood import foretell, foretell_texts
+from depthprune.importance.proxies import ProxyScores, proxy
 from depthprune.importance.proxies.calibration import Calibration
-from depthprune.importance.proxies.description import ProxyScores, proxy
 
 
 @proxy(

@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from depthprune.base.errors import ModelError
-from depthprune.base.naming import option
+from depthprune.base.errors import ModelError, option
 from depthprune.engine.inputs import Row
 from depthprune.engine.teacher_forcing import reference_loss
+from depthprune.importance.proxies import ProxyScores, proxy
 from depthprune.importance.proxies.calibration import Calibration
-from depthprune.importance.proxies.description import ProxyScores, proxy
 
 if TYPE_CHECKING:
     import torch

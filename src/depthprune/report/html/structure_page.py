@@ -9,7 +9,7 @@ from math import fsum
 from typing import Any
 
 from depthprune.base.language import t
-from depthprune.base.shown import shown
+from depthprune.base.terminal import shown
 from depthprune.report.html.document import Parts, render
 from depthprune.report.render.html import page_table, points
 from depthprune.report.sections.structure_words import (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 
 from depthprune.base.errors import MissingDependencyError
-from depthprune.base.shown import shown
+from depthprune.base.terminal import shown
 from depthprune.report.render.plain import FORMULA_SIGNS
 from depthprune.report.render.text import SMALL, cell_text
 from depthprune.report.table import Cell, Column, Kind, Table, cell_of

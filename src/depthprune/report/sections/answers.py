@@ -12,7 +12,7 @@ from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.whole import Analysis
 from depthprune.base.language import t
 from depthprune.base.removal import Removal, format_removal
-from depthprune.base.shown import shown
+from depthprune.base.terminal import shown
 from depthprune.report.formatting import blocks, percent
 from depthprune.report.sections.tasks import accepted
 from depthprune.report.table import Column, Section, Table, table_of

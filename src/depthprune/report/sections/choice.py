@@ -17,8 +17,8 @@ from depthprune.analysis.recommendations import (
     VerifiedRole,
 )
 from depthprune.analysis.strategies import upper_end
-from depthprune.base.drops import settled
 from depthprune.base.language import filled, t
+from depthprune.base.removal import settled
 from depthprune.report.formatting import blocks, interval_text, percent
 from depthprune.report.sections.evidence import (
     chosen_text,
@@ -31,7 +31,7 @@ from depthprune.report.sections.evidence import (
     whole_evidence,
 )
 from depthprune.report.table import Column, Section, Table, table_of
-from depthprune.study.seen import FEWEST_FRESH
+from depthprune.study.records import FEWEST_FRESH
 
 LONG = 8
 """Blocks that a sentence names; more are counted."""

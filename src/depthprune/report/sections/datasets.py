@@ -8,8 +8,8 @@ from depthprune.analysis.agreement import is_consistent
 from depthprune.analysis.findings import DatasetResponse, Pair, SplitAgreement
 from depthprune.analysis.pairs import extreme_pairs
 from depthprune.analysis.whole import Analysis
-from depthprune.base.drops import settled
 from depthprune.base.language import filled, t
+from depthprune.base.removal import settled
 from depthprune.report.formatting import percent
 from depthprune.report.sections.columns import removed_columns
 from depthprune.report.sections.inputs import samples_by_dataset

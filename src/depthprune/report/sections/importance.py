@@ -10,11 +10,10 @@ from rich.console import RenderableType
 
 from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal, format_removal
-from depthprune.importance.compare import Overlap, SplitComparison
+from depthprune.importance.compare import MeasuredDrops, Overlap, ProxyAgreement, SplitComparison
 from depthprune.importance.merge import Scores
-from depthprune.importance.order import least_important_first
 from depthprune.importance.proxies import PROXIES, ProxyScores
-from depthprune.importance.proxies.agreement import MeasuredDrops, ProxyAgreement
+from depthprune.importance.score_files import least_important_first
 from depthprune.importance.sources import DatasetScores
 from depthprune.report.formatting import blocks, percent
 from depthprune.report.render.plain import plain

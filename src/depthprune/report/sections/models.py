@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from depthprune.base.language import t
-from depthprune.base.shown import shown
+from depthprune.base.terminal import shown
 from depthprune.report.render.text import value_text
 from depthprune.report.sections.structure_words import remarks
 from depthprune.report.structure_summary import without_shared_folders

@@ -20,9 +20,13 @@ from depthprune.report.documents.values import fresh_value
 from depthprune.report.formatting import blocks, percent
 from depthprune.report.sections.choice import answer_rows, choice_reason, nothing_text
 from depthprune.report.table import Column, Table, table_of
-from depthprune.strategies.cut_check import CutCheck, CutChecks
-from depthprune.strategies.verification import VerificationReport, VerificationWork
-from depthprune.study.seen import FEWEST_FRESH
+from depthprune.strategies.verification import (
+    CutCheck,
+    CutChecks,
+    VerificationReport,
+    VerificationWork,
+)
+from depthprune.study.records import FEWEST_FRESH
 
 
 def work_line(work: VerificationWork) -> str:

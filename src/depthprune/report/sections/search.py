@@ -17,8 +17,8 @@ from depthprune.report.render.plain import plain
 from depthprune.report.sections.columns import removed_columns, std_of
 from depthprune.report.sections.evidence import mark_lines
 from depthprune.report.table import Column, Section, Table, table_of
-from depthprune.strategies.complete import Completion
 from depthprune.strategies.racing import RaceReport
+from depthprune.strategies.runner import Completion
 
 
 def gains(found: Sequence[Gain]) -> Section:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from depthprune.base.errors import option
 from depthprune.base.files import format_size
 from depthprune.base.language import filled, t
-from depthprune.base.naming import option
 from depthprune.base.progress import ahead, duration, tally
 from depthprune.base.terminal import printable
 from depthprune.benchmark.forecast import Forecast

@@ -9,7 +9,7 @@ from typing import Any
 
 from depthprune.base.files import format_size
 from depthprune.base.language import filled, t
-from depthprune.base.shown import shown
+from depthprune.base.terminal import shown
 from depthprune.report.formatting import as_text, percent
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.structure_words import (

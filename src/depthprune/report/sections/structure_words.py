@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from math import isfinite
 
 from depthprune.base.language import Note, filled, t
-from depthprune.base.shown import shown
+from depthprune.base.terminal import shown
 from depthprune.report.formatting import percent
 from depthprune.structure.align import DOUBTS, Alignment
 from depthprune.structure.anatomy import added as summed

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.language import t
-from depthprune.base.shown import shown
+from depthprune.base.terminal import shown
 from depthprune.report.table import Column, Section, Table, table_of
 from depthprune.tasks.task import Task
 

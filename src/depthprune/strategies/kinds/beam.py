@@ -1,4 +1,4 @@
-"""Beam search: remove one more block from each of the best removals of the step before."""
+"""Beam search: remove one more block from each of the best removals; greedy: from the best one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
 
-from depthprune.base.drops import settled
-from depthprune.base.errors import DepthpruneError
+from depthprune.base.errors import DepthpruneError, option
 from depthprune.base.language import counted
-from depthprune.base.naming import option
 from depthprune.base.options import Named
-from depthprune.base.removal import Removal
-from depthprune.strategies.space import SearchSpace, within
-from depthprune.strategies.strategy import STOPPED, STRATEGIES, LimitedStrategy
+from depthprune.base.removal import Removal, settled
+from depthprune.strategies.strategy import STOPPED, STRATEGIES, LimitedStrategy, SearchSpace, within
 
 
 @dataclass(frozen=True)
@@ -123,6 +120,22 @@ class BeamSearch(LimitedStrategy):
             if drops[removal] != STOPPED and within(drops[removal], self.max_drop)
         ]
         return tuple(sorted(kept, key=lambda one: (settled(drops[one]), one))[: self.width])
+
+
+@STRATEGIES.add("greedy")
+@dataclass(frozen=True, kw_only=True)
+class Greedy(BeamSearch):
+    """Keep the one best removal of each step: a beam of width 1.
+
+    Unlike a ranking of single blocks, every step is measured with the blocks before it gone, as in
+    SLEB (Song et al., SLEB: Streamlining LLMs through Redundancy Verification and Elimination of
+    Transformer Blocks, 2024).
+    """
+
+    @property
+    def width(self) -> int:
+        """One removal is kept in each step."""
+        return 1
 
 
 @STRATEGIES.add("beam")

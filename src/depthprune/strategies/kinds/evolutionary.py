@@ -10,11 +10,9 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from depthprune.base.drops import settled
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, settled
 from depthprune.strategies.one_shot import one_shot_removals
-from depthprune.strategies.space import SearchSpace, within
-from depthprune.strategies.strategy import STRATEGIES, LimitedStrategy
+from depthprune.strategies.strategy import STRATEGIES, LimitedStrategy, SearchSpace, within
 
 SURVIVORS = 2
 """Mu: the removals that have offspring; few, so that a small budget goes into good ones."""

@@ -1,4 +1,4 @@
-"""Exhaustive search: every admissible removal; the truth that other searches are held against."""
+"""Exhaustive search: every removal, the truth for other searches; ablation: single blocks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from annotated_types import Ge
 from depthprune.base.errors import RemovalError
 from depthprune.base.language import counted
 from depthprune.base.removal import Removal
-from depthprune.strategies.space import SearchSpace, within
-from depthprune.strategies.strategy import STRATEGIES, LimitedStrategy
+from depthprune.strategies.strategy import (
+    STRATEGIES,
+    LimitedStrategy,
+    SearchSpace,
+    Strategy,
+    within,
+)
 
 
 @STRATEGIES.add("exhaustive")
@@ -80,3 +85,20 @@ class Exhaustive(LimitedStrategy):
 
 def _of_size(space: SearchSpace, number: int) -> Iterator[Removal]:
     return filter(space.admits, itertools.combinations(space.free, number))
+
+
+@dataclass(frozen=True)
+class Ablation(Strategy):
+    """Ask once for every admissible single-block removal."""
+
+    def ask(self, space: SearchSpace, drops: Mapping[Removal, float]) -> Sequence[Removal]:
+        """Return the single-block removals that `drops` does not hold yet."""
+        return [removal for removal in space.extend(()) if removal not in drops]
+
+    def most_removed(self, space: SearchSpace) -> int:
+        """Return 1: blocks are removed one by one."""
+        return 1
+
+    def most_evaluations(self, space: SearchSpace) -> int:
+        """Return how many removals this search measures."""
+        return len(space.extend(()))

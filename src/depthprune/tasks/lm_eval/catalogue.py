@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from depthprune.base.errors import TaskError
-from depthprune.base.naming import option
+from depthprune.base.errors import TaskError, option
 from depthprune.tasks.lm_eval.guard import guarded
 from depthprune.tasks.lm_eval.source import LmEvalSource
 from depthprune.tasks.task import Task, TaskType

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from depthprune.base.errors import DepthpruneError, TaskError
+from depthprune.base.errors import DepthpruneError, TaskError, option
 from depthprune.base.language import counted
 from depthprune.base.log import logger
-from depthprune.base.naming import option
 from depthprune.tasks.lm_eval.guard import guarded
 from depthprune.tasks.lm_eval.shots import Shots, draws_as_usual
 from depthprune.tasks.task import Request, Sample

@@ -9,7 +9,7 @@ from typing import Any
 
 from depthprune.base.errors import MetricError
 from depthprune.base.files import is_number
-from depthprune.base.python_file import is_own
+from depthprune.base.registry import is_own
 from depthprune.tasks.metrics.perplexity import corpus_perplexity
 from depthprune.tasks.metrics.rules import METRICS, Rule, rule_of, scores_by
 from depthprune.tasks.task import AnswerMode, Sample, Scorer

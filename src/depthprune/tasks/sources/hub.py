@@ -9,8 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from depthprune.base.errors import MissingDependencyError, TaskError
-from depthprune.base.naming import option
+from depthprune.base.errors import MissingDependencyError, TaskError, option
 from depthprune.tasks.sources.fields import Fields, RowSamples, make_samples
 from depthprune.tasks.sources.images import Pictures
 from depthprune.tasks.sources.rows import Row

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from depthprune.base.errors import TaskError
-from depthprune.base.naming import option
+from depthprune.base.errors import TaskError, option
 from depthprune.tasks.sources.rows import check_pointer
 
 if TYPE_CHECKING:
