@@ -15,11 +15,9 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.checkpoint.loaded_files import weight_files
-from depthprune.checkpoint.pickled import read_pickled
+from depthprune.checkpoint.folder import checkpoint_folder, source_folder, weight_files
 from depthprune.checkpoint.safetensors_files import read_header, read_safetensors
-from depthprune.checkpoint.source import checkpoint_folder, source_folder
-from depthprune.checkpoint.torch_files import OLD_MAGIC, read_pickled_tree
+from depthprune.checkpoint.torch_files import OLD_MAGIC, read_pickled, read_pickled_tree
 from tests.checkpoint.test_pickled_hostile import archive
 
 SECONDS = 20
@@ -126,7 +124,7 @@ def test_what_has_no_name_is_counted_too(tmp_path: Path) -> None:
 
 
 def test_the_names_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("depthprune.checkpoint.pickled.MOST_CHARACTERS", 10_000)
+    monkeypatch.setattr("depthprune.checkpoint.torch_files.MOST_CHARACTERS", 10_000)
     pickled = b"}(" + b"".join(text(f"{number:0900d}") + b"N" for number in range(20)) + b"u."
     refused(read_pickled, archive(tmp_path / "a.bin", pickled), "names that are longer")
 

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from depthprune.base.errors import ModelError
 from depthprune.checkpoint.fingerprint import model_fingerprint
-from depthprune.checkpoint.loaded_files import (
+from depthprune.checkpoint.folder import (
     configuration_path,
     find_weight_files,
     read_config,

@@ -16,11 +16,15 @@ import torch
 from torch import nn
 
 from depthprune.base.errors import FileError
-from depthprune.checkpoint import strided
+from depthprune.checkpoint import pickled_tensor as strided
 from depthprune.checkpoint.inert_pickle import Record
-from depthprune.checkpoint.pickled import named_tensors, read_pickled, weights_of
 from depthprune.checkpoint.stored import num_bytes
-from depthprune.checkpoint.torch_files import read_pickled_tree
+from depthprune.checkpoint.torch_files import (
+    named_tensors,
+    read_pickled,
+    read_pickled_tree,
+    weights_of,
+)
 
 DTYPES = {
     "bfloat16": "BF16",
@@ -277,7 +281,7 @@ def test_no_torch_is_imported(tmp_path: Path) -> None:
     path = save(tmp_path / "a.bin", OrderedDict(a=torch.ones(3, 2).T))
     program = (
         "import sys; from pathlib import Path\n"
-        "from depthprune.checkpoint.pickled import read_pickled\n"
+        "from depthprune.checkpoint.torch_files import read_pickled\n"
         f"print(sum(map(len, read_pickled(Path({str(path)!r}))['a'].pieces())))\n"
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )

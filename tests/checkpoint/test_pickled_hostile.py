@@ -21,8 +21,7 @@ import torch
 
 from depthprune.base.errors import FileError
 from depthprune.checkpoint.inert_pickle import PickleStream, Record, Reference, read_inert
-from depthprune.checkpoint.pickled import read_pickled
-from depthprune.checkpoint.torch_files import OLD_MAGIC, read_pickled_tree
+from depthprune.checkpoint.torch_files import OLD_MAGIC, read_pickled, read_pickled_tree
 
 MUCH = 150e6
 """Bytes of memory that no file of some kilobytes may take."""
@@ -192,7 +191,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_are_refused(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("depthprune.checkpoint.pickled.MOST_PLACES", 20_000)
+    monkeypatch.setattr("depthprune.checkpoint.torch_files.MOST_PLACES", 20_000)
     refused(archive(tmp_path / "a.bin", BOMBS[name]))
 
 

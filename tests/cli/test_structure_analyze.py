@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from depthprune.structure.documents import read_anatomy, read_comparison
+from depthprune.structure.layouts import read_anatomy, read_comparison
 from tests.cli.program import Finished, Program
 from tests.structure.llamas import (
     LAYER,

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp
+from depthprune.structure.compare import strategy_of
 from depthprune.structure.comparison import Change, Comparison, LayerComparison
-from depthprune.structure.labels import strategy_of
-from depthprune.structure.summary import ModelSummary, Summary
+from depthprune.structure.summarize import ModelSummary, Summary
 
 ATTENTION, MLP, NORM = 41_943_040, 176_160_768, 8_192
 WHOLE = ATTENTION + MLP + NORM

@@ -22,9 +22,8 @@ from depthprune.report.figures.size_performance import (
     MOST_LABELS,
     size_performance,
 )
-from depthprune.structure.model_row import ModelRow
+from depthprune.structure.model_row import QUICK, Conditions, Measured, ModelRow
 from depthprune.structure.model_table import ModelTable, model_table
-from depthprune.structure.performance import QUICK, Conditions, Measured
 from tests.structure.models import compared, layer, removed, row
 
 

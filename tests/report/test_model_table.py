@@ -34,12 +34,9 @@ from depthprune.report.render.markdown import table_text
 from depthprune.report.sections.models import model_grid, own_names
 from depthprune.report.table import Table, all_notes
 from depthprune.structure.comparison import Change, Comparison
-from depthprune.structure.model_columns import COLUMNS
-from depthprune.structure.model_row import ModelRow, model_row
+from depthprune.structure.model_row import COLUMNS, QUICK, Conditions, Measured, ModelRow, model_row
 from depthprune.structure.model_table import ModelTable, model_table
-from depthprune.structure.performance import QUICK, Conditions, Measured
-from depthprune.structure.summaries import summarize
-from depthprune.structure.summary import ModelSummary
+from depthprune.structure.summarize import ModelSummary, summarize
 from tests.structure.models import compared, layer, real_models, removed, row
 
 openpyxl = pytest.importorskip("openpyxl")

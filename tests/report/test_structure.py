@@ -23,13 +23,13 @@ from depthprune.report.sections.structure_words import (
 )
 from depthprune.report.structure_summary import batch_sections
 from depthprune.structure.align import DOUBTS, Alignment, Doubt
-from depthprune.structure.analyses import Analysis
+from depthprune.structure.analyze import Analysis
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity
 from depthprune.structure.batches import BatchOutcome, BatchResult
 from depthprune.structure.compare import compare
 from depthprune.structure.comparison import AlignedBy, Change, Comparison, LayerComparison, Strategy
 from depthprune.structure.notes import Sentence, read_note
-from depthprune.structure.summary import ModelSummary, Summary
+from depthprune.structure.summarize import ModelSummary, Summary
 from tests.structure.llamas import made_up, with_layers
 
 LANGS: list[Lang] = ["en", "zh"]

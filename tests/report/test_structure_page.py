@@ -22,9 +22,9 @@ from depthprune.report.html.structure_page import (
 )
 from depthprune.report.sections.structure_words import evidence_texts, strategy_reason
 from depthprune.structure.anatomy import Sparsity
+from depthprune.structure.compare import label_of, strategy_of
 from depthprune.structure.comparison import Change
-from depthprune.structure.labels import label_of, strategy_of
-from depthprune.structure.summary import ModelSummary, Summary
+from depthprune.structure.summarize import ModelSummary, Summary
 from tests.report.structure_summaries import (
     ATTENTION,
     WHOLE,

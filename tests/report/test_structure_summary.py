@@ -32,9 +32,7 @@ from depthprune.report.structure_summary import (
 )
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp
 from depthprune.structure.comparison import Change, Comparison, LayerComparison
-from depthprune.structure.facts import ModelFacts, facts_of
-from depthprune.structure.summaries import summarize
-from depthprune.structure.summary import ModelSummary, Summary
+from depthprune.structure.summarize import ModelFacts, ModelSummary, Summary, facts_of, summarize
 
 COPIES = Path(__file__).parents[1] / "structure" / "pruned_models"
 OLD_TEXT = (COPIES / "models_structure_summary.txt").read_text(encoding="utf-8")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.structure.anatomy import Anatomy, Layer
-from depthprune.structure.checkpoint import Checkpoint, Kind
 from depthprune.structure.count import anatomy_of
+from depthprune.structure.tensors import Checkpoint, Kind
 
 Shapes = Mapping[str, tuple[int, ...]]
 

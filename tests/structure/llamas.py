@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from depthprune.structure.analyses import ReadModel, read_model
+from depthprune.structure.analyze import ReadModel, read_model
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp
 
 State = dict[str, torch.Tensor]

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.structure.comparison import Change, Comparison, LayerComparison
-from depthprune.structure.model_row import ALL_TASKS, ModelRow
-from depthprune.structure.performance import STANDARD, Conditions, Measured
+from depthprune.structure.model_row import ALL_TASKS, STANDARD, Conditions, Measured, ModelRow
 
 HERE = Path(__file__).parent
 SHARED = Path("/work/shared/pruned_models")

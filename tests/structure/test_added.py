@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from depthprune.report.sections.structure_words import strategy_lines, what_happened
-from depthprune.structure.analyses import analyze, read_model
+from depthprune.structure.analyze import analyze, read_model
 from depthprune.structure.comparison import AddedLayer, Comparison
-from depthprune.structure.documents import read_comparison
+from depthprune.structure.layouts import read_comparison
 from tests.structure.llamas import LAYER, keep_layers, make_state, save
 
 SIX = make_state(6)

@@ -13,7 +13,7 @@ from depthprune.base.errors import AnalysisError
 from depthprune.cutting.execute import execute_cut
 from depthprune.cutting.plan import plan_cut
 from depthprune.structure.align import DOUBTS, Alignment, Doubt, align
-from depthprune.structure.analyses import ReadModel, read_model
+from depthprune.structure.analyze import ReadModel, read_model
 from tests.structure.llamas import (
     State,
     change_layers,

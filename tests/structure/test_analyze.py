@@ -15,7 +15,7 @@ from torch import nn
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
 from depthprune.cutting.execute import execute_cut
 from depthprune.cutting.plan import plan_cut
-from depthprune.structure.analyses import (
+from depthprune.structure.analyze import (
     Analysis,
     analyze,
     model_name,
@@ -23,9 +23,9 @@ from depthprune.structure.analyses import (
     with_zeros,
     write_analysis,
 )
+from depthprune.structure.compare import label_of
 from depthprune.structure.comparison import Change
-from depthprune.structure.documents import read_anatomy, read_comparison
-from depthprune.structure.labels import label_of
+from depthprune.structure.layouts import read_anatomy, read_comparison
 from tests.structure.llamas import (
     LAYER,
     OUTSIDE,

@@ -11,7 +11,7 @@ from depthprune.structure.align import Alignment, Doubt, align
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity
 from depthprune.structure.compare import compare
 from depthprune.structure.comparison import Change
-from depthprune.structure.documents import read_anatomy, read_comparison
+from depthprune.structure.layouts import read_anatomy, read_comparison
 from tests.structure.llamas import made_up, with_layers
 
 COPIES = Path(__file__).with_name("pruned_models")

@@ -20,7 +20,7 @@ from depthprune.structure.comparison import (
     LayerComparison,
     Strategy,
 )
-from depthprune.structure.documents import (
+from depthprune.structure.layouts import (
     ANATOMY_FILES,
     COMPARISON_FILES,
     anatomy_document,

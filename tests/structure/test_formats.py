@@ -17,11 +17,11 @@ import torch
 from safetensors.torch import save_file
 
 from depthprune.base.errors import ModelError
-from depthprune.structure.analyses import Analysis, analyze, read_model
+from depthprune.structure.analyze import Analysis, analyze, read_model
 from depthprune.structure.anatomy import Anatomy
-from depthprune.structure.labels import label_of
-from depthprune.structure.made_tensors import Joined, Masked, Sparse
+from depthprune.structure.compare import label_of
 from depthprune.structure.reading import read_checkpoint
+from depthprune.structure.tensors import Joined, Masked, Sparse
 from tests.structure.llamas import State, make_state
 
 LAYERS = 6

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from depthprune.structure.compare import is_emptied, label_of, lost, strategy_of
 from depthprune.structure.comparison import Change, Comparison, LayerComparison
-from depthprune.structure.documents import read_comparison
-from depthprune.structure.labels import is_emptied, label_of, lost, strategy_of
+from depthprune.structure.layouts import read_comparison
 
 COPIES = Path(__file__).with_name("pruned_models")
 

@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.structure.comparison import Change
-from depthprune.structure.documents import comparison_document
-from depthprune.structure.kept import (
+from depthprune.structure.comparison import (
+    Change,
     is_located,
     layers_below,
     num_layers,
@@ -24,11 +23,21 @@ from depthprune.structure.kept import (
     std_kept,
     variance_kept,
 )
-from depthprune.structure.model_columns import BY_KEY, COLUMNS, GROUPS, TASKS
-from depthprune.structure.model_row import ModelRow, model_row
+from depthprune.structure.layouts import comparison_document
+from depthprune.structure.model_row import (
+    BY_KEY,
+    COLUMNS,
+    GROUPS,
+    QUICK,
+    STANDARD,
+    TASKS,
+    Conditions,
+    Measured,
+    ModelRow,
+    model_row,
+)
 from depthprune.structure.model_table import ModelTable, model_table
-from depthprune.structure.performance import QUICK, STANDARD, Conditions, Measured
-from depthprune.structure.summaries import summarize
+from depthprune.structure.summarize import summarize
 from tests.engine.cards import card, old_card
 from tests.structure.models import SHARED, compared, layer, put, real_models, removed, row
 

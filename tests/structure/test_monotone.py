@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depthprune.structure.monotone import assign
+from depthprune.structure.align import assign
 
 
 def try_every_way(costs: list[list[float]]) -> dict[tuple[int, ...], float]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
-from depthprune.structure.performance import (
+from depthprune.structure.model_row import (
     GIBIBYTE,
     QUICK,
     STANDARD,

@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from depthprune.base.errors import DepthpruneError, FileError, ModelError
-from depthprune.structure.checkpoint import Checkpoint
 from depthprune.structure.reading import read_checkpoint
+from depthprune.structure.tensors import Checkpoint
 from tests.structure.shapes import (
     LLAMA_3_8B,
     LLAMA_3_8B_PARAMETERS,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from depthprune.structure.checkpoint import Checkpoint
-from depthprune.structure.recorded import has_record, recorded_layers
+from depthprune.structure.origin import has_record, recorded_layers
+from depthprune.structure.tensors import Checkpoint
 
 
 def checkpoint(

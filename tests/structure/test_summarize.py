@@ -12,15 +12,13 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import AnalysisError, FileError
-from depthprune.structure.facts import facts_of
-from depthprune.structure.selection import (
+from depthprune.structure.finding import (
     is_near_ratio,
     is_of_method,
     parse_ratio,
     ratio_in_name,
 )
-from depthprune.structure.summaries import summarize, summarize_model
-from depthprune.structure.summary import ModelSummary
+from depthprune.structure.summarize import ModelSummary, facts_of, summarize, summarize_model
 
 COPIES = Path(__file__).with_name("pruned_models")
 SHARED = Path("/work/shared/pruned_models")

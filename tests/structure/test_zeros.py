@@ -19,11 +19,10 @@ from safetensors.torch import save_file
 from depthprune.base.errors import FileError
 from depthprune.checkpoint.safetensors_files import read_safetensors
 from depthprune.structure.anatomy import Sparsity
-from depthprune.structure.checkpoint import Checkpoint
 from depthprune.structure.count import anatomy_of
 from depthprune.structure.reading import read_checkpoint
-from depthprune.structure.zero_groups import COUNTED, Groups, count_tensor
-from depthprune.structure.zeros import Zeros, add_zeros, count_zeros
+from depthprune.structure.tensors import Checkpoint
+from depthprune.structure.zeros import COUNTED, Groups, Zeros, add_zeros, count_tensor, count_zeros
 from tests.blocks import tiny
 from tests.structure.counted import describe, in_layer
 

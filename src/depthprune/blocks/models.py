@@ -18,8 +18,7 @@ from depthprune.blocks.processors import (
 )
 from depthprune.blocks.skeleton import quiet
 from depthprune.checkpoint.fingerprint import model_fingerprint, module_fingerprint
-from depthprune.checkpoint.loaded_files import find_weight_files, read_config
-from depthprune.checkpoint.source import checkpoint_folder
+from depthprune.checkpoint.folder import checkpoint_folder, find_weight_files, read_config
 
 if TYPE_CHECKING:
     import torch

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from depthprune.base.errors import FileError, ModelError
 from depthprune.base.files import read_json
-from depthprune.checkpoint.loaded_files import configuration_path, weight_files
-from depthprune.checkpoint.source import checkpoint_folder
+from depthprune.checkpoint.folder import checkpoint_folder, configuration_path, weight_files
 
 if TYPE_CHECKING:
     from hashlib import _Hash

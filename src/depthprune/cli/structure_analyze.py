@@ -15,7 +15,7 @@ from depthprune.base.log import logger
 from depthprune.base.progress import progress
 from depthprune.cli.output import show_sections
 from depthprune.report.sections.structure import analysis_section, analysis_value, text_files
-from depthprune.structure.analyses import (
+from depthprune.structure.analyze import (
     Analysis,
     Texts,
     analysis_folder,
@@ -25,7 +25,7 @@ from depthprune.structure.analyses import (
     with_zeros,
     write_analysis,
 )
-from depthprune.structure.analyses import analyze as run_analysis
+from depthprune.structure.analyze import analyze as run_analysis
 
 _DEMO = "demo"
 

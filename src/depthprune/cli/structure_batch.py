@@ -14,7 +14,7 @@ from depthprune.base.language import set_language
 from depthprune.cli.output import AsJson, Language, show_sections
 from depthprune.report.sections.structure import text_files
 from depthprune.report.structure_summary import batch_sections, summary_sections, summary_value
-from depthprune.structure.analyses import refuse_unknown
+from depthprune.structure.analyze import refuse_unknown
 from depthprune.structure.batches import (
     RESULTS_FILE,
     merged_analyses,
@@ -23,8 +23,7 @@ from depthprune.structure.batches import (
 from depthprune.structure.batches import (
     batch as analyze_all,
 )
-from depthprune.structure.facts import facts_of
-from depthprune.structure.summary import Summary
+from depthprune.structure.summarize import Summary, facts_of
 
 SOME_FAILED = 1
 """The exit code when a model could not be analysed; the others are."""

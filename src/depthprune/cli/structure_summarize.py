@@ -19,9 +19,8 @@ from depthprune.report.structure_summary import (
     summary_value,
     write_summary,
 )
-from depthprune.structure.folders import find_model_folders
-from depthprune.structure.selection import parse_ratio
-from depthprune.structure.summaries import summarize as summarize_models
+from depthprune.structure.finding import find_model_folders, parse_ratio
+from depthprune.structure.summarize import summarize as summarize_models
 
 DEFAULT = (FORMATS[0], FORMATS[1])
 """What is written when no format is named: .txt and .json, as the old script did."""

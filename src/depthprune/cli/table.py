@@ -23,11 +23,10 @@ from depthprune.report.model_table import (
     model_value,
     write_model_table,
 )
-from depthprune.structure.model_row import model_row
+from depthprune.structure.finding import parse_ratio
+from depthprune.structure.model_row import STANDARD, model_row
 from depthprune.structure.model_table import model_table
-from depthprune.structure.performance import STANDARD
-from depthprune.structure.selection import parse_ratio
-from depthprune.structure.summaries import summarize
+from depthprune.structure.summarize import summarize
 
 MOST_SHOWN = 50
 """Models on the terminal when all of them are in a file."""

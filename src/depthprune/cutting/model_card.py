@@ -18,7 +18,7 @@ from depthprune.base.files import format_size, read_json
 from depthprune.base.language import counted
 from depthprune.base.removal import Removal, active_blocks, format_removal
 from depthprune.base.terminal import printable
-from depthprune.checkpoint.loaded_files import CONFIGS_FIELD, WEIGHTS_FIELD
+from depthprune.checkpoint.folder import CONFIGS_FIELD, WEIGHTS_FIELD
 from depthprune.cutting import Tool
 
 if TYPE_CHECKING:

@@ -20,14 +20,14 @@ from depthprune.base.removal import Removal, active_blocks, check_removal, make_
 from depthprune.blocks.layer_fields import shorten_dict, shorten_generation
 from depthprune.blocks.layer_rules import Section, Shortening
 from depthprune.blocks.model_class import Loader
-from depthprune.checkpoint.links import check_link
-from depthprune.checkpoint.loaded_files import (
+from depthprune.checkpoint.folder import (
     CONFIGS_FIELD,
     WEIGHTS_FIELD,
+    check_link,
     configuration_path,
     read_config,
+    source_folder,
 )
-from depthprune.checkpoint.source import source_folder
 from depthprune.checkpoint.stored import StoredTensor, num_bytes
 from depthprune.cutting.configuration import FieldChange, field_changes
 from depthprune.cutting.keys import (

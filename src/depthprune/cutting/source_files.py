@@ -12,8 +12,12 @@ from typing import Literal
 
 from depthprune.base.errors import DepthpruneError, FileError, ModelError
 from depthprune.base.files import read_json
-from depthprune.checkpoint.links import check_link, leads_out
-from depthprune.checkpoint.loaded_files import configuration_path, find_weight_files
+from depthprune.checkpoint.folder import (
+    check_link,
+    configuration_path,
+    find_weight_files,
+    leads_out,
+)
 from depthprune.checkpoint.safetensors_files import read_safetensors
 from depthprune.checkpoint.stored import StoredTensor
 from depthprune.cutting.keys import Numbering
@@ -134,7 +138,7 @@ def read_tensors(folder: Path) -> dict[str, StoredTensor]:
 def _tensors_of(path: Path) -> dict[str, StoredTensor]:
     if path.suffix == ".safetensors":
         return dict(read_safetensors(path))
-    from depthprune.checkpoint.pickled import read_pickled
+    from depthprune.checkpoint.torch_files import read_pickled
 
     return read_pickled(path)
 

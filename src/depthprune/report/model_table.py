@@ -28,11 +28,16 @@ from depthprune.report.sections.models import (
     with_windows,
 )
 from depthprune.report.table import Cell, Column, Table, all_notes, with_columns
-from depthprune.structure.kept import is_located, layers_below, shares_kept
-from depthprune.structure.model_columns import BATCHES, COLUMNS, GROUPS, THRESHOLDS
-from depthprune.structure.model_row import ModelRow
+from depthprune.structure.comparison import is_located, layers_below, shares_kept
+from depthprune.structure.model_row import (
+    BATCHES,
+    COLUMNS,
+    GROUPS,
+    THRESHOLDS,
+    Conditions,
+    ModelRow,
+)
 from depthprune.structure.model_table import ModelTable
-from depthprune.structure.performance import Conditions
 
 Format = Literal["xlsx", "csv", "md", "html", "latex"]
 

@@ -23,11 +23,9 @@ from depthprune.report.render.xlsx import LOST, Sheet, workbook
 from depthprune.report.sections.structure_words import remarks, strategy_names
 from depthprune.report.table import Cell, Column, Kind, Section, Table, table_of
 from depthprune.structure.batches import BatchOutcome, BatchResult
-from depthprune.structure.comparison import Comparison
-from depthprune.structure.facts import ModelFacts, facts_of
-from depthprune.structure.kept import is_located, num_layers
-from depthprune.structure.labels import is_emptied
-from depthprune.structure.summary import ModelSummary, Summary
+from depthprune.structure.compare import is_emptied
+from depthprune.structure.comparison import Comparison, is_located, num_layers
+from depthprune.structure.summarize import ModelFacts, ModelSummary, Summary, facts_of
 
 UNKNOWN = "N/A"
 

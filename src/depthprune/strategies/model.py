@@ -106,7 +106,7 @@ def check_model(options: ModelSource, tasks: Sequence[Task]) -> None:
             reads text only and some tasks are about pictures; names all of these.
     """
     from depthprune.blocks.models import load_model_processor
-    from depthprune.checkpoint.loaded_files import find_weight_files
+    from depthprune.checkpoint.folder import find_weight_files
 
     processor = load_model_processor(
         options.source,

@@ -11,22 +11,21 @@ from depthprune.base.lazy import lazily
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from depthprune.structure.analyses import analyze, read_model
+    from depthprune.structure.analyze import analyze, read_model
     from depthprune.structure.batches import batch
-    from depthprune.structure.facts import facts_of
     from depthprune.structure.model_table import table
-    from depthprune.structure.summaries import summarize
+    from depthprune.structure.summarize import facts_of, summarize
 
 __all__ = ["analyze", "batch", "facts_of", "read_model", "summarize", "table"]
 
 __getattr__ = lazily(
     __name__,
     {
-        "analyze": "depthprune.structure.analyses",
+        "analyze": "depthprune.structure.analyze",
         "batch": "depthprune.structure.batches",
-        "facts_of": "depthprune.structure.facts",
-        "read_model": "depthprune.structure.analyses",
-        "summarize": "depthprune.structure.summaries",
+        "facts_of": "depthprune.structure.summarize",
+        "read_model": "depthprune.structure.analyze",
+        "summarize": "depthprune.structure.summarize",
         "table": "depthprune.structure.model_table",
     },
 )

@@ -17,12 +17,10 @@ from depthprune.base.files import make_folder, read_json, write_json
 from depthprune.base.language import current_language
 from depthprune.base.log import logger
 from depthprune.base.progress import progress
-from depthprune.structure.analyses import ReadModel, Texts, analyze, read_model
-from depthprune.structure.documents import FOLDER
-from depthprune.structure.finding import FoundModel, find_models
-from depthprune.structure.folders import analysis_files, find_model_folders
-from depthprune.structure.summaries import summarize, summarize_model
-from depthprune.structure.summary import ModelSummary, Summary
+from depthprune.structure.analyze import ReadModel, Texts, analyze, read_model
+from depthprune.structure.finding import FoundModel, analysis_files, find_model_folders, find_models
+from depthprune.structure.layouts import FOLDER
+from depthprune.structure.summarize import ModelSummary, Summary, summarize, summarize_model
 from depthprune.structure.weights import SUBFOLDER
 
 RESULTS_FILE = "batch_analysis_results.json"

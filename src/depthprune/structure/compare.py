@@ -1,15 +1,250 @@
-"""A pruned model beside its original, layer by layer."""
+"""How a model was pruned: every layer beside that of the original, and a word for each."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import fsum, sqrt
 
 from depthprune.base.language import Note
 from depthprune.structure.align import Alignment
 from depthprune.structure.anatomy import Anatomy, Layer
-from depthprune.structure.comparison import AddedLayer, Change, Comparison, LayerComparison
-from depthprune.structure.labels import strategy_of
+from depthprune.structure.comparison import (
+    HEAVY,
+    LIGHT,
+    AddedLayer,
+    Change,
+    Comparison,
+    Label,
+    LayerComparison,
+    Strategy,
+)
 from depthprune.structure.notes import Sentence
+
+SPARSE = 0.01
+"""Share of zeros from which they are taken for pruning; dense weights have far fewer."""
+
+UNIFORM_SPREAD = 0.05
+"""How far the ratios of the layers that lost something may lie apart in a uniform pruning."""
+
+Evidence = dict[str, float]
+
+
+def lost(layer: LayerComparison) -> float | None:
+    """Return the share of a layer that is gone or zero: 0..1, negative when it has grown.
+
+    None where a count is not known.
+
+    Zeros count where they were counted and are `SPARSE` or more of what is left.
+    """
+    zeros = layer.sparsity if layer.sparsity is not None and layer.sparsity >= SPARSE else 0.0
+    before, after = layer.total.original, layer.total.pruned
+    if before is None or after is None:
+        return None
+    return (before - after + after * zeros) / before if before else 0.0
+
+
+def label_of(layer: LayerComparison) -> Label:
+    """Return in a word what a layer lost, see `Label`."""
+    if layer.removed:
+        return "removed"
+    if is_emptied(layer):
+        return "zero"
+    share = lost(layer)
+    if share is None:
+        return "unknown"
+    if share > HEAVY:
+        return "heavy"
+    if share >= LIGHT:
+        return "moderate"
+    return "light" if share > 0 else "unchanged"
+
+
+def is_emptied(layer: LayerComparison) -> bool:
+    """Return whether a layer is there, but does nothing: no attention and no MLP, or only zeros."""
+    if layer.removed:
+        return False
+    if layer.is_zero or (layer.total.original and layer.total.pruned == 0):
+        return True
+    attention, mlp = layer.attention.pruned, layer.mlp.pruned
+    if attention is None or mlp is None:
+        return False
+    if attention + mlp == 0:
+        # A layer with a mixer of another kind has lost little with its MLP.
+        had = bool(layer.attention.original or layer.mlp.original)
+        return had and (layer.total.ratio or 0.0) > HEAVY
+    if not layer.sparsity or layer.total.pruned is None:
+        return False
+    return layer.sparsity * layer.total.pruned >= attention + mlp - 0.5
+
+
+def known(count: int | None) -> int:
+    """Return a count of a comparison all of whose counts are known."""
+    assert count is not None
+    return count
+
+
+def is_known(comparison: Comparison) -> bool:
+    """Return whether the counts of the model and of all layers that are left are known."""
+    changes = [comparison.total, comparison.layer_params]
+    changes += [layer.total for layer in comparison.layers]
+    return all(change.original is not None and change.pruned is not None for change in changes)
+
+
+def strategy_of(
+    comparison: Comparison, *, sliced: bool = False, hidden_size: Change | None = None
+) -> tuple[Strategy, Evidence]:
+    """Return how a model was pruned on the whole, and the numbers that say so.
+
+    Sliced, when the hidden size is smaller. Otherwise by what took most of the layers' parameters:
+    layers that are gone or empty (layer removal), zeros among the weights (unstructured), or layers
+    that are smaller: uniform when at least half of the layers that are left are, by shares that lie
+    within `UNIFORM_SPREAD`, else non-uniform. A model that lost only what lies outside its layers
+    is non-uniform, one that lost nothing unchanged. Unknown, when a count is.
+
+    Args:
+        comparison: its layers, sums and `missing_layers`.
+        sliced: whether the checkpoint has the marks of SliceGPT.
+        hidden_size: before and after, where it is known.
+
+    Returns:
+        The strategy and its evidence: counts of layers, ratios over all layers of the original
+        (of a removed one 1) with their population standard deviation, shares of the original's
+        layers that were lost in each way.
+    """
+    if not is_known(comparison):
+        return "unknown", _counts(comparison)
+    losses = _losses(comparison)
+    evidence = _evidence(comparison, losses)
+    if hidden_size is not None:
+        evidence |= {
+            "hidden_size_original": known(hidden_size.original),
+            "hidden_size_pruned": known(hidden_size.pruned),
+        }
+    if sliced or (hidden_size is not None and known(hidden_size.reduced) > 0):
+        return "sliced", evidence
+    most = max(losses.gone, losses.smaller, losses.zeros)
+    if not most:
+        outside = known(comparison.total.reduced) > known(comparison.layer_params.reduced)
+        return "non-uniform" if outside else "unchanged", evidence
+    if losses.gone == most:
+        return "layer removal", evidence
+    if losses.zeros == most:
+        return "unstructured", evidence
+    return "uniform" if _is_uniform(losses) else "non-uniform", evidence
+
+
+@dataclass(frozen=True)
+class _Losses:
+    """Parameters that layers lost in each way.
+
+    Attributes:
+        left: the layers that are neither gone nor empty.
+        gone: with layers that are gone or empty, zeros included.
+        smaller: with parts of layers that are left.
+        zeros: set to zero in them.
+    """
+
+    left: tuple[LayerComparison, ...]
+    gone: float
+    smaller: int
+    zeros: float
+
+    @property
+    def ratios(self) -> list[float]:
+        """Shares that are gone of the layers that are smaller."""
+        return [layer.total.ratio or 0.0 for layer in self.left if known(layer.total.reduced) > 0]
+
+
+def _losses(comparison: Comparison) -> _Losses:
+    layers = comparison.layers
+    left = tuple(layer for layer in layers if not layer.removed and not is_emptied(layer))
+    listed = sum(known(layer.total.original) for layer in layers)
+    gone = fsum(
+        known(layer.total.reduced) + known(layer.total.pruned) * (layer.sparsity or 0.0)
+        for layer in layers
+        if layer.removed or is_emptied(layer)
+    )
+    if comparison.missing_layers:
+        gone += known(comparison.layer_params.original) - listed
+    zeros = fsum(
+        known(layer.total.pruned) * layer.sparsity
+        for layer in left
+        if layer.sparsity is not None and layer.sparsity >= SPARSE
+    )
+    return _Losses(left, gone, sum(max(0, known(layer.total.reduced)) for layer in left), zeros)
+
+
+def _is_uniform(losses: _Losses) -> bool:
+    ratios = losses.ratios
+    return 2 * len(ratios) >= len(losses.left) and max(ratios) - min(ratios) <= UNIFORM_SPREAD
+
+
+def _counts(comparison: Comparison) -> Evidence:
+    layers, missing = comparison.layers, comparison.missing_layers
+    return {
+        "layers": len(layers) + missing,
+        "layers_removed": sum(layer.removed for layer in layers) + missing,
+        "layers_emptied": sum(map(is_emptied, layers)),
+        **({"layers_added": len(comparison.added_layers)} if comparison.added_layers else {}),
+        **_experts(layers),
+    }
+
+
+def _experts(layers: Sequence[LayerComparison]) -> Evidence:
+    """Return the experts of all layers before and after; nothing where none is gone."""
+    changes = [layer.experts for layer in layers if layer.experts is not None]
+    if not any(change.reduced for change in changes):
+        return {}
+    return {
+        "experts_original": sum(known(change.original) for change in changes),
+        "experts_pruned": sum(known(change.pruned) for change in changes),
+    }
+
+
+def _evidence(comparison: Comparison, losses: _Losses) -> Evidence:
+    layers, missing = comparison.layers, comparison.missing_layers
+    whole, outside = known(comparison.layer_params.original), known(comparison.total.reduced)
+    there = [layer for layer in layers if not layer.removed]
+    ratios = losses.ratios
+    evidence: Evidence = {
+        **_counts(comparison),
+        "layers_smaller": len(ratios),
+        "attention_removed": sum(layer.attention_removed for layer in there),
+        "mlp_removed": sum(layer.mlp_removed for layer in there),
+        **_spread([layer.total.ratio or 0.0 for layer in layers], missing),
+        "lost_by_removal": _share(losses.gone, whole),
+        "lost_by_smaller_layers": _share(losses.smaller, whole),
+        "lost_outside_layers": _share(
+            outside - known(comparison.layer_params.reduced), known(comparison.total.original)
+        ),
+    }
+    if ratios:
+        evidence |= {"smaller_ratio_min": min(ratios), "smaller_ratio_max": max(ratios)}
+    if any(layer.sparsity is not None for layer in layers):
+        evidence["lost_by_zeros"] = _share(losses.zeros, whole)
+    return evidence
+
+
+def _spread(ratios: Sequence[float], missing: int) -> Evidence:
+    """Return how the ratios spread, with 1 for every missing layer."""
+    number = len(ratios) + missing
+    if not number:
+        return {}
+    # A broken file may tell of any number of missing layers: they are not listed.
+    mean = (fsum(ratios) + missing) / number
+    variance = (fsum((one - mean) ** 2 for one in ratios) + missing * (1 - mean) ** 2) / number
+    known = [*ratios, 1.0] if missing else ratios
+    return {
+        "ratio_mean": mean,
+        "ratio_std": sqrt(variance),
+        "ratio_min": min(known),
+        "ratio_max": max(known),
+    }
+
+
+def _share(part: float, whole: int) -> float:
+    return part / whole if whole else 0.0
 
 
 def compare(original: Anatomy, pruned: Anatomy, alignment: Alignment) -> Comparison:

@@ -17,11 +17,9 @@ from math import prod
 from typing import Any
 
 from depthprune.base.language import Note
-from depthprune.structure.checkpoint import Checkpoint, Tensor
-from depthprune.structure.count_stacks import text_config
-from depthprune.structure.made_tensors import has_numbers, integers, stored_bytes
-from depthprune.structure.names import BUFFERS, CONSTANT, LEARNT, MASKS
+from depthprune.structure.names import BUFFERS, CONSTANT, LEARNT, MASKS, text_config
 from depthprune.structure.notes import Sentence
+from depthprune.structure.tensors import Checkpoint, Tensor, has_numbers, integers, stored_bytes
 
 Shape = tuple[int, ...]
 

@@ -1,18 +1,108 @@
-"""Find the models below a folder, whatever program wrote them."""
+"""The models below some folders, whatever program wrote them, and which of them are wanted."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from fnmatch import fnmatch, fnmatchcase
 from pathlib import Path
 from typing import Literal
 
-from depthprune.base.errors import FileError
-from depthprune.checkpoint.links import leads_out
-from depthprune.structure.glance import Look, glance
-from depthprune.structure.weights import SUBFOLDER, file_names, is_standard, models_among
+from depthprune.base.errors import AnalysisError, FileError
+from depthprune.checkpoint.folder import leads_out
+from depthprune.structure.layouts import ANATOMY_FILES, COMPARISON_FILES, FOLDER, ORIGINAL_FILE
+from depthprune.structure.weights import (
+    LIST_NAME,
+    SUBFOLDER,
+    Look,
+    file_names,
+    glance,
+    is_standard,
+    models_among,
+)
+
+NEAR = 0.015
+"""How far a measured ratio may be from the one asked for. Where whole layers go, it moves in steps:
+one layer of a Llama-3-8B is 0.027 of it, so the nearest possible ratio is within half of that."""
+
+_SEPARATORS = re.compile(r"[-_ ]")
+_LAST_NUMBER = re.compile(r"(?:^|(?P<word>[A-Za-z]*)[-_ ])(?P<number>0\.\d+|\d{1,4})(?:%|pct)?$")
+_COUNTED = re.compile(r"(checkpoint|drop|epoch|remove|removed|run|seed|v|(block|layer|step)s?)")
+"""A number behind such a word is no ratio."""
+
+
+def is_of_method(name: str, method: str) -> bool:
+    """Return whether a model's name tells this method.
+
+    Case does not matter. A part of the name is enough, and `-`, `_` and spaces in it do not count;
+    with `*`, `?` or `[...]` it is a pattern for the whole name, or for one of its folders.
+
+    Args:
+        name: e.g. `baselines/Magnitude_2000`; the folder that was searched does not count.
+        method: e.g. `Magnitude`, `h-gsp` or `wanda_*`.
+    """
+    name, wanted = name.lower(), method.lower()
+    folders = name.split("/")
+    own = folders[1:] or folders
+    if any(sign in wanted for sign in "*?["):
+        return any(fnmatchcase(text, wanted) for text in (*own, "/".join(own), name))
+    return _SEPARATORS.sub("", wanted) in _SEPARATORS.sub("", "/".join(own))
+
+
+def is_near_ratio(name: str, measured: float | None, wanted: float) -> bool:
+    """Return whether a model was pruned by about this ratio, or is named so.
+
+    The name counts too: what SliceGPT calls 20% takes away 10% of the parameters.
+
+    Args:
+        name: of the model.
+        measured: share of the parameters that is gone; None where nothing tells.
+        wanted: 0..1.
+    """
+    # Both are decimal fractions: 0.015 is near, whatever binary makes of it.
+    near = measured is not None and abs(measured - wanted) <= NEAR + 1e-9
+    named = ratio_in_name(name)
+    return near or (named is not None and abs(named - wanted) < 1e-9)
+
+
+def ratio_in_name(name: str) -> float | None:
+    """Return the ratio that a name ends with: `_2000`, `_20`, `-0.2` and `_20%` all say 0.2."""
+    found = _LAST_NUMBER.search(name.rpartition("/")[2])
+    if found is None or _COUNTED.fullmatch((found["word"] or "").lower()):
+        return None
+    number = found["number"]
+    if "." in number:
+        return float(number)
+    return int(number) / (10_000 if len(number) == 4 else 100) if int(number) else None
+
+
+def parse_ratio(text: str) -> float:
+    """Return a ratio that was written as `0.2`, `20`, `20%` or `2000`.
+
+    Below 1 it is a share, up to 100 a percentage, above that hundredths of a percent, as in names.
+
+    Raises:
+        AnalysisError: it is none of these.
+    """
+    try:
+        number = float(text.strip().removesuffix("%"))
+    except ValueError:
+        number = -1.0
+    if "%" in text or 1 <= number <= 100:
+        number /= 100
+    elif number > 100:
+        number /= 10_000
+    if not 0 < number <= 1:
+        raise AnalysisError(
+            f"{text!r} is no pruning ratio",
+            option="ratio",
+            mend="write 0.2, 20, 20% or 2000; all of them mean a fifth",
+        )
+    return number
+
 
 FoundKind = Literal["huggingface", "bin", "pruned_model", "slicegpt", "unreadable"]
 """A folder in Hugging Face format; one with a weight file of any other name; one with the model in
@@ -163,3 +253,151 @@ def _in_subfolder(folder: Path, name: str) -> list[FoundModel]:
     kind = models[0].kind
     kind = kind if kind in ("slicegpt", "unreadable") else "pruned_model"
     return [FoundModel(name, folder, folder, kind)]
+
+
+EVALUATION, EVALUATION_FILE = "evaluation", "evaluation_results.json"
+"""The file lies in the folder, or in that of the model itself."""
+
+TEXTS = ("structure_summary.txt", "pruning_summary_by_layer.txt")
+
+_KNOWN = frozenset({*ANATOMY_FILES, *COMPARISON_FILES, ORIGINAL_FILE, *TEXTS, LIST_NAME})
+_PARTS = frozenset({*RESULTS, SUBFOLDER, "__pycache__"})
+"""Folders that belong to a model and hold no other one."""
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder that holds a model, its analysis or its evaluation.
+
+    Attributes:
+        name: the folder below the one that was named, with that one's name in front.
+        path: of the folder.
+        files: names of the JSON files in its `analysis/`.
+        model: what to analyse: the folder, or one of the files of several models in it; None where
+            no weights lie.
+        problem: why it was not looked into.
+    """
+
+    name: str
+    path: Path
+    files: tuple[str, ...] = ()
+    model: Path | None = None
+    problem: str | None = None
+
+    @property
+    def analysis(self) -> Path:
+        """The folder of the analysis, whether it is there or not."""
+        return self.path / FOLDER
+
+
+def find_model_folders(dirs: Sequence[Path]) -> list[ModelFolder]:
+    """Return the folders of models in and below `dirs`, in order of name; each one once.
+
+    A link to a folder is not followed; where it leads out of `dirs` and to a model, that is told.
+
+    Raises:
+        FileError: one of `dirs` is missing or no folder.
+    """
+    homes: dict[Path, Path] = {}
+    for given in dirs:
+        if not given.is_dir():
+            raise FileError(
+                "this is no folder" if given.exists() else "there is no such folder",
+                where=str(given),
+                mend="name folders that hold models or their analyses",
+            )
+        home = given.resolve()
+        if home.name == FOLDER:  # `X/analysis` means the model X
+            home, given = home.parent, given.parent if given.name == FOLDER else home.parent
+        homes.setdefault(home, given)
+    repeated = {name for name, number in Counter(home.name for home in homes).items() if number > 1}
+    found: dict[Path, ModelFolder] = {}
+    for home, given in homes.items():
+        prefix = str(given) if home.name in repeated else home.name
+        for folder in _below(given, prefix, tuple(homes)):
+            found.setdefault(home / folder.path.relative_to(given), folder)
+    return sorted(found.values(), key=lambda folder: folder.name)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A folder to look into; `model` is the file whose analysis it holds."""
+
+    path: Path
+    name: str
+    model: Path | None = None
+    is_variant: bool = False
+
+
+def _below(given: Path, prefix: str, homes: tuple[Path, ...]) -> Iterator[ModelFolder]:
+    waiting = [_Place(given, prefix)]
+    while waiting:
+        place = waiting.pop()
+        path, name = place.path, place.name
+        try:
+            with os.scandir(path) as entries:
+                members = list(entries)
+        except FileNotFoundError:  # of a model that is a file: made when it is analysed
+            members = []
+        except OSError as error:
+            yield ModelFolder(name, path, problem=f"cannot read: {error.strerror or error}")
+            continue
+        folders = {entry.name for entry in members if entry.is_dir(follow_symlinks=False)}
+        files = sorted(one.name for one in members if one.name not in folders)
+        models = _models(path, files)
+        if not models and SUBFOLDER in folders:
+            models = dict.fromkeys(_models(path / SUBFOLDER, _names(path / SUBFOLDER)), path)
+        own = next(iter(models.values())) if len(models) == 1 else place.model
+        is_analysed = FOLDER in folders and not _KNOWN.isdisjoint(_names(path / FOLDER))
+        is_evaluated = EVALUATION in folders or EVALUATION_FILE in files
+        is_listed = LIST_NAME in files
+        is_lacking = not place.is_variant and (own is not None or is_evaluated or is_listed)
+        if is_analysed or is_lacking:
+            yield ModelFolder(name, path, analysis_files(path) if is_analysed else (), own)
+        for entry in members:
+            if entry.is_symlink() and entry.name not in _PARTS:
+                yield from _link(Path(entry.path), f"{name}/{entry.name}", homes)
+        # Of several models in one folder, each has a folder of its own name for its analysis.
+        several = models if len(models) > 1 else {}
+        waiting += [
+            _Place(
+                path / folder,
+                f"{name}/{folder}",
+                several.get(folder),
+                own is not None and any(fnmatch(folder, pattern) for pattern in PARTS),
+            )
+            for folder in {*folders, *several} - _PARTS
+            if not folder.startswith(".")
+        ]
+
+
+def analysis_files(path: Path) -> tuple[str, ...]:
+    """Return the JSON files in the `analysis/` of a folder, all of them."""
+    return tuple(name for name in _names(path / FOLDER) if name.endswith(".json"))
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(folder))
+    except OSError:
+        return []
+
+
+def _models(path: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Return what to analyse of the models in a folder, by the names of their own folders."""
+    groups = models_among(names)
+    chosen = any(Path(group[0]).stem == SUBFOLDER for group in groups)
+    if chosen or is_standard(path, names) or len(groups) == 1:
+        return {path.name: path}
+    # Files may hold scores and the like: only their content tells.
+    return {model.folder.name: model.source for model in models_in(path, path.name, names)}
+
+
+def _link(link: Path, name: str, homes: tuple[Path, ...]) -> Iterator[ModelFolder]:
+    try:
+        target = link.resolve()
+        leads_out = not any(target.is_relative_to(home) for home in homes)
+        if leads_out and (target / FOLDER).is_dir():
+            yield ModelFolder(name, link, problem=f"a link that leads out to {target}")
+    except (OSError, RuntimeError):
+        return

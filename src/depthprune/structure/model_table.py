@@ -8,11 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.structure.kept import layers_below
-from depthprune.structure.model_columns import BY_KEY, TEXTS, Column
-from depthprune.structure.model_row import ALL_TASKS, BILLION, ModelRow, model_row
-from depthprune.structure.performance import STANDARD, Conditions
-from depthprune.structure.summaries import summarize
+from depthprune.structure.comparison import layers_below
+from depthprune.structure.model_row import (
+    ALL_TASKS,
+    BILLION,
+    BY_KEY,
+    STANDARD,
+    TEXTS,
+    Column,
+    Conditions,
+    ModelRow,
+    model_row,
+)
+from depthprune.structure.summarize import summarize
 
 
 @dataclass(frozen=True)

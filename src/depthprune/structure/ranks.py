@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from depthprune.base.language import Note
-from depthprune.structure.checkpoint import Tensor
-from depthprune.structure.made_tensors import Described, Joined, has_numbers
 from depthprune.structure.notes import Sentence
+from depthprune.structure.tensors import Described, Joined, Tensor, has_numbers
 
 Program = Literal["meta", "fsdp", "other"]
 

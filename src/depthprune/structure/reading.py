@@ -9,18 +9,20 @@ from typing import Any
 from depthprune.base.errors import DepthpruneError, MissingModelError, ModelError
 from depthprune.base.language import Note
 from depthprune.blocks.model_names import Unwrapping
-from depthprune.checkpoint.loaded_files import LARGEST_INDEX, configuration_path
+from depthprune.checkpoint.folder import (
+    LARGEST_INDEX,
+    configuration_path,
+    is_path,
+    local_path,
+    read_json_object,
+)
 from depthprune.checkpoint.safetensors_files import read_header
-from depthprune.checkpoint.source import is_path, local_path
-from depthprune.structure.checkpoint import Checkpoint, Kind, Tensor
-from depthprune.structure.json_files import read_json_object
-from depthprune.structure.made_tensors import renamed
 from depthprune.structure.notes import Sentence
 from depthprune.structure.origin import origin_of
 from depthprune.structure.pickled_model import PickledModel, read_pickled_model
 from depthprune.structure.ranks import join_ranks
-from depthprune.structure.torchao import with_shapes
-from depthprune.structure.unfold import unfold
+from depthprune.structure.tensors import Checkpoint, Kind, Tensor, renamed
+from depthprune.structure.unfold import unfold, with_shapes
 from depthprune.structure.weights import Weights, find_weights
 
 
@@ -104,7 +106,7 @@ def _located(source: str | Path, revision: str | None) -> Path:
         raise ModelError("it is neither a folder nor a file", where=str(path))
     if isinstance(source, Path) or is_path(source):
         raise ModelError("there is no such model", where=str(path), mend="check the path")
-    from depthprune.checkpoint.source import source_folder
+    from depthprune.checkpoint.folder import source_folder
 
     try:
         return source_folder(source, revision=revision, download=False)

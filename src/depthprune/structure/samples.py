@@ -14,9 +14,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.checkpoint.stored import DTYPE_BITS
-from depthprune.structure.checkpoint import Checkpoint
-from depthprune.structure.count_stacks import find_text_stack, list_of, split_path
 from depthprune.structure.count_stored import stored_parameters
+from depthprune.structure.names import find_text_stack, list_of, split_path
+from depthprune.structure.tensors import Checkpoint
 
 if TYPE_CHECKING:
     import numpy

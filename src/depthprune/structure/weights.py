@@ -7,14 +7,48 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Literal
 
 from depthprune.base.errors import FileError, ModelError
 from depthprune.base.language import Note, counted
-from depthprune.checkpoint.links import check_link
-from depthprune.checkpoint.loaded_files import find_weight_files, named_weights, refuse_pointer
-from depthprune.structure.glance import SUFFIXES, glance
+from depthprune.checkpoint.folder import (
+    check_link,
+    find_weight_files,
+    leads_out,
+    named_weights,
+    refuse_pointer,
+)
 from depthprune.structure.notes import Sentence
 from depthprune.structure.ranks import Program, lacking, rank_of
+
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
+
+Look = Literal["slicegpt", "layers", "unreadable"]
+"""What SliceGPT wrote; tensors of numbered layers, or modules; a file that may not be read, or a
+link out of its folder."""
+
+# Names come first in every format.
+_GLANCE = 1024**2
+_LAYERS = re.compile(rb"\.\d+\.|_modules|\.(layers|blocks|h)\.")
+
+
+def glance(path: Path) -> Look | None:
+    """Return what a weight file looks like; None when nothing in it is a layer's."""
+    if not path.name.endswith(SUFFIXES):
+        return None
+    if leads_out(path):
+        return "unreadable"
+    try:
+        if not path.is_file():  # reading a pipe would wait for ever
+            return None
+        with path.open("rb") as file:
+            start = file.read(_GLANCE)
+    except OSError:
+        return "unreadable"
+    if b"shortcut_Q" in start:
+        return "slicegpt"
+    return "layers" if _LAYERS.search(start) else None
+
 
 SUBFOLDER = "pruned_model"
 """A model's folder may hold the model in a folder of this name, beside `analysis` and the like."""

@@ -12,8 +12,7 @@ from depthprune.base.progress import shown
 from depthprune.benchmark.forecast import Forecast, forecast
 from depthprune.benchmark.measure import CardOptions
 from depthprune.benchmark.sweep import Failure
-from depthprune.checkpoint.loaded_files import weight_files
-from depthprune.checkpoint.source import source_folder
+from depthprune.checkpoint.folder import source_folder, weight_files
 from depthprune.cutting.verify import Verification
 from depthprune.report.documents import PAGE
 from depthprune.report.sections.run import Ending, ending_parts, ending_value, is_exact

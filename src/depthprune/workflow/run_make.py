@@ -23,8 +23,7 @@ from depthprune.benchmark.measure import CardOptions, measure_card
 from depthprune.benchmark.options import BenchmarkOptions, card_options
 from depthprune.benchmark.sweep import Failure, SweepRequest
 from depthprune.checkpoint.fingerprint import model_fingerprint
-from depthprune.checkpoint.loaded_files import weight_files
-from depthprune.checkpoint.source import source_folder
+from depthprune.checkpoint.folder import source_folder, weight_files
 from depthprune.cutting.execute import check_disk, check_output, execute_cut
 from depthprune.cutting.model_card import PROVENANCE_NAME
 from depthprune.cutting.plan import plan_cut

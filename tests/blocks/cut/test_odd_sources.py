@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from depthprune.base.errors import FileError, ModelError
-from depthprune.checkpoint.loaded_files import weight_files
+from depthprune.checkpoint.folder import weight_files
 from depthprune.checkpoint.safetensors_files import read_safetensors
 from depthprune.cutting.execute import clear_leftovers, execute_cut
 from depthprune.cutting.model_card import model_card

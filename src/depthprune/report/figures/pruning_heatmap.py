@@ -23,8 +23,7 @@ from depthprune.report.figures.style import (
 from depthprune.report.figures.words import shown_of
 from depthprune.report.formatting import short_names
 from depthprune.report.sections.models import own_names
-from depthprune.structure.comparison import LayerComparison
-from depthprune.structure.kept import is_located, num_layers, share_kept
+from depthprune.structure.comparison import LayerComparison, is_located, num_layers, share_kept
 from depthprune.structure.model_row import ModelRow
 from depthprune.structure.model_table import ModelTable
 

@@ -22,7 +22,7 @@ from depthprune.report.figures.style import (
 )
 from depthprune.report.formatting import short_names
 from depthprune.report.sections.models import own_names
-from depthprune.structure.model_columns import BY_KEY, Column
+from depthprune.structure.model_row import BY_KEY, Column
 from depthprune.structure.model_table import ModelTable
 
 SCORES = ("ppl_wikitext2", "ppl_ptb", "mean_accuracy")

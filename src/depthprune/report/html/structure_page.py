@@ -26,10 +26,9 @@ from depthprune.report.structure_summary import (
     without_analysis,
 )
 from depthprune.structure.anatomy import Anatomy, Layer, Sparsity
+from depthprune.structure.compare import label_of
 from depthprune.structure.comparison import Comparison, LayerComparison
-from depthprune.structure.facts import ModelFacts, facts_of
-from depthprune.structure.labels import label_of
-from depthprune.structure.summary import ModelSummary, Summary
+from depthprune.structure.summarize import ModelFacts, ModelSummary, Summary, facts_of
 
 PARTS = Parts(
     template="structure",

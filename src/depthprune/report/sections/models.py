@@ -13,13 +13,17 @@ from depthprune.report.render.text import value_text
 from depthprune.report.sections.structure_words import remarks
 from depthprune.report.structure_summary import without_shared_folders
 from depthprune.report.table import Cell, Column, Kind, Table
-from depthprune.structure import model_columns
-from depthprune.structure.comparison import Comparison
-from depthprune.structure.kept import is_located, layers_below, num_layers, share_kept, shares_kept
-from depthprune.structure.model_columns import COLUMNS
-from depthprune.structure.model_row import ModelRow
+from depthprune.structure import model_row as model_columns
+from depthprune.structure.comparison import (
+    Comparison,
+    is_located,
+    layers_below,
+    num_layers,
+    share_kept,
+    shares_kept,
+)
+from depthprune.structure.model_row import COLUMNS, Conditions, ModelRow
 from depthprune.structure.model_table import ModelTable
-from depthprune.structure.performance import Conditions
 
 UNKNOWN = "N/A"
 

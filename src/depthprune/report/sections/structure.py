@@ -22,11 +22,11 @@ from depthprune.report.sections.structure_words import (
     what_happened,
 )
 from depthprune.report.table import Cell, Column, Section, Table, with_columns
-from depthprune.structure.analyses import Analysis
+from depthprune.structure.analyze import Analysis
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Sparsity, added
+from depthprune.structure.compare import label_of
 from depthprune.structure.comparison import Change, Comparison, Label
-from depthprune.structure.documents import anatomy_document, comparison_document
-from depthprune.structure.labels import label_of
+from depthprune.structure.layouts import anatomy_document, comparison_document
 
 TONES: dict[Label, Any] = {
     "removed": "bad",

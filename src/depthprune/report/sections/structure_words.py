@@ -10,6 +10,7 @@ from depthprune.base.terminal import shown
 from depthprune.report.formatting import percent
 from depthprune.structure.align import DOUBTS, Alignment
 from depthprune.structure.anatomy import added as summed
+from depthprune.structure.compare import label_of
 from depthprune.structure.comparison import (
     AddedLayer,
     AlignedBy,
@@ -17,8 +18,7 @@ from depthprune.structure.comparison import (
     Label,
     LayerComparison,
 )
-from depthprune.structure.facts import ModelFacts
-from depthprune.structure.labels import label_of
+from depthprune.structure.summarize import ModelFacts
 
 
 def count_text(count: int | None) -> str:

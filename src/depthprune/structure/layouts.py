@@ -1,14 +1,16 @@
-"""`model_structure.json`, field by field, and what follows where an older script left some out.
+"""The JSON files of an anatomy and of a comparison, field by field; of older scripts too.
 
-The documented fields come first, in their order; ours follow them.
-"""
+The documented fields come first, in their order; ours follow them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 from depthprune.base.documents import (
+    ANY,
     COUNT,
     FLAG,
     NUMBER,
@@ -21,9 +23,20 @@ from depthprune.base.documents import (
     WrongFieldError,
     each,
     named,
+    one_of,
+    read_document,
 )
 from depthprune.base.language import Note, counted
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity, added
+from depthprune.structure.compare import label_of, strategy_of
+from depthprune.structure.comparison import (
+    AddedLayer,
+    AlignedBy,
+    Change,
+    Comparison,
+    LayerComparison,
+    Strategy,
+)
 from depthprune.structure.notes import Sentence, read_note
 
 NOTES = Kind(TEXTS.noun, lambda value: tuple(map(read_note, TEXTS.read(value))), list)
@@ -206,3 +219,176 @@ ANATOMY = Layout(
     Field("unknown", NOTES),
 )
 """Of `model_structure.json`, `pruned_model_analysis.json` and `original_model_analysis.json`."""
+
+
+def _change(original: int | None, pruned: int | None, reduced: Any = ...) -> Change:
+    change = Change(original, pruned)
+    if reduced is not ... and reduced != (expected := change.reduced):
+        raise WrongFieldError(f"{original} - {pruned} is {expected}, not {reduced}", "reduced")
+    return change
+
+
+def _size_change(original: int | None = None, pruned: int | None = None) -> Change | None:
+    return None if original is None or pruned is None else Change(original, pruned)
+
+
+def _mlp_change(
+    intermediate_size: Change | None = None, experts: Change | None = None, **change: Any
+) -> tuple[Change, Change | None, Change | None]:
+    return _change(**change), intermediate_size, experts
+
+
+def _compared_layer(
+    index: int,
+    total: Change,
+    attention: Change,
+    mlp: tuple[Change, Change | None, Change | None],
+    is_zero: bool | None = None,
+    **found: Any,
+) -> LayerComparison:
+    pruned_index = found.get("pruned_index", index)
+    is_zero = total.pruned == 0 if is_zero is None else is_zero
+    sparsity = found.get("sparsity")
+    return LayerComparison(index, pruned_index, total, attention, *mlp, is_zero, sparsity)
+
+
+def _comparison(
+    layer_params: Change,
+    layers: tuple[LayerComparison, ...],
+    missing_layers: int | None = None,
+    **found: Any,
+) -> Comparison:
+    missing = _missing(layer_params, layers) if missing_layers is None else missing_layers
+    absent: Json = {"original_name": "", "pruned_name": "", "missing_layers": missing}
+    comparison = Comparison(layer_params=layer_params, layers=layers, **absent | found)
+    if "strategy" in found:
+        return comparison
+    strategy, evidence = strategy_of(comparison)
+    return replace(comparison, strategy=strategy, evidence=evidence)
+
+
+def _removed(comparison: Comparison) -> list[int]:
+    return [layer.index for layer in comparison.layers if layer.removed]
+
+
+def _missing(layer_params: Change, layers: tuple[LayerComparison, ...]) -> int:
+    """Return how many layers of the original are not listed, by what their listed sum lacks."""
+    sizes = Counter(layer.total.original or 0 for layer in layers)
+    lacking = (layer_params.original or 0) - sum(layer.total.original or 0 for layer in layers)
+    usual = sizes.most_common(1)[0][0] if sizes else 0
+    return max(1, round(lacking / usual)) if lacking > 0 and usual else 0
+
+
+def _change_fields(of: str = "") -> tuple[Field, ...]:
+    return (
+        Field("original", COUNT, f"{of}original", required=True, null=True),
+        Field("pruned", COUNT, f"{of}pruned", required=True, null=True),
+        Field("reduced", ANY, f"{of}reduced", null=True),
+        Field("reduction_ratio", NUMBER, f"{of}ratio", told=True),
+    )
+
+
+CHANGE = Layout(_change, *_change_fields())
+SIZES = Layout(_size_change, Field("original", COUNT), Field("pruned", COUNT))
+MLP_CHANGE = Layout(
+    _mlp_change,
+    *_change_fields("mlp."),
+    Field("intermediate_size", SIZES, omit=True),
+    Field("num_experts", SIZES, "experts", omit=True),
+)
+LAYER_COMPARISON = Layout(
+    _compared_layer,
+    INDEX,
+    Field("total", CHANGE, required=True),
+    Field("attention", CHANGE, required=True),
+    Field("mlp", MLP_CHANGE, ".", required=True),
+    Field("is_zero_layer", FLAG, "is_zero"),
+    Field("pruned_layer_idx", COUNT, "pruned_index", null=True),
+    Field("removed", FLAG, told=True),
+    Field("attention_removed", FLAG, told=True),
+    Field("mlp_removed", FLAG, told=True),
+    Field("label", TEXT, label_of, told=True),
+    Field("sparsity", NUMBER, omit=True),
+)
+ADDED = Layout(
+    AddedLayer,
+    INDEX,
+    Field("total", COUNT),
+    Field("copy_of", COUNT),
+)
+COMPARISON = Layout(
+    _comparison,
+    Field("original_name", TEXT),
+    Field("pruned_name", TEXT),
+    Field("total_params", CHANGE, "total", required=True),
+    Field("layer_params", CHANGE, required=True),
+    Field("layers", numbered(LAYER_COMPARISON), required=True),
+    Field("aligned_by", one_of(get_args(AlignedBy))),
+    Field("removed_layers", each(COUNT), _removed, told=True),
+    Field("missing_layers", COUNT),
+    Field("added_layers", numbered(ADDED)),
+    Field("strategy", one_of(get_args(Strategy))),
+    Field("evidence", named(NUMBER)),
+    Field("notes", TEXTS),
+    Field("unknown", NOTES),
+)
+"""Of `model_comparison.json` and `pruning_comparison.json`."""
+
+
+ANATOMY_FILES = ("model_structure.json", "pruned_model_analysis.json")
+"""The two names of the same file, of the pruned model."""
+
+ORIGINAL_FILE = "original_model_analysis.json"
+
+COMPARISON_FILES = ("pruning_comparison.json", "model_comparison.json")
+"""The two names of the same file."""
+
+FOLDER = "analysis"
+"""The folder of these files, in that of the model."""
+
+GENERIC_NAMES = frozenset({"原始模型", "剪枝后模型"})
+"""What older scripts wrote where they knew no name: original model, pruned model."""
+
+_MEND = "mend the file, or analyse the model again"
+
+
+def read_anatomy(path: Path) -> Anatomy:
+    """Read a `model_structure.json`, or a `pruned_` or `original_model_analysis.json`.
+
+    What an older file counts in its total and in no part is `other`.
+
+    Raises:
+        FileError: the file is missing, unreadable or not JSON (line and column).
+        LayoutError: a field is wrong, or the parts are more than the whole; with its place.
+    """
+    found: Anatomy = read_document(path, ANATOMY.read, mend=_MEND)
+    return found if found.name else replace(found, name=_folder_name(path))
+
+
+def read_comparison(path: Path) -> Comparison:
+    """Read a `model_comparison.json` or `pruning_comparison.json`.
+
+    An older file compares layer i with layer i: of layers that were removed it tells only the
+    number, by its sums (`missing_layers`); its strategy follows from its numbers.
+
+    Raises:
+        FileError: the file is missing, unreadable or not JSON (line and column).
+        LayoutError: a field is wrong; with its place.
+    """
+    found: Comparison = read_document(path, COMPARISON.read, mend=_MEND)
+    return found if found.pruned_name else replace(found, pruned_name=_folder_name(path))
+
+
+def anatomy_document(anatomy: Anatomy) -> Json:
+    """Return the content of `model_structure.json`; a count that is not known is null."""
+    return dict(ANATOMY.write(anatomy))
+
+
+def comparison_document(comparison: Comparison) -> Json:
+    """Return the content of `model_comparison.json`, one entry for each layer of the original."""
+    return dict(COMPARISON.write(comparison))
+
+
+def _folder_name(path: Path) -> str:
+    folder = path.absolute().parent
+    return (folder.parent if folder.name == "analysis" else folder).name

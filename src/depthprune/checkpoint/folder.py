@@ -1,16 +1,83 @@
-"""Which configuration and which weight files of a checkpoint folder transformers loads."""
+"""The folder of a checkpoint: where it is, and which of its files transformers loads."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from depthprune.base.errors import FileError, ModelError
+from depthprune.base.errors import FileError, MissingModelError, ModelError, option
 from depthprune.base.files import read_json
+from depthprune.base.language import counted
+
+
+def check_link(path: Path, folder: Path) -> None:
+    """Refuse a file or folder that is a link out of a model's folder.
+
+    The hub's cache keeps the files of all revisions of a model in one folder, and links them.
+
+    Raises:
+        ModelError: it leads out, or in a circle.
+    """
+    try:
+        target, home = path.resolve(), folder.resolve()
+    except (OSError, RuntimeError) as error:
+        raise ModelError("the link leads nowhere", where=str(path)) from error
+    caches = [
+        place.parent
+        for place in home.parents
+        if place.name == "snapshots" and place.parent.name.startswith("models--")
+    ]
+    if not any(target.is_relative_to(place) for place in (home, *caches)):
+        raise ModelError(
+            "the link leads out of the model's folder, and is not followed",
+            where=f"{path} -> {target}",
+            mend="name the file or folder itself that it leads to",
+        )
+
+
+def leads_out(path: Path, folder: Path | None = None) -> bool:
+    """Return whether a file or folder is a link out of a folder: the one it is in by default."""
+    try:
+        check_link(path, folder or path.parent)
+    except ModelError:
+        return True
+    return False
+
+
+LARGEST_JSON = 8 * 1024**2
+"""Bytes of a configuration; those with the names of 20,000 classes take some 2 million."""
+
+
+def read_json_object(path: Path, folder: Path, *, most: int = LARGEST_JSON) -> dict[str, Any]:
+    """Return the JSON object in a file, see `read_json_value`; FileError when it holds none."""
+    value = read_json_value(path, folder, most=most)
+    if not isinstance(value, dict):
+        raise FileError("it holds no JSON object", where=str(path))
+    return value
+
+
+def read_json_value(path: Path, folder: Path, *, most: int = LARGEST_JSON) -> Any:
+    """Return what a JSON file of a model holds, of `most` bytes; `NaN` and `Infinity` pass.
+
+    Raises:
+        ModelError: it is a link out of the folder.
+        FileError: it cannot be read, is no JSON, or larger than any.
+    """
+    check_link(path, folder)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise FileError(f"cannot read: {error.strerror or error}", where=str(path)) from error
+    if size > most:
+        raise FileError(
+            f"its {counted(size, 'byte')} are more than any model needs", where=str(path)
+        )
+    return read_json(path, infinity=True)
+
 
 CONFIG_NAME = "config.json"
 WEIGHTS_FIELD, CONFIGS_FIELD = "transformers_weights", "configuration_files"
@@ -254,3 +321,108 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # its name is longer than any, or its folder closed
         return False
+
+
+def checkpoint_folder(
+    source: str | Path, *, revision: str | None = None, download: bool = False
+) -> Path:
+    """Return the folder that holds `config.json` of a checkpoint.
+
+    Args:
+        source: a folder, or the name of a model on the hub, which is looked up in the local cache.
+        revision: of the model on the hub.
+        download: whether the network may be asked for what the cache lacks.
+
+    Raises:
+        ModelError: there is neither, or the folder has no `config.json`.
+    """
+    path = local_path(source)
+    if path.is_dir():
+        if not (path / CONFIG_NAME).is_file():
+            raise ModelError(
+                "the folder has no config.json, so it is not a checkpoint",
+                where=str(path),
+                mend="name the folder that `save_pretrained` wrote",
+            )
+        return path
+    if path.exists():
+        raise ModelError(
+            "a model is a folder, this is a file", where=str(path), mend="name its folder"
+        )
+    if is_path(str(source)):
+        raise ModelError("there is no such model", where=str(path), mend="check the path")
+    return _hub_folder(str(source), revision, download, _configuration)
+
+
+def source_folder(source: str | Path, *, revision: str | None, download: bool) -> Path:
+    """Return the same with all its files, as cutting needs them; torch is not loaded for it.
+
+    Raises:
+        ModelError: see `checkpoint_folder`.
+    """
+    path = local_path(source)
+    if path.exists() or is_path(str(source)):
+        return checkpoint_folder(source)
+    return checkpoint_folder(_hub_folder(str(source), revision, download, _snapshot, _has_weights))
+
+
+def local_path(source: str | Path) -> Path:
+    """Return the path that a source is, if it is one; ModelError when there can be no such path."""
+    try:
+        path = Path(source).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ModelError(f"cannot read: {error}", where=str(source)) from error
+    return path
+
+
+def is_path(source: str) -> bool:
+    """Return whether a name can only be a path: hub names are `name` or `owner/name`."""
+    return source.startswith((".", "/", "~", "\\")) or source.count("/") > 1 or "\\" in source
+
+
+def _configuration(name: str, revision: str | None, only_cache: bool) -> Path | None:
+    from transformers.utils import cached_file
+
+    found = cached_file(name, CONFIG_NAME, revision=revision, local_files_only=only_cache)
+    return Path(found).parent if found else None
+
+
+def _snapshot(name: str, revision: str | None, only_cache: bool) -> Path | None:
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(name, revision=revision, local_files_only=only_cache))
+
+
+def _has_weights(folder: Path) -> bool:
+    """Return whether a snapshot has its weights: the cache may hold the configuration alone."""
+    try:
+        return bool(weight_files(folder))
+    except ModelError:
+        return False
+
+
+def _hub_folder(
+    name: str,
+    revision: str | None,
+    download: bool,
+    find: Callable[[str, str | None, bool], Path | None],
+    is_enough: Callable[[Path], bool] = lambda folder: True,
+) -> Path:
+    failure: Exception | None = None
+    for only_cache in (True, False) if download else (True,):
+        try:
+            folder = find(name, revision, only_cache)
+        except (OSError, ValueError) as error:
+            failure = error
+            continue
+        if folder and (not only_cache or not download or is_enough(folder)):
+            return folder
+    raise MissingModelError(
+        f"there is no model {name!r}: no such folder, not in the local cache"
+        + (", not on the hub" if download else ""),
+        where=str(failure).splitlines()[0] if download and str(failure) else None,
+        mend="check the name; gated models need `huggingface-cli login`"
+        if download
+        else f"check the name, or allow fetching it from the hub with {option('download')}",
+    ) from failure
