@@ -21,11 +21,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from depthprune.analysis.dataset import DatasetMeasurements
-from depthprune.analysis.find import find
+from depthprune.analysis.drop_table import drop_table
+from depthprune.analysis.findings import find
 from depthprune.analysis.recommend import recommend
-from depthprune.analysis.result_set import ResultSet
-from depthprune.analysis.table import drop_table
+from depthprune.analysis.result_set import DatasetMeasurements, ResultSet
 from depthprune.base.removal import Removal
 from depthprune.study import Measurement
 

@@ -21,8 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from depthprune.analysis.bootstrap import bootstrap_drops
-from depthprune.analysis.intervals import Differences, score_ends
+from depthprune.analysis.intervals import Differences, bootstrap_drops, score_ends
 
 Draws = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, int]], Draws]

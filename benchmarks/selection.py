@@ -2,7 +2,7 @@
 
 Draws studies of known drops, chooses the removal of the smallest drop, and prints two tables in
 markdown: bias of its drop and share of its intervals that hold the true drop, before and after
-`depthprune.analysis.selection`, and the same over all cells for other ways to correct.
+`depthprune.analysis.combinations`, and the same over all cells for other ways to correct.
 
     python benchmarks/selection.py [--draws 300] [--seed 0]
 
@@ -33,10 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from depthprune.analysis.combinations import Combination, combine, rank
-from depthprune.analysis.dataset import DatasetMeasurements
+from depthprune.analysis.combinations import Combination, combine, find_selections, rank
 from depthprune.analysis.intervals import Differences, score_ends
-from depthprune.analysis.selection import find_selections
+from depthprune.analysis.result_set import DatasetMeasurements
 from depthprune.base.removal import Removal
 from depthprune.study import Measurement
 

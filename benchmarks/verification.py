@@ -25,10 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import depthprune as dp
-from depthprune.analysis.bootstrap import Interval
-from depthprune.analysis.choice import choose_first
-from depthprune.analysis.intervals import Differences, score_ends
-from depthprune.analysis.recommendations import Recommendations
+from depthprune.analysis.intervals import Differences, Interval, score_ends
+from depthprune.analysis.recommend import Recommendations
+from depthprune.analysis.verified import choose_first
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal, format_removal
 from depthprune.tasks.registry import list_tasks

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from depthprune.analysis.combinations import DatasetMeasurements
+from depthprune.analysis.result_set import DatasetMeasurements
 from depthprune.base.removal import Removal
 from depthprune.study import Measurement
 

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from depthprune.analysis.combinations import Combination, Ranking, rank
-from depthprune.analysis.dataset import DatasetMeasurements
-from depthprune.analysis.result_set import ResultSet
+from depthprune.analysis.combinations import Combination, RankedCombinations, rank
+from depthprune.analysis.result_set import DatasetMeasurements, ResultSet
 from depthprune.base.removal import Removal
 from tests.measurements import measurement
 
@@ -53,7 +52,7 @@ def combination(removal: Removal, *drops: float, names: Sequence[str] = ()) -> C
     return Combination(removal, named, mean, std, 0.9 - mean, 0, None)
 
 
-def rankings(*combinations: Combination, min_coverage: int = 1) -> dict[int, Ranking]:
+def rankings(*combinations: Combination, min_coverage: int = 1) -> dict[int, RankedCombinations]:
     """Return the rankings of these combinations, by number removed."""
     numbers = sorted({len(one.removal) for one in combinations})
     return {

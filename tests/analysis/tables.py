@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from hypothesis import strategies as st
 
-from depthprune.analysis.table import DropTable
+from depthprune.analysis.drop_table import DropTable
 from depthprune.base.removal import Removal
 
 Cells = Mapping[Removal, Sequence[float | None]]

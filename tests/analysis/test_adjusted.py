@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from depthprune.analysis.adjusted import adjusted_drops, comparable, find_disagreements
-from depthprune.analysis.table import DropTable, drop_table
+from depthprune.analysis.combinations import adjusted_drops, comparable, find_disagreements
+from depthprune.analysis.drop_table import DropTable, drop_table
 from tests.analysis.results import Cells, cells, combination, rankings, results
 
 

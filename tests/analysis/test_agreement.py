@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from depthprune.analysis.agreement import order_agreement, split_agreements
+from depthprune.analysis.dataset_agreement import order_agreement, split_agreements
 from depthprune.analysis.result_set import SplitScores
 
 RISING = {0: 0.1, 1: 0.2, 2: 0.3, 3: 0.4}

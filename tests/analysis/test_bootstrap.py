@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from depthprune.analysis.bootstrap import bootstrap_drops, interval
+from depthprune.analysis.intervals import bootstrap_drops, interval
 
 
 def slow_bootstrap(baseline: np.ndarray, scores: np.ndarray, resamples: int) -> np.ndarray:
@@ -58,7 +58,7 @@ def test_many_samples_are_drawn_in_parts_with_the_same_result(
     generator = np.random.default_rng(0)
     baseline, scores = generator.random(50), generator.random((3, 50))
     whole = bootstrap_drops(baseline, scores, resamples=100)
-    monkeypatch.setattr("depthprune.analysis.bootstrap.LARGEST_PART", 7 * 50)
+    monkeypatch.setattr("depthprune.analysis.intervals.LARGEST_PART", 7 * 50)
     assert np.allclose(bootstrap_drops(baseline, scores, resamples=100), whole, atol=1e-15)
 
 

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from depthprune.analysis.analyse import analyse
-from depthprune.analysis.choice import choose, choose_number
+from depthprune.analysis.findings import analyse
 from depthprune.analysis.options import Ranking, Targets
-from depthprune.analysis.recommendations import Recommendations
+from depthprune.analysis.recommend import Recommendations
 from depthprune.analysis.result_set import ResultSet
-from depthprune.analysis.speedup import mean_speedup
+from depthprune.analysis.sweep import mean_speedup
+from depthprune.analysis.verified import choose, choose_number
 from depthprune.report.documents.values import block_configs_value
 from tests.analysis import results as by_hand
 

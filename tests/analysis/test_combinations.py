@@ -11,14 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthprune.analysis.combinations import (
-    Combination,
-    DatasetMeasurements,
-    combine,
-    rank,
-    with_intervals,
-)
-from depthprune.analysis.summary import summarise
+from depthprune.analysis.combinations import Combination, combine, rank, with_intervals
+from depthprune.analysis.result_set import DatasetMeasurements
+from depthprune.analysis.study_summary import summarise
 from depthprune.base.removal import Removal
 from tests.analysis.results import Cells, cells, results
 from tests.measurements import dataset

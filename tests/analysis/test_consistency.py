@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from depthprune.analysis.consistency import consistencies, variation_by_coverage
-from depthprune.analysis.findings import Consistency
-from depthprune.analysis.table import DropTable
+from depthprune.analysis.dataset_agreement import Consistency, consistencies, variation_by_coverage
+from depthprune.analysis.drop_table import DropTable
 from depthprune.base.removal import settled
 from tests.analysis.tables import (
     cells_of,

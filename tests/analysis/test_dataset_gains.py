@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from depthprune.analysis.dataset_gains import gains_by_dataset, mean_gains
-from depthprune.analysis.gain import search_gains
+from depthprune.analysis.study_summary import gains_by_dataset, mean_gains, search_gains
 from tests.measurements import dataset
 
 FIRST = dataset("okvqa", [1, 1], {(1, 2): [0, 1], (0, 3): [1, 1], (0, 1, 2): [0, 0]})

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthprune.analysis.distributions import (
+from depthprune.analysis.drop_table import (
+    DropTable,
     distribution,
     distributions_by_number,
     measured_distribution,
@@ -18,7 +19,6 @@ from depthprune.analysis.distributions import (
     settled_array,
     share_at_most,
 )
-from depthprune.analysis.table import DropTable
 from depthprune.base.removal import settled
 from tests.analysis.tables import cells_of, permuted_tables, table, tables
 

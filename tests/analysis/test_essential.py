@@ -6,7 +6,7 @@ from math import nan
 
 import pytest
 
-from depthprune.analysis.essential import find_essential
+from depthprune.analysis.recommended_strategies import find_essential
 from tests.analysis.results import combination
 
 BASELINES = {"set0": 0.8, "set1": 0.6}

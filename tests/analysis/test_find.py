@@ -14,13 +14,11 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
 from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.dataset import DatasetMeasurements
-from depthprune.analysis.find import find
-from depthprune.analysis.findings import Findings
-from depthprune.analysis.pairs import least_alike, most_alike
-from depthprune.analysis.result_set import ResultSet, SplitScores
+from depthprune.analysis.dataset_agreement import least_alike, most_alike
+from depthprune.analysis.drop_table import drop_table
+from depthprune.analysis.findings import Findings, find
+from depthprune.analysis.result_set import DatasetMeasurements, ResultSet, SplitScores
 from depthprune.analysis.synergy import antagonistic, synergistic
-from depthprune.analysis.table import drop_table
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
 from tests.analysis.tables import shifted

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depthprune.analysis.combinations import DatasetMeasurements
-from depthprune.analysis.gain import Gain, search_gains
+from depthprune.analysis.result_set import DatasetMeasurements
+from depthprune.analysis.study_summary import Gain, search_gains
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
 from tests.measurements import dataset

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depthprune.analysis.bootstrap import Interval
-from depthprune.analysis.intervals import Differences, mean_intervals, paired_intervals
+from depthprune.analysis.intervals import Differences, Interval, mean_intervals, paired_intervals
 from tests.measurements import dataset
 
 Z = 1.959963984540054

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, rankdata, spearmanr
 
-from depthprune.analysis.findings import Pair
-from depthprune.analysis.pairs import (
+from depthprune.analysis.dataset_agreement import (
+    Pair,
     average_ranks,
     dataset_pairs,
     extreme_pairs,
@@ -19,7 +19,7 @@ from depthprune.analysis.pairs import (
     most_alike,
     pair_groups,
 )
-from depthprune.analysis.table import DropTable
+from depthprune.analysis.drop_table import DropTable
 from depthprune.base.errors import DepthpruneError
 from tests.analysis.tables import (
     STEP,

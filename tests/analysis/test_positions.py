@@ -7,13 +7,8 @@ from statistics import fmean
 import pytest
 from hypothesis import given
 
-from depthprune.analysis.positions import (
-    block_drops,
-    positions,
-    positions_by_number,
-    stack_parts,
-)
-from depthprune.analysis.table import DropTable
+from depthprune.analysis.drop_table import DropTable
+from depthprune.analysis.responses import block_drops, positions, positions_by_number, stack_parts
 from tests.analysis.tables import cells_of, permuted_tables, table, tables, with_unmeasured_dataset
 
 

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from depthprune.analysis import recommend as module
 from depthprune.analysis.combinations import combine
+from depthprune.analysis.drop_table import drop_table
 from depthprune.analysis.options import Ranking, Targets
-from depthprune.analysis.recommend import recommend
-from depthprune.analysis.recommendations import Recommendations
+from depthprune.analysis.recommend import Recommendations, recommend
 from depthprune.analysis.result_set import ResultSet
-from depthprune.analysis.table import drop_table
 from depthprune.base.errors import AnalysisError, DepthpruneError
 from depthprune.base.removal import Removal
 from tests.analysis.results import Cells, cells, result_set, results

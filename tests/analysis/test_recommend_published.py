@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from depthprune.analysis.choice import choose
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.combinations import combine
-from depthprune.analysis.recommend import recommend
-from depthprune.analysis.recommendations import Recommendations
+from depthprune.analysis.recommend import Recommendations, recommend, scores_realising
 from depthprune.analysis.result_set import ResultSet
-from depthprune.analysis.score_order import scores_realising
+from depthprune.analysis.verified import choose
 from depthprune.importance.compare import rank_agreement
 from depthprune.importance.select import select_blocks
 from tests.analysis.results import PUBLISHED

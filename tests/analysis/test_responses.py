@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from depthprune.analysis.findings import DatasetResponse
-from depthprune.analysis.responses import dataset_responses
-from depthprune.analysis.table import DropTable
+from depthprune.analysis.drop_table import DropTable
+from depthprune.analysis.responses import DatasetResponse, dataset_responses
 from tests.analysis.tables import (
     STEP,
     cells_of,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, given
 
-from depthprune.analysis.recommend import recommend
-from depthprune.analysis.score_order import scores_realising
+from depthprune.analysis.recommend import recommend, scores_realising
 from depthprune.importance.select import select_blocks
 from tests.analysis.results import Cells, cells, results
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from depthprune.analysis.bootstrap import dataset_seed
-from depthprune.analysis.combinations import DatasetMeasurements, combine, rank
+from depthprune.analysis.combinations import DRAWS, CorrectedDrop, combine, find_selections, rank
+from depthprune.analysis.intervals import dataset_seed
 from depthprune.analysis.recommend import recommend
-from depthprune.analysis.selection import DRAWS, Selection, find_selections
+from depthprune.analysis.result_set import DatasetMeasurements
 from depthprune.base.removal import Removal
 from tests.analysis.results import result_set, results
 from tests.measurements import dataset, measurement
@@ -33,12 +33,12 @@ def flips(
     return datasets
 
 
-def selections(datasets: Sequence[DatasetMeasurements]) -> dict[Removal, Selection]:
+def selections(datasets: Sequence[DatasetMeasurements]) -> dict[Removal, CorrectedDrop]:
     ranked = rank(combine(datasets), min_coverage=1)
     return find_selections({1: ranked}, [one.removal for one in ranked.combinations], datasets)
 
 
-def best(datasets: Sequence[DatasetMeasurements]) -> tuple[float, Selection]:
+def best(datasets: Sequence[DatasetMeasurements]) -> tuple[float, CorrectedDrop]:
     """Return the smallest mean drop as it is, and corrected."""
     (first, *_) = rank(combine(datasets), min_coverage=1).combinations
     return first.mean, selections(datasets)[first.removal]
@@ -64,7 +64,7 @@ def test_the_only_one_was_not_chosen() -> None:
     datasets = flips([0.0], 0)
     drop, found = best(datasets)
     (plain,) = combine(datasets)
-    assert found == Selection(1, drop, plain.interval)
+    assert found == CorrectedDrop(1, drop, plain.interval)
 
 
 def test_the_lower_end_stays_and_the_upper_end_moves_with_the_drop() -> None:
@@ -126,11 +126,11 @@ def test_without_the_scores_of_all_only_their_number_is_known(missing: str) -> N
         measured[lost] = measurement(lost, float(measured[lost].accuracy))
     else:
         one = replace(one, baseline=replace(one.baseline, scores=None))
-    assert selections([replace(one, measurements=measured)])[(0,)] == Selection(3)
+    assert selections([replace(one, measurements=measured)])[(0,)] == CorrectedDrop(3)
 
 
 def test_below_ten_samples_there_is_no_correction() -> None:
-    assert best(flips([0.0] * 4, 0, samples=9))[1] == Selection(4)
+    assert best(flips([0.0] * 4, 0, samples=9))[1] == CorrectedDrop(4)
 
 
 def test_datasets_that_did_not_measure_a_removal_add_nothing_to_it() -> None:
@@ -158,8 +158,8 @@ def test_recommend_tells_it_of_everything_that_was_chosen() -> None:
     chosen = [one.removal for each in found.strategies for one in each.combinations]
     assert chosen
     assert set(found.selections) >= set(chosen)
-    assert found.selections[(0,)] == Selection(2)
-    assert found.selections[(0, 1)] == Selection(2)
+    assert found.selections[(0,)] == CorrectedDrop(2)
+    assert found.selections[(0, 1)] == CorrectedDrop(2)
 
 
 def test_recommend_corrects_where_scores_are_known_and_the_same_seed_agrees() -> None:

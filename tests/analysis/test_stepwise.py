@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from depthprune.analysis.combinations import combine, rank
-from depthprune.analysis.stepwise import StepwisePath, stepwise_path
+from depthprune.analysis.recommended_strategies import StepwisePath, stepwise_path
 from tests.analysis.results import combination, rankings
 from tests.measurements import dataset
 

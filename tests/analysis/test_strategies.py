@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 
 from depthprune.analysis import recommend as module
-from depthprune.analysis.bootstrap import Interval
-from depthprune.analysis.choice import choose
 from depthprune.analysis.combinations import Combination
+from depthprune.analysis.intervals import Interval
 from depthprune.analysis.options import Ranking
-from depthprune.analysis.recommend import recommend
-from depthprune.analysis.recommendations import Recommendations
+from depthprune.analysis.recommend import Recommendations, recommend
+from depthprune.analysis.recommended_strategies import (
+    choose_strategies,
+    find_candidates,
+    stepwise_path,
+    upper_end,
+)
 from depthprune.analysis.result_set import ResultSet
-from depthprune.analysis.stepwise import stepwise_path
-from depthprune.analysis.strategies import choose_strategies, find_candidates, upper_end
+from depthprune.analysis.verified import choose
 from depthprune.base.removal import Removal
 from tests.analysis.results import combination, rankings, result_set, results
 from tests.measurements import dataset

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthprune.analysis.bootstrap import Interval
-from depthprune.analysis.intervals import Differences, mean_intervals
+from depthprune.analysis.intervals import Differences, Interval, mean_intervals
 from depthprune.analysis.sweep import (
     compare_points,
     dominated_places,

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthprune.analysis.findings import Synergy
+from depthprune.analysis.drop_table import DropTable
 from depthprune.analysis.synergy import (
+    Synergy,
     antagonistic,
     synergies,
     synergies_by_number,
     synergistic,
     trusted_coverage,
 )
-from depthprune.analysis.table import DropTable
 from depthprune.base.removal import settled
 from tests.analysis.tables import (
     STEP,

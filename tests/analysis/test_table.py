@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from depthprune.analysis.dataset import DatasetMeasurements
-from depthprune.analysis.table import drop_table
+from depthprune.analysis.drop_table import drop_table
+from depthprune.analysis.result_set import DatasetMeasurements
 from tests.analysis.results import Cells, cells, results
 from tests.measurements import dataset
 

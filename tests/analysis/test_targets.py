@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from depthprune.analysis.options import Targets
-from depthprune.analysis.recommendations import Target
+from depthprune.analysis.recommend import Target, choose_targets, share_that_stays
 from depthprune.analysis.result_set import ResultSet
-from depthprune.analysis.targets import choose_targets, share_that_stays
 from tests.analysis.results import combination, rankings
 
 RANKINGS = rankings(

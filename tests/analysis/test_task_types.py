@@ -8,8 +8,8 @@ from statistics import fmean
 import pytest
 from hypothesis import given
 
-from depthprune.analysis.table import DropTable
-from depthprune.analysis.task_types import best_by_number, task_type_findings
+from depthprune.analysis.drop_table import DropTable
+from depthprune.analysis.responses import best_by_number, task_type_findings
 from depthprune.base.removal import settled
 from tests.analysis.tables import (
     cells_of,

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from depthprune.analysis.analyse import analyse
-from depthprune.analysis.choice import choose, choose_first, refused
 from depthprune.analysis.collect import read_result_set
+from depthprune.analysis.findings import analyse
 from depthprune.analysis.intervals import paired_intervals
 from depthprune.analysis.options import Targets
-from depthprune.analysis.recommendations import Recommendations, Verified
+from depthprune.analysis.recommend import Recommendations
 from depthprune.analysis.result_set import FreshResults, ResultSet
-from depthprune.analysis.verified import removals_to_verify
+from depthprune.analysis.verified import Verified, choose, choose_first, refused, removals_to_verify
 from depthprune.base.removal import Removal
 from depthprune.study import SplitRecord, Study
 from depthprune.study.records import UNVERIFIED

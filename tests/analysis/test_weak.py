@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from depthprune.analysis.analyse import analyse
-from depthprune.analysis.choice import choose, choose_number
 from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.weak import weak_baselines
+from depthprune.analysis.findings import analyse
+from depthprune.analysis.result_set import weak_baselines
+from depthprune.analysis.verified import choose, choose_number
 from depthprune.base.errors import AnalysisError
 from depthprune.base.language import language
 from depthprune.base.removal import Removal

@@ -9,11 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthprune.analysis.distributions import row_statistics
-from depthprune.analysis.findings import Synergy
-from depthprune.analysis.synergy import synergies
-from depthprune.analysis.table import DropTable
-from depthprune.analysis.what_if import Estimator, estimate, estimator
+from depthprune.analysis.drop_table import DropTable, row_statistics
+from depthprune.analysis.synergy import Estimator, Synergy, estimate, estimator, synergies
 from tests.analysis.tables import cells_of, permuted_tables, table, tables
 
 

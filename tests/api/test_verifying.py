@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 import depthprune as dp
-from depthprune.analysis.choice import refused
-from depthprune.analysis.recommendations import VerifiedRemoval
+from depthprune.analysis.verified import VerifiedRemoval, refused
 from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.base.removal import Removal
 from depthprune.report.sections.run import done_lines

@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from depthprune.analysis.analyse import analyse
 from depthprune.analysis.collect import read_result_set
+from depthprune.analysis.findings import Analysis, analyse
 from depthprune.analysis.options import Ranking, Targets
-from depthprune.analysis.whole import Analysis
 from tests.analysis.results import PUBLISHED, Cells, result_set, results
 from tests.measurements import dataset
 

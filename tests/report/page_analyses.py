@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from depthprune.analysis.dataset import DatasetMeasurements
-from depthprune.analysis.find import find
+from depthprune.analysis.drop_table import drop_table
+from depthprune.analysis.findings import Analysis, find
 from depthprune.analysis.recommend import recommend
-from depthprune.analysis.result_set import ResultSet
-from depthprune.analysis.table import drop_table
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.result_set import DatasetMeasurements, ResultSet
 from depthprune.base.removal import Removal
 from tests.analysis.results import result_set
 from tests.measurements import measurement

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from depthprune.analysis.analyse import analyse
-from depthprune.analysis.choice import Choice
 from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.findings import Analysis, analyse
+from depthprune.analysis.verified import Choice
 from depthprune.base.language import language
 from depthprune.report.documents import quick_summary
 from depthprune.report.formatting import as_text

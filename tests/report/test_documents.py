@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from depthprune.analysis.analyse import analyse
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.combinations import combine
+from depthprune.analysis.findings import Analysis, analyse
 from depthprune.analysis.options import Ranking
-from depthprune.analysis.whole import Analysis
 from depthprune.base.errors import DepthpruneError, FileError
 from depthprune.base.language import language
 from depthprune.base.removal import format_removal

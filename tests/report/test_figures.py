@@ -22,14 +22,13 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from depthprune.analysis import options
-from depthprune.analysis.bootstrap import Interval
-from depthprune.analysis.combinations import Ranking
-from depthprune.analysis.find import find
-from depthprune.analysis.findings import SplitAgreement
+from depthprune.analysis.combinations import RankedCombinations
+from depthprune.analysis.dataset_agreement import SplitAgreement
+from depthprune.analysis.drop_table import drop_table
+from depthprune.analysis.findings import Analysis, find
+from depthprune.analysis.intervals import Interval
 from depthprune.analysis.recommend import recommend
 from depthprune.analysis.result_set import ResultSet, SplitScores
-from depthprune.analysis.table import drop_table
-from depthprune.analysis.whole import Analysis
 from depthprune.base.errors import FileError
 from depthprune.base.removal import Removal
 from depthprune.report.figures import FIGURES, FORMATS, SPLIT_FIGURES, figure_bytes, write_figures
@@ -264,7 +263,7 @@ def test_rankings_say_how_many_combinations_are_left_out() -> None:
 def test_a_number_of_which_none_is_ranked_says_so() -> None:
     case = "2 datasets, same type"
     given = analysis(case)
-    none = Ranking((), low_coverage=2, improving=0)
+    none = RankedCombinations((), low_coverage=2, improving=0)
     independent = {**given.recommendations.independent, 2: none}
     drawn = FIGURES["rankings_by_num_removed"](
         replace(given, recommendations=replace(given.recommendations, independent=independent))
@@ -280,7 +279,7 @@ def test_whiskers_are_interval_and_std_beside_each_other() -> None:
     given = analysis(case)
     best = given.recommendations.independent[1].combinations[0]
     best = replace(best, interval=Interval(best.mean - 0.05, best.mean + 0.07))
-    independent = {1: Ranking((best,), 0, 0)}
+    independent = {1: RankedCombinations((best,), 0, 0)}
     drawn = FIGURES["rankings_by_num_removed"](
         replace(given, recommendations=replace(given.recommendations, independent=independent))
     )

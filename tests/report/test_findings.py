@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import RenderableType
 
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.findings import Analysis
 from depthprune.base.language import Lang, language
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts

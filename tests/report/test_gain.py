@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from depthprune.analysis.gain import Gain, search_gains
+from depthprune.analysis.study_summary import Gain, search_gains
 from depthprune.base.language import Lang, language
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts

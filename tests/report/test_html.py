@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthprune.analysis.result_set import SplitScores
-from depthprune.analysis.what_if import estimate, estimator
+from depthprune.analysis.synergy import estimate, estimator
 from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.report.html.data import equal_shares, page_data, shown_combinations
 from depthprune.report.html.document import embedded_json

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from depthprune.analysis.find import find
-from depthprune.analysis.findings import SplitAgreement
+from depthprune.analysis.dataset_agreement import SplitAgreement
+from depthprune.analysis.drop_table import drop_table
+from depthprune.analysis.findings import Analysis, find
 from depthprune.analysis.recommend import recommend
 from depthprune.analysis.result_set import ResultSet, SplitScores
-from depthprune.analysis.table import drop_table
-from depthprune.analysis.whole import Analysis
 from depthprune.base.errors import FileError
 from depthprune.report.latex import (
     CONSISTENCY_TABLE,

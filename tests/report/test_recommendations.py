@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from depthprune.analysis.analyse import analyse
-from depthprune.analysis.bootstrap import Interval
-from depthprune.analysis.selection import Selection
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.combinations import CorrectedDrop
+from depthprune.analysis.findings import Analysis, analyse
+from depthprune.analysis.intervals import Interval
 from depthprune.base.language import Lang, language
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
@@ -94,8 +93,8 @@ def test_an_interval_says_whether_anything_is_lost(interval: Interval | None, to
 
 def test_what_was_chosen_for_its_drop_costs_nothing_only_when_that_is_reckoned_with() -> None:
     one = replace(combination((1,), 0.0, names="a"), interval=Interval(-0.02, 0.01), num_samples=9)
-    assert mark_text(one) == mark_text(one, Selection(5)) == "no measurable cost"
-    lucky = Selection(5, 0.01, Interval(-0.02, 0.03))
+    assert mark_text(one) == mark_text(one, CorrectedDrop(5)) == "no measurable cost"
+    lucky = CorrectedDrop(5, 0.01, Interval(-0.02, 0.03))
     assert mark_text(one, lucky) == "not separable from 0 with 9 samples"
 
 

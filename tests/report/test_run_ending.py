@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from depthprune.analysis.analyse import analyse
-from depthprune.analysis.choice import choose
-from depthprune.analysis.speedup import Speedup
+from depthprune.analysis.findings import analyse
+from depthprune.analysis.sweep import Speedup
+from depthprune.analysis.verified import choose
 from depthprune.base.language import Lang
 from depthprune.report.formatting import as_text
 from depthprune.report.sections.run import Ending, check_lines, ending_parts, ending_value, is_exact

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from depthprune.analysis.dataset_gains import gains_by_dataset, mean_gains
-from depthprune.analysis.gain import search_gains
+from depthprune.analysis.study_summary import gains_by_dataset, mean_gains, search_gains
 from depthprune.base.language import Lang
 from depthprune.base.removal import Removal
 from depthprune.report.formatting import as_text

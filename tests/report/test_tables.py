@@ -9,8 +9,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import RenderableType
 
-from depthprune.analysis.bootstrap import Interval
-from depthprune.analysis.summary import Summary, summarise
+from depthprune.analysis.intervals import Interval
+from depthprune.analysis.study_summary import StudySummary, summarise
 from depthprune.base.language import catalogue, language
 from depthprune.importance.compare import RankAgreement
 from depthprune.report import formatting as tables
@@ -113,7 +113,7 @@ def test_every_task_is_listed() -> None:
     assert all(task.name in text for task in list_tasks())
 
 
-def summary_parts(summary: Summary) -> list[RenderableType]:
+def summary_parts(summary: StudySummary) -> list[RenderableType]:
     return section_parts(summary_section(summary))
 
 

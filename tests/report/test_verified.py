@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from depthprune.analysis.analyse import analyse
-from depthprune.analysis.choice import choose, choose_number
+from depthprune.analysis.findings import Analysis, analyse
 from depthprune.analysis.options import Targets
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.verified import choose, choose_number
 from depthprune.base.language import Lang, language
 from depthprune.base.removal import Removal
 from depthprune.report.documents import quick_summary, recommendations_value

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from depthprune.analysis.dataset import DatasetMeasurements
-from depthprune.analysis.result_set import ResultSet
+from depthprune.analysis.result_set import DatasetMeasurements, ResultSet
 from depthprune.base.removal import Removal
 from depthprune.study import Measurement, RemovalResult, Study, read_results
 from depthprune.study.store import DATABASE_NAME

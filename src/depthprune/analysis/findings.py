@@ -1,249 +1,48 @@
-"""What a result set shows beyond its rankings: types of the findings, all plain values.
-
-Drops are fractions. Arrays follow the order of the `DropTable` they were computed from.
-"""
+"""Everything that is said about results: what they show, and what they recommend."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
+from depthprune.analysis.answers import read_damage
+from depthprune.analysis.dataset_agreement import (
+    Consistency,
+    Pair,
+    PairGroup,
+    SplitAgreement,
+    consistencies,
+    dataset_pairs,
+    pair_groups,
+    split_agreements,
+    variation_by_coverage,
+)
+from depthprune.analysis.drop_table import (
+    Distribution,
+    DropTable,
+    distribution,
+    distributions_by_number,
+    drop_table,
+)
+from depthprune.analysis.options import Ranking, Targets
+from depthprune.analysis.recommend import Recommendations, recommend
+from depthprune.analysis.responses import (
+    BlockDrop,
+    DatasetResponse,
+    Position,
+    PositionByNumber,
+    TaskTypeFinding,
+    block_drops,
+    dataset_responses,
+    positions,
+    positions_by_number,
+    task_type_findings,
+)
+from depthprune.analysis.result_set import ResultSet
+from depthprune.analysis.synergy import Synergy, synergies, synergies_by_number
 from depthprune.base.removal import Removal
-
-PartName = Literal["early", "middle", "late"]
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """Drops (or other values) in numbers; std is the population's.
-
-    Attributes:
-        count: of the values; 0 where nothing was measured, and every number is NaN then.
-        values: the drops themselves, ascending.
-    """
-
-    count: int
-    mean: float
-    std: float
-    minimum: float
-    median: float
-    maximum: float
-    values: NDArray[np.float64]
-
-    @property
-    def quartiles(self) -> tuple[float, float]:
-        """The values below which a quarter and three quarters lie, linearly interpolated."""
-        if not self.count:
-            return float("nan"), float("nan")
-        lower, upper = np.quantile(self.values, [0.25, 0.75])
-        return float(lower), float(upper)
-
-    @property
-    def shares(self) -> NDArray[np.float64]:
-        """The share of all values that are at most the value at the same place of `values`."""
-        return np.searchsorted(self.values, self.values, side="right") / max(self.count, 1)
-
-
-@dataclass(frozen=True)
-class BlockDrop:
-    """What removing one block alone costs, over some datasets.
-
-    Attributes:
-        std: population standard deviation over the datasets that measured it.
-        coverage: how many of them measured it.
-    """
-
-    block: int
-    mean: float
-    std: float
-    coverage: int
-
-
-@dataclass(frozen=True)
-class TaskTypeFinding:
-    """How the datasets of one task type respond.
-
-    Attributes:
-        task_type: `Unknown` where results do not tell.
-        datasets: of this type.
-        drops: all measured cells of these datasets.
-        single_drops: the cells of single blocks only: comparable between task types, because every
-            dataset measured (nearly) the same removals.
-        block_ranking: blocks with their mean drop over these datasets, least important first.
-        best: by number removed, the removal with the smallest mean drop over these datasets, with
-            that drop and its coverage among them. Only removals with the largest coverage that
-            any removal of that number has among these datasets are compared, so that one that
-            was measured on the easiest dataset alone cannot win.
-        blocks: the same single-block drops with std and coverage, in the order of the stack.
-        by_number: of the cells of these datasets, by number removed.
-    """
-
-    task_type: str
-    datasets: tuple[str, ...]
-    drops: Distribution
-    single_drops: Distribution | None
-    block_ranking: tuple[tuple[int, float], ...]
-    best: Mapping[int, tuple[Removal, float, int]]
-    blocks: tuple[BlockDrop, ...] = ()
-    by_number: Mapping[int, Distribution] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Position:
-    """Single-block drops of one part of the stack.
-
-    Attributes:
-        name: `early`, `middle` or `late`: thirds of the stack (for 16 blocks 0-4, 5-10, 11-15).
-        blocks: that belong to it, measured or not.
-        drops: of the mean single drops of these blocks; None where none was measured.
-        cells: of the single drops of these blocks on every dataset; None likewise.
-    """
-
-    name: PartName
-    blocks: tuple[int, ...]
-    drops: Distribution | None
-    cells: Distribution | None = None
-
-
-@dataclass(frozen=True)
-class PositionByNumber:
-    """Mean drops of the combinations of one size whose blocks lie in one part of the stack.
-
-    Attributes:
-        name: the part that all blocks of the combination lie in; `mixed` where they do not.
-        number: of blocks removed.
-        drops: of the mean drops of these combinations.
-    """
-
-    name: PartName | Literal["mixed"]
-    number: int
-    drops: Distribution
-
-
-@dataclass(frozen=True)
-class Synergy:
-    """Actual drop of a combination minus the sum of its single-block drops.
-
-    Both means are over the same datasets: those that measured the combination and all its singles.
-
-    Attributes:
-        actual: mean drop of the combination.
-        expected: mean of the summed single drops.
-        synergy: actual minus expected; negative = better together than expected.
-        coverage: datasets behind it.
-        std: population standard deviation of the synergy over these datasets.
-        num_samples: of the combination on these datasets; 0 when one is unknown.
-    """
-
-    removal: Removal
-    actual: float
-    expected: float
-    synergy: float
-    coverage: int
-    std: float = float("nan")
-    num_samples: int = 0
-
-
-@dataclass(frozen=True)
-class Consistency:
-    """How alike a combination's drops are over the datasets.
-
-    Attributes:
-        variation: coefficient of variation, std divided by |mean|; None where the mean is 0.
-        ruinous: whether it costs more than half of the accuracy, see `essential.costs_too_much`:
-            the datasets may agree about it, but that it is bad.
-    """
-
-    removal: Removal
-    mean: float
-    std: float
-    coverage: int
-    variation: float | None
-    ruinous: bool = False
-
-
-@dataclass(frozen=True)
-class DatasetResponse:
-    """How one dataset responds to removals.
-
-    Attributes:
-        sensitivity: mean single-block drop; None where no single block was measured.
-        drops: all cells of this dataset.
-        best: by number removed, the best removal measured on it, with its drop.
-        specific_scores: its own single-block drops, by block.
-        generic_agreement: Spearman's rho between its single-block drops and the mean of those of
-            the other datasets; None where that is undefined.
-        generic_scores: the mean single-block drop of the other datasets, by block; the blocks
-            that both it and another dataset measured.
-        by_number: of its cells, by number removed.
-    """
-
-    dataset: str
-    task_type: str
-    baseline: float
-    sensitivity: float | None
-    drops: Distribution
-    best: Mapping[int, tuple[Removal, float]]
-    specific_scores: Mapping[int, float]
-    generic_agreement: float | None
-    generic_scores: Mapping[int, float] = field(default_factory=dict)
-    by_number: Mapping[int, Distribution] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Pair:
-    """How alike two datasets respond, over the combinations that both measured.
-
-    Attributes:
-        pearson, spearman: None below the fewest common combinations, or where one is constant.
-        difference: mean of first minus second over the common combinations; None without any.
-        same_type: whether both have the same (known) task type.
-        types_known: whether the task types of both are known.
-    """
-
-    first: str
-    second: str
-    common: int
-    pearson: float | None
-    spearman: float | None
-    difference: float | None
-    same_type: bool
-    types_known: bool = True
-
-
-@dataclass(frozen=True)
-class PairGroup:
-    """How alike the pairs of datasets of the same task type are, or those of different types.
-
-    Pairs with an unknown task type are in neither group.
-
-    Attributes:
-        same_type: which of the two.
-        count: of pairs, defined or not.
-        pearson, spearman: of the pairs where it is defined; None where it is for none.
-        difference: of the absolute mean differences; None likewise.
-    """
-
-    same_type: bool
-    count: int
-    pearson: Distribution | None
-    spearman: Distribution | None
-    difference: Distribution | None
-
-
-@dataclass(frozen=True)
-class SplitAgreement:
-    """Train against validation single-block drops of one dataset."""
-
-    dataset: str
-    train_scores: Mapping[int, float]
-    validation_scores: Mapping[int, float]
-    rho: float | None
-    p_value: float | None
+from depthprune.tasks.damage import Damage
 
 
 @dataclass(frozen=True)
@@ -283,3 +82,84 @@ class Findings:
     synergies_by_number: Mapping[int, Distribution] = field(default_factory=dict)
     variation_by_coverage: Mapping[int, Distribution] = field(default_factory=dict)
     pair_groups: tuple[PairGroup, ...] = ()
+
+
+def find(results: ResultSet, *, min_common: int = 5, table: DropTable | None = None) -> Findings:
+    """Return everything the results show beyond their rankings.
+
+    Cells that were not measured count nowhere; what cannot be computed is None or left out, so that
+    one dataset, one combination or results without single blocks are fine.
+
+    Args:
+        results: of one model over datasets.
+        min_common: the fewest combinations that two datasets must share for a correlation.
+        table: `drop_table` of the results, where it was made already.
+
+    Raises:
+        DepthpruneError: `min_common` is below 2.
+    """
+    if table is None:
+        table = drop_table(results.datasets, results.num_blocks)
+    pairs = dataset_pairs(table, min_common=min_common)
+    found_synergies = synergies(table)
+    consistency = consistencies(table)
+    return Findings(
+        by_task_type=task_type_findings(table),
+        positions=positions(table),
+        synergies=found_synergies,
+        consistency=consistency,
+        responses=dataset_responses(table),
+        pairs=pairs,
+        overall=distribution(table.drops),
+        by_number=distributions_by_number(table),
+        agreements=split_agreements(results.comparisons),
+        blocks=block_drops(table.single_drops),
+        positions_by_number=positions_by_number(table),
+        synergies_by_number=synergies_by_number(found_synergies),
+        variation_by_coverage=variation_by_coverage(consistency),
+        pair_groups=pair_groups(pairs),
+    )
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What every document and figure is made from.
+
+    Attributes:
+        results: what was measured.
+        table: the same as one matrix.
+        findings: what it shows.
+        recommendations: which blocks to remove.
+    """
+
+    results: ResultSet
+    table: DropTable
+    findings: Findings
+    recommendations: Recommendations
+
+    @cached_property
+    def damage(self) -> Mapping[str, Mapping[Removal, Damage]]:
+        """How the written answers to each dataset are damaged, by removal; see `read_damage`."""
+        return read_damage(self.results)
+
+
+def analyse(
+    results: ResultSet,
+    ranking: Ranking = Ranking(),
+    targets: Targets = Targets(),
+    *,
+    top: int = 5,
+    seed: int = 0,
+) -> Analysis:
+    """Return what results show and which blocks they let go.
+
+    Args:
+        results: of one model.
+        ranking, targets, top, seed: see `recommend`.
+
+    Raises:
+        AnalysisError: nothing was measured.
+    """
+    table = drop_table(results.datasets, results.num_blocks)
+    found = recommend(results, ranking, targets, top=top, seed=seed, table=table)
+    return Analysis(results, table, find(results, table=table), found)

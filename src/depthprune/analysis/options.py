@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
 from depthprune.base.options import Options, Refusal
+
+TargetKind = Literal["max_drop", "speedup", "params"]
 
 _SMALLEST = Refusal(
     "a smallest drop of {value} makes no sense",

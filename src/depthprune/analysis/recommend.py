@@ -2,37 +2,280 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from math import fsum, isnan
 from statistics import fmean
 
 from depthprune.analysis import options
-from depthprune.analysis.adjusted import adjusted_drops, find_disagreements
 from depthprune.analysis.combinations import (
     Combination,
-    Ranking,
+    CorrectedDrop,
+    Disagreement,
+    RankedCombinations,
+    adjusted_drops,
+    find_disagreements,
+    find_selections,
     rank,
     table_combinations,
     with_intervals,
 )
-from depthprune.analysis.essential import THRESHOLD, find_essential
-from depthprune.analysis.recommendations import Limit, Recommendations
-from depthprune.analysis.result_set import ResultSet
-from depthprune.analysis.selection import find_selections
-from depthprune.analysis.stepwise import stepwise_path
-from depthprune.analysis.strategies import (
+from depthprune.analysis.drop_table import DropTable, drop_table
+from depthprune.analysis.options import TargetKind, Targets
+from depthprune.analysis.recommended_strategies import (
     SHARE,
+    THRESHOLD,
+    Candidates,
+    Essential,
+    RecommendedStrategy,
+    StepwisePath,
     choose_strategies,
     conservative_coverage,
     find_candidates,
+    find_essential,
+    stepwise_path,
 )
-from depthprune.analysis.table import DropTable, drop_table
-from depthprune.analysis.targets import choose_targets
-from depthprune.analysis.verified import verified
-from depthprune.analysis.weak import weak_baselines
+from depthprune.analysis.result_set import ResultSet, weak_baselines
+from depthprune.analysis.verified import Verified, VerifiedRemoval, verified
 from depthprune.base.errors import AnalysisError
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, settled
+from depthprune.tasks.weak import WeakBaseline
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The drop that a conservative or balanced removal may cost.
+
+    Attributes:
+        drop: a fraction: a tenth of `baseline`.
+        baseline: mean accuracy of the unpruned model over all datasets; None where none is known,
+            which counts as 1.
+        coverage: the fewest datasets that must have measured a conservative removal.
+        unbounded: share of `baseline`, and so of `drop`, by dataset whose metric may exceed 1.
+    """
+
+    drop: float
+    baseline: float | None
+    coverage: int
+    unbounded: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """All recommendations of one result set.
+
+    Attributes:
+        num_blocks: of the unpruned stack.
+        datasets: names of those in the result set.
+        min_coverage: of the independent and stepwise rankings; 1 where there is one dataset.
+        robust_coverage: of the robust rankings; no more than there are datasets.
+        independent: by number removed, every ranked combination, best first.
+        robust: the same with `robust_coverage`.
+        stepwise: the path whose blocks are removed one after the other.
+        strategies: conservative, balanced, aggressive.
+        limit: what a conservative or balanced removal may cost.
+        candidates: what the strategies were chosen among.
+        essential: blocks that must never go, the most damaging first.
+        adjusted: dataset-adjusted drop (two-way additive model) of every ranked combination; NaN
+            where the datasets have no removals in common, by which they could be compared.
+        disagreements: where adjusted and plain drops name different winners.
+        targets: one for each target that was asked for.
+        singles: mean drop of every block that was measured alone, by block; none is left out.
+        num_judged: single blocks with enough coverage to tell whether they must stay.
+        weak: datasets whose baseline is no basis for drops, or may be none. Where that is certain
+            of one, nothing is ranked, and this is the reason.
+        verified: what was measured again on fresh samples; None where nothing ever was.
+        selections: of what is recommended, the steps of the path and the best of every ranking:
+            how it was chosen, with its drop corrected for that.
+    """
+
+    num_blocks: int
+    datasets: tuple[str, ...]
+    min_coverage: int
+    robust_coverage: int
+    independent: Mapping[int, RankedCombinations]
+    robust: Mapping[int, RankedCombinations]
+    stepwise: StepwisePath
+    strategies: tuple[RecommendedStrategy, ...]
+    limit: Limit
+    candidates: Candidates
+    essential: tuple[Essential, ...]
+    adjusted: Mapping[tuple[int, ...], float]
+    disagreements: tuple[Disagreement, ...]
+    targets: tuple[Target, ...] = ()
+    singles: Mapping[int, float] = field(default_factory=dict)
+    num_judged: int = 0
+    weak: tuple[WeakBaseline, ...] = ()
+    verified: Verified | None = None
+    selections: Mapping[Removal, CorrectedDrop] = field(default_factory=dict)
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether nothing can be recommended because of a baseline."""
+        return any(one.weakness.is_certain for one in self.weak)
+
+    @property
+    def num_datasets(self) -> int:
+        """Return how many datasets were measured."""
+        return len(self.datasets)
+
+    def on_fresh_samples(self, removal: Removal) -> VerifiedRemoval | None:
+        """Return what fresh samples say about a removal; None where it was not verified."""
+        return None if self.verified is None else self.verified.of(removal)
+
+    @property
+    def num_combinations(self) -> int:
+        """Return how many combinations were measured, those that a limit left out not counted."""
+        return sum(len(one.combinations) + one.low_coverage for one in self.independent.values())
+
+    @property
+    def num_incomplete(self) -> int:
+        """Return how many of them some datasets did not measure."""
+        complete = sum(
+            one.coverage == self.num_datasets
+            for ranking in self.independent.values()
+            for one in ranking.combinations
+        )
+        return self.num_combinations - complete
+
+    @property
+    def essential_blocks(self) -> frozenset[int]:
+        """Return the blocks that must never go."""
+        return frozenset(one.combination.removal[0] for one in self.essential)
+
+    @property
+    def path_ends(self) -> tuple[int, ...]:
+        """Return which of the first and the last block the stepwise path removes.
+
+        A selection that protects both ends of the stack cannot follow the path over them.
+        """
+        path = {block for step in self.stepwise.steps for block in step.combination.removal}
+        return tuple(sorted(path & {0, self.num_blocks - 1}))
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a user asked for instead of a number of blocks.
+
+    Attributes:
+        kind: `max_drop` (fraction), `speedup` (ratio above 1) or `params` (share that stays, 0..1).
+        value: as asked.
+        number: blocks to be removed: the most that keep to a `max_drop`, the fewest that reach a
+            `speedup` or `params`; None where the target cannot be met with what was measured.
+        combination: the best one of that number that meets it; None likewise.
+        reached: the drop, the estimated speed-up or the share of parameters of `combination`.
+        exact: False for speed-ups (estimated, see `targets`) and where the parameters per block
+            are unknown.
+    """
+
+    kind: TargetKind
+    value: float
+    number: int | None
+    combination: Combination | None
+    reached: float | None
+    exact: bool
+
+
+def choose_targets(
+    independent: Mapping[int, RankedCombinations],
+    results: ResultSet,
+    asked: Targets,
+) -> tuple[Target, ...]:
+    """Return for each target that is given the combination that meets it.
+
+    For `max_drop` the most blocks whose best combination keeps to it; for the others the fewest
+    blocks of which a combination reaches it, and the best of those that do.
+
+    Args:
+        independent: rankings by number removed.
+        results: for the numbers of blocks and parameters.
+        asked: the largest mean drop, a speed-up at least, and the share of the parameters that
+            stays at most.
+    """
+    max_drop, speedup, params = asked.max_drop, asked.speedup, asked.params
+    numbers = sorted(independent)
+    share = partial(share_that_stays, results)
+    exact = results.parameters is not None and results.block_parameters is not None
+    targets = []
+    if max_drop is not None:
+        keeping = _best(
+            independent, reversed(numbers), lambda one: settled(one.mean) <= settled(max_drop)
+        )
+        reached = None if keeping is None else keeping.mean
+        targets.append(_target("max_drop", max_drop, keeping, reached, exact=True))
+    if speedup is not None:
+        # Shares, not ratios, are compared: the same rounding on both sides.
+        fast = _best(
+            independent,
+            numbers,
+            lambda one: settled(share(one.removal)) <= settled(1 / speedup),
+        )
+        reached = None if fast is None else 1 / share(fast.removal)
+        targets.append(_target("speedup", speedup, fast, reached, exact=False))
+    if params is not None:
+        small = _best(
+            independent, numbers, lambda one: settled(share(one.removal)) <= settled(params)
+        )
+        reached = None if small is None else share(small.removal)
+        targets.append(_target("params", params, small, reached, exact=exact))
+    return tuple(targets)
+
+
+def share_that_stays(results: ResultSet, removal: Removal) -> float:
+    """Return the share of the model's parameters, else of its blocks, that a removal leaves."""
+    if results.parameters is None or results.block_parameters is None:
+        return 1 - len(removal) / results.num_blocks
+    return 1 - sum(results.block_parameters[block] for block in removal) / results.parameters
+
+
+def _best(
+    independent: Mapping[int, RankedCombinations],
+    numbers: Iterable[int],
+    meets: Callable[[Combination], bool],
+) -> Combination | None:
+    """Return the best combination that meets the target, of the first number that has one."""
+    return next(
+        (one for number in numbers for one in independent[number].combinations if meets(one)), None
+    )
+
+
+def _target(
+    kind: TargetKind, value: float, met: Combination | None, reached: float | None, *, exact: bool
+) -> Target:
+    return Target(kind, value, None if met is None else len(met.removal), met, reached, exact)
+
+
+def scores_realising(recommendations: Recommendations) -> dict[int, float]:
+    """Return a score for every block: removing the lowest ones follows the stepwise path.
+
+    The n blocks with the lowest scores are those of step n; so the selection of
+    `num_blocks - n` active blocks gives exactly that step. Only removals that contain each other
+    have an order: where the independent best ones do not, it is the stepwise path that is realised.
+    A selection that protects the first and the last block follows the path as far as it removes
+    neither (`Recommendations.path_ends` says when it does).
+
+    The scores are places, 0 for the block that goes first: drops would tie or come out of order,
+    as a mean over other datasets may fall from step to step. Behind the path follow the other
+    blocks by their drop alone, then those that were never measured alone, then the essential ones.
+
+    Returns:
+        By block, ascending by block.
+    """
+    order: list[int] = []
+    for step in recommendations.stepwise.steps:
+        order += [block for block in step.combination.removal if block not in order]
+    essential = recommendations.essential_blocks
+    singles = recommendations.singles
+
+    def place(block: int) -> tuple[bool, bool, float, int]:
+        measured = block in singles
+        return block in essential, not measured, singles.get(block, 0.0), block
+
+    rest = set(range(recommendations.num_blocks)) - set(order)
+    order += sorted(rest, key=place)
+    return {block: float(order.index(block)) for block in sorted(order)}
+
 
 EVERY_INTERVAL = 500
 """Up to this many combinations each has its interval; of more, only those that are shown."""
@@ -156,7 +399,7 @@ def _decide(
 
 def _rankings(
     by_number: Mapping[int, list[Combination]], min_coverage: int, min_drop: float | None
-) -> dict[int, Ranking]:
+) -> dict[int, RankedCombinations]:
     return {
         number: rank(given, min_coverage=min_coverage, min_drop=min_drop)
         for number, given in sorted(by_number.items())

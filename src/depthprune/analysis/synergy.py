@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import fsum, sqrt
 
 import numpy as np
 
-from depthprune.analysis.distributions import distribution, row_statistics, settled_array
-from depthprune.analysis.findings import Distribution, Synergy
-from depthprune.analysis.table import DropTable, samples_within
-from depthprune.base.removal import settled
+from depthprune.analysis.drop_table import (
+    Distribution,
+    DropTable,
+    distribution,
+    row_statistics,
+    samples_within,
+    settled_array,
+)
+from depthprune.base.removal import Removal, settled
+
+
+@dataclass(frozen=True)
+class Synergy:
+    """Actual drop of a combination minus the sum of its single-block drops.
+
+    Both means are over the same datasets: those that measured the combination and all its singles.
+
+    Attributes:
+        actual: mean drop of the combination.
+        expected: mean of the summed single drops.
+        synergy: actual minus expected; negative = better together than expected.
+        coverage: datasets behind it.
+        std: population standard deviation of the synergy over these datasets.
+        num_samples: of the combination on these datasets; 0 when one is unknown.
+    """
+
+    removal: Removal
+    actual: float
+    expected: float
+    synergy: float
+    coverage: int
+    std: float = float("nan")
+    num_samples: int = 0
 
 
 def synergies(table: DropTable) -> tuple[Synergy, ...]:
@@ -89,3 +121,114 @@ def synergies_by_number(found: Sequence[Synergy]) -> dict[int, Distribution]:
     for one in found:
         by_number.setdefault(len(one.removal), []).append(one.synergy)
     return {number: distribution(by_number[number]) for number in sorted(by_number)}
+
+
+BlockPair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class EstimateError:
+    """How far estimates of one size were off where the truth is known.
+
+    Attributes:
+        spread: root mean square of actual minus estimated drop, a fraction.
+        count: measured combinations behind it.
+    """
+
+    spread: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """What estimates are made from; drops are fractions, rounded as `settled` does.
+
+    Attributes:
+        singles: mean drop of each block alone, by block.
+        synergies: mean synergy of each measured pair, by its blocks in ascending order.
+        errors: by number of blocks removed; numbers that were never measured are missing.
+    """
+
+    singles: Mapping[int, float]
+    synergies: Mapping[BlockPair, float]
+    errors: Mapping[int, EstimateError]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The drop that a removal may be expected to cost.
+
+    Attributes:
+        drop: a fraction: `singles` plus `synergy`.
+        singles: sum of the single drops.
+        synergy: sum of the known pairwise synergies.
+        pairs: how many pairwise synergies are known, of those that the removal contains.
+        error: how far off it may be; None where no combination of that size lets one judge.
+    """
+
+    drop: float
+    singles: float
+    synergy: float
+    pairs: int
+    error: EstimateError | None
+
+
+def estimator(singles: Mapping[int, float], synergies: Sequence[Synergy]) -> Estimator:
+    """Return what estimates are made from.
+
+    Args:
+        singles: mean drop of each block alone, as `Recommendations.singles`.
+        synergies: of the measured combinations, as `Findings.synergies`; both sides of each are
+            means over the same datasets.
+    """
+    pairs = {
+        (one.removal[0], one.removal[1]): settled(one.synergy)
+        for one in synergies
+        if len(one.removal) == 2
+    }
+    misses: dict[int, list[float]] = {}
+    for one in synergies:
+        misses.setdefault(len(one.removal), []).append(_miss(one, pairs))
+    return Estimator(
+        singles={block: settled(drop) for block, drop in sorted(singles.items())},
+        synergies=dict(sorted(pairs.items())),
+        errors={
+            number: EstimateError(sqrt(fsum(miss**2 for miss in those) / len(those)), len(those))
+            for number, those in sorted(misses.items())
+        },
+    )
+
+
+def estimate(known: Estimator, removal: Removal) -> Estimate | None:
+    """Return the drop that `removal` may be expected to cost.
+
+    None where one of its blocks was never measured alone. The baseline costs nothing, for certain.
+    """
+    if not removal:
+        return Estimate(0.0, 0.0, 0.0, 0, EstimateError(0.0, 0))
+    if any(block not in known.singles for block in removal):
+        return None
+    singles = fsum(known.singles[block] for block in removal)
+    found = _synergies_within(removal, known.synergies)
+    synergy = fsum(found)
+    return Estimate(
+        drop=singles + synergy,
+        singles=singles,
+        synergy=synergy,
+        pairs=len(found),
+        error=known.errors.get(len(removal)),
+    )
+
+
+def _miss(one: Synergy, pairs: Mapping[BlockPair, float]) -> float:
+    """Return actual minus estimate of a measured combination, itself left out of the estimate.
+
+    Its synergy is actual minus summed singles already; of a pair, that is all there is without it.
+    """
+    if len(one.removal) == 2:
+        return one.synergy
+    return one.synergy - fsum(_synergies_within(one.removal, pairs))
+
+
+def _synergies_within(removal: Removal, synergies: Mapping[BlockPair, float]) -> list[float]:
+    return [synergies[pair] for pair in combinations(removal, 2) if pair in synergies]

@@ -7,27 +7,146 @@ again, on samples that had no part in finding any removal, its drop is what othe
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import TYPE_CHECKING, Literal
 
-from depthprune.analysis.choice import choose_first
-from depthprune.analysis.dataset import DatasetMeasurements
-from depthprune.analysis.essential import THRESHOLD
-from depthprune.analysis.intervals import paired_intervals
-from depthprune.analysis.recommendations import (
-    FreshDrop,
-    FreshGain,
-    NotVerified,
-    Recommendations,
-    Verified,
-    VerifiedRemoval,
-    VerifiedRole,
-)
-from depthprune.analysis.result_set import FreshResults, ResultSet
-from depthprune.analysis.strategies import conservative_steps
+from depthprune.analysis.combinations import Combination, RankedCombinations
+from depthprune.analysis.intervals import Interval, paired_intervals
+from depthprune.analysis.options import TargetKind
+from depthprune.analysis.recommended_strategies import THRESHOLD, StrategyName, conservative_steps
+from depthprune.analysis.result_set import DatasetMeasurements, FreshResults, ResultSet
 from depthprune.base.removal import Removal, settled
-from depthprune.study.records import FEWEST_FRESH
 
-__all__ = ["FEWEST_FRESH", "removals_to_verify", "verified"]
+if TYPE_CHECKING:
+    from depthprune.analysis.recommend import Recommendations
+
+
+VerifiedRole = StrategyName | TargetKind | Literal["smaller", "runner_up", "one_shot"]
+"""What a removal is beside being verified: recommended by a strategy or for a target; a smaller one
+that may take its place; the second best of as many blocks; the one-shot removal of as many."""
+
+
+@dataclass(frozen=True)
+class FreshDrop:
+    """What a removal costs on the fresh samples of one dataset; drops are fractions.
+
+    Attributes:
+        split: that the fresh samples are of.
+        num_samples: fresh ones.
+        searched: its drop on the samples that chose it; None where it was not measured on them.
+    """
+
+    dataset: str
+    split: str
+    drop: float
+    num_samples: int
+    searched: float | None
+
+
+@dataclass(frozen=True)
+class FreshGain:
+    """What a removal gains over the one-shot removal of as many blocks, on fresh samples.
+
+    Attributes:
+        one_shot: the blocks that cost least alone.
+        drop: its mean drop on the same fresh samples.
+        gain: this minus the drop of the removal, a fraction.
+        interval: paired, of the gain; None where there is none.
+    """
+
+    one_shot: Removal
+    drop: float
+    gain: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class VerifiedRemoval:
+    """A removal on fresh samples, beside the samples that chose it; drops are fractions.
+
+    Attributes:
+        removal: the blocks left out.
+        roles: what it is; none for one that somebody verified by hand.
+        datasets: those that could be verified.
+        drop: the mean over these datasets.
+        interval: paired, of `drop`; None where there is none.
+        searched: its mean drop on the samples that chose it, over those of the same datasets that
+            measured it; None where none did.
+        searched_interval: paired, of `searched`.
+        limit: what it may cost by its first role that has a limit; None where none has.
+        by_mean: whether the mean must be within the limit, as for `max_drop`, or the upper end.
+        gain: over the one-shot removal; None where that was not measured on the same samples.
+    """
+
+    removal: Removal
+    roles: tuple[VerifiedRole, ...]
+    datasets: tuple[FreshDrop, ...]
+    drop: float
+    interval: Interval | None
+    searched: float | None
+    searched_interval: Interval | None
+    limit: float | None
+    by_mean: bool
+    gain: FreshGain | None
+
+    @property
+    def num_samples(self) -> int:
+        """Fresh samples behind its drop."""
+        return sum(one.num_samples for one in self.datasets)
+
+    @property
+    def num_searched(self) -> int:
+        """Of its datasets, how many measured it when it was chosen."""
+        return sum(one.searched is not None for one in self.datasets)
+
+    @property
+    def upper_end(self) -> float:
+        """The drop that must be within a limit: the end of the interval, else the mean."""
+        return self.drop if self.interval is None else self.interval.high
+
+    @property
+    def confirmed(self) -> bool | None:
+        """Whether fresh samples confirm that it keeps to its limit; None where it has none."""
+        return None if self.limit is None else self.keeps_to(self.limit, by_mean=self.by_mean)
+
+    def keeps_to(self, limit: float, *, by_mean: bool = False) -> bool:
+        """Return whether it costs no more than a limit on fresh samples."""
+        return settled(self.drop if by_mean else self.upper_end) <= settled(limit)
+
+
+@dataclass(frozen=True)
+class NotVerified:
+    """A dataset on which nothing could be verified, and why.
+
+    Attributes:
+        num_samples: fresh ones that there are, fewer than `FEWEST_FRESH`; None for another reason.
+        reason: that other reason, in a sentence; empty where it was not tried.
+    """
+
+    dataset: str
+    num_samples: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was measured again on fresh samples.
+
+    Attributes:
+        removals: those that are recommended first, then what they are compared with.
+        datasets: names of those that could be verified.
+        missing: the other datasets.
+    """
+
+    removals: tuple[VerifiedRemoval, ...]
+    datasets: tuple[str, ...]
+    missing: tuple[NotVerified, ...]
+
+    def of(self, removal: Removal) -> VerifiedRemoval | None:
+        """Return a removal as it was verified; None where it was not."""
+        return next((one for one in self.removals if one.removal == removal), None)
+
 
 Roles = dict[Removal, tuple[VerifiedRole, ...]]
 
@@ -189,3 +308,100 @@ def _missing(results: ResultSet, used: set[str]) -> Iterator[NotVerified]:
         name = one.dataset
         if name not in used:
             yield NotVerified(name, fresh.counts.get(name), fresh.reasons.get(name, ""))
+
+
+ChoiceRule = TargetKind | Literal["conservative", "asked"]
+
+_TARGETS: tuple[TargetKind, ...] = ("max_drop", "speedup", "params")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A removal, and by which rule it was chosen.
+
+    Attributes:
+        combination: with its drop, interval, n and coverage.
+        rule: the target that it meets, `conservative`, or `asked` (the best of a number that was
+            asked for).
+        refused: what came before it by the same rule, but costs too much on fresh samples.
+    """
+
+    combination: Combination
+    rule: ChoiceRule
+    refused: tuple[Removal, ...] = ()
+
+
+def choose(found: Recommendations) -> Choice | None:
+    """Return the removal to carry out when nobody says which: the one that every report names.
+
+    What meets a target, where one was asked for and can be met: the largest drop before the
+    speed-up before the parameters. Else the last conservative one. What fresh samples did not
+    confirm gives way to the next smaller one; None where none is left, see `refused`.
+    """
+    gone = refused(found)
+    kept = (one for one in _in_order(found) if one.combination.removal not in gone)
+    choice = next(kept, None)
+    return None if choice is None else replace(choice, refused=gone)
+
+
+def choose_first(found: Recommendations) -> Choice | None:
+    """Return what `choose` would, had nothing been verified."""
+    return next(_in_order(found), None)
+
+
+def refused(found: Recommendations) -> tuple[Removal, ...]:
+    """Return what would be carried out, had fresh samples confirmed it; most blocks first."""
+    gone: list[Removal] = []
+    for choice in _in_order(found):
+        removal = choice.combination.removal
+        known = None if found.verified is None else found.verified.of(removal)
+        limit = _limit_of_rule(found, choice.rule)
+        by_mean = choice.rule == "max_drop"
+        if known is None or limit is None or known.keeps_to(limit, by_mean=by_mean):
+            break
+        gone.append(removal)
+    return tuple(gone)
+
+
+def _in_order(found: Recommendations) -> Iterator[Choice]:
+    """Yield what may be carried out: what is recommended, then the next smaller ones."""
+    met = {one.kind: one for one in found.targets if one.combination is not None}
+    kind = next((kind for kind in _TARGETS if kind in met), None)
+    if kind is not None:
+        target = met[kind]
+        assert target.combination is not None
+        yield Choice(target.combination, kind)
+        if kind == "max_drop":
+            for number in sorted(found.independent, reverse=True):
+                for one in found.independent[number].combinations[:1]:
+                    fewer = number < len(target.combination.removal)
+                    if fewer and settled(one.mean) <= settled(target.value):
+                        yield Choice(one, kind)
+        return
+    for one in reversed(conservative_steps(found.candidates, found.limit.drop)):
+        yield Choice(one, "conservative")
+
+
+def _limit_of_rule(found: Recommendations, rule: ChoiceRule) -> float | None:
+    if rule == "max_drop":
+        return next(one.value for one in found.targets if one.kind == rule)
+    return found.limit.drop if rule == "conservative" else None
+
+
+def choose_number(found: Recommendations, removed: int) -> Choice | None:
+    """Return the removal of so many blocks to carry out; None where none is ranked.
+
+    The step of the stepwise path; where that ends, the robust best, and else the independent best,
+    none of which removes a block that must stay.
+    """
+    steps = (step.combination for step in found.stepwise.steps)
+    essential = {one.combination.removal[0] for one in found.essential}
+    nothing = RankedCombinations((), 0, 0)
+    ranked = (
+        one
+        for rankings in (found.robust, found.independent)
+        for one in rankings.get(removed, nothing).combinations[:1]
+        if essential.isdisjoint(one.removal)
+    )
+    of_number = (one for one in (*steps, *ranked) if len(one.removal) == removed)
+    return next((Choice(one, "asked") for one in of_number), None)

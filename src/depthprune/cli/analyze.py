@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from depthprune.analysis.analyse import analyse
 from depthprune.analysis.collect import read_result_set
+from depthprune.analysis.findings import analyse
 from depthprune.analysis.options import Ranking, Targets
 from depthprune.base.files import check_can_make
 from depthprune.base.language import set_language

@@ -69,8 +69,8 @@ def recommend(
         Keep the recommendations as JSON, as `analyze` writes pruning_recommendations.json.
 
     """
-    from depthprune.analysis.analyse import analyse
     from depthprune.analysis.collect import read_result_set
+    from depthprune.analysis.findings import analyse
     from depthprune.base.files import write_json
     from depthprune.cli.scores import show
     from depthprune.importance.score_files import check_output

@@ -15,8 +15,8 @@ from depthprune.base.removal import Removal
 from depthprune.base.terminal import terminal
 
 if TYPE_CHECKING:
-    from depthprune.analysis.bootstrap import Interval
-    from depthprune.analysis.combinations import Ranking
+    from depthprune.analysis.combinations import RankedCombinations
+    from depthprune.analysis.intervals import Interval
 
 
 MAX_WIDTH = 100
@@ -50,7 +50,7 @@ def interval_note() -> str:
     )
 
 
-def below_limit_note(rankings: Iterable[Ranking]) -> str:
+def below_limit_note(rankings: Iterable[RankedCombinations]) -> str:
     """Return the sentence that counts what `--min-drop` left out; nothing where it left out none.
 
     Only an option leaves them out: by default nothing is too small to be ranked.

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from depthprune.analysis.agreement import is_consistent
-from depthprune.analysis.findings import SplitAgreement
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.dataset_agreement import SplitAgreement, is_consistent
+from depthprune.analysis.findings import Analysis
 from depthprune.base.files import write_text
 from depthprune.importance.compare import THRESHOLD
 from depthprune.report.formatting import short_names

@@ -9,21 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rich.console import RenderableType
 
-from depthprune.analysis.choice import ChoiceRule, choose, choose_number
 from depthprune.analysis.combinations import Combination
-from depthprune.analysis.findings import (
-    BlockDrop,
-    Consistency,
-    Pair,
-    SplitAgreement,
-    Synergy,
-)
+from depthprune.analysis.dataset_agreement import Consistency, Pair, SplitAgreement
+from depthprune.analysis.findings import Analysis
 from depthprune.analysis.findings import Findings as Found
 from depthprune.analysis.options import Ranking as Ranking
 from depthprune.analysis.options import Targets
-from depthprune.analysis.recommendations import Recommendations as Ranked
-from depthprune.analysis.recommendations import StrategyName, VerifiedRemoval
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.recommend import Recommendations as Ranked
+from depthprune.analysis.recommended_strategies import StrategyName
+from depthprune.analysis.responses import BlockDrop
+from depthprune.analysis.synergy import Synergy
+from depthprune.analysis.verified import ChoiceRule, VerifiedRemoval, choose, choose_number
 from depthprune.base.errors import AnalysisError, MissingDependencyError
 from depthprune.base.files import make_folder, together
 from depthprune.base.language import Lang, counted, filled, language, t
@@ -45,8 +41,8 @@ from depthprune.workflow.studies import Study, Table, as_study, field_names
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from depthprune.analysis.findings import Analysis
     from depthprune.analysis.result_set import ResultSet
-    from depthprune.analysis.whole import Analysis
 
 
 FOLDER = "analysis"
@@ -312,7 +308,7 @@ def analyze(
         AnalysisError: nothing was measured, or an option makes no sense.
         DepthpruneError: the study or the files cannot be read.
     """
-    from depthprune.analysis.analyse import analyse
+    from depthprune.analysis.findings import analyse
 
     found = analyse(
         as_study(study).results(ranking.split),

@@ -9,9 +9,13 @@ from typing import Any
 from rich.console import RenderableType
 
 from depthprune.analysis.collect import dataset_measurements
-from depthprune.analysis.dataset_gains import gains_by_dataset, mean_gains
-from depthprune.analysis.gain import search_gains
-from depthprune.analysis.summary import Summary, summarise
+from depthprune.analysis.study_summary import (
+    StudySummary,
+    gains_by_dataset,
+    mean_gains,
+    search_gains,
+    summarise,
+)
 from depthprune.base.language import filled, t
 from depthprune.importance.compare import RankAgreement, rank_agreement
 from depthprune.report.render.text import section_parts, table_parts
@@ -36,7 +40,7 @@ def search_value(outcome: SearchOutcome, splits: Mapping[str, Any]) -> dict[str,
 
 
 def search_findings(
-    outcome: SearchOutcome, split: str, keys: Mapping[str, int], summary: Summary
+    outcome: SearchOutcome, split: str, keys: Mapping[str, int], summary: StudySummary
 ) -> tuple[list[RenderableType], dict[str, Any]]:
     """Return what a search of one split's name gained, completed and stopped.
 
@@ -126,7 +130,7 @@ def findings(
 
 def _parts(
     outcome: SearchOutcome,
-    summaries: dict[str, Summary],
+    summaries: dict[str, StudySummary],
     searches: dict[str, list[RenderableType]],
     agreements: dict[str, RankAgreement],
 ) -> list[RenderableType]:
@@ -178,7 +182,7 @@ def closing(outcome: SearchOutcome) -> list[str]:
     ]
 
 
-def _compare(summaries: dict[str, Summary], folder: Path) -> dict[str, RankAgreement]:
+def _compare(summaries: dict[str, StudySummary], folder: Path) -> dict[str, RankAgreement]:
     """Compare train with validation for each dataset that has every block measured on both."""
     if not {"train", "validation"} <= summaries.keys():
         return {}
@@ -199,7 +203,7 @@ def _compare(summaries: dict[str, Summary], folder: Path) -> dict[str, RankAgree
     return dict(sorted(agreements.items()))
 
 
-def _importance(summary: Summary) -> dict[str, dict[int, float]]:
+def _importance(summary: StudySummary) -> dict[str, dict[int, float]]:
     return {
         dataset.dataset: {
             removal[0]: dataset.drop(removal)
@@ -212,7 +216,7 @@ def _importance(summary: Summary) -> dict[str, dict[int, float]]:
 
 def _value(
     outcome: SearchOutcome,
-    summaries: dict[str, Summary],
+    summaries: dict[str, StudySummary],
     agreements: dict[str, RankAgreement],
 ) -> dict[str, Any]:
     return {

@@ -10,9 +10,8 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from depthprune.analysis.choice import Choice, choose_number
-from depthprune.analysis.speedup import Speedup, mean_speedup
-from depthprune.analysis.sweep import SweepPoint
+from depthprune.analysis.sweep import Speedup, SweepPoint, mean_speedup
+from depthprune.analysis.verified import Choice, choose_number
 from depthprune.base.errors import DepthpruneError, FileError, ModelError, spelled, spelling
 from depthprune.base.files import check_can_make, read_json, write_json
 from depthprune.base.language import counted, t

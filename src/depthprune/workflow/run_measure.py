@@ -11,10 +11,9 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from depthprune.analysis.analyse import analyse
-from depthprune.analysis.choice import Choice, choose, choose_number
 from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.findings import Analysis, analyse
+from depthprune.analysis.verified import Choice, choose, choose_number
 from depthprune.base.errors import AnalysisError, DepthpruneError, WeakBaselineError
 from depthprune.base.files import read_json, write_text
 from depthprune.base.language import counted, t

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from depthprune.analysis.answers import PairedAnswers
-    from depthprune.analysis.dataset import DatasetMeasurements
-    from depthprune.analysis.result_set import ResultSet
+    from depthprune.analysis.result_set import DatasetMeasurements, ResultSet
     from depthprune.tasks.task import TaskSplit
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depthprune.analysis import options
-from depthprune.analysis.analyse import analyse
 from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.combinations import Ranking
+from depthprune.analysis.combinations import RankedCombinations
+from depthprune.analysis.findings import analyse
 from depthprune.analysis.sweep import SweepPoint, compare_points, sweep_point
 from depthprune.base.errors import (
     AnalysisError,
@@ -362,7 +362,7 @@ def study_recommendation(
     return {model.num_blocks - len(removal): removal for removal in removals}
 
 
-def _num_compared(ranking: Ranking) -> int:
+def _num_compared(ranking: RankedCombinations) -> int:
     return len(ranking.combinations) + ranking.low_coverage + ranking.improving
 
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from depthprune.analysis.choice import choose, choose_number
 from depthprune.analysis.collect import dataset_measurements, read_result_set
 from depthprune.analysis.options import Ranking, Targets
-from depthprune.analysis.recommend import recommend
-from depthprune.analysis.recommendations import Recommendations
-from depthprune.analysis.verified import removals_to_verify, verified
+from depthprune.analysis.recommend import Recommendations, recommend
+from depthprune.analysis.verified import choose, choose_number, removals_to_verify, verified
 from depthprune.base.errors import DepthpruneError, TaskError
 from depthprune.base.progress import shown
 from depthprune.base.removal import Removal, check_removal, make_removal

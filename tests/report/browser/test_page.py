@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from depthprune.analysis.combinations import table_combinations
-from depthprune.analysis.what_if import estimate, estimator
+from depthprune.analysis.synergy import estimate, estimator
 from depthprune.report.render.html import points
 from tests.report.browser.window import Window
 from tests.report.page_analyses import CELLS, large, small

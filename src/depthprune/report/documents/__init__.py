@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.findings import Analysis
 from depthprune.base.errors import MissingDependencyError
 from depthprune.base.files import make_folder, write_bytes, write_json, write_text
 from depthprune.report.documents.texts import (

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from depthprune.analysis.bootstrap import Interval
+from depthprune.analysis.intervals import Interval
 from depthprune.analysis.sweep import SweepPoint
 from depthprune.base.documents import WrongFieldError, read_document
 from depthprune.base.errors import FileError, LayoutError

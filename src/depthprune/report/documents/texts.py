@@ -8,7 +8,7 @@ from shlex import quote
 
 from rich.console import RenderableType
 
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.findings import Analysis
 from depthprune.base.language import t
 from depthprune.report.documents.values import SCORES
 from depthprune.report.formatting import as_text

@@ -8,17 +8,20 @@ from dataclasses import replace
 from math import isfinite
 from typing import Any
 
-from depthprune.analysis.bootstrap import Interval
-from depthprune.analysis.choice import choose, refused
-from depthprune.analysis.combinations import Combination, Ranking, table_combinations
-from depthprune.analysis.findings import Distribution, Pair
-from depthprune.analysis.marks import mark
-from depthprune.analysis.pairs import extreme_pairs
-from depthprune.analysis.recommendations import Recommendations, Strategy, Target, VerifiedRemoval
-from depthprune.analysis.score_order import scores_realising
-from depthprune.analysis.selection import Selection
-from depthprune.analysis.table import DropTable
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.combinations import (
+    Combination,
+    CorrectedDrop,
+    RankedCombinations,
+    mark,
+    table_combinations,
+)
+from depthprune.analysis.dataset_agreement import Pair, extreme_pairs
+from depthprune.analysis.drop_table import Distribution, DropTable
+from depthprune.analysis.findings import Analysis
+from depthprune.analysis.intervals import Interval
+from depthprune.analysis.recommend import Recommendations, Target, scores_realising
+from depthprune.analysis.recommended_strategies import RecommendedStrategy
+from depthprune.analysis.verified import VerifiedRemoval, choose, refused
 from depthprune.base.language import language
 from depthprune.base.removal import format_removal
 from depthprune.report.sections.answers import damage_by_dataset
@@ -57,7 +60,7 @@ def combination_value(one: Combination, found: Recommendations) -> dict[str, Any
     }
 
 
-def selection_value(one: Selection | None) -> dict[str, Any] | None:
+def selection_value(one: CorrectedDrop | None) -> dict[str, Any] | None:
     """Return how a removal was chosen; null where it is none of the chosen ones."""
     if one is None:
         return None
@@ -289,7 +292,7 @@ def scores_value(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _rankings(rankings: Mapping[int, Ranking], found: Recommendations) -> dict[str, Any]:
+def _rankings(rankings: Mapping[int, RankedCombinations], found: Recommendations) -> dict[str, Any]:
     return {
         str(removed): {
             "best": _or_null(next(iter(ranking.combinations), None), found),
@@ -311,7 +314,7 @@ def _recommended(found: Recommendations) -> dict[str, Any] | None:
     return first | combination_value(choice.combination, found)
 
 
-def _last(strategy: Strategy) -> Combination | None:
+def _last(strategy: RecommendedStrategy) -> Combination | None:
     return strategy.combinations[-1] if strategy.combinations else None
 
 
@@ -330,7 +333,7 @@ def _target(one: Target, found: Recommendations) -> dict[str, Any]:
     }
 
 
-def _first(rankings: Mapping[int, Ranking]) -> dict[int, Combination]:
+def _first(rankings: Mapping[int, RankedCombinations]) -> dict[int, Combination]:
     return {
         removed: ranking.combinations[0]
         for removed, ranking in rankings.items()

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.findings import Analysis
 from depthprune.base.errors import FileError
 from depthprune.base.files import write_bytes
 from depthprune.report.figures.combinations import combination_vs_individual, consistency_analysis

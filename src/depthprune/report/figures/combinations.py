@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from depthprune.analysis.findings import Consistency, Distribution, Findings, Synergy
-from depthprune.analysis.synergy import antagonistic, synergistic, trusted_coverage
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.dataset_agreement import Consistency
+from depthprune.analysis.drop_table import Distribution
+from depthprune.analysis.findings import Analysis, Findings
+from depthprune.analysis.synergy import Synergy, antagonistic, synergistic, trusted_coverage
 from depthprune.base.language import counted
 from depthprune.report.figures.marks import (
     MOST_POINTS,

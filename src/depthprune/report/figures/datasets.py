@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from depthprune.analysis.distributions import measured_distribution
-from depthprune.analysis.findings import DatasetResponse, Pair, PairGroup
-from depthprune.analysis.pairs import extreme_pairs
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.dataset_agreement import Pair, PairGroup, extreme_pairs
+from depthprune.analysis.drop_table import measured_distribution
+from depthprune.analysis.findings import Analysis
+from depthprune.analysis.responses import DatasetResponse
 from depthprune.base.language import counted
 from depthprune.report.figures.marks import (
     Bar,

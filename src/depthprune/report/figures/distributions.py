@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from depthprune.analysis.findings import Distribution
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.drop_table import Distribution
+from depthprune.analysis.findings import Analysis
 from depthprune.base.language import counted
 from depthprune.report.figures.marks import (
     MOST_POINTS,

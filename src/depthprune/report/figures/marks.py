@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from depthprune.analysis.combinations import Combination
-from depthprune.analysis.findings import Distribution
+from depthprune.analysis.drop_table import Distribution
 from depthprune.report.figures.style import (
     BLACK,
     DEVIATION,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from depthprune.analysis.bootstrap import Interval
+from depthprune.analysis.intervals import Interval
 from depthprune.analysis.sweep import SweepPoint, mean_points
 from depthprune.report.figures.style import (
     BLUE,

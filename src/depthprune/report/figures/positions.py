@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from depthprune.analysis.bootstrap import Interval
-from depthprune.analysis.findings import BlockDrop, Findings, Position, PositionByNumber
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.findings import Analysis, Findings
+from depthprune.analysis.intervals import Interval
+from depthprune.analysis.responses import BlockDrop, Position, PositionByNumber
 from depthprune.report.figures.marks import (
     block_ticks,
     cut_axis,

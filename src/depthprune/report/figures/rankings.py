@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from depthprune.analysis.combinations import Combination, Ranking
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.combinations import Combination, RankedCombinations
+from depthprune.analysis.findings import Analysis
 from depthprune.base.language import counted
 from depthprune.report.figures.marks import Bar, Colour, draw_bars
 from depthprune.report.figures.style import (
@@ -134,7 +134,11 @@ def _whiskers(shown: Sequence[Combination]) -> str:
 
 
 def _draw_ranking(
-    panel: Axes, number: int, ranking: Ranking, analysis: Analysis, colours: Sequence[Colour]
+    panel: Axes,
+    number: int,
+    ranking: RankedCombinations,
+    analysis: Analysis,
+    colours: Sequence[Colour],
 ) -> None:
     recommendations = analysis.recommendations
     active = recommendations.num_blocks - number

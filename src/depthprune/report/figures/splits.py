@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from depthprune.analysis.agreement import is_consistent
-from depthprune.analysis.findings import SplitAgreement
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.dataset_agreement import SplitAgreement, is_consistent
+from depthprune.analysis.findings import Analysis
 from depthprune.base.language import counted
 from depthprune.importance.compare import THRESHOLD as CONSISTENT
 from depthprune.report.figures.marks import (

@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.findings import Analysis
 
 Draw = Callable[[Analysis], Figure]
 """A figure of an analysis, in English."""

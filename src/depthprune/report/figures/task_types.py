@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from depthprune.analysis.findings import TaskTypeFinding
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.findings import Analysis
+from depthprune.analysis.responses import TaskTypeFinding
 from depthprune.base.language import counted
 from depthprune.report.figures.marks import (
     Bar,

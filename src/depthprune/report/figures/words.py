@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from depthprune.analysis.combinations import Combination
-from depthprune.analysis.findings import Distribution
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.drop_table import Distribution
+from depthprune.analysis.findings import Analysis
 from depthprune.base.language import counted
 from depthprune.report.formatting import percent, short_names
 

@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from depthprune.analysis.adjusted import adjusted_drops
-from depthprune.analysis.combinations import Combination, table_combinations, with_intervals
-from depthprune.analysis.distributions import row_statistics, settled_array
-from depthprune.analysis.recommend import EVERY_INTERVAL
-from depthprune.analysis.recommendations import Recommendations
-from depthprune.analysis.what_if import Estimator, estimator
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.combinations import (
+    Combination,
+    adjusted_drops,
+    table_combinations,
+    with_intervals,
+)
+from depthprune.analysis.drop_table import row_statistics, settled_array
+from depthprune.analysis.findings import Analysis
+from depthprune.analysis.recommend import EVERY_INTERVAL, Recommendations
+from depthprune.analysis.synergy import Estimator, estimator
 from depthprune.base.removal import Removal
 
 MOST = 1000

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from depthprune.analysis.choice import choose
 from depthprune.analysis.combinations import Combination
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.findings import Analysis
+from depthprune.analysis.verified import choose
 from depthprune.base.files import write_text
 from depthprune.base.language import filled, t
 from depthprune.report.formatting import interval_note

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from depthprune.analysis.answers import AnswerPair, PairedAnswers, read_damage
-from depthprune.analysis.choice import choose
+from depthprune.analysis.findings import Analysis
 from depthprune.analysis.result_set import ResultSet
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.verified import choose
 from depthprune.base.language import t
 from depthprune.base.removal import Removal, format_removal
 from depthprune.base.terminal import shown

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isinf
 
-from depthprune.analysis.choice import Choice, choose, refused
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.intervals import FEWEST
-from depthprune.analysis.recommendations import (
-    Recommendations,
-    Strategy,
-    StrategyName,
+from depthprune.analysis.recommend import Recommendations
+from depthprune.analysis.recommended_strategies import RecommendedStrategy, StrategyName, upper_end
+from depthprune.analysis.verified import (
+    Choice,
     Verified,
     VerifiedRemoval,
     VerifiedRole,
+    choose,
+    refused,
 )
-from depthprune.analysis.strategies import upper_end
 from depthprune.base.language import filled, t
 from depthprune.base.removal import settled
 from depthprune.report.formatting import blocks, interval_text, percent
@@ -74,7 +74,7 @@ def removal_text(found: Recommendations, one: Combination) -> str:
     )
 
 
-def strategy_reason(found: Recommendations, strategy: Strategy) -> str:
+def strategy_reason(found: Recommendations, strategy: RecommendedStrategy) -> str:
     """Return why a strategy has the removals that it has, or none, in one sentence."""
     if found.limit.drop <= 0:
         return t("the mean baseline accuracy is 0, so that no drop says what a removal costs.")
@@ -152,7 +152,7 @@ def unbounded_lines(found: Recommendations) -> list[str]:
     ]
 
 
-def _conservative(found: Recommendations, strategy: Strategy) -> str:
+def _conservative(found: Recommendations, strategy: RecommendedStrategy) -> str:
     if not strategy.combinations:
         return _none_conservative(found)
     text = t(
@@ -203,7 +203,7 @@ def _none_conservative(found: Recommendations) -> str:
     )
 
 
-def _aggressive(found: Recommendations, strategy: Strategy) -> str:
+def _aggressive(found: Recommendations, strategy: RecommendedStrategy) -> str:
     if not strategy.combinations:
         return t(
             "no removal without a block that must never go keeps half of the baseline accuracy."

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from depthprune.analysis.combinations import Combination
-from depthprune.analysis.findings import Distribution
+from depthprune.analysis.drop_table import Distribution
 from depthprune.base.language import t
 from depthprune.report.table import Column
 

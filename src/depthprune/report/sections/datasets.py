@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from depthprune.analysis.agreement import is_consistent
-from depthprune.analysis.findings import DatasetResponse, Pair, SplitAgreement
-from depthprune.analysis.pairs import extreme_pairs
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.dataset_agreement import Pair, SplitAgreement, extreme_pairs, is_consistent
+from depthprune.analysis.findings import Analysis
+from depthprune.analysis.responses import DatasetResponse
 from depthprune.base.language import filled, t
 from depthprune.base.removal import settled
 from depthprune.report.formatting import percent

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from math import nan
 from statistics import pstdev
 
-from depthprune.analysis.combinations import Combination
-from depthprune.analysis.marks import mark
-from depthprune.analysis.recommendations import Recommendations, VerifiedRemoval
-from depthprune.analysis.selection import Selection
+from depthprune.analysis.combinations import Combination, CorrectedDrop, mark
+from depthprune.analysis.recommend import Recommendations
+from depthprune.analysis.verified import VerifiedRemoval
 from depthprune.base.language import filled, t
 from depthprune.report.formatting import blocks, interval_text, percent
 
@@ -40,7 +39,7 @@ def dataset_lines(ones: Iterable[Combination], datasets: Sequence[str]) -> list[
     return [filled(line, coverage=text, combinations=_listed(of)) for text, of in groups.items()]
 
 
-def mark_text(one: Combination, chosen: Selection | None = None) -> str:
+def mark_text(one: Combination, chosen: CorrectedDrop | None = None) -> str:
     """Return what the interval says about the drop in words; empty where it says nothing."""
     found = mark(one, chosen)
     if found == "no_measurable_cost":
@@ -78,7 +77,7 @@ def drop_text(one: Combination) -> str:
     return t("drop {drop} points", drop=percent(one.mean))
 
 
-def facts(one: Combination, datasets: Sequence[str], chosen: Selection | None = None) -> str:
+def facts(one: Combination, datasets: Sequence[str], chosen: CorrectedDrop | None = None) -> str:
     """Return what stands behind a drop in one line: mark, interval, std, datasets, n."""
     parts = [mark_text(one, chosen)]
     if one.interval is not None:

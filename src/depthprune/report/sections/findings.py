@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from depthprune.analysis.distributions import share_at_most
-from depthprune.analysis.findings import Consistency, Synergy, TaskTypeFinding
-from depthprune.analysis.synergy import antagonistic, synergistic, trusted_coverage
-from depthprune.analysis.table import DropTable
-from depthprune.analysis.task_types import UNKNOWN
-from depthprune.analysis.whole import Analysis
+from depthprune.analysis.dataset_agreement import Consistency
+from depthprune.analysis.drop_table import DropTable, share_at_most
+from depthprune.analysis.findings import Analysis
+from depthprune.analysis.responses import UNKNOWN, TaskTypeFinding
+from depthprune.analysis.synergy import Synergy, antagonistic, synergistic, trusted_coverage
 from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal
 from depthprune.report.formatting import percent

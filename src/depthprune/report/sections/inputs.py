@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from depthprune.analysis.findings import Analysis
 from depthprune.analysis.result_set import ResultSet
-from depthprune.analysis.whole import Analysis
 from depthprune.base.language import filled, t
 from depthprune.report.formatting import percent
 from depthprune.report.table import Column, Table, table_of

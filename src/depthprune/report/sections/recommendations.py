@@ -8,9 +8,10 @@ from itertools import pairwise
 from math import isnan
 from typing import Any
 
-from depthprune.analysis.choice import choose
-from depthprune.analysis.combinations import Combination, Ranking
-from depthprune.analysis.recommendations import Recommendations, Step, Target
+from depthprune.analysis.combinations import Combination, RankedCombinations
+from depthprune.analysis.recommend import Recommendations, Target
+from depthprune.analysis.recommended_strategies import Step
+from depthprune.analysis.verified import choose
 from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal
 from depthprune.report.formatting import below_limit_note, blocks, interval_note, percent
@@ -28,7 +29,9 @@ from depthprune.report.sections.inputs import weak_lines
 from depthprune.report.table import Cell, Column, Section, Table, table_of
 
 
-def ranking_table(found: Recommendations, rankings: Mapping[int, Ranking], shown: int) -> Table:
+def ranking_table(
+    found: Recommendations, rankings: Mapping[int, RankedCombinations], shown: int
+) -> Table:
     """Return the first combinations of each ranking, with the adjusted drop beside the plain."""
     rows: list[Row] = []
     ends = []
@@ -135,7 +138,7 @@ def rules_table(found: Recommendations) -> Table:
 
 def _rules(found: Recommendations, number: int) -> list[tuple[Combination | None, list[str]]]:
     """Return the combinations recommended for a number of blocks, with the rules that do so."""
-    nothing = Ranking((), 0, 0)
+    nothing = RankedCombinations((), 0, 0)
     steps = [step.combination for step in found.stepwise.steps]
     candidates = {
         t("best"): found.independent[number].combinations[:1],
@@ -221,7 +224,7 @@ def robust(found: Recommendations) -> Section:
     )
 
 
-def left_out(rankings: Mapping[int, Ranking], min_coverage: int) -> str:
+def left_out(rankings: Mapping[int, RankedCombinations], min_coverage: int) -> str:
     """Return the line that counts what the rankings leave out, and why."""
     text = t(
         "Left out: {low} measured on fewer than {coverage} {coverage:dataset|datasets}.",
@@ -340,7 +343,9 @@ def targets(found: Recommendations) -> Section:
     return Section("targets", t("Targets"), lines)
 
 
-def _ranking(found: Recommendations, rankings: Mapping[int, Ranking], shown: int) -> Table:
+def _ranking(
+    found: Recommendations, rankings: Mapping[int, RankedCombinations], shown: int
+) -> Table:
     """Return rankings, with what their table has no room for: marks, and the names of datasets."""
     ones = [one for _, each in sorted(rankings.items()) for one in each.combinations[:shown]]
     notes = [*mark_lines(ones), *dataset_lines(ones, found.datasets)]

@@ -11,9 +11,9 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table as RichTable
 
-from depthprune.analysis.choice import Choice, refused
-from depthprune.analysis.recommendations import Recommendations
-from depthprune.analysis.speedup import Speedup
+from depthprune.analysis.recommend import Recommendations
+from depthprune.analysis.sweep import Speedup
+from depthprune.analysis.verified import Choice, refused
 from depthprune.base.language import filled, t
 from depthprune.base.progress import duration
 from depthprune.report.documents.values import fresh_value

@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from depthprune.analysis.combinations import Combination
-from depthprune.analysis.dataset_gains import MeanGain
-from depthprune.analysis.gain import Gain
-from depthprune.analysis.summary import Summary
+from depthprune.analysis.study_summary import Gain, MeanGain, StudySummary
 from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal, format_removal
 from depthprune.importance.compare import RankAgreement
@@ -222,7 +220,7 @@ TOP = 3
 """Combinations of each number removed that are shown."""
 
 
-def summary_section(summary: Summary) -> Section:
+def summary_section(summary: StudySummary) -> Section:
     """Return the tables and notes of one split, in reading order."""
     tables = [_datasets(summary)]
     if summary.importance.combinations:
@@ -252,7 +250,7 @@ def agreements(found: Mapping[str, RankAgreement]) -> Table:
     )
 
 
-def importance(summary: Summary) -> Table:
+def importance(summary: StudySummary) -> Table:
     """Return single blocks from the least to the most important."""
 
     def hit_hardest(one: Combination) -> str:
@@ -280,7 +278,7 @@ def importance(summary: Summary) -> Table:
     )
 
 
-def matrix(summary: Summary) -> Table:
+def matrix(summary: StudySummary) -> Table:
     """Return the drop of each single block on each dataset, in the order of the ranking."""
     names = [one.dataset for one in summary.datasets]
     headings = (f"{one.dataset}_n={one.baseline.num_samples}" for one in summary.datasets)
@@ -296,7 +294,7 @@ def matrix(summary: Summary) -> Table:
     )
 
 
-def combinations(summary: Summary) -> Table:
+def combinations(summary: StudySummary) -> Table:
     """Return the best combinations over all datasets for each number of removed blocks."""
     rows: list[list[Any]] = []
     ends, shown = [], []
@@ -326,7 +324,7 @@ def combinations(summary: Summary) -> Table:
     return Table(columns, rows, title, notes, ends=ends, is_spaced=True)
 
 
-def best(summary: Summary) -> Table:
+def best(summary: StudySummary) -> Table:
     """Return the best combination that each dataset's own search found, per number removed."""
     numbers = sorted(summary.combinations)
     samples = {one.dataset: one.baseline.num_samples for one in summary.datasets}
@@ -342,7 +340,7 @@ def best(summary: Summary) -> Table:
     )
 
 
-def summary_value(summary: Summary) -> dict[str, Any]:
+def summary_value(summary: StudySummary) -> dict[str, Any]:
     """Return a summary as plain JSON data; drops and accuracies are fractions."""
     value = {
         "num_blocks": summary.num_blocks,
@@ -392,7 +390,7 @@ def _combination(one: Combination) -> dict[str, Any]:
     }
 
 
-def _datasets(summary: Summary) -> Table:
+def _datasets(summary: StudySummary) -> Table:
     return table_of(
         summary.datasets,
         [
@@ -407,7 +405,7 @@ def _datasets(summary: Summary) -> Table:
     )
 
 
-def _left_out(summary: Summary) -> str:
+def _left_out(summary: StudySummary) -> str:
     """Return a line that says how many combinations the ranking leaves out, and why."""
     rankings = summary.combinations.values()
     text = t(

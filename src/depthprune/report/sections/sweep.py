@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import RenderableType
 
-from depthprune.analysis.bootstrap import Interval
+from depthprune.analysis.intervals import Interval
 from depthprune.analysis.sweep import SweepPoint, Times, mean_points
 from depthprune.base.language import filled, t
 from depthprune.base.removal import format_removal

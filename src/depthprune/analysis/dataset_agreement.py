@@ -1,19 +1,183 @@
-"""How alike two datasets respond, over the combinations that both measured."""
+"""Whether datasets agree: two splits of one, all about a combination, every two in general."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
 
-from depthprune.analysis.distributions import measured_distribution, settled_array
-from depthprune.analysis.findings import Pair, PairGroup
-from depthprune.analysis.table import DropTable
+from depthprune.analysis.drop_table import (
+    Distribution,
+    DropTable,
+    distribution,
+    measured_distribution,
+    row_statistics,
+    settled_array,
+)
+from depthprune.analysis.recommended_strategies import costs_too_much
+from depthprune.analysis.result_set import SplitScores
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.language import counted
-from depthprune.base.removal import settled
+from depthprune.base.removal import Removal, settled
+from depthprune.importance.compare import THRESHOLD, RankAgreement, rank_agreement
+
+
+@dataclass(frozen=True)
+class SplitAgreement:
+    """Train against validation single-block drops of one dataset."""
+
+    dataset: str
+    train_scores: Mapping[int, float]
+    validation_scores: Mapping[int, float]
+    rho: float | None
+    p_value: float | None
+
+
+FEWEST_BLOCKS = 3
+"""Below which two orders of blocks are not compared."""
+
+
+def order_agreement(first: Mapping[int, float], second: Mapping[int, float]) -> RankAgreement:
+    """Return Spearman's rho over the blocks that both scored, see `rank_agreement`.
+
+    Undefined (None) below three common blocks, or where one side gives all the same score.
+    """
+    common = [
+        block
+        for block in sorted(first.keys() & second.keys())
+        if not isnan(first[block]) and not isnan(second[block])
+    ]
+    if len(common) < FEWEST_BLOCKS:
+        return RankAgreement(None, None)
+    return rank_agreement(
+        {block: first[block] for block in common}, {block: second[block] for block in common}
+    )
+
+
+def is_consistent(rho: float) -> bool:
+    """Return whether two splits order the blocks alike: rho of at least 0.9."""
+    # Rounded: the sum behind a rho of exactly 0.9 may end a digit below it.
+    return round(rho, 12) >= THRESHOLD
+
+
+def split_agreements(comparisons: Sequence[SplitScores]) -> tuple[SplitAgreement, ...]:
+    """Return how well the training split predicts the validation split, ordered by dataset."""
+    return tuple(_split_agreement(one) for one in sorted(comparisons, key=lambda one: one.dataset))
+
+
+def _split_agreement(scores: SplitScores) -> SplitAgreement:
+    found = order_agreement(scores.train, scores.validation)
+    return SplitAgreement(
+        dataset=scores.dataset,
+        train_scores=scores.train,
+        validation_scores=scores.validation,
+        rho=found.rho,
+        p_value=found.p_value,
+    )
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """How alike a combination's drops are over the datasets.
+
+    Attributes:
+        variation: coefficient of variation, std divided by |mean|; None where the mean is 0.
+        ruinous: whether it costs more than half of the accuracy, see `essential.costs_too_much`:
+            the datasets may agree about it, but that it is bad.
+    """
+
+    removal: Removal
+    mean: float
+    std: float
+    coverage: int
+    variation: float | None
+    ruinous: bool = False
+
+
+def consistencies(table: DropTable) -> tuple[Consistency, ...]:
+    """Return how alike the drops of each combination are, the most consistent first.
+
+    The coefficient of variation is the population standard deviation over the datasets divided by
+    the absolute mean drop. Combinations of one dataset are left out, those with a mean drop of 0
+    come last; equal ones are ordered by number of blocks and block indices.
+    """
+    means, stds, coverage = row_statistics(table.drops)
+    # Away from 0 only: a mean that is rounding noise would make any std look enormous.
+    defined = settled_array(means) != 0
+    variation = np.full(len(means), np.nan)
+    np.divide(stds, np.abs(means), out=variation, where=defined)
+    order = np.argsort(settled_array(variation), kind="stable")
+    order = order[coverage[order] >= 2]
+    # A baseline that is unknown counts as 1, the most it can be, as `find_essential` has it.
+    known = np.where(np.isnan(table.baselines), 1.0, table.baselines)
+    baselines, _, _ = row_statistics(np.where(np.isnan(table.drops), np.nan, known))
+    columns = (means, stds, coverage, variation, baselines)
+    statistics = zip(*(array[order].tolist() for array in columns), strict=True)
+    return tuple(
+        Consistency(
+            table.removals[row],
+            mean,
+            std,
+            count,
+            None if np.isnan(ratio) else ratio,
+            costs_too_much(mean, baseline),
+        )
+        for row, (mean, std, count, ratio, baseline) in zip(order.tolist(), statistics, strict=True)
+    )
+
+
+def variation_by_coverage(found: Sequence[Consistency]) -> dict[int, Distribution]:
+    """Return the coefficients of variation in numbers, by coverage, ascending."""
+    by_coverage: dict[int, list[float]] = {}
+    for one in found:
+        if one.variation is not None:
+            by_coverage.setdefault(one.coverage, []).append(one.variation)
+    return {coverage: distribution(by_coverage[coverage]) for coverage in sorted(by_coverage)}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """How alike two datasets respond, over the combinations that both measured.
+
+    Attributes:
+        pearson, spearman: None below the fewest common combinations, or where one is constant.
+        difference: mean of first minus second over the common combinations; None without any.
+        same_type: whether both have the same (known) task type.
+        types_known: whether the task types of both are known.
+    """
+
+    first: str
+    second: str
+    common: int
+    pearson: float | None
+    spearman: float | None
+    difference: float | None
+    same_type: bool
+    types_known: bool = True
+
+
+@dataclass(frozen=True)
+class PairGroup:
+    """How alike the pairs of datasets of the same task type are, or those of different types.
+
+    Pairs with an unknown task type are in neither group.
+
+    Attributes:
+        same_type: which of the two.
+        count: of pairs, defined or not.
+        pearson, spearman: of the pairs where it is defined; None where it is for none.
+        difference: of the absolute mean differences; None likewise.
+    """
+
+    same_type: bool
+    count: int
+    pearson: Distribution | None
+    spearman: Distribution | None
+    difference: Distribution | None
 
 
 def dataset_pairs(table: DropTable, *, min_common: int = 5) -> tuple[Pair, ...]:

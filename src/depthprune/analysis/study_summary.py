@@ -1,17 +1,87 @@
-"""What a search gained over removing the blocks that cost least alone."""
+"""The findings that every measuring command ends with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
-from depthprune.analysis.combinations import DatasetMeasurements
+from depthprune.analysis.combinations import Combination, RankedCombinations, combine, rank
+from depthprune.analysis.result_set import DatasetMeasurements
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import DECIMALS, Removal, settled
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """What a study says about one split of its tasks.
+
+    Attributes:
+        num_blocks: of the unpruned stack.
+        datasets: that were measured.
+        importance: single blocks, the least important first; none is left out.
+        combinations: rankings by number of removed blocks, as far as several blocks were removed.
+        best: by dataset and number of removed blocks, its best removal with its drop.
+        min_coverage: the fewest datasets that a ranked combination was measured on.
+        min_drop: the smallest mean drop that was ranked; None is no limit.
+    """
+
+    num_blocks: int
+    datasets: tuple[DatasetMeasurements, ...]
+    importance: RankedCombinations
+    combinations: Mapping[int, RankedCombinations]
+    best: Mapping[str, Mapping[int, tuple[Removal, float]]]
+    min_coverage: int
+    min_drop: float | None
+
+
+def summarise(
+    datasets: Sequence[DatasetMeasurements],
+    num_blocks: int,
+    *,
+    min_coverage: int = 2,
+    min_drop: float | None = None,
+) -> StudySummary:
+    """Return the findings; one dataset alone is ranked by itself.
+
+    Args:
+        datasets: that were measured on one split.
+        num_blocks: of the unpruned stack.
+        min_coverage: the fewest datasets a ranked combination must be measured on.
+        min_drop: the smallest mean drop of a ranked combination; None is no limit.
+    """
+    required = min(min_coverage, max(1, len(datasets)))
+    by_number: dict[int, list[Combination]] = {}
+    for combination in combine(datasets):
+        by_number.setdefault(len(combination.removal), []).append(combination)
+    several = max(by_number, default=0) > 1
+    return StudySummary(
+        num_blocks=num_blocks,
+        datasets=tuple(datasets),
+        importance=rank(by_number.get(1, []), min_coverage=1, min_drop=None),
+        combinations={
+            number: rank(found, min_coverage=required, min_drop=min_drop)
+            for number, found in by_number.items()
+            if several
+        },
+        best={dataset.dataset: _best_per_number(dataset) for dataset in datasets},
+        min_coverage=required,
+        min_drop=min_drop,
+    )
+
+
+def _best_per_number(dataset: DatasetMeasurements) -> dict[int, tuple[Removal, float]]:
+    best: dict[int, tuple[Removal, float]] = {}
+    for removal in sorted(dataset.measurements):
+        drop = dataset.drop(removal)
+        number = len(removal)
+        if number not in best or settled(drop) < settled(best[number][1]):
+            best[number] = (removal, drop)
+    return dict(sorted(best.items()))
 
 
 @dataclass(frozen=True)
@@ -168,3 +238,62 @@ def _held_out(
         for chosen, judged in ((0, 1), (1, 0))
     ]
     return float(np.mean(gains))
+
+
+@dataclass(frozen=True)
+class MeanGain:
+    """The mean of the gains of several datasets' own searches, as fractions.
+
+    Attributes:
+        number: blocks removed.
+        gain: its mean over the datasets that know it.
+        held_out: likewise; None where no dataset knows it.
+        num_datasets: that know the gain.
+    """
+
+    number: int
+    gain: float
+    held_out: float | None
+    num_datasets: int
+
+
+def gains_by_dataset(
+    datasets: Sequence[DatasetMeasurements],
+    num_blocks: int,
+    one_shot: Mapping[str, Mapping[int, Removal]],
+    max_drop: float | None = None,
+) -> dict[str, list[Gain]]:
+    """Return the gains of each dataset by itself, see `search_gains`.
+
+    Args:
+        datasets: measured on one split each.
+        num_blocks: of the unpruned stack.
+        one_shot: by dataset, by number of removed blocks.
+        max_drop: as for `search_gains`.
+    """
+    return {
+        one.dataset: search_gains(
+            [one], num_blocks, one_shot.get(one.dataset, {}), max_drop=max_drop
+        )
+        for one in datasets
+    }
+
+
+def mean_gains(gains: Mapping[str, Sequence[Gain]]) -> list[MeanGain]:
+    """Return the mean gain for each number of removed blocks, ascending."""
+    by_number: dict[int, list[Gain]] = {}
+    for found in gains.values():
+        for gain in found:
+            if gain.gain is not None:
+                by_number.setdefault(gain.number, []).append(gain)
+    return [_mean(number, found) for number, found in sorted(by_number.items())]
+
+
+def _mean(number: int, found: Sequence[Gain]) -> MeanGain:
+    held_out = [gain.held_out for gain in found if gain.held_out is not None]
+    return MeanGain(
+        number=number,
+        gain=fmean(gain.gain for gain in found if gain.gain is not None),
+        held_out=fmean(held_out) if held_out else None,
+        num_datasets=len(found),
+    )
