@@ -13,7 +13,9 @@ from hypothesis import settings
 
 from depthprune.base.language import Lang, language
 from depthprune.base.log import logger
-from depthprune.blocks import admissible, finding, probing
+from depthprune.blocks import admissible
+from depthprune.blocks import stack as finding
+from depthprune.blocks import stack as probing
 from depthprune.blocks.stack import Origin, Stack
 
 # Machines that run tests are busy: how long an example takes says nothing about the code.

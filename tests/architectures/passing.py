@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from depthprune.base.removal import Removal
-from depthprune.blocks.plan import plan_removal
+from depthprune.blocks.removal_plan import plan_removal
 from depthprune.blocks.stack import Stack
 
 

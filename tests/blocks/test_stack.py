@@ -22,9 +22,7 @@ from transformers import (
 import depthprune.blocks
 from depthprune.base.errors import RemovalError, StackError
 from depthprune.blocks import find_stack, skip
-from depthprune.blocks.finding import choose_stack
-from depthprune.blocks.probing import find_stacks
-from depthprune.blocks.stack import Stack
+from depthprune.blocks.stack import Stack, choose_stack, find_stacks
 from tests.blocks import tiny
 
 

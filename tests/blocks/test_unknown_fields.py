@@ -11,7 +11,7 @@ from transformers import DiffLlamaConfig, DiffLlamaForCausalLM, LlamaConfig, Lla
 
 from depthprune.base.errors import InadmissibleRemovalError
 from depthprune.blocks import find_stack, inadmissible_reason, skip
-from depthprune.blocks.plan import Plan, plan_removal
+from depthprune.blocks.removal_plan import Plan, plan_removal
 from tests.architectures.passing import passed_through
 
 SIZES = {

@@ -1,9 +1,8 @@
 """Find the block stack of a model, and run the model without some of its blocks."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from depthprune.base.lazy import lazily
 
 if TYPE_CHECKING:
     from depthprune.blocks.admissible import (
@@ -12,32 +11,19 @@ if TYPE_CHECKING:
         check_admissible,
         inadmissible_reason,
     )
-    from depthprune.blocks.finding import find_stack
     from depthprune.blocks.inspect import Inspection, LayerFieldSummary, StackSummary, inspect_model
     from depthprune.blocks.layer_fields import find_layer_fields, shorten_config, shorten_dict
     from depthprune.blocks.models import LoadedModel, load_model
-    from depthprune.blocks.probing import find_stacks
     from depthprune.blocks.skipping import skip
-    from depthprune.blocks.stack import Stack
+    from depthprune.blocks.stack import Stack, find_stack, find_stacks
 
-_HOMES = {
-    "Admissibility": "admissible",
-    "Inspection": "inspect",
-    "LayerFieldSummary": "inspect",
-    "LoadedModel": "models",
-    "Stack": "stack",
-    "StackSummary": "inspect",
-    "admissibility": "admissible",
-    "check_admissible": "admissible",
-    "find_stack": "finding",
-    "find_stacks": "probing",
-    "inadmissible_reason": "admissible",
-    "inspect_model": "inspect",
-    "find_layer_fields": "layer_fields",
-    "load_model": "models",
-    "shorten_config": "layer_fields",
-    "shorten_dict": "layer_fields",
-    "skip": "skipping",
+_NAMES = {
+    "admissible": ("Admissibility", "admissibility", "check_admissible", "inadmissible_reason"),
+    "inspect": ("Inspection", "LayerFieldSummary", "StackSummary", "inspect_model"),
+    "layer_fields": ("find_layer_fields", "shorten_config", "shorten_dict"),
+    "models": ("LoadedModel", "load_model"),
+    "skipping": ("skip",),
+    "stack": ("Stack", "find_stack", "find_stacks"),
 }
 
 __all__ = [
@@ -60,9 +46,7 @@ __all__ = [
     "skip",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: torch and transformers take seconds."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(
+    __name__,
+    {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names},
+)

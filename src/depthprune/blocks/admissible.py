@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 from depthprune.base.errors import InadmissibleRemovalError
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal, check_removal, format_removal
-from depthprune.blocks.finding import choose_stack, find_stack
-from depthprune.blocks.plan import plan_removal
-from depthprune.blocks.probing import find_stacks
+from depthprune.blocks.removal_plan import plan_removal
 from depthprune.blocks.skeleton import rebuild_config
-from depthprune.blocks.stack import Origin, Stack
+from depthprune.blocks.stack import Origin, Stack, choose_stack, find_stack, find_stacks
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from depthprune.blocks.layer_fields import way_out
 from depthprune.blocks.layer_rules import (
     Inexpressible,
     Section,
@@ -26,7 +27,6 @@ from depthprune.blocks.layer_rules import (
     remap_states,
 )
 from depthprune.blocks.skeleton import ModuleFacts, Skeleton
-from depthprune.blocks.unknown_fields import way_out
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig

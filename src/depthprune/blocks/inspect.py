@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depthprune.blocks.admissible import admissibility
-from depthprune.blocks.finding import choose_stack
 from depthprune.blocks.layer_fields import find_layer_fields
-from depthprune.blocks.model_class import build_model, find_loader
-from depthprune.blocks.models import KINDS, load_config
-from depthprune.blocks.probing import find_stacks
-from depthprune.blocks.skeleton import quiet
-from depthprune.blocks.stack import Stack
+from depthprune.blocks.models import load_config
+from depthprune.blocks.skeleton import KINDS, build_model, find_loader, quiet
+from depthprune.blocks.stack import Stack, choose_stack, find_stacks
 
 if TYPE_CHECKING:
     from torch import nn

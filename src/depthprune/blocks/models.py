@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import ModelError, option
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
@@ -16,7 +16,7 @@ from depthprune.blocks.processors import (
     limit_pixels,
     load_processor,
 )
-from depthprune.blocks.skeleton import quiet
+from depthprune.blocks.skeleton import ModelKind, model_kind, quiet
 from depthprune.checkpoint.fingerprint import model_fingerprint, module_fingerprint
 from depthprune.checkpoint.folder import checkpoint_folder, find_weight_files, read_config
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
     from transformers import PreTrainedConfig, PreTrainedModel
-
-ModelKind = Literal["image-text", "text", "seq2seq", "masked", "image"]
 
 
 @dataclass(frozen=True)
@@ -189,51 +187,6 @@ def load_config(source: str | Path, **options: Any) -> PreTrainedConfig:
     except Exception as error:
         raise _not_loaded(source, error) from error
 
-
-def model_kind(config: PreTrainedConfig) -> tuple[ModelKind, Any]:
-    """Return what kind of model a configuration describes, and the transformers class to load it.
-
-    Raises:
-        ModelError: it is none of the kinds that can be measured.
-    """
-    import transformers
-    from transformers.models.auto import modeling_auto
-
-    remote = getattr(config, "auto_map", None) or {}
-    architectures = set(config.architectures or ())
-    known: list[tuple[ModelKind, Any]] = []
-    for kind in get_args(ModelKind):
-        auto_name, mapping_name = _AUTO_CLASSES[kind]
-        names = getattr(modeling_auto, mapping_name).get(config.model_type)
-        names = {names} if isinstance(names, str) else set(names or ())
-        if auto_name in remote or names & architectures:
-            return kind, getattr(transformers, auto_name)
-        if names:
-            known.append((kind, getattr(transformers, auto_name)))
-    if not known:
-        raise ModelError(
-            f"models of type {config.model_type!r} neither write text nor classify images",
-            mend="use a language model, a vision-language model or an image classifier",
-        )
-    return known[0]
-
-
-_AUTO_CLASSES = {
-    "image-text": (
-        "AutoModelForImageTextToText",
-        "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES",
-    ),
-    "text": ("AutoModelForCausalLM", "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"),
-    "seq2seq": ("AutoModelForSeq2SeqLM", "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES"),
-    "masked": ("AutoModelForMaskedLM", "MODEL_FOR_MASKED_LM_MAPPING_NAMES"),
-    "image": (
-        "AutoModelForImageClassification",
-        "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES",
-    ),
-}
-
-KINDS = {auto_name: kind for kind, (auto_name, _) in _AUTO_CLASSES.items()}
-"""The kinds of models that can be measured, by the classes that load them."""
 
 _DTYPES = {
     "fp32": "float32",

@@ -10,16 +10,52 @@ from depthprune.base.errors import StackError
 from depthprune.base.language import counted
 from depthprune.base.removal import check_removal, make_removal
 from depthprune.blocks.admissible import check_admissible
-from depthprune.blocks.capture import restored_capture_hooks
-from depthprune.blocks.finding import find_stack
 from depthprune.blocks.layer_fields import shorten_generation
 from depthprune.blocks.layer_rules import Shortening
-from depthprune.blocks.plan import ABSENT, Change, Plan, plan_removal
-from depthprune.blocks.stack import SKIP_MARK, LayerTensor, Stack, refuse_while_skipping
+from depthprune.blocks.removal_plan import ABSENT, Change, Plan, plan_removal
+from depthprune.blocks.stack import SKIP_MARK, LayerTensor, Stack, find_stack, refuse_while_skipping
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+_FLAG = "_output_capturing_hooks_installed"
+_SOURCE = "transformers.utils.output_capturing"
+
+
+@contextmanager
+def restored_capture_hooks(model: nn.Module) -> Iterator[None]:
+    """Remove the capturing hooks that the body leaves, so that they are installed anew later."""
+    modules = list(model.modules())
+    flagged = [module for module in modules if _FLAG in vars(module)]
+    known = _capture_hooks(modules) if flagged else set()
+    try:
+        yield
+    finally:
+        fresh = [
+            module
+            for module in modules
+            if _FLAG in vars(module) and not any(module is other for other in flagged)
+        ]
+        for module in fresh:
+            delattr(module, _FLAG)
+        if fresh:
+            unknown = _capture_hooks(modules) - known
+            for module in modules:
+                for key in unknown & module._forward_hooks.keys():
+                    del module._forward_hooks[key]
+
+
+def _capture_hooks(modules: list[nn.Module]) -> set[int]:
+    """Return the keys of the hooks, which are unique in a process, that record outputs."""
+    return {
+        key
+        for module in modules
+        for key, hook in module._forward_hooks.items()
+        if getattr(hook, "__module__", "") == _SOURCE
+    }
+
 
 Model = TypeVar("Model", bound="nn.Module")
 

@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from depthprune.base.errors import StackError
 from depthprune.base.removal import Removal, active_blocks
-from depthprune.blocks.layer_fields import EXTRA_COUNTS, CountField, shorten_dict, shortening
+from depthprune.blocks.layer_fields import (
+    EXTRA_COUNTS,
+    CountField,
+    readings,
+    shorten_dict,
+    shortening,
+    unclear,
+    unknown_fields,
+)
 from depthprune.blocks.layer_rules import Section, filter_list
 from depthprune.blocks.stack import Stack
-from depthprune.blocks.unknown_fields import readings, unclear, unknown_fields
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig

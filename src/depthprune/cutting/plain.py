@@ -11,10 +11,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from depthprune.blocks.layer_fields import shortening
+from depthprune.blocks.layer_fields import shortening, unknown_fields
 from depthprune.blocks.layer_rules import Section
-from depthprune.blocks.model_class import Loader
-from depthprune.blocks.unknown_fields import unknown_fields
+from depthprune.blocks.skeleton import Loader
 from depthprune.cutting.keys import Numbering
 
 

@@ -19,7 +19,7 @@ from depthprune.base.language import counted
 from depthprune.base.removal import Removal, active_blocks, check_removal, make_removal
 from depthprune.blocks.layer_fields import shorten_dict, shorten_generation
 from depthprune.blocks.layer_rules import Section, Shortening
-from depthprune.blocks.model_class import Loader
+from depthprune.blocks.skeleton import Loader
 from depthprune.checkpoint.folder import (
     CONFIGS_FIELD,
     WEIGHTS_FIELD,

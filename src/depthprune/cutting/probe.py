@@ -19,7 +19,7 @@ from depthprune.base import errors
 from depthprune.base.errors import DepthpruneError, ModelError, StackError, option, spelled
 from depthprune.base.removal import Removal, active_blocks
 from depthprune.blocks.layer_rules import Section
-from depthprune.blocks.model_class import Loader
+from depthprune.blocks.skeleton import Loader
 from depthprune.cutting.configuration import check_settings, shorten_stored, written_config
 from depthprune.cutting.keys import Numbering, change_keys
 
@@ -288,12 +288,10 @@ def probe(request: ProbeRequest) -> ProbedStack:
         InadmissibleRemovalError: the architecture cannot express the removal.
     """
     from depthprune.blocks.admissible import check_admissible
-    from depthprune.blocks.finding import choose_stack
-    from depthprune.blocks.model_class import build_model, find_loader
     from depthprune.blocks.models import load_config
-    from depthprune.blocks.plan import plan_removal
-    from depthprune.blocks.probing import find_stacks
-    from depthprune.blocks.skeleton import build_skeleton, rebuild_config
+    from depthprune.blocks.removal_plan import plan_removal
+    from depthprune.blocks.skeleton import build_model, build_skeleton, find_loader, rebuild_config
+    from depthprune.blocks.stack import choose_stack, find_stacks
 
     config = load_config(
         request.folder, trust_remote_code=request.trust_remote_code, local_files_only=True
@@ -329,7 +327,7 @@ def probe(request: ProbeRequest) -> ProbedStack:
 
 
 def _is_text(stack: Stack, stacks: tuple[Stack, ...], name: str) -> bool:
-    from depthprune.blocks.finding import choose_stack
+    from depthprune.blocks.stack import choose_stack
 
     try:
         text = choose_stack(stacks, "text", name)

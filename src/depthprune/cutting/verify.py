@@ -101,9 +101,9 @@ def skipped_logits(
     Raises:
         ModelError: the model cannot be loaded, or has no tokenizer.
     """
-    from depthprune.blocks.finding import find_stack
     from depthprune.blocks.models import load_model
     from depthprune.blocks.skipping import skip
+    from depthprune.blocks.stack import find_stack
 
     whole = load_model(source, **_options(trust_remote_code, quantized))
     inputs = _inputs(whole)

@@ -8,7 +8,6 @@ from typing import Any
 
 from depthprune.base.errors import DepthpruneError, MissingModelError, ModelError
 from depthprune.base.language import Note
-from depthprune.blocks.model_names import Unwrapping
 from depthprune.checkpoint.folder import (
     LARGEST_INDEX,
     configuration_path,
@@ -17,6 +16,7 @@ from depthprune.checkpoint.folder import (
     read_json_object,
 )
 from depthprune.checkpoint.safetensors_files import read_header
+from depthprune.cutting.keys import Unwrapping
 from depthprune.structure.notes import Sentence
 from depthprune.structure.origin import origin_of
 from depthprune.structure.pickled_model import PickledModel, read_pickled_model

@@ -33,7 +33,8 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from depthprune.base.errors import TaskError
 from depthprune.base.removal import Removal, active_blocks
-from depthprune.blocks.models import LoadedModel, ModelKind
+from depthprune.blocks.models import LoadedModel
+from depthprune.blocks.skeleton import ModelKind
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.task import AnswerMode, Sample, Scorer, Task, TaskSplit
 

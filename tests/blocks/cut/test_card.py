@@ -14,7 +14,7 @@ from transformers.models.auto import modeling_auto
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.blocks import inspect_model
-from depthprune.blocks.model_class import build_model, find_loader
+from depthprune.blocks.skeleton import build_model, find_loader
 from depthprune.cutting.execute import execute_cut
 from depthprune.cutting.model_card import check_also, model_card, unfitting_fields
 from depthprune.cutting.plain import PLAIN_TYPES, PLAIN_WRAPPERS, _loader

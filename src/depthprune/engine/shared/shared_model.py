@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.removal import Removal
 from depthprune.blocks import inadmissible_reason, skip
-from depthprune.blocks.plan import ABSENT, Change, plan_removal
+from depthprune.blocks.removal_plan import ABSENT, Change, plan_removal
 from depthprune.engine.chat import tokenizer_of
 from depthprune.engine.generate import end_tokens, greedily
 from depthprune.engine.inputs import Side

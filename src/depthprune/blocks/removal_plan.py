@@ -1,4 +1,7 @@
-"""The configuration of a model without some blocks: by the table, and by looking at the modules.
+"""What a removal changes in a model: the difference between its skeleton and the shorter one.
+
+The shorter model is what `cut` would write. Skipping gives the blocks that stay every value that
+this model has and the whole one has not: indices, counts, lists of layer types, scales by depth.
 
 Fields that the table does not know are tried: a rule is right when, with it, every block that stays
 is what it was in the whole model. So lists of one entry per block, boundaries and indices of a new
@@ -9,11 +12,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.removal import Removal, active_blocks
 from depthprune.blocks.comparing import (
+    ABSENT,
+    Change,
     Comparison,
     changed_outside,
     compare,
@@ -21,9 +26,17 @@ from depthprune.blocks.comparing import (
     place_of,
 )
 from depthprune.blocks.layer_fields import (
+    MEANINGS,
     CountField,
+    Path,
+    keyed_by_block,
+    leave,
+    own_fields,
+    readings,
     shorten_dict,
     shortening,
+    unclear,
+    unknown_fields,
 )
 from depthprune.blocks.layer_rules import (
     Inexpressible,
@@ -39,19 +52,61 @@ from depthprune.blocks.layer_rules import (
     tile,
 )
 from depthprune.blocks.skeleton import Skeleton, build_skeleton, describe, rebuild_config
-from depthprune.blocks.unknown_fields import (
-    MEANINGS,
-    Path,
-    keyed_by_block,
-    leave,
-    own_fields,
-    readings,
-    unclear,
-    unknown_fields,
-)
 
 if TYPE_CHECKING:
     from depthprune.blocks.stack import Origin, Stack
+
+
+__all__ = ["ABSENT", "Change", "Plan", "plan_removal"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to run a model without some blocks.
+
+    Attributes:
+        kept: the blocks that stay, ascending.
+        changes: what the modules that stay must be told.
+        problem: why the shorter model cannot be made of the blocks that stay, or None.
+        data: the configuration of the shorter model; empty where the model has none.
+        constants: names of attributes that follow the place of a block, see `PlaceConstant`.
+        fields: fields of the configuration that were shortened without a row in the table.
+    """
+
+    kept: tuple[int, ...]
+    changes: tuple[Change, ...]
+    problem: str | None
+    data: dict[str, Any] = field(default_factory=dict, repr=False)
+    constants: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+
+
+def plan_removal(stack: Stack, removal: Removal) -> Plan:
+    """Return the plan for a removal; it is made once per stack and removal.
+
+    Raises:
+        RemovalError: a block does not exist, or no block would be left.
+    """
+    plan = stack.plans.get(removal)
+    if plan is None:
+        plan = stack.plans[removal] = _make_plan(stack, removal)
+    return plan
+
+
+def _make_plan(stack: Stack, removal: Removal) -> Plan:
+    kept = active_blocks(removal, stack.num_blocks)
+    if stack.origin is None:
+        return Plan(kept, (), None)
+    found = shorten(stack, removal)
+    problems = found.comparison.problems
+    return Plan(
+        kept,
+        found.comparison.changes,
+        problems[0] if problems else None,
+        found.data,
+        found.comparison.constants,
+        found.fields,
+    )
 
 
 @dataclass(frozen=True)
