@@ -26,7 +26,12 @@ _SOURCE = "transformers.utils.output_capturing"
 
 @contextmanager
 def restored_capture_hooks(model: nn.Module) -> Iterator[None]:
-    """Remove the capturing hooks that the body leaves, so that they are installed anew later."""
+    """Remove the capturing hooks that the body leaves, so that they are installed anew later.
+
+    When hidden states are asked for the first time, transformers installs hooks on every block that
+    it finds, and remembers that it has. Done while some blocks are skipped, those would never be
+    recorded again: the hidden states of the whole model would silently be too few.
+    """
     modules = list(model.modules())
     flagged = [module for module in modules if _FLAG in vars(module)]
     known = _capture_hooks(modules) if flagged else set()
