@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from depthprune.base.errors import StackError
-from depthprune.base.errors import option
+from depthprune.base.errors import StackError, option
 from depthprune.base.removal import Removal, active_blocks
 from depthprune.blocks.layer_rules import (
     Rule,
