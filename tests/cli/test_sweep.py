@@ -332,7 +332,7 @@ def test_without_matplotlib_only_the_figure_is_missing(
     def fail(points: Any) -> Any:
         raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib")
 
-    monkeypatch.setattr("depthprune.report.figures.pareto.pareto_accuracy_latency", fail)
+    monkeypatch.setattr("depthprune.report.figures.tradeoffs.pareto_accuracy_latency", fail)
     (swept / "sweep" / "sweep_summary.json").unlink()
     done = sweep("--block_configs", configs(tmp_path))
     assert done.code == 0

@@ -33,7 +33,7 @@ from depthprune.base.errors import FileError
 from depthprune.base.removal import Removal
 from depthprune.report.figures import FIGURES, FORMATS, SPLIT_FIGURES, figure_bytes, write_figures
 from depthprune.report.figures.marks import thinned, upper_limit
-from depthprune.report.figures.words import spread
+from depthprune.report.figures.style import spread
 from depthprune.report.formatting import removal_label, short_names
 from tests.measurements import dataset
 

@@ -14,9 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation, Text
 
-from depthprune.report.figures.models import drawable, write_model_figures
-from depthprune.report.figures.pruning_heatmap import MOST_ROWS, pruning_heatmap
-from depthprune.report.figures.size_performance import (
+from depthprune.report.figures.model_figures import (
+    MOST_ROWS,
+    drawable,
+    pruning_heatmap,
+    write_model_figures,
+)
+from depthprune.report.figures.tradeoffs import (
     KEY_LINES,
     MOST_KEYS,
     MOST_LABELS,

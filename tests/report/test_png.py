@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from depthprune.report.figures.png import png_bytes
+from depthprune.report.figures import png_bytes
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (7, 3), (300, 200)])

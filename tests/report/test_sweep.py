@@ -25,8 +25,8 @@ from depthprune.report.documents.sweep import (
     sweep_summary_value,
 )
 from depthprune.report.figures import figure_bytes
-from depthprune.report.figures.pareto import pareto_accuracy_latency
 from depthprune.report.figures.style import BLUE, GREY
+from depthprune.report.figures.tradeoffs import pareto_accuracy_latency
 from depthprune.report.formatting import as_text
 from depthprune.report.sections.sweep import failure_lines, report_lines, sweep_parts
 from tests.sweeps import MODEL, latency, measured, point, task_points

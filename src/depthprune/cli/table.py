@@ -111,11 +111,11 @@ def table(
     with together():
         written = [] if output is None else [write_model_table(found, output, format)]
         if figures is not None:
-            from depthprune.report.figures.models import write_model_figures
+            from depthprune.report.figures.model_figures import write_model_figures
 
             written += write_model_figures(found, figures, figure_formats)
     if figures is not None:
-        from depthprune.report.figures.models import MODEL_FIGURES, drawable
+        from depthprune.report.figures.model_figures import MODEL_FIGURES, drawable
 
         not_drawn = [name for name in MODEL_FIGURES if name not in drawable(found)]
     if json:

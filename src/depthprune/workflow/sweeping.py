@@ -113,7 +113,7 @@ class SweepFindings:
         figure, missing = b"", None
         try:
             from depthprune.report.figures import figure_bytes
-            from depthprune.report.figures.pareto import pareto_accuracy_latency
+            from depthprune.report.figures.tradeoffs import pareto_accuracy_latency
 
             figure = figure_bytes(pareto_accuracy_latency(self.points), dpi=DPI)
         except (ModuleNotFoundError, MissingDependencyError) as error:

@@ -36,10 +36,13 @@ from depthprune.report.figures.style import (
     name_panel,
     new_figure,
     ordered_colours,
+    points,
     say,
+    scope,
+    shown_of,
+    spread,
     styled,
 )
-from depthprune.report.figures.words import points, scope, shown_of, spread
 from depthprune.report.formatting import removal_label
 from depthprune.report.sections.evidence import samples_text
 

@@ -46,10 +46,12 @@ from depthprune.report.figures.style import (
     VERMILION,
     name_panel,
     new_figure,
+    points,
     say,
+    scope,
+    shown_of,
     styled,
 )
-from depthprune.report.figures.words import points, scope, shown_of
 from depthprune.report.formatting import short_names
 
 MOST_DATASETS = 50

@@ -27,8 +27,8 @@ from depthprune.report.figures.style import (
     INTERVAL,
     SMALL_SIZE,
     UNMEASURED,
+    points,
 )
-from depthprune.report.figures.words import points
 
 Colour = str | tuple[float, float, float, float]
 

@@ -18,17 +18,15 @@ from depthprune.report.figures.style import (
     DROP_AXIS,
     INTERVAL,
     SMALL_SIZE,
+    combination_note,
     name_panel,
     new_figure,
     ordered_colours,
     say,
-    styled,
-)
-from depthprune.report.figures.words import (
-    combination_note,
     scope,
     shown_of,
     spread,
+    styled,
 )
 from depthprune.report.formatting import removal_label
 

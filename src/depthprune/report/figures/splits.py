@@ -33,9 +33,9 @@ from depthprune.report.figures.style import (
     name_panel,
     new_figure,
     say,
+    shown_of,
     styled,
 )
-from depthprune.report.figures.words import shown_of
 from depthprune.report.formatting import short_names
 
 MOST_DATASETS = 50

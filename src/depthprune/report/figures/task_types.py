@@ -32,10 +32,14 @@ from depthprune.report.figures.style import (
     SMALL_SIZE,
     name_panel,
     new_figure,
+    points,
     say,
+    scope,
+    shown_of,
+    spread,
     styled,
+    with_std,
 )
-from depthprune.report.figures.words import points, scope, shown_of, spread, with_std
 from depthprune.report.formatting import removal_label, short_names
 
 MOST_TYPES = 14

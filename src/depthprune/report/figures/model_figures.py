@@ -1,8 +1,10 @@
-"""Figure: how much every layer of every model lost."""
+"""Figures of a table of models: how much every layer lost, and what models score for their size."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 
 import matplotlib
 import numpy as np
@@ -11,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from depthprune.base.language import counted
+from depthprune.report.figures import DPI, write_drawn
 from depthprune.report.figures.marks import block_ticks, ink
 from depthprune.report.figures.style import (
     HATCH,
@@ -18,9 +21,10 @@ from depthprune.report.figures.style import (
     UNMEASURED,
     new_figure,
     say,
+    shown_of,
     style,
 )
-from depthprune.report.figures.words import shown_of
+from depthprune.report.figures.tradeoffs import SCORES, has_points, size_performance
 from depthprune.report.formatting import short_names
 from depthprune.report.sections.models import own_names
 from depthprune.structure.comparison import LayerComparison, is_located, num_layers, share_kept
@@ -72,7 +76,7 @@ def pruning_heatmap(table: ModelTable) -> Figure:
         )
         axes = figure.subplots()
         if rows:
-            _draw(figure, axes, rows, names, width - 4.2)
+            _draw_layers(figure, axes, rows, names, width - 4.2)
         else:
             say(axes, "no model was compared with its original")
     return figure
@@ -82,7 +86,7 @@ def _depth(row: ModelRow) -> int:
     return 0 if row.comparison is None else num_layers(row.comparison)
 
 
-def _draw(
+def _draw_layers(
     figure: Figure, axes: Axes, rows: Sequence[ModelRow], names: Sequence[str], width: float
 ) -> None:
     depth = max(map(_depth, rows))
@@ -176,3 +180,36 @@ def _sign(layer: LayerComparison) -> str:
     if layer.attention_removed and layer.mlp_removed:
         return "0"
     return "A" if layer.attention_removed else "M" if layer.mlp_removed else ""
+
+
+MODEL_FIGURES: Mapping[str, Callable[[ModelTable], Figure]] = MappingProxyType(
+    {"pruning_heatmap": pruning_heatmap, "size_performance": size_performance}
+)
+"""By file name."""
+
+
+def write_model_figures(
+    table: ModelTable, folder: Path, formats: Sequence[str] = ("png",), dpi: int = DPI
+) -> list[Path]:
+    """Write every figure as `{folder}/{name}.{format}` and return the paths.
+
+    Args:
+        table: to be drawn.
+        folder: is made if it is missing.
+        formats: png, svg, pdf.
+        dpi: dots per inch of PNGs.
+
+    Raises:
+        FileError: the folder cannot be written.
+    """
+    drawn = ((name, draw(table)) for name, draw in MODEL_FIGURES.items() if name in drawable(table))
+    return write_drawn(drawn, folder, formats, dpi)
+
+
+def drawable(table: ModelTable) -> tuple[str, ...]:
+    """Return the names of the figures that would not be empty."""
+    found = {
+        "pruning_heatmap": any(row.comparison is not None for row in table.rows),
+        "size_performance": any(has_points(table, key) for key in SCORES),
+    }
+    return tuple(name for name in MODEL_FIGURES if found[name])
