@@ -25,6 +25,7 @@ from depthprune.base.language import (
     t,
 )
 from depthprune.cutting.keys import NOTES
+from depthprune.report.html.document import shown_texts
 from depthprune.structure.align import DOUBTS
 from depthprune.structure.notes import Sentence
 from depthprune.tasks.weak import SENTENCES
@@ -36,10 +37,15 @@ PRINTING = sorted(
     for place in ("base/progress.py", "report", "workflow", "cli")
     for path in ([PACKAGE / place] if place.endswith(".py") else (PACKAGE / place).rglob("*.py"))
 )
+PAGES = sorted(
+    path for ending in ("html", "js") for path in (PACKAGE / "report").rglob(f"*.{ending}")
+)
 
 
 def texts_of(path: Path) -> set[str]:
-    """Return the texts that a module gives to `t(...)`; each must be a literal."""
+    """Return the texts that a file gives to `t(...)`; in a module, each must be a literal."""
+    if path.suffix != ".py":
+        return set(shown_texts(path.read_text(encoding="utf-8")))
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "t":
@@ -49,7 +55,7 @@ def texts_of(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", PRINTING, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", PRINTING + PAGES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_every_text_has_a_chinese_one(path: Path) -> None:
     assert texts_of(path) - catalogue().keys() == set()
 
@@ -95,7 +101,7 @@ def test_every_doubt_on_layers_has_a_chinese_text() -> None:
 
 def test_nothing_is_translated_that_is_not_printed() -> None:
     printed = {*SENTENCES.values(), *NOTES.values(), *Sentence, *DOUBTS.values()}
-    printed = printed.union(*map(texts_of, PRINTING))
+    printed = printed.union(*map(texts_of, PRINTING + PAGES))
     assert catalogue().keys() - printed == set()
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from depthprune.base.errors import MissingDependencyError
-from depthprune.base.language import TAGS, current_language
+from depthprune.base.language import TAGS, Note, current_language, t
 
 
 @dataclass(frozen=True)
@@ -30,28 +31,34 @@ class Parts:
     scripts: Sequence[str]
 
 
-def render(parts: Parts, data: Mapping[str, Any], **values: Any) -> str:
+def render(parts: Parts, data: dict[str, Any], **values: Any) -> str:
     """Return a page that needs no network and no other file.
 
     Args:
         parts: of this kind of page.
         data: for the script; JSON without NaN.
-        values: for the template, `words` among them.
+        values: for the template.
 
     Raises:
         MissingDependencyError: jinja2 is not installed.
     """
     style = "".join(_file(f"style/{name}.css") for name in parts.styles)
     script = _script(tuple(parts.scripts))
+    words = {text: Note(text).translated() for text in shown_texts(script)}
     page: str = _template(f"{parts.template}.html").render(
         lang=TAGS[current_language()],
         policy=_policy(style, script),
         style=style,
         script=script,
-        data=embedded_json(data),
+        data=embedded_json(data | {"words": words}),
         **values,
     )
     return page
+
+
+def shown_texts(source: str) -> list[str]:
+    """Return the texts that a template or a script shows: `t("English text")`."""
+    return list(dict.fromkeys(re.findall(r'\bt\("([^"]+)"', source)))
 
 
 def embedded_json(value: Any) -> str:
@@ -102,4 +109,5 @@ def _template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["t"] = t
     return environment.get_template(name)

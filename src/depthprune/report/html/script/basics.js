@@ -1,7 +1,6 @@
 // What every page needs: the data, elements, and numbers as text. Untrusted names only ever become
 // text nodes, never markup.
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const WORDS = DATA.words;
 const NOTHING = "–";
 
 const byId = (id) => document.getElementById(id);
@@ -23,6 +22,9 @@ function filled(node, attributes, children) {
   node.append(...children.filter((child) => child !== null));
   return node;
 }
+
+// A text in the language of the page; `document.py` finds these calls, here and in templates.
+const t = (text, values = {}) => format(DATA.words[text] ?? text, values);
 
 // A field may hold two forms of a word: `{n} {n:block|blocks}`.
 function format(text, values) {

@@ -32,17 +32,17 @@ function intervalText(one) {
 }
 
 function sureness(one) {
-  if (one.low !== null) return format(WORDS.withInterval, { spread: intervalText(one) });
-  return one.std === null ? null : format(WORDS.withStd, { spread: "± " + points(one.std) });
+  if (one.low !== null) return t("95% interval {spread}", { spread: intervalText(one) });
+  return one.std === null ? null : t("{spread} std", { spread: "± " + points(one.std) });
 }
 
 function facts(one) {
   return [
     sureness(one),
-    format(WORDS.of, { coverage: one.coverage, total: DATASETS.length }),
+    t("{coverage} of {total} {total:dataset|datasets}", { coverage: one.coverage, total: DATASETS.length }),
     one.samples ? "n\u00a0=\u00a0" + counted(one.samples) : null,
-    one.accuracy === null ? null : format(WORDS.baselineFor, { accuracy: points(one.accuracy) }),
-    one.ranked ? null : WORDS.notRanked,
+    one.accuracy === null ? null : t("mean accuracy {accuracy} %", { accuracy: points(one.accuracy) }),
+    one.ranked ? null : t("not ranked"),
   ].filter(Boolean).join(" · ");
 }
 
@@ -59,7 +59,7 @@ function datasetBars(one, most = Infinity) {
       element("span", { class: "value" }, points(row.drop))));
   }
   if (measured.length > most) {
-    list.append(element("li", {}, element("span", {}, format(WORDS.more, { n: measured.length - most }))));
+    list.append(element("li", {}, element("span", {}, t("and {n} more", { n: measured.length - most }))));
   }
   return list;
 }
@@ -69,7 +69,7 @@ const LINES_IN_TIP = 12;
 
 function combinationTip(one) {
   return one && [
-    element("strong", {}, blockList(one.removal) + ": " + format(WORDS.points, { drop: points(one.mean) })),
+    element("strong", {}, blockList(one.removal) + ": " + t("{drop} points", { drop: points(one.mean) })),
     element("p", { class: "facts" }, facts(one)),
     datasetBars(one, LINES_IN_TIP),
   ];

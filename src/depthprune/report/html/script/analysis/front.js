@@ -41,7 +41,7 @@ function limits(dots, lines, unpruned) {
 function drawFront() {
   const dots = COMBINATIONS.filter((one) => valueOf(one) !== null);
   if (!dots.length) {
-    PLOT.replaceChildren(element("p", { class: "note" }, WORDS.unknown));
+    PLOT.replaceChildren(element("p", { class: "note" }, t("unknown")));
     return;
   }
   const series = ["best", "robust"].map((name) =>
@@ -57,7 +57,7 @@ function drawFront() {
   const slot = (width - edge.left - edge.right) / (last + 1);
   const x = (number) => edge.left + (number + 0.5) * slot;
   const y = (value) => edge.top + ((high - value) / (high - low)) * (height - edge.top - edge.bottom);
-  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", class: dots.length > 200 ? "dense" : null, "aria-label": axis === "drop" ? WORDS.dropAxis : WORDS.accuracyAxis });
+  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", class: dots.length > 200 ? "dense" : null, "aria-label": axis === "drop" ? t("accuracy drop (percentage points)") : t("mean accuracy (%)") });
 
   for (const tick of ticks(low, high, height / 60)) {
     svg.append(
@@ -70,8 +70,8 @@ function drawFront() {
   }
   const middle = (height - edge.bottom + edge.top) / 2;
   svg.append(
-    drawn("text", { class: "name", x: (width + edge.left - edge.right) / 2, y: height - 6, "text-anchor": "middle" }, WORDS.removedAxis),
-    drawn("text", { class: "name", transform: `translate(14 ${middle}) rotate(-90)`, "text-anchor": "middle" }, axis === "drop" ? WORDS.dropAxis : WORDS.accuracyAxis));
+    drawn("text", { class: "name", x: (width + edge.left - edge.right) / 2, y: height - 6, "text-anchor": "middle" }, t("blocks removed")),
+    drawn("text", { class: "name", transform: `translate(14 ${middle}) rotate(-90)`, "text-anchor": "middle" }, axis === "drop" ? t("accuracy drop (percentage points)") : t("mean accuracy (%)")));
 
   // Within its column a dot stands by its place in the order, so that the dots do not hide each other.
   const columns = new Map();
@@ -108,7 +108,7 @@ function drawFront() {
   // How many dots lie beyond the edge: in words where there is room, else one arrow for the row.
   for (const [side, counts] of Object.entries(outside)) {
     const [words, arrow, top] = side === "above"
-      ? [WORDS.outside, "▲", 12] : [WORDS.outsideBelow, "▼", height - edge.bottom - 5];
+      ? [t("{n} above"), "▲", 12] : [t("{n} below"), "▼", height - edge.bottom - 5];
     if (counts.size && slot <= 90) svg.append(drawn("text", { x: edge.left - 8, y: top, "text-anchor": "end" }, arrow));
     for (const [number, count] of counts) {
       const text = slot > 90 ? `${arrow} ${format(words, { n: count })}` : String(count);
@@ -125,11 +125,11 @@ function drawFront() {
   if (all.length) (all.find((dot) => dot.classList.contains("best")) || all[0]).setAttribute("tabindex", "0");
   PLOT.dots = all;
   PLOT.replaceChildren(svg);
-  byId("front-note").textContent = axis === "accuracy" ? WORDS.notComparable : "";
+  byId("front-note").textContent = axis === "accuracy" ? t("Means over different datasets are not comparable: prefer the drop.") : "";
 }
 
 function dotOf(one, shape, kind, place) {
-  const label = blockList(one.removal) + ": " + format(WORDS.points, { drop: points(one.mean) }) + ", " + facts(one);
+  const label = blockList(one.removal) + ": " + t("{drop} points", { drop: points(one.mean) }) + ", " + facts(one);
   return drawn(shape, { ...place, class: kind, tabindex: "-1", role: "button", "aria-label": label, "data-index": one.index });
 }
 
@@ -161,11 +161,11 @@ function buildFront() {
   const square = drawn("svg", { width: 12, height: 12, viewBox: "0 0 12 12", "aria-hidden": "true" },
     drawn("rect", { class: "unpruned", x: 1, y: 1, width: 10, height: 10 }));
   byId("front-legend").append(
-    element("span", {}, square, WORDS.unpruned),
-    element("span", {}, mark("best"), WORDS.best),
-    ...(differs ? [element("span", {}, mark("robust"), format(WORDS.robust, { n: DATA.robustCoverage }))] : []),
-    element("span", {}, WORDS.bars),
-    element("span", {}, WORDS.size));
+    element("span", {}, square, t("unpruned")),
+    element("span", {}, mark("best"), t("best")),
+    ...(differs ? [element("span", {}, mark("robust"), t("robust ({n} {n:dataset|datasets} or more)", { n: DATA.robustCoverage }))] : []),
+    element("span", {}, t("bars: 95% interval, or ± std over datasets")),
+    element("span", {}, t("larger dot: more datasets; hollow: not ranked")));
   const find = (node) => (node.dataset && node.dataset.index !== undefined ? COMBINATIONS[node.dataset.index] : null);
   tipped(PLOT, (node) => combinationTip(find(node)));
   PLOT.addEventListener("click", (event) => {

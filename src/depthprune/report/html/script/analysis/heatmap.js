@@ -3,10 +3,10 @@ function buildHeatmap() {
   const drops = DATA.order.map((column) => DATA.singleDrops[column]);
   const scale = scaleOf(drops.flat().filter((drop) => drop !== null));
   const blocks = [...Array(DATA.numBlocks).keys()];
-  const head = element("tr", {}, element("th", { scope: "col" }, WORDS.block),
+  const head = element("tr", {}, element("th", { scope: "col" }, t("block")),
     ...blocks.map((block) => element("th", { scope: "col" }, String(block))));
   const rows = drops.map((row, place) => heatRow(DATASETS[DATA.order[place]].name, row, scale));
-  const mean = heatRow(WORDS.mean, DATA.estimator.singles, scale);
+  const mean = heatRow(t("mean"), DATA.estimator.singles, scale);
   mean.classList.add("mean");
   const table = element("table", { role: "grid", "aria-label": document.querySelector("#heatmap h2").textContent },
     element("thead", {}, head), element("tbody", {}, mean, ...rows));
@@ -32,20 +32,20 @@ function buildHeatmap() {
   table.addEventListener("focusin", say);
   const end = points(scale, 0);
   byId("scale").append(
-    element("span", {}, format(WORDS.orLess, { n: "−" + end })), element("span", { class: "ramp", "aria-hidden": "true" }),
-    element("span", {}, format(WORDS.orMore, { n: end })),
-    element("span", { class: "swatch none", "aria-hidden": "true" }), element("span", {}, WORDS.notMeasured));
+    element("span", {}, t("{n} or less", { n: "−" + end })), element("span", { class: "ramp", "aria-hidden": "true" }),
+    element("span", {}, t("{n} or more", { n: end })),
+    element("span", { class: "swatch none", "aria-hidden": "true" }), element("span", {}, t("not measured")));
 }
 
 function heatRow(name, row, scale) {
   return element("tr", {}, element("th", { scope: "row", title: name }, ...breakable(name)), ...row.map((drop, block) => {
-    const text = drop === null ? WORDS.notMeasured : format(WORDS.points, { drop: points(drop) });
+    const text = drop === null ? t("not measured") : t("{drop} points", { drop: points(drop) });
     return element("td", {
       class: drop === null ? "none" : drop < 0 ? "gain" : null,
       "--share": drop === null ? 0 : Math.min(100, (100 * Math.abs(drop)) / scale).toFixed(1),
       tabindex: "-1",
-      "data-text": format(WORDS.cell, { block, dataset: name, drop: text }),
-      "aria-label": drop === null ? WORDS.notMeasured : null,
+      "data-text": t("Block {block} on {dataset}: {drop}", { block, dataset: name, drop: text }),
+      "aria-label": drop === null ? t("not measured") : null,
     }, drop === null ? "" : points(drop, 1));
   }));
 }

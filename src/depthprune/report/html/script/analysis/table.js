@@ -1,15 +1,15 @@
 // The table of combinations: sorted by any column, filtered by number removed.
 const FIRST_ROWS = 50;
 const TABLE_COLUMNS = [
-  { key: "removal", name: WORDS.blocks, number: false, text: (one) => blockList(one.removal) },
-  { key: "number", name: WORDS.removed, text: (one) => String(one.removal.length) },
-  { key: "mean", name: WORDS.drop, text: (one) => points(one.mean) },
-  { key: "std", name: WORDS.std, text: (one) => points(one.std) },
-  { key: "low", name: WORDS.interval, text: intervalText, needed: COMBINATIONS.some((one) => one.low !== null) },
-  { key: "coverage", name: WORDS.coverage, text: (one) => `${one.coverage}/${DATASETS.length}` },
+  { key: "removal", name: t("blocks"), number: false, text: (one) => blockList(one.removal) },
+  { key: "number", name: t("removed"), text: (one) => String(one.removal.length) },
+  { key: "mean", name: t("drop (points)"), text: (one) => points(one.mean) },
+  { key: "std", name: t("std (points)"), text: (one) => points(one.std) },
+  { key: "low", name: t("95% interval (points)"), text: intervalText, needed: COMBINATIONS.some((one) => one.low !== null) },
+  { key: "coverage", name: t("datasets"), text: (one) => `${one.coverage}/${DATASETS.length}` },
   { key: "samples", name: "n", text: (one) => counted(one.samples) },
-  { key: "adjusted", name: WORDS.adjusted, text: (one) => points(one.adjusted) },
-  { key: "accuracy", name: WORDS.accuracy, text: (one) => points(one.accuracy) },
+  { key: "adjusted", name: t("adjusted drop (points)"), text: (one) => points(one.adjusted) },
+  { key: "accuracy", name: t("accuracy %"), text: (one) => points(one.accuracy) },
 ].filter((column) => column.needed !== false);
 const order = { key: "mean", ascending: true };
 let everyRow = false;
@@ -31,7 +31,7 @@ function showTable() {
   const rows = sortedRows(chosen, order, keyOf, compare);
   const shown = everyRow ? rows : rows.slice(0, FIRST_ROWS);
   showSorted(byId("combination-table"), shown.map(tableRow), order);
-  byId("shown").textContent = format(WORDS.shown, { shown: counted(shown.length) === NOTHING ? 0 : counted(shown.length), total: counted(DATA.total) });
+  byId("shown").textContent = t("{shown} of {total} {total:combination|combinations}", { shown: counted(shown.length) === NOTHING ? 0 : counted(shown.length), total: counted(DATA.total) });
   byId("more").hidden = shown.length === rows.length;
 }
 
@@ -61,7 +61,7 @@ function buildTable() {
     if (event.target.closest("tbody button")) tryRemoval(find(event.target).removal);
   });
   if (COMBINATIONS.length < DATA.total) {
-    byId("truncated").textContent = format(WORDS.truncated, { total: counted(DATA.total), held: counted(COMBINATIONS.length) });
+    byId("truncated").textContent = t("{total} {total:combination was|combinations were} measured; this page holds {held}: the best of each number.", { total: counted(DATA.total), held: counted(COMBINATIONS.length) });
   }
   // Where nothing is ranked, an empty table would say nothing.
   byId("unranked").checked = !COMBINATIONS.some((one) => one.ranked);

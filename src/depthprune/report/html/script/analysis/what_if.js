@@ -2,6 +2,7 @@
 const STRIP = byId("strip");
 const RESULT = byId("result");
 const REMOVED = new Set();
+const KINDS = { measured: t("measured"), estimate: t("estimate"), unknown: t("unknown") };
 const PAIRS = new Map(DATA.estimator.pairs.map(([first, second, synergy]) => [first + "," + second, synergy]));
 
 // Sum of single drops plus known pairwise synergies, in millionths; null where a block was never
@@ -39,8 +40,8 @@ function buildStrip() {
   for (let block = 0; block < DATA.numBlocks; block += 1) {
     const drop = singles[block];
     const share = drop === null ? 0 : Math.min(100, (100 * Math.abs(drop)) / scale);
-    const label = format(WORDS.blockNumber, { block }) + ", " + WORDS.alone + ": " +
-      (drop === null ? WORDS.notMeasured : format(WORDS.points, { drop: points(drop) }));
+    const label = t("Block {block}", { block }) + ", " + t("alone") + ": " +
+      (drop === null ? t("not measured") : t("{drop} points", { drop: points(drop) }));
     const button = element("button",
       { type: "button", class: "block", "aria-pressed": "false", "aria-label": label, title: label,
         tabindex: block === 0 ? "0" : "-1", "data-block": block },
@@ -90,8 +91,8 @@ function showRemoval() {
   let kind = "none";
   let drop = null;
   let error = null;
-  if (removal.length === 0) parts = [element("p", {}, WORDS.nothingRemoved)];
-  else if (removal.length === DATA.numBlocks) parts = [element("p", {}, WORDS.everythingRemoved)];
+  if (removal.length === 0) parts = [element("p", {}, t("Nothing is removed: the unpruned model, drop 0."))];
+  else if (removal.length === DATA.numBlocks) parts = [element("p", {}, t("Removing every block leaves no model."))];
   else if (one) {
     kind = "measured";
     drop = one.mean;
@@ -105,22 +106,22 @@ function showRemoval() {
   }
   Object.assign(RESULT.dataset, { kind, drop: drop ?? "", error: error ?? "" });
   const must = DATA.essential.filter((block) => REMOVED.has(block))
-    .map((block) => element("p", { class: "must" }, format(WORDS.mustStay, { block })));
+    .map((block) => element("p", { class: "must" }, t("Block {block} must stay.", { block })));
   RESULT.replaceChildren(...parts, ...must);
 }
 
 function verdict(kind, drop, removal) {
   return element("p", { class: "verdict" },
-    element("strong", {}, format(WORDS.points, { drop })),
-    element("span", { class: "badge " + kind }, WORDS[kind]),
-    element("span", { class: "scope" }, format(WORDS.removedBlocks, { blocks: blockList(removal) })));
+    element("strong", {}, t("{drop} points", { drop })),
+    element("span", { class: "badge " + kind }, KINDS[kind]),
+    element("span", { class: "scope" }, t("removed: {blocks}", { blocks: blockList(removal) })));
 }
 
 function measuredParts(one) {
   return [
     verdict("measured", points(one.mean), one.removal),
     element("p", { class: "facts" }, facts(one)),
-    element("h3", {}, WORDS.perDataset),
+    element("h3", {}, t("Drop on each dataset")),
     datasetBars(one),
   ];
 }
@@ -130,13 +131,13 @@ function estimateParts(removal, found) {
     const missing = removal.filter((block) => DATA.estimator.singles[block] === null).join(", ");
     return [
       verdict("estimate", NOTHING, removal),
-      element("p", {}, format(WORDS.notAlone, { blocks: missing })),
+      element("p", {}, t("No estimate: not measured alone: {blocks}.", { blocks: missing })),
     ];
   }
   const number = removal.length;
   const sure = found.error
-    ? format(WORDS.offBy, { error: points(found.error.spread), count: counted(found.error.count), number })
-    : format(WORDS.offByUnknown, { number });
+    ? t("± {error} points, from {count} measured {count:combination|combinations} of {number} {number:block|blocks}", { error: points(found.error.spread), count: counted(found.error.count), number })
+    : t("how far off is unknown: no combination of {number} {number:block|blocks} was measured that tells", { number });
   const accuracy = meanBaseline();
   const held = COMBINATIONS.filter((one) => one.removal.length === number).length;
   const total = DATA.totals[number] || 0;
@@ -144,14 +145,14 @@ function estimateParts(removal, found) {
   return [
     verdict("estimate", points(found.drop), removal),
     element("p", { class: "facts" }, sure),
-    accuracy !== null && found.drop > accuracy ? element("p", {}, WORDS.beyond) : null,
-    held < total ? element("p", { class: "note" }, format(WORDS.notEmbedded, { shown: counted(held), total: counted(total), number })) : null,
-    element("h3", {}, WORDS.perBlock),
+    accuracy !== null && found.drop > accuracy ? element("p", {}, t("More than the whole accuracy of the unpruned model: expect nothing to be left.")) : null,
+    held < total ? element("p", { class: "note" }, t("This page holds the best {shown} of {total} {total:combination|combinations} of {number} {number:block|blocks}; this one is not among them, if it was measured.", { shown: counted(held), total: counted(total), number })) : null,
+    element("h3", {}, t("What the estimate is made of")),
     element("table", { class: "makeup" }, element("tbody", {},
-      ...removal.map((block) => row(format(WORDS.blockNumber, { block }), points(DATA.estimator.singles[block]))),
-      row(WORDS.sum, points(found.alone)),
-      row(format(WORDS.synergy, { known: found.known, pairs: found.pairs }), signed(found.synergy)),
-      row(WORDS.estimated, points(found.drop)))),
+      ...removal.map((block) => row(t("Block {block}", { block }), points(DATA.estimator.singles[block]))),
+      row(t("Sum of single drops"), points(found.alone)),
+      row(t("Known pairwise synergies ({known} of {pairs} {pairs:pair|pairs})", { known: found.known, pairs: found.pairs }), signed(found.synergy)),
+      row(t("Estimated drop"), points(found.drop)))),
   ].filter(Boolean);
 }
 

@@ -32,31 +32,31 @@ function differenceRow(pairs) {
   const scale = SCALES.find((size) => size >= most) || most;
   const columns = pairs.map(({ layer, other }) => {
     const difference = left(other, "total") - left(layer, "total");
-    const text = format(WORDS.points, { drop: signedPercent(difference) });
+    const text = t("{drop} points", { drop: signedPercent(difference) });
     const node = element("span", {
       class: difference < 0 ? "layer change less" : "layer change", role: "img", tabindex: "-1",
-      "aria-label": `${format(WORDS.layerNumber, { layer: layer.index })}, ${WORDS.differenceOf}: ${text}`,
+      "aria-label": `${t("Layer {layer}", { layer: layer.index })}, ${t("B − A")}: ${text}`,
       "--share": Math.abs(difference) / scale,
     }, element("i", { "aria-hidden": "true" }));
     node.pair = { layer, other, text };
     return placed(layer, node);
   });
   return element("div", { class: "picture difference" },
-    element("div", { class: "caption" }, element("b", { class: "side" }, WORDS.differenceOf), " ",
-      element("span", { class: "facts" }, format(WORDS.fullBar, { n: percent(scale, 0) }))),
+    element("div", { class: "caption" }, element("b", { class: "side" }, t("B − A")), " ",
+      element("span", { class: "facts" }, t("full bar: {n} {n:point|points}", { n: percent(scale, 0) }))),
     element("div", { class: "columns" }, ...columns));
 }
 
-const PAIR_PARTS = [[WORDS.parameters, "total"], [WORDS.attention, "attention"], [WORDS.mlp, "mlp"],
-  ...(HAS_REST ? [[WORDS.rest, "rest"]] : [])];
+const PAIR_PARTS = [[t("parameters"), "total"], [t("attention"), "attention"], [t("MLP"), "mlp"],
+  ...(HAS_REST ? [[t("mixer, norms and others"), "rest"]] : [])];
 
 function differenceTip({ layer, other, text }) {
   const cell = (value) => element("td", { class: "num" }, value);
   const heading = (name) => element("th", { scope: "col", class: "num" }, name);
   return [
-    element("strong", {}, `${format(WORDS.layerNumber, { layer: layer.index })} · ${WORDS.differenceOf}: ${text}`),
+    element("strong", {}, `${t("Layer {layer}", { layer: layer.index })} · ${t("B − A")}: ${text}`),
     element("table", {},
-      element("thead", {}, element("tr", {}, element("td"), heading(`A, ${WORDS.leftPercent}`), heading(`B, ${WORDS.leftPercent}`), heading(WORDS.differenceOf))),
+      element("thead", {}, element("tr", {}, element("td"), heading(`A, ${t("left %")}`), heading(`B, ${t("left %")}`), heading(t("B − A")))),
       element("tbody", {}, ...PAIR_PARTS.map(([name, part]) => element("tr", {}, element("th", { scope: "row" }, name),
         cell(percent(left(layer, part))), cell(percent(left(other, part))), cell(signedPercent(left(other, part) - left(layer, part))))))),
   ];
@@ -64,23 +64,23 @@ function differenceTip({ layer, other, text }) {
 
 function factsTable(headings, models) {
   const rows = [
-    [WORDS.parameters, (one) => number(one.params)],
-    [WORDS.pruned, (one) => percent(one.ratio)],
-    [WORDS.layers, layersText],
-    [WORDS.removedLayers, removedText],
-    [WORDS.emptiedLayers, (one) => blockList(one.emptied)],
-    [WORDS.noAttention, (one) => blockList(one.noAttention)],
-    [WORDS.noMlp, (one) => blockList(one.noMlp)],
-    [WORDS.strategy, (one) => [strategyText(one), one.reason].filter(Boolean).join(": ")],
-    [WORDS.allZeros, (one) => (one.zeros ? `${percent(one.zeros[0])} %${one.zeros[1] ? `, ${one.zeros[1]}` : ""}` : "")],
-    [WORDS.alignedBy, (one) => (one.alignedBy ? WORDS.alignments[one.alignedBy] : "")],
-    [WORDS.embedding, (one) => number(one.embedding)],
-    [WORDS.head, headText],
+    [t("parameters"), (one) => number(one.params)],
+    [t("pruning ratio %"), (one) => percent(one.ratio)],
+    [t("layers"), layersText],
+    [t("removed layers"), removedText],
+    [t("emptied layers"), (one) => blockList(one.emptied)],
+    [t("attention removed"), (one) => blockList(one.noAttention)],
+    [t("MLP removed"), (one) => blockList(one.noMlp)],
+    [t("strategy"), (one) => [strategyText(one), one.reason].filter(Boolean).join(": ")],
+    [t("zeros"), (one) => (one.zeros ? `${percent(one.zeros[0])} %${one.zeros[1] ? `, ${one.zeros[1]}` : ""}` : "")],
+    [t("layers found by"), (one) => (one.alignedBy ? DATA.alignments[one.alignedBy] : "")],
+    [t("embedding"), (one) => number(one.embedding)],
+    [t("head"), headText],
     ...[...new Set(models.flatMap((one) => (one.towers || []).map(([name]) => name)))]
       .map((tower) => [tower, (one) => number(new Map(one.towers || []).get(tower))]),
-    [WORDS.bytes, (one) => (one.bytes ? number(one.bytes) : "")],
-    [WORDS.numberTypes, (one) => (one.dtypes || []).join(", ")],
-    [WORDS.notes, (one) => (one.notes || []).join(" ")],
+    [t("bytes"), (one) => (one.bytes ? number(one.bytes) : "")],
+    [t("number types"), (one) => (one.dtypes || []).join(", ")],
+    [t("notes"), (one) => (one.notes || []).join(" ")],
   ].map(([name, text]) => [name, ...models.map((one) => text(one) || NOTHING)])
     .filter(([, ...texts]) => texts.some((text) => text !== NOTHING));
   return sidesTable(headings, rows);
@@ -106,20 +106,20 @@ function numbersTable(columns, rows) {
 }
 
 const pairColumns = [
-  [WORDS.layer, ({ layer }) => number(layer.index)],
+  [t("layer"), ({ layer }) => number(layer.index)],
   ...PAIR_PARTS.flatMap(([name, part]) => [
     [`${name} A`, ({ layer }) => number(layer[part].left)],
     [`${name} B`, ({ other }) => number(other[part].left)],
   ]),
-  [`${WORDS.differenceOf} (%)`, ({ layer, other }) => signedPercent(left(other, "total") - left(layer, "total"))],
+  [`${t("B − A")} (%)`, ({ layer, other }) => signedPercent(left(other, "total") - left(layer, "total"))],
 ];
 
 const ownColumns = [
-  [WORDS.layer, (layer) => number(layer.index)],
-  ...[...PAIR_PARTS, [WORDS.size, "size"]].flatMap(([name, part]) => [
-    [`${name}, ${WORDS.original}`, (layer) => number(layer[part].original)],
-    [WORDS.left, (layer) => number(layer[part].left)],
-    [WORDS.lostPercent, (layer) => (layer[part].original === null ? NOTHING : percent(gone(layer[part].original, layer[part].left)))],
+  [t("layer"), (layer) => number(layer.index)],
+  ...[...PAIR_PARTS, [t("intermediate size"), "size"]].flatMap(([name, part]) => [
+    [`${name}, ${t("original")}`, (layer) => number(layer[part].original)],
+    [t("left"), (layer) => number(layer[part].left)],
+    [t("gone %"), (layer) => (layer[part].original === null ? NOTHING : percent(gone(layer[part].original, layer[part].left)))],
   ]),
 ];
 
@@ -135,7 +135,7 @@ function showNumbers(headings, models, columns, rows) {
 }
 
 function showOne(model) {
-  byId("compare").querySelector("h2").textContent = WORDS.oneModel;
+  byId("compare").querySelector("h2").textContent = t("The model in numbers");
   for (const node of byId("compare").querySelectorAll(".help, .controls, #pair")) node.hidden = true;
   PICTURES.classList.add("single");
   showNumbers([model.name], [model], ownColumns, layersOf(model).filter((layer) => layer.index !== null));
@@ -146,8 +146,8 @@ function showPair() {
   const pairs = commonLayers(first, second);
   byId("pair").replaceChildren(axisRow(), pairRow("A", first), pairRow("B", second), ...(pairs.length ? [differenceRow(pairs)] : []));
   ensureStop(byId("pair"));
-  byId("pair-note").textContent = pairs.length === 0 ? WORDS.noDifference
-    : first.layers.base === second.layers.base ? "" : WORDS.originalsDiffer;
+  byId("pair-note").textContent = pairs.length === 0 ? t("No difference: the files of one of them do not say which layers of the original its layers are.")
+    : first.layers.base === second.layers.base ? "" : t("They were not made of the same original: compare the shares, not the counts.");
   showNumbers(Object.keys(SIDES), [first, second], pairColumns, pairs);
   showSides();
 }

@@ -7,7 +7,7 @@ const NEAR = "600px 0px";
 // What is gone or empty has a sign in it, too: colours alone would not tell everybody.
 function layerColumn(model, layer, largest) {
   if (layer.index === null) {
-    return placed(layer, element("span", { class: "layer unsaid", role: "img", tabindex: "-1", "aria-label": WORDS.missing }, sign("?")));
+    return placed(layer, element("span", { class: "layer unsaid", role: "img", tabindex: "-1", "aria-label": t("missing, which layer is not said") }, sign("?")));
   }
   if (layer.prunedIndex !== null && layer.total.left === null) {
     return placed(layer, element("span", { class: "layer unsaid", role: "img", tabindex: "-1", "aria-label": layerLabel(layer) }, sign("?")));
@@ -46,23 +46,33 @@ function placed(layer, node) {
 }
 
 function layerLabel(layer) {
-  return [format(WORDS.layerNumber, { layer: layer.index }), ...layerFacts(layer)].join(", ");
+  return [t("Layer {layer}", { layer: layer.index }), ...layerFacts(layer)].join(", ");
 }
+
+const LABELS = {
+  removed: t("layer removed"),
+  zero: t("nothing left"),
+  heavy: t("heavily pruned"),
+  moderate: t("moderately pruned"),
+  light: t("lightly pruned"),
+  unchanged: t("unchanged"),
+  unknown: t("counts not known"),
+};
 
 // What a reader should know of a layer, in words.
 function layerFacts(layer) {
-  if (layer.prunedIndex === null) return [WORDS.removed];
+  if (layer.prunedIndex === null) return [t("layer removed")];
   const lost = (name) => layer[name].original > 0 && layer[name].left === 0;
   const facts = [];
-  if (layer.total.original !== null && layer.total.left !== null) facts.push(format(WORDS.percentLost, { share: percent(gone(layer.total.original, layer.total.left)) }));
-  if (layer.label) facts.push(WORDS.labels[layer.label]);
-  if (layer.label !== "zero") facts.push(...[lost("attention") && WORDS.noAttention, lost("mlp") && WORDS.noMlp].filter(Boolean));
+  if (layer.total.original !== null && layer.total.left !== null) facts.push(t("{share} % gone", { share: percent(gone(layer.total.original, layer.total.left)) }));
+  if (layer.label) facts.push(LABELS[layer.label]);
+  if (layer.label !== "zero") facts.push(...[lost("attention") && t("attention removed"), lost("mlp") && t("MLP removed")].filter(Boolean));
   return facts;
 }
 
 function layerTip(model, layer) {
   if (layer.index === null) {
-    return [element("strong", {}, model.name), element("p", { class: "facts" }, format(WORDS.missingTip, { n: model.missing }))];
+    return [element("strong", {}, model.name), element("p", { class: "facts" }, t("{n} {n:layer of the original is|layers of the original are} gone. The files compare layers by position and do not say which {n:it is|they are}.", { n: model.missing }))];
   }
   const known = layer.total.original !== null;
   const row = (name, part) => element("tr", {}, element("th", { scope: "row" }, name),
@@ -70,18 +80,18 @@ function layerTip(model, layer) {
     known ? element("td", { class: "num" }, part.original === null ? NOTHING : percent(gone(part.original, part.left))) : null);
   const heading = (name) => element("th", { scope: "col", class: "num" }, name);
   const more = [
-    !layer.heads ? null : format(layer.kvHeads === null ? WORDS.headsAlone : WORDS.heads, { heads: layer.heads, kv: layer.kvHeads }),
-    layer.zeros === null ? null : format(WORDS.zeros, { share: percent(layer.zeros) }),
-    layer.prunedIndex === null || layer.prunedIndex === layer.index ? null : format(WORDS.prunedIndex, { layer: layer.prunedIndex }),
+    !layer.heads ? null : format(layer.kvHeads === null ? t("{heads} {heads:head|heads}") : t("{heads} query {heads:head|heads}, {kv} key-value {kv:head|heads}"), { heads: layer.heads, kv: layer.kvHeads }),
+    layer.zeros === null ? null : t("{share} % of what is left are zeros", { share: percent(layer.zeros) }),
+    layer.prunedIndex === null || layer.prunedIndex === layer.index ? null : t("layer {layer} of the pruned model", { layer: layer.prunedIndex }),
   ].filter((text) => text !== null);
   return [
-    element("strong", {}, `${model.name} · ${format(WORDS.layerNumber, { layer: layer.index })}`),
+    element("strong", {}, `${model.name} · ${t("Layer {layer}", { layer: layer.index })}`),
     element("p", { class: "facts" }, layerFacts(layer).join(" · ")),
     element("table", {},
-      element("thead", {}, element("tr", {}, element("td"), known ? heading(WORDS.original) : null, heading(WORDS.left), known ? heading(WORDS.lostPercent) : null)),
-      element("tbody", {}, row(WORDS.parameters, layer.total), row(WORDS.attention, layer.attention), row(WORDS.mlp, layer.mlp),
-        HAS_REST ? row(WORDS.rest, layer.rest) : null,
-        layer.size.left === null && layer.size.original === null ? null : row(WORDS.size, layer.size))),
+      element("thead", {}, element("tr", {}, element("td"), known ? heading(t("original")) : null, heading(t("left")), known ? heading(t("gone %")) : null)),
+      element("tbody", {}, row(t("parameters"), layer.total), row(t("attention"), layer.attention), row(t("MLP"), layer.mlp),
+        HAS_REST ? row(t("mixer, norms and others"), layer.rest) : null,
+        layer.size.left === null && layer.size.original === null ? null : row(t("intermediate size"), layer.size))),
     more.length ? element("p", { class: "facts" }, more.join(" · ")) : null,
   ].filter(Boolean);
 }
@@ -101,22 +111,22 @@ function drawLayers(box, model) {
 // What stands beside a picture: what is gone, with the numbers of the layers.
 function modelCaption(model) {
   const lines = [
-    [WORDS.removedLayers, removedText(model)],
-    [WORDS.emptiedLayers, blockList(model.emptied)],
-    [WORDS.noAttention, blockList(model.noAttention)],
-    [WORDS.noMlp, blockList(model.noMlp)],
+    [t("removed layers"), removedText(model)],
+    [t("emptied layers"), blockList(model.emptied)],
+    [t("attention removed"), blockList(model.noAttention)],
+    [t("MLP removed"), blockList(model.noMlp)],
   ].filter(([, text]) => text).map(([name, text]) => element("span", { class: "lost" }, `${name}: ${text}`));
   const sides = ["A", "B"].map((side) => element("button", {
     type: "button", tabindex: "-1", "data-side": side, "aria-pressed": "false",
-    "aria-label": format(WORDS.showAs, { model: model.name, side }),
+    "aria-label": t("Show {model} as {side}", { model: model.name, side }),
   }, side));
   const ratio = model.ratio === null ? null : element("b", {}, `${signedPercent(-model.ratio)} %`);
   return element("div", { class: "caption" },
     element("span", { class: "name" }, ...breakableName(model.name)),
     element("span", { class: "facts" }, ratio, model.ratio === null ? "" : " ", [
       model.strategy ? strategyText(model) : null,
-      model.layers.base === null ? WORDS.ownScale : null,
-      model.missing ? WORDS.byPosition : null,
+      model.layers.base === null ? t("original unknown: bars relative to its own largest layer") : null,
+      model.missing ? t("layers compared by position") : null,
     ].filter(Boolean).join(" · ")),
     ...lines,
     element("span", { class: "sides" }, ...sides));
@@ -152,7 +162,7 @@ function axisRow() {
     tick.style.gridColumn = String(column + 1);
     ticks.push(tick);
   }
-  return element("div", { class: "picture axis", "aria-hidden": "true" }, element("div", { class: "caption" }, WORDS.layer),
+  return element("div", { class: "picture axis", "aria-hidden": "true" }, element("div", { class: "caption" }, t("layer")),
     element("div", { class: "columns" }, ...ticks));
 }
 
@@ -213,12 +223,12 @@ function buildLegend() {
   const sample = (kind, ...children) => element("span", { class: "layer " + kind, "aria-hidden": "true", "--up": 0.7, "--down": 0.7 }, ...children);
   const entry = (name, ...marks) => element("span", {}, ...marks, name);
   byId("layers-legend").append(
-    entry(WORDS.attention, sample("sample", half("up"))),
-    entry(WORDS.mlp, sample("sample", half("down"))),
-    entry(WORDS.lostPart, sample("sample", half("up", "empty"))),
-    entry(WORDS.removed, sample("sample removed", sign("×"))),
+    entry(t("attention"), sample("sample", half("up"))),
+    entry(t("MLP"), sample("sample", half("down"))),
+    entry(t("nothing left of it"), sample("sample", half("up", "empty"))),
+    entry(t("layer removed"), sample("sample removed", sign("×"))),
     ...(MODELS.some((one) => one.layers && [one.layers.zeros].flat().some((share) => share > 0))
-      ? [entry(WORDS.legendZeros, element("span", { class: "layer sample", "aria-hidden": "true", "--up": 1, "--zeros": 0.5 }, half("up")))] : []),
-    ...(MODELS.some((one) => one.missing) ? [entry(WORDS.missing, sample("sample unsaid", sign("?")))] : []),
-    ...(MODELS.some((one) => one.unknown.length) ? [entry(WORDS.labels.unknown, sample("sample unsaid", sign("?")))] : []));
+      ? [entry(t("zeros among what is left"), element("span", { class: "layer sample", "aria-hidden": "true", "--up": 1, "--zeros": 0.5 }, half("up")))] : []),
+    ...(MODELS.some((one) => one.missing) ? [entry(t("missing, which layer is not said"), sample("sample unsaid", sign("?")))] : []),
+    ...(MODELS.some((one) => one.unknown.length) ? [entry(LABELS.unknown, sample("sample unsaid", sign("?")))] : []));
 }

@@ -26,7 +26,7 @@ function gone(original, left) {
 }
 
 // A count of a model: a dash where no file tells it, the word where a file says that it is not known.
-const told = (model, value, text) => (value === null && model.unknown.length ? WORDS.unknown : text(value));
+const told = (model, value, text) => (value === null && model.unknown.length ? t("unknown") : text(value));
 
 // Every layer of a model with what it was and what is left; `original` is null where nothing tells it.
 function layersOf(model) {
@@ -67,9 +67,9 @@ function shareLeft(layer, name, largest) {
 }
 
 const removedText = (model) => [
-  blockList(model.removed), model.missing ? format(WORDS.unsaid, { n: model.missing }) : "",
+  blockList(model.removed), model.missing ? t("{n}, which ones is not said", { n: model.missing }) : "",
 ].filter(Boolean).join("; ");
-const strategyText = (model) => (model.strategy ? WORDS.strategies[model.strategy] : NOTHING);
-const headText = (model) => (model.tied ? WORDS.tied : number(model.head));
+const strategyText = (model) => (model.strategy ? DATA.strategies[model.strategy] : NOTHING);
+const headText = (model) => (model.tied ? t("tied") : number(model.head));
 const layersText = (model) => (model.ofLayers === null || model.ofLayers === model.numLayers
-  ? told(model, model.numLayers, number) : format(WORDS.ofLayers, { n: model.numLayers, total: model.ofLayers }));
+  ? told(model, model.numLayers, number) : t("{n} of {total}", { n: model.numLayers, total: model.ofLayers }));

@@ -1,17 +1,17 @@
 // The table of models: sorted by any column, filtered by words. The pictures follow it.
 const FIRST_ROWS = 50;
 const TABLE_COLUMNS = [
-  { key: "name", name: WORDS.model, number: false, value: (one) => one.name, text: (one) => breakableName(one.name) },
-  { key: "params", name: WORDS.parameters, value: (one) => one.params, text: (one) => told(one, one.params, number) },
-  { key: "ratio", name: WORDS.pruned, value: (one) => one.ratio, text: (one) => told(one, one.ratio, percent) },
-  { key: "numLayers", name: WORDS.layers, value: (one) => one.numLayers, text: layersText },
-  { key: "removed", list: true, name: WORDS.removedLayers, value: (one) => counts(one, one.removed.length + one.missing), text: removedText },
-  { key: "emptied", list: true, name: WORDS.emptiedLayers, value: (one) => counts(one, one.emptied.length), text: (one) => blockList(one.emptied) },
-  { key: "noAttention", list: true, name: WORDS.noAttention, value: (one) => counts(one, one.noAttention.length), text: (one) => blockList(one.noAttention) },
-  { key: "noMlp", list: true, name: WORDS.noMlp, value: (one) => counts(one, one.noMlp.length), text: (one) => blockList(one.noMlp), needed: MODELS.some((one) => one.noMlp.length) },
-  { key: "strategy", name: WORDS.strategy, number: false, value: (one) => (one.strategy ? strategyText(one) : null), text: strategyCell },
-  { key: "embedding", name: WORDS.embedding, value: (one) => one.embedding ?? null, text: (one) => number(one.embedding) },
-  { key: "head", name: WORDS.head, value: (one) => one.head ?? null, text: headText },
+  { key: "name", name: t("model"), number: false, value: (one) => one.name, text: (one) => breakableName(one.name) },
+  { key: "params", name: t("parameters"), value: (one) => one.params, text: (one) => told(one, one.params, number) },
+  { key: "ratio", name: t("pruning ratio %"), value: (one) => one.ratio, text: (one) => told(one, one.ratio, percent) },
+  { key: "numLayers", name: t("layers"), value: (one) => one.numLayers, text: layersText },
+  { key: "removed", list: true, name: t("removed layers"), value: (one) => counts(one, one.removed.length + one.missing), text: removedText },
+  { key: "emptied", list: true, name: t("emptied layers"), value: (one) => counts(one, one.emptied.length), text: (one) => blockList(one.emptied) },
+  { key: "noAttention", list: true, name: t("attention removed"), value: (one) => counts(one, one.noAttention.length), text: (one) => blockList(one.noAttention) },
+  { key: "noMlp", list: true, name: t("MLP removed"), value: (one) => counts(one, one.noMlp.length), text: (one) => blockList(one.noMlp), needed: MODELS.some((one) => one.noMlp.length) },
+  { key: "strategy", name: t("strategy"), number: false, value: (one) => (one.strategy ? strategyText(one) : null), text: strategyCell },
+  { key: "embedding", name: t("embedding"), value: (one) => one.embedding ?? null, text: (one) => number(one.embedding) },
+  { key: "head", name: t("head"), value: (one) => one.head ?? null, text: headText },
 ].filter((column) => column.needed !== false);
 const order = { key: "name", ascending: true };
 let everyRow = false;
@@ -60,7 +60,7 @@ function showModels() {
   showSorted(byId("model-table"), shown.map(tableRow), order);
   const drawn = showPictures(shown);
   const say = (part, count, total) => {
-    document.querySelector(`#${part} .shown`).textContent = rows.length ? format(WORDS.shown, { shown: number(count), total: number(total) }) : WORDS.noMatch;
+    document.querySelector(`#${part} .shown`).textContent = rows.length ? t("{shown} of {total} {total:model|models}", { shown: number(count), total: number(total) }) : t("No model matches.");
   };
   say("models", shown.length, MODELS.length);
   say("layers", drawn, DRAWN.length);
