@@ -13,8 +13,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-from depthprune.tasks.demo.drawing import CELL, GRID, KINDS, SIDE, draw
-from depthprune.tasks.demo.symbols import FLAGS, SIGNS
+from depthprune.tasks.demo.drawing import CELL, FLAGS, GRID, KINDS, SIDE, SIGNS, draw
 
 VOCABULARY = 448
 HIDDEN = 96

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from depthprune.strategies import pipeline
-from depthprune.tasks.metrics import caption_tokens
+from depthprune.tasks.metrics import captions
 from depthprune.testing import tiny_models
 from tests.cli.program import Program
 
@@ -64,7 +64,7 @@ def test_everything_that_is_missing_is_told_at_once_before_data_are_read(
     tasks.write_text(
         "".join(TASKS.format(name=n, kind=k, data=d, metric=m) for n, k, d, m in given)
     )
-    monkeypatch.setattr(caption_tokens, "_has_ptb", lambda: False)
+    monkeypatch.setattr(captions, "_has_ptb", lambda: False)
     without(monkeypatch, "nltk")
 
     def not_yet(*_: Any) -> Any:

@@ -34,7 +34,7 @@ from depthprune.benchmark.zero_shot import zero_shot_tasks
 from depthprune.blocks import find_stack
 from depthprune.blocks.models import LoadedModel, load_model
 from depthprune.engine.reference import ReferenceEvaluator
-from depthprune.tasks.demo.place import DEMO, model_place
+from depthprune.tasks.demo import DEMO, model_place
 from depthprune.tasks.lm_eval import catalogue
 from depthprune.tasks.load import load_split
 from depthprune.tasks.registry import get_task

@@ -21,7 +21,7 @@ from depthprune.engine.evaluator import Evaluation
 from depthprune.engine.generate import StopAtTexts
 from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.engine.requests import encode_pair, rolling_windows, rows_to_respond
-from depthprune.tasks.metrics.responses import parse_responses
+from depthprune.tasks.metrics.likelihood import parse_responses
 from depthprune.tasks.task import Request, Sample, Scorer, TaskSplit
 from depthprune.testing import tiny_models as tiny
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import depthprune
-from depthprune.tasks.metrics.choice_letter import parse_choice
+from depthprune.tasks.metrics.choice import parse_choice
 
 CASES = Path(__file__).parent / "cases"
 

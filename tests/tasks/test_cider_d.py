@@ -10,9 +10,8 @@ from collections.abc import Sequence
 import pytest
 
 from depthprune.base.errors import MetricError, MissingDependencyError
-from depthprune.tasks.metrics import caption_tokens
-from depthprune.tasks.metrics.caption_tokens import VARIABLE, CaptionTokens
-from depthprune.tasks.metrics.cider_d import CiderD
+from depthprune.tasks.metrics import captions
+from depthprune.tasks.metrics.captions import VARIABLE, CaptionTokens, CiderD
 from depthprune.tasks.task import Sample
 
 KINDS = [
@@ -123,13 +122,13 @@ class TestCaptionTokens:
         self, java: bool, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv(VARIABLE, raising=False)
-        monkeypatch.setattr(caption_tokens, "_has_ptb", lambda: java)
+        monkeypatch.setattr(captions, "_has_ptb", lambda: java)
         assert CaptionTokens().name.startswith(name)
 
     def test_without_java_the_java_tokens_cannot_be_had(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(caption_tokens, "_has_ptb", lambda: False)
+        monkeypatch.setattr(captions, "_has_ptb", lambda: False)
         with pytest.raises(MissingDependencyError, match="needs Java"):
             CaptionTokens("ptb").prepare(["a dog"])
 

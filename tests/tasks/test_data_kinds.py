@@ -17,8 +17,8 @@ from PIL import Image
 
 from depthprune.base.errors import TaskError
 from depthprune.tasks import get_task, load_split, load_task_file, messages, render_prompt
-from depthprune.tasks.sources.fields import Fields
-from depthprune.tasks.sources.local import LocalSource
+from depthprune.tasks.fields import Fields
+from depthprune.tasks.sources import LocalSource
 from depthprune.tasks.task import Sample, Task
 from tests.tasks.samples import make_task, png, write_picture
 

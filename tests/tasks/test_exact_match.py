@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import depthprune
-from depthprune.tasks.metrics.plain_text import compared
+from depthprune.tasks.metrics.words import compared
 
 CASES = Path(__file__).parent / "cases"
 METRIC = depthprune.metric("exact_match")

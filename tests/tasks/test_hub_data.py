@@ -12,9 +12,9 @@ import pytest
 
 from depthprune.base.errors import TaskError
 from depthprune.tasks import get_task, load_split
-from depthprune.tasks.sources import hub
-from depthprune.tasks.sources.fields import Fields
-from depthprune.tasks.sources.hub import HubSource
+from depthprune.tasks import sources as hub
+from depthprune.tasks.fields import Fields
+from depthprune.tasks.sources import HubSource
 from depthprune.tasks.task import Task
 from tests.tasks.samples import png
 

@@ -16,8 +16,7 @@ import pytest
 
 from depthprune.base.errors import MetricError, MissingSplitError, TaskError
 from depthprune.tasks.lm_eval import harness_task, harness_tasks
-from depthprune.tasks.lm_eval.guard import guarded
-from depthprune.tasks.lm_eval.source import LmEvalSource
+from depthprune.tasks.lm_eval.source import LmEvalSource, guarded
 from depthprune.tasks.load import load_split
 from depthprune.tasks.registry import find_task, find_tasks, get_task, load_task_file, place_task
 from depthprune.tasks.task import Request, Sample, Task, TaskSplit

@@ -15,7 +15,7 @@ from PIL import Image
 
 from depthprune.base.errors import MetricError, TaskError
 from depthprune.tasks.load import image_digest, load_split
-from depthprune.tasks.sources.local import LocalSource
+from depthprune.tasks.sources import LocalSource
 from depthprune.tasks.task import Sample, Task
 from tests.tasks.samples import ListedSource, make_task, numbered, png, write_picture
 
@@ -335,15 +335,15 @@ class TestFingerprint:
         assert len(prints) == 3
 
     def test_changes_with_the_caption_tokens(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from depthprune.tasks.metrics import caption_tokens
+        from depthprune.tasks.metrics import captions
 
         task = make_task(metric="cider_d")
-        split_words = caption_tokens._split_treebank
-        monkeypatch.setattr(caption_tokens, "_has_ptb", lambda: True)
-        monkeypatch.setattr(caption_tokens, "_split_ptb", split_words)
-        monkeypatch.delenv(caption_tokens.VARIABLE, raising=False)
+        split_words = captions._split_treebank
+        monkeypatch.setattr(captions, "_has_ptb", lambda: True)
+        monkeypatch.setattr(captions, "_split_ptb", split_words)
+        monkeypatch.delenv(captions.VARIABLE, raising=False)
         java = load_split(task, "train")
-        monkeypatch.setattr(caption_tokens, "_has_ptb", lambda: False)
+        monkeypatch.setattr(captions, "_has_ptb", lambda: False)
         without = load_split(task, "train")
         assert java.scorer.name != without.scorer.name
         assert java.fingerprint != without.fingerprint

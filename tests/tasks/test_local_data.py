@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import TaskError
-from depthprune.tasks.sources.fields import Fields
-from depthprune.tasks.sources.local import LocalSource
+from depthprune.tasks.fields import Fields
+from depthprune.tasks.sources import LocalSource
 from tests.tasks.samples import png, write_picture
 
 ROWS = [

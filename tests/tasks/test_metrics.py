@@ -12,14 +12,10 @@ from hypothesis import strategies as st
 import depthprune
 from depthprune.base.errors import MetricError
 from depthprune.tasks.metrics import METRICS, corpus_perplexity, make_scorer
-from depthprune.tasks.metrics.anls import Anls, edit_distance
-from depthprune.tasks.metrics.choice_letter import ChoiceLetter, parse_choice
-from depthprune.tasks.metrics.choice_likelihood import ChoiceLikelihood
-from depthprune.tasks.metrics.exact_match import ExactMatch
-from depthprune.tasks.metrics.normalise import CONTRACTIONS, normalise_answer
-from depthprune.tasks.metrics.perplexity import Perplexity
-from depthprune.tasks.metrics.token_accuracy import TokenAccuracy
-from depthprune.tasks.metrics.vqa_accuracy import VqaAccuracy
+from depthprune.tasks.metrics.answers import Anls, ExactMatch, VqaAccuracy, edit_distance
+from depthprune.tasks.metrics.choice import ChoiceLetter, ChoiceLikelihood, parse_choice
+from depthprune.tasks.metrics.likelihood import Perplexity, TokenAccuracy
+from depthprune.tasks.metrics.words import CONTRACTIONS, normalise_answer
 from tests.tasks.samples import sample
 
 

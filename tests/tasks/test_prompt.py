@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from depthprune.base.errors import TaskError
-from depthprune.tasks.prompt import messages, render_prompt
 from depthprune.tasks.registry import get_task
-from depthprune.tasks.task import Sample
+from depthprune.tasks.task import Sample, messages, render_prompt
 from tests.tasks.samples import make_task
 
 QUESTION = Sample("v/0", "which color is it ?", references=("A",), choices=("red", "blue"))

@@ -13,12 +13,11 @@ import yaml
 from PIL import Image
 
 from depthprune.base.errors import DepthpruneError
+from depthprune.tasks.builtin import asked_as
 from depthprune.tasks.load import load_split
 from depthprune.tasks.options import DataOptions
-from depthprune.tasks.prompt import render_prompt
-from depthprune.tasks.prompts import asked_as
 from depthprune.tasks.registry import list_tasks
-from depthprune.tasks.task import TaskSplit
+from depthprune.tasks.task import TaskSplit, render_prompt
 
 DOCS = Path(__file__).parents[2] / "docs" / "tasks.md"
 END = "\nAnswer the question using a single word or phrase."

@@ -13,7 +13,7 @@ import pytest
 from depthprune.base.errors import TaskError
 from depthprune.tasks import find_task, get_task, list_tasks, load_split, load_task_file, place_task
 from depthprune.tasks.metrics import METRICS
-from depthprune.tasks.sources.hub import HubSource
+from depthprune.tasks.sources import HubSource
 from depthprune.tasks.task import Task
 from tests.tasks.samples import write_picture
 

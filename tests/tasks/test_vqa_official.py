@@ -6,7 +6,7 @@ import random
 import re
 
 import depthprune
-from depthprune.tasks.metrics.normalise import CONTRACTIONS
+from depthprune.tasks.metrics.words import CONTRACTIONS
 
 # The lines of VQAEval (github.com/GT-Vision-Lab/VQA) that decide, as they stand there.
 PERIOD = re.compile(r"(?!<=\d)(\.)(?!\d)")

@@ -34,7 +34,7 @@ from depthprune.study import (
 )
 from depthprune.study.importing import IMPORTED
 from depthprune.study.store import DATABASE_NAME
-from depthprune.tasks.shipped import shipped_task_types
+from depthprune.tasks.builtin import shipped_task_types
 
 NAMED = 5
 """Problems that an error names before it only counts."""

@@ -17,8 +17,8 @@ from depthprune.engine.batching import run_in_batches
 from depthprune.engine.inputs import move, pad
 from depthprune.engine.likelihood import LOGITS_BYTES, logits_between
 from depthprune.engine.reference import input_device
-from depthprune.tasks.sources.hub import network
-from depthprune.tasks.sources.text_files import read_json_lines
+from depthprune.tasks.rows import read_json_lines
+from depthprune.tasks.sources import network
 
 TEXT_FIELDS = ("text", "sentence", "content")
 """Fields of a JSON line that may hold its text; the first that is there counts."""

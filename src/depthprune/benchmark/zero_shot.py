@@ -14,8 +14,7 @@ from depthprune.blocks.models import LoadedModel
 from depthprune.engine.chat import prompted
 from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.tasks.lm_eval import harness_tasks, lm_eval_metrics
-from depthprune.tasks.lm_eval.guard import guarded
-from depthprune.tasks.lm_eval.source import LmEvalSource
+from depthprune.tasks.lm_eval.source import LmEvalSource, guarded
 from depthprune.tasks.load import load_split
 from depthprune.tasks.task import Task, TaskSplit
 

@@ -9,7 +9,7 @@ from depthprune.base.language import set_language
 from depthprune.cli.measure import AsJson, Model
 from depthprune.cli.output import Language, show_sections
 from depthprune.report.sections.cut import inspection_section
-from depthprune.tasks.demo.place import DEMO, model_place
+from depthprune.tasks.demo import DEMO, model_place
 
 
 def inspect(

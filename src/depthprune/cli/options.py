@@ -9,7 +9,7 @@ from depthprune.base.errors import DepthpruneError, RemovalError
 from depthprune.base.language import counted
 from depthprune.base.removal import Removal, parse_removal
 from depthprune.cli.output import Language as Language
-from depthprune.tasks.demo.place import DEMO as DEMO
+from depthprune.tasks.demo import DEMO as DEMO
 
 
 def block_set(given: Sequence[str], option: str) -> Removal:

@@ -11,8 +11,7 @@ from depthprune.base.language import counted
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.engine.chat import chat_template, in_words, prompt_text
 from depthprune.engine.chat import tokenizer_of as tokenizer_of
-from depthprune.tasks.prompt import messages
-from depthprune.tasks.task import Sample, Task
+from depthprune.tasks.task import Sample, Task, messages
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,7 @@ from typing import Any
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.engine.chat import in_words
 from depthprune.engine.inputs import Row, encode, lengths, open_images, prompt_of, tokenize
-from depthprune.tasks.prompt import messages
-from depthprune.tasks.task import Sample, Task
+from depthprune.tasks.task import Sample, Task, messages
 
 
 def prompts_of(

@@ -18,7 +18,7 @@ from depthprune.engine.session import Session, split_record
 from depthprune.strategies.model import ModelSource, OpenModel, prompted_tasks
 from depthprune.study import SplitRecord, StoredSplit, Study
 from depthprune.study.records import differences, listed, new_study
-from depthprune.tasks.demo.place import DEMO, model_place
+from depthprune.tasks.demo import DEMO, model_place
 from depthprune.tasks.load import load_split
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import Task, TaskSplit
@@ -353,7 +353,7 @@ def _task_again(how: Mapping[str, Any], name: str, places: Places, model: ModelS
         DepthpruneError: it cannot be had, or must not.
     """
     # Reading task files needs pydantic.
-    from depthprune.tasks.prompts import asked_as
+    from depthprune.tasks.builtin import asked_as
     from depthprune.tasks.registry import named_tasks, place_task
 
     known = {one.name for one in fields(DataOptions)}

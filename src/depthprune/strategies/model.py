@@ -14,7 +14,7 @@ from depthprune.engine.chat import prompt_remarks, prompted, refuse_pictures
 from depthprune.engine.options import ModelOptions
 from depthprune.strategies.strategy import SearchSpace
 from depthprune.study import ModelRecord
-from depthprune.tasks.demo.place import DEMO, model_place
+from depthprune.tasks.demo import DEMO, model_place
 from depthprune.tasks.lm_eval.source import LmEvalSource
 from depthprune.tasks.task import PICTURE_TASKS, Task
 

@@ -25,7 +25,7 @@ from depthprune.structure.layouts import (
 )
 from depthprune.structure.samples import LayerSamples, layer_samples
 from depthprune.structure.tensors import Checkpoint
-from depthprune.tasks.demo.place import model_place
+from depthprune.tasks.demo import model_place
 
 
 @dataclass(frozen=True)

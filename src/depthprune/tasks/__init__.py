@@ -6,7 +6,6 @@ from depthprune.base.lazy import lazily
 
 if TYPE_CHECKING:
     from depthprune.tasks.load import load_split
-    from depthprune.tasks.prompt import messages, render_prompt
     from depthprune.tasks.registry import (
         find_task,
         find_tasks,
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
         load_task_file,
         place_task,
     )
-    from depthprune.tasks.task import Sample, Task, TaskSplit
+    from depthprune.tasks.task import Sample, Task, TaskSplit, messages, render_prompt
 
 __all__ = [
     "Sample",
@@ -44,8 +43,8 @@ __getattr__ = lazily(
         "list_tasks": "depthprune.tasks.registry",
         "load_split": "depthprune.tasks.load",
         "load_task_file": "depthprune.tasks.registry",
-        "messages": "depthprune.tasks.prompt",
+        "messages": "depthprune.tasks.task",
         "place_task": "depthprune.tasks.registry",
-        "render_prompt": "depthprune.tasks.prompt",
+        "render_prompt": "depthprune.tasks.task",
     },
 )

@@ -21,11 +21,9 @@ from depthprune.base.errors import (
 )
 from depthprune.base.language import counted
 from depthprune.base.log import logger
+from depthprune.tasks.fields import RowSamples
 from depthprune.tasks.metrics import check_metric, make_scorer, rule_of
-from depthprune.tasks.prompt import render_prompt
-from depthprune.tasks.sources.fields import RowSamples
-from depthprune.tasks.sources.hub import HubSource
-from depthprune.tasks.sources.local import LocalSource
+from depthprune.tasks.sources import HubSource, LocalSource
 from depthprune.tasks.task import (
     PICTURE_TASKS,
     ImageSource,
@@ -37,6 +35,7 @@ from depthprune.tasks.task import (
     Source,
     Task,
     TaskSplit,
+    render_prompt,
 )
 
 

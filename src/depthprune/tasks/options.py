@@ -10,7 +10,7 @@ from annotated_types import Ge, Lt, MinLen
 
 from depthprune.base.errors import DepthpruneError, Problems, option
 from depthprune.base.options import Options
-from depthprune.tasks.demo.place import DEMO
+from depthprune.tasks.demo import DEMO
 from depthprune.tasks.task import Task
 
 Prompts = Literal["own", "lmms-eval"]
@@ -75,7 +75,7 @@ class DataOptions(Options):
                 "lists them",
             )
         # Reading task files needs pydantic, which commands that read results do without.
-        from depthprune.tasks.prompts import asked_as
+        from depthprune.tasks.builtin import asked_as
         from depthprune.tasks.registry import named_tasks, place_task
 
         placed, problems = [], Problems()

@@ -10,14 +10,12 @@ from pathlib import Path
 
 from depthprune.base.errors import Problems, TaskError, option
 from depthprune.base.log import logger
-from depthprune.tasks.definition import check_task_name, read_definitions
-from depthprune.tasks.demo.place import DEMO
+from depthprune.tasks.builtin import SHIPPED
+from depthprune.tasks.definition import check_task_name, read_definitions, tasks_of_python_file
+from depthprune.tasks.demo import DEMO
 from depthprune.tasks.lm_eval.catalogue import OURS, PREFIX, harness_task, harness_tasks
 from depthprune.tasks.lm_eval.source import LmEvalSource
-from depthprune.tasks.python_file import tasks_of_python_file
-from depthprune.tasks.shipped import SHIPPED
-from depthprune.tasks.sources.hub import HubSource
-from depthprune.tasks.sources.local import LocalSource
+from depthprune.tasks.sources import HubSource, LocalSource
 from depthprune.tasks.task import Task
 
 

@@ -24,8 +24,7 @@ from depthprune.base.errors import InadmissibleRemovalError, RemovalError, TaskE
 from depthprune.base.removal import Removal
 from depthprune.blocks.models import LoadedModel
 from depthprune.engine.evaluator import Evaluation, Evaluator
-from depthprune.tasks.prompt import messages, render_prompt
-from depthprune.tasks.task import Sample, TaskSplit
+from depthprune.tasks.task import Sample, TaskSplit, messages, render_prompt
 from depthprune.testing import tiny_models as tiny
 
 REMOVALS: tuple[Removal, ...] = ((), (0,), (1, 2), (0, 1, 3))

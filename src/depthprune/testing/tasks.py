@@ -7,8 +7,7 @@ def test_mine_holds_the_contract():
 from __future__ import annotations
 
 from depthprune.tasks.load import load_split
-from depthprune.tasks.prompt import render_prompt
-from depthprune.tasks.task import Task, TaskSplit
+from depthprune.tasks.task import Task, TaskSplit, render_prompt
 
 
 def hold_task(task: Task, split: str | None = None, *, num_samples: int = 8) -> TaskSplit:

@@ -18,7 +18,7 @@ from depthprune.base.progress import shown
 from depthprune.base.removal import format_removal
 from depthprune.cutting import CutOptions, Tool
 from depthprune.cutting.model_card import FILE_NAMES, also_for, check_also
-from depthprune.tasks.demo.place import DEMO, model_place
+from depthprune.tasks.demo import DEMO, model_place
 
 if TYPE_CHECKING:
     from depthprune.base.removal import Removal

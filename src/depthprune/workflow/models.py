@@ -13,7 +13,7 @@ from depthprune.base.language import counted
 from depthprune.engine.options import PromptOptions
 from depthprune.strategies.model import ModelSource, OpenModel
 from depthprune.strategies.pipeline import load_splits
-from depthprune.tasks.demo.place import DEMO, model_place
+from depthprune.tasks.demo import DEMO, model_place
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import TaskSplit
 
@@ -176,8 +176,8 @@ def load_tasks(
         TaskError: there is no such task, split or data, or a sample cannot be used.
         MetricError: a task's metric does not exist or does not fit it.
     """
+    from depthprune.tasks.builtin import asked_as
     from depthprune.tasks.load import load_split
-    from depthprune.tasks.prompts import asked_as
     from depthprune.tasks.registry import named_tasks, place_task
 
     files, paths = [Path(one) for one in task_files], [Path(one) for one in lm_eval_paths]
@@ -258,7 +258,7 @@ def sent_samples(
     settings, processor = run.prompt(), None
     if model is not None:
         from depthprune.blocks.models import load_model_processor
-        from depthprune.tasks.demo.place import model_place
+        from depthprune.tasks.demo import model_place
 
         processor = load_model_processor(
             model_place(model),

@@ -49,7 +49,7 @@ from depthprune.strategies.options import OWN, SearchOptions, make_strategy, sea
 from depthprune.strategies.pipeline import SearchRequest, check_request
 from depthprune.strategies.runner import TASK_WEIGHTS, check_joint
 from depthprune.study.records import FEWEST_FRESH
-from depthprune.tasks.demo.place import DEMO
+from depthprune.tasks.demo import DEMO
 from depthprune.tasks.options import DataOptions
 from depthprune.workflow.measuring import search_request, study_folder
 

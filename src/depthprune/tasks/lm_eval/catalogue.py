@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.errors import TaskError, option
-from depthprune.tasks.lm_eval.guard import guarded
-from depthprune.tasks.lm_eval.source import LmEvalSource
+from depthprune.tasks.lm_eval.source import LmEvalSource, guarded
 from depthprune.tasks.task import Task, TaskType
 
 PREFIX = "lm_eval:"

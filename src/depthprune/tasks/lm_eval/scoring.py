@@ -20,7 +20,7 @@ import numpy as np
 from depthprune.base.errors import MetricError
 from depthprune.base.language import counted
 from depthprune.tasks.lm_eval.source import LmEvalSource
-from depthprune.tasks.metrics.responses import parse_responses
+from depthprune.tasks.metrics.likelihood import parse_responses
 from depthprune.tasks.task import Sample, Scorer, TaskSplit
 
 PERPLEXITIES = ("perplexity", "weighted_perplexity", "bits_per_byte")

@@ -5,14 +5,71 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from depthprune.base.errors import MetricError
 from depthprune.base.files import is_number
-from depthprune.base.registry import is_own
-from depthprune.tasks.metrics.perplexity import corpus_perplexity
-from depthprune.tasks.metrics.rules import METRICS, Rule, rule_of, scores_by
+from depthprune.base.lazy import lazily
+from depthprune.base.registry import Registry, is_own
 from depthprune.tasks.task import AnswerMode, Sample, Scorer
+
+if TYPE_CHECKING:
+    from depthprune.tasks.metrics.likelihood import corpus_perplexity
+
+
+class Rule(NamedTuple):
+    """A metric of the registry.
+
+    Attributes:
+        build: returns the scorer, given the options (and the samples, where it takes them).
+        answer: the way of answering that it scores.
+        version: rises whenever the rule may score an answer differently; results of two versions
+            are not comparable.
+    """
+
+    build: Callable[..., Scorer]
+    answer: AnswerMode
+    version: int
+
+
+METRICS: Registry[Any] = Registry(
+    "metric",
+    "depthprune.tasks.metrics",
+    first=(
+        *("vqa_accuracy", "anls", "exact_match", "choice_letter", "choice_likelihood"),
+        *("cider_d", "perplexity", "token_accuracy"),
+    ),
+    accepts=callable,
+    error=MetricError,
+)
+"""The metrics by name: a `Rule` each."""
+
+Built = TypeVar("Built", bound=Callable[..., Scorer])
+
+
+def scores_by(
+    name: str, answer: AnswerMode = "generate", version: int = 1
+) -> Callable[[Built], Built]:
+    """Return a decorator that adds a scorer to the metrics."""
+
+    def add(build: Built) -> Built:
+        METRICS.add(name)(Rule(build, answer, version))
+        return build
+
+    return add
+
+
+def rule_of(metric: str) -> Rule:
+    """Return the rule of a metric; of a scorer in a user's own file, by its attributes.
+
+    Raises:
+        MetricError: there is no such metric.
+    """
+    found = METRICS.find(metric)
+    if isinstance(found, Rule):
+        return found
+    return Rule(found, getattr(found, "answer", "generate"), getattr(found, "version", 1))
+
 
 __all__ = [
     "METRICS",
@@ -25,6 +82,10 @@ __all__ = [
     "rule_of",
     "scores_by",
 ]
+
+
+# The modules of this package add themselves to METRICS, and so import it.
+__getattr__ = lazily(__name__, {"corpus_perplexity": f"{__name__}.likelihood"})
 
 
 class Metric:

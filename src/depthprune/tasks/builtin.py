@@ -1,4 +1,4 @@
-"""Built-in tasks asked as another program asks them, where that is otherwise than here."""
+"""The tasks that come with depthprune: their files, and the prompts of other programs for them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,22 @@ from importlib.resources import files as package_files
 import yaml
 
 from depthprune.base.log import logger
+from depthprune.tasks.fields import Fields
 from depthprune.tasks.options import Prompts
-from depthprune.tasks.sources.fields import Fields
-from depthprune.tasks.sources.hub import HubSource
+from depthprune.tasks.sources import HubSource
 from depthprune.tasks.task import Task
+
+SHIPPED = ("builtin.yaml", "demo.yaml")
+
+
+def shipped_task_types() -> dict[str, str]:
+    """Return the task type of every shipped task by its name; nothing is checked."""
+    folder = package_files("depthprune.tasks")
+    types: dict[str, str] = {}
+    for shipped in SHIPPED:
+        entries = yaml.safe_load(folder.joinpath(shipped).read_text(encoding="utf-8"))
+        types |= {name: str(entry["task_type"]) for name, entry in entries.items()}
+    return types
 
 
 def asked_as(tasks: Iterable[Task], prompts: Prompts) -> list[Task]:

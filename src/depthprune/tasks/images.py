@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import TaskError, option
-from depthprune.tasks.sources.rows import check_pointer
+from depthprune.tasks.rows import check_pointer
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
 
 # The first characters of JPEG, PNG, GIF, WebP, BMP and TIFF files in base64. A path does not begin
 # like this and consist of base64's letters: an extension's dot is none.

@@ -14,9 +14,9 @@ from typing import Any
 
 from depthprune.base.errors import TaskError
 from depthprune.base.language import counted
-from depthprune.tasks.metrics.plain_text import fold
-from depthprune.tasks.sources.images import LazyImage, Pictures
-from depthprune.tasks.sources.rows import Rows
+from depthprune.tasks.images import LazyImage, Pictures
+from depthprune.tasks.metrics.words import fold
+from depthprune.tasks.rows import Rows
 from depthprune.tasks.task import Sample
 
 QUESTION_COLUMNS = ("question",)
