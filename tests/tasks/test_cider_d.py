@@ -23,7 +23,7 @@ KINDS = [
 WORDS = ["a", "the", "man,", "dog", "cat.", "on", "two", "it's", "(small)", "don't", "white-haired"]
 
 
-def captions(count: int, seed: int, longest: int = 12) -> list[str]:
+def random_captions(count: int, seed: int, longest: int = 12) -> list[str]:
     chosen = random.Random(seed)
     return [
         " ".join(chosen.choices(WORDS, k=chosen.randint(1, longest))).capitalize() + " ."
@@ -32,7 +32,7 @@ def captions(count: int, seed: int, longest: int = 12) -> list[str]:
 
 
 def split(count: int = 12) -> list[Sample]:
-    texts = captions(5 * count, seed=1)
+    texts = random_captions(5 * count, seed=1)
     return [Sample(f"v/{i}", "", references=tuple(texts[5 * i : 5 * i + 5])) for i in range(count)]
 
 
@@ -50,7 +50,7 @@ def pycocoevalcap_scores(
 @pytest.mark.parametrize("kind", KINDS)
 def test_equals_pycocoevalcap(kind: str) -> None:
     samples = split()
-    answers = [*captions(9, seed=2), samples[9].references[0], "", "unheard of words"]
+    answers = [*random_captions(9, seed=2), samples[9].references[0], "", "unheard of words"]
     scores = CiderD(samples, tokens=kind).score_many(samples, answers)
     expected = pycocoevalcap_scores(samples, answers, CaptionTokens(kind))
     assert scores == pytest.approx(expected, abs=1e-12)
@@ -59,7 +59,7 @@ def test_equals_pycocoevalcap(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_score_does_not_depend_on_the_slice(kind: str) -> None:
-    samples, answers = split(), captions(12, seed=3)
+    samples, answers = split(), random_captions(12, seed=3)
     scorer = CiderD(samples, tokens=kind)
     together = scorer.score_many(samples, answers)
     fresh = CiderD(samples, tokens=kind)
@@ -71,7 +71,7 @@ def test_java_tokens_are_those_of_pycocoevalcap() -> None:
     ptb = pytest.importorskip("pycocoevalcap.tokenizer.ptbtokenizer")
     if not shutil.which("java"):
         pytest.skip("there is no Java")
-    texts = [*captions(20, seed=4), 'U.S. "quoted" [text] {here}; 3.5 -- isn\'t it...']
+    texts = [*random_captions(20, seed=4), 'U.S. "quoted" [text] {here}; 3.5 -- isn\'t it...']
     expected = ptb.PTBTokenizer().tokenize({i: [{"caption": t}] for i, t in enumerate(texts)})
     tokens = CaptionTokens("ptb")
     tokens.prepare(texts)
