@@ -141,7 +141,7 @@ def test_a_profile_says_nothing_of_gains(program: Program, tmp_path: Path) -> No
         (("--joint", "--task-weights", "mmmu=1"), ("mmmu has a weight",)),
         (("--warm-start", "tarot"), ("no proxy 'tarot'", "block_influence")),
         (("--warm-start", "taylor", "--strategy", "exhaustive"), ("measures everything",)),
-        (("--complete", "-1"), ("--complete", "1 or more")),
+        (("--complete", "-1"), ("--complete", "0 or more")),
         (("--max-drop", "nan"), ("--max-drop", "fraction")),
         (("--max-drop", "5"), ("--max-drop", "fraction")),
         (("--min-drop", "nan"), ("--min-drop", "fraction")),

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from depthprune.analysis.combinations import combine, rank
-from depthprune.base.errors import DepthpruneError
 from depthprune.base.progress import Progress
 from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup
@@ -143,7 +142,5 @@ def test_equal_means_are_ordered_by_block_indices() -> None:
     assert best_combinations(tables, 2) == [(2,), (3,)]
 
 
-def test_none_and_fewer_than_none(study: Study) -> None:
+def test_none_of_them(study: Study) -> None:
     assert complete(Session(study, FakeEvaluator(drop_of)), ALL, 0).report.measured == 0
-    with pytest.raises(DepthpruneError, match="-1"):
-        complete(Session(study, FakeEvaluator(drop_of)), ALL, -1)

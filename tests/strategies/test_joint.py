@@ -14,7 +14,6 @@ from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup, mean_drops
 from depthprune.strategies import Beam, SearchSpace
 from depthprune.strategies.runner import (
-    check_joint,
     group_splits,
     run,
 )
@@ -134,9 +133,3 @@ def test_weights_are_those_of_the_tasks_that_have_the_split() -> None:
     assert group.weights == (1.0,)
     with pytest.raises(DepthpruneError, match="weight 0"):
         group_splits([make_split("okvqa")], joint=True, task_weights={"okvqa": 0.0, "doc_qa": 1.0})
-
-
-def test_weights_mean_something_in_a_joint_search_only() -> None:
-    with pytest.raises(DepthpruneError, match="joint"):
-        check_joint(joint=False)
-    check_joint(joint=True)

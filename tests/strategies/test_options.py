@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,11 @@ from depthprune.strategies import (
     one_shot_removals,
 )
 from depthprune.strategies.one_shot import compared
-from depthprune.strategies.options import (
-    flat_options,
-    make_strategy,
-    options_value,
-    search_options,
-)
+from depthprune.strategies.options import SearchChoice, SearchOptions, options_value
 from depthprune.testing.strategies import follow, hold_strategy
 from tests.strategies.landscapes import rugged
 
 SPACE = SearchSpace(12)
-USUAL = {one.name: one.default for one in flat_options()}
 
 OWN = """
 from dataclasses import dataclass
@@ -53,7 +48,7 @@ nothing = 5
 
 
 def said(strategy: str = "beam", **options: Any) -> Strategy:
-    return make_strategy(USUAL | {"strategy": strategy} | options)
+    return SearchChoice(strategy=strategy, **options).options().strategy
 
 
 def test_each_name_means_its_strategy() -> None:
@@ -67,7 +62,7 @@ def test_each_name_means_its_strategy() -> None:
 
 
 def test_every_option_of_every_strategy_is_in_the_flat_list_once_with_a_sentence() -> None:
-    names = [one.name for one in search_options()]
+    names = [one.name for one in fields(SearchChoice)]
     assert names == [
         *("strategy", "beam_width", "max_blocks_to_remove", "max_drop", "offspring"),
         *(
@@ -81,7 +76,7 @@ def test_every_option_of_every_strategy_is_in_the_flat_list_once_with_a_sentence
         ),
         *("race", "race_confidence", "race_chunk"),
     ]
-    assert all(one.doc.endswith(".") for one in search_options())
+    assert all(one.metadata["doc"].endswith(".") for one in fields(SearchChoice))
 
 
 def test_options_that_a_strategy_does_not_have_are_as_usual_in_its_value() -> None:
@@ -201,7 +196,7 @@ def test_what_another_search_measured_changes_nothing_that_is_compared() -> None
 
 @pytest.mark.parametrize("drop", [float("nan"), float("inf"), 5.0])
 def test_a_drop_that_is_no_fraction_is_refused(drop: float) -> None:
-    with pytest.raises(DepthpruneError, match="no limit"):
+    with pytest.raises(DepthpruneError, match="fraction of 1 or less"):
         Beam(max_drop=drop)
 
 
@@ -226,3 +221,17 @@ def test_what_the_model_does_not_allow_is_refused_before_anything_is_measured(
 def test_how_to_race_without_racing_is_refused() -> None:
     with pytest.raises(DepthpruneError, match="race_chunk"):
         said(race_chunk=5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"complete": -2}, "-2"),
+        ({"task_weights": {"okvqa": 1.0, "doc_qa": 1.0}}, "joint"),
+        ({"warm_start": "tarot"}, "tarot"),
+        ({"warm_start": "taylor", "strategy": Ablation()}, "measures everything"),
+    ],
+)
+def test_a_search_that_cannot_be_meant_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(DepthpruneError, match=words):
+        SearchOptions(**changes)

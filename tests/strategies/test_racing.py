@@ -17,7 +17,7 @@ from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup, mean_drops
 from depthprune.strategies import Beam, Greedy, RaceOptions, SearchSpace
 from depthprune.strategies.one_shot import Compared
-from depthprune.strategies.options import flat_options, make_strategy
+from depthprune.strategies.options import SearchChoice
 from depthprune.strategies.pipeline import one_shot_by_key
 from depthprune.strategies.racing import RaceReport, check_race, raced_beam, raced_splits
 from depthprune.strategies.runner import RunReport, most_work, run
@@ -36,7 +36,6 @@ JOINT = SplitGroup((SPLIT, make_split("doc_qa", 120)), (0.25, 0.75))
 SCORES = gradient(NUM_SAMPLES)
 RACE = RaceOptions(chunk=20)
 SEEDED = replace(SPACE, seed=1)
-USUAL = {one.name: one.default for one in flat_options()}
 
 
 def strategy(**options: Any) -> Compared:
@@ -432,16 +431,16 @@ def test_metrics_without_known_bounds_are_refused_before_anything_is_measured(
 @pytest.mark.parametrize("name", ["exhaustive", "evolutionary"])
 def test_strategies_that_need_every_number_refuse_to_race(name: Any) -> None:
     with pytest.raises(DepthpruneError, match=f"{name} cannot race") as refused:
-        make_strategy(USUAL | {"strategy": name, "race": True})
+        SearchChoice(strategy=name, race=True).options()
     assert "where: race" in str(refused.value)
-    assert raced_beam(Compared(make_strategy(USUAL | {"strategy": name}))) is None
+    assert raced_beam(Compared(SearchChoice(strategy=name).options().strategy)) is None
 
 
 @pytest.mark.parametrize(
     ("options", "named"),
     [
         ({"confidence": 0.0}, "race_confidence"),
-        ({"confidence": 1.0}, "without race"),
+        ({"confidence": 1.0}, "race_confidence must be less than 1"),
         ({"confidence": float("nan")}, "race_confidence"),
         ({"confidence": 95}, "race_confidence"),
         ({"chunk": 0}, "race_chunk"),

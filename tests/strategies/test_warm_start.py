@@ -13,7 +13,8 @@ from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.importance.proxies import ProxyScores
 from depthprune.strategies import Beam, SearchSpace
-from depthprune.strategies.warm_start import check_proxy, mean_scores, proposals, proposed_by
+from depthprune.strategies.options import SearchOptions
+from depthprune.strategies.warm_start import mean_scores, proposals, proposed_by
 from depthprune.study import ModelRecord
 from tests.strategies.fakes import SETTINGS, FakeEvaluator, make_split, open_study
 from tests.strategies.test_pipeline import CountingBar
@@ -69,9 +70,8 @@ def test_several_tasks_give_blocks_their_mean_rank_and_runs_their_mean_score() -
 
 
 def test_a_proxy_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    check_proxy("block_influence")
     with pytest.raises(DepthpruneError, match="angular_distance"):
-        check_proxy("tarot")
+        SearchOptions(warm_start="tarot")
 
 
 def test_a_proxy_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ class Refusal:
     """Part of a field's type beside its bounds: how a value that they refuse is refused.
 
     Attributes:
-        what: the sentence, with the value in it as `{value}`.
+        what: the sentence, with the option's name as `{name}` and the value as `{value}`.
         mend: what to give instead.
     """
 
@@ -43,11 +43,9 @@ class Named:
 
     Attributes:
         name: with underscores.
-        others: that the command line knows, too.
     """
 
     name: str
-    others: tuple[str, ...] = ()
 
 
 class Options:
@@ -71,10 +69,10 @@ def check(options: Any) -> None:
         wanted = next(filter(None, (_wanted(value, rule) for rule in rules)), None)
         if wanted is None:
             continue
-        name = next((rule.name for rule in rules if isinstance(rule, Named)), field)
+        name = option_name(kind, field)
         for own in rules:
             if isinstance(own, Refusal):
-                what = own.what.format(value=value)
+                what = own.what.format(name=option(name), value=value)
                 raise DepthpruneError(what, where="", mend=own.mend, option=name)
         raise DepthpruneError(f"{option(name)} must be {wanted}, not {value!r}", option=name)
 
@@ -97,6 +95,11 @@ def _wanted(value: Any, rule: Any) -> str | None:
         case _ if rule is float and not isfinite(value):
             return "a finite number"
     return None
+
+
+def option_name(options: type, field: str) -> str:
+    """Return the name of a field on the command line and in study files."""
+    return next((rule.name for rule in rules_of(options)[field] if isinstance(rule, Named)), field)
 
 
 @cache

@@ -1,7 +1,7 @@
 """How to search: a strategy with its options, and over which tasks together.
 
-The command line and study files have one flat list of options for all strategies. It is read from
-the fields of the strategies: a field that is added to one of them appears everywhere.
+The command line and study files have one flat list of options for all strategies, `SearchChoice`.
+It is read from the fields of the strategies: a field that is added to one of them appears there.
 """
 
 from __future__ import annotations
@@ -9,23 +9,30 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, make_dataclass, replace
+from functools import cache
 from itertools import pairwise
 from textwrap import dedent
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 from annotated_types import Ge
 
 from depthprune.base.errors import DepthpruneError, option
-from depthprune.base.options import Named, rules_of
+from depthprune.base.options import Options, option_name
 from depthprune.importance.proxies import PROXIES
-from depthprune.strategies.kinds.beam import Beam
+from depthprune.strategies.kinds.beam import Beam, RaceOptions
+from depthprune.strategies.kinds.exhaustive import Ablation, Exhaustive
 from depthprune.strategies.strategy import STRATEGIES, Strategy
 
 
 @dataclass(frozen=True)
-class SearchOptions:
-    """How it is searched."""
+class SearchOptions(Options):
+    """How it is searched.
+
+    Raises:
+        DepthpruneError: a value is out of its bounds, weights are given without a joint search, or
+            a proxy that there is not, or for a strategy that measures everything.
+    """
 
     strategy: Strategy = field(default_factory=Beam)
     """beam, greedy (a beam of one), exhaustive (everything) or evolutionary (small changes); or
@@ -46,123 +53,24 @@ class SearchOptions:
     warm_start: str | None = None
     """A proxy that proposes removals to measure first: {proxies}."""
 
-
-OWN = tuple(one.name for one in fields(SearchOptions))
-"""The options that are of no strategy."""
-
-
-@dataclass(frozen=True)
-class FlatOption:
-    """An option of a strategy, as the command line and study files know it.
-
-    Attributes:
-        field: of the strategy.
-        name: with underscores.
-        kind: the type.
-        hint: the type with its bounds.
-        default: the value where it is not given.
-        doc: the sentence that explains it.
-        others: further names on the command line.
-        group: options that come as a whole (`RaceOptions`), which this one switches on, or belongs
-            to; None: a plain option.
-        part: the field of `group` that it is; None: the switch.
-    """
-
-    field: str
-    name: str
-    kind: Any
-    hint: Any
-    default: Any
-    doc: str
-    others: tuple[str, ...] = ()
-    group: type | None = None
-    part: str | None = None
-
-
-def search_options() -> list[FlatOption]:
-    """Return the flat options of a search: of all strategies, and of `SearchOptions` itself."""
-    strategy, *own = _own_options(SearchOptions)
-    of_strategies = flat_options()
-    number = sum(one.group is None for one in of_strategies)
-    name = replace(strategy, kind=str, hint=str, default=next(iter(STRATEGIES)), others=("method",))
-    return [name, *of_strategies[:number], *own, *of_strategies[number:]]
-
-
-def flat_options() -> list[FlatOption]:
-    """Return the options of all strategies, each once; those that come in groups are last."""
-    found: dict[str, FlatOption] = {}
-    for name in sorted(STRATEGIES):
-        # What a class declares itself comes before what it shares with others.
-        for owner in STRATEGIES[name].__mro__:
-            for one in _own_options(owner):
-                found.setdefault(one.name, one)
-    return sorted(found.values(), key=lambda one: one.group is not None)
-
-
-def make_strategy(said: Mapping[str, Any]) -> Strategy:
-    """Return the strategy that flat options mean; those of other strategies mean nothing.
-
-    Args:
-        said: values by `FlatOption.name`, and under `strategy` the name of one of ours or
-            `file.py:Name`.
-
-    Raises:
-        DepthpruneError: there is no such strategy, a value is out of range, or the strategy has no
-            such group of options (it does not race).
-    """
-    found = STRATEGIES.find(said["strategy"], "strategy")
-    own = {one.name for one in fields(found)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for one in flat_options():
-        if one.part is not None:
-            continue
-        value = said[one.name] if one.group is None else make_group(one, said)
-        if one.field not in own:
-            if one.group is not None and value is not None:
-                raise cannot(said["strategy"], one.name)
-        # What a strategy of the user's own says itself stays, unless something else was said.
-        elif isinstance(found, type) or value not in (one.default, None):
-            values[one.field] = value
-    return found(**values) if isinstance(found, type) else replace(found, **values)
-
-
-def make_group(switch: FlatOption, said: Mapping[str, Any]) -> Any:
-    """Return the options that come as a whole, None where they are not switched on.
-
-    Raises:
-        DepthpruneError: one of them is given, but not the switch; or it is out of range.
-    """
-    assert switch.group is not None
-    parts = [one for one in flat_options() if one.group is switch.group and one.part]
-    group = switch.group(**{str(one.part): said[one.name] for one in parts})
-    changed = next((one for one in parts if said[one.name] != one.default), None)
-    if changed is not None and not said[switch.name]:
-        raise DepthpruneError(
-            "how to race is said, but not that candidates race",
-            option=changed.name,
-            mend=f"add {option(switch.name)}, or leave it out",
-        )
-    return group if said[switch.name] else None
-
-
-def cannot(strategy: str, name: str) -> DepthpruneError:
-    """Return the error of a strategy that is asked to race and needs every number."""
-    return DepthpruneError(
-        f"the strategy {strategy} cannot {name}: it needs the full number of every removal that "
-        "it measures",
-        option=name,
-        mend="leave it out, or choose the strategy beam or greedy",
-    )
-
-
-def options_value(strategy: Strategy) -> dict[str, Any]:
-    """Return a strategy as plain JSON data; options that it does not have are as usual."""
-    usual = {
-        one.field: one.default if one.group is None else None
-        for one in flat_options()
-        if one.part is None
-    }
-    return {"strategy": strategy.name, **usual, **asdict(strategy)}  # type: ignore[call-overload]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.task_weights and not self.joint:
+            raise DepthpruneError(
+                "weights of tasks mean something in a joint search only",
+                option="task_weights",
+                mend=f"add {option('joint')}, or leave the weights out",
+            )
+        if self.warm_start is None:
+            return
+        if isinstance(self.strategy, Ablation | Exhaustive):
+            raise DepthpruneError(
+                f"the strategy {self.strategy.name} measures everything: "
+                "nothing need be proposed first",
+                option="warm_start",
+                mend="leave it out, or choose the strategy beam, greedy or evolutionary",
+            )
+        PROXIES.find(self.warm_start, "warm_start")
 
 
 def field_docs(owner: type) -> dict[str, str]:
@@ -185,33 +93,114 @@ def default_of(one: Field[Any]) -> Any:
     return one.default if one.default_factory is MISSING else one.default_factory()
 
 
-def _own_options(owner: type) -> Iterator[FlatOption]:
+_Declared = tuple[str, Any, Field[Any]]
+"""An option: its name, its type with bounds, and its default and sentence as a field."""
+
+
+def _declared(owner: type) -> Iterator[_Declared]:
+    """Yield the options that a class declares itself."""
     own = inspect.get_annotations(owner)
-    if not own or not is_dataclass(owner):
+    if not (own and issubclass(owner, Options)):
         return
-    docs, notes = field_docs(owner), rules_of(owner)
-    hints, kinds = get_type_hints(owner, include_extras=True), get_type_hints(owner)
-    for one in fields(owner):
-        if one.name not in own:
-            continue
-        doc = docs.get(one.name, "").replace("{proxies}", ", ".join(PROXIES))
-        hint = hints[one.name]
-        group = next((part for part in get_args(hint) if is_dataclass(part)), None)
-        if isinstance(group, type):
-            yield FlatOption(one.name, one.name, bool, bool, False, doc, group=group)
-            of_group, plain = get_type_hints(group, include_extras=True), get_type_hints(group)
-            for part in fields(group):
-                yield FlatOption(
-                    one.name,
-                    f"{one.name}_{part.name}",
-                    plain[part.name],
-                    of_group[part.name],
-                    part.default,
-                    field_docs(group).get(part.name, ""),
-                    group=group,
-                    part=part.name,
-                )
-        else:
-            named = next((note for note in notes[one.name] if isinstance(note, Named)), None)
-            name, others = (named.name, named.others) if named else (one.name, ())
-            yield FlatOption(one.name, name, kinds[one.name], hint, default_of(one), doc, others)
+    docs, hints = field_docs(owner), get_type_hints(owner, include_extras=True)
+    for one in fields(owner):  # type: ignore[arg-type]
+        if one.name in own:
+            doc = docs[one.name].replace("{proxies}", ", ".join(PROXIES))
+            copy: Any = field(
+                default=one.default,
+                default_factory=one.default_factory,
+                metadata={"doc": doc, "field": one.name},
+            )
+            yield option_name(owner, one.name), hints[one.name], copy
+
+
+@cache
+def _of_strategies() -> tuple[_Declared, ...]:
+    """Return what the strategies declare, each option once, `race` last."""
+    found: dict[str, _Declared] = {}
+    for name in sorted(STRATEGIES):
+        # What a class declares itself comes before what it shares with others.
+        for owner in STRATEGIES[name].__mro__:
+            for one in _declared(owner):
+                found.setdefault(one[0], one)
+    return *(one for name, one in found.items() if name != "race"), found["race"]
+
+
+def _flat() -> list[_Declared]:
+    """Return the fields of `SearchChoice`: strategies are named, and racing is switched on."""
+    (_, _, strategy), *own = _declared(SearchOptions)
+    *of_strategies, (_, _, race) = _of_strategies()
+    name: Any = field(default=next(iter(STRATEGIES)), metadata=strategy.metadata)
+    switch: Any = field(default=False, metadata=race.metadata)
+    return [
+        ("strategy", str, name),
+        *of_strategies,
+        *own,
+        ("race", bool, switch),
+        *_declared(RaceOptions),
+    ]
+
+
+class SearchChoice(make_dataclass("_Flat", _flat(), bases=(Options,), frozen=True)):  # type: ignore[misc]
+    """The options of a search as the command line and study files know them: a flat list.
+
+    `strategy` is the name of one of ours or `file.py:Name`; each field has its sentence in
+    `metadata["doc"]`.
+    """
+
+    def options(self) -> SearchOptions:
+        """Return the search that is meant; options of other strategies mean nothing.
+
+        Raises:
+            DepthpruneError: there is no such strategy, a value is out of range, or the strategy
+                cannot race.
+        """
+        own = {one.name: getattr(self, one.name) for one in fields(SearchOptions)}
+        own |= {"strategy": self._strategy(), "protect": frozenset(self.protect)}
+        return SearchOptions(**own)
+
+    def _strategy(self) -> Strategy:
+        found = STRATEGIES.find(self.strategy, "strategy")
+        own = {one.name for one in fields(found)}  # type: ignore[arg-type]
+        said = {one.metadata["field"]: getattr(self, name) for name, _, one in _of_strategies()}
+        said["race"] = self._race()
+        if said["race"] is not None and "race" not in own:
+            raise cannot(self.strategy, "race")
+        values = {name: value for name, value in said.items() if name in own}
+        if isinstance(found, type):
+            return found(**values)
+        # What a strategy of the user's own says itself stays, unless something else was said.
+        usual = {one.metadata["field"]: one.default for _, _, one in _of_strategies()}
+        given = {name: one for name, one in values.items() if one not in (usual[name], None)}
+        return replace(found, **given)
+
+    def _race(self) -> RaceOptions | None:
+        said = {name: getattr(self, name) for name, _, one in _declared(RaceOptions)}
+        if self.race:
+            return RaceOptions(*said.values())
+        changed = next(
+            (name for name, _, one in _declared(RaceOptions) if said[name] != one.default), None
+        )
+        if changed is not None:
+            raise DepthpruneError(
+                "how to race is said, but not that candidates race",
+                option=changed,
+                mend=f"add {option('race')}, or leave it out",
+            )
+        return None
+
+
+def cannot(strategy: str, name: str) -> DepthpruneError:
+    """Return the error of a strategy that is asked to race and needs every number."""
+    return DepthpruneError(
+        f"the strategy {strategy} cannot {name}: it needs the full number of every removal that "
+        "it measures",
+        option=name,
+        mend="leave it out, or choose the strategy beam or greedy",
+    )
+
+
+def options_value(strategy: Strategy) -> dict[str, Any]:
+    """Return a strategy as plain JSON data; options that it does not have are as usual."""
+    usual = {one.metadata["field"]: one.default for _, _, one in _of_strategies()}
+    return {"strategy": strategy.name, **usual, **asdict(strategy)}  # type: ignore[call-overload]

@@ -25,7 +25,6 @@ from depthprune.strategies.baselines import (
 )
 from depthprune.strategies.how import begin_run, begin_split, how_measured
 from depthprune.strategies.kinds.beam import Beam
-from depthprune.strategies.kinds.exhaustive import Ablation, Exhaustive
 from depthprune.strategies.model import (
     ModelSource,
     OpenModel,
@@ -37,11 +36,8 @@ from depthprune.strategies.one_shot import Compared, compared
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.racing import RaceReport, check_race, race_of
 from depthprune.strategies.runner import (
-    TASK_WEIGHTS,
     Completion,
     RunReport,
-    check_best,
-    check_joint,
     complete_groups,
     group_splits,
     most_measurements,
@@ -49,7 +45,7 @@ from depthprune.strategies.runner import (
     run,
 )
 from depthprune.strategies.strategy import STOPPED, LimitedStrategy, SearchSpace, Strategy
-from depthprune.strategies.warm_start import check_proxy, proposed_by
+from depthprune.strategies.warm_start import proposed_by
 from depthprune.study import Study
 from depthprune.study.result_files import check_views, write_views
 from depthprune.tasks.load import check_needs, load_split
@@ -151,7 +147,7 @@ def get_ready(requests: Sequence[SearchRequest]) -> list[ReadySearch]:
         DepthpruneError: with what is wrong.
     """
     for request in requests:
-        check_request(request)
+        task_shares(request)  # refused before anything is loaded
         check_can_make(request.folder)
     tasks = list({task.name: task for one in requests for task in one.tasks}.values())
     problems = Problems()
@@ -183,13 +179,12 @@ def make_ready(
     Raises:
         DepthpruneError: with what is wrong.
     """
-    check_request(request)
     check_can_make(request.folder)
     return _ready(request, splits, _groups(request, splits), model)
 
 
 def _groups(request: SearchRequest, splits: Sequence[TaskSplit]) -> list[SplitGroup]:
-    weights = check_request(request)
+    weights = task_shares(request)
     groups = group_splits(splits, joint=request.search.joint, task_weights=weights)
     if race_of(request.search.strategy) is not None:
         check_race(groups)
@@ -367,32 +362,17 @@ def _sent(ready: ReadySearch) -> Sent:
     return lambda task, sample: prompts_of(loaded.processor, task, [sample], loaded.prompt)[0][0]
 
 
-def check_request(request: SearchRequest) -> dict[str, float]:
-    """Find what cannot be meant, before anything is loaded; return the weights of the tasks.
-
-    Returns:
-        Weights by task with a sum of 1, empty where none were given.
+def task_shares(request: SearchRequest) -> dict[str, float]:
+    """Return the weights of the tasks with a sum of 1, empty where none were given.
 
     Raises:
-        DepthpruneError: weights without a joint search or that do not fit the tasks, a proxy that
-            does not exist or proposes to nobody, a negative number of combinations.
+        DepthpruneError: they do not fit the tasks.
     """
-    check_best(request.search.complete)
-    if request.search.warm_start is not None:
-        if isinstance(request.search.strategy, Ablation | Exhaustive):
-            raise DepthpruneError(
-                f"the strategy {request.search.strategy.name} measures everything: "
-                "nothing need be proposed first",
-                option="warm_start",
-                mend="leave it out, or choose the strategy beam, greedy or evolutionary",
-            )
-        check_proxy(request.search.warm_start)
     if not request.search.task_weights:
         return {}
-    check_joint(joint=request.search.joint)
     tasks = [task.name for task in request.tasks]
-    weights = request.search.task_weights
-    return shares_of(check_weights(weights, tasks, option=TASK_WEIGHTS, thing="task"))
+    weights = check_weights(request.search.task_weights, tasks, option="task_weights", thing="task")
+    return shares_of(weights)
 
 
 def _proposed(ready: ReadySearch, session: Session, group: SplitGroup) -> tuple[Removal, ...]:

@@ -25,12 +25,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Gt, Lt
 from numpy.typing import NDArray
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.base.language import counted
+from depthprune.base.options import Options
 from depthprune.base.removal import DECIMALS
 
 BETS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
@@ -43,7 +45,7 @@ Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class RaceRule:
+class RaceRule(Options):
     """When a candidate leaves a race.
 
     Attributes:
@@ -55,17 +57,9 @@ class RaceRule:
         DepthpruneError: a number is out of range.
     """
 
-    width: int
-    level: float
-    span: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.width < 1:
-            raise DepthpruneError(f"a race for the best {self.width} has no winner")
-        if not 0 < self.level < 1:
-            raise DepthpruneError(f"a chance of {self.level} to err is none between 0 and 1")
-        if not (np.isfinite(self.span) and self.span > 0):
-            raise DepthpruneError(f"scores that span {self.span} cannot be compared")
+    width: Annotated[int, Ge(1)]
+    level: Annotated[float, Gt(0), Lt(1)]
+    span: Annotated[float, Gt(0)] = 1.0
 
 
 class Race:
@@ -184,9 +178,8 @@ def race(
         complete: candidates that never leave.
 
     Raises:
-        DepthpruneError: a score is not finite, or a chunk has no sample.
+        DepthpruneError: a score is not finite.
     """
-    check_chunk(chunk)
     num_candidates, num_samples = scores.shape
     seen = np.full(num_candidates, num_samples)
     running = Race(num_candidates, num_samples, rule, complete)
@@ -195,20 +188,6 @@ def race(
         leaving = running.observe(scores[list(running.running), start:stop])
         seen[list(leaving)] = stop
     return seen
-
-
-def check_chunk(chunk: int) -> None:
-    """Refuse chunks without samples.
-
-    Raises:
-        DepthpruneError: it has less than one.
-    """
-    if chunk < 1:
-        raise DepthpruneError(
-            f"a race cannot go on by {counted(chunk, 'sample')} at a time",
-            option="race_chunk",
-            mend="use 1 or more; 64 is usual",
-        )
 
 
 def _evidence(wealth: NDArray[np.float64], lost: NDArray[np.bool_]) -> NDArray[np.float64]:

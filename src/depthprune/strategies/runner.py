@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from time import perf_counter
 
-from depthprune.base.errors import DepthpruneError, option
-from depthprune.base.language import counted
+from depthprune.base.errors import DepthpruneError
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal, settled
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies.racing import RaceReport, Racing, raced_beam
 from depthprune.strategies.strategy import STOPPED, SearchSpace, Strategy
 from depthprune.tasks.task import TaskSplit
-
-TASK_WEIGHTS = "task_weights"
 
 
 def group_splits(
@@ -44,26 +41,12 @@ def group_splits(
         if task_weights and not sum(shares):
             raise DepthpruneError(
                 f"the tasks that have a split {name} all have the weight 0",
-                option=TASK_WEIGHTS,
+                option="task_weights",
                 mend="give one of them a positive weight, or leave this split out",
             )
         weights = tuple(share / sum(shares) for share in shares) if task_weights else None
         groups.append(SplitGroup(tuple(members), weights))
     return groups
-
-
-def check_joint(*, joint: bool) -> None:
-    """Refuse weights of tasks where each task has a search of its own.
-
-    Raises:
-        DepthpruneError: the search is not joint.
-    """
-    if not joint:
-        raise DepthpruneError(
-            "weights of tasks mean something in a joint search only",
-            option=TASK_WEIGHTS,
-            mend=f"add {option('joint')}, or leave the weights out",
-        )
 
 
 @dataclass(frozen=True)
@@ -223,11 +206,7 @@ def complete(session: Session, group: SplitGroup, best: int) -> Completion:
         session: of a study that holds a search on these splits.
         group: splits of different tasks, with their baselines measured.
         best: combinations of each number removed.
-
-    Raises:
-        DepthpruneError: `best` is negative.
     """
-    check_best(best)
     started = perf_counter()
     measured = 0
     while wanted := next_for_completion(session.tables(group), best):
@@ -249,17 +228,3 @@ def complete_groups(
         session.bar.describe(f"best combinations on every dataset, {name}")
         completions[name] = complete(session, group, best)
     return completions
-
-
-def check_best(best: int) -> None:
-    """Refuse a negative number of combinations.
-
-    Raises:
-        DepthpruneError: it is negative.
-    """
-    if best < 0:
-        raise DepthpruneError(
-            f"the best {counted(best, 'combination')} cannot be completed",
-            option="complete",
-            mend="give 1 or more, or 0 to leave them as the search did",
-        )

@@ -6,14 +6,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le
 
-from depthprune.base.errors import DepthpruneError, RemovalError
+from depthprune.base.errors import RemovalError
 from depthprune.base.language import counted
-from depthprune.base.options import Named, check
+from depthprune.base.options import Named, Options, Refusal
 from depthprune.base.registry import Registry
 from depthprune.base.removal import Removal, check_removal, make_removal, settled
 
@@ -133,7 +132,7 @@ STOPPED = math.inf
 """Stands for the drop of a candidate that a race stopped: it is out of the beam."""
 
 
-class Strategy(ABC):
+class Strategy(Options, ABC):
     """Decides which removals to measure next; holds its options, and no results.
 
     A strategy is a frozen dataclass. Its fields are its options: they appear on the command line,
@@ -192,6 +191,12 @@ STRATEGIES: Registry[type[Strategy]] = Registry(
 """The strategies by name."""
 
 
+_LARGEST_DROP = Refusal(
+    "{name} must be a fraction of 1 or less, not {value}",
+    "0.05 is five percentage points",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LimitedStrategy(Strategy):
     """A strategy that removes several blocks together: how far it goes."""
@@ -199,17 +204,8 @@ class LimitedStrategy(Strategy):
     max_removed: Annotated[Annotated[int, Ge(1)] | None, Named("max_blocks_to_remove")] = None
     """The most blocks removed together: 4 or, with `max_drop`, what that allows; exhaustive: 2."""
 
-    max_drop: Annotated[float, Le(1)] | None = None
+    max_drop: Annotated[float, Le(1), _LARGEST_DROP] | None = None
     """Removals that cost more are not searched further; a fraction: 0.05 is five points."""
-
-    def __post_init__(self) -> None:
-        if self.max_drop is not None and not (isfinite(self.max_drop) and self.max_drop <= 1):
-            raise DepthpruneError(
-                f"a drop of at most {self.max_drop} is no limit",
-                option="max_drop",
-                mend="give a fraction: 0.05 is five percentage points",
-            )
-        check(self)
 
     def most_removed(self, space: SearchSpace) -> int:
         """Return the largest number of blocks that may be removed together."""

@@ -86,15 +86,6 @@ def mean_scores(
     )
 
 
-def check_proxy(name: str) -> None:
-    """Refuse a proxy that does not exist.
-
-    Raises:
-        DepthpruneError: names those that do.
-    """
-    PROXIES.find(name, "warm_start")
-
-
 def proposed_by(
     name: str, model: OpenModel, session: Session, group: SplitGroup, space: SearchSpace, most: int
 ) -> tuple[Removal, ...]:

@@ -45,9 +45,8 @@ from depthprune.importance.compare import THRESHOLD, TOP_K
 from depthprune.importance.merge import OPTION, TRAIN_WEIGHT, Method, Scores, merge_scores
 from depthprune.importance.sources import DatasetScores
 from depthprune.strategies.kinds.exhaustive import Ablation
-from depthprune.strategies.options import OWN, SearchOptions, make_strategy, search_options
-from depthprune.strategies.pipeline import SearchRequest, check_request
-from depthprune.strategies.runner import TASK_WEIGHTS, check_joint
+from depthprune.strategies.options import SearchChoice, SearchOptions, default_of
+from depthprune.strategies.pipeline import SearchRequest, task_shares
 from depthprune.study.records import FEWEST_FRESH
 from depthprune.tasks.demo import DEMO
 from depthprune.tasks.options import DataOptions
@@ -104,7 +103,7 @@ def fields_of(options: type[Options], *names: str) -> dict[str, Any]:
     """Return the fields of a dataclass of options, or some of them, for a section."""
     hints = get_type_hints(options, include_extras=True)
     chosen = [one for one in fields(options) if not names or one.name in names]  # type: ignore[arg-type]
-    return {one.name: (_in_yaml(hints[one.name]), one.default) for one in chosen}
+    return {one.name: (_in_yaml(hints[one.name]), default_of(one)) for one in chosen}
 
 
 def _in_yaml(hint: Any) -> Any:
@@ -162,9 +161,7 @@ class MergeSection(_Section):
         return self
 
 
-_FLAT: Any = {one.name: (one.hint, one.default) for one in search_options()}
-
-
+_FLAT = fields_of(SearchChoice)
 _FLAT["protect"] = (Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_each_once)], [])
 
 
@@ -332,21 +329,13 @@ class StudyFile:
 
     def search_options(self, tasks: Sequence[str]) -> SearchOptions:
         """Return the options of the search, over these tasks."""
-        said = self.search.model_dump()
-        if is_own(said["strategy"]):
-            said["strategy"] = str(self._beside(Path(said["strategy"])))
-        weights: dict[str, float] = {}
-        if self.search.task_weights:
-            check_joint(joint=self.search.joint)
-            weights = check_weights(
-                self.search.task_weights, tasks, option=TASK_WEIGHTS, thing="task"
-            )
-        own = {name: said[name] for name in OWN} | {
-            "strategy": make_strategy(said),
-            "protect": frozenset(self.search.protect),
-            "task_weights": weights,
-        }
-        return SearchOptions(**own)
+        said = taken(self.search, SearchChoice)
+        if is_own(said.strategy):
+            said = replace(said, strategy=str(self._beside(Path(said.strategy))))
+        if said.task_weights:
+            weights = check_weights(said.task_weights, tasks, option="task_weights", thing="task")
+            said = replace(said, task_weights=weights)
+        return said.options()
 
     def folder(self) -> Path:
         """Return the folder of the study."""
@@ -396,7 +385,7 @@ class StudyFile:
                 search=SearchOptions(Ablation()),
             )
         if self.content.search is not None:
-            check_request(search)
+            task_shares(search)
             requests["search"] = search
         if self.content.merge is not None and self.content.merge.dataset_weights:
             tasks = sorted(task.name for task in search.tasks)

@@ -9,37 +9,20 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
 
-from depthprune.base.errors import DepthpruneError, option
-from depthprune.base.language import counted
-from depthprune.base.options import Named
+from depthprune.base.options import Named, Options
 from depthprune.base.removal import Removal, settled
 from depthprune.strategies.strategy import STOPPED, STRATEGIES, LimitedStrategy, SearchSpace, within
 
 
 @dataclass(frozen=True)
-class RaceOptions:
+class RaceOptions(Options):
     """How candidates race: those that are certainly out of the beam are measured no further."""
 
-    confidence: Annotated[float, Gt(0), Lt(1)] = 0.95
+    confidence: Annotated[float, Gt(0), Lt(1), Named("race_confidence")] = 0.95
     """That racing keeps the beams of the whole search; a fraction."""
 
-    chunk: Annotated[int, Ge(1)] = 64
+    chunk: Annotated[int, Ge(1), Named("race_chunk")] = 64
     """Samples of each task between two looks at a race."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.confidence < 1:
-            raise DepthpruneError(
-                f"a confidence of {self.confidence} cannot be had by racing",
-                option="race_confidence",
-                mend="give a fraction between 0 and 1, such as 0.95; for 1 search without "
-                f"{option('race')}",
-            )
-        if self.chunk < 1:
-            raise DepthpruneError(
-                f"a race cannot go on by {counted(self.chunk, 'sample')} at a time",
-                option="race_chunk",
-                mend="use 1 or more; 64 is usual",
-            )
 
 
 @dataclass(frozen=True)
@@ -143,5 +126,5 @@ class Greedy(BeamSearch):
 class Beam(BeamSearch):
     """Beam search: keep the best removals of each step, and extend each by one more block."""
 
-    width: Annotated[int, Ge(1), Named("beam_width", ("width",))] = 3
+    width: Annotated[int, Ge(1), Named("beam_width")] = 3
     """Removals that a beam keeps in each step."""
