@@ -21,7 +21,7 @@ from depthprune.structure.analyze import Analysis, analyze, read_model
 from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.compare import label_of
 from depthprune.structure.reading import read_checkpoint
-from depthprune.structure.tensors import Joined, Masked, Sparse
+from depthprune.structure.tensors import MadeTensor
 from tests.structure.llamas import State, make_state
 
 LAYERS = 6
@@ -316,7 +316,7 @@ def test_a_sparse_tensor_is_read_as_a_dense_one(tmp_path: Path, form: str) -> No
     weight = STATE["model.layers.0.mlp.up_proj.weight"].relu()
     folder = pickled(tmp_path, {"a.layers.0.weight": getattr(weight, form)()})
     tensor = read_checkpoint(folder).tensors["a.layers.0.weight"]
-    assert isinstance(tensor, Sparse)
+    assert isinstance(tensor, MadeTensor)
     assert b"".join(tensor.pieces()) == weight.numpy().tobytes()
 
 
@@ -324,13 +324,13 @@ def test_masked_and_joined_tensors_have_their_bytes(tmp_path: Path) -> None:
     name = "model.layers.3.mlp.down_proj.weight"
     own = huggingface(tmp_path / "a", packed(bitmask(two_of_four=True)), quantization_config=SPARSE)
     tensor = read_checkpoint(own).tensors[name]
-    assert isinstance(tensor, Masked)
+    assert isinstance(tensor, MadeTensor)
     dense = torch.frombuffer(bytearray(b"".join(tensor.pieces())), dtype=torch.float32)
     kept = dense.reshape(STATE[name].shape)
     assert torch.equal(kept[kept != 0], STATE[name][kept != 0])
     joined = read_checkpoint(meta_llama(tmp_path / "b", words=False)).tensors
     down = joined["layers.3.feed_forward.w2.weight"]
-    assert isinstance(down, Joined)
+    assert isinstance(down, MadeTensor)
     assert b"".join(down.pieces()) == STATE[name].numpy().tobytes()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import FileError
 from depthprune.checkpoint.inert_pickle import Builder, Record, Reference
-from depthprune.checkpoint.stored import DTYPE_BITS, PIECE
+from depthprune.checkpoint.stored import DTYPE_BITS, PIECE, Shape, read_range
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,7 @@ Reader = Callable[[int, int], bytearray]
 """Returns bytes of the file, given their start from the tensor's first byte and their number."""
 
 
-def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+def is_contiguous(shape: Shape, strides: Shape) -> bool:
     """Return whether the numbers lie in row-major order without gaps."""
     expected = 1
     for size, stride in zip(reversed(shape), reversed(strides), strict=True):
@@ -33,15 +33,13 @@ def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     return True
 
 
-def span(shape: tuple[int, ...], strides: tuple[int, ...], width: int) -> int:
+def span(shape: Shape, strides: Shape, width: int) -> int:
     """Return the bytes from the first number to the last, of `width` bytes each."""
     steps = zip(shape, strides, strict=True)
     return (sum((size - 1) * stride for size, stride in steps) + 1) * width
 
 
-def row_major(
-    read: Reader, shape: tuple[int, ...], strides: tuple[int, ...], width: int, size: int
-) -> Iterator[bytes]:
+def row_major(read: Reader, shape: Shape, strides: Shape, width: int, size: int) -> Iterator[bytes]:
     """Yield the numbers in row-major order, at most `size` bytes at once.
 
     Holds at most the bytes of the tensor and two pieces.
@@ -65,7 +63,7 @@ def row_major(
     yield from _blocks(array, size)
 
 
-def _fill(target: Array, read: Reader, start: int, strides: tuple[int, ...]) -> None:
+def _fill(target: Array, read: Reader, start: int, strides: Shape) -> None:
     """Read a part of a tensor in reads that are no larger than a piece."""
     width = target.itemsize
     length = span(target.shape, strides, width)
@@ -84,7 +82,7 @@ def _fill(target: Array, read: Reader, start: int, strides: tuple[int, ...]) -> 
         _fill(target[part], read, start + first * step, strides)
 
 
-def _view(raw: bytearray, shape: tuple[int, ...], strides: tuple[int, ...], width: int) -> Array:
+def _view(raw: bytearray, shape: Shape, strides: Shape, width: int) -> Array:
     import numpy as np
 
     steps = tuple(stride * width for stride in strides)
@@ -203,8 +201,8 @@ class PickledTensor:
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
+    shape: Shape
+    strides: Shape
     start: int
     data: Storage
 
@@ -264,18 +262,7 @@ class PickledTensor:
     def _ranges(self, start: int, length: int, size: int) -> Iterator[bytes]:
         """Yield bytes of the file, counted from the tensor's first, all but the last of `size`."""
         start += self.data.file.extents[self.data.key].start + self.data.start + self.start
-        place = f"{self.file}, {self.name}"
-        try:
-            with self.file.open("rb") as file:
-                file.seek(start)
-                while length:
-                    piece = file.read(min(size, length))
-                    if not piece:
-                        raise FileError("the file ends in the middle of a tensor", where=place)
-                    length -= len(piece)
-                    yield piece
-        except OSError as error:
-            raise FileError(f"cannot read: {error.strerror or error}", where=place) from error
+        return read_range(self.file, start, length, size, self.name)
 
 
 UNREADABLE = "torch.Tensor"

@@ -15,7 +15,7 @@ from typing import Any
 
 from depthprune.base.errors import FileError, ModelError
 from depthprune.base.language import counted
-from depthprune.checkpoint.stored import DTYPE_BITS, PIECE, num_bytes
+from depthprune.checkpoint.stored import DTYPE_BITS, PIECE, Shape, num_bytes, read_range
 
 LONGEST_HEADER = 100 * 10**6
 """Bytes of a header that the safetensors library reads at most."""
@@ -40,7 +40,7 @@ class FileTensor:
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: Shape
     file: Path
     start: int
     length: int
@@ -52,23 +52,7 @@ class FileTensor:
 
     def pieces(self, size: int = PIECE) -> Iterator[bytes]:
         """Yield the bytes, at most `size` at once; raises FileError when the file ends early."""
-        left = self.length
-        try:
-            with self.file.open("rb", buffering=0) as file:
-                file.seek(self.start)
-                while left:
-                    piece = file.read(min(size, left))
-                    if not piece:
-                        raise FileError("the file ends in the middle of a tensor", where=self.place)
-                    left -= len(piece)
-                    yield piece
-        except OSError as error:
-            raise FileError(f"cannot read: {error.strerror or error}", where=self.place) from error
-
-    @property
-    def place(self) -> str:
-        """File and name, for messages."""
-        return f"{self.file}, {self.name}"
+        return read_range(self.file, self.start, self.length, size, self.name)
 
 
 @dataclass(frozen=True)
@@ -166,7 +150,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def make_header(tensors: Iterable[tuple[str, str, tuple[int, ...]]]) -> bytes:
+def make_header(tensors: Iterable[tuple[str, str, Shape]]) -> bytes:
     """Return the first bytes of a file that holds tensors (name, dtype, shape) in this order.
 
     As the safetensors library writes it: metadata first, padded with spaces to 8 bytes.

@@ -220,15 +220,18 @@ def read_pickled(path: Path) -> dict[str, StoredTensor]:
             no weights, or a weight that a safetensors file cannot hold; names the file.
     """
     tensors: dict[str, StoredTensor] = {}
-    for name, found in named_tensors(weights_of(read_pickled_tree(path)), path):
-        if isinstance(found, Record):
+    for name, found in walk(weights_of(read_pickled_tree(path)), path):
+        if not is_tensor(found):
+            continue
+        if not isinstance(found, PickledTensor):
             raise FileError(
                 f"{name} is a tensor of a kind that safetensors files cannot hold",
                 where=str(path),
                 mend="save the model in a plain number type, e.g. bfloat16",
             )
-        found.check()
-        tensors[name] = found
+        tensor = replace(found, name=name)
+        tensor.check()
+        tensors[name] = tensor
     if not tensors:
         raise FileError(
             "it holds no weights", where=str(path), mend="name the file of a state dictionary"
@@ -248,11 +251,11 @@ def weights_of(tree: Any) -> Any:
     return tree
 
 
-def named_tensors(tree: Any, path: Path) -> Iterator[tuple[str, PickledTensor | Record]]:
-    """Yield the tensors of a state dictionary or module with their names, as torch names them.
+def walk(tree: Any, path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield everything in a state dictionary or module with its name, as torch names it.
 
-    A record stands for a tensor that cannot be read. What is neither a tensor nor holds any is left
-    out, and so are buffers that no state dictionary has.
+    What has no name comes as nothing, and so do buffers that no state dictionary has. A module that
+    lies in itself is not entered again.
 
     Args:
         tree: as `read_pickled_tree` returns it, or a part of it.
@@ -262,11 +265,14 @@ def named_tensors(tree: Any, path: Path) -> Iterator[tuple[str, PickledTensor | 
         FileError: it is nested more deeply, or holds more, than any model.
     """
     # The stack holds iterators, so that a value of many shared parts takes no more memory than it.
-    levels = [children("", tree)]
+    levels = [(id(tree), _children("", tree))]
+    inside = {id(tree)}
     characters = 0
     for _ in range(MOST_PLACES):
-        found = next(levels[-1], None)
+        holder, entries = levels[-1]
+        found = next(entries, None)
         if found is None:
+            inside.discard(holder)
             levels.pop()
             if not levels:
                 return
@@ -275,18 +281,16 @@ def named_tensors(tree: Any, path: Path) -> Iterator[tuple[str, PickledTensor | 
         characters += len(name)
         if len(name) > LONGEST_NAME or characters > MOST_CHARACTERS:
             raise FileError("it has names that are longer than any", where=str(path))
-        if isinstance(value, PickledTensor):
-            yield name, replace(value, name=name)
-        elif is_tensor(value):
-            yield name, value
-        elif isinstance(value, dict | Record):
-            levels.append(children(f"{name}.", value))
+        yield name, value
+        if isinstance(value, dict | Record) and not is_tensor(value) and id(value) not in inside:
+            levels.append((id(value), _children(f"{name}.", value)))
+            inside.add(id(value))
             if len(levels) > DEEPEST:
                 raise FileError("it is nested more deeply than any model", where=str(path))
     raise FileError("it holds more than any model", where=str(path))
 
 
-def children(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _children(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the entries of a dictionary, or the tensors and modules of a module.
 
     What has no name is yielded as nothing, so that whoever counts the entries counts it too.

@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 from depthprune.base.language import Note
+from depthprune.checkpoint.stored import Tensor
 from depthprune.structure.anatomy import Anatomy, Layer, added
 from depthprune.structure.count_layer import HIDDEN_SIZES, Surroundings, count_layer
 from depthprune.structure.count_stored import Stored, stored_parameters
@@ -29,7 +30,7 @@ from depthprune.structure.names import (
     without_numbers,
 )
 from depthprune.structure.notes import Sentence
-from depthprune.structure.tensors import Checkpoint, Tensor, stored_bytes
+from depthprune.structure.tensors import Checkpoint, first_bytes, stored_bytes
 
 
 @dataclass(frozen=True)
@@ -139,11 +140,10 @@ def _makes_scores(head: Stored, words: Collection[int]) -> bool:
 
 def _begin_alike(one: Stored, other: Stored, tensors: Mapping[str, Tensor]) -> bool:
     """Return whether two tensors begin with the same numbers: transformers ties only equal ones."""
-    first, second = (
-        next(iter(tensors[each.source].pieces(4096)), b"") if each.source in tensors else None
-        for each in (one, other)
-    )
-    return bool(first) and first == second
+    if not {one.source, other.source} <= tensors.keys():
+        return False
+    first = first_bytes(tensors[one.source], 4096)
+    return bool(first) and first == first_bytes(tensors[other.source], 4096)
 
 
 def anatomy_of(checkpoint: Checkpoint, name: str | None = None) -> Anatomy:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from depthprune.checkpoint.stored import Shape
 from depthprune.structure.anatomy import Attention, Layer, Mlp, added
 from depthprune.structure.count_stored import Stored
 from depthprune.structure.names import (
@@ -33,8 +34,6 @@ from depthprune.structure.names import (
     part_and_role,
     without_numbers,
 )
-
-Shape = tuple[int, ...]
 
 HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "decoder_attention_heads",
          "num_decoder_attention_heads", "attention_heads")  # fmt: skip

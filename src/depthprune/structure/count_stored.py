@@ -17,11 +17,10 @@ from math import prod
 from typing import Any
 
 from depthprune.base.language import Note
+from depthprune.checkpoint.stored import Shape, Tensor
 from depthprune.structure.names import BUFFERS, CONSTANT, LEARNT, MASKS, text_config
 from depthprune.structure.notes import Sentence
-from depthprune.structure.tensors import Checkpoint, Tensor, has_numbers, integers, stored_bytes
-
-Shape = tuple[int, ...]
+from depthprune.structure.tensors import Checkpoint, has_numbers, integers, stored_bytes
 
 MASK = "_mask"
 """Ending of what `torch.nn.utils.prune` stores beside a weight `_orig`: 0 where it is pruned."""

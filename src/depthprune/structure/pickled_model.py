@@ -9,27 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import Any
 
-from depthprune.base.errors import FileError
 from depthprune.checkpoint.inert_pickle import Record, Reference
 from depthprune.checkpoint.pickled_tensor import DTYPES, LARGEST, MOST_AXES, PickledTensor, Storage
-from depthprune.checkpoint.stored import DTYPE_BITS
+from depthprune.checkpoint.stored import DTYPE_BITS, Shape, Tensor
 from depthprune.checkpoint.torch_files import (
-    DEEPEST,
-    LONGEST_NAME,
-    MOST_CHARACTERS,
-    MOST_PLACES,
     WRAPPERS,
-    children,
     is_tensor,
     module_attributes,
     read_pickled_tree,
+    walk,
     weights_of,
 )
-from depthprune.structure.tensors import Described, Shape, Sparse, Tensor, stored_bytes
+from depthprune.structure.tensors import MadeTensor, sparse_tensor, stored_bytes
 
 MOST_VALUES = 20_000
 DEEPEST_VALUE = 8
@@ -174,7 +170,7 @@ def _sparse(name: str, arguments: tuple[Any, ...]) -> Tensor | None:
     width = DTYPE_BITS[values.dtype] // 8
     matrix = layout == "torch.sparse_coo" or len(shape) == 2
     if count and len(indices) == count - 2 and matrix and prod(shape) * width <= LARGEST_DENSE:
-        return Sparse(name, shape, layout, indices, values)
+        return sparse_tensor(name, shape, layout, indices, values)
     stored = sum(map(stored_bytes, tensors))
     return _described(name, values.dtype, shape, stored)
 
@@ -184,11 +180,11 @@ def _layout(value: Any) -> str:
     return arguments[0] if arguments and isinstance(arguments[0], str) else ""
 
 
-def _described(name: str, dtype: str | None, size: Any, length: int = 0) -> Described | None:
+def _described(name: str, dtype: str | None, size: Any, length: int = 0) -> MadeTensor | None:
     shape = _shape(size)
     if shape is None or dtype is None:
         return None
-    return Described(name, dtype, shape, f"described:{name}", length)
+    return MadeTensor(name, dtype, shape, f"described:{name}", length)
 
 
 def _dtype(value: Any) -> str | None:
@@ -253,7 +249,7 @@ def read_pickled_model(path: Path) -> PickledModel:
     model = PickledModel(whole=isinstance(inner, Record))
     described: dict[int, dict[str, int]] = {}  # what is shared is looked at once
     configured = False
-    for name, value in _places(inner, path):
+    for name, value in chain([("", inner)], walk(inner, path)):
         if is_tensor(value):
             _add(model, name, value)
         elif isinstance(value, Record) and (attributes := module_attributes(value)):
@@ -292,38 +288,6 @@ def _add(model: PickledModel, name: str, value: Any) -> None:
             model.tensors[name] = found
         else:
             model.unknown[name] = value.kind.rpartition(".")[2]
-
-
-def _places(tree: Any, path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield everything in a state dictionary or module by its name, the whole first.
-
-    A module that lies in itself is not entered again.
-    """
-    yield "", tree
-    # The stack holds iterators, so that a value of many shared parts takes no more memory than it.
-    levels = [(id(tree), children("", tree))]
-    inside = {id(tree)}
-    characters = 0
-    for _ in range(MOST_PLACES):
-        holder, entries = levels[-1]
-        found = next(entries, None)
-        if found is None:
-            inside.discard(holder)
-            levels.pop()
-            if not levels:
-                return
-            continue
-        name, value = found
-        characters += len(name)
-        if len(name) > LONGEST_NAME or characters > MOST_CHARACTERS:
-            raise FileError("it has names that are longer than any", where=str(path))
-        yield name, value
-        if isinstance(value, dict | Record) and not is_tensor(value) and id(value) not in inside:
-            levels.append((id(value), children(f"{name}.", value)))
-            inside.add(id(value))
-            if len(levels) > DEEPEST:
-                raise FileError("it is nested more deeply than any model", where=str(path))
-    raise FileError("it holds more than any model", where=str(path))
 
 
 def _counts(attributes: dict[Any, Any]) -> dict[str, int]:

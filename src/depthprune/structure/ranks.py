@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from depthprune.base.language import Note
+from depthprune.checkpoint.stored import Tensor
 from depthprune.structure.notes import Sentence
-from depthprune.structure.tensors import Described, Joined, Tensor, has_numbers
+from depthprune.structure.tensors import (
+    MadeTensor,
+    first_bytes,
+    has_numbers,
+    joined_tensor,
+    stored_bytes,
+)
 
 Program = Literal["meta", "fsdp", "other"]
 
@@ -100,7 +107,7 @@ def join_ranks(
     sharded = program == "fsdp" and _is_sharded(ranks)
     for name in dict.fromkeys(name for rank in ranks for name in rank):
         parts = tuple(rank[name] for rank in ranks if name in rank)
-        if len(parts) == 1 or isinstance(parts[0], Described):
+        if len(parts) == 1 or not has_numbers(parts[0]):
             found[name] = _whole(parts)
             continue
         axis = 0 if sharded and parts[0].shape else None
@@ -109,7 +116,7 @@ def join_ranks(
         if axis is None and _are_copies(parts):
             found[name] = parts[0]
         elif axis is not None and len(parts) == len(ranks) and _fit(parts, axis):
-            found[name] = Joined(name, parts, axis)
+            found[name] = joined_tensor(name, parts, axis)
         else:
             unknown[name] = Note(Sentence.UNFIT_RANKS, ranks=len(parts))
     return found, unknown
@@ -118,10 +125,9 @@ def join_ranks(
 def _whole(parts: Sequence[Tensor]) -> Tensor:
     """Return a tensor that says its whole shape itself (DTensor), with the bytes of all ranks."""
     first = parts[0]
-    if not isinstance(first, Described):
+    if not isinstance(first, MadeTensor):
         return first
-    length = sum(part.length for part in parts if isinstance(part, Described))
-    return Described(first.name, first.dtype, first.shape, first.storage, length)
+    return replace(first, length=sum(map(stored_bytes, parts)))
 
 
 _COLUMNS = re.compile(r"(wq|wk|wv|w1|w3|output)\.(weight|bias)")
@@ -147,7 +153,7 @@ def _is_sharded(ranks: Sequence[Mapping[str, Tensor]]) -> bool:
     return any(
         not _are_copies([rank[name] for rank in ranks if name in rank])
         for name, tensor in ranks[0].items()
-        if not isinstance(tensor, Described) and len(tensor.shape) > 0
+        if has_numbers(tensor) and tensor.shape
     )
 
 
@@ -157,8 +163,7 @@ def _are_copies(parts: Sequence[Tensor]) -> bool:
         return False
     if not all(map(has_numbers, parts)):
         return True
-    first = next(iter(parts[0].pieces(_SAMPLE)), b"")
-    return all(next(iter(part.pieces(_SAMPLE)), b"")[:_SAMPLE] == first[:_SAMPLE] for part in parts)
+    return len({first_bytes(part, _SAMPLE) for part in parts}) == 1
 
 
 _SAMPLE = 65_536

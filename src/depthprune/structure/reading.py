@@ -17,11 +17,12 @@ from depthprune.checkpoint.folder import (
 )
 from depthprune.checkpoint.safetensors_files import read_header
 from depthprune.cutting.keys import Unwrapping
+from depthprune.checkpoint.stored import Tensor
 from depthprune.structure.notes import Sentence
 from depthprune.structure.origin import origin_of
 from depthprune.structure.pickled_model import PickledModel, read_pickled_model
 from depthprune.structure.ranks import join_ranks
-from depthprune.structure.tensors import Checkpoint, Kind, Tensor, renamed
+from depthprune.structure.tensors import Checkpoint, Kind, renamed
 from depthprune.structure.unfold import unfold, with_shapes
 from depthprune.structure.weights import Weights, find_weights
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from depthprune.checkpoint.stored import DTYPE_BITS
 from depthprune.structure.count_stored import stored_parameters
 from depthprune.structure.names import find_text_stack, list_of, split_path
-from depthprune.structure.tensors import Checkpoint
+from depthprune.structure.tensors import Checkpoint, first_bytes
 
 if TYPE_CHECKING:
     import numpy
@@ -82,8 +82,8 @@ def layer_samples(checkpoint: Checkpoint) -> dict[int, LayerSamples]:
         if all(part == "0" for part in inner if part.isdecimal()):
             # Parallel lists hold parts of the same layer under the same names.
             below = ".".join((str(stack.prefixes.index(place[0])), *inner))
-            data = next(iter(tensor.pieces(SAMPLE_BYTES)), b"")
-            found[place[1]][below] = Sample(tensor.dtype, tensor.shape, bytes(data[:SAMPLE_BYTES]))
+            data = first_bytes(tensor, SAMPLE_BYTES)
+            found[place[1]][below] = Sample(tensor.dtype, tensor.shape, data)
     return dict(found)
 
 

@@ -1,50 +1,32 @@
 """The tensors of a model's files, however they lie there, and what else its files say.
 
 Sparse tensors, shards of several ranks and tensors masked by bits are read as if the model had been
-saved plainly, so that whoever counts, samples or compares needs to know nothing of it. `Described`
-is the exception: its shape is known, its numbers are not."""
+saved plainly, so that whoever counts, samples or compares needs to know nothing of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.errors import FileError
 from depthprune.base.language import Note
 from depthprune.checkpoint.pickled_tensor import PickledTensor
 from depthprune.checkpoint.safetensors_files import FileTensor
-from depthprune.checkpoint.stored import DTYPE_BITS, PIECE, num_bytes
+from depthprune.checkpoint.stored import DTYPE_BITS, PIECE, Shape, Tensor, num_bytes
 
 if TYPE_CHECKING:
     import numpy
 
+    Array = numpy.ndarray[Any, Any]
 
 Kind = Literal["huggingface", "state_dict", "module", "slicegpt"]
 """A folder in Hugging Face format; a file with a state dictionary; a module that was pickled whole;
 what SliceGPT writes (sliced dimensions, `shortcut_Q`, no norms)."""
-
-
-class Tensor(Protocol):
-    """A tensor that lies in a file; only `pieces` reads its numbers."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def dtype(self) -> str:
-        """As safetensors names it, a key of `blocks.cut.stored.DTYPE_BITS`."""
-        ...
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def storage(self) -> str:
-        """What identifies its bytes: tensors with the same are tied."""
-        ...
-
-    def pieces(self, size: int = ...) -> Iterator[bytes]: ...
 
 
 @dataclass(frozen=True)
@@ -81,17 +63,15 @@ class Checkpoint:
     notes: tuple[Note, ...] = ()
 
 
-Shape = tuple[int, ...]
-
-
 @dataclass(frozen=True)
-class Described:
-    """A tensor of which a file tells the shape, but no numbers that could be read as they lie.
+class MadeTensor:
+    """A tensor that does not lie in one piece in its files, read as if it did.
 
     Attributes:
-        name, dtype, shape: as of every tensor; the shape is that of the unpacked tensor.
-        storage: what identifies it.
-        length: in bytes, in its file.
+        name, dtype, shape, storage: as of every tensor; the shape is that of the unpacked tensor.
+        length: bytes that it takes in its files.
+        read: yields its bytes, at most so many at once, and raises FileError where a file ends
+            early; None where its files tell its shape only.
     """
 
     name: str
@@ -99,174 +79,130 @@ class Described:
     shape: Shape
     storage: str
     length: int = 0
+    read: Callable[[int], Iterator[bytes]] | None = None
 
     def pieces(self, size: int = PIECE) -> Iterator[bytes]:
-        """Yield nothing."""
-        yield from ()
+        """Yield the bytes, at most `size` at once; nothing where only the shape is told."""
+        if self.read is not None:
+            yield from self.read(size)
 
 
-@dataclass(frozen=True)
-class Sparse:
-    """A sparse tensor of torch, read as a dense one.
+def sparse_tensor(
+    name: str,
+    shape: Shape,
+    layout: str,
+    indices: Sequence[PickledTensor],
+    values: PickledTensor,
+) -> MadeTensor:
+    """Return a sparse tensor of torch as a dense one, which is made in memory.
 
-    Attributes:
+    Args:
         name, shape: as of every tensor.
         layout: `torch.sparse_coo`, `torch.sparse_csr` or `torch.sparse_csc`.
         indices: the coordinates (axes x values), or the compressed and the plain indices.
         values: of the numbers that are stored.
     """
 
-    name: str
-    shape: Shape
-    layout: str
-    indices: tuple[PickledTensor, ...]
-    values: PickledTensor
-
-    @property
-    def dtype(self) -> str:
-        return self.values.dtype
-
-    @property
-    def storage(self) -> str:
-        return self.values.storage
-
-    @property
-    def length(self) -> int:
-        return sum(num_bytes(each.dtype, each.shape) for each in (*self.indices, self.values))
-
-    def pieces(self, size: int = PIECE) -> Iterator[bytes]:
-        """Yield the bytes of the dense tensor, which is made in memory.
-
-        Raises:
-            FileError: a file ends early or cannot be read.
-        """
+    def dense() -> Array:
         import numpy as np
 
-        values = _array(self.values)
+        numbers, listed = _array(values), [_array(each) for each in indices]
         try:
-            dense = np.zeros(self.shape, values.dtype)
-            dense[self._places()] = values  # a place that is named twice counts once
+            made = np.zeros(shape, numbers.dtype)
+            if layout == "torch.sparse_coo":
+                places = tuple(listed[0])
+            else:
+                lines = np.repeat(np.arange(len(listed[0]) - 1), np.diff(listed[0]))
+                is_by_row = layout == "torch.sparse_csr"
+                places = (lines, listed[1]) if is_by_row else (listed[1], lines)
+            made[places] = numbers  # a place that is named twice counts once
         except (IndexError, ValueError) as error:
             raise FileError(
                 "a sparse tensor names places that it does not have",
-                where=f"{self.values.file}, {self.name}",
+                where=f"{values.file}, {name}",
                 mend="the file is damaged: download it again",
             ) from error
-        yield from _in_pieces(dense.tobytes(), size)
+        return made
 
-    def _places(self) -> tuple[Any, ...]:
-        import numpy as np
-
-        indices = [_array(each) for each in self.indices]
-        if self.layout == "torch.sparse_coo":
-            return tuple(indices[0])
-        lines = np.repeat(np.arange(len(indices[0]) - 1), np.diff(indices[0]))
-        return (lines, indices[1]) if self.layout == "torch.sparse_csr" else (indices[1], lines)
+    length = sum(map(stored_bytes, (*indices, values)))
+    return MadeTensor(name, values.dtype, shape, values.storage, length, _in_pieces(dense))
 
 
-@dataclass(frozen=True)
-class Masked:
-    """A weight of compressed-tensors in bitmask form, read as a dense one.
+def masked_tensor(name: str, shape: Shape, kept: Tensor, bits: Tensor) -> MadeTensor:
+    """Return a weight of compressed-tensors in bitmask form as a dense one, made in memory.
 
-    Attributes:
+    Args:
         name, shape: of the weight.
         kept: the numbers that are not zero, row by row.
         bits: a bit for every number of a row, lowest first: whether it is kept.
     """
 
-    name: str
-    shape: Shape
-    kept: Tensor
-    bits: Tensor
-
-    @property
-    def dtype(self) -> str:
-        return self.kept.dtype
-
-    @property
-    def storage(self) -> str:
-        return self.kept.storage
-
-    @property
-    def length(self) -> int:
-        return stored_bytes(self.kept) + stored_bytes(self.bits)
-
-    def pieces(self, size: int = PIECE) -> Iterator[bytes]:
-        """Yield the bytes of the dense weight, which is made in memory.
-
-        Raises:
-            FileError: a file ends early or cannot be read.
-        """
+    def dense() -> Array:
         import numpy as np
 
-        bits = _array(self.bits).reshape(self.shape[0], -1)
-        mask = np.unpackbits(bits, axis=1, count=self.shape[1], bitorder="little").astype(bool)
-        kept = _array(self.kept).reshape(-1)
-        dense = np.zeros(self.shape, kept.dtype)
-        if int(mask.sum()) == len(kept):  # else the mask is damaged, and nothing can be told
-            dense[mask] = kept
-        yield from _in_pieces(dense.tobytes(), size)
+        rows = _array(bits).reshape(shape[0], -1)
+        mask = np.unpackbits(rows, axis=1, count=shape[1], bitorder="little").astype(bool)
+        numbers = _array(kept).reshape(-1)
+        made = np.zeros(shape, numbers.dtype)
+        if int(mask.sum()) == len(numbers):  # else the mask is damaged, and nothing can be told
+            made[mask] = numbers
+        return made
+
+    length = stored_bytes(kept) + stored_bytes(bits)
+    return MadeTensor(name, kept.dtype, shape, kept.storage, length, _in_pieces(dense))
 
 
-@dataclass(frozen=True)
-class Joined:
-    """A tensor whose parts lie in the files of several ranks.
+def joined_tensor(name: str, parts: Sequence[Tensor], axis: int) -> MadeTensor:
+    """Return a tensor whose parts lie in the files of several ranks.
 
-    Attributes:
+    Beyond the first axis, the whole tensor is made in memory.
+
+    Args:
         name: as of every tensor.
         parts: in the order of the ranks.
         axis: along which they are put together.
     """
 
-    name: str
-    parts: tuple[Tensor, ...]
-    axis: int
-
-    @property
-    def dtype(self) -> str:
-        return self.parts[0].dtype
-
-    @property
-    def shape(self) -> Shape:
-        shape = list(self.parts[0].shape)
-        shape[self.axis] = sum(part.shape[self.axis] for part in self.parts)
-        return tuple(shape)
-
-    @property
-    def storage(self) -> str:
-        return "+".join(part.storage for part in self.parts)
-
-    @property
-    def length(self) -> int:
-        return sum(map(stored_bytes, self.parts))
-
-    def pieces(self, size: int = PIECE) -> Iterator[bytes]:
-        """Yield the bytes; beyond the first axis, the whole tensor is made in memory.
-
-        Raises:
-            FileError: a file ends early or cannot be read.
-        """
-        if self.axis == 0:
-            for part in self.parts:
-                yield from part.pieces(size)
-            return
+    def whole() -> Array:
         import numpy as np
 
-        joined = np.concatenate([_array(part) for part in self.parts], axis=self.axis)
-        yield from _in_pieces(joined.tobytes(), size)
+        return np.concatenate([_array(part) for part in parts], axis=axis)
+
+    def one_by_one(size: int) -> Iterator[bytes]:
+        return chain.from_iterable(part.pieces(size) for part in parts)
+
+    first = parts[0]
+    size = sum(part.shape[axis] for part in parts)
+    read = one_by_one if axis == 0 else _in_pieces(whole)
+    return MadeTensor(
+        name,
+        first.dtype,
+        (*first.shape[:axis], size, *first.shape[axis + 1 :]),
+        "+".join(part.storage for part in parts),
+        sum(map(stored_bytes, parts)),
+        read if all(map(has_numbers, parts)) else None,
+    )
 
 
 def stored_bytes(tensor: Tensor) -> int:
     """Return how many bytes a tensor takes in its files."""
-    if isinstance(tensor, Described | Sparse | Masked | Joined):
+    if isinstance(tensor, MadeTensor):
         return tensor.length
     return num_bytes(tensor.dtype, tensor.shape)
 
 
 def has_numbers(tensor: Tensor) -> bool:
     """Return whether the numbers of a tensor can be read."""
-    parts: Sequence[Tensor] = tensor.parts if isinstance(tensor, Joined) else (tensor,)
-    return not any(isinstance(part, Described) for part in parts)
+    return not isinstance(tensor, MadeTensor) or tensor.read is not None
+
+
+def first_bytes(tensor: Tensor, size: int) -> bytes:
+    """Return the bytes that a tensor begins with, at most `size`.
+
+    Raises:
+        FileError: its file ends early or cannot be read.
+    """
+    return bytes(next(iter(tensor.pieces(size)), b"")[:size])
 
 
 def renamed(tensor: Any, name: str) -> Any:
@@ -279,20 +215,13 @@ def entry_of(tensor: Tensor, index: int, name: str) -> Tensor:
     shape = tensor.shape[1:]
     if isinstance(tensor, FileTensor):
         length = num_bytes(tensor.dtype, shape)
-        return replace(
-            tensor, name=name, shape=shape, start=tensor.start + index * length, length=length
-        )
+        start = tensor.start + index * length
+        return replace(tensor, name=name, shape=shape, start=start, length=length)
     if isinstance(tensor, PickledTensor):
-        step = tensor.strides[0] * DTYPE_BITS[tensor.dtype] // 8
-        return replace(
-            tensor,
-            name=name,
-            shape=shape,
-            strides=tensor.strides[1:],
-            start=tensor.start + index * step,
-        )
+        start = tensor.start + index * tensor.strides[0] * DTYPE_BITS[tensor.dtype] // 8
+        return replace(tensor, name=name, shape=shape, strides=tensor.strides[1:], start=start)
     length = stored_bytes(tensor) // tensor.shape[0]
-    return Described(name, tensor.dtype, shape, f"{tensor.storage}[{index}]", length)
+    return MadeTensor(name, tensor.dtype, shape, f"{tensor.storage}[{index}]", length)
 
 
 def integers(tensor: Tensor | None, most: int = 8) -> tuple[int, ...]:
@@ -301,31 +230,35 @@ def integers(tensor: Tensor | None, most: int = 8) -> tuple[int, ...]:
     Raises:
         FileError: its file ends early or cannot be read.
     """
-    if tensor is None or len(tensor.shape) != 1 or tensor.shape[0] > most:
+    if tensor is None or tensor.dtype not in _SIGNED:
         return ()
-    dtype = _SIGNED.get(tensor.dtype)
+    if len(tensor.shape) != 1 or tensor.shape[0] > most:
+        return ()
     data = b"".join(tensor.pieces())
-    if dtype is None or len(data) != num_bytes(tensor.dtype, tensor.shape):
+    if len(data) != num_bytes(tensor.dtype, tensor.shape):
         return ()
     import numpy as np
 
-    return tuple(map(int, np.frombuffer(data, dtype)))
+    return tuple(map(int, np.frombuffer(data, _SIGNED[tensor.dtype])))
 
 
 _SIGNED = {"I32": "<i4", "I64": "<i8"}
-_NUMBERS = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
 
 
-def _array(tensor: Tensor) -> numpy.ndarray[Any, Any]:
+def _array(tensor: Tensor) -> Array:
     """Return the numbers of a tensor as whole numbers of its width: their bits are kept."""
     import numpy as np
 
     width = max(1, DTYPE_BITS[tensor.dtype] // 8)
-    dtype = _SIGNED.get(tensor.dtype) or _NUMBERS[width]
-    found = np.frombuffer(b"".join(tensor.pieces()), dtype)
+    found = np.frombuffer(b"".join(tensor.pieces()), _SIGNED.get(tensor.dtype, f"<u{width}"))
     return found.reshape(tensor.shape) if len(found) == prod(tensor.shape) else found
 
 
-def _in_pieces(data: bytes, size: int) -> Iterator[bytes]:
-    for start in range(0, len(data), size):
-        yield data[start : start + size]
+def _in_pieces(make: Callable[[], Array]) -> Callable[[int], Iterator[bytes]]:
+    """Return what yields the bytes of an array, which is made when they are asked for."""
+
+    def read(size: int) -> Iterator[bytes]:
+        data = make().tobytes()
+        return (data[start : start + size] for start in range(0, len(data), size))
+
+    return read

@@ -15,15 +15,14 @@ from typing import Any
 
 from depthprune.base.language import Note
 from depthprune.checkpoint.safetensors_files import Header
+from depthprune.checkpoint.stored import Shape, Tensor
 from depthprune.structure.names import COUNTS, list_of, number_in, split_path, text_config
 from depthprune.structure.notes import Sentence
 from depthprune.structure.tensors import (
-    Described,
-    Masked,
-    Shape,
-    Tensor,
+    MadeTensor,
     entry_of,
     integers,
+    masked_tensor,
     stored_bytes,
 )
 
@@ -56,7 +55,7 @@ def with_shapes(header: Header) -> tuple[dict[str, Tensor], dict[str, Note]]:
         prefix = name.removesuffix("qdata")
         own = (part for other, part in header.tensors.items() if other.startswith(prefix))
         length = sum(map(stored_bytes, own))
-        tensors[weight] = Described(weight, tensor.dtype, shape, tensor.storage, length)
+        tensors[weight] = MadeTensor(weight, tensor.dtype, shape, tensor.storage, length)
     return tensors, unknown
 
 
@@ -115,7 +114,7 @@ def _unmasked(tensors: Tensors, unknown: dict[str, Note]) -> dict[str, Tensor]:
             if shape is None:
                 unknown[weight] = Note(Sentence.BITMASK)
             else:
-                found[weight] = Masked(weight, shape, kept, bits)
+                found[weight] = masked_tensor(weight, shape, kept, bits)
     return found
 
 

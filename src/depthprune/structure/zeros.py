@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from depthprune.base.language import Note
+from depthprune.checkpoint.stored import Tensor
 from depthprune.structure.anatomy import Anatomy, Sparsity
 from depthprune.structure.count import Places, places_of
 from depthprune.structure.count_layer import Piece, Surroundings, count_mlp, piece_of
 from depthprune.structure.count_stored import MASK, Stored
 from depthprune.structure.names import text_config
 from depthprune.structure.notes import Sentence
-from depthprune.structure.tensors import Checkpoint, Tensor, has_numbers
+from depthprune.structure.tensors import Checkpoint, has_numbers
 
 GROUPS = (4, 8, 16)
 """Sizes of groups that patterns are looked for in, each a multiple of the one before."""
