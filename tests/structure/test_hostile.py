@@ -251,7 +251,7 @@ def module(name: str, *parts: bytes) -> bytes:
 def test_modules_that_double_at_every_level(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("depthprune.structure.pickled_model.MOST_PLACES", 50_000)
+    monkeypatch.setattr("depthprune.checkpoint.torch_files.MOST_PLACES", 50_000)
     pickled = module(
         "X", text("_modules"), b"}", text("_parameters"), b"}(", text("w"), TENSOR, b"u"
     )

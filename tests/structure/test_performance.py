@@ -12,12 +12,13 @@ import pytest
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
 from depthprune.structure.model_row import (
     GIBIBYTE,
+    MEBIBYTE,
     QUICK,
     STANDARD,
     Conditions,
     Measured,
     Performance,
-    choose_perplexity,
+    choose_number,
     performance_file,
     read_performance,
 )
@@ -32,7 +33,7 @@ def read(folder: Path, content: Any) -> Performance:
 
 
 def windows(found: Performance, text: str = "wikitext2") -> dict[str | None, float]:
-    return {one.under.basis: one.value for one in found.perplexities.get(text, ())}
+    return {one.under.basis: one.value for one in found.numbers.get(f"ppl_{text}", ())}
 
 
 def test_the_later_generation_names_the_window_of_each_perplexity() -> None:
@@ -56,36 +57,49 @@ def test_a_ppl_that_equals_one_with_a_window_has_that_window(tmp_path: Path) -> 
 
 
 def test_ours_names_window_and_text(tmp_path: Path) -> None:
-    first, quick = read(tmp_path, card(window=1024)).perplexities["wikitext2"]
+    first, quick = read(tmp_path, card(window=1024)).numbers["ppl_wikitext2"]
     assert first == Measured(10.0, Conditions("1024/512", "abc"))
     assert quick.under.basis == "128/512"
     content = card()
     content["ppl"]["wikitext2"]["quick"]["stride"] = 128
-    assert read(tmp_path, content).perplexities["wikitext2"][1].under.basis == QUICK
+    assert read(tmp_path, content).numbers["ppl_wikitext2"][1].under.basis == QUICK
     content["ppl"]["wikitext2"]["quick"]["stride"] = None
-    assert read(tmp_path, content).perplexities["wikitext2"][1].under.basis is None
+    assert read(tmp_path, content).numbers["ppl_wikitext2"][1].under.basis is None
 
 
 def test_size_and_memory_are_those_of_the_old_file() -> None:
     path = REAL / "baselines/SliceGPT_2000/evaluation/evaluation_results.json"
     metrics = json.loads(path.read_text())["metrics"]
     found = read_performance(path, REAL)
-    assert found.parameters == metrics["model_info"]["total_params"] == 7219960768
-    assert found.size_bytes == metrics["model_info"]["model_size_gb"] * GIBIBYTE
-    assert found.peak_bytes is not None
-    assert found.peak_bytes.value == metrics["efficiency"]["memory"]["inference_peak_mb"] * 2**20
+    assert metrics["model_info"]["total_params"] == 7219960768
+    assert found.numbers["parameters_b"] == (Measured(7.219960768),)
+    assert found.numbers["size_gb"] == (Measured(metrics["model_info"]["model_size_gb"]),)
+    (peak,) = found.numbers["peak_memory_mb"]
+    assert peak.value == metrics["efficiency"]["memory"]["inference_peak_mb"]
 
 
 def test_ours_has_size_speed_and_the_peak_of_the_fewest_rows(tmp_path: Path) -> None:
     content = card(removed=[4], weights=900, skipped=100, peak=5000)
     content["memory"]["batch_size_16"] = content["memory"]["batch_size_1"] | {"peak_bytes": 9000}
+    content["speed"]["batch_size_4"] = content["speed"]["batch_size_1"]
     content["speed"]["batch_size_16"] = content["speed"]["batch_size_1"]
     found = read(tmp_path, content)
-    assert found.size_bytes == 900
+    assert found.numbers["size_gb"] == (Measured(900 / GIBIBYTE),)
     assert found.removed == (4,)
-    assert found.peak_bytes == Measured(4900, Conditions(details="allocated on GPUs"))
-    assert set(found.tokens_per_second) == set(found.ms_per_token) == {1, 16}
-    assert found.accuracies["piqa"] == Measured(0.75, Conditions(details="acc of 100"))
+    peak = found.numbers["peak_memory_mb"][0]
+    assert peak == Measured(4900 / MEBIBYTE, Conditions(details="allocated on GPUs"))
+    assert [key for key in found.numbers if "batch" in key] == [
+        *("tokens_per_second_batch_1", "tokens_per_second_batch_4"),
+        *("ms_per_token_batch_1", "ms_per_token_batch_4"),
+    ]
+    assert found.numbers["piqa"] == (Measured(0.75, Conditions(details="acc of 100")),)
+
+
+def test_a_task_that_is_called_as_another_column_is_left_out(tmp_path: Path) -> None:
+    content = card(accuracies={"size_gb": 0.5, "mean_accuracy": 0.5, "{}": 0.5, "piqa": 0.5})
+    assert [
+        key for key, (one, *_) in read(tmp_path, content).numbers.items() if one.value == 0.5
+    ] == ["piqa"]
 
 
 @pytest.mark.parametrize("value", [None, "many", [], {"wikitext2": "many"}, 3, {"wikitext2": True}])
@@ -94,7 +108,7 @@ def test_what_is_no_number_is_not_known(tmp_path: Path, value: Any) -> None:
     names = ("model_info", "ppl", "ppl_quick_128", "ppl_standard_2048_512", "zeroshot")
     old["metrics"] = dict.fromkeys((*names, "efficiency"), value)
     found = read(tmp_path, old)
-    assert replace(found, problems=()) == Performance(found.path, None, None, {}, {}, {}, {}, None)
+    assert replace(found, problems=()) == Performance(found.path, {})
     ours = card() | dict.fromkeys(("ppl", "zeroshot", "memory", "model_info", "speed"), value)
     assert replace(read(tmp_path, ours), problems=()) == replace(found, problems=())
 
@@ -107,9 +121,8 @@ def test_what_can_be_no_measurement_is_left_out_and_told(tmp_path: Path, value: 
     old["metrics"]["model_info"] |= {"total_params": value, "model_size_gb": value}
     old["metrics"]["efficiency"]["memory"]["inference_peak_mb"] = value
     found = read(tmp_path, old)
-    assert (found.parameters, found.size_bytes, found.peak_bytes) == (None, None, None)
-    assert set(found.accuracies) == {"piqa"}
-    assert not found.ms_per_token and found.tokens_per_second
+    left = {"ppl_wikitext2", "ppl_ptb", "piqa", "tokens_per_second_batch_1"}
+    assert set(found.numbers) == left
     assert len(found.problems) == 4
     assert found.problems[0].startswith(f"{found.path}, parameters: ")
 
@@ -126,8 +139,8 @@ def test_no_perplexity_is_below_one(tmp_path: Path, value: float) -> None:
 def test_accuracies_may_be_plain_numbers(tmp_path: Path) -> None:
     old = old_card()
     old["metrics"]["zeroshot"] = {"boolq": 0.5, "piqa": {"accuracy": 0.6}}
-    found = read(tmp_path, old).accuracies
-    assert {task: one.value for task, one in found.items()} == {"boolq": 0.5, "piqa": 0.6}
+    found = read(tmp_path, old).numbers
+    assert found["boolq"] + found["piqa"] == (Measured(0.5), Measured(0.6))
 
 
 def test_a_nan_costs_only_itself_and_is_named(tmp_path: Path) -> None:
@@ -146,7 +159,7 @@ def test_a_batch_size_that_is_no_number_is_left_out(tmp_path: Path) -> None:
     content = card()
     one = content["speed"]["batch_size_1"]
     content["speed"] = {"batch_size_many": one, "batch_size_": one, "batch_size_" + "9" * 5000: one}
-    assert read(tmp_path, content).tokens_per_second == {}
+    assert not any("batch" in key for key in read(tmp_path, content).numbers)
 
 
 @pytest.mark.parametrize(
@@ -211,13 +224,12 @@ UNSTATED = Measured(30.0)
         ((STATED, SHORT, UNSTATED), QUICK, SHORT),
         ((UNSTATED, SHORT), STANDARD, SHORT),
         ((UNSTATED,), STANDARD, UNSTATED),
-        ((), STANDARD, None),
     ],
 )
 def test_the_wanted_window_comes_first_then_any_that_is_stated(
-    found: tuple[Measured, ...], window: str, chosen: Measured | None
+    found: tuple[Measured, ...], window: str, chosen: Measured
 ) -> None:
-    assert choose_perplexity(found, window) == chosen
+    assert choose_number(found, window) == chosen
 
 
 @pytest.mark.parametrize(

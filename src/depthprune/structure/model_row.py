@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import fsum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 from depthprune.base.documents import object_at
@@ -99,36 +98,28 @@ COLUMNS = (
     *(Column(f"layers_below_{number}", "layers", None, str(number)) for number in THRESHOLDS),
 )
 
-GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "size": (
-            "size_gb",
-            "parameters_b",
-            *(f"ppl_{text}" for text in TEXTS),
-            "keep_ratio_std",
-            "keep_ratio_variance",
-        ),
-        "zero-shot": (*TASKS, "mean_accuracy"),
-        "speed": (
-            *(
-                f"{name}_batch_{rows}"
-                for rows in BATCHES
-                for name in ("tokens_per_second", "ms_per_token")
-            ),
-            "peak_memory_mb",
-        ),
-        "layers": tuple(f"layers_below_{number}" for number in THRESHOLDS),
-    }
-)
+_KINDS_OF: Mapping[str, tuple[Kind, ...]] = {
+    "size": ("gigabytes", "billions", "ppl", "spread"),
+    "zero-shot": ("accuracy",),
+    "speed": ("rate", "time", "megabytes"),
+    "layers": ("layers",),
+}
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    group: tuple(column.key for column in COLUMNS if column.kind in kinds)
+    for group, kinds in _KINDS_OF.items()
+}
 """The columns but the model's name, in groups narrow enough for a page or a terminal."""
 
-BY_KEY = MappingProxyType({column.key: column for column in COLUMNS})
+BY_KEY: Mapping[str, Column] = {column.key: column for column in COLUMNS}
 
 
 STANDARD, QUICK = STANDARD_WINDOW, QUICK_WINDOW
 
-GIBIBYTE = 2**30
-"""What the old files call GB."""
+MEBIBYTE, GIBIBYTE = 2**20, 2**30
+"""What the old files call MB and GB."""
+
+BILLION = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,26 +157,30 @@ class Performance:
 
     Attributes:
         path: of the file.
-        parameters: None where the file does not say, as everything here.
-        size_bytes: of the weights.
-        perplexities: by text, under every window that the file has, the usual one first.
-        accuracies: 0..1, by task.
-        tokens_per_second, ms_per_token: by the number of rows generated at once.
-        peak_bytes: the most memory in use while generating the fewest rows that were tried.
+        numbers: by column, in its unit; of perplexities one for every window that the file has, the
+            usual one first; of memory the peak of the fewest rows that were tried first.
         removed: blocks that were skipped while measuring.
         problems: what the file holds that can be no measurement, each with its place.
     """
 
     path: Path
-    parameters: int | None
-    size_bytes: float | None
-    perplexities: Mapping[str, tuple[Measured, ...]]
-    accuracies: Mapping[str, Measured]
-    tokens_per_second: Mapping[int, Measured]
-    ms_per_token: Mapping[int, Measured]
-    peak_bytes: Measured | None
+    numbers: Mapping[str, tuple[Measured, ...]]
     removed: tuple[int, ...] = ()
     problems: tuple[str, ...] = ()
+
+
+_COLUMNS_OF: Mapping[str, tuple[str, int]] = {
+    "parameters": ("parameters_b", BILLION),
+    "weights_bytes": ("size_gb", GIBIBYTE),
+    "ppl": ("ppl_{}", 1),
+    "ppl_quick": ("ppl_{}", 1),
+    "ppl_unstated": ("ppl_{}", 1),
+    "accuracy": ("{}", 1),
+    "tokens_per_second": ("tokens_per_second_batch_{}", 1),
+    "ms_per_token": ("ms_per_token_batch_{}", 1),
+    "peak_bytes": ("peak_memory_mb", MEBIBYTE),
+}
+"""The column that a section of an evaluation fills, and its unit; `{}` is the name of a value."""
 
 
 def performance_file(folder: Path) -> Path | None:
@@ -219,31 +214,32 @@ def read_performance(path: Path, folder: Path) -> Performance:
     """
     content = read_json_value(path, folder)
     file = evaluation_of(path, content)
-    is_old = "schema_version" not in content
-    perplexities: dict[str, tuple[Measured, ...]] = {}
-    for section in ("ppl", "ppl_quick", "ppl_unstated"):
-        for text, one in _measured(file, section).items():
-            perplexities[text] = (*perplexities.get(text, ()), one)
-    perplexities = _with_windows(perplexities, path, folder)
-    parameters = file.values.get(("parameters", ""))
+    numbers = _numbers_of(file)
+    if "schema_version" not in content:
+        size: Any = object_at(object_at(content, "metrics"), "model_info").get("model_size_gb")
+        numbers["size_gb"] = (Measured(float(size)),) if is_possible("bytes", size) else ()
+    not_numbers = (f"{place}: {value} is no measurement" for place, value in not_finite(content))
     return Performance(
         path=path,
-        parameters=None if parameters is None else int(parameters),
-        size_bytes=_old_size(content) if is_old else file.values.get(("weights_bytes", "")),
-        perplexities=perplexities,
-        accuracies=_measured(file, "accuracy"),
-        tokens_per_second=_by_rows(file, "tokens_per_second"),
-        ms_per_token=_by_rows(file, "ms_per_token"),
-        peak_bytes=_peak(file),
+        numbers={
+            key: found for key, found in _with_windows(numbers, path, folder).items() if found
+        },
         removed=file.removed,
-        problems=(
-            *(
-                f"{path}, {place}: {value} is no measurement"
-                for place, value in not_finite(content)
-            ),
-            *(f"{path}, {problem}" for problem in file.problems),
-        ),
+        problems=tuple(f"{path}, {problem}" for problem in (*not_numbers, *file.problems)),
     )
+
+
+def _numbers_of(file: EvaluationFile) -> dict[str, tuple[Measured, ...]]:
+    found: dict[str, tuple[Measured, ...]] = {}
+    for section, (pattern, unit) in _COLUMNS_OF.items():
+        keys = sorted((len(key[1]), key) for key in file.values if key[0] == section)
+        for _, key in keys:
+            column = BY_KEY.get(pattern.format(key[1]))
+            if column is not None and (column.of == key[1] or column.key == pattern):
+                under = Conditions(file.windows.get(key), file.conditions.get(key))
+                one = Measured(file.values[key] / unit, under)
+                found[column.key] = (*found.get(column.key, ()), one)
+    return found
 
 
 _MOST_BESIDE = 20
@@ -257,7 +253,9 @@ def _with_windows(
 
     Only an equal perplexity of the same text lends its window: nothing is taken on trust.
     """
-    if all(one.under.basis is not None for each in found.values() for one in each):
+    unstated = {key for key, each in found.items() if key.startswith("ppl_")
+                and any(one.under.basis is None for one in each)}  # fmt: skip
+    if not unstated:
         return dict(found)
     stated: dict[tuple[str, float], str] = {}
     for other in sorted(path.parent.glob("*.json"))[:_MOST_BESIDE]:
@@ -267,57 +265,28 @@ def _with_windows(
             file = evaluation_of(other, read_json_value(other, folder))
         except DepthpruneError:  # most are no evaluations, and none is needed
             continue
-        stated |= {(key[1], file.values[key]): window for key, window in file.windows.items()}
-    return {
-        text: tuple(
-            one
-            if one.under.basis is not None or (text, one.value) not in stated
-            else replace(one, under=replace(one.under, basis=stated[text, one.value]))
-            for one in each
-        )
-        for text, each in found.items()
+        stated |= {(f"ppl_{key[1]}", file.values[key]): w for key, w in file.windows.items()}
+
+    def with_window(key: str, one: Measured) -> Measured:
+        basis = one.under.basis or stated.get((key, one.value))
+        return replace(one, under=replace(one.under, basis=basis))
+
+    return dict(found) | {
+        key: tuple(with_window(key, one) for one in found[key]) for key in unstated
     }
 
 
-def choose_perplexity(found: tuple[Measured, ...], window: str = STANDARD) -> Measured | None:
+def choose_number(found: Sequence[Measured], window: str = STANDARD) -> Measured:
     """Return the perplexity under `window`, else under another one that is known, else any.
 
     Args:
-        found: of one text, in the order of preference.
+        found: of one text, in the order of preference; at least one.
         window: that is wanted.
     """
     wanted = (one for one in found if one.under.basis == window)
     known = (one for one in found if one.under.basis is not None)
-    return next(wanted, None) or next(known, None) or next(iter(found), None)
+    return next(wanted, None) or next(known, None) or found[0]
 
-
-def _old_size(content: Mapping[str, Any]) -> float | None:
-    size: Any = object_at(object_at(content, "metrics"), "model_info").get("model_size_gb")
-    return size * GIBIBYTE if is_possible("bytes", size) else None
-
-
-def _measured(file: EvaluationFile, section: str) -> dict[str, Measured]:
-    return {
-        key[1]: Measured(value, Conditions(file.windows.get(key), file.conditions.get(key)))
-        for key, value in file.values.items()
-        if key[0] == section
-    }
-
-
-def _by_rows(file: EvaluationFile, section: str) -> dict[int, Measured]:
-    found = _measured(file, section)
-    # A number of rows that is longer is none.
-    return {int(name): found[name] for name in found if name.isdecimal() and len(name) < 9}
-
-
-def _peak(file: EvaluationFile) -> Measured | None:
-    """Return the peak of the fewest rows; an old file has one, and does not tell of how many."""
-    found = _measured(file, "peak_bytes")
-    return found[min(found, key=lambda name: (len(name), name))] if found else None
-
-
-MEBIBYTE = 2**20
-BILLION = 10**9
 
 ALL_TASKS = ", ".join(TASKS)
 """What a mean accuracy is a mean of, where all were measured."""
@@ -364,17 +333,23 @@ def model_row(model: ModelSummary, window: str = STANDARD) -> ModelRow:
             performance = read_performance(place, model.folder)
         except DepthpruneError as error:
             notes.append(f"{error.where or place}: {error.what}")
-    numbers: dict[str, Measured | None] = _analysed(model)
+    numbers = _analysed(model)
     if performance is not None:
-        notes += _disagreement(numbers, performance)
-        numbers |= {key: one for key, one in _columns_of(performance, window) if one is not None}
+        counted, measured = numbers.get("parameters_b"), performance.numbers.get("parameters_b")
+        if counted and measured and counted.value != measured[0].value:
+            own, other = (round(one.value * BILLION) for one in (measured[0], counted))
+            notes.append(f"{performance.path}: {own:,} parameters, but {other:,} in the analysis")
+        numbers |= {key: choose_number(one, window) for key, one in performance.numbers.items()}
+        if tasks := [task for task in TASKS if task in numbers]:
+            numbers["mean_accuracy"] = _mean_accuracy({task: numbers[task] for task in tasks})
+        numbers = {key: numbers[key] for key in BY_KEY if key in numbers}
         notes += performance.problems
         if performance.removed:
             blocks = ", ".join(map(str, performance.removed))
             notes.append(f"{performance.path}: measured while blocks {blocks} were skipped")
     return ModelRow(
         name=model.name,
-        numbers={key: one for key, one in numbers.items() if one is not None},
+        numbers=numbers,
         comparison=model.comparison,
         facts=facts_of(model),
         mend=model.mend,
@@ -382,56 +357,21 @@ def model_row(model: ModelSummary, window: str = STANDARD) -> ModelRow:
     )
 
 
-def _analysed(model: ModelSummary) -> dict[str, Measured | None]:
+def _analysed(model: ModelSummary) -> dict[str, Measured]:
     comparison, total = model.comparison, facts_of(model).params
     size = model.anatomy.bytes if model.anatomy else 0
-    return {
-        "parameters_b": _known(total, BILLION),
-        "size_gb": _known(size or None, GIBIBYTE),
-        "keep_ratio_std": _known(std_kept(comparison) if comparison else None),
-        "keep_ratio_variance": _known(variance_kept(comparison) if comparison else None),
+    found = {
+        "parameters_b": None if total is None else total / BILLION,
+        "size_gb": size / GIBIBYTE if size else None,
+        "keep_ratio_std": std_kept(comparison) if comparison else None,
+        "keep_ratio_variance": variance_kept(comparison) if comparison else None,
     }
+    return {key: Measured(value) for key, value in found.items() if value is not None}
 
 
-def _columns_of(found: Performance, window: str) -> Iterator[tuple[str, Measured | None]]:
-    yield "parameters_b", _known(found.parameters, BILLION)
-    yield "size_gb", _known(found.size_bytes, GIBIBYTE)
-    for text in TEXTS:
-        yield f"ppl_{text}", choose_perplexity(found.perplexities.get(text, ()), window)
-    for task in TASKS:
-        yield task, found.accuracies.get(task)
-    yield "mean_accuracy", _mean_accuracy(found)
-    for rows in BATCHES:
-        yield f"tokens_per_second_batch_{rows}", found.tokens_per_second.get(rows)
-        yield f"ms_per_token_batch_{rows}", found.ms_per_token.get(rows)
-    if found.peak_bytes is not None:
-        peak = found.peak_bytes
-        yield "peak_memory_mb", Measured(peak.value / MEBIBYTE, peak.under)
-
-
-def _known(value: float | None, unit: int = 1) -> Measured | None:
-    return None if value is None else Measured(value / unit)
-
-
-def _mean_accuracy(found: Performance) -> Measured | None:
+def _mean_accuracy(found: Mapping[str, Measured]) -> Measured:
     """Return the mean over those of the tasks that were measured, which are its basis."""
-    tasks = [task for task in TASKS if task in found.accuracies]
-    if not tasks:
-        return None
-    mean = fsum(found.accuracies[task].value for task in tasks) / len(tasks)
-    details = [found.accuracies[task].under.details for task in tasks]
-    told = "; ".join(one for one in details if one is not None) if None not in details else None
-    return Measured(mean, Conditions(", ".join(tasks), told))
-
-
-def _disagreement(
-    analysed: Mapping[str, Measured | None], performance: Performance
-) -> Iterator[str]:
-    one = analysed["parameters_b"]
-    if one is not None and performance.parameters is not None:
-        counted = round(one.value * BILLION)
-        if counted != performance.parameters:
-            yield (
-                f"{performance.path}: {performance.parameters:,} parameters, "
-                f"but {counted:,} in the analysis"
-            )
+    details = [one.under.details for one in found.values() if one.under.details is not None]
+    told = "; ".join(details) if len(details) == len(found) else None
+    mean = fsum(one.value for one in found.values()) / len(found)
+    return Measured(mean, Conditions(", ".join(found), told))

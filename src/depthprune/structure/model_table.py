@@ -97,7 +97,13 @@ def model_table(
     Raises:
         DepthpruneError: there is no such column or model.
     """
-    column = _column(sort_by)
+    column = BY_KEY.get(sort_by.replace("-", "_"))
+    if column is None:
+        raise DepthpruneError(
+            f"the table has no column {sort_by!r}",
+            option="sort_by",
+            mend=f"choose from {', '.join(BY_KEY)}",
+        )
     origins = _find_references(rows, reference)
     told = (replace(row, is_reference=place in origins) for place, row in enumerate(rows))
     named = sorted(told, key=lambda row: row.name)
@@ -107,8 +113,9 @@ def model_table(
         for key in BY_KEY
         if (found := [row.numbers[key].under for row in named if key in row.numbers])
     }
-    ordered = _in_order(named, column, compared.get(sort_by), reverse=reverse)
-    families = _families(ordered)
+    family_of = _families(named)
+    ordered = _in_order(named, family_of, column, compared.get(column.key), reverse=reverse)
+    families = [family_of[row.name] for row in ordered]
     apart, best = {}, {}
     for key, usual in compared.items():
         known = [place for place, row in enumerate(ordered) if key in row.numbers]
@@ -120,17 +127,6 @@ def model_table(
             for place in _best(ordered, BY_KEY[key], [p for p in alike if families[p] == family])
         )
     return ModelTable(tuple(ordered), tuple(families), compared, best, apart)
-
-
-def _column(key: str) -> Column:
-    column = BY_KEY.get(key.replace("-", "_"))
-    if column is None:
-        raise DepthpruneError(
-            f"the table has no column {key!r}",
-            option="sort_by",
-            mend=f"choose from {', '.join(BY_KEY)}",
-        )
-    return column
 
 
 def _find_references(rows: Sequence[ModelRow], name: str | None) -> set[int]:
@@ -163,17 +159,14 @@ def _parameters(row: ModelRow) -> int | None:
     return None if found is None else round(found.value * BILLION)
 
 
-def _original(row: ModelRow) -> int | None:
-    return None if row.comparison is None else row.comparison.total.original
-
-
-def _families(rows: Sequence[ModelRow]) -> list[int | None]:
+def _families(rows: Sequence[ModelRow]) -> dict[str, int | None]:
     """Return the parameters of the model that each was made of; one of that size is one of them."""
-    known = {_original(row) for row in rows} - {None}
-    own = [_original(row) or _parameters(row) for row in rows]
+    made_of = {row.name: row.comparison.total.original for row in rows if row.comparison}
+    known = set(made_of.values()) - {None}
     if len(known) < 2:
-        return [next(iter(known), None)] * len(rows)
-    return [family if family in known else None for family in own]
+        return dict.fromkeys((row.name for row in rows), next(iter(known), None))
+    own = {row.name: made_of.get(row.name) or _parameters(row) for row in rows}
+    return {name: family if family in known else None for name, family in own.items()}
 
 
 def _is_unpruned(row: ModelRow) -> bool:
@@ -196,28 +189,28 @@ def _usual(found: Sequence[Conditions], preferred: str | None) -> Conditions:
 
 
 def _in_order(
-    rows: Sequence[ModelRow], column: Column, usual: Conditions | None, *, reverse: bool
+    rows: Sequence[ModelRow],
+    family_of: Mapping[str, int | None],
+    column: Column,
+    usual: Conditions | None,
+    *,
+    reverse: bool,
 ) -> list[ModelRow]:
     """Return rows in the order of a column; those that are equal in the order of their names."""
+    families = list(dict.fromkeys(family_of.values()))
 
-    families = list(dict.fromkeys(_families(rows)))
-    family = {row.name: families.index(one) for row, one in zip(rows, _families(rows), strict=True)}
+    def group(row: ModelRow) -> tuple[int, bool]:
+        return families.index(family_of[row.name]), not row.is_reference
 
-    def place(row: ModelRow) -> tuple[int, bool, bool, bool, float]:
-        value = _sorted_value(row, column)
-        apart = (
-            usual is not None
-            and column.key in row.numbers
-            and not row.numbers[column.key].under.compare_with(usual)
-        )
+    def place(row: ModelRow) -> tuple[bool, bool, float]:
+        value, number = _sorted_value(row, column), row.numbers.get(column.key)
+        apart = bool(usual and number and not number.under.compare_with(usual))
         sign = -1 if (column.better == "high") != reverse else 1
-        known = (value is None, apart, sign * (value or 0.0))
-        return family[row.name], not row.is_reference, *known
+        return value is None, apart, sign * (value or 0.0)
 
     if column.kind == "name":
-        in_order = sorted(rows, key=lambda row: row.name, reverse=reverse)
-        return sorted(in_order, key=lambda row: (family[row.name], not row.is_reference))
-    return sorted(rows, key=place)
+        return sorted(sorted(rows, key=lambda row: row.name, reverse=reverse), key=group)
+    return sorted(rows, key=lambda row: (group(row), place(row)))
 
 
 def _sorted_value(row: ModelRow, column: Column) -> float | None:
