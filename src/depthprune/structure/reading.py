@@ -16,8 +16,8 @@ from depthprune.checkpoint.folder import (
     read_json_object,
 )
 from depthprune.checkpoint.safetensors_files import read_header
-from depthprune.cutting.keys import Unwrapping
 from depthprune.checkpoint.stored import Tensor
+from depthprune.cutting.keys import Unwrapping
 from depthprune.structure.notes import Sentence
 from depthprune.structure.origin import origin_of
 from depthprune.structure.pickled_model import PickledModel, read_pickled_model
