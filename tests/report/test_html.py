@@ -17,9 +17,8 @@ from depthprune.analysis.result_set import SplitScores
 from depthprune.analysis.synergy import estimate, estimator
 from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.report.html.data import equal_shares, page_data, shown_combinations
-from depthprune.report.html.document import embedded_json
 from depthprune.report.html.page import render_report, write_report
-from depthprune.report.render.html import block_list, points
+from depthprune.report.render.html import block_list, embedded_json, points
 from tests.analysis.results import cells, result_set
 from tests.measurements import dataset
 from tests.report.page_analyses import CELLS, analysed, large, results_of, small

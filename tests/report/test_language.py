@@ -25,7 +25,7 @@ from depthprune.base.language import (
     t,
 )
 from depthprune.cutting.keys import NOTES
-from depthprune.report.html.document import shown_texts
+from depthprune.report.render.html import shown_texts
 from depthprune.structure.align import DOUBTS
 from depthprune.structure.notes import Sentence
 from depthprune.tasks.weak import SENTENCES

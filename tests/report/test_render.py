@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 
 from depthprune.report.formatting import as_text
-from depthprune.report.render.html import page_section, table_page
+from depthprune.report.render.html import page_cell, table_page
 from depthprune.report.render.latex import latex_table
 from depthprune.report.render.markdown import table_lines
 from depthprune.report.render.plain import table_csv
@@ -72,9 +72,10 @@ def test_latex_escapes_text_and_marks_the_best() -> None:
 
 
 def test_html_has_real_minus_signs_and_thousands() -> None:
-    (table,) = page_section(Section("best", "Best removals", tables=[TABLE])).tables
-    assert table.title == "Best"
-    assert table.rows == [
+    cells = [
+        [page_cell(*one) for one in zip(TABLE.columns, row, strict=True)] for row in TABLE.rows
+    ]
+    assert cells == [
         ["4, 13", "\N{MINUS SIGN}1.23 [1]", "1,000", "a|b"],
         ["4", "–", "–", "=1+1"],
     ]

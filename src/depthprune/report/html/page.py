@@ -13,14 +13,7 @@ from depthprune.base.files import write_text
 from depthprune.base.language import filled, t
 from depthprune.report.formatting import interval_note
 from depthprune.report.html.data import page_data
-from depthprune.report.html.document import Parts, render
-from depthprune.report.render.html import (
-    PageSection,
-    PageTable,
-    block_list,
-    page_section,
-    page_table,
-)
+from depthprune.report.render.html import Parts, block_list, render
 from depthprune.report.sections import choice as sections
 from depthprune.report.sections.choice import lead, strategy_names, strategy_reason
 from depthprune.report.sections.evidence import cost
@@ -33,7 +26,7 @@ from depthprune.report.sections.recommendations import (
     target_name,
     warnings,
 )
-from depthprune.report.table import Section
+from depthprune.report.table import Section, Table
 
 
 @dataclass(frozen=True)
@@ -63,10 +56,10 @@ class Answer:
     model: str
     scope: str
     lead: str
-    section: PageSection
+    evidence: Sequence[str]
     cards: Sequence[Card]
     never: Sequence[str]
-    table: PageTable
+    tables: Sequence[Table]
     warnings: Sequence[str]
 
 
@@ -77,7 +70,8 @@ def answer(analysis: Analysis) -> Answer:
         "{blocks} {blocks:block|blocks} · {datasets} {datasets:dataset|datasets} · "
         "{removals} {removals:removal|removals} measured · split: {split}"
     )
-    table, choice = rules_table(found), choose(found)
+    choice = choose(found)
+    section = sections.answer(found, choice)
     return Answer(
         model=results.model,
         scope=filled(
@@ -88,10 +82,10 @@ def answer(analysis: Analysis) -> Answer:
             split=", ".join(sorted(set(results.splits.values()))),
         ),
         lead=lead(found, choice),
-        section=page_section(sections.answer(found, choice)),
+        evidence=section.sentences,
         cards=list(_cards(analysis)),
         never=must_stay(found).sentences if found.essential else (),
-        table=page_table(table, table.title),
+        tables=[*section.tables, rules_table(found)],
         warnings=[*warnings(found), *notes(found)],
     )
 
@@ -176,13 +170,14 @@ def render_report(analysis: Analysis) -> str:
         interval_note=interval_note(),
         answer=answer(analysis),
         sections=_sections(analysis),
+        open=OPEN,
     )
 
 
-def _sections(analysis: Analysis) -> list[PageSection]:
+def _sections(analysis: Analysis) -> list[Section]:
     """Return the findings that have tables, and what was wrong in the files."""
     found = [one for one in findings(analysis) if one.tables]
     if problems := analysis.results.problems:
         title = t("Problems in what was read ({n})").format(n=len(problems))
         found.append(Section("problems", title, notes=problems))
-    return [page_section(one, is_open=one.name in OPEN) for one in found]
+    return found

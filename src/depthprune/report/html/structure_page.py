@@ -10,8 +10,7 @@ from typing import Any
 
 from depthprune.base.language import t
 from depthprune.base.terminal import shown
-from depthprune.report.html.document import Parts, render
-from depthprune.report.render.html import page_table, points
+from depthprune.report.render.html import Parts, points, render
 from depthprune.report.sections.structure_words import (
     evidence_texts,
     not_known,
@@ -97,7 +96,7 @@ def overview(summary: Summary) -> dict[str, Any]:
         "cards": _cards(known) if len(known) > 1 else {},
         "unread": [(one.name, one.problems, "") for one in unread],
         "without": [(one.name, (), one.mend or "") for one in without],
-        "table": page_table(models_table(rows), t("All models")),
+        "table": models_table(rows),
     }
 
 

@@ -1,19 +1,23 @@
-"""Tables and sections for the template of a page; a table as an HTML file that needs no other."""
+"""A page as one HTML file: template, style sheets, scripts and data put together."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from functools import cache
+from importlib.resources import files
 from math import isnan
 from typing import Any
 
-from depthprune.base.language import TAGS, current_language
+from depthprune.base.errors import MissingDependencyError
+from depthprune.base.language import TAGS, Note, current_language, t
 from depthprune.report.formatting import percent
 from depthprune.report.render.text import cell_text, plain_cell
-from depthprune.report.table import Cell, Column, Section, Table, all_notes, cell_of
+from depthprune.report.table import Cell, Column, Table, all_notes, cell_of
 
 NOTHING = "–"
 
@@ -47,149 +51,124 @@ MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
-class Heading:
-    """A heading; numbers stand to the right."""
-
-    name: str
-    number: bool = True
-
-
-@dataclass(frozen=True)
-class PageTable:
-    """A table of texts, ready for the template.
+class Parts:
+    """The files of a kind of page, by their names without ending.
 
     Attributes:
-        title: what it shows.
-        columns: with their headings.
-        rows: as wide as `columns`.
-        note: how to read it; empty where that is plain.
+        template: in `template/`; it extends `shell.html`.
+        styles: in `style/`; a later one may say otherwise than an earlier one.
+        scripts: in `script/`, in the order in which they need each other.
     """
 
-    title: str
-    columns: Sequence[Heading]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
+    template: str
+    styles: Sequence[str]
+    scripts: Sequence[str]
 
 
-@dataclass(frozen=True)
-class PageSection:
-    """A section as the template reads it; `open`: its tables are seen at once."""
-
-    name: str
-    title: str
-    open: bool
-    sentences: Sequence[str]
-    tables: Sequence[PageTable]
-    notes: Sequence[str]
-
-
-def page_section(section: Section, *, is_open: bool = False) -> PageSection:
-    """Return a section for the template."""
-    tables = [page_table(table, section.title) for table in section.tables]
-    return PageSection(
-        section.name, section.title, is_open, section.sentences, tables, section.notes
-    )
-
-
-def page_table(table: Table, about: str) -> PageTable:
-    """Return a table for the template.
+def render(parts: Parts, data: dict[str, Any], **values: Any) -> str:
+    """Return a page that needs no network and no other file.
 
     Args:
-        table: to be shown.
-        about: what it shows, where it has no title of its own.
+        parts: of this kind of page.
+        data: for the script; JSON without NaN.
+        values: for the template.
+
+    Raises:
+        MissingDependencyError: jinja2 is not installed.
     """
-    return PageTable(
-        (table.title or about).rstrip(":："),
-        [Heading(column.name, column.is_number) for column in table.columns],
-        [list(map(_cell, table.columns, row)) for row in table.rows],
-        " ".join(all_notes(table)),
+    style = "".join(_file(f"style/{name}.css") for name in parts.styles)
+    script = _script(tuple(parts.scripts))
+    words = {text: Note(text).translated() for text in shown_texts(script)}
+    page: str = _template(f"{parts.template}.html").render(
+        lang=TAGS[current_language()],
+        policy=_policy(style, script),
+        style=style,
+        script=script,
+        data=embedded_json(data | {"words": words}),
+        **values,
+    )
+    return page
+
+
+def shown_texts(source: str) -> list[str]:
+    """Return the texts that a template or a script shows: `t("English text")`."""
+    return list(dict.fromkeys(re.findall(r'\bt\("([^"]+)"', source)))
+
+
+def embedded_json(value: Any) -> str:
+    """Return JSON that may stand in a script element: nothing in it ends that element.
+
+    Raises:
+        ValueError: the value holds NaN or infinity.
+    """
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _policy(style: str, script: str) -> str:
+    """Return a content security policy under which nothing runs or loads but this file's own."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
     )
 
 
-def _cell(column: Column, value: Any) -> str:
-    cell = cell_of(value)
-    return cell_text(column, Cell(None, _text(column, cell), cell.mark))
+def _digest(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
 
 
-def _text(column: Column, cell: Cell) -> str:
-    if isinstance(cell.value, tuple) and column.kind == "blocks":
-        return block_list(cell.value)
-    if cell.value and column.kind in ("count", "samples") and isinstance(cell.value, int):
-        return f"{cell.value:,}"
-    text = plain_cell(column, cell)
-    if text == "-":
-        return NOTHING
-    return text if column.kind in ("text", "list") else text.replace("-", MINUS)
-
-
-STYLE = """
-:root { color-scheme: light dark; }
-body { margin: 1.5rem; font: 14px/1.45 system-ui, "Segoe UI", "Noto Sans", "PingFang SC",
-  "Microsoft YaHei", "Noto Sans CJK SC", sans-serif; }
-h1 { font-size: 1.2rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: separate; border-spacing: 0; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid #8884; text-align: right;
-  font-variant-numeric: tabular-nums; white-space: nowrap; }
-thead th { vertical-align: bottom; white-space: normal; min-width: 4.5rem;
-  border-bottom: 2px solid #8888; }
-tbody th { position: sticky; left: 0; background: Canvas; font-weight: 500; }
-tbody th, thead th:first-child, .list { text-align: left; }
-.list { white-space: normal; min-width: 8rem; }
-.reference > * { font-style: italic; }
-.best { font-weight: 700; color: light-dark(#0a5a9c, #84bdf4); }
-.unknown, .apart, .notes { color: light-dark(#566072, #a6b0be); }
-sup { line-height: 0; }
-.notes { font-size: .88rem; max-width: 95ch; overflow-wrap: anywhere; }
-"""
+TABLE_PAGE = Parts(template="table", styles=("table",), scripts=())
 
 
 def table_page(title: str, table: Table) -> str:
-    """Return a table as a page without scripts; text is text, whatever it holds."""
-    title = escape(title)
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode("utf-8")).digest()).decode("ascii")
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'"
-    marked = "".join(f"<li>{escape(text)}</li>\n" for text in table.marked)
-    notes = "".join(f"<li>{escape(text)}</li>\n" for text in table.notes)
-    return (
-        f'<!DOCTYPE html>\n<html lang="{TAGS[current_language()]}">\n<head>\n'
-        '<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
-        f'<div class="wide">\n<table>\n<thead>\n<tr>{_headings(table)}</tr>\n</thead>\n'
-        f"<tbody>\n{_rows(table)}</tbody>\n</table>\n</div>\n"
-        f'<ol class="notes">\n{marked}</ol>\n<ul class="notes">\n{notes}</ul>\n'
-        "</body>\n</html>\n"
-    )
+    """Return a table as a page without scripts; text is text, whatever it holds.
+
+    Raises:
+        MissingDependencyError: jinja2 is not installed.
+    """
+    return render(TABLE_PAGE, {}, title=title, table=table)
 
 
-def _headings(table: Table) -> str:
-    return "".join(f'<th scope="col">{escape(column.name)}</th>' for column in table.columns)
-
-
-def _rows(table: Table) -> str:
-    lines = []
-    for place, (name, *values) in enumerate(table.rows):
-        which = ' class="reference"' if place == table.reference else ""
-        first = escape(cell_text(table.columns[0], name))
-        others = "".join(map(_table_cell, table.columns[1:], values))
-        lines.append(f'<tr{which}><th scope="row">{first}</th>{others}</tr>\n')
-    return "".join(lines)
-
-
-def _table_cell(column: Column, value: Any) -> str:
+def page_cell(column: Column, value: Any) -> str:
+    """Return a value as a page shows it: with real minus signs, and commas in large counts."""
     cell = cell_of(value)
-    classes = [
-        name
-        for name, holds in (
-            ("list", not column.is_number),
-            ("unknown", cell.value is None),
-            ("apart", cell.mark is not None),
-            ("best", cell.is_best),
-        )
-        if holds
-    ]
-    which = f' class="{" ".join(classes)}"' if classes else ""
-    mark = "" if cell.mark is None else f" <sup>{cell.mark}</sup>"
-    return f"<td{which}>{escape(plain_cell(column, cell))}{mark}</td>"
+    if isinstance(cell.value, tuple) and column.kind == "blocks":
+        text = block_list(cell.value)
+    elif cell.value and column.kind in ("count", "samples") and isinstance(cell.value, int):
+        text = f"{cell.value:,}"
+    elif (text := plain_cell(column, cell)) == "-":
+        text = NOTHING
+    elif column.kind not in ("text", "list"):
+        text = text.replace("-", MINUS)
+    return cell_text(column, Cell(None, text, cell.mark))
+
+
+@cache
+def _script(names: tuple[str, ...]) -> str:
+    parts = (_file(f"script/{name}.js") for name in names)
+    return '"use strict";\n(() => {\n' + "\n".join(parts) + "\n})();\n"
+
+
+@cache
+def _file(name: str) -> str:
+    return files("depthprune.report.html").joinpath(name).read_text(encoding="utf-8")
+
+
+def _template(name: str) -> Any:
+    try:
+        from jinja2 import Environment, FunctionLoader, StrictUndefined
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the HTML report needs jinja2", mend='install it: pip install "depthprune[report]"'
+        ) from error
+    environment = Environment(
+        autoescape=True,
+        loader=FunctionLoader(lambda name: _file(f"template/{name}")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"t": t, "cell": page_cell, "cell_of": cell_of, "plain_cell": plain_cell}
+    environment.filters["notes"] = all_notes
+    return environment.get_template(name)
