@@ -12,7 +12,7 @@ from depthprune.base.options import Options
 from depthprune.benchmark.options import BenchmarkOptions
 from depthprune.benchmark.sweep import SweepOptions
 from depthprune.cli.flags import flag
-from depthprune.cli.sweep_blocks import BlockFlags
+from depthprune.cli.sweep import BlockFlags
 from depthprune.cutting import CutOptions
 
 DOCS = Path(__file__).parents[2] / "docs"

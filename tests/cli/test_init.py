@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from depthprune.cli.init import EXAMPLE
+from depthprune.cli.run import EXAMPLE
 from depthprune.workflow.study_file import StudyContent, read_study_file
 from tests.cli.program import Program
 

@@ -14,8 +14,7 @@ from depthprune.base.errors import DepthpruneError
 from depthprune.benchmark.latency import LatencyOptions
 from depthprune.benchmark.measure import METRICS
 from depthprune.benchmark.options import BenchmarkOptions
-from depthprune.cli.demo import DEMO_STUDY
-from depthprune.cli.init import EXAMPLE
+from depthprune.cli.run import DEMO_STUDY, EXAMPLE
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.cutting import CutOptions
 from depthprune.engine.options import ModelOptions
@@ -316,7 +315,7 @@ MODEL = "model: {source: demo}\n"
         (MODEL + "search:\nsweep:\n", ("`sweep` needs `analyze`",)),
         (MODEL + "search:\ncut:\n", ("`cut` needs `analyze`",)),
         (MODEL + "search:\nanalyze:\nevaluate:\n", ("`evaluate` needs `cut`",)),
-        (MODEL + "search: {min_drop: -2}\nanalyze:\n", ("`analyze` needs", "min_drop")),
+        (MODEL + "search: {min_drop: -2}\nanalyze:\n", ("'search.min_drop'", "line 2")),
         (MODEL + "search:\nanalyze: {speedup: 1}\n", ("'analyze.speedup'", "not 1", "line 3")),
         (MODEL + "search:\nanalyze: {formats: gif}\n", ("'analyze.formats.0'", "'png'")),
         (MODEL + "search:\nanalyze:\ncut: {removed: some}\n", ("'cut.removed", "line 4")),

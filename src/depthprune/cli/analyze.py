@@ -1,24 +1,25 @@
-"""`depthprune analyze`: from what was measured to documents, figures and a page."""
+"""`depthprune analyze` and `recommend`: from what was measured to findings and recommendations.
+
+What needs numpy is imported when it is run: the help is there at once.
+"""
 
 from __future__ import annotations
 
 import gc
-import json as json_module
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.findings import analyse
 from depthprune.analysis.options import Ranking, Targets
-from depthprune.base.files import check_can_make
-from depthprune.base.language import set_language
-from depthprune.cli.flags import with_flags
-from depthprune.cli.options import Language
-from depthprune.cli.output import show_wrapped
-from depthprune.cli.scores import AsJson, show
-from depthprune.workflow.decisions import FOLDER, write_analysis
+from depthprune.base.files import check_can_make, write_json
+from depthprune.base.language import set_language, t
+from depthprune.base.terminal import terminal
+from depthprune.cli.flags import AsJson, Language, with_flags
+from depthprune.cli.output import show, show_json, show_wrapped
+
+if TYPE_CHECKING:
+    from depthprune.strategies.how import Places
 
 
 @with_flags
@@ -30,9 +31,7 @@ def analyze(
     ranking: Ranking = Ranking(),
     targets: Targets = Targets(),
     formats: tuple[Literal["png", "svg", "pdf"], ...] = ("png",),
-    skip: Annotated[
-        tuple[Literal["figures", "html", "latex"], ...], Parameter(show_default=False)
-    ] = (),
+    skip: tuple[Literal["figures", "html", "latex"], ...] = (),
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
@@ -61,23 +60,110 @@ def analyze(
         What is not wanted.
 
     """
+    from depthprune.analysis.collect import read_result_set
+    from depthprune.analysis.findings import analyse
+    from depthprune.workflow.decisions import FOLDER, write_analysis
+
+    set_language(lang)
     # Figures are hundreds of thousands of small objects that stay: searching them for garbage
     # as often as usual costs a tenth of the time.
-    set_language(lang)
     gc.set_threshold(50_000)
-    folder = output_folder(output, path)
+    folder = output or (path.parent if path.is_file() else path) / FOLDER
     results = read_result_set(path, ranking.split)
     check_can_make(folder)  # before the work, not after it
     written = write_analysis(analyse(results, ranking, targets), folder, formats=formats, skip=skip)
     if json:
-        print(json_module.dumps(written.value, indent=1))
+        show_json(written.value)
         return
     show_wrapped(written.answer)
     show(written.places)
 
 
-def output_folder(given: Path | None, path: Path) -> Path:
-    """Return where the documents go: as asked, or `analysis` in what is analysed or beside it."""
-    if given is not None:
-        return given
-    return (path.parent if path.is_file() else path) / FOLDER
+@with_flags
+def recommend(
+    path: Path,
+    /,
+    *,
+    ranking: Ranking = Ranking(),
+    targets: Targets = Targets(),
+    verify: bool | int = False,
+    model: str | None = None,
+    data_dir: Path | None = None,
+    trust_remote_code: bool = False,
+    output_file: Path | None = None,
+    json: AsJson = False,
+    lang: Language = "en",
+) -> None:
+    """Say which blocks to remove, by what was measured: every rule, each with its evidence.
+
+    Shows the best removals of each number of blocks, a path that removes one block after the other,
+    what is robust over datasets, conservative, balanced and aggressive strategies, and the blocks
+    that must stay. Nothing is measured, unless it is to be verified: a removal that was chosen for
+    its drop looks better on the samples that chose it than on others.
+
+    For example:
+
+        depthprune recommend depthprune-model
+        depthprune recommend exp3_beam_search_multi_dataset --max-drop 0.05
+        depthprune recommend depthprune-model --speedup 1.2 --min-coverage 4
+        depthprune recommend depthprune-model --json --output_file recommendations.json
+        depthprune recommend depthprune-model --verify
+
+    Parameters
+    ----------
+    path
+        Folder of a study, or a folder of documented result files.
+    verify
+        Measure what is recommended again, on samples that were not searched: as many of each
+        dataset, or so many (50 or more). They are kept in the study.
+    model
+        Of the study, for --verify: where it lies now, if it was moved.
+    data_dir
+        Of the study, for --verify: where its data lie now, if they were moved.
+    trust_remote_code
+        Run code that the study names, for --verify: of its model, of its tasks. Only if you trust
+        it.
+    output_file
+        Keep the recommendations as JSON, as `analyze` writes pruning_recommendations.json.
+
+    """
+    from depthprune.analysis.collect import read_result_set
+    from depthprune.analysis.findings import analyse
+    from depthprune.importance.score_files import check_output
+    from depthprune.report.documents import recommendations_value
+    from depthprune.report.sections.recommendations import recommendations
+    from depthprune.workflow.decisions import answer_parts
+
+    set_language(lang)
+    if output_file is not None:
+        check_output(output_file)
+    if verify is not False:
+        from depthprune.strategies.how import Places
+
+        _verify(path, Places(model, data_dir, trust_remote_code), verify, ranking, targets)
+    analysis = analyse(read_result_set(path, ranking.split), ranking, targets)
+    value = recommendations_value(analysis)
+    if output_file is not None:
+        write_json(output_file, value)
+    if json:
+        show_json(value)
+        return
+    show_wrapped(answer_parts(analysis, recommendations(analysis.recommendations)))
+    if output_file is not None:
+        show([t("Recommendations: {path}").format(path=output_file)])
+
+
+def _verify(
+    path: Path, places: Places, verify: bool | int, ranking: Ranking, targets: Targets
+) -> None:
+    """Measure on fresh samples what is recommended; say before what it will take."""
+    from depthprune.cli.run import tell_work
+    from depthprune.report.sections.run import done_lines
+    from depthprune.study.store import DATABASE_NAME
+    from depthprune.workflow.verifying import Verification, fresh_number, verify_again
+
+    what = Verification(ranking, targets, num_samples=fresh_number(verify), announce=tell_work)
+    folder = path.parent if path.name == DATABASE_NAME else path
+    report = verify_again(folder, places, what)
+    for line in done_lines(report):
+        terminal(stderr=True).print(line, highlight=False, markup=False)

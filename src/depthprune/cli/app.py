@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from contextvars import copy_context
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter
 from rich.markup import escape
 
 from depthprune import __version__
@@ -25,6 +25,14 @@ from depthprune.cli.flags import flag
 USER_ERROR = 2
 INTERRUPTED = 130
 
+
+def _default(value: Any) -> str | None:
+    """Return how the help names a default: as it is typed; None where nothing is the default."""
+    if value is None or value is False or value in ("", ()):
+        return None
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 app = App(
     name="depthprune",
     help="""Find out which transformer blocks a language or vision-language model can lose,
@@ -32,25 +40,10 @@ and what each loss costs on every dataset.
 
 For example:
 
-    depthprune demo                            see it work, in minutes
-    depthprune inspect MODEL                   its blocks, and which can go
-    depthprune profile MODEL --task okvqa      the drop of every single block
-    depthprune search MODEL --task okvqa       pairs, triples, quads
-    depthprune init                            a study file: all of it at once, by `run`
-    depthprune proxies MODEL --task okvqa      guesses at the drops, quickly
-    depthprune recommend FOLDER                which blocks to remove, and why
-    depthprune analyze FOLDER                  reports, figures, files for what follows
-    depthprune answers FOLDER --removal 4,13   what was asked and answered: why a score fell
-    depthprune tasks --show okvqa --model MODEL   what the model is sent
-    depthprune sweep MODEL --task okvqa --num_active_blocks 12 14 16   what they cost and gain
-    depthprune cut MODEL --remove 4,13 --output DIR      the smaller checkpoint
-    depthprune evaluate MODEL                  perplexity, zero-shot accuracy, speed, memory
-    depthprune structure analyze MODEL         parameters of every layer, and what pruning took
-    depthprune status FOLDER                   is it still working, and how far is it?
-    depthprune table --result_dir DIR          every pruned model in one table
-    depthprune compare --study FOLDER          do train and validation agree?
-    depthprune merge --study FOLDER --output_file merged.json
-    depthprune select --importance_scores_file merged.json --num_active_blocks 12 14
+    depthprune demo                                  see it work, in minutes
+    depthprune search MODEL --task okvqa             which blocks can go together
+    depthprune recommend FOLDER                      which to remove, and why
+    depthprune cut MODEL --remove 4,13 --output DIR  the smaller checkpoint
 
 Every option may be written with dashes or with underscores. A command that was stopped goes on
 where it was when it is run again.
@@ -58,45 +51,89 @@ where it was when it is run again.
     help_format="markdown",
     version=__version__,
     suppress_keyboard_interrupt=False,
-    default_parameter=Parameter(consume_multiple=True, negative=()),
+    default_parameter=Parameter(consume_multiple=True, negative=(), show_default=_default),
     error_console=terminal(stderr=True),
 )
-COMMANDS = (
-    "demo:demo",
-    "init:init",
-    "inspect:inspect",
-    "measure:profile",
-    "proxies:proxies",
-    "run:run",
-    "measure:search",
-    "sweep:sweep",
-    "analyze:analyze",
-    "answers:answers",
-    "recommend:recommend",
-    "cut:cut",
-    "evaluate:evaluate",
-    "table:table",
-    "structure:structure",
-    "status:status",
-    "study:study",
-    "compare:compare",
-    "merge:merge",
-    "select:select",
-    "scores:scores",
-    "tasks:tasks",
+COMMANDS = {
+    "Start": ("run:demo", "run:init", "run:run"),
+    "Measure": (
+        "measure:profile",
+        "proxies:proxies",
+        "measure:search",
+        "sweep:sweep",
+        "evaluate:evaluate",
+    ),
+    "Decide": ("analyze:recommend", "analyze:analyze"),
+    "Make": ("cut:cut",),
+    "Inspect": ("inspect:inspect", "inspect:tasks", "study:status", "study:answers", "table:table"),
+    "Older pipelines": ("importance:compare", "importance:merge", "importance:select"),
+}
+"""Module and name of each, by heading; it is imported when it is run: `cut` copies gigabytes in
+less memory than numpy takes."""
+
+SUBCOMMANDS = {
+    "study": ("study:check", "study:repair"),
+    "structure": ("structure:analyze", "structure:batch", "structure:summarize"),
+    "scores": ("importance:from_removals",),
+}
+"""Module and name of each, by the command that they belong to."""
+
+_GROUPS = {title: Group.create_ordered(title, sort_key=0) for title in COMMANDS}
+_ALWAYS = Group.create_ordered("For every command", sort_key=9)
+app["--help"].group = app["--version"].group = _ALWAYS
+
+
+_LAZY: list[tuple[App, str, dict[str, Any]]] = []
+"""Every command with the program or command that it belongs to, and how it is listed."""
+
+
+def _add(parent: App, command: str, **listed: Any) -> None:
+    _LAZY.append((parent, command, listed))
+    parent.command(f"depthprune.cli.{command}", **listed)
+
+
+for _title, _commands in COMMANDS.items():
+    for _place, _command in enumerate(_commands):
+        _add(app, _command, group=_GROUPS[_title], sort_key=_place)
+
+study = App(
+    name="study",
+    help="Look after a study: find damage to it, and mend it.",
+    group=_GROUPS["Inspect"],
 )
-"""Module and name; each is imported when it is run: `cut` copies gigabytes in less memory than
-numpy takes."""
-for command in COMMANDS:
-    app.command(f"depthprune.cli.{command}")
+structure = App(
+    name="structure",
+    help="""Look into checkpoints without loading them: what is in each layer, and what is gone.
+
+Only the headers of the weight files are read; nothing of a pickled model is executed.
+
+For example:
+
+    depthprune structure analyze MODEL                        parts and layers
+    depthprune structure analyze MODEL --compare_with BASE    what is gone
+    depthprune structure batch --models_dir D --base_model BASE --output_dir O
+    depthprune structure summarize --dirs baselines results --output summary
+""",
+    help_format="markdown",
+    group=_GROUPS["Inspect"],
+)
+scores = App(
+    name="scores",
+    help="Make files of importance scores that are not measured.",
+    group=_GROUPS["Older pipelines"],
+)
+for _parent in (study, structure, scores):
+    app.command(_parent)
+    for _command in SUBCOMMANDS[_parent.name[0]]:
+        _add(_parent, _command, alias="summarise" if _command.endswith(":summarize") else None)
 
 
 @app.meta.default
 def start(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    quiet: bool = False,
-    verbose: bool = False,
-    debug: bool = False,
+    quiet: Annotated[bool, Parameter(group=_ALWAYS)] = False,
+    verbose: Annotated[bool, Parameter(group=_ALWAYS)] = False,
+    debug: Annotated[bool, Parameter(group=_ALWAYS)] = False,
 ) -> int:
     """Run one command; user errors end with exit code 2.
 
@@ -155,29 +192,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # What a cluster sends before it kills: stop as after Ctrl-C, with files written.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = sys.argv[1:] if arguments is None else arguments
-    if not given or given[0].startswith("-"):
-        _describe_commands()
-    elif given[0] in app and (len(given) == 1 or given[1] in app.help_flags):
-        app[given[0]].resolved_commands()
+    named = next((one for one in given if not one.startswith("-")), None)
+    if named is None:
+        _describe_commands(app)
+    elif named in SUBCOMMANDS:
+        _describe_commands(app[named])
     try:
         sys.exit(app.meta(arguments, exit_on_error=False))
     except CycloptsError:
         sys.exit(USER_ERROR)
 
 
-def _describe_commands() -> None:
-    """Give every command its help, of which their list shows the first line.
+def _describe_commands(parent: App) -> None:
+    """Give the commands of the program, or of a command, their help, whose first line is listed.
 
-    It is read from the sources: to import all commands would take a second. Those that are made of
-    further commands are imported, which is quick.
+    It is read from the sources: to import all commands would take a second.
     """
-    for command in COMMANDS:
+    for owner, command, listed in _LAZY:
+        if owner is not parent:
+            continue
         module, name = command.split(":")
         text = _docstring(Path(__file__).with_name(f"{module}.py"), name)
-        del app[name]
-        app.command(f"depthprune.cli.{command}", help=text)
+        for known in (name.replace("_", "-"), listed.get("alias")):
+            if known is not None:
+                del parent[known]
+        parent.command(f"depthprune.cli.{command}", help=text, **listed)
         if text is None:
-            app[name]  # imports it
+            parent[name.replace("_", "-")]  # imports it
 
 
 def _docstring(source: Path, function: str) -> str | None:

@@ -15,12 +15,19 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from depthprune.base.errors import DepthpruneError, RemovalError
-from depthprune.base.language import Lang, set_language, t
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.language import set_language, t
 from depthprune.base.options import Options
-from depthprune.base.removal import Removal, parse_removal
-from depthprune.cli.flags import with_flags
-from depthprune.cli.output import show
+from depthprune.base.removal import Removal
+from depthprune.cli.flags import (
+    AsJson,
+    Language,
+    Model,
+    block_set,
+    protected_blocks,
+    with_flags,
+)
+from depthprune.cli.output import show, show_json
 from depthprune.cutting import CutOptions
 from depthprune.cutting.model_card import FILE_NAMES, unfitting_fields
 from depthprune.report.render.text import section_parts
@@ -95,7 +102,7 @@ class WhichFlags(Options):
                 mend="it belongs to --recommendation",
             )
         if self.remove:
-            return _blocks(self.remove, "remove"), None
+            return block_set(self.remove), None
         if self.recommendation is not None:
             from depthprune.strategies.block_files import recommended_removal
 
@@ -114,7 +121,7 @@ class WhichFlags(Options):
             )
         found = find_scores(self.importance_scores_file)
         total = count_blocks(found, None)
-        protected = _blocks(self.protect, "protect") if self.protect else None
+        protected = protected_blocks(self.protect)
         return select_blocks(
             found.scores, self.num_active_blocks, protected, num_blocks=total
         ), total
@@ -122,19 +129,13 @@ class WhichFlags(Options):
 
 @with_flags
 def cut(
-    model: Annotated[
-        str, Parameter(name=("--model", "--model-path"), help="Folder, hub name, or demo.")
-    ],
+    model: Model,
     *,
     which: WhichFlags = WhichFlags(),
     output: Annotated[Path | None, Parameter(name=("--output", "--output-dir"))] = None,
     how: Annotated[CutOptions, Parameter(name="*")] = CutOptions(),
-    json: Annotated[
-        bool, Parameter(name="--json", help="Print one JSON object on stdout, for scripts.")
-    ] = False,
-    lang: Annotated[
-        Lang, Parameter(name="--lang", help="Language of what is printed: en or zh (Chinese).")
-    ] = "en",
+    json: AsJson = False,
+    lang: Language = "en",
 ) -> None:
     """Write the checkpoint without some blocks; it loads wherever the whole one does.
 
@@ -183,7 +184,7 @@ def cut(
         ]
     if json:
         value = plan_value(plan) | closing_value(output, report.result, verified)
-        print(json_module.dumps(value | ({"also": report.also} if how.also else {}), indent=1))
+        show_json(value | ({"also": report.also} if how.also else {}))
     else:
         show([*parts, *closing_parts(report.result, verified)])
     if verified is not None and not verified.agrees:
@@ -210,14 +211,3 @@ def read_settings(given: Sequence[str]) -> dict[str, Any]:
                 mend="for example --set 'text_config.moe_topk=[1, 2, 3]'",
             ) from error
     return settings
-
-
-def _blocks(given: Sequence[str], option: str) -> Removal:
-    text = " ".join(given)
-    if "-" in text and option != "remove":
-        raise RemovalError(
-            f"{text!r} could be two blocks or all from one to the other",
-            option=option,
-            mend="write every block, as 4 13 or 4,13",
-        )
-    return parse_removal(text)

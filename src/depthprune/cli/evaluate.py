@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -21,11 +20,9 @@ from depthprune.benchmark.measure import (
 )
 from depthprune.benchmark.options import BenchmarkOptions, ScoredTasks, card_options, listed
 from depthprune.benchmark.results_file import check_card_path
-from depthprune.cli.flags import with_flags
-from depthprune.cli.measure import AsJson, DryRun, Estimate
-from depthprune.cli.options import DEMO, Language
-from depthprune.cli.outcome import show_forecast
-from depthprune.cli.output import show, show_wrapped
+from depthprune.cli.flags import AsJson, DryRun, Estimate, Language, with_flags
+from depthprune.cli.measure import show_forecast
+from depthprune.cli.output import show, show_json, show_wrapped
 from depthprune.engine.options import ModelOptions
 from depthprune.report.render.markdown import section_lines
 from depthprune.report.render.text import section_parts, sections_parts
@@ -36,6 +33,7 @@ from depthprune.report.sections.evaluation import (
     evaluation_sections,
 )
 from depthprune.strategies.model import model_source, open_model
+from depthprune.tasks.demo import DEMO
 from depthprune.workflow.evaluating import RESULTS
 
 SOME_FAILED = 1
@@ -120,7 +118,7 @@ def evaluate(
         overwrite=overwrite,
     )
     if json:
-        print(json_module.dumps(outcome.card, indent=1))
+        show_json(outcome.card)
     else:
         _show(outcome)
     if outcome.failed:
@@ -131,7 +129,7 @@ def _compare(paths: Sequence[str], output: Path | None, *, as_json: bool) -> Non
     comparison = compare_evaluations([read_evaluation(Path(path)) for path in paths])
     section = comparison_section(comparison)
     if as_json:
-        print(json_module.dumps(comparison_value(comparison), indent=1))
+        show_json(comparison_value(comparison))
     else:
         show_wrapped(section_parts(section)[1:])
     if output is not None:

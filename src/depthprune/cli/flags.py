@@ -1,15 +1,41 @@
-"""The flags of the command line: what takes the dataclasses of options, and how each is spelled."""
+"""The flags of the command line: those that commands share, and how options become flags."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from inspect import getdoc
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from cyclopts import Group, Parameter
 
+from depthprune.base.errors import RemovalError
+from depthprune.base.language import Lang
 from depthprune.base.options import Options
+from depthprune.base.removal import Removal, parse_removal
+
+Language = Annotated[
+    Lang, Parameter(name="--lang", help="Language of what is printed: en or zh (Chinese).")
+]
+AsJson = Annotated[
+    bool, Parameter(name="--json", help="Print one JSON object on stdout, for scripts.")
+]
+Model = Annotated[
+    str, Parameter(name=("--model", "--model-path"), help="Folder, hub name, or demo.")
+]
+Output = Annotated[
+    Path | None,
+    Parameter(
+        name=("--output", "--output-dir"),
+        help="Folder of the study; depthprune-MODEL when not given.",
+    ),
+]
+DryRun = Annotated[bool, Parameter(help="Measure nothing: check everything, say what it takes.")]
+Estimate = Annotated[
+    bool,
+    Parameter(help="As --dry-run, and answer 8 samples of each task, to tell the hours."),
+]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -105,3 +131,27 @@ def _flagged(options: type, heading: dict[str, Any]) -> type:
             return core_schema.any_schema()
 
     return Flags
+
+
+def block_set(given: Sequence[str]) -> Removal:
+    """Return blocks that were written as `0 15` or `0,15`; `0-15` is the pair, as in file names.
+
+    Raises:
+        RemovalError: no block indices.
+    """
+    return parse_removal(" ".join(given))
+
+
+def protected_blocks(given: Sequence[str]) -> Removal | None:
+    """Return the blocks that stay; None where none were given.
+
+    Raises:
+        RemovalError: no block indices, or what could be a range.
+    """
+    if any("-" in one for one in given):
+        raise RemovalError(
+            f"{' '.join(given)!r} could be two blocks or all from one to the other",
+            option="protect",
+            mend="write every block, as 0 15 or 0,15",
+        )
+    return block_set(given) if given else None

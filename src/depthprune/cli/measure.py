@@ -1,36 +1,39 @@
-"""`depthprune profile` and `depthprune search`: measure removals, print what was found."""
+"""`depthprune profile` and `search`: measure removals, print what was found."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from depthprune.analysis.options import Ranking
+from depthprune.base.files import write_text
 from depthprune.base.language import set_language
-from depthprune.benchmark.forecast import forecast
-from depthprune.cli.flags import with_flags
-from depthprune.cli.options import Language, block_set, check_ranking
-from depthprune.cli.outcome import show, show_forecast
+from depthprune.benchmark.forecast import Forecast, forecast
+from depthprune.cli.flags import (
+    AsJson,
+    DryRun,
+    Estimate,
+    Language,
+    Model,
+    Output,
+    protected_blocks,
+    with_flags,
+)
+from depthprune.cli.output import show, show_json
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.engine.options import ModelOptions
+from depthprune.report.formatting import as_text
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.status import forecast_section, forecast_value
 from depthprune.strategies.kinds.exhaustive import Ablation
 from depthprune.strategies.options import SearchOptions, cannot
-from depthprune.strategies.pipeline import get_ready, search_model
+from depthprune.strategies.pipeline import SearchRequest, get_ready, search_model
 from depthprune.tasks.options import DataOptions
 from depthprune.workflow.measuring import search_request
+from depthprune.workflow.outcome import SUMMARY, closing, findings
 
-Model = Annotated[
-    str, Parameter(name=("--model", "--model-path"), help="Folder, hub name, or demo.")
-]
-Output = Annotated[
-    Path | None,
-    Parameter(
-        name=("--output", "--output-dir"),
-        help="Folder of the study; depthprune-MODEL when not given.",
-    ),
-]
 Protect = Annotated[
     tuple[str, ...], Parameter(help="Blocks that always stay, as 0 15 or 0,15; none by default.")
 ]
@@ -44,14 +47,6 @@ MinDrop = Annotated[
 AllowWeakBaseline = Annotated[
     bool,
     Parameter(help="Go on where the whole model's answers are no basis for drops."),
-]
-DryRun = Annotated[bool, Parameter(help="Measure nothing: check everything, say what it takes.")]
-Estimate = Annotated[
-    bool,
-    Parameter(help="As --dry-run, and answer 8 samples of each task, to tell the hours."),
-]
-AsJson = Annotated[
-    bool, Parameter(name="--json", help="Print one JSON object on stdout, for scripts.")
 ]
 
 
@@ -86,13 +81,10 @@ def profile(
     set_language(lang)
     if race:
         raise cannot(Ablation().name, "race")
-    kept = frozenset(block_set(protect, "protect"))
+    kept = frozenset(protected_blocks(protect) or ())
     request = search_request(model, output, run, data, SearchOptions(Ablation(), protect=kept))
     request = replace(request, allow_weak_baseline=allow_weak_baseline)
-    if dry_run or estimate:
-        show_forecast(forecast(get_ready([request]), estimate=estimate), as_json=json)
-        return
-    show(search_model(request), as_json=json)
+    _measure(request, Ranking(), dry_run, estimate, json)
 
 
 @with_flags
@@ -131,16 +123,36 @@ def search(
         depthprune search ./model --task okvqa --race --race-confidence 0.99
     """
     set_language(lang)
-    check_ranking(min_coverage, min_drop)
+    ranking = Ranking(min_coverage=min_coverage, min_drop=min_drop)
     request = search_request(model, output, run, data)
-    kept = frozenset(block_set(protect, "protect"))
+    kept = frozenset(protected_blocks(protect) or ())
     request = replace(
         request,
         search=how.options([task.name for task in request.tasks], kept),
         allow_weak_baseline=allow_weak_baseline,
     )
+    _measure(request, ranking, dry_run, estimate, json)
+
+
+def _measure(
+    request: SearchRequest, ranking: Ranking, dry_run: bool, estimate: bool, as_json: bool
+) -> None:
+    """Measure what is asked for and print what was found; or print what it will take."""
     if dry_run or estimate:
-        show_forecast(forecast(get_ready([request]), estimate=estimate), as_json=json)
+        show_forecast(forecast(get_ready([request]), estimate=estimate), as_json=as_json)
         return
     outcome = search_model(request)
-    show(outcome, as_json=json, min_coverage=min_coverage, min_drop=min_drop)
+    parts, value = findings(outcome, ranking)
+    write_text(outcome.folder / SUMMARY, as_text(parts))
+    if as_json:
+        show_json(value)
+        return
+    show([*parts, *closing(outcome)])
+
+
+def show_forecast(found: Forecast, *, as_json: bool) -> None:
+    """Print what would be measured, and how long it takes."""
+    if as_json:
+        show_json(forecast_value(found))
+        return
+    show(section_parts(forecast_section(found))[1:])

@@ -1,27 +1,17 @@
-"""The options of every command that prints, and how it prints; quick to import."""
+"""How every command prints: tables and sentences for people, one JSON object for scripts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
-
-from depthprune.base.language import Lang, t
+from depthprune.base.language import t
 from depthprune.base.terminal import terminal
 
 if TYPE_CHECKING:
     from depthprune.report.table import Section
-
-Language = Annotated[
-    Lang, Parameter(name="--lang", help="Language of what is printed: en or zh (Chinese).")
-]
-
-AsJson = Annotated[
-    bool, Parameter(name="--json", help="Print one JSON object on stdout, for scripts.")
-]
-
 
 NARROWEST = 80
 """Columns that every table needs."""
@@ -51,3 +41,10 @@ def show_sections(sections: Sequence[Section], files: Iterable[Path] = ()) -> No
         parts += [""] if sections[-1].title else []
         parts.append(t("Written: {files}", files=names))
     show(parts)
+
+
+def show_json(value: Mapping[str, Any], files: Iterable[Path] | None = None) -> None:
+    """Print one JSON object for scripts, with the files that were written where it names them."""
+    if files is not None:
+        value = {**value, "files": list(map(str, files))}
+    print(json.dumps(value, indent=1))

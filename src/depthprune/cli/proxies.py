@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import shlex
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,10 +14,8 @@ from cyclopts import Parameter
 from depthprune.base.files import check_can_make
 from depthprune.base.language import set_language, t
 from depthprune.base.progress import progress
-from depthprune.cli.flags import flag, with_flags
-from depthprune.cli.measure import AsJson, Model, Output
-from depthprune.cli.options import DEMO, Language
-from depthprune.cli.output import show
+from depthprune.cli.flags import AsJson, Language, Model, Output, flag, with_flags
+from depthprune.cli.output import show, show_json
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.compare import (
     FIRST_BLOCKS,
@@ -41,6 +38,7 @@ from depthprune.strategies.model import ModelSource, model_source, open_model, p
 from depthprune.strategies.pipeline import load_splits
 from depthprune.study import ModelRecord, Study
 from depthprune.study.store import DATABASE_NAME
+from depthprune.tasks.demo import DEMO
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import TaskSplit
 from depthprune.workflow.measuring import study_folder
@@ -91,8 +89,7 @@ def proxies(
     splits = load_splits(tasks, data.splits, data.samples, data.seed, data.holdout)
     found = _proxies_of(splits, names, options, folder)
     if json:
-        value = {"folder": str(folder / PROXIES_FOLDER), "splits": proxies_value(found)}
-        print(json_module.dumps(value, indent=1))
+        show_json({"folder": str(folder / PROXIES_FOLDER), "splits": proxies_value(found)})
         return
     parts = proxies_parts(found)
     if any(one.measured is None for one in found):

@@ -1,19 +1,23 @@
-"""`depthprune run`: everything that a study file asks for, in one go."""
+"""`depthprune run`, `init` and `demo`: everything that a study file asks for, in one go."""
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from depthprune.base.language import Lang, set_language
+from depthprune.base.errors import FileError
+from depthprune.base.files import write_text
+from depthprune.base.language import Lang, filled, set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.cut import NOT_VERIFIED
-from depthprune.cli.measure import AsJson, DryRun, Estimate
-from depthprune.cli.outcome import print_findings, show_forecast
+from depthprune.cli.flags import AsJson, DryRun, Estimate, Language
+from depthprune.cli.measure import show_forecast
+from depthprune.cli.output import show, show_json
 from depthprune.strategies.verification import VerificationWork
-from depthprune.workflow import run as workflow
+from depthprune.workflow.run import foresee, run_study
 from depthprune.workflow.study_file import StudyFile, read_study_file
 from depthprune.workflow.sweeping import unfinished
 
@@ -72,58 +76,121 @@ def run(
     study = read_study_file(study_file)
     if dry_run or estimate:
         set_language(lang or study.content.lang)
-        found = workflow.foresee(study, output=output, num_samples=num_samples, estimate=estimate)
+        found = foresee(study, output=output, num_samples=num_samples, estimate=estimate)
         show_forecast(found, as_json=json)
         return
-    run_study(
+    _run(
         study,
+        json,
+        lang or study.content.lang,
         output=output,
         num_samples=num_samples,
         allow_weak_baseline=allow_weak_baseline,
         verify=verify,
-        as_json=json,
-        lang=lang,
     )
 
 
-def run_study(
-    study: StudyFile,
-    *,
-    output: Path | None = None,
-    num_samples: int | None = None,
-    allow_weak_baseline: bool = False,
-    verify: bool | int | None = None,
-    as_json: bool = False,
-    lang: Lang | None = None,
-) -> None:
+def _run(study: StudyFile, as_json: bool, lang: Lang, **options: Any) -> None:
     """Run the stages that a study file asks for; each is printed as soon as it is done.
 
     Args:
         study: the file.
-        output: a folder instead of the one in the file.
-        num_samples: instead of the number in the file; 0 means all.
-        allow_weak_baseline: allow it, whatever the file says.
-        verify: instead of what the file says, see `depthprune.run`.
         as_json: print one JSON object in the end, with a value for each stage.
-        lang: instead of the language in the file.
+        lang: of what is printed.
+        options: see `run_study`.
 
     Raises:
         DepthpruneError: something could not be measured or written; all else was.
         SystemExit: the cut model does not answer as was measured, or lacks a metric.
     """
-    set_language(lang or study.content.lang)
-    outcome = workflow.run_study(
-        study,
-        output=output,
-        num_samples=num_samples,
-        allow_weak_baseline=allow_weak_baseline,
-        verify=verify,
-        announce=tell_work,
-        show=None if as_json else lambda parts: print_findings(parts, {}, as_json=False),
-    )
+    set_language(lang)
+    outcome = run_study(study, announce=tell_work, show=None if as_json else show, **options)
     if outcome.failures:
         raise unfinished(outcome.failures)
     if as_json:
-        print_findings([], outcome.value, as_json=True)
+        show_json(outcome.value)
     if outcome.falls_short:
         raise SystemExit(NOT_VERIFIED)
+
+
+STUDIES = files("depthprune.cli").joinpath("studies")
+EXAMPLE = Path(str(STUDIES.joinpath("example.yaml")))
+"""The example: it names every field, explains it, and runs as it is."""
+
+
+def init(
+    study_file: Path = Path("study.yaml"), *, overwrite: bool = False, lang: Language = "en"
+) -> None:
+    """Write an example of a study file: every field with its explanation; it runs as it is.
+
+    For example:
+
+        depthprune init
+        depthprune init studies/qwen.yaml
+
+    Parameters
+    ----------
+    study_file
+        Where to write it.
+    overwrite
+        Replace a file that is there.
+
+    """
+    set_language(lang)
+    if study_file.is_dir():
+        raise FileError(
+            "this is a folder",
+            where=str(study_file),
+            mend=f"name a file, for example {study_file / 'study.yaml'}",
+        )
+    if study_file.exists() and not overwrite:
+        raise FileError(
+            "there is a file already",
+            where=str(study_file),
+            mend="name another one, or add --overwrite",
+        )
+    write_text(study_file, EXAMPLE.read_text(encoding="utf-8"))
+    written = t("Written: {path}. Edit it, then: depthprune run {path}").format(path=study_file)
+    show([written])
+
+
+DEMO_STUDY = Path(str(STUDIES.joinpath("demo.yaml")))
+
+
+def demo(
+    *,
+    output: Annotated[
+        Path, Parameter(name=("--output", "--output-dir"), help="Folder of the study.")
+    ] = Path("depthprune-demo"),
+    num_samples: int | None = None,
+    verify: Verify = None,
+    json: AsJson = False,
+    lang: Language = "en",
+) -> None:
+    """Run a study of the embedded model: 16 blocks, eight datasets, a few minutes on a CPU.
+
+    Needs no network and no GPU. One beam search on the mean drop over all datasets, as
+    `depthprune search demo --joint --num-samples 64 --output depthprune-demo`; then
+    what is recommended is verified on fresh samples, written up, timed, cut out, and the smaller
+    model is asked again.
+
+    For example:
+
+        depthprune demo
+
+    Parameters
+    ----------
+    num_samples
+        Samples of each dataset, 64 when not given; more take longer and give narrower intervals.
+
+    """
+    set_language(lang)
+    study = read_study_file(DEMO_STUDY)
+    samples = study.data_options(num_samples).samples
+    if not json:
+        opening = t(
+            "Beam search over the 16 blocks of the embedded vision-language model, on its "
+            "eight datasets together, {samples} {samples:sample|samples} each."
+        )
+        terminal(stderr=True).print(filled(opening, samples=samples or t("all")), highlight=False)
+    _run(study, json, lang, output=output, num_samples=num_samples, verify=verify)

@@ -1,28 +1,27 @@
-"""`depthprune study`: is what was measured still what was stored?"""
+"""`depthprune status`, `answers` and `study`: look into a study while or after it is made."""
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App
+from cyclopts import Parameter
 
+from depthprune.base.errors import DepthpruneError
 from depthprune.base.language import set_language, t
-from depthprune.base.terminal import terminal
-from depthprune.cli.output import AsJson, Language
+from depthprune.cli.flags import AsJson, Language, block_set
+from depthprune.cli.output import show, show_json, show_wrapped
 
 if TYPE_CHECKING:
+    from depthprune.analysis.answers import AnswerPair
     from depthprune.study.integrity import Damage
+
 
 DAMAGED = 1
 
-study = App(name="study", help="Look after a study: find damage to it, and mend it.")
 
-
-@study.command
 def check(folder: Path, *, json: AsJson = False, lang: Language = "en") -> None:
     """List everything in a study that is not what was stored; nothing is changed.
 
@@ -48,7 +47,6 @@ def check(folder: Path, *, json: AsJson = False, lang: Language = "en") -> None:
         raise SystemExit(DAMAGED)
 
 
-@study.command
 def repair(folder: Path, *, json: AsJson = False, lang: Language = "en") -> None:
     """Drop everything in a study that is damaged, so that the next run measures it anew.
 
@@ -73,8 +71,109 @@ def repair(folder: Path, *, json: AsJson = False, lang: Language = "en") -> None
 
 def _tell(found: Sequence[Damage], line: str, mend: str, as_json: bool) -> None:
     if as_json:
-        print(json_module.dumps({"damaged": [asdict(one) for one in found]}, indent=1))
+        show_json({"damaged": [asdict(one) for one in found]})
         return
-    lines = [line.format(what=one.what) for one in found]
-    lines += [mend] if found else [t("Everything is what was stored.")]
-    terminal(markup=False).print("\n".join(lines), soft_wrap=True)
+    show(line.format(what=one.what) for one in found)
+    show([mend if found else t("Everything is what was stored.")])
+
+
+def status(study: Path, *, json: AsJson = False, lang: Language = "en") -> None:
+    """Say what is being measured, how far it is, how long it takes, and whether it still works.
+
+    Reads the study while another process writes it, and changes nothing.
+
+    For example:
+
+        depthprune status my-study
+        depthprune status my-study --json
+
+    Parameters
+    ----------
+    study
+        Its folder.
+
+    """
+    from depthprune.report.render.text import section_parts
+    from depthprune.report.sections.status import status_section, status_value
+    from depthprune.study.status import read_status
+
+    set_language(lang)
+    found = read_status(study)
+    if json:
+        show_json(status_value(found))
+        return
+    show(section_parts(status_section(found))[1:])
+
+
+def answers(
+    path: Path,
+    /,
+    *,
+    removal: Annotated[tuple[str, ...], Parameter(name=("--removal", "--remove"))],
+    task: Annotated[str | None, Parameter(name=("--task", "--dataset", "--dataset-name"))] = None,
+    split: str | None = None,
+    changed: bool = False,
+    number: Annotated[int, Parameter(name=("-n", "--number"))] = 20,
+    json: AsJson = False,
+    lang: Language = "en",
+) -> None:
+    """Show what was asked and answered, with all blocks and without some: why a score fell.
+
+    For each sample the prompt as it was sent, the accepted answers, both answers and their scores;
+    above them how many answers differ, and how many are empty, repetitive, cut off, or in another
+    script. Nothing is measured.
+
+    For example:
+
+        depthprune answers depthprune-model --removal 4,13 --task okvqa
+        depthprune answers depthprune-model --removal 4,13 --task okvqa --changed -n 5
+        depthprune answers depthprune-model --removal 7 --json
+
+    Parameters
+    ----------
+    path
+        Folder of a study, or a folder of documented result files.
+    removal
+        The blocks that were left out, as 4 13 or 4,13.
+    task
+        The dataset; may be left out where there is one.
+    split
+        For example validation; the one that most datasets have when not given.
+    changed
+        Only answers that differ from the whole model's, those that lost most first.
+    number
+        Samples that are shown; 0 shows all.
+
+    """
+    set_language(lang)
+    if number < 0:
+        raise DepthpruneError(
+            f"{number} samples cannot be shown", option="number", mend="give 0 (all) or more"
+        )
+    blocks = block_set(removal)
+    from depthprune.report.render.text import section_parts
+    from depthprune.report.sections.answers import answer_sections, answers_value
+    from depthprune.workflow.studies import open_study, paired_answers
+
+    study = open_study(path)
+    if task is None and len(study.datasets) > 1:
+        raise DepthpruneError(
+            "there are several datasets",
+            option="task",
+            mend=f"name one: {', '.join(study.datasets)}",
+        )
+    found = paired_answers(study, blocks, task or study.datasets[0], split)
+    pairs = _chosen(found.pairs, changed=changed)[: number or None]
+    if json:
+        show_json(answers_value(found, pairs))
+        return
+    for section in answer_sections(found, pairs):
+        show_wrapped(section_parts(section))
+
+
+def _chosen(pairs: Sequence[AnswerPair], *, changed: bool) -> list[AnswerPair]:
+    """Return the pairs that are wanted, in the order in which they are shown."""
+    if not changed:
+        return list(pairs)
+    differing = (one for one in pairs if one.has_changed)
+    return sorted(differing, key=lambda one: one.score - one.baseline_score)

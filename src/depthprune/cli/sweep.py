@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-import json as json_module
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import RenderableType
 
-from depthprune.base.errors import DepthpruneError
+from depthprune.base.errors import (
+    DepthpruneError,
+)
 from depthprune.base.language import set_language, t
 from depthprune.base.log import logger
+from depthprune.base.options import Options
+from depthprune.base.removal import Removal
 from depthprune.benchmark.sweep import (
     SweepOptions,
     SweepRequest,
     load_sweep_splits,
 )
-from depthprune.cli.flags import with_flags
-from depthprune.cli.measure import AsJson, Model, Output
-from depthprune.cli.options import Language
-from depthprune.cli.output import show_wrapped
-from depthprune.cli.sweep_blocks import BlockFlags, read_source
+from depthprune.cli.flags import AsJson, Language, Model, Output, protected_blocks, with_flags
+from depthprune.cli.output import show_json, show_wrapped
 from depthprune.engine.options import ModelOptions
+from depthprune.importance.score_files import ScoreFile, find_scores
 from depthprune.report.sections.sweep import failure_lines, report_lines, sweep_parts
+from depthprune.strategies.block_files import read_block_file
+from depthprune.strategies.configurations import (
+    Configuration,
+    check_counts,
+    choose_configurations,
+    configurations_from_scores,
+    read_configurations,
+)
 from depthprune.strategies.model import model_source, open_model
+from depthprune.study import ModelRecord
+from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.options import DataOptions
 from depthprune.workflow.decisions import EXTRA
 from depthprune.workflow.measuring import study_folder
@@ -32,9 +45,128 @@ from depthprune.workflow.sweeping import (
     SWEEP,
     SweepFindings,
     report_value,
+    study_recommendation,
     sweep_and_write,
     unfinished,
 )
+
+
+@dataclass(frozen=True)
+class BlockFlags(Options):
+    """Which blocks stay.
+
+    Without any file, by the stepwise path that the study recommends.
+    """
+
+    num_active_blocks: tuple[int, ...] = ()
+    """How many blocks stay, as 12 14 16; all blocks are the unpruned model."""
+
+    importance_scores_file: tuple[Path, ...] = ()
+    """The lowest scores go; of several files the first that exists, else the scores beside it."""
+
+    recommendation: Path | None = None
+    """What `recommend --output_file` or `analyze` wrote."""
+
+    block_configs: Path | None = None
+    """Blocks by number of active blocks, as `select --output_file` writes them."""
+
+    protect: tuple[str, ...] = ()
+    """With scores: blocks that stay whatever theirs; the first and the last when not given."""
+
+    min_drop: float | None = None
+    """The smallest mean drop that is ranked, as in `recommend`; no limit when not given."""
+
+
+@dataclass(frozen=True)
+class BlockSource:
+    """What says which blocks go, with the files read as far as no model is needed.
+
+    Attributes:
+        flags: what was asked for.
+        folder: of the study.
+        scores: importance scores, where they decide.
+        protected: with them; None: the first and the last.
+    """
+
+    flags: BlockFlags
+    folder: Path
+    scores: ScoreFile | None = None
+    protected: Removal | None = None
+
+    @property
+    def name(self) -> str:
+        """What the blocks are from, for people and files."""
+        if self.scores is not None:
+            return str(self.scores.path)
+        file = self.flags.recommendation or self.flags.block_configs
+        return str(file if file is not None else self.folder / DATABASE_NAME)
+
+    def configurations(self, model: ModelRecord) -> list[Configuration]:
+        """Return the blocks that go for each number that is asked for.
+
+        Raises:
+            DepthpruneError: what was given does not fit the model, or holds no answer.
+        """
+        counts = self.flags.num_active_blocks
+        if counts:
+            # What no source can answer is told before what this one lacks.
+            check_counts(counts, model.num_blocks)
+        if self.scores is not None:
+            return configurations_from_scores(self.scores, counts, self.protected, model)
+        file = self.flags.recommendation or self.flags.block_configs
+        if file is not None:
+            known = read_configurations(file, model.num_blocks)
+            return choose_configurations(known, counts, model.num_blocks, str(file))
+        if counts and set(counts) == {model.num_blocks}:
+            return [Configuration(model.num_blocks, ())]
+        known = study_recommendation(self.folder, model, self.flags.min_drop)
+        return choose_configurations(known, counts, model.num_blocks, self.name)
+
+    def recommended(self, model: ModelRecord) -> Mapping[int, Removal]:
+        """Return the removals that are recommended, by number of active blocks; all that is known.
+
+        By the file given as recommendation, else by what the study has measured so far.
+        """
+        if self.flags.recommendation is not None:
+            return read_configurations(self.flags.recommendation, model.num_blocks)
+        try:
+            return study_recommendation(self.folder, model, self.flags.min_drop)
+        except DepthpruneError:
+            # A sweep may be the first thing that is done in a folder.
+            return {}
+
+
+def read_source(flags: BlockFlags, folder: Path) -> BlockSource:
+    """Return what says which blocks go, before any model is loaded.
+
+    Raises:
+        DepthpruneError: several things say it, or a file cannot be read.
+    """
+    files = ("importance_scores_file", "recommendation", "block_configs")
+    named = tuple(name for name in files if getattr(flags, name))
+    if len(named) > 1:
+        raise DepthpruneError(
+            "several files say which blocks stay", option=named, mend="give one of them"
+        )
+    if flags.protect and not flags.importance_scores_file:
+        raise DepthpruneError(
+            "blocks are protected from a choice by scores, and there are no scores",
+            option="protect",
+            mend="leave it out, or give --importance_scores_file",
+        )
+    file = flags.recommendation or flags.block_configs
+    if file is not None:
+        read_block_file(file)
+    if not flags.importance_scores_file:
+        return BlockSource(flags, folder)
+    found = find_scores(flags.importance_scores_file)
+    if found.instead_of is not None:
+        logger.warning(
+            "there is no %s; taking the scores of a single dataset, %s",
+            found.instead_of,
+            found.path,
+        )
+    return BlockSource(flags, folder, found, protected_blocks(flags.protect))
 
 
 @with_flags
@@ -80,7 +212,7 @@ def sweep(
             "no figure was drawn: it needs %s (pip install 'depthprune[%s]')", lacking, EXTRA
         )
     if json:
-        print(json_module.dumps(found.value(report.failures) | report_value(report), indent=1))
+        show_json(found.value(report.failures) | report_value(report))
     else:
         parts: list[RenderableType] = [
             t("Blocks from: {source}").format(source=source.name),

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json as json_module
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from depthprune.base.errors import AnalysisError, FileError, LayoutError
+from depthprune.base.errors import AnalysisError, FileError
 from depthprune.base.files import check_can_make, together
 from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
-from depthprune.cli.output import Language, show
-from depthprune.cli.scores import AsJson
+from depthprune.cli.flags import AsJson, Language
+from depthprune.cli.output import show, show_json
+from depthprune.cli.structure import models_below
 from depthprune.report.model_table import (
     Format,
     format_of,
@@ -23,10 +23,8 @@ from depthprune.report.model_table import (
     model_value,
     write_model_table,
 )
-from depthprune.structure.finding import parse_ratio
 from depthprune.structure.model_row import STANDARD, model_row
 from depthprune.structure.model_table import model_table
-from depthprune.structure.summarize import summarize
 
 MOST_SHOWN = 50
 """Models on the terminal when all of them are in a file."""
@@ -34,9 +32,7 @@ MOST_SHOWN = 50
 
 def table(
     *,
-    result_dir: Annotated[
-        tuple[Path, ...], Parameter(name=("--result-dir", "--dirs"), show_default=False)
-    ] = (),
+    result_dir: Annotated[tuple[Path, ...], Parameter(name=("--result-dir", "--dirs"))] = (),
     output: Path | None = None,
     format: Format | None = None,
     sort_by: str = "model",
@@ -99,11 +95,7 @@ def table(
         raise FileError("a workbook is no text", option="format", mend="add --output summary.xlsx")
     if figures is not None:
         check_can_make(figures)
-    dirs = result_dir or (Path(),)
-    wanted = None if ratio is None else parse_ratio(ratio)
-    summary = summarize(dirs, method=method, ratio=wanted)
-    if not summary.models:
-        raise _nothing_found(dirs, chosen=method is not None or ratio is not None)
+    summary = models_below(result_dir, method, ratio)
     known = _window(window)
     rows = [model_row(model, known) for model in summary.models]
     found = model_table(rows, window=known, reference=base, sort_by=sort_by, reverse=reverse)
@@ -119,8 +111,7 @@ def table(
 
         not_drawn = [name for name in MODEL_FIGURES if name not in drawable(found)]
     if json:
-        value = model_value(found) | {"files": list(map(str, written))}
-        print(json_module.dumps(value, indent=1))
+        show_json(model_value(found), written)
         return
     if output is None and format is not None:
         print(model_table_bytes(found, format).decode("utf-8"), end="")
@@ -153,18 +144,3 @@ def _window(text: str) -> str:
         )
     tokens, stride = found.groups()
     return tokens if stride in (None, tokens) else f"{tokens}/{stride}"
-
-
-def _nothing_found(dirs: tuple[Path, ...], *, chosen: bool) -> AnalysisError | LayoutError:
-    where = ", ".join(map(str, dirs))
-    if chosen:
-        return AnalysisError(
-            "none of the models fits --method and --ratio",
-            where=where,
-            mend="leave them out to see what there is",
-        )
-    return LayoutError(
-        "no model, no analysis and no evaluation here",
-        where=where,
-        mend="name folders that hold models with analysis/ or evaluation/",
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -39,11 +39,8 @@ from depthprune.report.sections.recommendations import notes, short
 from depthprune.workflow.studies import Study, Table, as_study, field_names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from depthprune.analysis.findings import Analysis
     from depthprune.analysis.result_set import ResultSet
-
+    from depthprune.report.table import Section
 
 FOLDER = "analysis"
 """Where the documents go, inside what is analysed."""
@@ -89,21 +86,21 @@ def write_analysis(
         value |= {"damaged_answers": damaged}
     value |= {"output": str(folder), "files": list(map(str, files))}
     value |= {"not_written": {kind: f"needs {name}" for kind, name in pictures.missing.items()}}
-    places = _places(analysis, folder, files, pictures)
-    return WrittenAnalysis(_answer(analysis), places, value)
+    answer = [*answer_parts(analysis, short(analysis.recommendations)), ""]
+    return WrittenAnalysis(answer, _places(analysis, folder, files, pictures), value)
 
 
-def _answer(analysis: Analysis) -> list[RenderableType]:
-    found = analysis.recommendations
+def answer_parts(analysis: Analysis, sections: Iterable[Section]) -> list[RenderableType]:
+    """Return sections of an analysis under what holds for all: its scope, problems, warnings."""
     parts: list[RenderableType] = [
         scope_line(analysis),
         *problem_lines(analysis.results),
-        *notes(found),
+        *notes(analysis.recommendations),
         *recommended_warning(analysis),
     ]
-    for one in short(found):
+    for one in sections:
         parts += section_parts(one, is_part=True)
-    return [*parts, ""]
+    return parts
 
 
 def _places(

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from depthprune.analysis.collect import dataset_measurements
+from depthprune.analysis.options import Ranking
 from depthprune.analysis.study_summary import (
     StudySummary,
     gains_by_dataset,
@@ -94,11 +95,7 @@ COMPARISONS = "importance_comparison"
 
 
 def findings(
-    outcome: SearchOutcome,
-    *,
-    min_coverage: int = 2,
-    min_drop: float | None = None,
-    show_agreement: bool = True,
+    outcome: SearchOutcome, ranking: Ranking, *, show_agreement: bool = True
 ) -> tuple[list[RenderableType], dict[str, Any]]:
     """Return what a search found, for people and for scripts; write the comparisons of splits."""
     with Study.open(outcome.folder, read_only=True) as study:
@@ -110,8 +107,8 @@ def findings(
             split: summarise(
                 dataset_measurements(study, list(same_split.values()), outcome.settings),
                 study.model.num_blocks,
-                min_coverage=min_coverage,
-                min_drop=min_drop,
+                min_coverage=ranking.min_coverage,
+                min_drop=ranking.min_drop,
             )
             for split, same_split in keys.items()
         }

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.findings import Analysis, analyse
+from depthprune.analysis.options import Ranking
 from depthprune.analysis.verified import Choice, choose, choose_number
 from depthprune.base.errors import AnalysisError, DepthpruneError, WeakBaselineError
 from depthprune.base.files import read_json, write_text
@@ -29,7 +30,7 @@ from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, run_searc
 from depthprune.study import Study
 from depthprune.workflow.decisions import FOLDER, write_analysis
 from depthprune.workflow.outcome import SUMMARY, closing, findings
-from depthprune.workflow.study_file import AnalyzeSection, StudyFile
+from depthprune.workflow.study_file import AnalyzeSection, StudyFile, taken
 from depthprune.workflow.verifying import Announce, Verification, searched_splits, verify_study
 
 Show = Callable[[Sequence[RenderableType]], None]
@@ -109,15 +110,9 @@ def measure(
 
     The baselines of `to_check` are measured and checked before the first removal.
     """
-    limits = study.search
     with stage(name):
         outcome = run_search(ready, to_check)
-        parts, value = findings(
-            outcome,
-            min_coverage=limits.min_coverage,
-            min_drop=limits.min_drop,
-            show_agreement=False,
-        )
+        parts, value = findings(outcome, taken(study.search, Ranking), show_agreement=False)
         values = {name: value}
         if name == "profile":
             more, others = _across(study, outcome)

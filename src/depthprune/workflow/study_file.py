@@ -161,15 +161,12 @@ class MergeSection(_Section):
         return self
 
 
-_FLAT = fields_of(SearchChoice)
+_FLAT = fields_of(SearchChoice) | fields_of(Ranking, "min_coverage", "min_drop")
 _FLAT["protect"] = (Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_each_once)], [])
 
 
 class SearchSection(create_model("_Search", __base__=_Section, **_FLAT)):  # type: ignore[misc]
     """The search: the options of `depthprune search`."""
-
-    min_coverage: int = Field(default=2, ge=1)
-    min_drop: float | None = None
 
 
 _RANKING = fields_of(Ranking, "min_coverage", "min_drop", "robust_coverage")
@@ -239,15 +236,6 @@ class StudyContent(_section("_Content", model=(ModelSection, ...), **fields_of(D
         for section, needed, why in _NEEDED:
             if getattr(self, section) is not None and getattr(self, needed) is None:
                 raise ValueError(f"`{section}` needs `{needed}`, {why}")
-        return self
-
-    @model_validator(mode="after")
-    def _ranks_within_reason(self) -> Self:
-        if self.analyze is None or self.search is None or self.analyze.min_drop is not None:
-            return self
-        least = self.search.min_drop
-        if least is not None and not -1 <= least <= 1:
-            raise ValueError("`analyze` needs a `search.min_drop` from -1 to 1, or one of its own")
         return self
 
     @property
