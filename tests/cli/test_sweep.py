@@ -111,8 +111,8 @@ def test_a_file_agrees_with_the_study(finished: Path) -> None:
     assert file.aggregate_stats.accuracy == found.accuracy
     assert [one.score for one in file.per_sample_results] == found.scores.tolist()
     assert file.provenance.model_fingerprint == model.fingerprint
-    assert file.removed_block_indices == (4, 13)
-    assert file.aggregate_stats.parameters_active is not None
+    assert file.removal == (4, 13)
+    assert file.aggregate_stats.active_parameters is not None
     assert [one.latency is not None for one in file.per_sample_results] == [True, True, False]
 
 
@@ -136,7 +136,7 @@ def test_a_damaged_file_is_measured_anew(sweep: Sweep, swept: Path, tmp_path: Pa
     damaged.write_text("{")
     value = json.loads(sweep("--block_configs", configs(tmp_path), "--json").out)
     assert (value["timed"], value["kept"]) == (1, 1)
-    assert read_sweep_file(damaged).num_active_blocks == 14
+    assert read_sweep_file(damaged).num_active == 14
 
 
 def test_a_sweep_that_was_killed_before_a_file_was_written_goes_on(
@@ -166,7 +166,7 @@ def test_single_dataset_scores_take_the_place_of_merged_ones_with_a_note(
 
 def removed(folder: Path, count: int) -> tuple[int, ...]:
     path = folder / "study" / "sweep" / f"{TASK}_blocks{count}.json"
-    return read_sweep_file(path).removed_block_indices
+    return read_sweep_file(path).removal
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ def test_a_study_says_itself_which_blocks_stay(sweep: Sweep, profiled: Path) -> 
     done = sweep("--num_active_blocks", 14, 16, output=profiled)
     assert done.code == 0, done.err
     file = read_sweep_file(profiled / "sweep" / f"{TASK}_blocks14.json")
-    assert (file.removed_block_indices, file.is_recommended) == ((4, 7), True)
+    assert (file.removal, file.is_recommended) == ((4, 7), True)
     assert "The blocks removed are the recommended ones." in done.out
     # What the study holds is taken, not measured again.
     assert file.aggregate_stats.accuracy == 0.5

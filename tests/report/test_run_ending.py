@@ -11,7 +11,14 @@ from depthprune.analysis.sweep import Speedup
 from depthprune.analysis.verified import choose
 from depthprune.base.language import Lang
 from depthprune.report.formatting import as_text
-from depthprune.report.sections.run import Ending, check_lines, ending_parts, ending_value, is_exact
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.run import (
+    Ending,
+    check_lines,
+    ending_section,
+    ending_value,
+    is_exact,
+)
 from depthprune.strategies.verification import CutCheck
 from depthprune.study import SplitRecord
 from tests.analysis.results import results
@@ -52,7 +59,7 @@ def ending() -> Ending:
 def test_everything_stands_on_one_screen(
     ending: Ending, lang: Lang, words: tuple[str, ...]
 ) -> None:
-    text = as_text(ending_parts(ending))
+    text = as_text(section_parts(ending_section(ending)))
     assert len(text.splitlines()) <= 24
     for word in (*words, "study/report.html", "AutoModelForCausalLM.from_pretrained("):
         assert word in text
@@ -61,7 +68,7 @@ def test_everything_stands_on_one_screen(
 
 
 def test_what_was_not_asked_for_is_not_told(ending: Ending) -> None:
-    text = as_text(ending_parts(Ending(ending.recommendations, ending.choice)))
+    text = as_text(section_parts(ending_section(Ending(ending.recommendations, ending.choice))))
     for word in ("Speed", "Report", "Smaller", "Check", "Parameters"):
         assert word not in text
     value = ending_value(Ending(ending.recommendations, None))

@@ -20,7 +20,7 @@ from depthprune.report.html.page import render_report
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.choice import answer, answer_rows, lead
 from depthprune.report.sections.recommendations import short
-from depthprune.report.sections.run import Ending, ending_parts, ending_value
+from depthprune.report.sections.run import Ending, ending_section, ending_value
 from depthprune.workflow.decisions import Recommendations
 from tests.analysis.test_verified import searched, with_fresh
 from tests.report.analyses import published
@@ -156,7 +156,7 @@ def test_terminal_texts_markdown_page_and_the_end_of_a_run_say_the_same() -> Non
     found = analysis.recommendations
     sentence = "1, 2: drop 40.00 points on fresh samples"
     texts = [
-        as_text(ending_parts(Ending(found, choose(found)))),
+        as_text(section_parts(ending_section(Ending(found, choose(found))))),
         as_text(section_parts(short(found)[0])),
         comprehensive_report(analysis),
         quick_summary(analysis),

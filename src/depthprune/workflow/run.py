@@ -15,7 +15,8 @@ from depthprune.benchmark.sweep import Failure
 from depthprune.checkpoint.folder import source_folder, weight_files
 from depthprune.cutting.verify import Verification
 from depthprune.report.documents import PAGE
-from depthprune.report.sections.run import Ending, ending_parts, ending_value, is_exact
+from depthprune.report.render.text import section_parts
+from depthprune.report.sections.run import Ending, ending_section, ending_value, is_exact
 from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, SearchRequest, get_ready
 from depthprune.strategies.verification import CutCheck
 from depthprune.workflow.decisions import FOLDER, Findings, Recommendation, as_findings
@@ -245,7 +246,9 @@ def _carry_out(
             outcome, cut=made.output, verification=made.verified, falls_short=falls_short
         )
     closing = ["", *places(request.folder)]
-    transcript.tell(ending_parts(ending), {"end": ending_value(ending)}, closing=closing)
+    transcript.tell(
+        section_parts(ending_section(ending)), {"end": ending_value(ending)}, closing=closing
+    )
     return outcome
 
 

@@ -3,148 +3,196 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import SimpleNamespace
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from depthprune.analysis.intervals import Interval
 from depthprune.analysis.sweep import SweepPoint
-from depthprune.base.documents import WrongFieldError, read_document
+from depthprune.base.documents import (
+    COUNT,
+    FLAG,
+    NUMBER,
+    TEXT,
+    Field,
+    Json,
+    Kind,
+    Layout,
+    WrongFieldError,
+    each,
+    one_of,
+    read_document,
+)
 from depthprune.base.errors import FileError, LayoutError
 from depthprune.base.removal import active_blocks
 from depthprune.benchmark.latency import Conditions, Latency, SampleLatency
 from depthprune.benchmark.sweep import Measured
+from depthprune.report.render.plain import plain
 from depthprune.study import ModelRecord
 
-FORMAT: Literal["depthprune-sweep-1"] = "depthprune-sweep-1"
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-Ends = tuple[Finite, Finite]
-
-_CONDITIONS = {field.name for field in fields(Conditions)} - {"model", "task"}
-"""Those that the provenance of a latency names; the two others are those of the file."""
+FORMAT = "depthprune-sweep-1"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True)
+def _field(name: str, kind: Kind, of: Any = "") -> Field:
+    return Field(name, kind, of, required=True)
 
 
-class TimesLayout(_Strict):
-    """Milliseconds; `count` measurements."""
-
-    count: Annotated[int, Field(ge=1)]
-    mean: Positive
-    std: Positive
-    p50: Positive
-    p95: Positive
-    p99: Positive
+def _or_null(name: str, kind: Kind, of: Any = "") -> Field:
+    return Field(name, kind, of, null=True)
 
 
-class LatencyLayout(_Strict):
-    """Times of each stage, at batch size 1; null for a stage that there is not."""
-
-    vision_ms: TimesLayout | None
-    prefill_ms: TimesLayout
-    time_to_first_token_ms: TimesLayout
-    decode_ms_per_token: TimesLayout | None
-    total_ms: TimesLayout
+def _positive(value: Any) -> float:
+    number: float = NUMBER.read(value)
+    if number < 0:
+        raise WrongFieldError(f"{value} is below 0")
+    return number
 
 
-class AggregateStats(_Strict):
-    """What was found over the samples; accuracies and drops are fractions."""
+POSITIVE = Kind("a number from 0", _positive)
+BLOCKS = each(COUNT)
+ENDS = Kind("the two ends of an interval", each(NUMBER).read, plain)
 
-    num_samples: Count
-    accuracy: Finite
-    accuracy_std: Positive
-    accuracy_confidence_interval: Ends | None
-    baseline_accuracy: Finite
-    accuracy_drop: Finite
-    accuracy_drop_confidence_interval: Ends | None
-    latency: LatencyLayout
-    samples_per_second: Positive
-    tokens_per_second: Positive | None
-    peak_memory_bytes: Count | None
-    peak_memory_kind: Literal["gpu_allocated", "process_peak_rss"]
-    removed_weight_bytes: Count
-    parameters_total: Count | None
-    parameters_active: Count | None
+TIMES = Layout(
+    SimpleNamespace,
+    _field("count", COUNT),
+    *(_field(name, POSITIVE) for name in ("mean", "std", "p50", "p95", "p99")),
+)
+"""Milliseconds; `count` measurements."""
+
+STAGES = Layout(
+    SimpleNamespace,
+    _or_null("vision_ms", TIMES, "vision"),
+    _field("prefill_ms", TIMES, "prefill"),
+    _field("time_to_first_token_ms", TIMES, "first_token"),
+    _or_null("decode_ms_per_token", TIMES, "decode"),
+    _field("total_ms", TIMES, "total"),
+)
+"""Times of each stage, at batch size 1; null for a stage that there is not."""
+
+AGGREGATE_STATS = Layout(
+    SimpleNamespace,
+    _field("num_samples", COUNT, "point.num_samples"),
+    _field("accuracy", NUMBER, "point.accuracy"),
+    _field("accuracy_std", POSITIVE, "measured.measurement.std"),
+    _or_null("accuracy_confidence_interval", ENDS, "point.accuracy_interval"),
+    _field("baseline_accuracy", NUMBER, "point.baseline"),
+    _field("accuracy_drop", NUMBER, "point.drop"),
+    _or_null("accuracy_drop_confidence_interval", ENDS, "point.drop_interval"),
+    _field("latency", STAGES, "point.times"),
+    _field("samples_per_second", POSITIVE, "point.samples_per_second"),
+    _or_null("tokens_per_second", POSITIVE, "point.tokens_per_second"),
+    _or_null("peak_memory_bytes", COUNT, "point.peak_memory"),
+    _field(
+        "peak_memory_kind",
+        one_of(["gpu_allocated", "process_peak_rss"]),
+        "measured.latency.memory_kind",
+    ),
+    _field("removed_weight_bytes", COUNT, "point.removed_bytes"),
+    _or_null("parameters_total", COUNT, "point.parameters"),
+    _or_null("parameters_active", COUNT, "point.active_parameters"),
+)
+"""What was found over the samples; accuracies and drops are fractions."""
+
+SAMPLE_TIMES = Layout(
+    dict,
+    _field("prompt_tokens", COUNT),
+    _field("new_tokens", COUNT),
+    _or_null("vision_ms", POSITIVE, "vision"),
+    _field("prefill_ms", POSITIVE, "prefill"),
+    _field("decode_steps_ms", each(POSITIVE), "decode"),
+    _field("total_ms", POSITIVE, "total"),
+)
+"""Milliseconds of one sample."""
+
+SAMPLE = Layout(
+    SimpleNamespace,
+    _field("sample_id", TEXT),
+    _field("score", NUMBER),
+    _field("baseline_score", NUMBER),
+    _field("answer", TEXT),
+    _or_null("latency", SAMPLE_TIMES),
+)
+"""One sample; `latency` is null for those that were not timed."""
+
+CONDITIONS: dict[str, Kind] = {
+    **dict.fromkeys(("stack", "device"), TEXT),
+    "threads": COUNT,
+    **dict.fromkeys(("dtype", "attention", "torch", "transformers"), TEXT),
+    **dict.fromkeys(("samples", "warmup", "new_tokens"), COUNT),
+}
+"""Under which latencies were measured, besides model and task."""
+
+LATENCY = Layout(
+    SimpleNamespace,
+    _field("batch_size", COUNT, lambda _: 1),
+    *(_field(name, kind, f"conditions.{name}") for name, kind in CONDITIONS.items()),
+    _field("measured_at", TEXT),
+    _field("alternated_with", each(BLOCKS)),
+)
+
+PROVENANCE = Layout(
+    SimpleNamespace,
+    _field("depthprune", TEXT, "version"),
+    _field("model", TEXT, "model.name"),
+    _field("model_fingerprint", TEXT, lambda file: file.model.fingerprint),
+    _field("architecture", TEXT, "model.architecture"),
+    _field("task_fingerprint", TEXT, lambda file: file.point.split.fingerprint),
+    _field("settings", TEXT, "measured.measurement.settings"),
+    _field("answers", one_of(["generate", "choose", "read", "respond"]), "measured.answers"),
+    _field("accuracy_measured_at", TEXT, lambda file: file.measured.measurement.created),
+    _field("blocks_from", TEXT),
+    _field("latency", LATENCY, "measured.latency"),
+)
+"""What the numbers are from."""
 
 
-class SampleTimes(_Strict):
-    """Milliseconds of one sample."""
-
-    prompt_tokens: Count
-    new_tokens: Count
-    vision_ms: Positive | None
-    prefill_ms: Positive
-    decode_steps_ms: tuple[Positive, ...]
-    total_ms: Positive
+def _active(point: SweepPoint) -> Sequence[int]:
+    return active_blocks(point.removal, point.num_blocks)
 
 
-class PerSample(_Strict):
-    """One sample; `latency` is null for those that were not timed."""
-
-    sample_id: str
-    score: Finite
-    baseline_score: Finite
-    answer: str
-    latency: SampleTimes | None
+def _is_recommended(point: SweepPoint) -> bool | None:
+    return None if point.recommended is None else point.recommended == point.removal
 
 
-class LatencyProvenance(_Strict):
-    """Under which conditions latencies were measured."""
-
-    batch_size: Literal[1]
-    stack: str
-    device: str
-    threads: Annotated[int, Field(ge=1)]
-    dtype: str
-    attention: str
-    torch: str
-    transformers: str
-    samples: Annotated[int, Field(ge=1)]
-    warmup: Count
-    new_tokens: Count
-    measured_at: str
-    alternated_with: tuple[tuple[Count, ...], ...]
-
-
-class Provenance(_Strict):
-    """What the numbers are from."""
-
-    depthprune: str
-    model: str
-    model_fingerprint: str
-    architecture: str
-    task_fingerprint: str
-    settings: str
-    answers: Literal["generate", "choose", "read", "respond"]
-    accuracy_measured_at: str
-    blocks_from: str
-    latency: LatencyProvenance
+def _samples(measured: Measured) -> list[SimpleNamespace]:
+    timed = {one.sample_id: one for one in measured.latency.samples}
+    scores, baseline = measured.measurement.scores, measured.baseline.scores
+    answers = measured.measurement.answers
+    assert scores is not None
+    assert baseline is not None
+    assert answers is not None
+    ids = measured.split.sample_ids
+    return [
+        SimpleNamespace(
+            sample_id=name,
+            score=score,
+            baseline_score=before,
+            answer=answer,
+            latency=timed.get(name),
+        )
+        for name, score, before, answer in zip(
+            ids, scores.tolist(), baseline.tolist(), answers, strict=True
+        )
+    ]
 
 
-class SweepFile(_Strict):
-    """One configuration on one task: `{task}_blocks{n}.json`."""
-
-    format: Literal["depthprune-sweep-1"]
-    task: str
-    task_type: str
-    split: str
-    metric: str
-    num_blocks: Annotated[int, Field(ge=1)]
-    num_active_blocks: Annotated[int, Field(ge=1)]
-    removed_block_indices: tuple[Count, ...]
-    active_block_indices: tuple[Count, ...]
-    recommended_block_indices: tuple[Count, ...] | None
-    is_recommended: bool | None
-    aggregate_stats: AggregateStats
-    per_sample_results: tuple[PerSample, ...]
-    provenance: Provenance
+SWEEP_FILE = Layout(
+    SimpleNamespace,
+    _field("format", one_of([FORMAT]), lambda _: FORMAT),
+    *(
+        _field(name, TEXT, f"point.split.{name}")
+        for name in ("task", "task_type", "split", "metric")
+    ),
+    _field("num_blocks", COUNT, "point.num_blocks"),
+    _field("num_active_blocks", COUNT, "point.num_active"),
+    _field("removed_block_indices", BLOCKS, "point.removal"),
+    _field("active_block_indices", BLOCKS, lambda file: _active(file.point)),
+    _or_null("recommended_block_indices", BLOCKS, "point.recommended"),
+    _or_null("is_recommended", FLAG, lambda file: _is_recommended(file.point)),
+    _field("aggregate_stats", AGGREGATE_STATS, "."),
+    _field("per_sample_results", each(SAMPLE), lambda file: _samples(file.measured)),
+    _field("provenance", PROVENANCE, "."),
+)
+"""One configuration on one task: `{task}_blocks{n}.json`."""
 
 
 def sweep_file_name(task: str, num_active: int) -> str:
@@ -154,7 +202,7 @@ def sweep_file_name(task: str, num_active: int) -> str:
 
 def sweep_file_value(
     point: SweepPoint, measured: Measured, model: ModelRecord, blocks_from: str
-) -> dict[str, Any]:
+) -> Json:
     """Return the content of that file as plain JSON data.
 
     Args:
@@ -163,61 +211,26 @@ def sweep_file_value(
         model: that is pruned.
         blocks_from: what said which blocks go.
     """
-    from depthprune import __version__
+    from depthprune import __version__ as version
 
-    measurement, latency = measured.measurement, measured.latency
-    recommended = point.recommended
-    value = {
-        "format": FORMAT,
-        "task": point.split.task,
-        "task_type": point.split.task_type,
-        "split": point.split.split,
-        "metric": point.split.metric,
-        "num_blocks": point.num_blocks,
-        "num_active_blocks": point.num_active,
-        "removed_block_indices": point.removal,
-        "active_block_indices": active_blocks(point.removal, point.num_blocks),
-        "recommended_block_indices": recommended,
-        "is_recommended": None if recommended is None else recommended == point.removal,
-        "aggregate_stats": _aggregate(point, measurement.std, latency.memory_kind),
-        "per_sample_results": _samples(measured),
-        "provenance": {
-            "depthprune": __version__,
-            "model": model.name,
-            "model_fingerprint": model.fingerprint,
-            "architecture": model.architecture,
-            "task_fingerprint": point.split.fingerprint,
-            "settings": measurement.settings,
-            "answers": measured.answers,
-            "accuracy_measured_at": measurement.created,
-            "blocks_from": blocks_from,
-            "latency": {
-                "batch_size": 1,
-                **{name: getattr(latency.conditions, name) for name in _CONDITIONS},
-                "measured_at": latency.measured_at,
-                "alternated_with": latency.alternated_with,
-            },
-        },
-    }
-    return SweepFile.model_validate(value).model_dump(mode="json")
+    file = SimpleNamespace(
+        point=point, measured=measured, model=model, blocks_from=blocks_from, version=version
+    )
+    value: Json = SWEEP_FILE.write(file)
+    return value
 
 
-def read_sweep_file(path: Path) -> SweepFile:
+def read_sweep_file(path: Path) -> SimpleNamespace:
     """Read and check the file of one configuration.
 
     Raises:
         FileError: it is missing or no JSON.
         LayoutError: it is not in this layout; names the field.
     """
-    return read_document(path, _layout, mend="delete it and run the sweep again")
-
-
-def _layout(value: Any) -> SweepFile:
-    try:
-        return SweepFile.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise WrongFieldError(f"not the file of a sweep: {first['msg']}", *first["loc"]) from error
+    file: SimpleNamespace = read_document(
+        path, SWEEP_FILE.read, mend="delete it and run the sweep again"
+    )
+    return file
 
 
 def known_latency(folder: Path, task: str, num_active: int) -> Latency | None:
@@ -231,32 +244,24 @@ def known_latency(folder: Path, task: str, num_active: int) -> Latency | None:
         return None
 
 
-def latency_of(file: SweepFile) -> Latency:
+def latency_of(file: SimpleNamespace) -> Latency:
     """Return the latency that a file holds."""
     about, stats = file.provenance.latency, file.aggregate_stats
     return Latency(
-        removal=file.removed_block_indices,
+        removal=file.removal,
         conditions=Conditions(
             model=file.provenance.model_fingerprint,
             task=file.provenance.task_fingerprint,
-            **about.model_dump(include=_CONDITIONS),
+            **{name: getattr(about, name) for name in CONDITIONS},
         ),
         samples=tuple(
-            SampleLatency(
-                sample_id=one.sample_id,
-                prompt_tokens=one.latency.prompt_tokens,
-                new_tokens=one.latency.new_tokens,
-                vision=one.latency.vision_ms,
-                prefill=one.latency.prefill_ms,
-                decode=one.latency.decode_steps_ms,
-                total=one.latency.total_ms,
-            )
+            SampleLatency(one.sample_id, **{"vision": None} | one.latency)
             for one in file.per_sample_results
             if one.latency is not None
         ),
-        peak_memory=stats.peak_memory_bytes,
-        memory_kind=stats.peak_memory_kind,
-        removed_bytes=stats.removed_weight_bytes,
+        peak_memory=stats.peak_memory,
+        memory_kind=stats.memory_kind,
+        removed_bytes=stats.removed_bytes,
         measured_at=about.measured_at,
         alternated_with=about.alternated_with,
     )
@@ -266,100 +271,41 @@ def sweep_summary_value(
     points: Sequence[SweepPoint], failures: Mapping[str, str], blocks_from: str
 ) -> dict[str, Any]:
     """Return the table of a sweep as plain JSON data, one entry for each configuration and task."""
-    return {
-        "format": FORMAT,
-        "blocks_from": blocks_from,
-        "configurations": [_row(point) for point in points],
-        "failures": dict(failures),
-    }
+    value: dict[str, Any] = plain(
+        {
+            "format": FORMAT,
+            "blocks_from": blocks_from,
+            "configurations": map(_row, points),
+            "failures": failures,
+        }
+    )
+    return value
 
 
 def _row(point: SweepPoint) -> dict[str, Any]:
-    times, recommended = point.times, point.recommended
+    times = point.times
     return {
         "file": sweep_file_name(point.split.task, point.num_active),
         "task": point.split.task,
         "split": point.split.split,
         "num_active_blocks": point.num_active,
-        "removed_block_indices": list(point.removal),
-        "is_recommended": None if recommended is None else recommended == point.removal,
+        "removed_block_indices": point.removal,
+        "is_recommended": _is_recommended(point),
         "num_samples": point.num_samples,
         "accuracy": point.accuracy,
-        "accuracy_confidence_interval": _ends(point.accuracy_interval),
+        "accuracy_confidence_interval": point.accuracy_interval,
         "accuracy_drop": point.drop,
-        "accuracy_drop_confidence_interval": _ends(point.drop_interval),
+        "accuracy_drop_confidence_interval": point.drop_interval,
         "num_samples_timed": times.total.count,
-        "vision_ms": None if times.vision is None else times.vision.mean,
+        "vision_ms": times.vision and times.vision.mean,
         "prefill_ms": times.prefill.mean,
-        "decode_ms_per_token": None if times.decode is None else times.decode.mean,
+        "decode_ms_per_token": times.decode and times.decode.mean,
         "total_ms": times.total.mean,
         "speedup": point.speedup,
-        "speedup_confidence_interval": _ends(point.speedup_interval),
+        "speedup_confidence_interval": point.speedup_interval,
         "samples_per_second": point.samples_per_second,
         "tokens_per_second": point.tokens_per_second,
         "peak_memory_bytes": point.peak_memory,
         "parameters_active": point.active_parameters,
         "dominated": point.dominated,
     }
-
-
-def _aggregate(point: SweepPoint, std: float, memory_kind: str) -> dict[str, Any]:
-    times = point.times
-    return {
-        "num_samples": point.num_samples,
-        "accuracy": point.accuracy,
-        "accuracy_std": std,
-        "accuracy_confidence_interval": _ends(point.accuracy_interval),
-        "baseline_accuracy": point.baseline,
-        "accuracy_drop": point.drop,
-        "accuracy_drop_confidence_interval": _ends(point.drop_interval),
-        "latency": {
-            "vision_ms": times.vision,
-            "prefill_ms": times.prefill,
-            "time_to_first_token_ms": times.first_token,
-            "decode_ms_per_token": times.decode,
-            "total_ms": times.total,
-        },
-        "samples_per_second": point.samples_per_second,
-        "tokens_per_second": point.tokens_per_second,
-        "peak_memory_bytes": point.peak_memory,
-        "peak_memory_kind": memory_kind,
-        "removed_weight_bytes": point.removed_bytes,
-        "parameters_total": point.parameters,
-        "parameters_active": point.active_parameters,
-    }
-
-
-def _samples(measured: Measured) -> list[dict[str, Any]]:
-    timed = {
-        one.sample_id: {
-            "prompt_tokens": one.prompt_tokens,
-            "new_tokens": one.new_tokens,
-            "vision_ms": one.vision,
-            "prefill_ms": one.prefill,
-            "decode_steps_ms": one.decode,
-            "total_ms": one.total,
-        }
-        for one in measured.latency.samples
-    }
-    scores, baseline = measured.measurement.scores, measured.baseline.scores
-    answers = measured.measurement.answers
-    assert scores is not None
-    assert baseline is not None
-    assert answers is not None
-    return [
-        {
-            "sample_id": sample,
-            "score": score,
-            "baseline_score": before,
-            "answer": answer,
-            "latency": timed.get(sample),
-        }
-        for sample, score, before, answer in zip(
-            measured.split.sample_ids, scores.tolist(), baseline.tolist(), answers, strict=True
-        )
-    ]
-
-
-def _ends(interval: Interval | None) -> Ends | None:
-    return None if interval is None else (interval.low, interval.high)

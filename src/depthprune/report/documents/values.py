@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from math import isfinite
 from typing import Any
 
 from depthprune.analysis.combinations import (
     Combination,
-    CorrectedDrop,
     RankedCombinations,
     mark,
     table_combinations,
@@ -18,56 +16,41 @@ from depthprune.analysis.combinations import (
 from depthprune.analysis.dataset_agreement import Pair, extreme_pairs
 from depthprune.analysis.drop_table import Distribution, DropTable
 from depthprune.analysis.findings import Analysis
-from depthprune.analysis.intervals import Interval
-from depthprune.analysis.recommend import Recommendations, Target, scores_realising
+from depthprune.analysis.recommend import Recommendations, scores_realising
 from depthprune.analysis.recommended_strategies import RecommendedStrategy
 from depthprune.analysis.verified import VerifiedRemoval, choose, refused
 from depthprune.base.language import language
-from depthprune.base.removal import format_removal
+from depthprune.base.removal import active_blocks, format_removal
+from depthprune.report.render.plain import plain
 from depthprune.report.sections.answers import damage_by_dataset
 from depthprune.report.sections.choice import strategy_reason
 from depthprune.report.sections.inputs import samples_by_dataset, weak_value
 from depthprune.report.sections.recommendations import SHOWN, notes
 
 
-def number(value: float | None) -> float | None:
-    """Return a number that JSON has: NaN and infinity become null."""
-    return float(value) if value is not None and isfinite(value) else None
-
-
-def interval_value(interval: Interval | None) -> list[float] | None:
-    """Return low and high end of an interval."""
-    return None if interval is None else [interval.low, interval.high]
-
-
 def combination_value(one: Combination, found: Recommendations) -> dict[str, Any]:
     """Return a combination with everything that is known of it but its drops by dataset."""
+    chosen = found.selections.get(one.removal)
     return {
-        "removed_blocks": list(one.removal),
+        "removed_blocks": one.removal,
         "num_removed": len(one.removal),
         "num_active_blocks": found.num_blocks - len(one.removal),
-        "avg_accuracy_drop": number(one.mean),
-        "std_accuracy_drop": number(one.std),
-        "confidence_interval": interval_value(one.interval),
-        "mark": mark(one, found.selections.get(one.removal)),
-        "avg_accuracy": number(one.accuracy),
-        "adjusted_accuracy_drop": number(found.adjusted.get(one.removal)),
+        "avg_accuracy_drop": one.mean,
+        "std_accuracy_drop": one.std,
+        "confidence_interval": one.interval,
+        "mark": mark(one, chosen),
+        "avg_accuracy": one.accuracy,
+        "adjusted_accuracy_drop": found.adjusted.get(one.removal),
         "num_datasets_tested": one.coverage,
         "num_datasets": found.num_datasets,
         "datasets": list(one.drops),
         "num_samples": one.num_samples or None,
-        "selection": selection_value(found.selections.get(one.removal)),
-    }
-
-
-def selection_value(one: CorrectedDrop | None) -> dict[str, Any] | None:
-    """Return how a removal was chosen; null where it is none of the chosen ones."""
-    if one is None:
-        return None
-    return {
-        "chosen_among": one.among,
-        "corrected_accuracy_drop": number(one.drop),
-        "confidence_interval": interval_value(one.interval),
+        "selection": chosen
+        and {
+            "chosen_among": chosen.among,
+            "corrected_accuracy_drop": chosen.drop,
+            "confidence_interval": chosen.interval,
+        },
     }
 
 
@@ -75,16 +58,15 @@ def distribution_value(drops: Distribution | None) -> dict[str, Any] | None:
     """Return a distribution in numbers; null where nothing was measured."""
     if drops is None:
         return None
-    lower, upper = drops.quartiles
     return {
         "count": drops.count,
-        "mean": number(drops.mean),
-        "std": number(drops.std),
-        "min": number(drops.minimum),
-        "quartile_1": number(lower),
-        "median": number(drops.median),
-        "quartile_3": number(upper),
-        "max": number(drops.maximum),
+        "mean": drops.mean,
+        "std": drops.std,
+        "min": drops.minimum,
+        "quartile_1": drops.quartiles[0],
+        "median": drops.median,
+        "quartile_3": drops.quartiles[1],
+        "max": drops.maximum,
     }
 
 
@@ -94,7 +76,7 @@ def verified_value(found: Recommendations) -> dict[str, Any] | None:
     if known is None:
         return None
     return {
-        "datasets": list(known.datasets),
+        "datasets": known.datasets,
         "not_verified": [
             {
                 "dataset": one.dataset,
@@ -103,7 +85,7 @@ def verified_value(found: Recommendations) -> dict[str, Any] | None:
             }
             for one in known.missing
         ],
-        "not_confirmed": [list(removal) for removal in refused(found)],
+        "not_confirmed": refused(found),
         "removals": [fresh_value(one) for one in known.removals],
     }
 
@@ -114,34 +96,33 @@ def fresh_value(one: VerifiedRemoval | None) -> dict[str, Any] | None:
         return None
     gain = one.gain
     return {
-        "removed_blocks": list(one.removal),
-        "roles": list(one.roles),
-        "avg_accuracy_drop": number(one.drop),
-        "confidence_interval": interval_value(one.interval),
+        "removed_blocks": one.removal,
+        "roles": one.roles,
+        "avg_accuracy_drop": one.drop,
+        "confidence_interval": one.interval,
         "num_samples": one.num_samples,
         "num_datasets_tested": len(one.datasets),
-        "max_drop": number(one.limit),
+        "max_drop": one.limit,
         "confirmed": one.confirmed,
         "when_chosen": {
-            "avg_accuracy_drop": number(one.searched),
-            "confidence_interval": interval_value(one.searched_interval),
+            "avg_accuracy_drop": one.searched,
+            "confidence_interval": one.searched_interval,
             "num_datasets_tested": one.num_searched,
         },
-        "gain_over_one_shot": None
-        if gain is None
-        else {
-            "one_shot": list(gain.one_shot),
-            "one_shot_accuracy_drop": number(gain.drop),
-            "gain": number(gain.gain),
-            "confidence_interval": interval_value(gain.interval),
+        "gain_over_one_shot": gain
+        and {
+            "one_shot": gain.one_shot,
+            "one_shot_accuracy_drop": gain.drop,
+            "gain": gain.gain,
+            "confidence_interval": gain.interval,
         },
         "datasets": [
             {
                 "dataset": each.dataset,
                 "split": each.split,
                 "num_samples": each.num_samples,
-                "accuracy_drop": number(each.drop),
-                "accuracy_drop_when_chosen": number(each.searched),
+                "accuracy_drop": each.drop,
+                "accuracy_drop_when_chosen": each.searched,
             }
             for each in one.datasets
         ],
@@ -156,11 +137,11 @@ FIELD = "importance_scores"
 def recommendations_value(analysis: Analysis) -> dict[str, Any]:
     """Return every recommendation with its evidence as plain JSON data, drops as fractions."""
     found, results = analysis.recommendations, analysis.results
-    return {
+    value = {
         "model": results.model,
         "num_blocks": found.num_blocks,
         "num_datasets": found.num_datasets,
-        "splits": dict(results.splits),
+        "splits": results.splits,
         "min_coverage": found.min_coverage,
         "robust_coverage": found.robust_coverage,
         "recommended": _recommended(found),
@@ -170,9 +151,9 @@ def recommendations_value(analysis: Analysis) -> dict[str, Any]:
             "steps": [
                 combination_value(step.combination, found)
                 | {
-                    "incremental_drop": number(step.incremental),
-                    "paired_incremental_drop": number(step.paired),
-                    "paired_confidence_interval": interval_value(step.interval),
+                    "incremental_drop": step.incremental,
+                    "paired_incremental_drop": step.paired,
+                    "paired_confidence_interval": step.interval,
                     "paired_num_samples": step.num_samples or None,
                     "jump": step.jump,
                 }
@@ -190,9 +171,9 @@ def recommendations_value(analysis: Analysis) -> dict[str, Any]:
         },
         "limit": {
             "drop": found.limit.drop,
-            "mean_baseline_accuracy": number(found.limit.baseline),
+            "mean_baseline_accuracy": found.limit.baseline,
             "min_datasets": found.limit.coverage,
-            "share_of_metrics_that_may_exceed_1": dict(found.limit.unbounded),
+            "share_of_metrics_that_may_exceed_1": found.limit.unbounded,
         },
         "levels": {
             strategy.name: {
@@ -206,8 +187,8 @@ def recommendations_value(analysis: Analysis) -> dict[str, Any]:
             combination_value(one.combination, found)
             | {
                 "block": one.combination.removal[0],
-                "share_of_accuracy_lost": number(one.share),
-                "hit_hardest": {"dataset": one.worst[0], "accuracy_drop": number(one.worst[1])},
+                "share_of_accuracy_lost": one.share,
+                "hit_hardest": {"dataset": one.worst[0], "accuracy_drop": one.worst[1]},
             }
             for one in found.essential
         ],
@@ -219,11 +200,22 @@ def recommendations_value(analysis: Analysis) -> dict[str, Any]:
             }
             for one in found.disagreements
         ],
-        "targets": [_target(one, found) for one in found.targets],
+        "targets": [
+            {
+                "kind": one.kind,
+                "value": one.value,
+                "met": one.combination is not None,
+                "reached": one.reached,
+                "exact": one.exact,
+                "recommendation": _or_null(one.combination, found),
+            }
+            for one in found.targets
+        ],
         "weak_baselines": weak_value(found.weak),
         "notes": notes(found),
-        "problems": list(results.problems),
+        "problems": results.problems,
     }
+    return _plain(value)
 
 
 def block_configs_value(analysis: Analysis) -> dict[str, Any]:
@@ -234,43 +226,39 @@ def block_configs_value(analysis: Analysis) -> dict[str, Any]:
     these fallbacks removes a block that must stay.
     """
     found = analysis.recommendations
-    essential = found.essential_blocks
-    stepwise = {len(step.combination.removal): step.combination for step in found.stepwise.steps}
-    robust = _first(found.robust)
-    independent = _first(found.independent)
-    main: dict[int, tuple[Combination, str]] = {}
-    for removed in sorted(independent):
-        for kind, ones in (
-            ("stepwise", stepwise),
-            ("robust", robust),
-            ("independent", independent),
-        ):
-            one = ones.get(removed)
-            if one is not None and (kind == "stepwise" or not essential & set(one.removal)):
-                main[removed] = one, kind
-                break
-    return {
-        "importance_scores_file": SCORES,
-        "instead_of": None,
-        "scores_field": FIELD,
-        "num_blocks": found.num_blocks,
-        "protected_blocks": [],
-        "must_keep": sorted(essential),
-        "block_configs": _configs(found, main),
-        "by_kind": {
-            "stepwise": _configs(found, {n: (one, "stepwise") for n, one in stepwise.items()}),
-            "robust": _configs(found, {n: (one, "robust") for n, one in robust.items()}),
-            "independent": _configs(
-                found, {n: (one, "independent") for n, one in independent.items()}
-            ),
-        },
-        "levels": {
-            strategy.name: None
-            if (last := _last(strategy)) is None
-            else _config(last, strategy.name, found)
-            for strategy in found.strategies
-        },
+    kinds = {
+        "stepwise": {len(one.combination.removal): one.combination for one in found.stepwise.steps},
+        "robust": _first(found.robust),
+        "independent": _first(found.independent),
     }
+    by_kind = {
+        kind: {
+            found.num_blocks - removed: _config(one, kind, found)
+            for removed, one in sorted(ones.items())
+        }
+        for kind, ones in kinds.items()
+    }
+    main = {}
+    for removed in sorted(kinds["independent"]):
+        for kind, ones in kinds.items():
+            one = ones.get(removed)
+            if one and (kind == "stepwise" or not found.essential_blocks & set(one.removal)):
+                main[found.num_blocks - removed] = by_kind[kind][found.num_blocks - removed]
+                break
+    levels = {one.name: _last(one) for one in found.strategies}
+    return _plain(
+        {
+            "importance_scores_file": SCORES,
+            "instead_of": None,
+            "scores_field": FIELD,
+            "num_blocks": found.num_blocks,
+            "protected_blocks": [],
+            "must_keep": sorted(found.essential_blocks),
+            "block_configs": main,
+            "by_kind": by_kind,
+            "levels": {name: one and _config(one, name, found) for name, one in levels.items()},
+        }
+    )
 
 
 def scores_value(analysis: Analysis) -> dict[str, Any]:
@@ -281,20 +269,20 @@ def scores_value(analysis: Analysis) -> dict[str, Any]:
     """
     found = analysis.recommendations
     scores = scores_realising(found)
-    path = found.stepwise.steps
-    return {
+    value = {
         "source": "places in the recommended order of removal (0 goes first), not drops",
         "num_blocks": found.num_blocks,
         "removal_order": sorted(scores, key=lambda block: scores[block]),
-        "stepwise_num_removed": len(path),
+        "stepwise_num_removed": len(found.stepwise.steps),
         "needs_protect_none": bool(found.path_ends),
-        FIELD: {str(block): score for block, score in scores.items()},
+        FIELD: scores,
     }
+    return _plain(value)
 
 
-def _rankings(rankings: Mapping[int, RankedCombinations], found: Recommendations) -> dict[str, Any]:
+def _rankings(rankings: Mapping[int, RankedCombinations], found: Recommendations) -> dict[int, Any]:
     return {
-        str(removed): {
+        removed: {
             "best": _or_null(next(iter(ranking.combinations), None), found),
             "top": [combination_value(one, found) for one in ranking.combinations[:SHOWN]],
             "num_ranked": len(ranking.combinations),
@@ -314,23 +302,17 @@ def _recommended(found: Recommendations) -> dict[str, Any] | None:
     return first | combination_value(choice.combination, found)
 
 
-def _last(strategy: RecommendedStrategy) -> Combination | None:
-    return strategy.combinations[-1] if strategy.combinations else None
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = plain(value)
+    return made
 
 
 def _or_null(one: Combination | None, found: Recommendations) -> dict[str, Any] | None:
     return None if one is None else combination_value(one, found)
 
 
-def _target(one: Target, found: Recommendations) -> dict[str, Any]:
-    return {
-        "kind": one.kind,
-        "value": one.value,
-        "met": one.combination is not None,
-        "reached": number(one.reached),
-        "exact": one.exact,
-        "recommendation": _or_null(one.combination, found),
-    }
+def _last(strategy: RecommendedStrategy) -> Combination | None:
+    return strategy.combinations[-1] if strategy.combinations else None
 
 
 def _first(rankings: Mapping[int, RankedCombinations]) -> dict[int, Combination]:
@@ -341,20 +323,11 @@ def _first(rankings: Mapping[int, RankedCombinations]) -> dict[int, Combination]
     }
 
 
-def _configs(
-    found: Recommendations, chosen: Mapping[int, tuple[Combination, str]]
-) -> dict[str, Any]:
-    return {
-        str(found.num_blocks - removed): _config(one, kind, found)
-        for removed, (one, kind) in sorted(chosen.items())
-    }
-
-
 def _config(one: Combination, kind: str, found: Recommendations) -> dict[str, Any]:
     return {
         "num_active_blocks": found.num_blocks - len(one.removal),
-        "removed_block_indices": list(one.removal),
-        "active_block_indices": sorted(set(range(found.num_blocks)) - set(one.removal)),
+        "removed_block_indices": one.removal,
+        "active_block_indices": active_blocks(one.removal, found.num_blocks),
         "spared_by_protection": [],
         "tied": [],
         "kind": kind,
@@ -365,7 +338,7 @@ def pairwise_value(analysis: Analysis) -> dict[str, Any]:
     """Return correlations and mean differences of all pairs of datasets as plain JSON data."""
     found = analysis.findings
     alike, unlike = extreme_pairs(found.pairs)
-    return {
+    value = {
         "num_pairs": len(found.pairs),
         "pairs": [_pair(one) for one in found.pairs],
         "most_alike": [_pair(one) for one in alike],
@@ -380,15 +353,16 @@ def pairwise_value(analysis: Analysis) -> dict[str, Any]:
             for group in found.pair_groups
         },
     }
+    return _plain(value)
 
 
 def _pair(one: Pair) -> dict[str, Any]:
     return {
         "datasets": [one.first, one.second],
         "num_common_combinations": one.common,
-        "pearson": number(one.pearson),
-        "spearman": number(one.spearman),
-        "mean_difference": number(one.difference),
+        "pearson": one.pearson,
+        "spearman": one.spearman,
+        "mean_difference": one.difference,
         "same_task_type": one.same_type if one.types_known else None,
     }
 
@@ -405,13 +379,13 @@ def cross_dataset_pieces(analysis: Analysis) -> Iterator[bytes]:
     yield b'{\n "combination_stats": {'
     separator = "\n  "
     for one in _combinations(analysis):
-        line = json.dumps(_stats(one, analysis), ensure_ascii=False, allow_nan=False)
+        line = json.dumps(plain(_stats(one, analysis)), ensure_ascii=False, allow_nan=False)
         yield f'{separator}"{format_removal(one.removal)}": {line}'.encode(
             "utf-8", "backslashreplace"
         )
         separator = ",\n  "
     yield b"\n },\n"
-    rest = json.dumps(_rest(analysis), indent=1, ensure_ascii=False, allow_nan=False)
+    rest = json.dumps(plain(_rest(analysis)), indent=1, ensure_ascii=False, allow_nan=False)
     yield rest.removeprefix("{\n").encode("utf-8", "backslashreplace")
     yield b"\n"
 
@@ -440,18 +414,16 @@ def _rows(table: DropTable, start: int, stop: int) -> DropTable:
 
 def _stats(one: Combination, analysis: Analysis) -> dict[str, Any]:
     damaged = damage_by_dataset(analysis, one.removal)
-    return (
-        combination_value(one, analysis.recommendations)
-        | {"accuracy_drops_by_dataset": dict(one.drops)}
-        | ({"damaged_answers": damaged} if damaged else {})
-    )
+    value = combination_value(one, analysis.recommendations)
+    value["accuracy_drops_by_dataset"] = one.drops
+    return value | ({"damaged_answers": damaged} if damaged else {})
 
 
 def _rest(analysis: Analysis) -> dict[str, Any]:
     found = analysis.recommendations
     return {
         "best_combinations": {
-            str(removed): [combination_value(one, found) for one in ranking.combinations[:BEST]]
+            removed: [combination_value(one, found) for one in ranking.combinations[:BEST]]
             for removed, ranking in found.independent.items()
         },
         "dataset_specific_best": _dataset_specific(analysis),
@@ -465,11 +437,11 @@ def _dataset_specific(analysis: Analysis) -> dict[str, Any]:
     columns = {dataset: column for column, dataset in enumerate(table.datasets)}
     return {
         one.dataset: {
-            str(removed): {
-                "removed_blocks": list(removal),
+            removed: {
+                "removed_blocks": removal,
                 "num_active_blocks": table.num_blocks - removed,
-                "accuracy_drop": number(drop),
-                "accuracy": number(table.accuracies[rows[removal], columns[one.dataset]]),
+                "accuracy_drop": drop,
+                "accuracy": table.accuracies[rows[removal], columns[one.dataset]],
                 "num_samples": int(table.num_samples[rows[removal], columns[one.dataset]]) or None,
             }
             for removed, (removal, drop) in one.best.items()
@@ -490,11 +462,11 @@ def _summary(analysis: Analysis) -> dict[str, Any]:
                 "split": results.splits[one.dataset],
                 "task_type": one.task_type or None,
                 "metric": one.metric or None,
-                "baseline_accuracy": number(one.baseline.accuracy),
-                "num_samples": count or None,
+                "baseline_accuracy": one.baseline.accuracy,
+                "num_samples": samples[one.dataset] or None,
                 "num_removals": len(one.measurements),
             }
-            for one, count in zip(results.datasets, samples, strict=True)
+            for one in results.datasets
         },
         "num_combinations": len(table.removals),
         "num_drops": int(table.coverage.sum()),
@@ -502,7 +474,7 @@ def _summary(analysis: Analysis) -> dict[str, Any]:
         "robust_coverage": found.robust_coverage,
         "accuracy_drops": distribution_value(analysis.findings.overall),
         "by_num_removed": {
-            str(removed): {
+            removed: {
                 "num_combinations": int((table.sizes == removed).sum()),
                 "num_ranked": len(ranking.combinations),
                 "left_out_low_coverage": ranking.low_coverage,
@@ -511,5 +483,5 @@ def _summary(analysis: Analysis) -> dict[str, Any]:
             }
             for removed, ranking in found.independent.items()
         },
-        "problems": list(results.problems),
+        "problems": results.problems,
     }

@@ -22,13 +22,12 @@ from depthprune.base.removal import settled
 from depthprune.report.formatting import blocks, interval_text, percent
 from depthprune.report.sections.evidence import (
     chosen_text,
+    cost,
     evidence,
-    facts,
     fresh_drop,
-    on_fresh_samples,
+    fresh_facts,
     searched_text,
     verdict,
-    whole_evidence,
 )
 from depthprune.report.table import Column, Section, Table, table_of
 from depthprune.study.records import FEWEST_FRESH
@@ -40,18 +39,15 @@ LONG = 8
 def strategies(found: Recommendations) -> Section:
     """Return each strategy with its removals and its reason."""
     names = strategy_names()
-    line = t("{name}: {text}")
     lines = []
     for strategy in found.strategies:
         removals = [removal_text(found, one) for one in strategy.combinations]
         lines += [
-            filled(line, name=names[strategy.name], text=text)
+            t("{name}: {text}", name=names[strategy.name], text=text)
             for text in removals or [t("nothing fulfils the condition")]
         ]
-        why = strategy_reason(found, strategy)
-        lines.append("  " + t("Why: {reason}", reason=why))
-    sentences = [*lines, *unbounded_lines(found)]
-    return Section("strategies", t("Recommended strategies"), sentences)
+        lines.append("  " + t("Why: {reason}", reason=strategy_reason(found, strategy)))
+    return Section("strategies", t("Recommended strategies"), [*lines, *unbounded_lines(found)])
 
 
 def strategy_names() -> dict[StrategyName, str]:
@@ -70,7 +66,7 @@ def removal_text(found: Recommendations, one: Combination) -> str:
         number=len(one.removal),
         blocks=blocks(one.removal),
         total=found.num_blocks,
-        evidence=whole_evidence(found, one),
+        evidence=t(", ").join(cost(found, one)),
     )
 
 
@@ -78,17 +74,17 @@ def strategy_reason(found: Recommendations, strategy: RecommendedStrategy) -> st
     """Return why a strategy has the removals that it has, or none, in one sentence."""
     if found.limit.drop <= 0:
         return t("the mean baseline accuracy is 0, so that no drop says what a removal costs.")
+    if strategy.name == "aggressive":
+        return _aggressive(found, strategy)
     if strategy.name == "conservative":
         return _conservative(found, strategy)
-    if strategy.name == "balanced":
-        text = t(
-            "the most blocks whose best removal measured on at least {least} of {total} "
-            "{total:dataset|datasets} has {bound}."
-        )
-        return filled(
-            text, least=found.robust_coverage, total=found.num_datasets, bound=_bound(found)
-        )
-    return _aggressive(found, strategy)
+    return t(
+        "the most blocks whose best removal measured on at least {least} of {total} "
+        "{total:dataset|datasets} has {bound}.",
+        least=found.robust_coverage,
+        total=found.num_datasets,
+        bound=_bound(found),
+    )
 
 
 def lead(found: Recommendations, choice: Choice | None) -> str:
@@ -96,18 +92,15 @@ def lead(found: Recommendations, choice: Choice | None) -> str:
     if choice is None:
         return t("No removal is recommended.")
     one = choice.combination
-    fresh = found.on_fresh_samples(one.removal)
     if len(one.removal) > LONG:
         who = t("{number} of {total} {total:block|blocks} can go together")
     else:
         who = t("{number:Block|Blocks} {blocks} can go{number:| together}")
-    costs = (
-        t("{who}: accuracy drops by {drop} points on fresh samples.")
-        if fresh
-        else t("{who}: accuracy drops by {drop} points.")
-    )
-    told = filled(who, number=len(one.removal), total=found.num_blocks, blocks=blocks(one.removal))
-    return filled(costs, who=told, drop=percent(fresh.drop if fresh else one.mean))
+    who = filled(who, number=len(one.removal), total=found.num_blocks, blocks=blocks(one.removal))
+    if fresh := _known(found, choice):
+        drop = percent(fresh.drop)
+        return t("{who}: accuracy drops by {drop} points on fresh samples.", who=who, drop=drop)
+    return t("{who}: accuracy drops by {drop} points.", who=who, drop=percent(one.mean))
 
 
 def nothing_text(found: Recommendations) -> str:
@@ -135,69 +128,65 @@ def choice_reason(choice: Choice) -> str:
 
 def unbounded_lines(found: Recommendations) -> list[str]:
     """Return which metrics may exceed 1, and how much of the limit is theirs."""
-    limit = found.limit
     text = t(
         "Note: the metric of {dataset} may exceed 1 (CIDEr-D, or unknown); it makes up {share} % "
         "of the mean baseline accuracy, and so {points} of the {limit} points of the limit."
     )
+    limit = found.limit.drop
     return [
         filled(
             text,
             dataset=name,
             share=percent(share, 1),
-            points=percent(share * limit.drop),
-            limit=percent(limit.drop),
+            points=percent(share * limit),
+            limit=percent(limit),
         )
-        for name, share in limit.unbounded.items()
+        for name, share in found.limit.unbounded.items()
     ]
 
 
 def _conservative(found: Recommendations, strategy: RecommendedStrategy) -> str:
+    known = {"least": found.limit.coverage, "total": found.num_datasets, "bound": _bound(found)}
     if not strategy.combinations:
-        return _none_conservative(found)
+        return _none_conservative(found, known)
     text = t(
         "the last steps of the stepwise path measured on at least {least} of {total} "
-        "{total:dataset|datasets} that have {bound}."
+        "{total:dataset|datasets} that have {bound}.",
+        **known,
     )
-    told = filled(text, least=found.limit.coverage, total=found.num_datasets, bound=_bound(found))
     path = {len(step.combination.removal): step.combination for step in found.stepwise.steps}
     for one in strategy.combinations:
         step = path[len(one.removal)]
         if step.removal != one.removal:
-            better = t(" {better} takes the place of the step {step} ({drop} points).")
-            told += filled(
-                better,
+            text += t(
+                " {better} takes the place of the step {step} ({drop} points).",
                 better=blocks(one.removal),
                 step=blocks(step.removal),
                 drop=percent(step.mean),
             )
-    return told
+    return text
 
 
-def _none_conservative(found: Recommendations) -> str:
+def _none_conservative(found: Recommendations, known: dict[str, object]) -> str:
     judged = [one for ones in found.candidates.steps for one in ones]
     if not judged:
-        text = t(
+        return t(
             "no step of the stepwise path without a block that must never go was measured on "
-            "at least {least} of {total} {total:dataset|datasets}."
+            "at least {least} of {total} {total:dataset|datasets}.",
+            **known,
         )
-        return filled(text, least=found.limit.coverage, total=found.num_datasets)
     nearest = min(judged, key=upper_end)
     if isinf(upper_end(nearest)):
-        text = t(
+        return t(
             "{samples} {samples:sample is|samples are} too few to tell what a removal costs; "
-            "{least} are needed."
+            "{least} are needed.",
+            samples=nearest.num_samples,
+            least=FEWEST,
         )
-        return filled(text, samples=nearest.num_samples, least=FEWEST)
-    text = t(
+    return t(
         "no step of the stepwise path measured on at least {least} of {total} "
-        "{total:dataset|datasets} has {bound}; the nearest is {nearest}, with {reached}."
-    )
-    return filled(
-        text,
-        least=found.limit.coverage,
-        total=found.num_datasets,
-        bound=_bound(found),
+        "{total:dataset|datasets} has {bound}; the nearest is {nearest}, with {reached}.",
+        **known,
         nearest=blocks(nearest.removal),
         reached=percent(upper_end(nearest)),
     )
@@ -210,24 +199,20 @@ def _aggressive(found: Recommendations, strategy: RecommendedStrategy) -> str:
         )
     text = t(
         "with {number} removed, the most at which a removal keeps half of the baseline accuracy, "
-        "the best"
+        "the best",
+        number=len(strategy.combinations[0].removal),
     )
-    told = filled(text, number=len(strategy.combinations[0].removal))
     if strategy.combinations[1:]:
-        beside = t(
-            ", and the best measured on at least {least} of {total} {total:dataset|datasets}"
+        text += t(
+            ", and the best measured on at least {least} of {total} {total:dataset|datasets}",
+            least=found.robust_coverage,
+            total=found.num_datasets,
         )
-        told += filled(beside, least=found.robust_coverage, total=found.num_datasets)
-    kept = t("; {kept} of {baseline} points stay")
-    return (
-        told
-        + "".join(
-            filled(kept, kept=percent(one.accuracy), baseline=percent(one.accuracy + one.mean))
-            for one in strategy.combinations
-            if one.accuracy == one.accuracy
-        )
-        + t(".")
-    )
+    for one in strategy.combinations:
+        if one.accuracy == one.accuracy:  # not NaN
+            kept, baseline = percent(one.accuracy), percent(one.accuracy + one.mean)
+            text += t("; {kept} of {baseline} points stay", kept=kept, baseline=baseline)
+    return text + t(".")
 
 
 def _bound(found: Recommendations) -> str:
@@ -262,12 +247,8 @@ def answer(found: Recommendations, choice: Choice | None) -> Section:
     return Section("answer", t("What to remove"), sentences, tables)
 
 
-def answer_rows(found: Recommendations, choice: Choice | None) -> list[tuple[str, str]]:
-    """Return the answer as a list of facts, each with its name."""
-    return list(_rows(found, choice))
-
-
-def _rows(found: Recommendations, choice: Choice | None) -> Iterator[tuple[str, str]]:
+def answer_rows(found: Recommendations, choice: Choice | None) -> Iterator[tuple[str, str]]:
+    """Yield the answer as facts, each with its name."""
     if choice is None:
         yield t("Recommended:"), nothing_text(found)
     else:
@@ -287,8 +268,7 @@ def _rows(found: Recommendations, choice: Choice | None) -> Iterator[tuple[str, 
             more = t("`depthprune recommend STUDY --verify` measures it on fresh ones")
             yield t("Not verified:"), t("; ").join([chosen, more])
         else:
-            told = t(", ").join([fresh_drop(known), _facts(found, known)])
-            yield t("It costs:"), t("; ").join(filter(None, [told, verdict(known)]))
+            yield t("It costs:"), t("; ").join(filter(None, [_fresh(found, known), verdict(known)]))
             if searched := searched_text(known):
                 yield t("When chosen:"), searched
             if gain := _gain(known):
@@ -302,45 +282,41 @@ def _known(found: Recommendations, choice: Choice | None) -> VerifiedRemoval | N
     return None if choice is None else found.on_fresh_samples(choice.combination.removal)
 
 
-def _facts(found: Recommendations, one: VerifiedRemoval) -> str:
-    return facts(on_fresh_samples(one), found.datasets)
+def _fresh(found: Recommendations, one: VerifiedRemoval) -> str:
+    return t(", ").join([fresh_drop(one), fresh_facts(found, one)])
 
 
 def _refused(found: Recommendations, choice: Choice | None) -> Iterator[tuple[str, str]]:
     """Yield what fresh samples did not confirm, and what became of it."""
-    taken = choose(found)
-    if taken is None:
+    if (taken := choose(found)) is None:
         then = t("nothing smaller is left")
     else:
         then = t("remove {blocks} instead", blocks=blocks(taken.combination.removal))
-    text = t("{blocks}: {evidence}, above the limit of {limit} {limit:point|points}; {then}")
     for removal in refused(found):
         known = found.on_fresh_samples(removal)
         is_told = choice is not None and choice.combination.removal == removal
         if known is not None and known.limit is not None and not is_told:
-            told = filled(
-                text,
+            text = t(
+                "{blocks}: {evidence}, above the limit of {limit} {limit:point|points}; {then}",
                 blocks=blocks(removal),
-                evidence=t(", ").join([fresh_drop(known), _facts(found, known)]),
+                evidence=_fresh(found, known),
                 limit=percent(known.limit),
                 then=then,
             )
-            yield t("Not confirmed:"), told
+            yield t("Not confirmed:"), text
 
 
 def _coverage(verified: Verified) -> str:
     """Return on how many datasets, and why not on the others."""
     few = t("{dataset} ({n} fresh {n:sample|samples}, {least} are needed)")
-    missing = [
-        filled(few, dataset=one.dataset, n=one.num_samples, least=FEWEST_FRESH)
-        if one.num_samples is not None
-        else (
-            t("{dataset} ({reason})", dataset=one.dataset, reason=one.reason)
-            if one.reason
-            else one.dataset
-        )
-        for one in verified.missing
-    ]
+    missing = []
+    for one in verified.missing:
+        if one.num_samples is not None:
+            missing.append(filled(few, dataset=one.dataset, n=one.num_samples, least=FEWEST_FRESH))
+        elif one.reason:
+            missing.append(t("{dataset} ({reason})", dataset=one.dataset, reason=one.reason))
+        else:
+            missing.append(one.dataset)
     text = t(
         "on {n} of {all} {all:dataset|datasets}, and drops are compared on {n:that one|those}; "
         "not on {missing}"
@@ -359,16 +335,16 @@ def _gain(one: VerifiedRemoval) -> str:
         return t("the blocks that cost least alone are the same")
     text = t(
         "gain {gain} points over removing at once the {n} {n:block|blocks} that cost least alone "
-        "({blocks}), on the same fresh samples"
-    )
-    told = filled(
-        text, gain=percent(one.gain.gain), n=len(one.removal), blocks=blocks(one.gain.one_shot)
+        "({blocks}), on the same fresh samples",
+        gain=percent(one.gain.gain),
+        n=len(one.removal),
+        blocks=blocks(one.gain.one_shot),
     )
     if (ends := one.gain.interval) is None:
-        return told
-    told = t(", ").join([told, t("95% interval {interval}", interval=interval_text(ends))])
+        return text
+    text = t(", ").join([text, t("95% interval {interval}", interval=interval_text(ends))])
     is_unsure = settled(ends.low) <= 0 <= settled(ends.high)
-    return t("; ").join([told, *([t("not separable from 0")] if is_unsure else [])])
+    return t("; ").join([text, t("not separable from 0")]) if is_unsure else text
 
 
 def _datasets(known: VerifiedRemoval) -> Table:

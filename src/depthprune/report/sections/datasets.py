@@ -21,7 +21,7 @@ FEW = 3
 def responses(analysis: Analysis) -> Section:
     """Return how sensitive each dataset is, the most sensitive first, and its drops in numbers."""
     found = analysis.findings.responses
-    samples = dict(zip(analysis.table.datasets, samples_by_dataset(analysis), strict=True))
+    samples = samples_by_dataset(analysis)
     known = [one for one in found if one.sensitivity is not None]
     sentences = []
     if known[1:]:
@@ -60,7 +60,7 @@ def responses(analysis: Analysis) -> Section:
 def specific_best(analysis: Analysis) -> Section:
     """Return the best removal of each dataset by itself, by number removed."""
     found = analysis.findings.responses
-    samples = dict(zip(analysis.table.datasets, samples_by_dataset(analysis), strict=True))
+    samples = samples_by_dataset(analysis)
     numbers = sorted({number for one in found for number in one.best})
     table = Table(
         [Column(t("dataset")), Column("n", "samples"), *removed_columns(numbers)],

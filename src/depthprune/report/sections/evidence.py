@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import nan
 from statistics import pstdev
 
 from depthprune.analysis.combinations import Combination, CorrectedDrop, mark
 from depthprune.analysis.recommend import Recommendations
 from depthprune.analysis.verified import VerifiedRemoval
-from depthprune.base.language import filled, t
+from depthprune.base.language import t
 from depthprune.report.formatting import blocks, interval_text, percent
 
 
@@ -23,20 +23,18 @@ def coverage_text(one: Combination, datasets: Sequence[str]) -> str:
     if not missing:
         return count
     if len(missing) < one.coverage:
-        names = t("not {names}", names=", ".join(missing))
-    else:
-        names = ", ".join(one.drops)
-    return f"{count} ({names})"
+        return f"{count} ({t('not {names}', names=', '.join(missing))})"
+    return f"{count} ({', '.join(one.drops)})"
 
 
 def dataset_lines(ones: Iterable[Combination], datasets: Sequence[str]) -> list[str]:
     """Return which datasets measured the combinations that not all of them did."""
-    groups: dict[str, list[Combination]] = {}
-    for one in ones:
-        if one.coverage < len(datasets):
-            groups.setdefault(coverage_text(one, datasets), []).append(one)
-    line = t("Datasets {coverage}: {combinations}")
-    return [filled(line, coverage=text, combinations=_listed(of)) for text, of in groups.items()]
+    few = [one for one in ones if one.coverage < len(datasets)]
+    groups = _grouped(few, lambda one: coverage_text(one, datasets))
+    return [
+        t("Datasets {coverage}: {combinations}", coverage=text, combinations=listed)
+        for text, listed in groups
+    ]
 
 
 def mark_text(one: Combination, chosen: CorrectedDrop | None = None) -> str:
@@ -51,15 +49,21 @@ def mark_text(one: Combination, chosen: CorrectedDrop | None = None) -> str:
 
 def mark_lines(ones: Iterable[Combination]) -> list[str]:
     """Return which of the combinations cost nothing measurable, and of which nothing is known."""
-    marked: dict[str, list[Combination]] = {}
-    for one in ones:
-        marked.setdefault(mark_text(one), []).append(one)
-    marked.pop("", None)
-    line = t("{mark}: {combinations}")
     return [
-        filled(line, mark=text[0].upper() + text[1:], combinations=_listed(found))
-        for text, found in marked.items()
+        t("{mark}: {combinations}", mark=text[0].upper() + text[1:], combinations=listed)
+        for text, listed in _grouped(ones, mark_text)
+        if text
     ]
+
+
+def _grouped(
+    ones: Iterable[Combination], text_of: Callable[[Combination], str]
+) -> list[tuple[str, str]]:
+    """Return each text with the combinations that have it."""
+    groups: dict[str, list[str]] = {}
+    for one in ones:
+        groups.setdefault(text_of(one), []).append(blocks(one.removal))
+    return [(text, "; ".join(removals)) for text, removals in groups.items()]
 
 
 def samples_text(number: int) -> str:
@@ -85,13 +89,8 @@ def facts(one: Combination, datasets: Sequence[str], chosen: CorrectedDrop | Non
     if one.coverage > 1:
         parts.append(t("std {std}", std=percent(one.std)))
     parts.append(t("datasets {coverage}", coverage=coverage_text(one, datasets)))
-    parts.append(_samples(one))
+    parts.append(f"n = {one.num_samples}" if one.num_samples else t("n unknown"))
     return t(", ").join(filter(None, parts))
-
-
-def whole_evidence(found: Recommendations, one: Combination) -> str:
-    """Return what a removal costs in one line, see `cost`."""
-    return t(", ").join(cost(found, one))
 
 
 def cost(found: Recommendations, one: Combination) -> tuple[str, str]:
@@ -101,8 +100,8 @@ def cost(found: Recommendations, one: Combination) -> tuple[str, str]:
         chosen = found.selections.get(one.removal)
         parts = [facts(one, found.datasets, chosen), chosen_text(found, one)]
         return drop_text(one), t(", ").join(filter(None, parts))
-    told = [facts(on_fresh_samples(known), found.datasets), verdict(known), searched_text(known)]
-    return fresh_drop(known), t("; ").join(filter(None, told))
+    parts = [fresh_facts(found, known), verdict(known), searched_text(known)]
+    return fresh_drop(known), t("; ").join(filter(None, parts))
 
 
 def fresh_drop(one: VerifiedRemoval) -> str:
@@ -110,23 +109,22 @@ def fresh_drop(one: VerifiedRemoval) -> str:
     return t("drop {drop} points on fresh samples", drop=percent(one.drop))
 
 
+def fresh_facts(found: Recommendations, one: VerifiedRemoval) -> str:
+    """Return what stands behind a drop on fresh samples, over the datasets that have them."""
+    drops = {each.dataset: each.drop for each in one.datasets}
+    std = pstdev(drops.values()) if drops else nan
+    seen = Combination(one.removal, drops, one.drop, std, nan, one.num_samples, one.interval)
+    return facts(seen, found.datasets)
+
+
 def verdict(one: VerifiedRemoval) -> str:
     """Return whether fresh samples confirm that it keeps to its limit; empty without a limit."""
     if one.limit is None:
         return ""
-    text = (
-        t("confirmed, the limit is {limit} {limit:point|points}")
-        if one.confirmed
-        else t("NOT confirmed, the limit is {limit} {limit:point|points}")
-    )
-    return filled(text, limit=percent(one.limit))
-
-
-def on_fresh_samples(one: VerifiedRemoval) -> Combination:
-    """Return a removal as it is seen across the datasets on which it was verified."""
-    drops = {each.dataset: each.drop for each in one.datasets}
-    std = pstdev(drops.values()) if drops else nan
-    return Combination(one.removal, drops, one.drop, std, nan, one.num_samples, one.interval)
+    limit = percent(one.limit)
+    if one.confirmed:
+        return t("confirmed, the limit is {limit} {limit:point|points}", limit=limit)
+    return t("NOT confirmed, the limit is {limit} {limit:point|points}", limit=limit)
 
 
 def searched_text(one: VerifiedRemoval) -> str:
@@ -137,8 +135,8 @@ def searched_text(one: VerifiedRemoval) -> str:
     if one.searched_interval is not None:
         parts.append(t("95% interval {interval}", interval=interval_text(one.searched_interval)))
     if one.num_searched < len(one.datasets):
-        text = t("known on {known} of these {all} {all:dataset|datasets}")
-        parts.append(filled(text, known=one.num_searched, all=len(one.datasets)))
+        counts = {"known": one.num_searched, "all": len(one.datasets)}
+        parts.append(t("known on {known} of these {all} {all:dataset|datasets}", **counts))
     return t(", ").join(parts)
 
 
@@ -147,18 +145,12 @@ def chosen_text(found: Recommendations, one: Combination) -> str:
     chosen = found.selections.get(one.removal)
     if chosen is None or chosen.among < 2:
         return ""
-    told = t("chosen among {among} {among:removal|removals} on these samples", among=chosen.among)
+    text = t("chosen among {among} {among:removal|removals} on these samples", among=chosen.among)
     if chosen.drop is None or chosen.interval is None:
-        return told
-    text = t("{chosen}, corrected for that {drop} points {interval}")
-    return filled(
-        text, chosen=told, drop=percent(chosen.drop), interval=interval_text(chosen.interval)
+        return text
+    return t(
+        "{chosen}, corrected for that {drop} points {interval}",
+        chosen=text,
+        drop=percent(chosen.drop),
+        interval=interval_text(chosen.interval),
     )
-
-
-def _listed(ones: Iterable[Combination]) -> str:
-    return "; ".join(blocks(one.removal) for one in ones)
-
-
-def _samples(one: Combination) -> str:
-    return f"n = {one.num_samples}" if one.num_samples else t("n unknown")

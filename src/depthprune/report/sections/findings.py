@@ -63,7 +63,7 @@ def task_types(analysis: Analysis) -> Section:
         )
     else:
         told = t("All datasets are of one type: {type}.", type=_type(found[0]))
-    samples = dict(zip(analysis.table.datasets, samples_by_dataset(analysis), strict=True))
+    samples = samples_by_dataset(analysis)
 
     def num_samples(one: TaskTypeFinding) -> int:
         counts = [samples[dataset] for dataset in one.datasets]

@@ -16,14 +16,13 @@ PROBLEMS_SHOWN = 20
 """Problems that a terminal shows; the text reports list all of them."""
 
 
-def samples_by_dataset(analysis: Analysis) -> list[int]:
-    """Return the samples of each dataset, in the order of the table; 0 where unknown.
-
-    The most that any of its measurements tells.
-    """
+def samples_by_dataset(analysis: Analysis) -> dict[str, int]:
+    """Return the number of samples of each dataset: the largest known one, 0 where none is."""
     known = analysis.table.num_samples.max(axis=0, initial=0).tolist()
-    stated = (one.baseline.num_samples for one in analysis.results.datasets)
-    return [max(int(found), told) for found, told in zip(known, stated, strict=True)]
+    return {
+        one.dataset: max(int(count), one.baseline.num_samples)
+        for one, count in zip(analysis.results.datasets, known, strict=True)
+    }
 
 
 def scope_line(analysis: Analysis) -> str:
@@ -65,7 +64,7 @@ def problem_lines(results: ResultSet, *, shown: int | None = PROBLEMS_SHOWN) -> 
 
 def input_table(analysis: Analysis) -> Table:
     """Return the datasets: split, task type, samples, baseline accuracy, removals measured."""
-    samples = dict(zip(analysis.table.datasets, samples_by_dataset(analysis), strict=True))
+    samples = samples_by_dataset(analysis)
     return table_of(
         analysis.results.datasets,
         [

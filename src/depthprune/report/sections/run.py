@@ -1,4 +1,4 @@
-"""What verifying takes and took, in sentences."""
+"""What verifying took, how the cut model answers, and what `depthprune run` ends with."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import RenderableType
-from rich.table import Table as RichTable
+from rich.cells import cell_len
 
 from depthprune.analysis.recommend import Recommendations
 from depthprune.analysis.sweep import Speedup
 from depthprune.analysis.verified import Choice, refused
-from depthprune.base.language import filled, t
+from depthprune.base.language import t
 from depthprune.base.progress import duration
 from depthprune.report.documents.values import fresh_value
 from depthprune.report.formatting import blocks, percent
+from depthprune.report.render.plain import plain
 from depthprune.report.sections.choice import answer_rows, choice_reason, nothing_text
-from depthprune.report.table import Column, Table, table_of
+from depthprune.report.table import Column, Section, Table, table_of
 from depthprune.strategies.verification import (
     CutCheck,
     CutChecks,
@@ -116,9 +116,8 @@ def choice_line(choice: Choice | None, found: Recommendations) -> str:
     """Return which removal is carried out, and why this one."""
     if choice is None:
         return t("Recommended: {text}", text=nothing_text(found))
-    line = t("Chosen: remove {number} of {total} {total:block|blocks} ({blocks}): {why}.")
-    return filled(
-        line,
+    return t(
+        "Chosen: remove {number} of {total} {total:block|blocks} ({blocks}): {why}.",
         number=len(choice.combination.removal),
         total=found.num_blocks,
         blocks=blocks(choice.combination.removal),
@@ -144,28 +143,30 @@ def check_table(checks: Sequence[CutCheck]) -> Table:
 def check_lines(checks: Sequence[CutCheck]) -> list[str]:
     """Return whether the cut model scores as skipping does, in a sentence or two."""
     compared = [one for one in checks if one.differing is not None]
+    differing = sum(one.differing or 0 for one in compared)
+    counts = {"samples": sum(len(one.split.sample_ids) for one in compared), "tasks": len(compared)}
     lines = []
-    if compared:
-        samples = sum(len(one.split.sample_ids) for one in compared)
-        differing = sum(one.differing or 0 for one in compared)
-        text = (
-            t(
-                "Cut = skipped: equal scores on all {samples} {samples:sample|samples} of "
-                "{tasks} {tasks:task|tasks}."
-            )
-            if not differing
-            else t(
-                "Cut and skipped DIFFER on {differing} of {samples} {samples:sample|samples} "
-                "of {tasks} {tasks:task|tasks}."
-            )
+    if differing:
+        text = t(
+            "Cut and skipped DIFFER on {differing} of {samples} {samples:sample|samples} "
+            "of {tasks} {tasks:task|tasks}.",
+            differing=differing,
+            **counts,
         )
-        lines.append(filled(text, samples=samples, tasks=len(compared), differing=differing))
-        if differing and not is_exact(compared):
+        lines.append(text)
+        if not is_exact(compared):
             lines.append(t("In half precision two almost equally likely tokens may swap."))
+    elif compared:
+        text = t(
+            "Cut = skipped: equal scores on all {samples} {samples:sample|samples} of "
+            "{tasks} {tasks:task|tasks}.",
+            **counts,
+        )
+        lines.append(text)
     missing = [one.split.task for one in checks if one.differing is None]
     if missing:
-        text = t("Skipping these blocks was not measured on: {tasks}.")
-        lines.append(filled(text, tasks=", ".join(missing)))
+        tasks = ", ".join(missing)
+        lines.append(t("Skipping these blocks was not measured on: {tasks}.", tasks=tasks))
     return lines
 
 
@@ -199,58 +200,17 @@ def check_value(found: CutChecks) -> dict[str, Any]:
     }
 
 
-def ending_parts(ending: Ending) -> list[RenderableType]:
+def ending_section(ending: Ending) -> Section:
     """Return what a run ends with, on one screen."""
-    table = RichTable(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    rows = _rows(ending)
-    for name, text in rows:
-        table.add_row(name, text)
-    parts: list[RenderableType] = [t("In short"), table]
-    if ending.cut is not None and ending.loader is not None:
-        place = json.dumps(str(ending.cut), ensure_ascii=False)
-        parts += [
-            t("Load it with plain transformers:"),
-            f"  from transformers import {ending.loader}",
-            f"  model = {ending.loader}.from_pretrained({place})",
-        ]
-    return parts
-
-
-def ending_value(ending: Ending) -> dict[str, Any]:
-    """Return what a run ends with as plain JSON data, drops as fractions."""
-    found, choice, speed, ends = ending.recommendations, ending.choice, ending.speedup, None
-    fresh = None if choice is None else found.on_fresh_samples(choice.combination.removal)
-    if choice is not None and choice.combination.interval is not None:
-        ends = [choice.combination.interval.low, choice.combination.interval.high]
-    return {
-        "report": None if ending.page is None else str(ending.page),
-        "removed": None if choice is None else list(choice.combination.removal),
-        "rule": None if choice is None else choice.rule,
-        "on_fresh_samples": fresh_value(fresh),
-        "not_confirmed": [list(removal) for removal in refused(found)],
-        "drop": None if choice is None else choice.combination.mean,
-        "confidence_interval": ends,
-        "num_samples": None if choice is None else choice.combination.num_samples or None,
-        "coverage": None if choice is None else choice.combination.coverage,
-        "num_datasets": found.num_datasets,
-        "speedup": None if speed is None else {"mean": speed.mean, "std": speed.std},
-        "parameters_active": None if ending.parameters is None else ending.parameters[0],
-        "parameters_total": None if ending.parameters is None else ending.parameters[1],
-        "cut_model": None if ending.cut is None else str(ending.cut),
-        "cut_equals_skipped": _equal(ending.checks),
-    }
-
-
-def _rows(ending: Ending) -> list[tuple[str, str]]:
-    rows = answer_rows(ending.recommendations, ending.choice)
+    rows = list(answer_rows(ending.recommendations, ending.choice))
     if ending.speedup is not None:
         rows.append((t("Speed:"), _speed(ending.speedup)))
     if ending.parameters is not None:
         stay, whole = ending.parameters
-        text = t("{stay} of {whole} stay ({share} %)")
-        text = filled(text, stay=f"{stay:,}", whole=f"{whole:,}", share=percent(stay / whole, 1))
+        share = percent(stay / whole, 1)
+        text = t(
+            "{stay} of {whole} stay ({share} %)", stay=f"{stay:,}", whole=f"{whole:,}", share=share
+        )
         rows.append((t("Parameters:"), text))
     if ending.page is not None:
         rows.append((t("Report:"), str(ending.page)))
@@ -258,17 +218,52 @@ def _rows(ending: Ending) -> list[tuple[str, str]]:
         rows.append((t("Smaller model:"), str(ending.cut)))
     if ending.checks:
         rows.append((t("Check:"), " ".join(check_lines(ending.checks))))
-    return rows
+    room = max(cell_len(name) for name, _ in rows)
+    table = Table([Column("", room=room), Column("")], rows, is_spaced=True)
+    notes = []
+    if ending.cut is not None and ending.loader is not None:
+        place = json.dumps(str(ending.cut), ensure_ascii=False)
+        notes = [
+            t("Load it with plain transformers:"),
+            f"  from transformers import {ending.loader}",
+            f"  model = {ending.loader}.from_pretrained({place})",
+        ]
+    return Section("ending", "", [t("In short")], [table], notes)
+
+
+def ending_value(ending: Ending) -> dict[str, Any]:
+    """Return what a run ends with as plain JSON data, drops as fractions."""
+    found, choice, speed = ending.recommendations, ending.choice, ending.speedup
+    one = None if choice is None else choice.combination
+    fresh = None if one is None else found.on_fresh_samples(one.removal)
+    stay, whole = ending.parameters or (None, None)
+    value: dict[str, Any] = plain(
+        {
+            "report": ending.page,
+            "removed": one and one.removal,
+            "rule": choice and choice.rule,
+            "on_fresh_samples": fresh_value(fresh),
+            "not_confirmed": refused(found),
+            "drop": one and one.mean,
+            "confidence_interval": one and one.interval,
+            "num_samples": (one and one.num_samples) or None,
+            "coverage": one and one.coverage,
+            "num_datasets": found.num_datasets,
+            "speedup": speed and {"mean": speed.mean, "std": speed.std},
+            "parameters_active": stay,
+            "parameters_total": whole,
+            "cut_model": ending.cut,
+            "cut_equals_skipped": _equal(ending.checks),
+        }
+    )
+    return value
 
 
 def _speed(speed: Speedup) -> str:
-    text = t(
+    return t(
         "{mean:.2f} times as fast (std {std:.2f} over {tasks} {tasks:task|tasks}, "
         "{low:.2f} to {high:.2f}; {timed} {timed:sample|samples} of each timed one by "
-        "one)"
-    )
-    return filled(
-        text,
+        "one)",
         mean=speed.mean,
         std=speed.std,
         tasks=speed.num_tasks,
