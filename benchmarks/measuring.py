@@ -104,14 +104,14 @@ class PlainLoop:
 
     def _answers(self, split: TaskSplit, removal: Removal, samples: slice) -> tuple[str, ...]:
         model, processor = self.loaded.model, self.loaded.processor
-        mode = mode_of(model, processor, split.task, None)
+        mode = mode_of(self.loaded, split.task, None)
         chosen = split.samples[samples]
         answers: list[str] = []
         with without(model, removal), torch.inference_mode():
             for start in range(0, len(chosen), self.batch_size):
                 rows = mode.rows(chosen[start : start + self.batch_size])
                 inputs = move(encode(processor, rows, mode.side, model.dtype), model.device)
-                outcomes = mode.run(inputs, rows)
+                outcomes = mode.run(model, inputs, rows)
                 answers += [
                     mode.answer(row.sample, [(row, outcome)])
                     for row, outcome in zip(rows, outcomes, strict=True)

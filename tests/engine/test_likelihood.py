@@ -15,7 +15,7 @@ import torch
 from depthprune.base.errors import TaskError
 from depthprune.engine import inputs, likelihood
 from depthprune.engine.inputs import Row
-from depthprune.engine.likelihood import Likelihood, choose, foretell, reading
+from depthprune.engine.likelihood import Likelihood, choose, reading, score
 from depthprune.tasks.task import Sample
 from depthprune.testing import tiny_models as tiny
 
@@ -29,8 +29,11 @@ def words(tokenizer: Any, tokens: tuple[int, ...]) -> str:
     return str(tokenizer.decode(tokens))
 
 
-def found(*nll: float) -> list[tuple[int, Likelihood]]:
-    return [(option, Likelihood(loss, 1, 0)) for option, loss in enumerate(nll)]
+def found(*nll: float) -> list[tuple[Row, list[Likelihood]]]:
+    return [
+        (Row(0, SAMPLE, "", (), options=(option,)), [Likelihood(loss, 1, 0)])
+        for option, loss in enumerate(nll)
+    ]
 
 
 # Rows
@@ -137,13 +140,15 @@ def test_a_model_without_logits_to_keep_gives_the_same() -> None:
     model = tiny.llama()
 
     class Everything:
+        config = model.config
+
         def forward(self, input_ids: Any, attention_mask: Any, use_cache: bool) -> Any:
             return model(input_ids, attention_mask=attention_mask, use_cache=use_cache)
 
         __call__ = forward
 
     with torch.inference_mode():
-        some, everything = foretell(model, batch, rows), foretell(Everything(), batch, rows)
+        some, everything = score(model, batch, rows), score(Everything(), batch, rows)
     for row, other in zip(some, everything, strict=True):
         assert [one.nll for one in row] == pytest.approx([one.nll for one in other], rel=1e-5)
 
@@ -155,25 +160,27 @@ def test_texts_whose_logits_would_not_fit_are_read_in_turns(
     rows = likelihood.rows_to_read(tokenizer, READ, tiny.read_samples(), limit=None)
     batch = inputs.pad([row.tokens for row in rows], "right", fill=0)
     with torch.inference_mode():
-        at_once = likelihood.foretell_texts(model, batch, rows)
+        at_once = score(model, batch, rows)
         monkeypatch.setattr(likelihood, "LOGITS_BYTES", 3 * batch["input_ids"].shape[1] * 29 * 4)
         passes: list[int] = []
         model.lm_head.register_forward_pre_hook(lambda _, given: passes.append(len(given[0])))
-        in_turns = likelihood.foretell_texts(model, batch, rows)
+        in_turns = score(model, batch, rows)
     assert passes == [3, 3, 2]
     for (one,), (other,) in zip(at_once, in_turns, strict=True):
         assert one.nll == pytest.approx(other.nll, rel=1e-5)
 
 
-def test_a_model_that_overflows_foretells_nothing() -> None:
+def test_a_model_that_overflows_predicts_nothing() -> None:
     class Overflowing:
+        config = tiny.llama().config
+
         def forward(self, input_ids: Any, attention_mask: Any, use_cache: bool) -> Any:
             return SimpleNamespace(logits=torch.full((1, 3, 10), torch.nan))
 
         __call__ = forward
 
     rows = [Row(0, SAMPLE, "", (1, 2, 3), continuations=((2, 3),))]
-    ((result,),) = foretell(Overflowing(), inputs.pad([(1, 2, 3)], "right", fill=0), rows)
+    ((result,),) = score(Overflowing(), inputs.pad([(1, 2, 3)], "right", fill=0), rows)
     assert result.nll == math.inf
 
 
@@ -197,7 +204,9 @@ def test_the_order_of_the_outcomes_does_not_matter() -> None:
 
 
 def test_a_reading_is_told_as_json() -> None:
-    assert json.loads(reading(Likelihood(12.345678, 7, 3))) == {
+    assert json.loads(
+        reading(SAMPLE, [(Row(0, SAMPLE, "", ()), [Likelihood(12.345678, 7, 3)])])
+    ) == {
         "nll": 12.3457,
         "tokens": 7,
         "correct": 3,

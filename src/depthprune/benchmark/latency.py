@@ -259,7 +259,7 @@ def _jobs(loaded: LoadedModel, split: TaskSplit, options: LatencyOptions) -> lis
         run = (
             partial(_write, model, processor, options.latency_tokens)
             if writes
-            else partial(_answer, mode, rows)
+            else partial(_answer, mode, model, rows)
         )
         placed = move(inputs, input_device(model))
         jobs.append(_Job(sample.id, placed, sum(lengths(inputs)), writes, run))
@@ -272,8 +272,8 @@ def _write(model: Any, processor: Any, new_tokens: int, inputs: dict[str, Any]) 
         return model.generate(**inputs, generation_config=config)
 
 
-def _answer(mode: Mode, rows: Sequence[Row], inputs: dict[str, Any]) -> object:
-    return mode.run(inputs, rows)
+def _answer(mode: Mode, model: Any, rows: Sequence[Row], inputs: dict[str, Any]) -> object:
+    return mode.run(model, inputs, rows)
 
 
 def _run(

@@ -60,7 +60,9 @@ def rows_to_generate(
     return rows
 
 
-def generate(model: Any, processor: Any, inputs: Inputs, max_new_tokens: int) -> list[str]:
+def generate(
+    processor: Any, max_new_tokens: int, model: Any, inputs: Inputs, rows: Sequence[Row]
+) -> list[str]:
     """Return the greedy continuation of every row of a left-padded batch, as stripped text.
 
     Every token is the likeliest one; a row ends with the end token or after `max_new_tokens`. What
@@ -74,6 +76,12 @@ def generate(model: Any, processor: Any, inputs: Inputs, max_new_tokens: int) ->
     return [
         decode(tokenizer, row, ends) for row in tokens[:, inputs["input_ids"].shape[1] :].tolist()
     ]
+
+
+def only_text(sample: Sample, outcomes: Sequence[tuple[Row, str]]) -> str:
+    """Return the answer to a sample that has one row: what the model wrote after it."""
+    ((_, text),) = outcomes
+    return text
 
 
 def decode(tokenizer: Any, tokens: Sequence[int], ends: Sequence[int]) -> str:

@@ -53,6 +53,20 @@ class Row:
     options: tuple[int, ...] = ()
     targets: tuple[tuple[int, ...], ...] = ()
 
+    @property
+    def asked(self) -> tuple[Tokens, ...]:
+        """All tokens whose likelihood is asked for."""
+        return self.targets or self.continuations
+
+    def span(self, length: int) -> tuple[int, int]:
+        """Return the positions whose logits predict what is asked, first and last (excluded).
+
+        Args:
+            length: of the row in tokens, pictures included.
+        """
+        stop = length if self.targets else length - 1
+        return stop - max(map(len, self.asked)), stop
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -61,6 +75,12 @@ class Prompt:
     text: str
     add_special_tokens: bool
     is_chat: bool
+
+    def answered(self, answer: str) -> str:
+        """Return the question with an answer behind it."""
+        # A chat template ends where the answer begins; after a plain prompt stands a space.
+        space = "" if self.is_chat or self.text[-1:].isspace() else " "
+        return self.text + space + answer
 
 
 def prompt_of(

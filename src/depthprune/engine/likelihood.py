@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import TaskError
 from depthprune.base.language import counted
@@ -19,6 +19,9 @@ from depthprune.base.log import logger
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.engine.inputs import Inputs, Prompt, Row, lengths, prompt_of, tokenize
 from depthprune.tasks.task import Sample, Task
+
+if TYPE_CHECKING:
+    import torch
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -55,10 +58,7 @@ def rows_to_choose(
     rows = []
     for index, sample in enumerate(samples):
         prompt = prompt_of(processor, task, sample, settings)
-        options = options_of(task, sample)
-        # A chat template ends where the answer begins; after a plain prompt stands a space.
-        space = "" if prompt.is_chat or prompt.text[-1:].isspace() else " "
-        texts = [prompt.text + space + option for option in options]
+        texts = [prompt.answered(option) for option in options_of(task, sample)]
         rows += rows_of_texts(processor, index, sample, prompt, texts)
     return rows
 
@@ -98,40 +98,20 @@ def rows_to_read(
     return rows
 
 
-def foretell(model: Any, inputs: Inputs, rows: Sequence[Row]) -> list[list[Likelihood]]:
-    """Return the likelihood of every continuation of every row of a right-padded batch."""
-    import torch
+def score(model: Any, inputs: Inputs, rows: Sequence[Row]) -> list[list[Likelihood]]:
+    """Return the likelihood of all that every row of a right-padded batch asks about.
 
-    ends = lengths(inputs)
-    # The token before a continuation foretells its first; its own last one foretells nothing.
-    starts = [end - len(row.continuations[0]) - 1 for row, end in zip(rows, ends, strict=True)]
-    first, last = min(starts), max(ends) - 1
-    logits = logits_between(model, inputs, first, last)
-    result = []
-    for index, row in enumerate(rows):
-        foretold = logits[index, starts[index] - first : ends[index] - 1 - first]
-        log_probabilities = foretold.float().log_softmax(dim=-1)
-        likeliest = log_probabilities.argmax(dim=-1)
-        found = []
-        for continuation in row.continuations:
-            tokens = torch.tensor(continuation, device=log_probabilities.device)
-            nll = -float(log_probabilities.gather(1, tokens[:, None]).double().sum())
-            # A model that overflows without some block foretells nothing: no score, but no error.
-            nll = math.inf if math.isnan(nll) else nll
-            hits = int((likeliest == tokens).sum())
-            found.append(Likelihood(nll, len(continuation), hits))
-        result.append(found)
-    return result
-
-
-def foretell_texts(model: Any, inputs: Inputs, rows: Sequence[Row]) -> list[list[Likelihood]]:
-    """Return what `foretell` does for rows without images, a few rows at a time."""
-    vocabulary = model.config.get_text_config(decoder=True).vocab_size
-    step = max(1, LOGITS_BYTES // (inputs["input_ids"].shape[1] * vocabulary * 4))
+    Rows without images are run so many at once that their logits fit into memory.
+    """
+    if rows[0].sample.images:
+        return _score_at_once(model, inputs, rows)
+    first, last = _span(inputs, rows)
+    length = last - first if _takes_logits_to_keep(model) else inputs["input_ids"].shape[1]
+    step = rows_at_once(model, length)
     return [
         found
         for start in range(0, len(rows), step)
-        for found in foretell(
+        for found in _score_at_once(
             model,
             {name: value[start : start + step] for name, value in inputs.items()},
             rows[start : start + step],
@@ -139,16 +119,61 @@ def foretell_texts(model: Any, inputs: Inputs, rows: Sequence[Row]) -> list[list
     ]
 
 
-def choose(task: Task, sample: Sample, found: Sequence[tuple[int, Likelihood]]) -> str:
+def _score_at_once(model: Any, inputs: Inputs, rows: Sequence[Row]) -> list[list[Likelihood]]:
+    import torch
+
+    result = []
+    for row, logits in zip(rows, predictions(model, inputs, rows), strict=True):
+        log_probabilities = logits.float().log_softmax(dim=-1)
+        likeliest = log_probabilities.argmax(dim=-1)
+        found = []
+        for asked in row.asked:
+            tokens = torch.tensor(asked, device=log_probabilities.device)
+            own = slice(len(likeliest) - len(asked), None)
+            nll = -float(log_probabilities[own].gather(1, tokens[:, None]).double().sum())
+            # A model that overflows without some block predicts nothing: no score, but no error.
+            nll = math.inf if math.isnan(nll) else nll
+            found.append(Likelihood(nll, len(asked), int((likeliest[own] == tokens).sum())))
+        result.append(found)
+    return result
+
+
+def predictions(model: Any, inputs: Inputs, rows: Sequence[Row]) -> list[torch.Tensor]:
+    """Return for each row of a right-padded batch the logits that predict what it asks about.
+
+    Each of shape (longest that is asked about, vocabulary).
+    """
+    first, last = _span(inputs, rows)
+    logits = logits_between(model, inputs, first, last)
+    spans = [row.span(length) for row, length in zip(rows, lengths(inputs), strict=True)]
+    return [
+        own[start - first : stop - first] for own, (start, stop) in zip(logits, spans, strict=True)
+    ]
+
+
+def _span(inputs: Inputs, rows: Sequence[Row]) -> tuple[int, int]:
+    """Return the positions from the first to the last (excluded) whose logits a batch asks for."""
+    spans = [row.span(length) for row, length in zip(rows, lengths(inputs), strict=True)]
+    return min(start for start, _ in spans), max(stop for _, stop in spans)
+
+
+def rows_at_once(model: Any, length: int) -> int:
+    """Return of how many rows the logits of `length` positions each fit into memory."""
+    vocabulary = model.config.get_text_config(decoder=True).vocab_size
+    return max(1, LOGITS_BYTES // (length * vocabulary * 4))
+
+
+def choose(task: Task, sample: Sample, outcomes: Sequence[tuple[Row, Sequence[Likelihood]]]) -> str:
     """Return the letter of the likeliest option; of equally likely ones, the first.
 
     Options compare by their log-likelihood per byte, so that a long text has no handicap
     (`acc_norm` of the lm-evaluation-harness); letters have one byte each.
-
-    Args:
-        found: the position of each option and its likelihood.
     """
-    by_option = dict(found)
+    by_option = {
+        place: found
+        for row, likelihoods in outcomes
+        for place, found in zip(row.options, likelihoods, strict=True)
+    }
     losses = [
         by_option[place].nll / len(option.encode())
         for place, option in enumerate(options_of(task, sample))
@@ -156,11 +181,12 @@ def choose(task: Task, sample: Sample, found: Sequence[tuple[int, Likelihood]]) 
     return LETTERS[losses.index(min(losses))]
 
 
-def reading(found: Likelihood) -> str:
+def reading(sample: Sample, outcomes: Sequence[tuple[Row, Sequence[Likelihood]]]) -> str:
     """Return a text's likelihood as the JSON that scorers of texts read.
 
     `nll` keeps four decimals: further ones depend on the batch a text is part of.
     """
+    ((_, (found,)),) = outcomes
     return json.dumps(
         {"nll": round(found.nll, 4), "tokens": found.tokens, "correct": found.correct}
     )
@@ -224,8 +250,12 @@ def logits_between(model: Any, inputs: Inputs, first: int, last: int) -> Any:
     """Return the logits at positions `first` to `last` (excluded), of all rows."""
     import torch
 
-    if "logits_to_keep" not in inspect.signature(model.forward).parameters:
+    if not _takes_logits_to_keep(model):
         return model(**inputs, use_cache=False).logits[:, first:last]
     # A vocabulary's logits at every position of a long prompt would not fit into memory.
     keep = torch.arange(first, last, device=inputs["input_ids"].device)
     return model(**inputs, use_cache=False, logits_to_keep=keep).logits
+
+
+def _takes_logits_to_keep(model: Any) -> bool:
+    return "logits_to_keep" in inspect.signature(model.forward).parameters

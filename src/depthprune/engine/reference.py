@@ -199,7 +199,7 @@ class ReferenceEvaluator:
         def run(group: PreparedRows, start: int, stop: int) -> None:
             rows = group.rows[start:stop]
             inputs = move(group.inputs(start, stop), self._device)
-            for row, outcome in zip(rows, mode.run(inputs, rows), strict=True):
+            for row, outcome in zip(rows, mode.run(self.loaded.model, inputs, rows), strict=True):
                 outcomes[row.index].append((row, outcome))
                 waiting[row.index] -= 1
             if self.on_batch is not None:

@@ -14,11 +14,10 @@ from typing import Any
 
 from depthprune.base.errors import TaskError
 from depthprune.base.language import counted
-from depthprune.engine import likelihood
 from depthprune.engine.chat import tokenizer_of
 from depthprune.engine.generate import StopAtTexts, checkpoint_ends, greedily
-from depthprune.engine.inputs import Inputs, Row, Tokens, lengths, move, pad
-from depthprune.engine.likelihood import Likelihood, logits_between
+from depthprune.engine.inputs import Inputs, Row, Tokens, move, pad
+from depthprune.engine.likelihood import Likelihood, score
 from depthprune.tasks.task import Request, Sample
 
 DEFAULT_LENGTH = 2048
@@ -49,15 +48,15 @@ def rows_to_respond(
     ]
 
 
-def respond(model: Any, processor: Any, inputs: Inputs, rows: Sequence[Row]) -> list[Any]:
+def respond(processor: Any, model: Any, inputs: Inputs, rows: Sequence[Row]) -> list[Any]:
     """Return the outcome of every row of a right-padded batch: likelihoods, or a text."""
     tokenizer = tokenizer_of(processor)
     outcomes: dict[int, Any] = {}
     asked = [place for place, row in enumerate(rows) if row.targets]
-    for places in _in_turns(model, asked, inputs["input_ids"].shape[1]):
-        part = {name: value[places] for name, value in inputs.items()}
-        found = foretell_targets(model, part, [rows[place] for place in places])
-        outcomes.update(zip(places, found, strict=True))
+    if asked:
+        part = {name: value[asked] for name, value in inputs.items()}
+        found = score(model, part, [rows[place] for place in asked])
+        outcomes.update(zip(asked, found, strict=True))
     alike: dict[tuple[tuple[str, ...], int], list[int]] = {}
     for place, row in enumerate(rows):
         if not row.targets:
@@ -164,29 +163,6 @@ def start_token(tokenizer: Any) -> int:
     )
 
 
-def foretell_targets(model: Any, inputs: Inputs, rows: Sequence[Row]) -> list[list[Likelihood]]:
-    """Return the likelihood of every target of every row of a right-padded batch."""
-    import torch
-
-    ends = lengths(inputs)
-    longest = [max(map(len, row.targets)) for row in rows]
-    first = min(end - length for end, length in zip(ends, longest, strict=True))
-    logits = logits_between(model, inputs, first, max(ends))
-    result = []
-    for index, (row, end, length) in enumerate(zip(rows, ends, longest, strict=True)):
-        foretold = logits[index, end - length - first : end - first].float().log_softmax(dim=-1)
-        likeliest = foretold.argmax(dim=-1)
-        found = []
-        for target in row.targets:
-            tokens = torch.tensor(target, device=foretold.device)
-            own = slice(length - len(target), None)
-            nll = -float(foretold[own].gather(1, tokens[:, None]).double().sum())
-            hits = int((likeliest[own] == tokens).sum())
-            found.append(Likelihood(nll, len(target), hits))
-        result.append(found)
-    return result
-
-
 def write(
     model: Any, tokenizer: Any, inputs: Mapping[str, Any], until: Sequence[str], longest: int
 ) -> list[str]:
@@ -273,14 +249,6 @@ def _encode(tokenizer: Any, text: str) -> Tokens:
     """Return the tokens of a text, with a start token unless it is written there already."""
     start = tokenizer.decode([start_token(tokenizer)])
     return tuple(tokenizer.encode(text, add_special_tokens=not text.startswith(start)))
-
-
-def _in_turns(model: Any, places: list[int], length: int) -> Iterator[list[int]]:
-    """Yield so many rows at once that their logits fit into memory."""
-    vocabulary = model.config.get_text_config(decoder=True).vocab_size
-    step = max(1, likelihood.LOGITS_BYTES // (length * vocabulary * 4))
-    for begin in range(0, len(places), step):
-        yield places[begin : begin + step]
 
 
 def _likelihood_response(request: Request, found: Sequence[Likelihood]) -> Any:

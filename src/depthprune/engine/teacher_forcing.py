@@ -14,11 +14,11 @@ from depthprune.base.errors import TaskError
 from depthprune.base.language import counted
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.engine.chat import tokenizer_of
-from depthprune.engine.inputs import Inputs, Row, lengths, prompt_of
+from depthprune.engine.inputs import Inputs, Row, prompt_of
 from depthprune.engine.likelihood import (
     LETTERS,
-    logits_between,
     options_of,
+    predictions,
     rows_of_texts,
     rows_to_read,
 )
@@ -58,9 +58,7 @@ def rows_with_reference(
     rows = []
     for index, sample in enumerate(samples):
         prompt = prompt_of(processor, task, sample, settings)
-        # A chat template ends where the answer begins; after a plain prompt stands a space.
-        space = "" if prompt.is_chat or prompt.text[-1:].isspace() else " "
-        text = prompt.text + space + _reference(task, sample)
+        text = prompt.answered(_reference(task, sample))
         rows += rows_of_texts(processor, index, sample, prompt, [text])
     return rows
 
@@ -80,15 +78,10 @@ def reference_loss(model: Any, inputs: Inputs, rows: Sequence[Row]) -> torch.Ten
     """
     import torch
 
-    ends = lengths(inputs)
-    starts = [end - len(row.continuations[0]) - 1 for row, end in zip(rows, ends, strict=True)]
-    first = min(starts)
-    logits = logits_between(model, inputs, first, max(ends) - 1)
     losses = []
-    for index, row in enumerate(rows):
-        foretold = logits[index, starts[index] - first : ends[index] - 1 - first].float()
-        tokens = torch.tensor(row.continuations[0], device=foretold.device)
-        losses.append(torch.nn.functional.cross_entropy(foretold, tokens, reduction="sum"))
+    for row, logits in zip(rows, predictions(model, inputs, rows), strict=True):
+        tokens = torch.tensor(row.continuations[0], device=logits.device)
+        losses.append(torch.nn.functional.cross_entropy(logits.float(), tokens, reduction="sum"))
     return torch.stack(losses).sum()
 
 

@@ -10,7 +10,7 @@ import torch
 from depthprune.base.removal import Removal
 from depthprune.blocks import find_stack, inadmissible_reason, skip
 from depthprune.engine.shared.block_calls import Unshareable
-from depthprune.engine.shared.block_tracing import Work
+from depthprune.engine.shared.block_tracing import Statistics
 from depthprune.engine.shared.prefill import prefill
 from depthprune.engine.shared.shared_model import follows, share
 from depthprune.engine.shared.trie_schedule import plan_walk
@@ -41,7 +41,7 @@ def most_apart(model_type: str) -> float:
     assert len(removals) > 2
     stack = find_stack(model)
     with torch.inference_mode():
-        shared = share(model, tiny.word_tokenizer(), stack, Work(), "read")
+        shared = share(model, tiny.word_tokenizer(), stack, Statistics(), "read")
         stem = shared.stem(inputs, 0)
         walk = plan_walk(removals, stack.num_blocks)
         found = prefill(shared.wiring, walk, stem, stem.hidden, stem.prompt - 1)

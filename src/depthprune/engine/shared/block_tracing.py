@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True)
+@dataclass
 class Statistics:
     """What a `SharedEvaluator` has done since it was made.
 
@@ -70,26 +70,10 @@ class Statistics:
     stems: int = 0
     fallbacks: int = 0
 
-
-class Work:
-    """Counts what is done."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-
     def add(self, **counts: int) -> None:
-        """Add to some of the counts of `Statistics`."""
+        """Add to some of the counts."""
         for name, count in counts.items():
-            self._counts[name] = self._counts.get(name, 0) + count
-
-    def at_least(self, name: str, count: int) -> None:
-        """Raise a count that is a maximum."""
-        self._counts[name] = max(self._counts.get(name, 0), count)
-
-    @property
-    def statistics(self) -> Statistics:
-        """The counts as they are now."""
-        return Statistics(**self._counts)
+            setattr(self, name, getattr(self, name) + count)
 
 
 Run = Callable[[Mapping[str, Any]], Any]
@@ -119,7 +103,7 @@ class Wiring:
     slots: tuple[Dims, ...]
     places: tuple[tuple[Place, ...], ...]
     templates: tuple[dict[str, Any], ...]
-    work: Work
+    work: Statistics
 
     def call(
         self, block: int, hidden: torch.Tensor, tensors: Sequence[Any], cache: Any
@@ -175,7 +159,11 @@ class Wiring:
 
 
 def find_wiring(
-    model: Any, blocks: Sequence[nn.Module], run: Run, work: Work, cache_name: str | None = None
+    model: Any,
+    blocks: Sequence[nn.Module],
+    run: Run,
+    work: Statistics,
+    cache_name: str | None = None,
 ) -> Wiring:
     """Find out how `run` makes the model call its blocks.
 

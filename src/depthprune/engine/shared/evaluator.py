@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -16,14 +17,13 @@ from depthprune.blocks.stack import refuse_while_skipping
 from depthprune.engine.batching import is_out_of_memory
 from depthprune.engine.evaluator import Evaluation
 from depthprune.engine.generate import end_tokens
-from depthprune.engine.modes import Choose, Generate, Mode, Read, Respond
+from depthprune.engine.modes import Mode
 from depthprune.engine.reference import ReferenceEvaluator, evaluation_mode
 from depthprune.engine.shared.agreement import differences
 from depthprune.engine.shared.block_calls import Unshareable
-from depthprune.engine.shared.block_tracing import Statistics, Work
+from depthprune.engine.shared.block_tracing import Statistics
 from depthprune.engine.shared.prefix_state import StemStore
-from depthprune.engine.shared.scoring import can_read
-from depthprune.engine.shared.shared_model import SharedModel, follows, share
+from depthprune.engine.shared.shared_model import SharedModel, Way, follows, share
 from depthprune.engine.shared.split_run import MOST_REMOVALS, Call, Sizes, SplitMemory, Stores
 from depthprune.engine.shared.trie_schedule import StateStore
 from depthprune.tasks.task import TaskSplit
@@ -92,11 +92,11 @@ class SharedEvaluator:
         self.stack = self._reference.stack
         self.on_batch = on_batch
         self._sizes = Sizes(self._reference.batch_size)
-        self._work = Work()
-        self._models: dict[str, SharedModel] = {}
-        self._refused: dict[str, str] = {}
+        self._work = Statistics()
+        self._models: dict[Way, SharedModel] = {}
+        self._refused: dict[Way, str] = {}
         self._checks = frozenset(
-            (way, bare) for way in _WAYS.values() for bare in (True, False) if self_check
+            (way, bare) for way in get_args(Way) for bare in (True, False) if self_check
         )
         self._unchecked = self._checks
         self._stores = Stores(
@@ -129,7 +129,7 @@ class SharedEvaluator:
     @property
     def statistics(self) -> Statistics:
         """What was done so far, counted."""
-        return self._work.statistics
+        return replace(self._work)
 
     def evaluate(
         self, split: TaskSplit, removals: Sequence[Removal], samples: slice = slice(None)
@@ -224,8 +224,8 @@ class SharedEvaluator:
         """Return the answers for those removals that can be evaluated together."""
         import torch
 
-        way = _WAYS[type(mode)]
-        if isinstance(mode, Respond) and not can_read(memory.rows):
+        way: Way = "continue" if mode.side == "left" else "read"
+        if way == "read" and not all(row.asked for row in memory.rows):
             return {}
         with evaluation_mode(self.loaded.model), torch.inference_mode():
             try:
@@ -242,7 +242,7 @@ class SharedEvaluator:
                 return {}
         return answers if self._is_right(way, memory, answers) else {}
 
-    def _model(self, way: str) -> SharedModel | None:
+    def _model(self, way: Way) -> SharedModel | None:
         """Return the model ready for a way of answering, None when it cannot be."""
         if way in self._refused:
             return None
@@ -260,7 +260,7 @@ class SharedEvaluator:
                 raise Unshareable(f"its blocks cannot be run apart ({lines[0]})") from error
         return self._models[way]
 
-    def _refuse(self, way: str, reason: str) -> None:
+    def _refuse(self, way: Way, reason: str) -> None:
         said = reason in self._refused.values()
         self._refused[way] = reason
         if said:
@@ -280,7 +280,7 @@ class SharedEvaluator:
             )
 
     def _is_right(
-        self, way: str, memory: SplitMemory, answers: dict[Removal, tuple[str, ...]]
+        self, way: Way, memory: SplitMemory, answers: dict[Removal, tuple[str, ...]]
     ) -> bool:
         """Compare with the reference the first time; say so loudly when it is not the same."""
         checks = {(way, not removal) for removal in answers} & self._unchecked
@@ -309,14 +309,6 @@ def _scores(memory: SplitMemory, answers: Sequence[Sequence[str]]) -> NDArray[np
     memory.scores.update(zip(new, found, strict=True))
     scores = np.array([memory.scores[pair] for pair in pairs], dtype=np.float32)
     return scores.reshape(len(answers), len(memory.places))
-
-
-_WAYS: dict[type, str] = {
-    Generate: "continue",
-    Choose: "read",
-    Read: "read",
-    Respond: "read",
-}
 
 
 def _state_of(model: Any, processor: Any) -> object:

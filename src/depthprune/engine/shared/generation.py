@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from depthprune.base.removal import Removal
-from depthprune.engine import likelihood
 from depthprune.engine.batching import run_in_batches
 from depthprune.engine.generate import decode
 from depthprune.engine.inputs import Row, Tokens, on_device
+from depthprune.engine.likelihood import rows_at_once
 from depthprune.engine.shared.decode import (
     Rows,
     advance,
@@ -283,8 +283,7 @@ class Writing:
         import torch
 
         shared = self._shared
-        vocabulary = shared.wiring.model.config.get_text_config(decoder=True).vocab_size
-        step = max(1, likelihood.LOGITS_BYTES // (hidden.shape[1] * vocabulary * 4))
+        step = rows_at_once(shared.wiring.model, hidden.shape[1])
         found = torch.cat(
             [
                 shared.wiring.logits(part, shared.filler).float().argmax(dim=-1)

@@ -162,7 +162,7 @@ def prefill(
                 if kept is not None and block != walk.last:
                     kept.put(node, state)
             del given, result
-        wiring.work.at_least("peak_states", len(states))
+        wiring.work.peak_states = max(wiring.work.peak_states, len(states))
         keys.append(_all([cache.keys for cache in caches]))
         values.append(_all([cache.values for cache in caches]))
         for node in walk.done_with[block]:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.removal import Removal
-from depthprune.engine import likelihood
 from depthprune.engine.inputs import Row, Tokens, on_device
-from depthprune.engine.modes import Choose, Outcome, Read, Respond
+from depthprune.engine.likelihood import rows_at_once
+from depthprune.engine.modes import Mode, Outcome
 from depthprune.engine.shared.block_calls import Dims
 from depthprune.engine.shared.block_tracing import Wiring
 from depthprune.engine.shared.prefill import prefill
@@ -209,9 +210,6 @@ def _packed_mask(
     return found.masked_fill(~seen[..., None], hidden).movedim(3, 1)
 
 
-ReadingMode = Choose | Read | Respond
-
-
 class Reading:
     """Finds the likelihoods that samples ask for, for many removals.
 
@@ -229,7 +227,7 @@ class Reading:
         self,
         shared: SharedModel,
         removals: tuple[Removal, ...],
-        mode: ReadingMode,
+        mode: Mode,
         done: Callable[[int, Row, Outcome], None],
     ) -> None:
         self._shared = shared
@@ -243,9 +241,7 @@ class Reading:
 
     def read(self, stem: Stem, rows: Sequence[Row], kept: KeptStates | None) -> None:
         """Run some rows, and find their likelihoods."""
-        firsts = [
-            first_of_interest(row, length) for row, length in zip(rows, stem.lengths, strict=True)
-        ]
+        firsts = [row.span(length)[0] for row, length in zip(rows, stem.lengths, strict=True)]
         first = min(firsts)
         packing = plan_packing(rows, stem.lengths)
         if packing is None:
@@ -283,10 +279,8 @@ class Reading:
 
     def _together(self, hidden: Sequence[torch.Tensor]) -> list[Sequence[torch.Tensor]]:
         """Return the hidden states of so many removals at once that their logits fit."""
-        model = self._shared.wiring.model
-        vocabulary = model.config.get_text_config(decoder=True).vocab_size
         rows, length = hidden[0].shape[:2]
-        step = max(1, likelihood.LOGITS_BYTES // (4 * rows * length * vocabulary))
+        step = rows_at_once(self._shared.wiring.model, rows * length)
         return [hidden[start : start + step] for start in range(0, len(hidden), step)]
 
     def _outcomes(
@@ -307,8 +301,7 @@ class Reading:
             "rows": torch.arange(count * len(rows), device=device),
         }
         stand_in = StandIn(self._shared, torch.cat(list(hidden)), first)
-        mode = replace(self._mode, model=stand_in)
-        return mode.run(inputs, [*rows] * count)
+        return self._mode.run(stand_in, inputs, [*rows] * count)
 
 
 class StandIn:
@@ -332,25 +325,6 @@ class StandIn:
         part = self._hidden[:, start : start + len(logits_to_keep)]
         if len(rows) < len(part):
             part = part[rows]
-        return Logits(self._shared.wiring.logits(part, self._shared.filler))
+        return SimpleNamespace(logits=self._shared.wiring.logits(part, self._shared.filler))
 
     __call__ = forward
-
-
-class Logits:
-    """What a model returns, as far as it matters."""
-
-    def __init__(self, logits: torch.Tensor) -> None:
-        self.logits = logits
-
-
-def first_of_interest(row: Row, length: int) -> int:
-    """Return the first position of a row of some length whose logits are asked for."""
-    if row.targets:
-        return length - max(map(len, row.targets))
-    return length - len(row.continuations[0]) - 1
-
-
-def can_read(rows: Sequence[Row]) -> bool:
-    """Return whether all rows ask for likelihoods, and none for a text."""
-    return all(row.targets or row.continuations for row in rows)

@@ -17,8 +17,8 @@ from depthprune.engine.shared.block_calls import Unshareable
 from depthprune.engine.shared.block_tracing import (
     Embedding,
     Run,
+    Statistics,
     Wiring,
-    Work,
     cache_name_of,
     find_wiring,
 )
@@ -74,7 +74,7 @@ class SharedModel:
         return make_stem(self.wiring, self.run, inputs, ahead, self.filler, side)
 
 
-def share(model: Any, processor: Any, stack: Stack, work: Work, way: str) -> SharedModel:
+def share(model: Any, processor: Any, stack: Stack, work: Statistics, way: Way) -> SharedModel:
     """Find out how to run the blocks of a model apart from it, and try it.
 
     Raises:
@@ -98,7 +98,7 @@ def share(model: Any, processor: Any, stack: Stack, work: Work, way: str) -> Sha
             model.generate(**inputs, generation_config=config)
 
     # What is tried out is not counted.
-    wiring = find_wiring(model, blocks, generate, Work())
+    wiring = find_wiring(model, blocks, generate, Statistics())
     if way == "read":
         return _counting(_share_reading(model, tokenizer, stack, wiring, filler), work)
     ids, mask = _trial_tokens(model)
@@ -109,7 +109,7 @@ def share(model: Any, processor: Any, stack: Stack, work: Work, way: str) -> Sha
     return _counting(shared, work)
 
 
-def _counting(shared: SharedModel, work: Work) -> SharedModel:
+def _counting(shared: SharedModel, work: Statistics) -> SharedModel:
     return replace(shared, wiring=replace(shared.wiring, work=work))
 
 

@@ -11,8 +11,7 @@ from depthprune.base.log import logger
 from depthprune.base.removal import Removal
 from depthprune.engine.batching import free_memory, is_out_of_memory, no_memory, run_in_batches
 from depthprune.engine.inputs import PreparedRows, Row, move
-from depthprune.engine.modes import Choose, Generate, Mode, Outcome, Read, Respond
-from depthprune.engine.shared.block_calls import Unshareable
+from depthprune.engine.modes import Mode, Outcome
 from depthprune.engine.shared.generation import KnownAnswers, Writing
 from depthprune.engine.shared.prefix_state import Stem, StemStore, rows_of
 from depthprune.engine.shared.scoring import Reading
@@ -204,13 +203,10 @@ class Call:
         return collected.answers()
 
     def _job(self, together: tuple[Removal, ...], done: Done) -> Writing | Reading:
-        mode = self._mode
-        if isinstance(mode, Generate):
-            known = self._memory.known
-            return Writing(self._shared, together, mode.new_tokens, known, done)
-        if isinstance(mode, Choose | Read | Respond):
-            return Reading(self._shared, together, mode, done)
-        raise Unshareable("its way of answering is not known")
+        if self._mode.side == "left":
+            longest, known = self._mode.new_tokens, self._memory.known
+            return Writing(self._shared, together, longest, known, done)
+        return Reading(self._shared, together, self._mode, done)
 
     def _run_group(self, job: Writing | Reading, number: int, count: int) -> None:
         group = self._memory.groups[number]

@@ -20,7 +20,7 @@ from depthprune.engine.inputs import (
     move,
     prepare_rows,
 )
-from depthprune.engine.likelihood import LOGITS_BYTES
+from depthprune.engine.likelihood import rows_at_once
 from depthprune.engine.reference import evaluation_mode, input_device
 from depthprune.engine.teacher_forcing import num_reference_tokens, rows_with_reference
 from depthprune.tasks.task import TaskSplit
@@ -131,6 +131,4 @@ class Calibration:
                     self._size = held
 
     def _most_with_logits(self, rows: Sequence[Row]) -> int:
-        vocabulary: int = self.model.config.get_text_config(decoder=True).vocab_size
-        longest = max(len(row.tokens) for row in rows)
-        return max(1, LOGITS_BYTES // (longest * vocabulary * 4))
+        return rows_at_once(self.model, max(len(row.tokens) for row in rows))

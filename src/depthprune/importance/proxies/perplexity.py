@@ -10,7 +10,7 @@ from depthprune.base.errors import ModelError, option
 from depthprune.base.removal import Removal
 from depthprune.blocks import inadmissible_reason, skip
 from depthprune.engine.inputs import Row
-from depthprune.engine.likelihood import foretell, foretell_texts
+from depthprune.engine.likelihood import score
 from depthprune.importance.proxies import ProxyScores, proxy
 from depthprune.importance.proxies.calibration import Calibration
 
@@ -53,8 +53,7 @@ def _loss(calibration: Calibration, removal: Removal) -> float:
     losses: list[float] = []
 
     def run(inputs: dict[str, Any], rows: Sequence[Row]) -> None:
-        told = foretell if rows[0].sample.images else foretell_texts
-        losses.extend(found.nll for (found,) in told(calibration.model, inputs, rows))
+        losses.extend(found.nll for (found,) in score(calibration.model, inputs, rows))
 
     with skip(calibration.model, removal, calibration.stack), torch.inference_mode():
         calibration.read(run, whole_logits=True)

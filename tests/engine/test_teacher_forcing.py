@@ -9,7 +9,7 @@ import torch
 
 from depthprune.base.errors import TaskError
 from depthprune.engine.inputs import encode
-from depthprune.engine.likelihood import foretell
+from depthprune.engine.likelihood import score
 from depthprune.engine.teacher_forcing import (
     num_reference_tokens,
     reference_loss,
@@ -139,7 +139,7 @@ def test_the_loss_is_that_of_the_references_alone_whatever_the_padding() -> None
     batch = rows(tiny.split_of(tiny.text_samples()))
     inputs = encode(tokenizer, batch, "right", torch.float32)
     with torch.no_grad():
-        expected = sum(found.nll for (found,) in foretell(model, inputs, batch))
+        expected = sum(found.nll for (found,) in score(model, inputs, batch))
     loss = reference_loss(model, inputs, batch)
     assert loss.requires_grad
     assert loss.item() == pytest.approx(expected, rel=1e-5)
