@@ -105,8 +105,9 @@ def score(model: Any, inputs: Inputs, rows: Sequence[Row]) -> list[list[Likeliho
     """
     if rows[0].sample.images:
         return _score_at_once(model, inputs, rows)
-    first, last = _span(inputs, rows)
-    length = last - first if _takes_logits_to_keep(model) else inputs["input_ids"].shape[1]
+    starts, stops = _spans(inputs, rows)
+    whole: int = inputs["input_ids"].shape[1]
+    length = max(stops) - min(starts) if _takes_logits_to_keep(model) else whole
     step = rows_at_once(model, length)
     return [
         found
@@ -143,23 +144,24 @@ def predictions(model: Any, inputs: Inputs, rows: Sequence[Row]) -> list[torch.T
 
     Each of shape (longest that is asked about, vocabulary).
     """
-    first, last = _span(inputs, rows)
-    logits = logits_between(model, inputs, first, last)
-    spans = [row.span(length) for row, length in zip(rows, lengths(inputs), strict=True)]
+    starts, stops = _spans(inputs, rows)
+    first = min(starts)
+    logits = logits_between(model, inputs, first, max(stops))
     return [
-        own[start - first : stop - first] for own, (start, stop) in zip(logits, spans, strict=True)
+        own[start - first : stop - first]
+        for own, start, stop in zip(logits, starts, stops, strict=True)
     ]
 
 
-def _span(inputs: Inputs, rows: Sequence[Row]) -> tuple[int, int]:
-    """Return the positions from the first to the last (excluded) whose logits a batch asks for."""
-    spans = [row.span(length) for row, length in zip(rows, lengths(inputs), strict=True)]
-    return min(start for start, _ in spans), max(stop for _, stop in spans)
+def _spans(inputs: Inputs, rows: Sequence[Row]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return where the logits that each row asks for start and stop."""
+    starts, stops = zip(*map(Row.span, rows, lengths(inputs)), strict=True)
+    return starts, stops
 
 
 def rows_at_once(model: Any, length: int) -> int:
     """Return of how many rows the logits of `length` positions each fit into memory."""
-    vocabulary = model.config.get_text_config(decoder=True).vocab_size
+    vocabulary: int = model.config.get_text_config(decoder=True).vocab_size
     return max(1, LOGITS_BYTES // (length * vocabulary * 4))
 
 
