@@ -21,14 +21,10 @@ from depthprune.base.errors import (
 )
 from depthprune.base.removal import Removal
 from depthprune.benchmark import measure
-from depthprune.benchmark.measure import (
-    CardOptions,
-    CardOutcome,
-    check_metrics,
-    measure_card,
-)
+from depthprune.benchmark.measure import BenchmarkOutcome, run_benchmark
+from depthprune.benchmark.options import BenchmarkPlan, check_metrics
 from depthprune.benchmark.perplexity import Windows, perplexity, text_sets, text_tokens
-from depthprune.benchmark.results_file import CardFile, check_card_path
+from depthprune.benchmark.results_file import ResultsFile, check_results_path
 from depthprune.benchmark.speed import SpeedOptions
 from depthprune.benchmark.zero_shot import zero_shot_tasks
 from depthprune.blocks import find_stack
@@ -70,10 +66,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def options(folder: Path, tmp_path: Path) -> CardOptions:
+def options(folder: Path, tmp_path: Path) -> BenchmarkPlan:
     text = tmp_path / "my.txt"
     text.write_text(" ".join(tiny.QUESTIONS * 8))
-    return CardOptions(
+    return BenchmarkPlan(
         texts=text_sets((str(text),)),
         windows=Windows(32, 8),
         tasks=zero_shot_tasks(["tiny_choice", "tiny_written"], [folder]),
@@ -85,8 +81,8 @@ def llama() -> LoadedModel:
     return tiny.loaded(tiny.llama(), tiny.word_tokenizer())
 
 
-def run(loaded: LoadedModel, options: CardOptions, path: Path, **more: Any) -> CardOutcome:
-    return measure_card(loaded, find_stack(loaded.model), options, path, **more)
+def run(loaded: LoadedModel, options: BenchmarkPlan, path: Path, **more: Any) -> BenchmarkOutcome:
+    return run_benchmark(loaded, find_stack(loaded.model), options, path, **more)
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -94,12 +90,12 @@ def content(path: Path) -> dict[str, Any]:
     return value
 
 
-def test_everything_is_in_the_file(options: CardOptions, tmp_path: Path) -> None:
+def test_everything_is_in_the_file(options: BenchmarkPlan, tmp_path: Path) -> None:
     path = tmp_path / "card.json"
     loaded = llama()
     done = run(loaded, options, path)
     card = content(path)
-    assert card == done.card
+    assert card == done.content
     assert (done.measured, done.reused, dict(done.failed)) == (PARTS, (), {})
     assert card["errors"] == {}
     assert card["model_info"] == {
@@ -137,7 +133,7 @@ def test_everything_is_in_the_file(options: CardOptions, tmp_path: Path) -> None
     assert card["config"]["versions"]["torch"]
 
 
-def test_every_field_is_documented(options: CardOptions, tmp_path: Path) -> None:
+def test_every_field_is_documented(options: BenchmarkPlan, tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "evaluate.md").read_text(encoding="utf-8")
     told = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]*)`", page))))
     names = {"my.txt", "tiny_choice", "tiny_written", "batch_size_1", "batch_size_4"}
@@ -150,17 +146,17 @@ def test_every_field_is_documented(options: CardOptions, tmp_path: Path) -> None
             if name not in ("metrics", "versions"):
                 yield from fields(inner)
 
-    assert set(fields(run(llama(), options, tmp_path / "card.json").card)) - told == set()
+    assert set(fields(run(llama(), options, tmp_path / "card.json").content)) - told == set()
 
 
 @pytest.mark.parametrize("removal", [(), (1, 2)], ids=["whole", "without blocks"])
 def test_zero_shot_numbers_are_the_harness_s_own(
-    removal: Removal, options: CardOptions, folder: Path, tmp_path: Path
+    removal: Removal, options: BenchmarkPlan, folder: Path, tmp_path: Path
 ) -> None:
     """Accuracies and standard errors, to the last digit."""
     loaded = llama()
     asked = replace(options, metrics=("zeroshot",), removal=removal)
-    zeroshot = run(loaded, asked, tmp_path / "card.json").card["zeroshot"]
+    zeroshot = run(loaded, asked, tmp_path / "card.json").content["zeroshot"]
     other = tiny.without_blocks(loaded.model, removal)
     for name in ("tiny_choice", "tiny_written"):
         own = harness.own_run(other, loaded.tokenizer, folder, name)
@@ -180,7 +176,7 @@ def test_zero_shot_numbers_are_the_harness_s_own(
 
 
 def test_a_second_run_measures_nothing(
-    options: CardOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: BenchmarkPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "card.json"
     first = run(llama(), options, path)
@@ -192,12 +188,12 @@ def test_a_second_run_measures_nothing(
         monkeypatch.setattr(measure, name, refuse)
     again = run(llama(), options, path)
     assert (again.measured, again.reused) == ((), PARTS)
-    assert {**again.card, "config": {}} == {**first.card, "config": {}}
+    assert {**again.content, "config": {}} == {**first.content, "config": {}}
 
 
 @pytest.mark.parametrize("stopped_at", ["zeroshot.tiny_written", "memory.batch_size_1"])
 def test_after_a_stop_the_same_command_goes_on(
-    options: CardOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: str
+    options: BenchmarkPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: str
 ) -> None:
     path = tmp_path / "card.json"
     place = PARTS.index(stopped_at)
@@ -219,7 +215,7 @@ def test_after_a_stop_the_same_command_goes_on(
 
 
 def test_what_fails_is_told_and_the_rest_is_kept(
-    options: CardOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: BenchmarkPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "card.json"
     short = tmp_path / "short.txt"
@@ -246,14 +242,14 @@ def test_what_fails_is_told_and_the_rest_is_kept(
 
 
 def test_the_average_is_over_what_could_be_measured(
-    options: CardOptions, folder: Path, tmp_path: Path
+    options: BenchmarkPlan, folder: Path, tmp_path: Path
 ) -> None:
     lost = harness.LAST_WORD.format(folder=tmp_path / "gone")
     harness.write_definition(folder, "lost", lost.replace("tiny_last_word", "tiny_lost"))
     tasks = zero_shot_tasks(["tiny_choice", "tiny_lost", "tiny_texts"], [folder])
     (folder / "lost.yaml").unlink()
     done = run(llama(), replace(options, metrics=("zeroshot",), tasks=tasks), tmp_path / "c.json")
-    zeroshot = done.card["zeroshot"]
+    zeroshot = done.content["zeroshot"]
     assert set(done.failed) == {"zeroshot.tiny_lost"}
     assert zeroshot["tasks"]["tiny_texts"]["accuracy"] is None
     assert zeroshot["tasks"]["tiny_texts"]["metrics"]["word_perplexity,none"] > 1
@@ -261,17 +257,17 @@ def test_the_average_is_over_what_could_be_measured(
     assert zeroshot["average"] == zeroshot["tasks"]["tiny_choice"]["accuracy"]
 
 
-def test_other_settings_of_a_part_are_measured_anew(options: CardOptions, tmp_path: Path) -> None:
+def test_other_settings_of_a_part_are_measured_anew(options: BenchmarkPlan, tmp_path: Path) -> None:
     path = tmp_path / "card.json"
     run(llama(), options, path)
     options.texts[0].file.write_text("the sky is blue .")  # type: ignore[union-attr]
     changed = replace(options, num_samples=3, speed=replace(SPEED, new_tokens=2))
     done = run(llama(), changed, path)
     assert done.measured == PARTS
-    assert done.card["zeroshot"]["tasks"]["tiny_choice"]["n"] == 3
+    assert done.content["zeroshot"]["tasks"]["tiny_choice"]["n"] == 3
 
 
-def test_metrics_that_are_not_asked_for_stay(options: CardOptions, tmp_path: Path) -> None:
+def test_metrics_that_are_not_asked_for_stay(options: BenchmarkPlan, tmp_path: Path) -> None:
     path = tmp_path / "card.json"
     run(llama(), replace(options, metrics=("ppl",)), path)
     done = run(llama(), replace(options, metrics=("speed",)), path)
@@ -279,27 +275,27 @@ def test_metrics_that_are_not_asked_for_stay(options: CardOptions, tmp_path: Pat
     assert set(content(path)["ppl"]) == {"my.txt"}
 
 
-def test_without_blocks_it_says_so(options: CardOptions, tmp_path: Path) -> None:
+def test_without_blocks_it_says_so(options: BenchmarkPlan, tmp_path: Path) -> None:
     path = tmp_path / "card.json"
     asked = replace(options, removal=(1, 2), metrics=("memory",))
-    card = run(llama(), asked, path).card
+    card = run(llama(), asked, path).content
     assert (card["model_info"]["removed"], card["model_info"]["num_active_blocks"]) == ([1, 2], 2)
     one = card["memory"]["batch_size_1"]
     assert one["skipped_bytes"] > 0
     with pytest.raises(FileError, match="another model, or of other blocks"):
         run(llama(), replace(asked, removal=()), path)
     assert content(path) == card
-    whole = run(llama(), replace(asked, removal=()), path, overwrite=True).card
+    whole = run(llama(), replace(asked, removal=()), path, overwrite=True).content
     before = one["weights_bytes"] + one["skipped_bytes"]
     assert whole["memory"]["batch_size_1"]["weights_bytes"] == before
 
 
 def test_the_same_numbers_of_another_stack_are_other_blocks(tmp_path: Path) -> None:
     text = {"fingerprint": "f", "stack": "model.layers", "removed": [1], "dtype": "float32"}
-    CardFile(tmp_path / "c.json", text, overwrite=False).write()
-    CardFile(tmp_path / "c.json", text, overwrite=False)
+    ResultsFile(tmp_path / "c.json", text, overwrite=False).write()
+    ResultsFile(tmp_path / "c.json", text, overwrite=False)
     with pytest.raises(FileError, match="of other blocks"):
-        CardFile(tmp_path / "c.json", text | {"stack": "vision.layers"}, overwrite=False)
+        ResultsFile(tmp_path / "c.json", text | {"stack": "vision.layers"}, overwrite=False)
 
 
 @pytest.mark.parametrize("other", [{"notes": "mine"}, {"x": [1, {"y": None}]}, {"\ud800": {}}])
@@ -308,38 +304,40 @@ def test_fields_of_others_are_kept_where_a_file_is_gone_on_with(
 ) -> None:
     path = tmp_path / "c.json"
     about = {"fingerprint": "f", "stack": "layers", "removed": [], "dtype": "float32"}
-    CardFile(path, about, overwrite=False).write()
+    ResultsFile(path, about, overwrite=False).write()
     path.write_text(json.dumps(json.loads(path.read_text()) | other))
-    CardFile(path, about, overwrite=False).store(("ppl", "a"), {"ppl": 2.0}, "digest")
+    ResultsFile(path, about, overwrite=False).store(("ppl", "a"), {"ppl": 2.0}, "digest")
     written = json.loads(path.read_text())
     assert written == written | other
     assert written["ppl"]["a"]["ppl"] == 2.0
 
 
 def test_a_window_beyond_the_positions_is_bounded_and_said(
-    options: CardOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    options: BenchmarkPlan, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = replace(options, metrics=("ppl",), windows=Windows(2048, 512))
-    entry = run(llama(), asked, tmp_path / "c.json").card["ppl"]["my.txt"]["standard"]
+    entry = run(llama(), asked, tmp_path / "c.json").content["ppl"]["my.txt"]["standard"]
     assert [entry[name] for name in ("window", "stride", "window_asked")] == [128, 32, 2048]
     assert "reads 128 tokens at most" in caplog.text
 
 
-def test_a_vision_language_model_is_measured_on_text(options: CardOptions, tmp_path: Path) -> None:
+def test_a_vision_language_model_is_measured_on_text(
+    options: BenchmarkPlan, tmp_path: Path
+) -> None:
     loaded = tiny.loaded(tiny.llava(), tiny.demo_processor())
     done = run(loaded, options, tmp_path / "c.json", name="mine")
     assert (dict(done.failed), done.measured) == ({}, PARTS)
-    assert done.card["model_info"]["module_parameters"]["vision"] > 0
-    assert done.card["model_info"]["name"] == "mine"
+    assert done.content["model_info"]["module_parameters"]["vision"] > 0
+    assert done.content["model_info"]["name"] == "mine"
 
 
-def test_a_model_that_writes_nothing_is_refused(options: CardOptions, tmp_path: Path) -> None:
+def test_a_model_that_writes_nothing_is_refused(options: BenchmarkPlan, tmp_path: Path) -> None:
     loaded = replace(llama(), kind="image")
     with pytest.raises(ModelError, match="writes no text"):
         run(loaded, options, tmp_path / "c.json")
 
 
-def test_a_block_that_is_not_there(options: CardOptions, tmp_path: Path) -> None:
+def test_a_block_that_is_not_there(options: BenchmarkPlan, tmp_path: Path) -> None:
     with pytest.raises(RemovalError):
         run(llama(), replace(options, removal=(9,)), tmp_path / "c.json")
     assert not (tmp_path / "c.json").exists()
@@ -361,14 +359,14 @@ def test_a_file_of_something_else_is_not_overwritten(
     path = tmp_path / "c.json"
     path.write_text(text)
     with pytest.raises(FileError, match=complaint):
-        check_card_path(path, overwrite=False)
-    check_card_path(path, overwrite=True)
+        check_results_path(path, overwrite=False)
+    check_results_path(path, overwrite=True)
     assert path.read_text() == text
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="this is a folder"):
-        check_card_path(tmp_path, overwrite=True)
+        check_results_path(tmp_path, overwrite=True)
 
 
 def test_metrics_that_are_not_there() -> None:
@@ -408,12 +406,12 @@ class TestTasks:
 def test_tasks_of_any_kind_are_scored_with_blocks_skipped_and_kept(tmp_path: Path) -> None:
     task = get_task("demo_okvqa")
     loaded = load_model(model_place(DEMO))
-    options = CardOptions(
+    options = BenchmarkPlan(
         metrics=(), scored=((task, "validation"),), num_samples=6, removal=(4, 13)
     )
     done = run(loaded, options, tmp_path / "card.json")
     assert done.measured == ("scores.demo_okvqa",)
-    entry = done.card["scores"]["demo_okvqa"]
+    entry = done.content["scores"]["demo_okvqa"]
     split = load_split(task, "validation", 6)
     scores = ReferenceEvaluator(loaded).evaluate(split, [(4, 13)]).scores[0]
     assert entry["accuracy"] == pytest.approx(float(scores.mean()))
@@ -422,7 +420,7 @@ def test_tasks_of_any_kind_are_scored_with_blocks_skipped_and_kept(tmp_path: Pat
 
 
 def test_all_is_read_before_anything_is_measured_and_alike_failures_are_told_once(
-    options: CardOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    options: BenchmarkPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     picture = replace(get_task("demo_okvqa"), name="one")
@@ -449,10 +447,10 @@ def test_all_is_read_before_anything_is_measured_and_alike_failures_are_told_onc
 
 
 def test_without_blocks_the_whole_model_takes_turns_and_the_ratio_has_an_interval(
-    options: CardOptions, tmp_path: Path
+    options: BenchmarkPlan, tmp_path: Path
 ) -> None:
     asked = replace(options, metrics=("speed",), removal=(1,))
-    entry = run(llama(), asked, tmp_path / "card.json").card["speed"]["batch_size_1"]
+    entry = run(llama(), asked, tmp_path / "card.json").content["speed"]["batch_size_1"]
     assert len(entry["whole_seconds"]) == len(entry["seconds"]) == SPEED.repeats
     ratio = entry["times_as_fast"]
     assert ratio["low"] <= ratio["value"] <= ratio["high"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,22 @@ from scipy import stats
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.benchmark import speed
-from depthprune.benchmark.results_file import KINDS, model_info, parameters_by_kind
+from depthprune.benchmark.compare import speed_ratio
+from depthprune.benchmark.model_info import (
+    KINDS,
+    model_info,
+    parameters_by_kind,
+    weight_bytes,
+)
 from depthprune.benchmark.speed import (
     Speed,
     SpeedOptions,
     measure_in_turns,
-    measure_speed,
     peak_while,
     prompt_tokens,
-    speed_ratio,
-    weight_bytes,
 )
 from depthprune.blocks import find_stack, skip
+from depthprune.blocks.models import LoadedModel
 from depthprune.testing import tiny_models as tiny
 
 QUICK = SpeedOptions(batch_sizes=(1,), prompt_tokens=5, new_tokens=4, repeats=2)
@@ -32,6 +36,13 @@ QUICK = SpeedOptions(batch_sizes=(1,), prompt_tokens=5, new_tokens=4, repeats=2)
 
 def llama() -> Any:
     return tiny.loaded(tiny.llama(), tiny.word_tokenizer())
+
+
+def measure_speed(
+    loaded: LoadedModel, batch_size: int, options: SpeedOptions, **more: Any
+) -> Speed:
+    (found,) = measure_in_turns(loaded, batch_size, options, [nullcontext], **more)
+    return found
 
 
 class TestParameters:
@@ -82,8 +93,8 @@ class TestParameters:
         with skip(loaded.model, (1, 2), stack):
             info = model_info(loaded, stack, (1, 2), name="mine")
         shorter = tiny.without_blocks(loaded.model, (1, 2))
-        assert info.module_parameters == parameters_by_kind(shorter)
-        assert (info.name, info.dtype, info.active) == ("mine", "float32", (0, 3))
+        assert info["module_parameters"] == parameters_by_kind(shorter)
+        assert (info["name"], info["dtype"], info["num_active_blocks"]) == ("mine", "float32", 2)
 
 
 class TestSpeed:
@@ -165,7 +176,7 @@ class TestMemory:
 
     def test_of_a_process_nothing_is_told_and_nothing_is_run(self) -> None:
         ran: list[int] = []
-        assert peak_while(lambda: ran.append(1), "cpu").num_bytes is None
+        assert peak_while(lambda: ran.append(1), "cpu") is None
         assert ran == []
 
     def test_on_gpus_it_is_the_sum_over_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +187,7 @@ class TestMemory:
         monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset.append)
         monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda index: 100 + index)
         found = peak_while(lambda: None, "cuda")
-        assert (found.num_bytes, found.what, reset) == (201, "allocated on GPUs", [0, 1])
+        assert (found, reset) == (201, [0, 1])
 
 
 class TestRatio:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import fsum, isfinite
+from math import exp, fsum, isfinite, log, sqrt
 from pathlib import Path
 from reprlib import repr as short
+from statistics import fmean, variance
 from typing import Any, Literal
 
 from depthprune.base.documents import Json, object_at, read_value
 from depthprune.base.errors import DepthpruneError, LayoutError, option
 from depthprune.base.files import is_number
-from depthprune.benchmark.speed import speed_ratio
 
 Kind = Literal["count", "ppl", "accuracy", "score", "rate", "time", "bytes"]
 """What a value is; perplexities, accuracies and scores compare by difference, all else by ratio."""
@@ -95,6 +95,54 @@ class Comparison:
     files: tuple[EvaluationFile, ...]
     rows: tuple[Row, ...]
     common_tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as fast one side is as another: the geometric mean, and its 95% interval.
+
+    Attributes:
+        value: of the repeats.
+        low, high: ends of the interval, by Student's t on the logarithms; None for one repeat.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def is_separable(self) -> bool:
+        """Whether the interval leaves out 1."""
+        return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
+
+
+def speed_ratio(before: Sequence[float], after: Sequence[float], *, in_turns: bool) -> Ratio:
+    """Return how many times as fast `after` is, from the seconds of each repeat.
+
+    Args:
+        before: of the side that is compared with.
+        after: of the other.
+        in_turns: the repeats took turns, and are compared one by one; else the sides are (Welch).
+    """
+    first, second = ([log(one) for one in side] for side in (before, after))
+    mean = fmean(first) - fmean(second)
+    if min(len(first), len(second)) < 2:
+        return Ratio(exp(mean))
+    if in_turns:
+        changes = [one - other for one, other in zip(first, second, strict=True)]
+        variances = [variance(changes) / len(changes)]
+        degrees = float(len(changes) - 1)
+    else:
+        variances = [variance(side) / len(side) for side in (first, second)]
+        weights = [
+            one * one / (len(side) - 1)
+            for one, side in zip(variances, (first, second), strict=True)
+        ]
+        degrees = sum(variances) ** 2 / sum(weights) if any(weights) else 1.0
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(degrees, 0.975)) * sqrt(sum(variances))
+    return Ratio(exp(mean), exp(mean - half), exp(mean + half))
 
 
 def read_evaluation(path: Path) -> EvaluationFile:

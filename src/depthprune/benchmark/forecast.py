@@ -14,7 +14,8 @@ from typing import Literal
 
 from depthprune.base.errors import StudyError
 from depthprune.base.progress import Progress, progress
-from depthprune.benchmark.measure import CardOptions, scored_removals, scored_split
+from depthprune.benchmark.measure import scored_removals, scored_split
+from depthprune.benchmark.options import BenchmarkPlan
 from depthprune.blocks import check_admissible
 from depthprune.engine.evaluator import Evaluator
 from depthprune.engine.reference import ReferenceEvaluator
@@ -176,7 +177,7 @@ def forecast(
 
 
 def forecast_scores(
-    model: OpenModel, card: CardOptions, path: Path, *, estimate: bool = False
+    model: OpenModel, card: BenchmarkPlan, path: Path, *, estimate: bool = False
 ) -> Forecast:
     """Return what an evaluation will score; whatever its file holds is not asked.
 

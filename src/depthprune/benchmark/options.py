@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,14 +11,17 @@ from annotated_types import Ge, MinLen
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.options import Options
-from depthprune.base.removal import parse_removal
-from depthprune.benchmark.measure import METRICS, CardOptions, check_metrics
-from depthprune.benchmark.perplexity import HUB_TEXTS, Windows, text_sets
+from depthprune.base.removal import Removal, parse_removal
+from depthprune.benchmark.perplexity import HUB_TEXTS, TextSet, Windows, text_sets
 from depthprune.benchmark.speed import SpeedOptions
-from depthprune.benchmark.zero_shot import ZERO_SHOT_TASKS, zero_shot_tasks
+from depthprune.benchmark.zero_shot import ZERO_SHOT_TASKS, ZeroShotTask, zero_shot_tasks
 from depthprune.engine.options import ModelOptions
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import Task
+
+METRICS = ("ppl", "zeroshot", "speed", "memory")
+
+STANDARD = Windows(2048, 512)
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,42 @@ class ScoredTasks(Options):
         return tuple((task, split) for task in data.find_tasks() for split in self.splits)
 
 
-def card_options(
+@dataclass(frozen=True)
+class BenchmarkPlan:
+    """What is measured of a model, texts and tasks looked up.
+
+    Attributes:
+        metrics: some of `METRICS`.
+        texts: for `ppl`.
+        windows: in which texts are read.
+        tasks: for `zeroshot`.
+        scored: tasks whose samples are scored, each with the name of a split.
+        num_samples: documents of each task; None means all.
+        speed: what is timed, for `speed` and `memory`.
+        removal: blocks that are skipped.
+        part: the stack they are skipped from, see `blocks.find_stack`.
+        batch_size: rows at once; None chooses by memory.
+        download: whether data may be fetched from the hub.
+    """
+
+    metrics: tuple[str, ...] = METRICS
+    texts: tuple[TextSet, ...] = ()
+    windows: Windows = STANDARD
+    tasks: tuple[ZeroShotTask, ...] = ()
+    scored: tuple[tuple[Task, str], ...] = ()
+    num_samples: int | None = None
+    speed: SpeedOptions = field(default_factory=SpeedOptions)
+    removal: Removal = ()
+    part: str = "text"
+    batch_size: int | None = None
+    download: bool = False
+
+
+def benchmark_plan(
     asked: BenchmarkOptions,
     run: ModelOptions,
     scored: ScoredTasks = ScoredTasks(),
-) -> CardOptions:
+) -> BenchmarkPlan:
     """Return what is measured, with texts and tasks looked up.
 
     Raises:
@@ -111,7 +145,7 @@ def card_options(
     metrics = check_metrics(_split(asked.metrics)) if asked.metrics else all_of_them
     stride = asked.window // 4 if asked.stride is None else asked.stride
     tasks = _split(asked.zeroshot_tasks)
-    return CardOptions(
+    return BenchmarkPlan(
         metrics=metrics,
         texts=text_sets(listed(asked.ppl_texts, "ppl_texts")) if "ppl" in metrics else (),
         windows=Windows(asked.window, stride),
@@ -126,6 +160,22 @@ def card_options(
         batch_size=run.batch_size,
         download=asked.download,
     )
+
+
+def check_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the metrics that are named, each once, in their usual order.
+
+    Raises:
+        DepthpruneError: there is no such metric, or none is named.
+    """
+    unknown = [name for name in names if name not in METRICS]
+    if unknown or not names:
+        raise DepthpruneError(
+            f"there is no metric {unknown[0]!r}" if unknown else "no metric was named",
+            option="metrics",
+            mend=f"choose some of {', '.join(METRICS)}",
+        )
+    return tuple(name for name in METRICS if name in names)
 
 
 def listed(given: Sequence[str], option: str) -> tuple[str, ...]:

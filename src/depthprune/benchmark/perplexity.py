@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from depthprune.base.documents import Json
 from depthprune.base.errors import DepthpruneError, MissingDependencyError, TaskError, option
 from depthprune.blocks.models import LoadedModel
 from depthprune.engine.batching import run_in_batches
@@ -243,6 +244,18 @@ class TextPerplexity:
         """exp(nll / tokens); None where that is beyond all numbers."""
         mean = self.nll / self.tokens
         return math.exp(mean) if mean < 700 else None
+
+    def entry(self, asked: Windows) -> Json:
+        """Return what the file of an evaluation says; other windows may have been asked for."""
+        return {
+            "ppl": self.ppl,
+            "nll": self.nll,
+            "tokens": self.tokens,
+            "window": self.windows.window,
+            "stride": self.windows.stride,
+            "window_asked": asked.window,
+            "stride_asked": asked.stride,
+        }
 
 
 def text_tokens(loaded: LoadedModel, text: str) -> tuple[int, ...]:

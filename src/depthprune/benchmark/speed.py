@@ -1,16 +1,15 @@
-"""How fast a model writes and how much memory that takes; ratios of times with an interval."""
+"""How fast a model writes, and how much memory that takes: a fixed number of tokens, generated."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from itertools import chain
-from statistics import fmean, pstdev, variance
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass
+from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
+from depthprune.base.documents import Json
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.language import counted
 from depthprune.blocks.models import LoadedModel
@@ -19,97 +18,7 @@ from depthprune.engine.inputs import max_positions
 from depthprune.engine.reference import input_device
 
 if TYPE_CHECKING:
-    from torch import nn
-
-
-@dataclass(frozen=True)
-class Peak:
-    """The most memory in use while something ran.
-
-    Attributes:
-        num_bytes: None on a processor: the memory of a process is that of Python and its libraries.
-        what: what was counted.
-    """
-
-    num_bytes: int | None
-    what: str
-
-
-def weight_bytes(model: nn.Module) -> int:
-    """Return the bytes of all parameters and buffers; what is shared counts once."""
-    return sum(
-        {
-            id(tensor): tensor.nbytes for tensor in chain(model.parameters(), model.buffers())
-        }.values()
-    )
-
-
-def peak_while(run: Callable[[], None], device_type: str) -> Peak:
-    """Run something; return the most memory that was in use meanwhile, weights included.
-
-    Args:
-        run: what is watched.
-        device_type: `cuda`: what torch has allocated on all GPUs together; elsewhere nothing runs.
-    """
-    return Peak(_gpu_peak(run) if device_type == "cuda" else None, "allocated on GPUs")
-
-
-def _gpu_peak(run: Callable[[], None]) -> int:
-    import torch
-
-    devices = range(torch.cuda.device_count())
-    for index in devices:
-        torch.cuda.reset_peak_memory_stats(index)
-    run()
-    return sum(torch.cuda.max_memory_allocated(index) for index in devices)
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """How many times as fast one side is as another: the geometric mean, and its 95% interval.
-
-    Attributes:
-        value: of the repeats.
-        low, high: ends of the interval, by Student's t on the logarithms; None for one repeat.
-    """
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def is_separable(self) -> bool:
-        """Whether the interval leaves out 1."""
-        return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
-
-
-def speed_ratio(before: Sequence[float], after: Sequence[float], *, in_turns: bool) -> Ratio:
-    """Return how many times as fast `after` is, from the seconds of each repeat.
-
-    Args:
-        before: of the side that is compared with.
-        after: of the other.
-        in_turns: the repeats took turns, and are compared one by one; else the sides are (Welch).
-    """
-    first, second = ([math.log(one) for one in side] for side in (before, after))
-    mean = fmean(first) - fmean(second)
-    if min(len(first), len(second)) < 2:
-        return Ratio(math.exp(mean))
-    if in_turns:
-        changes = [one - other for one, other in zip(first, second, strict=True)]
-        variances = [variance(changes) / len(changes)]
-        degrees = float(len(changes) - 1)
-    else:
-        variances = [variance(side) / len(side) for side in (first, second)]
-        weights = [
-            one * one / (len(side) - 1)
-            for one, side in zip(variances, (first, second), strict=True)
-        ]
-        degrees = sum(variances) ** 2 / sum(weights) if any(weights) else 1.0
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(degrees, 0.975)) * math.sqrt(sum(variances))
-    return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+    pass
 
 
 PROMPT = "The quick brown fox jumps over the lazy dog, and the dog does not mind at all. "
@@ -178,23 +87,20 @@ class Speed:
         """Milliseconds until every row has one token more: what one reader waits for."""
         return 1000 * fmean(self.seconds) / self.new_tokens
 
-
-def measure_speed(
-    loaded: LoadedModel,
-    batch_size: int,
-    options: SpeedOptions,
-    *,
-    on_progress: Callable[[float], None] | None = None,
-) -> Speed:
-    """Time `generate`, reading the prompt included, greedy and with KV cache.
-
-    The devices are waited for before the clock is read. A vision-language model is timed on text.
-
-    Raises:
-        DepthpruneError: the model has too few positions, or memory runs out.
-    """
-    (found,) = measure_in_turns(loaded, batch_size, options, [nullcontext], on_progress=on_progress)
-    return found
+    def entry(self, options: SpeedOptions, device: str) -> Json:
+        """Return what the file of an evaluation says, timed so on a device."""
+        asked = asdict(options)
+        del asked["batch_sizes"]
+        return {
+            "tokens_per_second": self.tokens_per_second,
+            "tokens_per_second_std": self.tokens_per_second_std,
+            "ms_per_token": self.ms_per_token,
+            "ms_per_token_std": self.ms_per_token_std,
+            "ms_per_step": self.ms_per_step,
+            **asked,
+            "seconds": list(self.seconds),
+            "device": device,
+        }
 
 
 def measure_in_turns(
@@ -205,9 +111,11 @@ def measure_in_turns(
     *,
     on_progress: Callable[[float], None] | None = None,
 ) -> list[Speed]:
-    """Time several states of a model as `measure_speed` does, one repeat of each after the other.
+    """Time `generate` in several states of a model, one repeat of each after the other.
 
-    What else the machine does hits all of them alike; each round begins with another one.
+    Reading the prompt is included; decoding is greedy and with KV cache. The devices are waited for
+    before the clock is read. A vision-language model is timed on text. What else the machine does
+    hits all states alike; each round begins with another one.
 
     Args:
         loaded: the model.
@@ -235,10 +143,10 @@ def measure_in_turns(
 
 
 def write_once(loaded: LoadedModel, batch_size: int, options: SpeedOptions) -> None:
-    """Generate once what `measure_speed` times, e.g. to see how much memory that takes.
+    """Generate once what `measure_in_turns` times, e.g. to see how much memory that takes.
 
     Raises:
-        DepthpruneError: see `measure_speed`.
+        DepthpruneError: the model has too few positions.
     """
     with _writing(loaded, batch_size, options) as write:
         write()
@@ -293,6 +201,25 @@ def check_positions(model: Any, options: SpeedOptions) -> None:
             option=("prompt_tokens", "new_tokens"),
             mend=f"give numbers whose sum is at most {limit}",
         )
+
+
+def peak_while(run: Callable[[], None], device_type: str) -> int | None:
+    """Run something; return the most bytes that were in use meanwhile, weights included.
+
+    Args:
+        run: what is watched.
+        device_type: `cuda`: what torch has allocated on all GPUs together. Elsewhere nothing runs:
+            the memory of a process is that of Python and its libraries.
+    """
+    import torch
+
+    if device_type != "cuda":
+        return None
+    devices = range(torch.cuda.device_count())
+    for index in devices:
+        torch.cuda.reset_peak_memory_stats(index)
+    run()
+    return sum(torch.cuda.max_memory_allocated(index) for index in devices)
 
 
 def _wait() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from depthprune.base.documents import Json
 from depthprune.base.errors import TaskError
 from depthprune.base.removal import Removal
 from depthprune.blocks.models import LoadedModel
@@ -60,6 +61,20 @@ class TaskAccuracy:
             (value for name, value in self.metrics.items() if name.partition(",")[0] == metric),
             None,
         )
+
+    def entry(self) -> Json:
+        """Return what the file of an evaluation says."""
+        return {
+            "acc": self.value("acc"),
+            "acc_stderr": self.value("acc_stderr"),
+            "acc_norm": self.value("acc_norm"),
+            "acc_norm_stderr": self.value("acc_norm_stderr"),
+            "metric": self.metric,
+            "accuracy": self.accuracy,
+            "stderr": None if self.metric is None else self.value(f"{self.metric}_stderr"),
+            "n": self.num_samples,
+            "metrics": dict(self.metrics),
+        }
 
 
 @dataclass(frozen=True)

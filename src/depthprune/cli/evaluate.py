@@ -14,12 +14,9 @@ from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.benchmark.compare import compare_evaluations, read_evaluation
 from depthprune.benchmark.forecast import forecast_scores
-from depthprune.benchmark.measure import (
-    CardOutcome,
-    measure_card,
-)
-from depthprune.benchmark.options import BenchmarkOptions, ScoredTasks, card_options, listed
-from depthprune.benchmark.results_file import check_card_path
+from depthprune.benchmark.measure import BenchmarkOutcome, run_benchmark
+from depthprune.benchmark.options import BenchmarkOptions, ScoredTasks, benchmark_plan, listed
+from depthprune.benchmark.results_file import check_results_path
 from depthprune.cli.flags import AsJson, DryRun, Estimate, Language, with_flags
 from depthprune.cli.measure import show_forecast
 from depthprune.cli.output import show, show_json, show_wrapped
@@ -95,21 +92,21 @@ def evaluate(
             "no model was named", mend="name one, or files to --compare: base.json,cut.json"
         )
     path = output or RESULTS
-    options = card_options(card, run, scored)
+    options = benchmark_plan(card, run, scored)
     if (dry_run or estimate) and not options.scored:
         raise DepthpruneError(
             "only what tasks take is foreseen, and none is named",
             option="dry_run" if dry_run else "estimate",
             mend="name tasks with --task, or leave it out",
         )
-    check_card_path(path, overwrite=overwrite)
+    check_results_path(path, overwrite=overwrite)
     asked = [one.task for one in options.tasks] + [task for task, _ in options.scored]
     opened = open_model(model_source(model, run, download=card.download), asked)
     if dry_run or estimate:
         found = forecast_scores(opened, options, path, estimate=estimate)
         show_forecast(found, as_json=json)
         return
-    outcome = measure_card(
+    outcome = run_benchmark(
         opened.loaded,
         opened.stack,
         options,
@@ -118,7 +115,7 @@ def evaluate(
         overwrite=overwrite,
     )
     if json:
-        show_json(outcome.card)
+        show_json(outcome.content)
     else:
         _show(outcome)
     if outcome.failed:
@@ -137,8 +134,8 @@ def _compare(paths: Sequence[str], output: Path | None, *, as_json: bool) -> Non
         terminal(stderr=True, markup=False).print(t("Table: {path}").format(path=output))
 
 
-def _show(outcome: CardOutcome) -> None:
-    show_wrapped(sections_parts(evaluation_sections(outcome.card), terminal().width)[1:])
+def _show(outcome: BenchmarkOutcome) -> None:
+    show_wrapped(sections_parts(evaluation_sections(outcome.content), terminal().width)[1:])
     where = t(
         "Results: {path} ({measured} {measured:part|parts} measured now, {reused} there already)",
         path=outcome.path,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.progress import shown
 from depthprune.base.removal import check_removal, make_removal
-from depthprune.benchmark.measure import measure_card
-from depthprune.benchmark.options import BenchmarkOptions, card_options
+from depthprune.benchmark.measure import run_benchmark
+from depthprune.benchmark.options import BenchmarkOptions, benchmark_plan
 from depthprune.workflow.models import Model, as_model
 
 if TYPE_CHECKING:
@@ -111,10 +111,10 @@ def evaluate(
         download=download,
     )
     gone = check_removal(make_removal(removal), loaded.num_blocks)
-    options = replace(card_options(asked, loaded.options), removal=gone)
+    options = replace(benchmark_plan(asked, loaded.options), removal=gone)
     with TemporaryDirectory() as folder, shown(progress):
         path = Path(folder) / "evaluation.json" if output is None else Path(output)
-        found = measure_card(
+        found = run_benchmark(
             loaded.loaded,
             loaded.stack,
             options,
@@ -122,7 +122,7 @@ def evaluate(
             name=loaded.options.name,
             overwrite=overwrite,
         )
-    return Evaluation(found.card, found.failed, None if output is None else path)
+    return Evaluation(found.content, found.failed, None if output is None else path)
 
 
 def _size(part: str) -> int:

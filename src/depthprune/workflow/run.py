@@ -10,7 +10,7 @@ from typing import Any
 from depthprune.base.language import Lang, language
 from depthprune.base.progress import shown
 from depthprune.benchmark.forecast import Forecast, forecast
-from depthprune.benchmark.measure import CardOptions
+from depthprune.benchmark.options import BenchmarkPlan
 from depthprune.benchmark.sweep import Failure
 from depthprune.checkpoint.folder import source_folder, weight_files
 from depthprune.cutting.verify import Verification
@@ -181,7 +181,7 @@ def foresee(
 
 def _checked(
     study: StudyFile, output: Path | None, num_samples: int | None, allow_weak_baseline: bool
-) -> tuple[dict[str, SearchRequest], list[ReadySearch], CardOptions | None]:
+) -> tuple[dict[str, SearchRequest], list[ReadySearch], BenchmarkPlan | None]:
     """Return what a study file asks for, ready: what cannot be is refused before the hours."""
     content = study.content
     requests = study.requests(output, num_samples)
@@ -201,7 +201,7 @@ def _carry_out(
     study: StudyFile,
     ready: list[ReadySearch],
     decision: Decision,
-    card: CardOptions | None,
+    card: BenchmarkPlan | None,
     transcript: Transcript,
     outcome: Outcome,
 ) -> Outcome:

@@ -18,8 +18,8 @@ from depthprune.base.language import counted, t
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
 from depthprune.benchmark.latency import LatencyOptions
-from depthprune.benchmark.measure import CardOptions, measure_card
-from depthprune.benchmark.options import BenchmarkOptions, card_options
+from depthprune.benchmark.measure import run_benchmark
+from depthprune.benchmark.options import BenchmarkOptions, BenchmarkPlan, benchmark_plan
 from depthprune.benchmark.sweep import Failure, SweepRequest
 from depthprune.checkpoint.fingerprint import model_fingerprint
 from depthprune.checkpoint.folder import source_folder, weight_files
@@ -372,7 +372,7 @@ class Evaluated:
     is_whole: bool
 
 
-def cut_card(study: StudyFile, section: EvaluateSection) -> CardOptions | None:
+def cut_card(study: StudyFile, section: EvaluateSection) -> BenchmarkPlan | None:
     """Return what is measured of the cut model beyond the tasks; None: nothing.
 
     Raises:
@@ -387,11 +387,11 @@ def cut_card(study: StudyFile, section: EvaluateSection) -> CardOptions | None:
         download=study.content.download,
     )
     with study.about("evaluate", "zeroshot_tasks"):
-        return card_options(asked, study.model_options())
+        return benchmark_plan(asked, study.model_options())
 
 
 def evaluate(
-    card: CardOptions | None,
+    card: BenchmarkPlan | None,
     request: SearchRequest,
     splits: Sequence[TaskSplit],
     removal: Removal,
@@ -415,10 +415,10 @@ def evaluate(
         closing = [done_line(found)]
         is_whole = True
         if card is not None:
-            outcome = measure_card(opened.loaded, opened.stack, card, folder / RESULTS)
-            parts += [p for one in evaluation_sections(outcome.card) for p in section_parts(one)]
+            outcome = run_benchmark(opened.loaded, opened.stack, card, folder / RESULTS)
+            parts += [p for one in evaluation_sections(outcome.content) for p in section_parts(one)]
             parts += error_lines(outcome.failed)
-            value["card"] = outcome.card
+            value["card"] = outcome.content
             closing.append(t("Card: {path}").format(path=outcome.path))
             is_whole = not outcome.failed
         transcript.tell(parts, {"evaluate": value}, closing=closing)
