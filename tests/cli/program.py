@@ -44,13 +44,10 @@ class Program:
         return Finished(int(stopped.value.code or 0), captured.out, captured.err)
 
 
-def run_quietly(arguments: Sequence[str]) -> NoReturn:
-    """Run a command in a process of its own; nothing that it prints is kept."""
-    import torch
-
-    torch.set_num_threads(1)
-    with Path(os.devnull).open("w") as nowhere:
+def run_quietly(arguments: Sequence[str], errors: Path | str = os.devnull) -> NoReturn:
+    """Run a command in a process of its own; of what it prints only the errors are kept."""
+    with Path(os.devnull).open("w") as nowhere, Path(errors).open("w") as kept:
         os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
+        os.dup2(kept.fileno(), 2)
     main(list(arguments))
     sys.exit(0)
