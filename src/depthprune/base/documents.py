@@ -9,8 +9,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from depthprune.base.errors import FileError, LayoutError
+from depthprune.base.errors import FileError, LayoutError, RemovalError
 from depthprune.base.files import is_number, not_finite, place_of, read_json
+from depthprune.base.removal import Removal, make_removal
 
 Json = dict[str, Any]
 
@@ -176,7 +177,7 @@ def one_of(known: Sequence[str]) -> Kind:
 
     def read(value: Any) -> str:
         if _text(value) not in known:
-            raise WrongFieldError(f"{value!r} is none of {', '.join(known)}")
+            raise WrongFieldError(f"{value!r} is not one of {', '.join(known)}")
         return str(value)
 
     return Kind("a text", read)
@@ -197,9 +198,9 @@ def _count(value: Any) -> int:
     if not is_number(value):
         raise unexpected("a count", value)
     if value != int(value):
-        raise WrongFieldError(f"{value} is no whole number")
+        raise WrongFieldError(f"{value} is not a whole number")
     if not 0 <= value < MOST:
-        raise WrongFieldError(f"{value} is no count of anything")
+        raise WrongFieldError(f"{value} is not a count")
     return int(value)
 
 
@@ -236,6 +237,17 @@ NUMBER = Kind("a number", _number)
 TEXT, TEXTS = Kind("a text", _text), Kind("a list of texts", _texts, list)
 FLAG = Kind("true or false", _flag)
 ANY = Kind("a value", lambda value: value)
+
+
+def _blocks(value: Any) -> Removal:
+    try:
+        return make_removal(each(ANY).read(value))
+    except RemovalError as error:
+        raise WrongFieldError(error.what, mend=error.mend) from error
+
+
+BLOCKS = Kind("a list of blocks", _blocks, list)
+"""Blocks of the original model, each once, in any order."""
 
 
 def read_document(

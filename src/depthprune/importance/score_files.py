@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from depthprune.base.documents import WrongFieldError, object_at, read_document
+from depthprune.base.documents import Field, Layout, WrongFieldError, object_at, read_document
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError, RemovalError, option
 from depthprune.base.files import write_json
 from depthprune.base.language import counted
 from depthprune.base.removal import check_removal, make_removal, settled
 from depthprune.study import filenames
-from depthprune.study.reading import block_scores, scores_at
+from depthprune.study.layouts import SCORES
 
 
 def comparable(scores: Mapping[int, float]) -> dict[int, float]:
@@ -230,7 +230,7 @@ def _scores(value: Any, path: Path) -> ScoreFile:
         raise WrongFieldError("not a JSON object", mend=mend)
     field = next((name for name in FIELDS if value.get(name)), None)
     if field is not None:
-        return ScoreFile(path, field, scores_at(value, field), _stated_blocks(value))
+        return ScoreFile(path, field, _at(value, field), _stated_blocks(value))
     if value.get(RANKING):
         return ScoreFile(path, RANKING, _ranked_scores(value[RANKING]), _stated_blocks(value))
     strange = next((key for key in value if not key.isdigit()), None)
@@ -241,7 +241,12 @@ def _scores(value: Any, path: Path) -> ScoreFile:
         )
     if not value:
         raise WrongFieldError("there are no scores in the file")
-    return ScoreFile(path, None, block_scores(value))
+    return ScoreFile(path, None, SCORES.read(value))
+
+
+def _at(value: Mapping[str, Any], name: str) -> dict[int, float]:
+    found: dict[str, dict[int, float]] = Layout(dict, Field(name, SCORES)).read(value)
+    return found[name]
 
 
 def _instead(path: Path, asked: Path | None) -> ScoreFile:
@@ -269,7 +274,7 @@ def _ranked_scores(value: Any) -> dict[int, float]:
         if str(block) in scores:
             raise WrongFieldError(f"block {block} is listed twice", RANKING)
         scores[str(block)] = score
-    return scores_at({RANKING: scores}, RANKING)
+    return _at({RANKING: scores}, RANKING)
 
 
 def _stated_blocks(value: Mapping[str, Any]) -> int | None:

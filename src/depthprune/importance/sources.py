@@ -13,7 +13,7 @@ from depthprune.base.errors import DepthpruneError, LayoutError, option
 from depthprune.base.log import logger
 from depthprune.importance.score_files import read_scores
 from depthprune.study import Study, filenames, read_results
-from depthprune.study.reading import dataset_name
+from depthprune.study.layouts import dataset_name, is_name
 from depthprune.study.records import DatasetResults, Problem
 from depthprune.study.store import DATABASE_NAME
 
@@ -238,7 +238,7 @@ def from_score_files(train: Path, validation: Path, dataset: str) -> list[Datase
     Raises:
         FileError, LayoutError: see `read_scores`; or the name cannot be that of a file.
     """
-    if dataset in ("", ".", "..") or "/" in dataset or "\\" in dataset:
+    if not is_name(dataset):
         raise DepthpruneError(f"{dataset!r} cannot be the name of a dataset", option="dataset_name")
     first, second = read_scores(train), read_scores(validation)
     splits = (SplitScores("train", first.scores), SplitScores("validation", second.scores))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from depthprune.base.documents import (
-    ANY,
+    BLOCKS,
     COUNT,
     TEXT,
     Field,
@@ -23,9 +23,9 @@ from depthprune.base.documents import (
     named,
     read_document,
 )
-from depthprune.base.errors import DepthpruneError, LayoutError, RemovalError, option
+from depthprune.base.errors import DepthpruneError, LayoutError, option
 from depthprune.base.language import counted
-from depthprune.base.removal import Removal, make_removal
+from depthprune.base.removal import Removal
 
 STRATEGIES = ("conservative", "balanced", "aggressive")
 
@@ -175,14 +175,6 @@ def _entry(**found: Removal) -> Entry:
     return Entry(**found)
 
 
-def _blocks(value: Any) -> Removal:
-    try:
-        return make_removal(each(ANY).read(value))
-    except RemovalError as error:
-        raise WrongFieldError(error.what, mend=error.mend) from error
-
-
-BLOCKS = Kind("a list", _blocks, list)
 ENTRY = Layout(
     _entry,
     Field("removed_block_indices", BLOCKS, "removed"),

@@ -217,7 +217,7 @@ class SampleResult:
 
     sample_id: str
     score: float
-    answer: str
+    answer: str = ""
 
 
 @dataclass(frozen=True)
@@ -296,11 +296,11 @@ class ImportanceComparison:
     """Single-block drops of one dataset on its training and its validation split, by block."""
 
     dataset: str
-    train_scores: dict[int, float]
-    validation_scores: dict[int, float]
-    spearman_correlation: float | None
-    p_value: float | None
     path: Path
+    train_scores: Mapping[int, float] = field(default_factory=dict)
+    validation_scores: Mapping[int, float] = field(default_factory=dict)
+    spearman_correlation: float | None = None
+    p_value: float | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,16 @@ from depthprune.base.files import check_can_make, is_number, read_json, write_js
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal, active_blocks
 from depthprune.study import filenames
-from depthprune.study.reading import PROVENANCE, read_provenance
-from depthprune.study.records import Measurement, ModelRecord, Provenance, SplitRecord
+from depthprune.study.layouts import COMPARISON, ENTRY, PROVENANCE, SCORES, Entry
+from depthprune.study.reading import read_provenance
+from depthprune.study.records import (
+    ImportanceComparison,
+    Measurement,
+    ModelRecord,
+    Provenance,
+    SampleResult,
+    SplitRecord,
+)
 from depthprune.study.store import Study
 
 
@@ -38,14 +47,6 @@ class Variant:
         return folder.with_name(f"{folder.name}@{digest}")
 
 
-@dataclass(frozen=True)
-class _Holding:
-    """What the provenance file of a folder says: the variant, and the names of the files."""
-
-    variant: Variant
-    files: frozenset[str]
-
-
 def check_place(
     folder: Path, variant: Variant, model: ModelRecord, names: Iterable[str]
 ) -> frozenset[str]:
@@ -58,28 +59,24 @@ def check_place(
         FileError: the folder cannot be written, or a file is in the way.
     """
     check_can_make(folder)
-    held = _holding(folder, model)
-    place = folder
-    if held is not None and held.variant != variant:
-        if held.variant.aside(folder).exists():
-            raise FileError(
-                f"{folder.name} holds results of other options, which cannot be moved: "
-                "their folder is there already",
-                where=str(held.variant.aside(folder)),
-                mend="move one of the two folders away",
-            )
+    place, held = folder, _held(folder, model)
+    if held is not None and held[0] != variant and held[0].aside(folder).exists():
+        raise FileError(
+            f"{folder.name} holds results of other options, which cannot be moved: "
+            "their folder is there already",
+            where=str(held[0].aside(folder)),
+            mend="move one of the two folders away",
+        )
+    if not folder.exists() or (held is not None and held[0] != variant):
         place = variant.aside(folder)
-    elif not folder.exists():
-        place = variant.aside(folder)
-    if place != folder:
-        held = _holding(place, model)
-        if held is not None and held.variant != variant:
+        held = _held(place, model)
+        if held is not None and held[0] != variant:
             raise FileError(
                 "the folder holds results of other options than its name says",
                 where=str(place),
                 mend="move that folder away",
             )
-    written = frozenset() if held is None else held.files
+    written: frozenset[str] = frozenset() if held is None else held[1]
     for name in names:
         if name not in written and (place / name).exists():
             raise FileError(
@@ -98,14 +95,14 @@ def take_place(folder: Path, variant: Variant, model: ModelRecord) -> None:
     Raises:
         FileError: a folder cannot be renamed.
     """
-    held = _holding(folder, model)
+    held = _held(folder, model)
     try:
-        if held is not None and held.variant != variant:
-            folder.rename(held.variant.aside(folder))
+        if held is not None and held[0] != variant:
+            aside = held[0].aside(folder)
+            folder.rename(aside)
             logger.warning(
                 "%s held results of other options (sample, prompt or dtype); they are now in %s",
-                folder,
-                held.variant.aside(folder),
+                *(folder, aside),
             )
         # A folder without results (a user's notes) stays where it is.
         if not folder.exists() and variant.aside(folder).exists():
@@ -118,8 +115,8 @@ def take_place(folder: Path, variant: Variant, model: ModelRecord) -> None:
         ) from error
 
 
-def _holding(folder: Path, model: ModelRecord) -> _Holding | None:
-    """Return what an earlier call wrote into a folder for the same model."""
+def _held(folder: Path, model: ModelRecord) -> tuple[Variant, frozenset[str]] | None:
+    """Return what an earlier call wrote into a folder for the same model, and the files' names."""
     path = folder / filenames.PROVENANCE
     if not path.exists():
         return None
@@ -130,10 +127,9 @@ def _holding(folder: Path, model: ModelRecord) -> _Holding | None:
             where=str(folder),
             mend="use another results folder for this model",
         )
-    variant = Variant(found.task_fingerprint, found.settings)
     # The list is a file anyone can edit: only names of result files are ever removed.
-    names = (str(file) for file in found.files)
-    return _Holding(variant, frozenset(name for name in names if filenames.is_result_file(name)))
+    names = filter(filenames.is_result_file, map(str, found.files))
+    return Variant(found.task_fingerprint, found.settings), frozenset(names)
 
 
 Json = dict[str, Any]
@@ -233,15 +229,11 @@ def write_importance_comparison(
     Raises:
         FileError: the file cannot be written, or a number is not finite.
     """
-    value: Json = {
-        "dataset_name": task,
-        "train_scores": _importance(train_scores),
-        "validation_scores": _importance(validation_scores),
-    }
-    if spearman_correlation is not None and p_value is not None:
-        value |= {"spearman_correlation": spearman_correlation, "p_value": p_value}
     path = Path(folder) / task / filenames.comparison_file(task)
-    write_json(path, value)
+    found = ImportanceComparison(task, path, train_scores, validation_scores)
+    if spearman_correlation is not None and p_value is not None:
+        found = replace(found, spearman_correlation=spearman_correlation, p_value=p_value)
+    write_json(path, COMPARISON.write(found))
     return path
 
 
@@ -305,23 +297,21 @@ def _contents(
     drops = study.drops(view.key, view.settings)
     baseline = next(one.accuracy for one in measured if not one.removal)
     heading = {"dataset_name": view.split.task, "split": view.split.split}
-    entries = {
-        one.removal: _entry(one, drops[one.removal], baseline, num_blocks) for one in measured
-    }
-    for removal, entry in entries.items():
-        samples = _samples(study, view, removal)
-        yield filenames.removal_file(removal, num_blocks), heading | entry | samples
+    entries = [_entry(one, drops[one.removal], baseline, num_blocks) for one in measured]
+    for one, entry in zip(measured, entries, strict=True):
+        whole = replace(entry, samples=_samples(study, view, one.removal))
+        yield filenames.removal_file(one.removal, num_blocks), heading | ENTRY.write(whole)
     yield (
         filenames.SUMMARY,
         heading
         | {"baseline_accuracy": baseline}
         | search
         | {"num_total_blocks": num_blocks}
-        | {"summary": [entry for removal, entry in entries.items() if removal]},
+        | {"summary": [ENTRY.write(entry) for entry in entries if entry.removed]},
     )
     single = {removal[0]: drop for removal, drop in drops.items() if len(removal) == 1}
     if single:
-        yield filenames.IMPORTANCE, _importance(single)
+        yield filenames.IMPORTANCE, SCORES.write(single)
 
 
 def _search(
@@ -339,39 +329,26 @@ def _search(
     return {name: value for name, value in search.items() if is_number(value)}
 
 
-def _entry(one: Measurement, drop: float, baseline: float, num_blocks: int) -> Json:
-    entry: Json = {
-        "step": len(one.removal),
-        "num_active_blocks": num_blocks - len(one.removal),
-        "num_total_blocks": num_blocks,
-        "active_block_indices": list(active_blocks(one.removal, num_blocks)),
-        "removed_block_indices": list(one.removal),
-        "accuracy": one.accuracy,
-        "accuracy_drop": drop,
-    }
-    # Imported results may lack either; a missing number is left out rather than made up.
-    if one.num_samples:
-        entry["num_samples"] = one.num_samples
-    if not math.isnan(one.std):
-        entry["std"] = one.std
-    return entry | {"baseline_accuracy": baseline}
+def _entry(one: Measurement, drop: float, baseline: float, num_blocks: int) -> Entry:
+    # Imported results may lack a number: it is left out rather than made up.
+    return Entry(
+        removed=one.removal,
+        active=active_blocks(one.removal, num_blocks),
+        num_blocks=num_blocks,
+        accuracy=one.accuracy,
+        drop=drop,
+        std=None if math.isnan(one.std) else one.std,
+        num_samples=one.num_samples or None,
+        baseline=baseline,
+    )
 
 
-def _samples(study: Study, view: _View, removal: Removal) -> Json:
+def _samples(study: Study, view: _View, removal: Removal) -> tuple[SampleResult, ...] | None:
     one = study.measurement(view.key, view.settings, removal)
     if one is None or one.scores is None or one.answers is None:
-        return {}
+        return None
     rows = zip(view.split.sample_ids, one.scores.tolist(), one.answers, strict=True)
-    return {
-        "samples": [
-            {"sample_id": sample_id, "score": score, "answer": answer}
-            for sample_id, score, answer in rows
-        ]
-    }
-
-
-def _importance(scores: Mapping[int, float]) -> dict[str, float]:
-    return {str(block): scores[block] for block in sorted(scores)}
+    return tuple(starmap(SampleResult, rows))
 
 
 def _provenance(model: ModelRecord, view: _View, files: Iterable[str]) -> Json:
