@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from depthprune.base import documents
 from depthprune.base.documents import (
     COUNT,
     FLAG,
+    LAYOUTS,
     NUMBER,
     TEXT,
     TEXTS,
     Field,
+    Kind,
     Layout,
     WrongFieldError,
     each,
@@ -170,3 +175,21 @@ def test_what_a_layout_refuses_is_told_with_the_way_to_it(
         WHOLE.read(value)
     assert what in raised.value.what
     assert raised.value.steps == steps
+
+
+SOURCE = Path(documents.__file__).parents[1]
+
+
+@pytest.mark.parametrize(("file", "place"), LAYOUTS.items())
+def test_the_layout_of_each_file_is_where_the_list_says(file: str, place: str) -> None:
+    module, name = place.split(":")
+    assert isinstance(getattr(import_module(f"depthprune.{module}"), name), Kind)
+
+
+def test_every_module_that_declares_layouts_is_in_the_list() -> None:
+    declaring = {
+        ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        for path in SOURCE.rglob("*.py")
+        if re.search(r"(?m)^[A-Z_]+ = Layout\(", path.read_text())
+    }
+    assert declaring <= {place.split(":")[0] for place in LAYOUTS.values()}

@@ -284,10 +284,22 @@ def test_a_file_with_another_name_is_an_error(put: Put) -> None:
         (SUMMARY, "[]", "a JSON object was expected, not a list"),
         (SUMMARY, "{}", "no list 'summary'"),
         (SUMMARY, '{"summary": {}}', "no list 'summary'"),
-        (SUMMARY, '{"summary": [], "baseline_accuracy": 1e999}', "baseline_accuracy: a number was expected"),
-        (SUMMARY, '{"summary": [], "num_total_blocks": 1.5}', "num_total_blocks: 1.5 is not a whole number"),
+        (
+            SUMMARY,
+            '{"summary": [], "baseline_accuracy": 1e999}',
+            "baseline_accuracy: a number was",
+        ),
+        (
+            SUMMARY,
+            '{"summary": [], "num_total_blocks": 1.5}',
+            "1.5 is not a whole number",
+        ),
         (SUMMARY, '{"summary": [], "beam_width": -1}', "beam_width: -1 is not a count"),
-        (SUMMARY, '{"summary": [], "dataset_name": "../.."}', "dataset_name: '../..' is not a name"),
+        (
+            SUMMARY,
+            '{"summary": [], "dataset_name": "../.."}',
+            "'../..' is not a name",
+        ),
         (SUMMARY, '{"summary": [], "split": 5}', "split: 5 is not a name"),
         (IMPORTANCE, "[0.1, 0.2]", "a JSON object of block: score was expected, not a list"),
         (IMPORTANCE, '{"first": 0.1}', "'first' is not a block index"),
@@ -298,11 +310,23 @@ def test_a_file_with_another_name_is_an_error(put: Put) -> None:
         (IMPORTANCE, '{"1": 0.1, "01": 0.2}', "block 1 is listed twice"),
         ("sensitivity_block_1.json", "{}", "no accuracy_drop"),
         ("sensitivity_block_1.json", '{"removed_block_indices": [2], "accuracy_drop": 0}', "name"),
-        ("sensitivity_block_1.json", '{"accuracy_drop": 0, "samples": 1}', "samples: a list was expected, not 1"),
-        ("sensitivity_block_1.json", '{"accuracy_drop": 0, "samples": [{}]}', "samples[0].sample_id: an id is missing"),
+        (
+            "sensitivity_block_1.json",
+            '{"accuracy_drop": 0, "samples": 1}',
+            "samples: a list was expected",
+        ),
+        (
+            "sensitivity_block_1.json",
+            '{"accuracy_drop": 0, "samples": [{}]}',
+            "samples[0].sample_id: an id",
+        ),
         ("importance_comparison_x.json", "[]", "a JSON object was expected, not a list"),
         ("importance_comparison_x.json", "{}", "neither train_scores nor"),
-        ("importance_comparison_x.json", '{"train_scores": []}', "train_scores: a JSON object of block: score"),
+        (
+            "importance_comparison_x.json",
+            '{"train_scores": []}',
+            "train_scores: a JSON object",
+        ),
     ],
 )
 def test_a_bad_file_is_a_problem_and_the_good_ones_are_read(

@@ -15,6 +15,24 @@ from depthprune.base.removal import Removal, make_removal
 
 Json = dict[str, Any]
 
+LAYOUTS = {
+    "exp3_accuracy_sensitivity_v2_results.json": "study.layouts:HEAD",
+    "sensitivity_baseline.json": "study.layouts:ENTRY",
+    "sensitivity_block_{block}.json": "study.layouts:ENTRY",
+    "beam_search_step{step}_blocks{active}_removed{blocks}.json": "study.layouts:ENTRY",
+    "layer_importance_scores.json": "study.layouts:SCORES",
+    "importance_comparison_{dataset}.json": "study.layouts:COMPARISON",
+    "provenance.json": "study.layouts:PROVENANCE",
+    "model_structure.json": "structure.layouts:ANATOMY",
+    "original_model_analysis.json": "structure.layouts:ANATOMY",
+    "pruned_model_analysis.json": "structure.layouts:ANATOMY",
+    "model_comparison.json": "structure.layouts:COMPARISON",
+    "pruning_comparison.json": "structure.layouts:COMPARISON",
+    "block_configs_for_core_exp.json": "strategies.block_files:CONFIGS",
+    "pruning_recommendations.json": "strategies.block_files:RECOMMENDATIONS",
+}
+"""Where the layout of each JSON file is declared: its module in this package, and its name."""
+
 _Value = TypeVar("_Value")
 
 
