@@ -30,6 +30,7 @@ LAYOUTS = {
     "pruning_comparison.json": "structure.layouts:COMPARISON",
     "block_configs_for_core_exp.json": "strategies.block_files:CONFIGS",
     "pruning_recommendations.json": "strategies.block_files:RECOMMENDATIONS",
+    "{task}_blocks{active}.json": "report.documents.sweep:SWEEP_FILE",
 }
 """Where the layout of each JSON file is declared: its module in this package, and its name."""
 
