@@ -13,7 +13,9 @@ from depthprune.base.errors import AnalysisError
 from depthprune.cutting.execute import execute_cut
 from depthprune.cutting.plan import plan_cut
 from depthprune.structure.align import DOUBTS, Alignment, Doubt, align
-from depthprune.structure.analyze import ReadModel, read_model
+from depthprune.structure.analyze import read_model
+from depthprune.structure.anatomy import Anatomy
+from depthprune.structure.samples import ReadModel
 from tests.structure.llamas import (
     State,
     change_layers,
@@ -34,19 +36,15 @@ def base(tmp_path: Path) -> ReadModel:
     return read(tmp_path / "base", EIGHT)
 
 
-def found(original: ReadModel, pruned: ReadModel) -> Alignment:
-    return align(
-        original.anatomy,
-        pruned.anatomy,
-        original_checkpoint=original.checkpoint,
-        pruned_checkpoint=pruned.checkpoint,
-    )
-
-
 def saying(model: ReadModel, record: dict[str, Any]) -> ReadModel:
     """Return the model with a record of where it comes from."""
     assert model.checkpoint is not None
     return replace(model, checkpoint=replace(model.checkpoint, provenance=record))
+
+
+def sized(original: Anatomy, pruned: Anatomy) -> Alignment:
+    """Return the alignment of models of which only sizes are known."""
+    return align(ReadModel(original), ReadModel(pruned))
 
 
 def doubts(alignment: Alignment) -> list[str]:
@@ -58,31 +56,31 @@ def doubts(alignment: Alignment) -> list[str]:
 
 def test_our_own_cut_says_where_its_layers_come_from(base: ReadModel, tmp_path: Path) -> None:
     execute_cut(plan_cut(tmp_path / "base", (1, 4, 5)), tmp_path / "cut")
-    alignment = found(base, read_model(tmp_path / "cut"))
+    alignment = align(base, read_model(tmp_path / "cut"))
     assert alignment == Alignment(KEPT, "provenance")
 
 
 def test_without_its_record_the_weights_tell_the_same(base: ReadModel, tmp_path: Path) -> None:
     execute_cut(plan_cut(tmp_path / "base", (1, 4, 5)), tmp_path / "cut")
     (tmp_path / "cut" / "depthprune.json").unlink()
-    assert found(base, read_model(tmp_path / "cut")) == Alignment(KEPT, "content")
+    assert align(base, read_model(tmp_path / "cut")) == Alignment(KEPT, "content")
 
 
 def test_a_record_needs_no_weights_of_the_original(base: ReadModel, tmp_path: Path) -> None:
     pruned = saying(read(tmp_path / "p", keep_layers(EIGHT, KEPT)), {"removed": [1, 4, 5]})
-    assert found(replace(base, checkpoint=None), pruned) == Alignment(KEPT, "provenance")
+    assert align(replace(base, checkpoint=None), pruned) == Alignment(KEPT, "provenance")
 
 
 def test_weights_that_disprove_a_record_are_followed(base: ReadModel, tmp_path: Path) -> None:
     pruned = saying(read(tmp_path / "p", keep_layers(EIGHT, KEPT)), {"removed": [1, 2, 3]})
-    alignment = found(base, pruned)
+    alignment = align(base, pruned)
     assert (alignment.indices, alignment.by) == (KEPT, "content")
     assert doubts(alignment) == ["record contradicted"]
 
 
 def test_a_record_of_another_number_of_layers_is_told(base: ReadModel, tmp_path: Path) -> None:
     pruned = saying(read(tmp_path / "p", keep_layers(EIGHT, KEPT)), {"removed": [1]})
-    alignment = found(base, pruned)
+    alignment = align(base, pruned)
     assert (alignment.indices, alignment.by) == (KEPT, "content")
     assert doubts(alignment) == ["record unfit"]
 
@@ -92,7 +90,7 @@ def test_a_record_of_another_number_of_layers_is_told(base: ReadModel, tmp_path:
 
 def test_layers_that_lost_heads_and_neurons_are_known(base: ReadModel, tmp_path: Path) -> None:
     pruned = keep_layers(prune_layer(prune_layer(EIGHT, 2, heads=2), 6, inner=5), KEPT)
-    assert found(base, read(tmp_path / "p", pruned)) == Alignment(KEPT, "content")
+    assert align(base, read(tmp_path / "p", pruned)) == Alignment(KEPT, "content")
 
 
 def test_layers_of_equal_norms_are_known_by_what_is_left_of_their_rows(tmp_path: Path) -> None:
@@ -104,17 +102,17 @@ def test_layers_of_equal_norms_are_known_by_what_is_left_of_their_rows(tmp_path:
     pruned = alike
     for layer in range(8):
         pruned = prune_layer(pruned, layer, heads=2, inner=20)
-    alignment = found(read(tmp_path / "o", alike), read(tmp_path / "p", keep_layers(pruned, KEPT)))
+    alignment = align(read(tmp_path / "o", alike), read(tmp_path / "p", keep_layers(pruned, KEPT)))
     assert alignment == Alignment(KEPT, "content")
 
 
 def test_all_layers_there_are_found_where_they_were(base: ReadModel, tmp_path: Path) -> None:
     pruned = prune_layer(EIGHT, 4, heads=2, inner=9)
-    assert found(base, read(tmp_path / "p", pruned)) == Alignment(tuple(range(8)), "content")
+    assert align(base, read(tmp_path / "p", pruned)) == Alignment(tuple(range(8)), "content")
 
 
 def test_layers_in_another_order_are_found_all_the_same(base: ReadModel, tmp_path: Path) -> None:
-    alignment = found(base, read(tmp_path / "p", keep_layers(EIGHT, [0, 3, 2, 7])))
+    alignment = align(base, read(tmp_path / "p", keep_layers(EIGHT, [0, 3, 2, 7])))
     assert (alignment.indices, alignment.by) == ((0, 3, 2, 7), "content")
     assert doubts(alignment) == ["reordered"]
 
@@ -125,7 +123,7 @@ def test_layers_that_hold_nothing_stand_between_their_neighbours(
     emptied = {name: tensor for name, tensor in EIGHT.items() if ".layers.3." not in name}
     pruned = read(tmp_path / "p", emptied, num_hidden_layers=8)
     assert len(pruned.anatomy.layers) == 8
-    assert found(base, pruned) == Alignment(tuple(range(8)), "content")
+    assert align(base, pruned) == Alignment(tuple(range(8)), "content")
 
 
 # Weights that changed
@@ -142,23 +140,23 @@ def test_layers_that_were_trained_on_are_matched_to_the_nearest(
     base: ReadModel, tmp_path: Path
 ) -> None:
     pruned = read(tmp_path / "p", trained_on(keep_layers(EIGHT, KEPT), 0.02))
-    assert found(base, pruned) == Alignment(KEPT, "best match")
+    assert align(base, pruned) == Alignment(KEPT, "best match")
 
 
 def test_another_number_type_is_matched_to_the_nearest(base: ReadModel, tmp_path: Path) -> None:
     half = change_layers(keep_layers(EIGHT, KEPT), torch.Tensor.half)
-    assert found(base, read(tmp_path / "p", half)) == Alignment(KEPT, "best match")
+    assert align(base, read(tmp_path / "p", half)) == Alignment(KEPT, "best match")
 
 
 def test_some_layers_trained_on_and_others_as_they_were(base: ReadModel, tmp_path: Path) -> None:
     trained = trained_on(EIGHT, 0.02)
     third = {name: tensor for name, tensor in trained.items() if ".layers.3." in name}
     pruned = read(tmp_path / "p", keep_layers(EIGHT | third, KEPT))
-    assert found(base, pruned) == Alignment(KEPT, "best match")
+    assert align(base, pruned) == Alignment(KEPT, "best match")
 
 
 def test_weights_of_another_model_are_no_match(base: ReadModel, tmp_path: Path) -> None:
-    alignment = found(base, read(tmp_path / "p", make_state(5, seed=1)))
+    alignment = align(base, read(tmp_path / "p", make_state(5, seed=1)))
     assert not alignment.known
     assert doubts(alignment) == ["weights alike", "unknown"]
 
@@ -169,7 +167,7 @@ def test_weights_of_another_model_are_no_match(base: ReadModel, tmp_path: Path) 
 def test_equal_layers_are_not_claimed_to_be_known(tmp_path: Path) -> None:
     alike = change_layers(EIGHT, torch.zeros_like)
     pruned = read(tmp_path / "p", keep_layers(alike, range(5)))
-    alignment = found(read(tmp_path / "base", alike), pruned)
+    alignment = align(read(tmp_path / "base", alike), pruned)
     assert alignment == Alignment(
         tuple(range(5)),
         "position",
@@ -181,13 +179,13 @@ def test_equal_layers_are_not_claimed_to_be_known(tmp_path: Path) -> None:
 def test_equal_layers_of_a_record_are_known_by_it(tmp_path: Path) -> None:
     alike = change_layers(EIGHT, torch.zeros_like)
     pruned = saying(read(tmp_path / "p", keep_layers(alike, KEPT)), {"removed": [1, 4, 5]})
-    assert found(read(tmp_path / "base", alike), pruned) == Alignment(KEPT, "provenance")
+    assert align(read(tmp_path / "base", alike), pruned) == Alignment(KEPT, "provenance")
 
 
 def test_one_of_two_equal_layers_is_told_to_be_either(tmp_path: Path) -> None:
     twins = keep_layers(EIGHT, [0, 1, 2, 2, 4, 5])
     pruned = read(tmp_path / "p", keep_layers(twins, [0, 1, 3, 4, 5]))
-    alignment = found(read(tmp_path / "base", twins), pruned)
+    alignment = align(read(tmp_path / "base", twins), pruned)
     assert (alignment.indices, alignment.by) == ((0, 1, 2, 4, 5), "best match")
     assert alignment.doubts == (Doubt("could be others", (2,)),)
 
@@ -195,11 +193,11 @@ def test_one_of_two_equal_layers_is_told_to_be_either(tmp_path: Path) -> None:
 def test_all_equal_layers_there_stand_where_they_were(tmp_path: Path) -> None:
     alike = change_layers(EIGHT, torch.zeros_like)
     model = read(tmp_path / "base", alike)
-    assert found(model, model) == Alignment(tuple(range(8)), "position")
+    assert align(model, model) == Alignment(tuple(range(8)), "position")
 
 
 def test_copies_in_the_place_of_other_layers_are_told(base: ReadModel, tmp_path: Path) -> None:
-    alignment = found(base, read(tmp_path / "p", keep_layers(EIGHT, [0, 1, 2, 3, 3, 3, 6, 7])))
+    alignment = align(base, read(tmp_path / "p", keep_layers(EIGHT, [0, 1, 2, 3, 3, 3, 6, 7])))
     assert (alignment.indices, alignment.by) == (tuple(range(8)), "position")
     assert alignment.doubts == (Doubt("copies", (4, 5)),)
 
@@ -212,14 +210,14 @@ def test_numbers_that_were_left_out_tell_which_layers_are_gone() -> None:
     layers = tuple(
         replace(layer, index=index) for layer, index in zip(pruned.layers, (0, 2, 4), strict=True)
     )
-    alignment = align(made_up(9, 9, 9, 9, 9), replace(pruned, layers=layers))
+    alignment = sized(made_up(9, 9, 9, 9, 9), replace(pruned, layers=layers))
     assert alignment == Alignment((0, 2, 4), "position")
 
 
 def test_layers_counted_from_one_stand_where_they_were() -> None:
     model = made_up(9, 9, 9)
     shifted = replace(model, layers=tuple(replace(x, index=x.index + 1) for x in model.layers))
-    assert align(model, shifted) == Alignment((0, 1, 2), "position")
+    assert sized(model, shifted) == Alignment((0, 1, 2), "position")
 
 
 def test_numbers_that_the_original_does_not_have_tell_nothing() -> None:
@@ -227,51 +225,51 @@ def test_numbers_that_the_original_does_not_have_tell_nothing() -> None:
     layers = tuple(
         replace(layer, index=index) for layer, index in zip(pruned.layers, (0, 7), strict=True)
     )
-    assert not align(made_up(9, 9, 9), replace(pruned, layers=layers)).known
+    assert not sized(made_up(9, 9, 9), replace(pruned, layers=layers)).known
 
 
 def test_layers_of_different_sizes_are_known_by_them() -> None:
-    alignment = align(made_up(10, 20, 30, 40), made_up(10, 28, 40))
+    alignment = sized(made_up(10, 20, 30, 40), made_up(10, 28, 40))
     assert (alignment.indices, alignment.by) == ((0, 2, 3), "best match")
     assert doubts(alignment) == ["no original weights"]
 
 
 def test_a_layer_cannot_have_grown() -> None:
-    assert align(made_up(10, 20, 30, 40), made_up(10, 11, 31)).indices == (0, 1, 3)
+    assert sized(made_up(10, 20, 30, 40), made_up(10, 11, 31)).indices == (0, 1, 3)
 
 
 def test_sizes_tell_where_they_differ_and_doubt_where_not() -> None:
-    alignment = align(made_up(10, 10, 30, 40, 50), made_up(10, 30, 40, 50))
+    alignment = sized(made_up(10, 10, 30, 40, 50), made_up(10, 30, 40, 50))
     assert (alignment.indices, alignment.by) == ((0, 2, 3, 4), "best match")
     assert alignment.doubts[-1] == Doubt("could be others", (0,))
 
 
 def test_equal_sizes_tell_nothing() -> None:
-    alignment = align(made_up(*[9] * 32), made_up(*[9] * 25))
+    alignment = sized(made_up(*[9] * 32), made_up(*[9] * 25))
     assert (alignment.by, alignment.known) == ("position", False)
     assert alignment.doubts[-1] == Doubt("unknown", number=7)
 
 
 def test_a_model_without_layers_has_nothing_to_align() -> None:
-    assert align(made_up(), made_up()) == Alignment((), "position")
+    assert sized(made_up(), made_up()) == Alignment((), "position")
 
 
 def test_all_layers_gone_leave_nothing_to_align() -> None:
-    assert align(made_up(1, 2), made_up()) == Alignment((), "position")
+    assert sized(made_up(1, 2), made_up()) == Alignment((), "position")
 
 
 # Mistakes and words
 
 
 def test_more_layers_without_weights_are_taken_from_the_end() -> None:
-    found = align(made_up(9, name="small"), made_up(9, 9, name="large"))
+    found = sized(made_up(9, name="small"), made_up(9, 9, name="large"))
     assert (found.indices, dict(found.added)) == ((0,), {1: None})
     assert [doubt.kind for doubt in found.doubts] == ["added"]
 
 
 def test_layers_beside_an_original_without_any_are_refused() -> None:
     with pytest.raises(AnalysisError, match="its original none") as error:
-        align(made_up(name="small"), made_up(9, name="large"))
+        sized(made_up(name="small"), made_up(9, name="large"))
     assert "compare_with" in (error.value.mend or "")
 
 
@@ -286,5 +284,5 @@ def test_every_doubt_can_be_told() -> None:
 
 
 def test_layers_that_hold_more_than_the_original_are_told() -> None:
-    assert doubts(align(made_up((4, 6), (4, 6)), made_up((4, 6), (3, 7)))) == ["grown"]
-    assert doubts(align(made_up((4, 6), (4, 6)), made_up((4, 6), (4, 5)))) == []
+    assert doubts(sized(made_up((4, 6), (4, 6)), made_up((4, 6), (3, 7)))) == ["grown"]
+    assert doubts(sized(made_up((4, 6), (4, 6)), made_up((4, 6), (4, 5)))) == []

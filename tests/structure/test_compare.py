@@ -12,6 +12,7 @@ from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsit
 from depthprune.structure.compare import compare
 from depthprune.structure.comparison import Change
 from depthprune.structure.layouts import read_anatomy, read_comparison
+from depthprune.structure.samples import ReadModel
 from tests.structure.llamas import made_up, with_layers
 
 COPIES = Path(__file__).with_name("pruned_models")
@@ -48,7 +49,7 @@ def test_layers_in_another_order_stand_beside_their_originals() -> None:
 
 def test_layers_that_are_gone_unknown_where_are_missing() -> None:
     original, pruned = made_up(*[9] * 32), made_up(*[9] * 25)
-    comparison = compare(original, pruned, align(original, pruned))
+    comparison = compare(original, pruned, align(ReadModel(original), ReadModel(pruned)))
     assert len(comparison.layers) == 25
     assert not any(layer.removed for layer in comparison.layers)
     assert comparison.missing_layers == 7
@@ -140,7 +141,7 @@ def llama_3_8b() -> Anatomy:
 def test_every_number_is_that_of_the_old_scripts(model: str) -> None:
     folder = COPIES / "results" / model / "analysis"
     original, pruned = llama_3_8b(), read_anatomy(folder / "pruned_model_analysis.json")
-    ours = compare(original, pruned, align(original, pruned))
+    ours = compare(original, pruned, align(ReadModel(original), ReadModel(pruned)))
     theirs = read_comparison(folder / "model_comparison.json")
     assert (ours.total, ours.layer_params) == (theirs.total, theirs.layer_params)
     assert ours.layers == theirs.layers
@@ -149,7 +150,7 @@ def test_every_number_is_that_of_the_old_scripts(model: str) -> None:
 def test_the_seven_missing_layers_of_a_real_model_are_told_as_far_as_files_allow() -> None:
     folder = COPIES / "baselines" / "ShortGPT_remove_7" / "analysis"
     original, pruned = llama_3_8b(), read_anatomy(folder / "model_structure.json")
-    ours = compare(original, pruned, align(original, pruned))
+    ours = compare(original, pruned, align(ReadModel(original), ReadModel(pruned)))
     theirs = read_comparison(folder / "pruning_comparison.json")
     assert ours.layers == theirs.layers
     assert ours.missing_layers == theirs.missing_layers == 7

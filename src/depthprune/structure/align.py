@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import inf
-from typing import Literal
 
 from depthprune.base.errors import AnalysisError, option
 from depthprune.base.language import counted, filled
 from depthprune.structure.anatomy import Anatomy, Layer, added
 from depthprune.structure.comparison import AlignedBy
 from depthprune.structure.origin import has_record, recorded_layers
-from depthprune.structure.samples import LayerSamples, differences, layer_samples, same_layers
+from depthprune.structure.samples import ReadModel, differences, same_layers
 from depthprune.structure.tensors import Checkpoint
 
 Costs = Sequence[Sequence[float]]
@@ -70,12 +69,7 @@ def _prefixes(costs: Costs, columns: int) -> list[list[float]]:
     return found
 
 
-DoubtKind = Literal[
-    "no original weights", "weights alike", "record unfit", "record contradicted", "reordered",
-    "copies", "could be others", "unknown", "grown", "added",
-]  # fmt: skip
-
-DOUBTS: dict[DoubtKind, str] = {
+DOUBTS: dict[str, str] = {
     "no original weights": "of the original only counts are known, no weights to know layers by",
     "weights alike": "the weights do not tell the layers apart: all alike, or none comparable",
     "record unfit": "what the checkpoint says of removed layers does not fit these two models",
@@ -113,16 +107,13 @@ class Doubt:
         number: of layers, where it is not known which.
     """
 
-    kind: DoubtKind
+    kind: str
     layers: tuple[int, ...] = ()
     number: int = 0
 
-    def told(self, template: str) -> str:
-        """Return a text with the layers and the number filled in."""
-        return filled(template, layers=", ".join(map(str, self.layers)), number=self.number)
-
     def __str__(self) -> str:
-        return self.told(DOUBTS[self.kind])
+        layers = ", ".join(map(str, self.layers))
+        return filled(DOUBTS[self.kind], layers=layers, number=self.number)
 
 
 @dataclass(frozen=True)
@@ -146,44 +137,36 @@ class Alignment:
     added: Mapping[int, int | None] = field(default_factory=dict)
 
 
-def align(
-    original: Anatomy,
-    pruned: Anatomy,
-    *,
-    original_checkpoint: Checkpoint | None = None,
-    pruned_checkpoint: Checkpoint | None = None,
-    original_samples: Mapping[int, LayerSamples] | None = None,
-) -> Alignment:
+def align(original: ReadModel, pruned: ReadModel) -> Alignment:
     """Return which layer of the original each layer of the pruned model is.
 
     What the checkpoint says of itself, if its weights do not disprove it; else equal weights; else
     the same number of layers; else the least different weights, then sizes, in the same order; else
-    the position. Of the weights a few kilobytes of every tensor are read, unless those of the
-    original are given as `original_samples`, see `layer_samples`.
+    the position. Of the weights a few kilobytes of every tensor are read.
 
     Raises:
         AnalysisError: the pruned model has layers, and the original has none.
         FileError: a weight file ends early or cannot be read.
     """
-    number, left = len(original.layers), len(pruned.layers)
-    if left and not number and not original.unknown:
+    whole, rest = original.anatomy, pruned.anatomy
+    number, left = len(whole.layers), len(rest.layers)
+    if left and not number and not whole.unknown:
         raise AnalysisError(
             f"the pruned model has {counted(left, 'layer')}, its original none",
-            where=f"{pruned.name}; {original.name}",
+            where=f"{rest.name}; {whole.name}",
             mend=f"check that {option('compare_with')} ({option('base_model')}) names the original",
         )
     if left == 0 or number == 0:
-        return Alignment((), "position", added={layer.index: None for layer in pruned.layers})
-    samples = original_samples
+        return Alignment((), "position", added={layer.index: None for layer in rest.layers})
+    weights = _Weights(original, pruned)
     if left > number:
-        weights = _Weights(original, pruned, original_checkpoint, pruned_checkpoint, samples)
-        return _with_added(original, pruned, weights)
-    found = _aligned(original, pruned, original_checkpoint, pruned_checkpoint, samples)
+        return _with_added(whole, rest, weights)
+    found = _aligned(whole, rest, pruned.checkpoint, weights)
     grown = tuple(
         after.index
-        for place, after in zip(found.indices, pruned.layers, strict=True)
-        if _grew(original.layers[place].attention.total, after.attention.total)
-        or _grew(original.layers[place].mlp.total, after.mlp.total)
+        for place, after in zip(found.indices, rest.layers, strict=True)
+        if _grew(whole.layers[place].attention.total, after.attention.total)
+        or _grew(whole.layers[place].mlp.total, after.mlp.total)
     )
     return replace(found, doubts=(*found.doubts, Doubt("grown", grown))) if grown else found
 
@@ -219,32 +202,28 @@ def _grew(before: int | None, after: int | None) -> bool:
 
 
 def _aligned(
-    original: Anatomy,
-    pruned: Anatomy,
-    original_checkpoint: Checkpoint | None,
-    pruned_checkpoint: Checkpoint | None,
-    original_samples: Mapping[int, LayerSamples] | None,
+    original: Anatomy, pruned: Anatomy, checkpoint: Checkpoint | None, weights: _Weights
 ) -> Alignment:
     number, left = len(original.layers), len(pruned.layers)
-    weights = _Weights(original, pruned, original_checkpoint, pruned_checkpoint, original_samples)
     same = weights.same()
-    record = pruned_checkpoint and recorded_layers(pruned_checkpoint, number, left)
+    record = checkpoint and recorded_layers(checkpoint, number, left)
     if record and (same is None or same.indices == record[0]):
         return Alignment(record[0], record[1])
     doubts: tuple[Doubt, ...] = ()
     if record:
         doubts = (Doubt("record contradicted"),)
-    elif pruned_checkpoint and has_record(pruned_checkpoint):
+    elif checkpoint and has_record(checkpoint):
         doubts = (Doubt("record unfit"),)
     found = same or _by_position(original, pruned, weights) or weights.nearest()
-    if found is not None:
-        return Alignment(found.indices, found.by, doubts=(*doubts, *found.doubts))
-    doubts += (weights.why_not(),)
-    sizes = _by_sizes(original, pruned)
-    if sizes is not None:
-        return Alignment(sizes.indices, sizes.by, doubts=(*doubts, *sizes.doubts))
-    unknown = Doubt("unknown", number=number - left)
-    return Alignment(tuple(range(left)), "position", known=False, doubts=(*doubts, unknown))
+    if found is None:
+        doubts += (Doubt("weights alike" if weights.at_hand else "no original weights"),)
+        found = _by_sizes(original, pruned) or Alignment(
+            tuple(range(left)),
+            "position",
+            known=False,
+            doubts=(Doubt("unknown", number=number - left),),
+        )
+    return replace(found, doubts=(*doubts, *found.doubts))
 
 
 def _by_position(original: Anatomy, pruned: Anatomy, weights: _Weights) -> Alignment | None:
@@ -305,21 +284,16 @@ def _best(costs: list[list[float]], least_margin: float) -> Alignment | None:
 class _Weights:
     """What samples of the weights tell; nothing where one of the checkpoints is not at hand."""
 
-    def __init__(
-        self,
-        original: Anatomy,
-        pruned: Anatomy,
-        original_checkpoint: Checkpoint | None,
-        pruned_checkpoint: Checkpoint | None,
-        samples: Mapping[int, LayerSamples] | None,
-    ) -> None:
-        self._at_hand = original_checkpoint is not None and pruned_checkpoint is not None
-        if not self._at_hand:
-            original_checkpoint = pruned_checkpoint = samples = None
-        before = _in_order(original, original_checkpoint, samples)
-        after = _in_order(pruned, pruned_checkpoint)
-        self._original, self._pruned = before, after
-        self.votes = same_layers(before, after)
+    def __init__(self, original: ReadModel, pruned: ReadModel) -> None:
+        self.at_hand = original.checkpoint is not None and pruned.checkpoint is not None
+        self._original, self._pruned = (
+            [
+                (model.samples if self.at_hand else {}).get(one.index, {})
+                for one in model.anatomy.layers
+            ]
+            for model in (original, pruned)
+        )
+        self.votes = same_layers(self._original, self._pruned)
 
     def same(self) -> Alignment | None:
         """Return where the same bytes are, when every layer that holds any is found."""
@@ -329,7 +303,11 @@ class _Weights:
             return None
         if found != sorted(found):
             complete = len(found) == len(self._pruned)
-            return Alignment(tuple(found), "content", doubts=_REORDERED) if complete else None
+            return (
+                Alignment(tuple(found), "content", doubts=(Doubt("reordered"),))
+                if complete
+                else None
+            )
         indices, margins = assign(self._costs_of_votes(otherwise=0.0))
         return None if min(margins) <= 0 else Alignment(indices, "content")
 
@@ -348,26 +326,9 @@ class _Weights:
         unlike = sum(row[place] for row, place in zip(costs, found.indices, strict=True))
         return found if unlike / len(costs) <= MOST_UNLIKE else None
 
-    def why_not(self) -> Doubt:
-        """Return why layers are not known by their weights."""
-        return Doubt("weights alike" if self._at_hand else "no original weights")
-
     def _costs_of_votes(self, otherwise: float) -> list[list[float]]:
         columns = range(len(self._original))
         return [
             [otherwise if vote is None else float(column != vote) for column in columns]
             for vote in self.votes
         ]
-
-
-_REORDERED = (Doubt("reordered"),)
-
-
-def _in_order(
-    anatomy: Anatomy,
-    checkpoint: Checkpoint | None,
-    samples: Mapping[int, LayerSamples] | None = None,
-) -> Sequence[LayerSamples]:
-    if samples is None:
-        samples = layer_samples(checkpoint) if checkpoint else {}
-    return [samples.get(layer.index, {}) for layer in anatomy.layers]

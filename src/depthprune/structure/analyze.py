@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 from depthprune.base.errors import AnalysisError, ModelError, option
@@ -23,27 +22,8 @@ from depthprune.structure.layouts import (
     comparison_document,
     read_anatomy,
 )
-from depthprune.structure.samples import LayerSamples, layer_samples
-from depthprune.structure.tensors import Checkpoint
+from depthprune.structure.samples import ReadModel
 from depthprune.tasks.demo import model_place
-
-
-@dataclass(frozen=True)
-class ReadModel:
-    """A model whose parts are counted; read once, it may be the original of many.
-
-    Attributes:
-        anatomy: what it consists of.
-        checkpoint: where its weights lie; None when it was read from an analysis file.
-    """
-
-    anatomy: Anatomy
-    checkpoint: Checkpoint | None = None
-
-    @cached_property
-    def samples(self) -> Mapping[int, LayerSamples]:
-        """A few kilobytes of every layer, by index; none where no weights are at hand."""
-        return layer_samples(self.checkpoint) if self.checkpoint is not None else {}
 
 
 @dataclass(frozen=True)
@@ -94,12 +74,12 @@ def read_model(
     if str(source).lower().endswith(".json"):
         anatomy = read_anatomy(Path(source).expanduser())
         found = ReadModel(anatomy if name is None else replace(anatomy, name=name))
-        return with_zeros(found, on_bytes) if count_zeros else found
-    from depthprune.structure.count import anatomy_of
-    from depthprune.structure.reading import read_checkpoint
+    else:
+        from depthprune.structure.count import anatomy_of
+        from depthprune.structure.reading import read_checkpoint
 
-    checkpoint = read_checkpoint(model_place(source), revision=revision)
-    found = ReadModel(anatomy_of(checkpoint, name or model_name(source)), checkpoint)
+        checkpoint = read_checkpoint(model_place(source), revision=revision)
+        found = ReadModel(anatomy_of(checkpoint, name or model_name(source)), checkpoint)
     return with_zeros(found, on_bytes) if count_zeros else found
 
 
@@ -161,17 +141,15 @@ def analyze(
             cannot be written.
     """
     folder = None if output_dir is None else make_folder(Path(output_dir))
-    pruned = _read(model, name=name, count_zeros=count_zeros, on_bytes=on_bytes)
+    pruned = (
+        model
+        if isinstance(model, ReadModel)
+        else read_model(model, name=name, count_zeros=count_zeros, on_bytes=on_bytes)
+    )
     analysis = Analysis(pruned.anatomy)
     if original is not None:
-        whole = _read(original)
-        alignment = align(
-            whole.anatomy,
-            pruned.anatomy,
-            original_checkpoint=whole.checkpoint,
-            pruned_checkpoint=pruned.checkpoint,
-            original_samples=whole.samples if pruned.checkpoint is not None else None,
-        )
+        whole = original if isinstance(original, ReadModel) else read_model(original)
+        alignment = align(whole, pruned)
         comparison = compare(whole.anatomy, pruned.anatomy, alignment)
         analysis = Analysis(pruned.anatomy, whole.anatomy, alignment, comparison)
     return analysis if folder is None else write_analysis(analysis, folder, texts)
@@ -234,18 +212,6 @@ def write_analysis(analysis: Analysis, output_dir: Path, texts: Texts | None = N
         for file, text in written.items():
             write_text(output_dir / file, text)
     return replace(analysis, files=tuple(output_dir / file for file in (*documents, *written)))
-
-
-def _read(
-    model: str | Path | ReadModel,
-    *,
-    name: str | None = None,
-    count_zeros: bool = False,
-    on_bytes: Callable[[int], None] | None = None,
-) -> ReadModel:
-    if isinstance(model, ReadModel):
-        return model
-    return read_model(model, name=name, count_zeros=count_zeros, on_bytes=on_bytes)
 
 
 __all__ = ["analyze", "read_model"]

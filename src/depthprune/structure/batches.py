@@ -17,9 +17,10 @@ from depthprune.base.files import make_folder, read_json, write_json
 from depthprune.base.language import current_language
 from depthprune.base.log import logger
 from depthprune.base.progress import progress
-from depthprune.structure.analyze import ReadModel, Texts, analyze, read_model
+from depthprune.structure.analyze import Texts, analyze, read_model
 from depthprune.structure.finding import FoundModel, analysis_files, find_model_folders, find_models
 from depthprune.structure.layouts import FOLDER
+from depthprune.structure.samples import ReadModel
 from depthprune.structure.summarize import ModelSummary, Summary, summarize, summarize_model
 from depthprune.structure.weights import SUBFOLDER
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.checkpoint.stored import DTYPE_BITS
+from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.count_stored import stored_parameters
 from depthprune.structure.names import find_text_stack, list_of, split_path
 from depthprune.structure.tensors import Checkpoint, first_bytes
@@ -85,6 +86,24 @@ def layer_samples(checkpoint: Checkpoint) -> dict[int, LayerSamples]:
             data = first_bytes(tensor, SAMPLE_BYTES)
             found[place[1]][below] = Sample(tensor.dtype, tensor.shape, data)
     return dict(found)
+
+
+@dataclass(frozen=True)
+class ReadModel:
+    """A model whose parts are counted; read once, it may be the original of many.
+
+    Attributes:
+        anatomy: what it consists of.
+        checkpoint: where its weights lie; None when it was read from an analysis file.
+    """
+
+    anatomy: Anatomy
+    checkpoint: Checkpoint | None = None
+
+    @cached_property
+    def samples(self) -> Mapping[int, LayerSamples]:
+        """A few kilobytes of every layer, by index; none where no weights are at hand."""
+        return layer_samples(self.checkpoint) if self.checkpoint is not None else {}
 
 
 def same_layers(
