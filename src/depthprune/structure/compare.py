@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import fsum, sqrt
 
 from depthprune.base.language import Note
 from depthprune.structure.align import Alignment
-from depthprune.structure.anatomy import Anatomy, Layer
+from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp
 from depthprune.structure.comparison import (
     HEAVY,
     LIGHT,
@@ -37,7 +37,7 @@ def lost(layer: LayerComparison) -> float | None:
 
     Zeros count where they were counted and are `SPARSE` or more of what is left.
     """
-    zeros = layer.sparsity if layer.sparsity is not None and layer.sparsity >= SPARSE else 0.0
+    zeros = _pruned_share(layer)
     before, after = layer.total.original, layer.total.pruned
     if before is None or after is None:
         return None
@@ -114,116 +114,76 @@ def strategy_of(
     """
     if not is_known(comparison):
         return "unknown", _counts(comparison)
-    losses = _losses(comparison)
-    evidence = _evidence(comparison, losses)
-    if hidden_size is not None:
-        evidence |= {
-            "hidden_size_original": known(hidden_size.original),
-            "hidden_size_pruned": known(hidden_size.pruned),
-        }
-    if sliced or (hidden_size is not None and known(hidden_size.reduced) > 0):
-        return "sliced", evidence
-    most = max(losses.gone, losses.smaller, losses.zeros)
-    if not most:
-        outside = known(comparison.total.reduced) > known(comparison.layer_params.reduced)
-        return "non-uniform" if outside else "unchanged", evidence
-    if losses.gone == most:
-        return "layer removal", evidence
-    if losses.zeros == most:
-        return "unstructured", evidence
-    return "uniform" if _is_uniform(losses) else "non-uniform", evidence
-
-
-@dataclass(frozen=True)
-class _Losses:
-    """Parameters that layers lost in each way.
-
-    Attributes:
-        left: the layers that are neither gone nor empty.
-        gone: with layers that are gone or empty, zeros included.
-        smaller: with parts of layers that are left.
-        zeros: set to zero in them.
-    """
-
-    left: tuple[LayerComparison, ...]
-    gone: float
-    smaller: int
-    zeros: float
-
-    @property
-    def ratios(self) -> list[float]:
-        """Shares that are gone of the layers that are smaller."""
-        return [layer.total.ratio or 0.0 for layer in self.left if known(layer.total.reduced) > 0]
-
-
-def _losses(comparison: Comparison) -> _Losses:
-    layers = comparison.layers
-    left = tuple(layer for layer in layers if not layer.removed and not is_emptied(layer))
-    listed = sum(known(layer.total.original) for layer in layers)
+    layers, missing = comparison.layers, comparison.missing_layers
+    left = [layer for layer in layers if not layer.removed and not is_emptied(layer)]
     gone = fsum(
         known(layer.total.reduced) + known(layer.total.pruned) * (layer.sparsity or 0.0)
         for layer in layers
         if layer.removed or is_emptied(layer)
     )
-    if comparison.missing_layers:
+    if missing:
+        listed = sum(known(layer.total.original) for layer in layers)
         gone += known(comparison.layer_params.original) - listed
-    zeros = fsum(
-        known(layer.total.pruned) * layer.sparsity
-        for layer in left
-        if layer.sparsity is not None and layer.sparsity >= SPARSE
-    )
-    return _Losses(left, gone, sum(max(0, known(layer.total.reduced)) for layer in left), zeros)
-
-
-def _is_uniform(losses: _Losses) -> bool:
-    ratios = losses.ratios
-    return 2 * len(ratios) >= len(losses.left) and max(ratios) - min(ratios) <= UNIFORM_SPREAD
-
-
-def _counts(comparison: Comparison) -> Evidence:
-    layers, missing = comparison.layers, comparison.missing_layers
-    return {
-        "layers": len(layers) + missing,
-        "layers_removed": sum(layer.removed for layer in layers) + missing,
-        "layers_emptied": sum(map(is_emptied, layers)),
-        **({"layers_added": len(comparison.added_layers)} if comparison.added_layers else {}),
-        **_experts(layers),
-    }
-
-
-def _experts(layers: Sequence[LayerComparison]) -> Evidence:
-    """Return the experts of all layers before and after; nothing where none is gone."""
-    changes = [layer.experts for layer in layers if layer.experts is not None]
-    if not any(change.reduced for change in changes):
-        return {}
-    return {
-        "experts_original": sum(known(change.original) for change in changes),
-        "experts_pruned": sum(known(change.pruned) for change in changes),
-    }
-
-
-def _evidence(comparison: Comparison, losses: _Losses) -> Evidence:
-    layers, missing = comparison.layers, comparison.missing_layers
-    whole, outside = known(comparison.layer_params.original), known(comparison.total.reduced)
+    smaller = sum(max(0, known(layer.total.reduced)) for layer in left)
+    zeros = fsum(known(layer.total.pruned) * _pruned_share(layer) for layer in left)
+    # Shares that are gone of the layers that are smaller.
+    ratios = [layer.total.ratio or 0.0 for layer in left if known(layer.total.reduced) > 0]
+    whole = known(comparison.layer_params.original)
+    outside = known(comparison.total.reduced) - known(comparison.layer_params.reduced)
     there = [layer for layer in layers if not layer.removed]
-    ratios = losses.ratios
     evidence: Evidence = {
         **_counts(comparison),
         "layers_smaller": len(ratios),
         "attention_removed": sum(layer.attention_removed for layer in there),
         "mlp_removed": sum(layer.mlp_removed for layer in there),
         **_spread([layer.total.ratio or 0.0 for layer in layers], missing),
-        "lost_by_removal": _share(losses.gone, whole),
-        "lost_by_smaller_layers": _share(losses.smaller, whole),
-        "lost_outside_layers": _share(
-            outside - known(comparison.layer_params.reduced), known(comparison.total.original)
-        ),
+        "lost_by_removal": _share(gone, whole),
+        "lost_by_smaller_layers": _share(smaller, whole),
+        "lost_outside_layers": _share(outside, known(comparison.total.original)),
     }
     if ratios:
         evidence |= {"smaller_ratio_min": min(ratios), "smaller_ratio_max": max(ratios)}
     if any(layer.sparsity is not None for layer in layers):
-        evidence["lost_by_zeros"] = _share(losses.zeros, whole)
-    return evidence
+        evidence["lost_by_zeros"] = _share(zeros, whole)
+    if hidden_size is not None:
+        evidence |= {
+            "hidden_size_original": known(hidden_size.original),
+            "hidden_size_pruned": known(hidden_size.pruned),
+        }
+    most = max(gone, smaller, zeros)
+    if sliced or (hidden_size is not None and known(hidden_size.reduced) > 0):
+        strategy: Strategy = "sliced"
+    elif not most:
+        strategy = "non-uniform" if outside > 0 else "unchanged"
+    elif gone == most:
+        strategy = "layer removal"
+    elif zeros == most:
+        strategy = "unstructured"
+    else:
+        is_uniform = max(ratios) - min(ratios) <= UNIFORM_SPREAD
+        strategy = "uniform" if 2 * len(ratios) >= len(left) and is_uniform else "non-uniform"
+    return strategy, evidence
+
+
+def _pruned_share(layer: LayerComparison) -> float:
+    """Return the share of zeros of a layer; 0 where they are too few to be of a pruning."""
+    return layer.sparsity if layer.sparsity is not None and layer.sparsity >= SPARSE else 0.0
+
+
+def _counts(comparison: Comparison) -> Evidence:
+    layers, missing = comparison.layers, comparison.missing_layers
+    found: Evidence = {
+        "layers": len(layers) + missing,
+        "layers_removed": sum(layer.removed for layer in layers) + missing,
+        "layers_emptied": sum(map(is_emptied, layers)),
+    }
+    if comparison.added_layers:
+        found["layers_added"] = len(comparison.added_layers)
+    experts = [layer.experts for layer in layers if layer.experts is not None]
+    if any(change.reduced for change in experts):
+        found["experts_original"] = sum(known(change.original) for change in experts)
+        found["experts_pruned"] = sum(known(change.pruned) for change in experts)
+    return found
 
 
 def _spread(ratios: Sequence[float], missing: int) -> Evidence:
@@ -295,17 +255,9 @@ def compare(original: Anatomy, pruned: Anatomy, alignment: Alignment) -> Compari
 
 def _compare_layer(before: Layer, after: Layer | None) -> LayerComparison:
     if after is None:
-        inner = before.mlp.intermediate_size
-        return LayerComparison(
-            index=before.index,
-            pruned_index=None,
-            total=Change(before.total, 0),
-            attention=Change(before.attention.total, 0),
-            mlp=Change(before.mlp.total, 0),
-            intermediate_size=_both(inner, 0),
-            experts=_both(before.mlp.num_experts or None, 0),
-            is_zero=True,
-        )
+        nothing = Mlp(0, intermediate_size=0)
+        after = Layer(before.index, 0, Attention(0), nothing, is_zero=True)
+        return replace(_compare_layer(before, after), pruned_index=None)
     left = after.mlp.intermediate_size
     if left is None and after.mlp.total == 0:
         left = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -24,20 +23,9 @@ _BEFORE = ("original_num_layers", "original_num_hidden_layers")
 _MOST_LAYERS = 10_000
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What is known of a model's origin.
-
-    Attributes:
-        provenance: see `Checkpoint`; None when nothing tells it.
-        notes: what could not be read.
-    """
-
-    provenance: Mapping[str, Any] | None = None
-    notes: tuple[Note, ...] = ()
-
-
-def origin_of(folder: Path, *says: tuple[str, Mapping[str, Any]]) -> Origin:
+def origin_of(
+    folder: Path, *says: tuple[str, Mapping[str, Any]]
+) -> tuple[Mapping[str, Any] | None, tuple[Note, ...]]:
     """Return where a model comes from, by the best that tells it.
 
     These are `depthprune.json`, `layers_to_remove.json` (a list, or an object that holds one), and
@@ -47,6 +35,9 @@ def origin_of(folder: Path, *says: tuple[str, Mapping[str, Any]]) -> Origin:
     Args:
         folder: with the model's files.
         says: values by key that may hold such a list, each with the name of its place.
+
+    Returns:
+        The provenance, see `Checkpoint`, None when nothing tells it; and what could not be read.
     """
     notes: list[Note] = []
     folders = [folder, *([folder.parent] if folder.name == SUBFOLDER else [])]
@@ -61,15 +52,15 @@ def origin_of(folder: Path, *says: tuple[str, Mapping[str, Any]]) -> Origin:
             notes.append(Note(Sentence.UNREADABLE, name=path.name, error=error.what))
             continue
         if path.name == PROVENANCE_NAME and _is_provenance(value):
-            return Origin(value, tuple(notes))
+            return value, tuple(notes)
         found = None if path.name == PROVENANCE_NAME else _removal(value, path.name)
         if found:
-            return Origin(found, tuple(notes))
+            return found, tuple(notes)
         notes.append(Note(Sentence.NO_REMOVED_LAYERS, name=path.name))
     for place, values in says:
         if found := _removal(values, place):
-            return Origin(found, tuple(notes))
-    return Origin(None, tuple(notes))
+            return found, tuple(notes)
+    return None, tuple(notes)
 
 
 def _removal(value: Any, place: str) -> dict[str, Any] | None:

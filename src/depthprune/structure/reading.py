@@ -59,7 +59,7 @@ def read_checkpoint(source: str | Path, *, revision: str | None = None) -> Check
     tensors, unclear = unfold(tensors, config)
     unclear |= {unwrapping.tensor(name): reason for name, reason in unknown.items()}
     beside = pickled.beside if pickled else {}
-    origin = origin_of(weights.folder, (weights.path.name, beside), ("config", config))
+    provenance, notes = origin_of(weights.folder, (weights.path.name, beside), ("config", config))
     return Checkpoint(
         path=weights.path,
         kind=kind,
@@ -70,8 +70,8 @@ def read_checkpoint(source: str | Path, *, revision: str | None = None) -> Check
         attributes=unwrapping.modules(pickled.attributes) if pickled else {},
         partial=weights.partial,
         unknown=unclear,
-        provenance=origin.provenance,
-        notes=(*weights.notes, *origin.notes),
+        provenance=provenance,
+        notes=(*weights.notes, *notes),
     )
 
 

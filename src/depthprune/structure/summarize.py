@@ -244,9 +244,9 @@ def _listed(path: Path, problems: list[str]) -> tuple[int, ...]:
     """Return the layers that `layers_to_remove.json` and the like name."""
     from depthprune.structure.origin import origin_of
 
-    origin = origin_of(path)
-    problems += [f"{path}: {note}" for note in origin.notes]
-    removed = (origin.provenance or {}).get("removed")
+    provenance, notes = origin_of(path)
+    problems += [f"{path}: {note}" for note in notes]
+    removed = (provenance or {}).get("removed")
     return tuple(removed) if isinstance(removed, list | tuple) else ()
 
 
