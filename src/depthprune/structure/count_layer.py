@@ -9,12 +9,13 @@ latent attention, what makes the latent (`kv_a`) counts as k, and what unfolds i
 between k and v. The heads are told by shapes: a pruned layer has fewer than the configuration says.
 
 MLP: dense, or experts one by one or stacked. Routers and gates of shared experts belong to the
-total; gate, up and down of shared experts count with those of the others."""
+total; gate, up and down of shared experts count with those of the others.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -58,33 +59,26 @@ class Surroundings:
 
     def type_of(self, layer: str, fits: Callable[[str], bool]) -> str | None:
         """Return the class name of the module right below a layer whose name fits."""
-        return next((self.types[path] for path in self._below(layer, fits, self._typed)), None)
+        return next((self.types[path] for path in self._below(layer, fits, self.types)), None)
 
     def attributes_of(self, layer: str, fits: Callable[[str], bool]) -> Mapping[str, int]:
         """Return what the module right below a layer whose name fits says of itself."""
-        found = self._below(layer, fits, self._described)
+        found = self._below(layer, fits, self.attributes)
         return next((self.attributes[path] for path in found), {})
 
-    @cached_property
-    def _typed(self) -> Mapping[str, list[str]]:
-        return _by_parent(self.types)
-
-    @cached_property
-    def _described(self) -> Mapping[str, list[str]]:
-        return _by_parent(self.attributes)
-
-    @staticmethod
     def _below(
-        layer: str, fits: Callable[[str], bool], modules: Mapping[str, list[str]]
-    ) -> Iterable[str]:
-        return (path for path in modules.get(layer, ()) if fits(path.rpartition(".")[2]))
+        self, layer: str, fits: Callable[[str], bool], known: Mapping[str, object]
+    ) -> Iterator[str]:
+        for path in self._children.get(layer, ()):
+            if path in known and fits(path.rpartition(".")[2]):
+                yield path
 
-
-def _by_parent(paths: Iterable[str]) -> Mapping[str, list[str]]:
-    children: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        children[path.rpartition(".")[0]].append(path)
-    return children
+    @cached_property
+    def _children(self) -> Mapping[str, list[str]]:
+        children: dict[str, list[str]] = defaultdict(list)
+        for path in dict.fromkeys((*self.types, *self.attributes)):
+            children[path.rpartition(".")[0]].append(path)
+        return children
 
 
 @dataclass(frozen=True, slots=True)

@@ -320,7 +320,7 @@ def find_model_folders(dirs: Sequence[Path]) -> list[ModelFolder]:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _FolderToSearch:
     """A folder to look into; `model` is the file whose analysis it holds."""
 
     path: Path
@@ -330,7 +330,7 @@ class _Place:
 
 
 def _below(given: Path, prefix: str, homes: tuple[Path, ...]) -> Iterator[ModelFolder]:
-    waiting = [_Place(given, prefix)]
+    waiting = [_FolderToSearch(given, prefix)]
     while waiting:
         place = waiting.pop()
         path, name = place.path, place.name
@@ -360,7 +360,7 @@ def _below(given: Path, prefix: str, homes: tuple[Path, ...]) -> Iterator[ModelF
         # Of several models in one folder, each has a folder of its own name for its analysis.
         several = models if len(models) > 1 else {}
         waiting += [
-            _Place(
+            _FolderToSearch(
                 path / folder,
                 f"{name}/{folder}",
                 several.get(folder),

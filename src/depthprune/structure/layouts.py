@@ -1,6 +1,7 @@
 """The JSON files of an anatomy and of a comparison, field by field; of older scripts too.
 
-The documented fields come first, in their order; ours follow them."""
+The documented fields come first, in their order; ours follow them.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 Some tensors are pickled in a form of their own: of the meta device
 (`_rebuild_meta_tensor_no_storage`), sparse (`_rebuild_sparse_tensor`), quantised by torch
 (`_rebuild_qtensor`), subclasses as torchao's and DTensor (`_rebuild_wrapper_subclass`);
-https://github.com/pytorch/pytorch/blob/main/torch/_utils.py"""
+https://github.com/pytorch/pytorch/blob/main/torch/_utils.py
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 Parts that torchao made of a weight become one again (`q_proj._weight_qdata`, `_weight_scale`, ...;
 the metadata of the file say their class and shape, see torchao.prototype.safetensors). Sparse
 weights of compressed-tensors (a bitmask and the numbers that are kept) become one dense weight, and
-layers that are stacked along the first axis (JAX, Megatron, NeMo) numbered layers."""
+layers that are stacked along the first axis (JAX, Megatron, NeMo) numbered layers.
+"""
 
 from __future__ import annotations
 

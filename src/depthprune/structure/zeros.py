@@ -2,7 +2,8 @@
 
 All weights are read, in pieces; memory stays small whatever the model's size. A number is zero when
 all its bits but the sign are. For patterns, groups of neighbours are counted by how many of their
-numbers are not zero."""
+numbers are not zero.
+"""
 
 from __future__ import annotations
 
