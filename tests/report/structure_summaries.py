@@ -8,8 +8,8 @@ from pathlib import Path
 
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp
 from depthprune.structure.compare import strategy_of
-from depthprune.structure.comparison import Change, Comparison, LayerComparison
-from depthprune.structure.summarize import ModelSummary, Summary
+from depthprune.structure.comparison import CountChange, LayerComparison, ModelComparison
+from depthprune.structure.summarize import ModelSummaries, ModelSummary
 
 ATTENTION, MLP, NORM = 41_943_040, 176_160_768, 8_192
 WHOLE = ATTENTION + MLP + NORM
@@ -20,7 +20,7 @@ Left = tuple[float, float] | None
 """Shares of attention and MLP that are left; None for a layer that is gone."""
 
 
-def comparison(name: str, left: Sequence[Left], *, missing: int = 0) -> Comparison:
+def comparison(name: str, left: Sequence[Left], *, missing: int = 0) -> ModelComparison:
     """Return a comparison with Llama-3-8B's layers of which these shares are left."""
     layers, pruned_index = [], 0
     for index, shares in enumerate(left):
@@ -32,10 +32,10 @@ def comparison(name: str, left: Sequence[Left], *, missing: int = 0) -> Comparis
             LayerComparison(
                 index=index,
                 pruned_index=pruned_index if shares else None,
-                total=Change(WHOLE, heads + ups + norm),
-                attention=Change(ATTENTION, heads),
-                mlp=Change(MLP, ups),
-                intermediate_size=Change(SIZE, size),
+                total=CountChange(WHOLE, heads + ups + norm),
+                attention=CountChange(ATTENTION, heads),
+                mlp=CountChange(MLP, ups),
+                intermediate_size=CountChange(SIZE, size),
                 is_zero=shares == (0.0, 0.0),
             )
         )
@@ -43,11 +43,11 @@ def comparison(name: str, left: Sequence[Left], *, missing: int = 0) -> Comparis
     original = WHOLE * (len(left) + missing)
     kept = sum(layer.total.pruned for layer in layers)
     rest = 2 * EMBEDDING + 4096
-    found = Comparison(
+    found = ModelComparison(
         original_name="Llama-3-8B-Instruct",
         pruned_name=name,
-        total=Change(original + rest, kept + rest),
-        layer_params=Change(original, kept),
+        total=CountChange(original + rest, kept + rest),
+        layer_params=CountChange(original, kept),
         layers=tuple(layers),
         aligned_by="position" if missing else "content",
         missing_layers=missing,
@@ -56,7 +56,7 @@ def comparison(name: str, left: Sequence[Left], *, missing: int = 0) -> Comparis
     return replace(found, strategy=strategy, evidence=evidence)
 
 
-def anatomy(of: Comparison) -> Anatomy:
+def anatomy(of: ModelComparison) -> Anatomy:
     """Return the pruned model of a comparison."""
     stay = [layer for layer in of.layers if layer.pruned_index is not None]
     layers = tuple(
@@ -91,7 +91,7 @@ def anatomy(of: Comparison) -> Anatomy:
     )
 
 
-def model(of: Comparison, folder: str = "results") -> ModelSummary:
+def model(of: ModelComparison, folder: str = "results") -> ModelSummary:
     """Return a model that has both files."""
     name = f"{folder}/{of.pruned_name}"
     return ModelSummary(
@@ -117,7 +117,7 @@ def attention_gone(count: int, where: Sequence[int]) -> list[Left]:
     return [(0.0 if place in where else 1.0, 0.75) for place in range(count)]
 
 
-def small() -> Summary:
+def small() -> ModelSummaries:
     """Return every kind of model once; eight layers each."""
     removed = comparison("ShortGPT_cut", cut(8, (5, 6)))
     unsaid = comparison("ShortGPT_old", cut(6, ()), missing=2)
@@ -125,7 +125,7 @@ def small() -> Summary:
     emptied = comparison("Taylor", [*ramp(6, 0.1), (0.0, 0.0), (1.0, 0.0)])
     sliced = anatomy(comparison("SliceGPT", ramp(8, 0.6)))
     broken = "analysis/layer_importance_similarity.json: NaN is not JSON: line 3, column 12"
-    return Summary(
+    return ModelSummaries(
         dirs=("baselines", "results"),
         models=(
             ModelSummary("baselines/SliceGPT", Path("s"), anatomy=sliced),
@@ -140,7 +140,7 @@ def small() -> Summary:
     )
 
 
-def many(count: int = 1000, num_layers: int = 32) -> Summary:
+def many(count: int = 1000, num_layers: int = 32) -> ModelSummaries:
     """Return many models, all different."""
     models = []
     for place in range(count):
@@ -153,10 +153,10 @@ def many(count: int = 1000, num_layers: int = 32) -> Summary:
         ]
         left[place % num_layers] = None
         models.append(model(comparison(f"model_{place}", left)))
-    return Summary(dirs=("results",), models=tuple(models))
+    return ModelSummaries(dirs=("results",), models=tuple(models))
 
 
-def odd() -> Summary:
+def odd() -> ModelSummaries:
     """Return models as only strange files describe them."""
     usual = comparison("usual", cut(8, (3,)))
     first, second = usual.layers[:2]
@@ -164,10 +164,15 @@ def odd() -> Summary:
         "none": (),
         "gaps": (first, replace(second, index=6)),
         "far": (first, replace(second, index=10**9)),
-        "grown": (replace(first, total=Change(WHOLE, 2 * WHOLE), mlp=Change(MLP, 2 * MLP)), second),
-        "no attention": (replace(first, attention=Change(0, 0)), second),
+        "grown": (
+            replace(first, total=CountChange(WHOLE, 2 * WHOLE), mlp=CountChange(MLP, 2 * MLP)),
+            second,
+        ),
+        "no attention": (replace(first, attention=CountChange(0, 0)), second),
         "nothing at all": (
-            replace(first, total=Change(0, 0), attention=Change(0, 0), mlp=Change(0, 0)),
+            replace(
+                first, total=CountChange(0, 0), attention=CountChange(0, 0), mlp=CountChange(0, 0)
+            ),
         ),
         "no size": (replace(first, intermediate_size=None), second),
         "too many": tuple(replace(first, index=index) for index in range(1001)),
@@ -178,4 +183,4 @@ def odd() -> Summary:
     lacking = replace(usual, missing_layers=10**12)
     models.append(ModelSummary("lacking", Path("lacking"), comparison=lacking))
     models.append(ModelSummary("n" * 300, Path("long"), anatomy=anatomy(usual)))
-    return Summary(("a folder", "/another/one"), tuple(models))
+    return ModelSummaries(("a folder", "/another/one"), tuple(models))

@@ -26,7 +26,7 @@ from depthprune.report.figures.tradeoffs import (
     MOST_LABELS,
     size_performance,
 )
-from depthprune.structure.model_row import QUICK, Conditions, Measured, ModelRow
+from depthprune.structure.model_row import QUICK, ModelNumber, ModelRow, NumberConditions
 from depthprune.structure.model_table import ModelTable, model_table
 from tests.structure.models import compared, layer, removed, row
 
@@ -189,7 +189,10 @@ def test_points_are_where_size_and_score_say() -> None:
 
 
 def test_a_perplexity_of_another_window_is_left_out_and_named() -> None:
-    rows = [*scored(2), row("d/quick", size_gb=9.0, ppl_wikitext2=Measured(3, Conditions(QUICK)))]
+    rows = [
+        *scored(2),
+        row("d/quick", size_gb=9.0, ppl_wikitext2=ModelNumber(3, NumberConditions(QUICK))),
+    ]
     figure = drawn(size_performance(model_table(rows)))
     assert len(figure.axes[0].lines) == 2
     assert "Left out of a panel" in caption(figure)

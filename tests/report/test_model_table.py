@@ -34,8 +34,15 @@ from depthprune.report.model_table import (
 from depthprune.report.render.markdown import table_text
 from depthprune.report.sections.models import model_grid, own_names
 from depthprune.report.table import Table, all_notes
-from depthprune.structure.comparison import Change, Comparison
-from depthprune.structure.model_row import COLUMNS, QUICK, Conditions, Measured, ModelRow, model_row
+from depthprune.structure.comparison import CountChange, ModelComparison
+from depthprune.structure.model_row import (
+    COLUMNS,
+    QUICK,
+    ModelNumber,
+    ModelRow,
+    NumberConditions,
+    model_row,
+)
 from depthprune.structure.model_table import ModelTable, model_table
 from depthprune.structure.summarize import ModelSummary, summarize
 from tests.structure.models import compared, layer, real_models, removed, row
@@ -77,7 +84,7 @@ def small() -> ModelTable:
             row("d/cut", cut, parameters_b=6.424219, ppl_wikitext2=12.0, boolq=0.625),
             row("d/near", parameters_b=6.424215, ppl_wikitext2=11.5, boolq=0.5),
             row("d/lost", compared([layer(0), layer(1)], missing=3), boolq=0.25),
-            row("d/quick", ppl_wikitext2=Measured(20_000.0, Conditions(QUICK))),
+            row("d/quick", ppl_wikitext2=ModelNumber(20_000.0, NumberConditions(QUICK))),
         ]
     )
 
@@ -125,7 +132,7 @@ def test_headings_and_marks_say_the_window_of_each_perplexity(real: ModelTable) 
 
 
 def test_a_heading_says_where_no_window_is_stated() -> None:
-    grid = model_grid(model_table([row("a", ppl_ptb=Measured(3.0))]))
+    grid = model_grid(model_table([row("a", ppl_ptb=ModelNumber(3.0))]))
     assert "PPL PTB (window not stated)" in headings(grid)
     assert "PPL WikiText-2" in headings(grid)
 
@@ -133,19 +140,22 @@ def test_a_heading_says_where_no_window_is_stated() -> None:
 @pytest.mark.parametrize(
     ("usual", "other", "told"),
     [
-        ("ppl_ptb", Conditions(QUICK), "window 128"),
-        ("ppl_ptb", Conditions("2048/512", "other"), "another text of this name"),
-        ("mean_accuracy", Conditions("boolq"), "mean of boolq alone"),
-        ("boolq", Conditions(details="acc of 7"), "measured otherwise (acc of 7)"),
+        ("ppl_ptb", NumberConditions(QUICK), "window 128"),
+        ("ppl_ptb", NumberConditions("2048/512", "other"), "another text of this name"),
+        ("mean_accuracy", NumberConditions("boolq"), "mean of boolq alone"),
+        ("boolq", NumberConditions(details="acc of 7"), "measured otherwise (acc of 7)"),
     ],
 )
 def test_a_mark_says_why_a_number_does_not_compare(
-    usual: str, other: Conditions, told: str
+    usual: str, other: NumberConditions, told: str
 ) -> None:
-    details = {"ppl_ptb": Conditions("2048/512", "text"), "boolq": Conditions(details="acc of 9")}
-    common = Measured(0.5, details.get(usual, Conditions("boolq, piqa")))
+    details = {
+        "ppl_ptb": NumberConditions("2048/512", "text"),
+        "boolq": NumberConditions(details="acc of 9"),
+    }
+    common = ModelNumber(0.5, details.get(usual, NumberConditions("boolq, piqa")))
     rows = [row("a", **{usual: common}), row("b", **{usual: common})]
-    rows.append(row("other", **{usual: Measured(0.7, other)}))
+    rows.append(row("other", **{usual: ModelNumber(0.7, other)}))
     grid = model_grid(model_table(rows))
     assert cell(grid, "other", usual).mark == 1
     assert told in grid.marked[0]
@@ -161,7 +171,7 @@ def test_equal_digits_are_equally_good(small: ModelTable) -> None:
 
 def test_equal_digits_of_the_original_or_of_another_window_are_not_best() -> None:
     rows = [row("low", ppl_ptb=3.0), row("high", ppl_ptb=4.0), row("whole", ppl_ptb=3.0)]
-    rows.append(row("quick", ppl_ptb=Measured(3.0, Conditions(QUICK))))
+    rows.append(row("quick", ppl_ptb=ModelNumber(3.0, NumberConditions(QUICK))))
     grid = model_grid(model_table(rows, reference="whole"))
     best = {cells[0].text for cells in grid.rows if cell(grid, cells[0].text, "ppl_ptb").is_best}
     assert best == {"low"}
@@ -525,8 +535,8 @@ def test_every_format_is_written_whatever_is_known(
 
 def test_what_is_unknown_is_called_so_and_the_reason_is_told() -> None:
     unknown = "1 of 2 ranks: the others hold the rest of every tensor"
-    comparison = Comparison(
-        "base", "rank", Change(100, None), Change(80, None), (), strategy="unknown",
+    comparison = ModelComparison(
+        "base", "rank", CountChange(100, None), CountChange(80, None), (), strategy="unknown",
         unknown=(Note(unknown),),
     )  # fmt: skip
     model = ModelSummary("rank", Path("rank"), comparison=comparison, original=100)

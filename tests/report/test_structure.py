@@ -23,13 +23,19 @@ from depthprune.report.sections.structure_words import (
 )
 from depthprune.report.structure_summary import batch_sections
 from depthprune.structure.align import DOUBTS, Alignment, Doubt
-from depthprune.structure.analyze import Analysis
+from depthprune.structure.analyze import ModelAnalysis
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity
 from depthprune.structure.batches import BatchOutcome, BatchResult
 from depthprune.structure.compare import compare
-from depthprune.structure.comparison import AlignedBy, Change, Comparison, LayerComparison, Strategy
+from depthprune.structure.comparison import (
+    AlignedBy,
+    CountChange,
+    LayerComparison,
+    ModelComparison,
+    Strategy,
+)
 from depthprune.structure.notes import Sentence, read_note
-from depthprune.structure.summarize import ModelSummary, Summary
+from depthprune.structure.summarize import ModelSummaries, ModelSummary
 from tests.structure.llamas import made_up, with_layers
 
 LANGS: list[Lang] = ["en", "zh"]
@@ -40,20 +46,20 @@ WAYS: list[AlignedBy] = ["provenance", "content", "config", "best match", "posit
 
 
 def told(strategy: Strategy, **evidence: float) -> str:
-    change = Change(100, 80)
-    found = Comparison("a", "b", change, change, (), strategy=strategy, evidence=evidence)
+    change = CountChange(100, 80)
+    found = ModelComparison("a", "b", change, change, (), strategy=strategy, evidence=evidence)
     return "\n".join(strategy_lines(found))
 
 
-def shown(analysis: Analysis, lang: Lang = "en") -> str:
+def shown(analysis: ModelAnalysis, lang: Lang = "en") -> str:
     with language(lang):
         return as_text(section_parts(analysis_section(analysis)), width=80)
 
 
-def beside(original: Anatomy, pruned: Anatomy, alignment: Alignment | None = None) -> Analysis:
+def beside(original: Anatomy, pruned: Anatomy, alignment: Alignment | None = None) -> ModelAnalysis:
     """Return the analysis of two models whose layers stand beside each other."""
     found = alignment or Alignment(tuple(range(len(pruned.layers))), "position")
-    return Analysis(pruned, original, found, compare(original, pruned, found))
+    return ModelAnalysis(pruned, original, found, compare(original, pruned, found))
 
 
 # Words
@@ -61,8 +67,8 @@ def beside(original: Anatomy, pruned: Anatomy, alignment: Alignment | None = Non
 
 @pytest.mark.parametrize("lang", LANGS, indirect=True)
 def test_every_strategy_way_and_doubt_has_its_own_words(lang: Lang) -> None:
-    change = Change(100, 80)
-    found = [Comparison("a", "b", change, change, (), strategy=each) for each in STRATEGIES]
+    change = CountChange(100, 80)
+    found = [ModelComparison("a", "b", change, change, (), strategy=each) for each in STRATEGIES]
     assert len({strategy_lines(each)[0] for each in found}) == len(STRATEGIES)
     compared = [replace(found[0], aligned_by=way) for way in WAYS]
     assert len({aligned_lines(each, None)[0] for each in compared}) == len(WAYS)
@@ -94,11 +100,11 @@ def test_zeros_are_told_once() -> None:
 
 
 def test_a_part_that_is_gone_is_told_beside_the_label() -> None:
-    layer = LayerComparison(0, 0, Change(10, 6), Change(4, 0), Change(6, 6))
+    layer = LayerComparison(0, 0, CountChange(10, 6), CountChange(4, 0), CountChange(6, 6))
     assert what_happened(layer) == "moderate, NO ATTENTION"
-    layer = LayerComparison(0, 0, Change(10, 4), Change(4, 4), Change(6, 0))
+    layer = LayerComparison(0, 0, CountChange(10, 4), CountChange(4, 4), CountChange(6, 0))
     assert what_happened(layer) == "moderate, NO MLP"
-    layer = LayerComparison(0, None, Change(10, 0), Change(4, 0), Change(6, 0))
+    layer = LayerComparison(0, None, CountChange(10, 0), CountChange(4, 0), CountChange(6, 0))
     assert what_happened(layer) == "REMOVED"
 
 
@@ -113,7 +119,7 @@ def test_heads() -> None:
 
 
 def test_neighbours_that_are_equal_share_a_line() -> None:
-    lines = shown(Analysis(made_up(9, 9, 9, 5, 9, 9))).splitlines()
+    lines = shown(ModelAnalysis(made_up(9, 9, 9, 5, 9, 9))).splitlines()
     firsts = [line.split()[0] for line in lines if line.strip()]
     assert firsts[-3:] == ["0-2", "3", "4-5"]
 
@@ -121,7 +127,7 @@ def test_neighbours_that_are_equal_share_a_line() -> None:
 def test_only_neighbours_share_a_line() -> None:
     model = made_up(9, 9)
     apart = replace(model, layers=tuple(replace(x, index=3 * x.index) for x in model.layers))
-    lines = shown(Analysis(apart)).splitlines()
+    lines = shown(ModelAnalysis(apart)).splitlines()
     assert [line.split()[0] for line in lines if line.strip()][-2:] == ["0", "3"]
 
 
@@ -156,28 +162,28 @@ def test_experts_and_missing_parts_are_shown() -> None:
         0: Layer(0, 20, Attention(8), Mlp(12, intermediate_size=3, num_experts=4)),
         1: Layer(1, 12, Attention(0), Mlp(12)),
     }
-    text = shown(Analysis(with_layers(made_up(9, 9), layers)))
+    text = shown(ModelAnalysis(with_layers(made_up(9, 9), layers)))
     assert "4 x 3" in text
     assert "NONE" in text
 
 
 def test_notes_of_the_model_are_shown() -> None:
     noted = replace(made_up(9), notes=(Note("something odd"),))
-    assert "Note: something odd" in shown(Analysis(noted))
-    assert "注意：something odd" in shown(Analysis(noted), "zh")
+    assert "Note: something odd" in shown(ModelAnalysis(noted))
+    assert "注意：something odd" in shown(ModelAnalysis(noted), "zh")
 
 
 def test_a_pattern_of_zeros_is_named() -> None:
     half = Sparsity(10, 20, "2:4")
     sparse = with_layers(made_up(9), {0: replace(made_up(9).layers[0], sparsity=half)})
-    text = shown(Analysis(replace(sparse, sparsity=half)))
+    text = shown(ModelAnalysis(replace(sparse, sparsity=half)))
     assert "10 of 20 weights (50.00 %); pattern 2:4" in text
     assert "zeros %" in text
 
 
 def test_an_empty_model_is_shown() -> None:
     nothing = Anatomy("nothing", 0, 0, 0, ())
-    assert "0 parameters in 0 layers" in shown(Analysis(nothing))
+    assert "0 parameters in 0 layers" in shown(ModelAnalysis(nothing))
     assert "nothing" in shown(beside(nothing, nothing))
     assert text_files(beside(nothing, nothing)).keys() == {
         "structure_summary.txt", "pruning_summary_by_layer.txt",
@@ -290,8 +296,8 @@ def test_a_note_that_is_not_known_stays() -> None:
 
 def test_the_notes_of_a_model_are_shown_in_the_language_of_the_report() -> None:
     model = replace(made_up(10, 10), notes=(read_note(NOTES[0]),))
-    assert f"Note: {NOTES[0]}" in shown(Analysis(model))
-    assert "注意：配置记为 32 层，权重实有 25 层" in shown(Analysis(model), "zh")
+    assert f"Note: {NOTES[0]}" in shown(ModelAnalysis(model))
+    assert "注意：配置记为 32 层，权重实有 25 层" in shown(ModelAnalysis(model), "zh")
 
 
 def test_parts_that_only_the_pruned_model_has_stand_with_their_kind() -> None:
@@ -308,7 +314,7 @@ def test_parts_that_only_the_pruned_model_has_stand_with_their_kind() -> None:
 def test_towers_have_chinese_names() -> None:
     model = replace(made_up(10), total=36, towers={"vision": 3, "projector": 1, "of [red]": 0})
     assert {"视觉", "投影层", r"of [red]"} <= {
-        line.strip().split("  ")[0] for line in shown(Analysis(model), "zh").splitlines()
+        line.strip().split("  ")[0] for line in shown(ModelAnalysis(model), "zh").splitlines()
     }
 
 
@@ -351,7 +357,9 @@ def test_many_models_fit_80_columns(lang: Lang, name: str) -> None:
         here, None, here, (BatchResult(name, "pruned_model", here, here, "success", reused=True),)
     )
     anatomy = Anatomy("model", 140_621_322_240, 1, 1, ())
-    summary = Summary(("models",), (ModelSummary(name, here, anatomy, original=150_000_000_000),))
+    summary = ModelSummaries(
+        ("models",), (ModelSummary(name, here, anatomy, original=150_000_000_000),)
+    )
     text = as_text(sections_parts(batch_sections(outcome, summary), 80), width=80)
     assert "140,621,322,240" in text
     assert "pruned_model" in text
@@ -364,7 +372,7 @@ def test_notes_on_one_of_many_models_are_told() -> None:
     here = Path()
     outcome = BatchOutcome(here, None, here, (BatchResult("a/b", "bin", here, here, "success"),))
     model = replace(made_up(10), notes=(read_note(NOTES[0]),))
-    summary = Summary((), (ModelSummary("a/b", here, model),))
+    summary = ModelSummaries((), (ModelSummary("a/b", here, model),))
     with language("zh"):
         parts = sections_parts(batch_sections(outcome, summary))
     assert "注意：a/b: 配置记为 32 层，权重实有 25 层" in as_text(parts, width=80)

@@ -23,8 +23,8 @@ from depthprune.report.html.structure_page import (
 from depthprune.report.sections.structure_words import evidence_texts, strategy_reason
 from depthprune.structure.anatomy import Sparsity
 from depthprune.structure.compare import label_of, strategy_of
-from depthprune.structure.comparison import Change
-from depthprune.structure.summarize import ModelSummary, Summary
+from depthprune.structure.comparison import CountChange
+from depthprune.structure.summarize import ModelSummaries, ModelSummary
 from tests.report.structure_summaries import (
     ATTENTION,
     WHOLE,
@@ -41,7 +41,7 @@ from tests.report.structure_summaries import (
 from tests.report.test_html import Page
 
 
-def data_of(summary: Summary) -> dict[str, Any]:
+def data_of(summary: ModelSummaries) -> dict[str, Any]:
     """Return the embedded data, as the browser gets them."""
     raw = Page(render_structure_page(summary)).raw
     found: dict[str, Any] = next(json.loads(text) for text in raw if text.startswith("{"))
@@ -53,8 +53,8 @@ def at(values: Any, place: int) -> Any:
     return values[place] if isinstance(values, list) else values
 
 
-def one(left: Any = None) -> Summary:
-    return Summary(("results",), (model(comparison("a", left or ramp(4, 0.5))),))
+def one(left: Any = None) -> ModelSummaries:
+    return ModelSummaries(("results",), (model(comparison("a", left or ramp(4, 0.5))),))
 
 
 def test_every_number_of_every_layer_is_embedded_exactly() -> None:
@@ -80,7 +80,9 @@ def test_every_number_of_every_layer_is_embedded_exactly() -> None:
 
 def test_heads_are_those_of_the_layer_that_stayed() -> None:
     whole, halved = (1.0, 1.0), (0.5, 1.0)
-    layers = data_of(Summary((), (model(comparison("a", [whole, None, halved])),)))["models"][0]
+    layers = data_of(ModelSummaries((), (model(comparison("a", [whole, None, halved])),)))[
+        "models"
+    ][0]
     assert layers["layers"]["prunedIndex"] == [0, None, 1]
     assert layers["layers"]["heads"] == [32, None, 16]
     assert layers["layers"]["kvHeads"] == [8, None, 4]
@@ -98,13 +100,16 @@ def test_removed_emptied_and_unattributed_layers_are_told_apart() -> None:
 
 def test_all_models_get_as_many_columns_as_the_deepest_original_has() -> None:
     assert data_of(small())["numLayers"] == 8
-    assert data_of(Summary((), ()))["numLayers"] == 0
+    assert data_of(ModelSummaries((), ()))["numLayers"] == 0
 
 
 def test_indices_beyond_reason_do_not_make_a_column_each() -> None:
     given = comparison("a", ramp(2, 0.5))
     far = replace(given, layers=(given.layers[0], replace(given.layers[1], index=10**9)))
-    assert data_of(Summary((), (ModelSummary("a", Path("a"), comparison=far),)))["numLayers"] == 2
+    assert (
+        data_of(ModelSummaries((), (ModelSummary("a", Path("a"), comparison=far),)))["numLayers"]
+        == 2
+    )
 
 
 def test_one_absurd_file_does_not_spoil_the_page() -> None:
@@ -142,7 +147,7 @@ def test_a_column_of_equal_numbers_is_one_number() -> None:
 
 def test_evidence_that_is_no_number_is_left_out() -> None:
     given = replace(comparison("a", ramp(4, 0.5)), evidence={"good": 1.0, "bad": nan})
-    data = structure_data(Summary((), (ModelSummary("a", Path("a"), comparison=given),)))
+    data = structure_data(ModelSummaries((), (ModelSummary("a", Path("a"), comparison=given),)))
     assert data["models"][0]["evidence"] == [("good", "1")]
 
 
@@ -178,7 +183,7 @@ def test_zeros_are_embedded_by_layer_and_for_the_whole() -> None:
     zeros = tuple(replace(layer, sparsity=0.5) for layer in given.layers)
     whole = replace(anatomy(given), sparsity=Sparsity(1, 2, "2:4"))
     summary = replace(model(given), comparison=replace(given, layers=zeros), anatomy=whole)
-    found = data_of(Summary((), (summary,)))["models"][0]
+    found = data_of(ModelSummaries((), (summary,)))["models"][0]
     assert found["zeros"] == [0.5, "2:4"]
     assert found["layers"]["zeros"] == 0.5
 
@@ -201,13 +206,13 @@ def test_without_script_there_is_a_table_of_all_models() -> None:
 @pytest.mark.parametrize(
     ("summary", "lead"),
     [
-        (Summary(("d",), ()), "No model was found."),
-        (Summary((), (ModelSummary("a", Path("a")),)), "Nothing tells how much"),
+        (ModelSummaries(("d",), ()), "No model was found."),
+        (ModelSummaries((), (ModelSummary("a", Path("a")),)), "Nothing tells how much"),
         (one(), "One model lost"),
-        (Summary((), (model(comparison("a", cut(4, [1]))),) * 2), "2 models lost"),
+        (ModelSummaries((), (model(comparison("a", cut(4, [1]))),) * 2), "2 models lost"),
     ],
 )
-def test_the_lead_fits_what_is_known(summary: Summary, lead: str) -> None:
+def test_the_lead_fits_what_is_known(summary: ModelSummaries, lead: str) -> None:
     assert overview(summary)["lead"].startswith(lead)
     assert lead in Page(render_structure_page(summary)).text
 
@@ -216,7 +221,7 @@ def test_a_ratio_is_told_by_the_original_even_without_comparison() -> None:
     alone = ModelSummary(
         "a", Path("a"), anatomy=anatomy(comparison("a", cut(8, []))), original=4 * WHOLE * 8
     )
-    data = data_of(Summary((), (alone,)))["models"][0]
+    data = data_of(ModelSummaries((), (alone,)))["models"][0]
     assert data["ratio"] == pytest.approx(1 - data["params"] / data["original"])
 
 
@@ -250,7 +255,7 @@ def test_the_evidence_is_told_in_words_and_percent() -> None:
 
 
 def test_all_evidence_has_chinese_words() -> None:
-    sliced = Change(4096, 3276)
+    sliced = CountChange(4096, 3276)
     _, numbers = strategy_of(comparison("a", ramp(4, 0.5)), sliced=True, hidden_size=sliced)
     known = replace(comparison("a", ramp(4, 0.5)), evidence={**numbers, "lost_by_zeros": 0.5})
     with language("zh"):
@@ -260,7 +265,10 @@ def test_all_evidence_has_chinese_words() -> None:
 
 def test_what_cannot_be_printed_in_a_name_is_escaped() -> None:
     turned = model(comparison("a\u202eb\n\x1b", ramp(4, 0.5)))
-    assert data_of(Summary(("r",), (turned,)))["models"][0]["name"] == "results/a\\u202eb\\n\\x1b"
+    assert (
+        data_of(ModelSummaries(("r",), (turned,)))["models"][0]["name"]
+        == "results/a\\u202eb\\n\\x1b"
+    )
 
 
 def test_names_cannot_become_markup() -> None:
@@ -272,7 +280,7 @@ def test_names_cannot_become_markup() -> None:
         replace(given, anatomy=noted, problems=(image,)),
         ModelSummary(image, Path("b"), mend=drawing),
     )
-    page = Page(render_structure_page(Summary((evil,), models)))
+    page = Page(render_structure_page(ModelSummaries((evil,), models)))
     assert [tag for tag, _ in page.tags].count("script") == 2
     assert not {"img", "svg"} & {tag for tag, _ in page.tags}
     assert evil in page.text and image in page.text and drawing in page.text

@@ -31,8 +31,14 @@ from depthprune.report.structure_summary import (
     write_summary,
 )
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp
-from depthprune.structure.comparison import Change, Comparison, LayerComparison
-from depthprune.structure.summarize import ModelFacts, ModelSummary, Summary, facts_of, summarize
+from depthprune.structure.comparison import CountChange, LayerComparison, ModelComparison
+from depthprune.structure.summarize import (
+    ModelFacts,
+    ModelSummaries,
+    ModelSummary,
+    facts_of,
+    summarize,
+)
 
 COPIES = Path(__file__).parents[1] / "structure" / "pruned_models"
 OLD_TEXT = (COPIES / "models_structure_summary.txt").read_text(encoding="utf-8")
@@ -42,11 +48,11 @@ TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 def compared(
     name: str, pruned: int, layers: tuple[LayerComparison, ...] = (), missing: int = 0
 ) -> ModelSummary:
-    comparison = Comparison(
+    comparison = ModelComparison(
         "base",
         name,
-        Change(8030261248, pruned),
-        Change(0, 0),
+        CountChange(8030261248, pruned),
+        CountChange(0, 0),
         layers,
         missing_layers=missing,
     )
@@ -57,13 +63,13 @@ def layer(index: int, attention: int = 40, mlp: int = 60, *, removed: bool = Fal
     return LayerComparison(
         index,
         None if removed else index,
-        Change(100, attention + mlp),
-        Change(40, attention),
-        Change(60, mlp),
+        CountChange(100, attention + mlp),
+        CountChange(40, attention),
+        CountChange(60, mlp),
     )
 
 
-def told(summary: Summary, width: int = 100) -> str:
+def told(summary: ModelSummaries, width: int = 100) -> str:
     """Return what the terminal shows."""
     return as_text(sections_parts(summary_sections(summary), width), width)
 
@@ -72,7 +78,7 @@ def whole(number: int) -> tuple[LayerComparison, ...]:
     return tuple(layer(index) for index in range(number))
 
 
-OLD = Summary(
+OLD = ModelSummaries(
     ("baselines",),
     (
         compared("baselines/Wanda_2000", 6424219648, whole(32)),
@@ -80,7 +86,7 @@ OLD = Summary(
         compared("baselines/Magnitude_2000", 6424219648, whole(32)),
     ),
 )
-HURT = Summary(
+HURT = ModelSummaries(
     ("r",),
     (
         compared(
@@ -105,7 +111,7 @@ def test_the_chinese_text_begins_with_that_of_the_old_script_to_the_byte() -> No
 
 
 def test_the_text_of_models_without_remarks_ends_where_the_old_one_does() -> None:
-    only = Summary((), (compared("m", 7, whole(2)),))
+    only = ModelSummaries((), (compared("m", 7, whole(2)),))
     assert summary_text(only).endswith("=" * 80)
 
 
@@ -117,14 +123,14 @@ def test_the_columns_of_the_english_text_stand_below_their_headings() -> None:
 
 def test_wide_names_do_not_move_the_columns() -> None:
     models = (compared("结果/幅值剪枝_2000", 7, whole(1)), compared("r/magnitude", 7, whole(1)))
-    lines = summary_text(Summary((), models)).splitlines()[6:8]
+    lines = summary_text(ModelSummaries((), models)).splitlines()[6:8]
     assert len({cell_len(line) for line in lines}) == 1
     assert len({len(line) for line in lines}) == 2
 
 
 def test_a_long_name_widens_its_column() -> None:
     models = (compared("r/" + "x" * 60, 7, whole(1)), compared("r/y", 7, whole(1)))
-    heading, _, *lines = summary_text(Summary((), models)).splitlines()[4:8]
+    heading, _, *lines = summary_text(ModelSummaries((), models)).splitlines()[4:8]
     assert len({len(line) for line in (heading, *lines)}) == 1
 
 
@@ -142,7 +148,7 @@ def test_the_statistics_are_those_of_the_models() -> None:
 
 
 def test_nothing_analysed_has_no_statistics() -> None:
-    text = summary_text(Summary((), HURT.models[1:]))
+    text = summary_text(ModelSummaries((), HURT.models[1:]))
     assert "Models: 0" in text
     assert text.count("N/A") == 6
 
@@ -150,7 +156,7 @@ def test_nothing_analysed_has_no_statistics() -> None:
 def test_an_unknown_ratio_is_told_and_stands_last() -> None:
     anatomy = Anatomy("m", 5, 0, 0, (Layer(0, 5, Attention(2), Mlp(3)),))
     alone = ModelSummary("a", Path("a"), anatomy=anatomy)
-    lines = summary_text(Summary((), (alone, *OLD.models))).splitlines()
+    lines = summary_text(ModelSummaries((), (alone, *OLD.models))).splitlines()
     assert lines[9].split() == ["a", "5", "N/A", "1", "0"]
 
 
@@ -209,7 +215,7 @@ def test_models_without_analysis_and_broken_files_follow() -> None:
 
 
 def test_only_models_without_analysis_make_no_table() -> None:
-    (section,) = summary_sections(Summary((), HURT.models[1:2]))
+    (section,) = summary_sections(ModelSummaries((), HURT.models[1:2]))
     assert section.name == "without"
 
 
@@ -225,7 +231,7 @@ def test_the_csv_has_raw_numbers() -> None:
 
 
 def test_a_name_in_csv_is_no_formula() -> None:
-    text = summary_csv(Summary((), (compared("=1+1/m", 7, whole(1)),)))
+    text = summary_csv(ModelSummaries((), (compared("=1+1/m", 7, whole(1)),)))
     assert text.splitlines()[1].startswith("'=1+1/m,")
 
 
@@ -236,8 +242,8 @@ def test_the_markdown_is_one_table() -> None:
 
 
 def test_names_cannot_break_a_table() -> None:
-    evil = Summary((), (compared("r/a|b*\n=1+1\x1b", 7, whole(1)),))
-    plain = Summary((), (compared("r/a", 7, whole(1)),))
+    evil = ModelSummaries((), (compared("r/a|b*\n=1+1\x1b", 7, whole(1)),))
+    plain = ModelSummaries((), (compared("r/a", 7, whole(1)),))
     assert summary_text(evil).count("\n") == summary_text(plain).count("\n")
     assert r"r/a\|b\*\\n=1+1\\x1b" in summary_markdown(evil)
     assert len(summary_csv(evil).splitlines()) == 2
@@ -276,7 +282,7 @@ def test_the_json_tells_models_without_analysis_apart() -> None:
 def test_a_model_of_unknown_origin_has_no_pruning_in_json() -> None:
     anatomy = Anatomy("m", 5, 0, 0, (Layer(0, 5, Attention(2), Mlp(3)),))
     model = ModelSummary("a", Path("a"), anatomy=anatomy)
-    value = summary_value(Summary((), (model,)), TIME)["models"][0]
+    value = summary_value(ModelSummaries((), (model,)), TIME)["models"][0]
     assert (value["pruning"], value["layer_pruning"]) == (None, [])
     assert value["params"]["layers"] == 5
 
@@ -313,7 +319,7 @@ def test_the_json_calls_the_same_layers_zero_everywhere() -> None:
 
 def test_a_name_in_a_workbook_is_no_formula() -> None:
     openpyxl = pytest.importorskip("openpyxl")
-    evil = Summary((), (compared("=1+1\x07", 7, whole(1)),))
+    evil = ModelSummaries((), (compared("=1+1\x07", 7, whole(1)),))
     book = openpyxl.load_workbook(BytesIO(summary_workbook(evil)))
     assert book.worksheets[0]["A2"].value == "=1+1\\x07"
     assert book.worksheets[0]["A2"].data_type == "s"
@@ -321,14 +327,14 @@ def test_a_name_in_a_workbook_is_no_formula() -> None:
 
 def test_layer_numbers_without_bound_make_no_wide_sheet() -> None:
     openpyxl = pytest.importorskip("openpyxl")
-    far = Summary((), (compared("m", 7, (layer(0), layer(2**50))),))
+    far = ModelSummaries((), (compared("m", 7, (layer(0), layer(2**50))),))
     book = openpyxl.load_workbook(BytesIO(summary_workbook(far)))
     assert book.worksheets[1].max_column == 3
 
 
 def test_models_without_comparison_leave_the_sheet_of_layers_empty() -> None:
     openpyxl = pytest.importorskip("openpyxl")
-    book = openpyxl.load_workbook(BytesIO(summary_workbook(Summary((), HURT.models[1:]))))
+    book = openpyxl.load_workbook(BytesIO(summary_workbook(ModelSummaries((), HURT.models[1:]))))
     assert book.worksheets[1].max_column == 1
     assert book.worksheets[2]["B2"].value == "depthprune structure analyze"
 
@@ -374,7 +380,7 @@ def test_a_name_that_is_none_is_told(output: str) -> None:
 
 def test_one_long_name_does_not_break_the_others() -> None:
     names = ("results/layerwise_pruning_20_seed_1", "r/" + 60 * "x")
-    mixed = Summary((), tuple(compared(name, 7, whole(1)) for name in names))
+    mixed = ModelSummaries((), tuple(compared(name, 7, whole(1)) for name in names))
     lines = told(mixed, 80).splitlines()
     assert any(names[0][:32] in line for line in lines)
     headings = " ".join(lines[:4]).split()

@@ -8,8 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from depthprune.structure.comparison import Change, Comparison, LayerComparison
-from depthprune.structure.model_row import ALL_TASKS, STANDARD, Conditions, Measured, ModelRow
+from depthprune.structure.comparison import CountChange, LayerComparison, ModelComparison
+from depthprune.structure.model_row import (
+    ALL_TASKS,
+    STANDARD,
+    ModelNumber,
+    ModelRow,
+    NumberConditions,
+)
 
 HERE = Path(__file__).parent
 SHARED = Path("/work/shared/pruned_models")
@@ -36,42 +42,48 @@ def layer(index: int, attention: int = ATTENTION, mlp: int = MLP) -> LayerCompar
     return LayerComparison(
         index,
         index,
-        Change(ATTENTION + MLP, attention + mlp),
-        Change(ATTENTION, attention),
-        Change(MLP, mlp),
+        CountChange(ATTENTION + MLP, attention + mlp),
+        CountChange(ATTENTION, attention),
+        CountChange(MLP, mlp),
     )
 
 
 def removed(index: int) -> LayerComparison:
     whole = ATTENTION + MLP
-    return LayerComparison(index, None, Change(whole, 0), Change(ATTENTION, 0), Change(MLP, 0))
+    return LayerComparison(
+        index, None, CountChange(whole, 0), CountChange(ATTENTION, 0), CountChange(MLP, 0)
+    )
 
 
-def compared(layers: Sequence[LayerComparison], missing: int = 0) -> Comparison:
+def compared(layers: Sequence[LayerComparison], missing: int = 0) -> ModelComparison:
     """Return a comparison of these layers and some that no file names; 1000 parameters besides."""
     before = sum(one.total.original for one in layers) + missing * (ATTENTION + MLP)
     after = sum(one.total.pruned for one in layers)
-    return Comparison(
+    return ModelComparison(
         "original",
         "pruned",
-        Change(before + 1000, after + 1000),
-        Change(before, after),
+        CountChange(before + 1000, after + 1000),
+        CountChange(before, after),
         tuple(layers),
         missing_layers=missing,
     )
 
 
-def row(name: str, comparison: Comparison | None = None, **numbers: float | Measured) -> ModelRow:
+def row(
+    name: str, comparison: ModelComparison | None = None, **numbers: float | ModelNumber
+) -> ModelRow:
     """Return a row with these numbers, measured in the usual way."""
-    usual: Mapping[str, Conditions] = {
-        "ppl_wikitext2": Conditions(STANDARD),
-        "ppl_ptb": Conditions(STANDARD),
-        "mean_accuracy": Conditions(ALL_TASKS),
+    usual: Mapping[str, NumberConditions] = {
+        "ppl_wikitext2": NumberConditions(STANDARD),
+        "ppl_ptb": NumberConditions(STANDARD),
+        "mean_accuracy": NumberConditions(ALL_TASKS),
     }
     return ModelRow(
         name,
         {
-            key: one if isinstance(one, Measured) else Measured(one, usual.get(key, Conditions()))
+            key: one
+            if isinstance(one, ModelNumber)
+            else ModelNumber(one, usual.get(key, NumberConditions()))
             for key, one in numbers.items()
         },
         comparison,

@@ -9,14 +9,14 @@ import torch
 
 from depthprune.report.sections.structure_words import strategy_lines, what_happened
 from depthprune.structure.analyze import analyze, read_model
-from depthprune.structure.comparison import AddedLayer, Comparison
+from depthprune.structure.comparison import AddedLayer, ModelComparison
 from depthprune.structure.layouts import read_comparison
 from tests.structure.llamas import LAYER, keep_layers, make_state, save
 
 SIX = make_state(6)
 
 
-def compared(tmp_path: Path, pruned: dict[str, torch.Tensor]) -> Comparison:
+def compared(tmp_path: Path, pruned: dict[str, torch.Tensor]) -> ModelComparison:
     folder = save(tmp_path / "pruned", pruned)
     found = analyze(folder, save(tmp_path / "base", SIX), tmp_path / "analysis").comparison
     assert found is not None

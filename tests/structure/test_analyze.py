@@ -16,7 +16,7 @@ from depthprune.base.errors import DepthpruneError, FileError, LayoutError
 from depthprune.cutting.execute import execute_cut
 from depthprune.cutting.plan import plan_cut
 from depthprune.structure.analyze import (
-    Analysis,
+    ModelAnalysis,
     analyze,
     model_name,
     read_model,
@@ -24,7 +24,7 @@ from depthprune.structure.analyze import (
     write_analysis,
 )
 from depthprune.structure.compare import label_of
-from depthprune.structure.comparison import Change
+from depthprune.structure.comparison import CountChange
 from depthprune.structure.layouts import read_anatomy, read_comparison
 from tests.structure.llamas import (
     LAYER,
@@ -74,7 +74,7 @@ def test_our_own_cut_lost_its_removed_layers_and_nothing_else(base: Path, tmp_pa
     assert comparison is not None
     assert comparison.aligned_by == "provenance"
     assert [layer.index for layer in comparison.layers if layer.removed] == [2, 5]
-    assert comparison.total == Change(TOTAL, TOTAL - 2 * LAYER)
+    assert comparison.total == CountChange(TOTAL, TOTAL - 2 * LAYER)
     assert [label_of(layer) for layer in comparison.layers].count("unchanged") == 6
     assert comparison.strategy == "layer removal"
 
@@ -101,8 +101,8 @@ def test_structural_pruning_is_counted_to_the_parameter(base: Path, tmp_path: Pa
     comparison = analyze(save(tmp_path / "p", pruned), base).comparison
     assert comparison is not None
     # Half of q, k, v and o; of the MLP 43 of 48 neurons.
-    assert comparison.layers[1].attention == Change(3072, 1536)
-    assert comparison.layers[6].mlp == Change(3 * 48 * 32, 3 * 5 * 32)
+    assert comparison.layers[1].attention == CountChange(3072, 1536)
+    assert comparison.layers[6].mlp == CountChange(3 * 48 * 32, 3 * 5 * 32)
     assert comparison.total.reduced == 1536 + 3 * 43 * 32
     assert comparison.layer_params.reduced == comparison.total.reduced
     assert (comparison.aligned_by, comparison.strategy) == ("content", "non-uniform")
@@ -167,7 +167,7 @@ def test_zeroed_attention_of_a_pickled_module_is_removed_from_its_layers(tmp_pat
     assert comparison is not None
     assert [layer.index for layer in comparison.layers if layer.attention_removed] == [1, 2]
     assert not any(layer.removed or layer.is_zero for layer in comparison.layers)
-    assert comparison.layers[1].attention == Change(4 * 32 * 32, 0)
+    assert comparison.layers[1].attention == CountChange(4 * 32 * 32, 0)
     assert analysis.anatomy.name == "HGSP"
     assert analysis.anatomy.layers[1].attention.type == "ZeroAttention"
     assert comparison.evidence["attention_removed"] == 2
@@ -236,7 +236,7 @@ def test_the_documented_fields_come_first(base: Path, tmp_path: Path) -> None:
 
 
 def test_texts_are_written_beside(base: Path, tmp_path: Path) -> None:
-    def texts(analysis: Analysis) -> dict[str, str]:
+    def texts(analysis: ModelAnalysis) -> dict[str, str]:
         return {"note.txt": f"{analysis.anatomy.total}\n"}
 
     analysis = analyze(base, output_dir=tmp_path / "out", texts=texts)

@@ -15,7 +15,7 @@ import torch
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
 from depthprune.base.language import language
 from depthprune.structure import batches
-from depthprune.structure.analyze import Analysis, analyze
+from depthprune.structure.analyze import ModelAnalysis, analyze
 from depthprune.structure.batches import BatchOutcome, batch
 from depthprune.structure.finding import find_model_folders
 from depthprune.structure.layouts import read_anatomy, read_comparison
@@ -119,7 +119,7 @@ def test_a_broken_model_stops_nothing_and_is_told(place: Path) -> None:
 def test_what_nobody_foresaw_stops_nothing_either(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail_for_pickles(source: Path, *rest: Any, **options: Any) -> Analysis:
+    def fail_for_pickles(source: Path, *rest: Any, **options: Any) -> ModelAnalysis:
         if source.name == "pickled":
             raise ZeroDivisionError("oh")
         return analyze(source, *rest, **options)
@@ -250,7 +250,7 @@ def test_a_file_of_results_that_cannot_be_read_is_written_anew(content: str, pla
 def test_what_was_done_before_an_interruption_is_kept(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt_at_pickles(source: Path, *rest: Any, **options: Any) -> Analysis:
+    def interrupt_at_pickles(source: Path, *rest: Any, **options: Any) -> ModelAnalysis:
         if source.name == "pickled":
             raise KeyboardInterrupt
         return analyze(source, *rest, **options)
@@ -269,7 +269,7 @@ def test_an_interruption_forgets_nothing_of_earlier_runs(
     name = NAMES[0].split("/")
     os.utime(place.joinpath("models", *name, "model.safetensors"), (1, 1))
 
-    def interrupt(*rest: Any, **options: Any) -> Analysis:
+    def interrupt(*rest: Any, **options: Any) -> ModelAnalysis:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(batches, "analyze", interrupt)
@@ -286,7 +286,7 @@ def test_a_run_that_is_killed_loses_some_seconds_only(
     monkeypatch.setattr(batches, "KEEP_SECONDS", 0.0)
     known: list[int] = []
 
-    def count_known(*rest: Any, **options: Any) -> Analysis:
+    def count_known(*rest: Any, **options: Any) -> ModelAnalysis:
         file = place / "out" / batches.RESULTS_FILE
         known.append(json.loads(file.read_text())["successful"] if file.exists() else 0)
         return analyze(*rest, **options)
@@ -331,7 +331,7 @@ def test_the_summary_has_what_was_lost_and_why_it_failed(place: Path) -> None:
 
 
 def test_texts_are_written_for_each_model(place: Path) -> None:
-    def texts(analysis: Analysis) -> Mapping[str, str]:
+    def texts(analysis: ModelAnalysis) -> Mapping[str, str]:
         return {"name.txt": analysis.anatomy.name}
 
     run(place, texts=texts)

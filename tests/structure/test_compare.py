@@ -10,7 +10,7 @@ import pytest
 from depthprune.structure.align import Alignment, Doubt, align
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity
 from depthprune.structure.compare import compare
-from depthprune.structure.comparison import Change
+from depthprune.structure.comparison import CountChange
 from depthprune.structure.layouts import read_anatomy, read_comparison
 from depthprune.structure.samples import ReadModel
 from tests.structure.llamas import made_up, with_layers
@@ -25,8 +25,8 @@ def test_a_removed_layer_is_there_with_nothing_left_and_its_own_index() -> None:
     assert [layer.pruned_index for layer in comparison.layers] == [0, None, None, 1]
     gone = comparison.layers[1]
     assert gone.removed
-    assert (gone.total, gone.total.ratio) == (Change(20, 0), 1.0)
-    assert (gone.attention, gone.mlp, gone.is_zero) == (Change(9, 0), Change(9, 0), True)
+    assert (gone.total, gone.total.ratio) == (CountChange(20, 0), 1.0)
+    assert (gone.attention, gone.mlp, gone.is_zero) == (CountChange(9, 0), CountChange(9, 0), True)
     assert (comparison.aligned_by, comparison.missing_layers) == ("content", 0)
     assert (comparison.original_name, comparison.pruned_name) == ("base", "cut")
 
@@ -34,8 +34,8 @@ def test_a_removed_layer_is_there_with_nothing_left_and_its_own_index() -> None:
 def test_sums_are_those_of_the_two_models() -> None:
     original, pruned = made_up(9, 9, 9, 9), made_up(9, 7)
     comparison = compare(original, pruned, Alignment((0, 3), "content"))
-    assert comparison.total == Change(original.total, pruned.total)
-    assert comparison.layer_params == Change(80, 36)
+    assert comparison.total == CountChange(original.total, pruned.total)
+    assert comparison.layer_params == CountChange(80, 36)
     assert sum(layer.total.original for layer in comparison.layers) == 80
     assert sum(layer.total.pruned for layer in comparison.layers) == 36
 
@@ -53,7 +53,7 @@ def test_layers_that_are_gone_unknown_where_are_missing() -> None:
     assert len(comparison.layers) == 25
     assert not any(layer.removed for layer in comparison.layers)
     assert comparison.missing_layers == 7
-    assert comparison.layer_params == Change(32 * 20, 25 * 20)
+    assert comparison.layer_params == CountChange(32 * 20, 25 * 20)
     assert comparison.strategy == "layer removal"
     assert comparison.evidence["layers_removed"] == 7
 
@@ -86,7 +86,7 @@ def test_sizes_of_mlps_are_compared_as_far_as_they_are_known() -> None:
     pruned = replace(pruned, layers=pruned.layers[:3])
     layers = compare(original, pruned, Alignment((0, 1, 2), "content")).layers
     sizes = [layer.intermediate_size for layer in layers]
-    assert sizes == [Change(6, 6), Change(6, 4), None, Change(6, 0)]
+    assert sizes == [CountChange(6, 6), CountChange(6, 4), None, CountChange(6, 0)]
 
 
 def test_an_mlp_without_anything_left_has_size_zero() -> None:
@@ -95,7 +95,7 @@ def test_an_mlp_without_anything_left_has_size_zero() -> None:
     )
     pruned = with_layers(original, {0: Layer(0, 8, Attention(8), Mlp(0))})
     layer = compare(original, pruned, Alignment((0,), "position")).layers[0]
-    assert layer.intermediate_size == Change(6, 0)
+    assert layer.intermediate_size == CountChange(6, 0)
     assert layer.mlp_removed
 
 

@@ -15,9 +15,9 @@ from depthprune.base.errors import DepthpruneError, FileError, LayoutError
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity
 from depthprune.structure.comparison import (
     AlignedBy,
-    Change,
-    Comparison,
+    CountChange,
     LayerComparison,
+    ModelComparison,
     Strategy,
 )
 from depthprune.structure.layouts import (
@@ -85,9 +85,9 @@ anatomies = st.builds(
     sparsity=st.none() | sparsities,
     notes=st.lists(words, max_size=2).map(tuple),
 )
-changes = st.builds(Change, counts, counts)
+changes = st.builds(CountChange, counts, counts)
 comparisons = st.builds(
-    Comparison,
+    ModelComparison,
     original_name=words,
     pruned_name=st.text(min_size=1, max_size=8),
     total=changes,
@@ -155,7 +155,7 @@ def test_an_anatomy_loses_nothing_in_its_file(
 @settings(max_examples=50, deadline=None)
 @given(comparisons)
 def test_a_comparison_loses_nothing_in_its_file(
-    tmp_path_factory: pytest.TempPathFactory, comparison: Comparison
+    tmp_path_factory: pytest.TempPathFactory, comparison: ModelComparison
 ) -> None:
     path = written(tmp_path_factory.mktemp("c") / "c.json", comparison_document(comparison))
     assert read_comparison(path) == comparison
@@ -196,14 +196,14 @@ def test_the_documented_fields_come_first_and_in_their_order() -> None:
 
 
 def test_removed_layers_and_a_lost_attention_are_named(tmp_path: Path) -> None:
-    comparison = Comparison(
+    comparison = ModelComparison(
         "base",
         "cut",
-        Change(300, 150),
-        Change(200, 50),
+        CountChange(300, 150),
+        CountChange(200, 50),
         (
-            LayerComparison(0, 0, Change(100, 50), Change(50, 0), Change(50, 50)),
-            LayerComparison(1, None, Change(100, 0), Change(50, 0), Change(50, 0)),
+            LayerComparison(0, 0, CountChange(100, 50), CountChange(50, 0), CountChange(50, 50)),
+            LayerComparison(1, None, CountChange(100, 0), CountChange(50, 0), CountChange(50, 0)),
         ),
     )
     value = comparison_document(comparison)
@@ -303,7 +303,7 @@ def test_a_head_that_makes_the_parts_exceed_the_total_is_tied(tmp_path: Path) ->
     ],
 )
 def test_a_comparison_may_lack_what_it_can_do_without(
-    field: str, value: Any, expected: Callable[[Comparison], bool], tmp_path: Path
+    field: str, value: Any, expected: Callable[[ModelComparison], bool], tmp_path: Path
 ) -> None:
     folder = tmp_path / "analysed"
     folder.mkdir()

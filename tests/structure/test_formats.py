@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from depthprune.base.errors import ModelError
-from depthprune.structure.analyze import Analysis, analyze, read_model
+from depthprune.structure.analyze import ModelAnalysis, analyze, read_model
 from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.compare import label_of
 from depthprune.structure.reading import read_checkpoint
@@ -375,12 +375,14 @@ NOT_KNOWN: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.fixture(params=NOT_KNOWN)
-def unclear(request: pytest.FixtureRequest, tmp_path: Path, base: Path) -> tuple[Analysis, str]:
+def unclear(
+    request: pytest.FixtureRequest, tmp_path: Path, base: Path
+) -> tuple[ModelAnalysis, str]:
     make, reason = NOT_KNOWN[request.param]
     return analyze(make(tmp_path / "model"), base, tmp_path / "analysis"), reason
 
 
-def test_what_is_not_known_is_not_pruned(unclear: tuple[Analysis, str]) -> None:
+def test_what_is_not_known_is_not_pruned(unclear: tuple[ModelAnalysis, str]) -> None:
     found, reason = unclear
     assert found.comparison is not None
     assert any(reason in why for why in found.comparison.unknown)
@@ -390,7 +392,7 @@ def test_what_is_not_known_is_not_pruned(unclear: tuple[Analysis, str]) -> None:
     assert not any(layer.is_zero or layer.removed for layer in found.comparison.layers)
 
 
-def test_what_is_not_known_comes_back_from_the_files(unclear: tuple[Analysis, str]) -> None:
+def test_what_is_not_known_comes_back_from_the_files(unclear: tuple[ModelAnalysis, str]) -> None:
     found, _ = unclear
     folder = found.files[0].parent
     again = read_model(folder / "model_structure.json").anatomy

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from depthprune.structure.compare import is_emptied, label_of, lost, strategy_of
-from depthprune.structure.comparison import Change, Comparison, LayerComparison
+from depthprune.structure.comparison import CountChange, LayerComparison, ModelComparison
 from depthprune.structure.layouts import read_comparison
 
 COPIES = Path(__file__).with_name("pruned_models")
@@ -28,9 +28,9 @@ def layer(
     return LayerComparison(
         index=index,
         pruned_index=None if removed else index,
-        total=Change(100, attention + mlp),
-        attention=Change(40, attention),
-        mlp=Change(60, mlp),
+        total=CountChange(100, attention + mlp),
+        attention=CountChange(40, attention),
+        mlp=CountChange(60, mlp),
         is_zero=is_zero,
         sparsity=sparsity,
     )
@@ -39,15 +39,15 @@ def layer(
 GONE = layer(0, 0, removed=True, is_zero=True)
 
 
-def comparison(*layers: LayerComparison, missing: int = 0, outside: int = 0) -> Comparison:
+def comparison(*layers: LayerComparison, missing: int = 0, outside: int = 0) -> ModelComparison:
     """Return the layers with their sums; `outside` is what was lost beside them, of 1000."""
     before = sum(one.total.original for one in layers) + 100 * missing
     after = sum(one.total.pruned for one in layers)
-    return Comparison(
+    return ModelComparison(
         original_name="base",
         pruned_name="pruned",
-        total=Change(1000 + before, 1000 - outside + after),
-        layer_params=Change(before, after),
+        total=CountChange(1000 + before, 1000 - outside + after),
+        layer_params=CountChange(before, after),
         layers=layers,
         missing_layers=missing,
     )
@@ -84,7 +84,9 @@ def test_a_layer_that_a_file_calls_zero_is_zero() -> None:
 
 
 def test_only_norms_left_is_zero() -> None:
-    norms = replace(layer(), total=Change(102, 2), attention=Change(40, 0), mlp=Change(60, 0))
+    norms = replace(
+        layer(), total=CountChange(102, 2), attention=CountChange(40, 0), mlp=CountChange(60, 0)
+    )
     assert label_of(norms) == "zero"
 
 
@@ -93,7 +95,7 @@ def test_attention_removed_alone_is_not_zero() -> None:
 
 
 def test_a_mixer_that_is_neither_keeps_a_layer_from_being_zero() -> None:
-    mixer = LayerComparison(0, 0, Change(100, 70), Change(0, 0), Change(30, 0))
+    mixer = LayerComparison(0, 0, CountChange(100, 70), CountChange(0, 0), CountChange(30, 0))
     assert label_of(mixer) == "moderate"
 
 
@@ -104,13 +106,13 @@ def test_zeros_count_as_gone_when_there_are_many() -> None:
 
 
 def test_all_weights_zero_is_a_zero_layer() -> None:
-    norms = replace(layer(sparsity=100 / 102), total=Change(102, 102))
+    norms = replace(layer(sparsity=100 / 102), total=CountChange(102, 102))
     assert label_of(norms) == "zero"
     assert label_of(replace(norms, sparsity=98 / 102)) == "heavy"
 
 
 def test_a_layer_of_nothing_lost_nothing() -> None:
-    nothing = LayerComparison(0, 0, Change(0, 0), Change(0, 0), Change(0, 0))
+    nothing = LayerComparison(0, 0, CountChange(0, 0), CountChange(0, 0), CountChange(0, 0))
     assert label_of(nothing) == "unchanged"
 
 
@@ -197,12 +199,12 @@ def test_of_several_ways_the_one_that_took_most_counts() -> None:
 
 
 def test_sliced_comes_before_all_others() -> None:
-    smaller = Change(64, 48)
+    smaller = CountChange(64, 48)
     strategy, evidence = strategy_of(comparison(GONE, layer()), hidden_size=smaller)
     assert strategy == "sliced"
     assert (evidence["hidden_size_original"], evidence["hidden_size_pruned"]) == (64, 48)
     assert strategy_of(comparison(layer(30, 45)), sliced=True)[0] == "sliced"
-    assert strategy_of(comparison(layer(30, 45)), hidden_size=Change(64, 64))[0] == "uniform"
+    assert strategy_of(comparison(layer(30, 45)), hidden_size=CountChange(64, 64))[0] == "uniform"
 
 
 def test_loss_outside_the_layers_alone_is_non_uniform() -> None:
@@ -227,7 +229,7 @@ def test_a_model_without_layers_is_unchanged() -> None:
 
 def test_evidence_can_be_kept_as_json() -> None:
     full = comparison(GONE, layer(20, 30, sparsity=0.3), layer(0, 0))
-    evidence = strategy_of(full, hidden_size=Change(8, 8))[1]
+    evidence = strategy_of(full, hidden_size=CountChange(8, 8))[1]
     assert json.loads(json.dumps(evidence)) == evidence
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.structure.comparison import (
-    Change,
+    CountChange,
     is_located,
     layers_below,
     num_layers,
@@ -31,9 +31,9 @@ from depthprune.structure.model_row import (
     QUICK,
     STANDARD,
     TASKS,
-    Conditions,
-    Measured,
+    ModelNumber,
     ModelRow,
+    NumberConditions,
     model_row,
 )
 from depthprune.structure.model_table import ModelTable, model_table
@@ -131,7 +131,7 @@ def test_real_models_have_the_numbers_of_their_files(tmp_path: Path) -> None:
     }  # fmt: skip
     assert found["base"].numbers["ppl_wikitext2"].value == 8.25709056854248
     assert found["base"].numbers["size_gb"].value == 14.95752739906311
-    assert found["HGSP_2000"].numbers["ppl_wikitext2"] == Measured(39.87115478515625)
+    assert found["HGSP_2000"].numbers["ppl_wikitext2"] == ModelNumber(39.87115478515625)
     assert found["HGSP_2000"].numbers["parameters_b"].value == 6.424219648
     assert found["ShortGPT_remove_7"].numbers["parameters_b"].value == 6.503477248
     assert set(found["ShortGPT_remove_7"].numbers) == {
@@ -154,7 +154,7 @@ def test_a_mean_says_which_tasks_it_is_of(tmp_path: Path) -> None:
     found = rows_of(tmp_path)
     mean = found["few"].numbers["mean_accuracy"]
     assert mean.value == pytest.approx(0.6)
-    assert mean.under == Conditions("boolq, piqa", "acc of 100; acc of 100")
+    assert mean.under == NumberConditions("boolq, piqa", "acc of 100; acc of 100")
     assert found["all"].numbers["mean_accuracy"].under.basis == ", ".join(TASKS)
     assert "mean_accuracy" not in found["none"].numbers
 
@@ -184,7 +184,7 @@ def test_counts_that_agree_are_not_told_to_differ(tmp_path: Path) -> None:
     assert int(1920 / 10**9 * 10**9) < 1920  # what rounding down would make of it
     put(tmp_path / "m", card(parameters=1920))
     found = compared([layer(index) for index in range(1920 // 100 - 10)])
-    document = comparison_document(replace(found, total=Change(1920, 1920)))
+    document = comparison_document(replace(found, total=CountChange(1920, 1920)))
     put(tmp_path / "m", document, "analysis/model_comparison.json")
     assert rows_of(tmp_path)["m"].notes == ()
 
@@ -197,7 +197,7 @@ def test_a_model_without_analysis_has_a_command_that_makes_one(tmp_path: Path) -
 
 def test_another_window_can_be_wanted(tmp_path: Path) -> None:
     found = rows_of(real_models(tmp_path), QUICK)["base"].numbers["ppl_wikitext2"]
-    assert found == Measured(19.52301597595215, Conditions(QUICK))
+    assert found == ModelNumber(19.52301597595215, NumberConditions(QUICK))
 
 
 # What compares
@@ -208,8 +208,8 @@ def test_perplexities_of_other_windows_stand_apart(tmp_path: Path) -> None:
         [
             row("a", ppl_wikitext2=12.0),
             row("b", ppl_wikitext2=11.0),
-            row("quick", ppl_wikitext2=Measured(5.0, Conditions(QUICK))),
-            row("unstated", ppl_wikitext2=Measured(4.0)),
+            row("quick", ppl_wikitext2=ModelNumber(5.0, NumberConditions(QUICK))),
+            row("unstated", ppl_wikitext2=ModelNumber(4.0)),
         ]
     )
     assert table.compared["ppl_wikitext2"].basis == STANDARD
@@ -218,23 +218,31 @@ def test_perplexities_of_other_windows_stand_apart(tmp_path: Path) -> None:
 
 
 def test_where_no_file_states_a_window_the_numbers_compare_as_unstated() -> None:
-    table = model_table([row("a", ppl_ptb=Measured(4.0)), row("b", ppl_ptb=Measured(3.0))])
-    assert table.compared["ppl_ptb"] == Conditions()
+    table = model_table([row("a", ppl_ptb=ModelNumber(4.0)), row("b", ppl_ptb=ModelNumber(3.0))])
+    assert table.compared["ppl_ptb"] == NumberConditions()
     assert best(table, "ppl_ptb") == ["b"]
     assert apart(table, "ppl_ptb") == []
 
 
 def test_the_most_usual_window_counts_where_none_has_the_wanted_one() -> None:
-    numbers = [Measured(4.0, Conditions("1024/256")), Measured(3.0, Conditions("1024/256"))]
-    numbers += [Measured(2.0, Conditions(QUICK)), Measured(1.0), Measured(1.0), Measured(1.0)]
+    numbers = [
+        ModelNumber(4.0, NumberConditions("1024/256")),
+        ModelNumber(3.0, NumberConditions("1024/256")),
+    ]
+    numbers += [
+        ModelNumber(2.0, NumberConditions(QUICK)),
+        ModelNumber(1.0),
+        ModelNumber(1.0),
+        ModelNumber(1.0),
+    ]
     table = model_table([row(str(at), ppl_ptb=one) for at, one in enumerate(numbers)])
     assert table.compared["ppl_ptb"].basis == "1024/256"
     assert best(table, "ppl_ptb") == ["1"]
 
 
 def test_another_sample_stands_apart_and_an_unknown_one_is_trusted() -> None:
-    def score(value: float, details: str | None) -> Measured:
-        return Measured(value, Conditions(details=details))
+    def score(value: float, details: str | None) -> ModelNumber:
+        return ModelNumber(value, NumberConditions(details=details))
 
     table = model_table(
         [
@@ -249,7 +257,7 @@ def test_another_sample_stands_apart_and_an_unknown_one_is_trusted() -> None:
 
 
 def test_a_mean_over_fewer_tasks_stands_apart() -> None:
-    few = Measured(0.9, Conditions("boolq"))
+    few = ModelNumber(0.9, NumberConditions("boolq"))
     table = model_table([row("a", mean_accuracy=0.5), row("b", mean_accuracy=0.6),
                          row("few", mean_accuracy=few)])  # fmt: skip
     assert best(table, "mean_accuracy") == ["b"]
@@ -334,7 +342,7 @@ def test_an_original_that_is_no_model_or_several(name: str) -> None:
 
 ROWS = [
     row("a", ppl_wikitext2=9.0, boolq=0.4),
-    row("b", ppl_wikitext2=Measured(1.0, Conditions(QUICK)), boolq=0.6),
+    row("b", ppl_wikitext2=ModelNumber(1.0, NumberConditions(QUICK)), boolq=0.6),
     row("c"),
     row("d", ppl_wikitext2=8.0, boolq=0.5),
 ]
@@ -442,9 +450,9 @@ def test_an_evaluation_that_lies_in_the_folder_itself_is_found(tmp_path: Path) -
 
 
 def of_family(name: str, original: int, pruned: int, mean: float) -> ModelRow:
-    total = Change(original, pruned)
+    total = CountChange(original, pruned)
     comparison = replace(compared([layer(0)]), total=total, strategy="uniform")
-    numbers = {"mean_accuracy": Measured(mean, Conditions("boolq"))}
+    numbers = {"mean_accuracy": ModelNumber(mean, NumberConditions("boolq"))}
     return ModelRow(name, numbers, comparison)
 
 

@@ -15,8 +15,8 @@ from depthprune.structure.model_row import (
     MEBIBYTE,
     QUICK,
     STANDARD,
-    Conditions,
-    Measured,
+    ModelNumber,
+    NumberConditions,
     Performance,
     choose_number,
     performance_file,
@@ -58,7 +58,7 @@ def test_a_ppl_that_equals_one_with_a_window_has_that_window(tmp_path: Path) -> 
 
 def test_ours_names_window_and_text(tmp_path: Path) -> None:
     first, quick = read(tmp_path, card(window=1024)).numbers["ppl_wikitext2"]
-    assert first == Measured(10.0, Conditions("1024/512", "abc"))
+    assert first == ModelNumber(10.0, NumberConditions("1024/512", "abc"))
     assert quick.under.basis == "128/512"
     content = card()
     content["ppl"]["wikitext2"]["quick"]["stride"] = 128
@@ -72,8 +72,8 @@ def test_size_and_memory_are_those_of_the_old_file() -> None:
     metrics = json.loads(path.read_text())["metrics"]
     found = read_performance(path, REAL)
     assert metrics["model_info"]["total_params"] == 7219960768
-    assert found.numbers["parameters_b"] == (Measured(7.219960768),)
-    assert found.numbers["size_gb"] == (Measured(metrics["model_info"]["model_size_gb"]),)
+    assert found.numbers["parameters_b"] == (ModelNumber(7.219960768),)
+    assert found.numbers["size_gb"] == (ModelNumber(metrics["model_info"]["model_size_gb"]),)
     (peak,) = found.numbers["peak_memory_mb"]
     assert peak.value == metrics["efficiency"]["memory"]["inference_peak_mb"]
 
@@ -84,15 +84,15 @@ def test_ours_has_size_speed_and_the_peak_of_the_fewest_rows(tmp_path: Path) -> 
     content["speed"]["batch_size_4"] = content["speed"]["batch_size_1"]
     content["speed"]["batch_size_16"] = content["speed"]["batch_size_1"]
     found = read(tmp_path, content)
-    assert found.numbers["size_gb"] == (Measured(900 / GIBIBYTE),)
+    assert found.numbers["size_gb"] == (ModelNumber(900 / GIBIBYTE),)
     assert found.removed == (4,)
     peak = found.numbers["peak_memory_mb"][0]
-    assert peak == Measured(4900 / MEBIBYTE, Conditions(details="allocated on GPUs"))
+    assert peak == ModelNumber(4900 / MEBIBYTE, NumberConditions(details="allocated on GPUs"))
     assert [key for key in found.numbers if "batch" in key] == [
         *("tokens_per_second_batch_1", "tokens_per_second_batch_4"),
         *("ms_per_token_batch_1", "ms_per_token_batch_4"),
     ]
-    assert found.numbers["piqa"] == (Measured(0.75, Conditions(details="acc of 100")),)
+    assert found.numbers["piqa"] == (ModelNumber(0.75, NumberConditions(details="acc of 100")),)
 
 
 def test_a_task_that_is_called_as_another_column_is_left_out(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_accuracies_may_be_plain_numbers(tmp_path: Path) -> None:
     old = old_card()
     old["metrics"]["zeroshot"] = {"boolq": 0.5, "piqa": {"accuracy": 0.6}}
     found = read(tmp_path, old).numbers
-    assert found["boolq"] + found["piqa"] == (Measured(0.5), Measured(0.6))
+    assert found["boolq"] + found["piqa"] == (ModelNumber(0.5), ModelNumber(0.6))
 
 
 def test_a_nan_costs_only_itself_and_is_named(tmp_path: Path) -> None:
@@ -212,9 +212,9 @@ def test_a_folder_that_may_not_be_looked_into_is_told_when_it_is_read(
         read_performance(path, tmp_path)
 
 
-STATED = Measured(10.0, Conditions(STANDARD))
-SHORT = Measured(20.0, Conditions(QUICK))
-UNSTATED = Measured(30.0)
+STATED = ModelNumber(10.0, NumberConditions(STANDARD))
+SHORT = ModelNumber(20.0, NumberConditions(QUICK))
+UNSTATED = ModelNumber(30.0)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ UNSTATED = Measured(30.0)
     ],
 )
 def test_the_wanted_window_comes_first_then_any_that_is_stated(
-    found: tuple[Measured, ...], window: str, chosen: Measured
+    found: tuple[ModelNumber, ...], window: str, chosen: ModelNumber
 ) -> None:
     assert choose_number(found, window) == chosen
 
@@ -235,15 +235,15 @@ def test_the_wanted_window_comes_first_then_any_that_is_stated(
 @pytest.mark.parametrize(
     ("one", "other", "compare"),
     [
-        (Conditions(), Conditions(), True),
-        (Conditions(STANDARD), Conditions(STANDARD), True),
-        (Conditions(STANDARD), Conditions(QUICK), False),
-        (Conditions(STANDARD), Conditions(None), False),
-        (Conditions(STANDARD, "abc"), Conditions(STANDARD), True),
-        (Conditions(STANDARD, "abc"), Conditions(STANDARD, "def"), False),
+        (NumberConditions(), NumberConditions(), True),
+        (NumberConditions(STANDARD), NumberConditions(STANDARD), True),
+        (NumberConditions(STANDARD), NumberConditions(QUICK), False),
+        (NumberConditions(STANDARD), NumberConditions(None), False),
+        (NumberConditions(STANDARD, "abc"), NumberConditions(STANDARD), True),
+        (NumberConditions(STANDARD, "abc"), NumberConditions(STANDARD, "def"), False),
     ],
 )
 def test_a_window_is_never_taken_on_trust_all_else_is(
-    one: Conditions, other: Conditions, compare: bool
+    one: NumberConditions, other: NumberConditions, compare: bool
 ) -> None:
     assert one.compare_with(other) == other.compare_with(one) == compare

@@ -27,7 +27,7 @@ from depthprune.report.structure_summary import (
     write_summary,
 )
 from depthprune.structure.analyze import (
-    Analysis,
+    ModelAnalysis,
     Texts,
     analysis_folder,
     read_model,
@@ -46,7 +46,7 @@ from depthprune.structure.batches import (
     batch as analyze_all,
 )
 from depthprune.structure.finding import parse_ratio
-from depthprune.structure.summarize import Summary, facts_of
+from depthprune.structure.summarize import ModelSummaries, facts_of
 from depthprune.structure.summarize import summarize as summarize_models
 from depthprune.tasks.demo import DEMO
 
@@ -120,7 +120,7 @@ def analyze(
     refuse_unknown(strict, {model_path: unknown_of(analysis)})
 
 
-def _write_beside(analysis: Analysis, folder: Path, texts: Texts) -> Analysis:
+def _write_beside(analysis: ModelAnalysis, folder: Path, texts: Texts) -> ModelAnalysis:
     """Write the files beside the model; nobody asked for them, so a closed folder is no error."""
     try:
         make_folder(folder)
@@ -274,7 +274,7 @@ def summarize(
     show_sections(summary_sections(summary), files)
 
 
-def models_below(dirs: Sequence[Path], method: str | None, ratio: str | None) -> Summary:
+def models_below(dirs: Sequence[Path], method: str | None, ratio: str | None) -> ModelSummaries:
     """Return the models in folders, the current one where none is named, that options leave.
 
     Raises:

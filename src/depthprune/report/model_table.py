@@ -34,8 +34,8 @@ from depthprune.structure.model_row import (
     COLUMNS,
     GROUPS,
     THRESHOLDS,
-    Conditions,
     ModelRow,
+    NumberConditions,
 )
 from depthprune.structure.model_table import ModelTable
 
@@ -197,7 +197,7 @@ def _row_value(row: ModelRow) -> dict[str, Any]:
         "conditions": {
             key: _condition(one.under)
             for key, one in row.numbers.items()
-            if one.under != Conditions()
+            if one.under != NumberConditions()
         },
         "keep_ratios": None if located is None else shares_kept(located),
         "missing_layers": 0 if comparison is None else comparison.missing_layers,
@@ -205,7 +205,7 @@ def _row_value(row: ModelRow) -> dict[str, Any]:
     }
 
 
-def _condition(one: Conditions) -> dict[str, Any]:
+def _condition(one: NumberConditions) -> dict[str, Any]:
     return {"basis": one.basis, "details": one.details}
 
 

@@ -24,8 +24,8 @@ from depthprune.report.sections.structure_words import remarks, strategy_names
 from depthprune.report.table import Cell, Column, Kind, Section, Table, table_of
 from depthprune.structure.batches import BatchOutcome, BatchResult
 from depthprune.structure.compare import is_emptied
-from depthprune.structure.comparison import Comparison, is_located, num_layers
-from depthprune.structure.summarize import ModelFacts, ModelSummary, Summary, facts_of
+from depthprune.structure.comparison import ModelComparison, is_located, num_layers
+from depthprune.structure.summarize import ModelFacts, ModelSummaries, ModelSummary, facts_of
 
 UNKNOWN = "N/A"
 
@@ -62,7 +62,7 @@ def rows_of(models: Iterable[ModelSummary]) -> list[Row]:
     )
 
 
-def without_analysis(summary: Summary) -> list[ModelSummary]:
+def without_analysis(summary: ModelSummaries) -> list[ModelSummary]:
     """Return the models that are not analysed."""
     return [one for one in summary.models if not (one.anatomy or one.comparison)]
 
@@ -125,7 +125,7 @@ def _columns() -> dict[str, tuple[str, Kind, Callable[[Row], Any]]]:
     }  # fmt: skip
 
 
-def summary_sections(summary: Summary) -> list[Section]:
+def summary_sections(summary: ModelSummaries) -> list[Section]:
     """Return the table of all models, then remarks, models without analysis, and broken files."""
     rows = rows_of(summary.models)
     names = [shown(row.model.name) for row in rows]
@@ -143,7 +143,7 @@ def remarks_sections(rows: Sequence[Row]) -> list[Section]:
     return [Section("remarks", t("Remarks on layers"), lines)] if lines else []
 
 
-def further_sections(summary: Summary) -> list[Section]:
+def further_sections(summary: ModelSummaries) -> list[Section]:
     """Return models that are not analysed, and what could not be read, where there are such."""
     lacking = [
         line
@@ -159,7 +159,7 @@ def further_sections(summary: Summary) -> list[Section]:
     return [section for section in sections if section.sentences]
 
 
-def batch_sections(outcome: BatchOutcome, summary: Summary) -> list[Section]:
+def batch_sections(outcome: BatchOutcome, summary: ModelSummaries) -> list[Section]:
     """Return the table of all models, what happened to their layers, and what went wrong.
 
     Args:
@@ -227,7 +227,7 @@ def lost_table(rows: Iterable[Row]) -> Table:
     return Table(columns, table, notes=[note] * is_missing)
 
 
-def _lost(comparison: Comparison) -> dict[int, Any]:
+def _lost(comparison: ModelComparison) -> dict[int, Any]:
     unlocated = Cell(None, "?")
     if not is_located(comparison):
         return dict.fromkeys(range(min(num_layers(comparison), MOST_LAYERS)), unlocated)
@@ -256,7 +256,7 @@ WIDTHS = (40, 15, 10, 6, 12)
 
 
 def write_summary(
-    summary: Summary, output: Path, formats: Iterable[Format], *, time: datetime
+    summary: ModelSummaries, output: Path, formats: Iterable[Format], *, time: datetime
 ) -> list[Path]:
     """Write `output` with the ending of each format and return the paths.
 
@@ -287,7 +287,7 @@ def write_summary(
     return written
 
 
-def _write(summary: Summary, path: Path, form: Format, time: datetime) -> None:
+def _write(summary: ModelSummaries, path: Path, form: Format, time: datetime) -> None:
     match form:
         case "txt":
             write_text(path, summary_text(summary))
@@ -305,7 +305,7 @@ def _write(summary: Summary, path: Path, form: Format, time: datetime) -> None:
             write_text(path, render_structure_page(summary))
 
 
-def summary_text(summary: Summary) -> str:
+def summary_text(summary: ModelSummaries) -> str:
     """Return the summary in the documented layout; in Chinese, to the byte that of the old script.
 
     What that layout has no place for follows behind it: remarks on layers, models without analysis,
@@ -370,7 +370,7 @@ def _extremes(values: Sequence[float], form: Callable[[float], str]) -> list[str
     return [text.format(value=value) for text, value in zip(texts, found, strict=True)]
 
 
-def summary_markdown(summary: Summary) -> str:
+def summary_markdown(summary: ModelSummaries) -> str:
     """Return the summary as a document in Markdown."""
     table = models_table(rows_of(summary.models), (*SHORT, "remarks"))
     lines = [f"# {t('Summary of the structure of models')}", "", *table_lines(table)]
@@ -379,12 +379,12 @@ def summary_markdown(summary: Summary) -> str:
     return "\n".join(lines) + "\n"
 
 
-def summary_csv(summary: Summary) -> str:
+def summary_csv(summary: ModelSummaries) -> str:
     """Return one line for each analysed model, for programs; what is not known is empty."""
     return table_csv(models_table(rows_of(summary.models), CSV))
 
 
-def summary_workbook(summary: Summary) -> bytes:
+def summary_workbook(summary: ModelSummaries) -> bytes:
     """Return the content of an xlsx file: models, ratios layer by layer, and what is missing.
 
     Raises:
@@ -403,7 +403,7 @@ def summary_workbook(summary: Summary) -> bytes:
     return workbook(sheets)
 
 
-def summary_value(summary: Summary, time: datetime) -> dict[str, Any]:
+def summary_value(summary: ModelSummaries, time: datetime) -> dict[str, Any]:
     """Return the summary as JSON data; counts are parameters, ratios 0..1.
 
     Args:
@@ -467,7 +467,7 @@ def _model_value(row: Row) -> dict[str, Any]:
     }
 
 
-def _layer_values(comparison: Comparison) -> list[dict[str, Any]]:
+def _layer_values(comparison: ModelComparison) -> list[dict[str, Any]]:
     return [
         {
             "layer_idx": layer.index,

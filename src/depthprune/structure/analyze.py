@@ -12,7 +12,7 @@ from depthprune.base.lazy import make_callable
 from depthprune.structure.align import Alignment, align
 from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.compare import compare
-from depthprune.structure.comparison import Comparison
+from depthprune.structure.comparison import ModelComparison
 from depthprune.structure.layouts import (
     ANATOMY_FILES,
     COMPARISON_FILES,
@@ -27,7 +27,7 @@ from depthprune.tasks.demo import model_place
 
 
 @dataclass(frozen=True)
-class Analysis:
+class ModelAnalysis:
     """What was found out about one model.
 
     Attributes:
@@ -39,14 +39,14 @@ class Analysis:
     anatomy: Anatomy
     original: Anatomy | None = None
     alignment: Alignment | None = None
-    comparison: Comparison | None = None
+    comparison: ModelComparison | None = None
     files: tuple[Path, ...] = ()
 
 
 _COMMON_NAMES = frozenset({"pruned_model", "pytorch_model", "model", "checkpoint", "consolidated"})
 """Of files and folders of weights, that say nothing of the model."""
 
-Texts = Callable[[Analysis], Mapping[str, str]]
+Texts = Callable[[ModelAnalysis], Mapping[str, str]]
 """Returns texts for people by their file names, see `depthprune.report.structure.text_files`."""
 
 
@@ -121,7 +121,7 @@ def analyze(
     name: str | None = None,
     texts: Texts | None = None,
     on_bytes: Callable[[int], None] | None = None,
-) -> Analysis:
+) -> ModelAnalysis:
     """Return what a model consists of, and what it lost against its original.
 
     Only headers are read, and a few kilobytes of every tensor to know layers again; with
@@ -146,16 +146,16 @@ def analyze(
         if isinstance(model, ReadModel)
         else read_model(model, name=name, count_zeros=count_zeros, on_bytes=on_bytes)
     )
-    analysis = Analysis(pruned.anatomy)
+    analysis = ModelAnalysis(pruned.anatomy)
     if original is not None:
         whole = original if isinstance(original, ReadModel) else read_model(original)
         alignment = align(whole, pruned)
         comparison = compare(whole.anatomy, pruned.anatomy, alignment)
-        analysis = Analysis(pruned.anatomy, whole.anatomy, alignment, comparison)
+        analysis = ModelAnalysis(pruned.anatomy, whole.anatomy, alignment, comparison)
     return analysis if folder is None else write_analysis(analysis, folder, texts)
 
 
-def unknown_of(analysis: Analysis) -> tuple[str, ...]:
+def unknown_of(analysis: ModelAnalysis) -> tuple[str, ...]:
     """Return why counts of a model, or of it beside its original, are not known."""
     return (analysis.comparison or analysis.anatomy).unknown
 
@@ -191,7 +191,9 @@ def analysis_folder(source: str | Path) -> Path | None:
     return (found.folder if found else path if path.is_dir() else path.parent) / FOLDER
 
 
-def write_analysis(analysis: Analysis, output_dir: Path, texts: Texts | None = None) -> Analysis:
+def write_analysis(
+    analysis: ModelAnalysis, output_dir: Path, texts: Texts | None = None
+) -> ModelAnalysis:
     """Write the documented files, all or none, and return the analysis with them.
 
     `model_structure.json` and `pruned_model_analysis.json` hold the same; so do, with an original,

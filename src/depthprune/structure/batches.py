@@ -21,7 +21,7 @@ from depthprune.structure.analyze import Texts, analyze, read_model
 from depthprune.structure.finding import FoundModel, analysis_files, find_model_folders, find_models
 from depthprune.structure.layouts import FOLDER
 from depthprune.structure.samples import ReadModel
-from depthprune.structure.summarize import ModelSummary, Summary, summarize, summarize_model
+from depthprune.structure.summarize import ModelSummaries, ModelSummary, summarize, summarize_model
 from depthprune.structure.weights import SUBFOLDER
 
 RESULTS_FILE = "batch_analysis_results.json"
@@ -76,9 +76,9 @@ class BatchOutcome:
         """Return the results of this status."""
         return [one for one in self.results if one.status == status]
 
-    def summary(self) -> Summary:
+    def summary(self) -> ModelSummaries:
         """Return what the analysis files say of the models; of those that failed, why."""
-        return Summary(
+        return ModelSummaries(
             (str(self.models_dir),),
             tuple(
                 summarize_model(one.name, one.folder)
@@ -166,7 +166,7 @@ def batch(
     return outcome
 
 
-def merged_analyses(*dirs: Path) -> Summary:
+def merged_analyses(*dirs: Path) -> ModelSummaries:
     """Return what the analyses below the first of these folders that holds any say of their models.
 
     Raises:

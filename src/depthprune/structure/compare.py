@@ -13,10 +13,10 @@ from depthprune.structure.comparison import (
     HEAVY,
     LIGHT,
     AddedLayer,
-    Change,
-    Comparison,
+    CountChange,
     Label,
     LayerComparison,
+    ModelComparison,
     Strategy,
 )
 from depthprune.structure.notes import Sentence
@@ -84,7 +84,7 @@ def known(count: int | None) -> int:
     return count
 
 
-def is_known(comparison: Comparison) -> bool:
+def is_known(comparison: ModelComparison) -> bool:
     """Return whether the counts of the model and of all layers that are left are known."""
     changes = [comparison.total, comparison.layer_params]
     changes += [layer.total for layer in comparison.layers]
@@ -92,7 +92,7 @@ def is_known(comparison: Comparison) -> bool:
 
 
 def strategy_of(
-    comparison: Comparison, *, sliced: bool = False, hidden_size: Change | None = None
+    comparison: ModelComparison, *, sliced: bool = False, hidden_size: CountChange | None = None
 ) -> tuple[Strategy, Evidence]:
     """Return how a model was pruned on the whole, and the numbers that say so.
 
@@ -170,7 +170,7 @@ def _pruned_share(layer: LayerComparison) -> float:
     return layer.sparsity if layer.sparsity is not None and layer.sparsity >= SPARSE else 0.0
 
 
-def _counts(comparison: Comparison) -> Evidence:
+def _counts(comparison: ModelComparison) -> Evidence:
     layers, missing = comparison.layers, comparison.missing_layers
     found: Evidence = {
         "layers": len(layers) + missing,
@@ -207,7 +207,7 @@ def _share(part: float, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-def compare(original: Anatomy, pruned: Anatomy, alignment: Alignment) -> Comparison:
+def compare(original: Anatomy, pruned: Anatomy, alignment: Alignment) -> ModelComparison:
     """Return what every layer of the original lost, and how the model was pruned on the whole.
 
     A removed layer has nothing left, ratio 1 and its index in the original. Where nothing tells
@@ -225,11 +225,11 @@ def compare(original: Anatomy, pruned: Anatomy, alignment: Alignment) -> Compari
     told = pruned.knows_layers
     if not told:
         listed = ()  # no layer was found: that is not to say that all are gone
-    comparison = Comparison(
+    comparison = ModelComparison(
         original_name=original.name,
         pruned_name=pruned.name,
-        total=Change(original.total, pruned.total),
-        layer_params=Change(original.layer_params, pruned.layer_params),
+        total=CountChange(original.total, pruned.total),
+        layer_params=CountChange(original.layer_params, pruned.layer_params),
         layers=tuple(
             _compare_layer(before, places.get(place)) for place, before in enumerate(listed)
         ),
@@ -264,9 +264,9 @@ def _compare_layer(before: Layer, after: Layer | None) -> LayerComparison:
     return LayerComparison(
         index=before.index,
         pruned_index=after.index,
-        total=Change(before.total, after.total),
-        attention=Change(before.attention.total, after.attention.total),
-        mlp=Change(before.mlp.total, after.mlp.total),
+        total=CountChange(before.total, after.total),
+        attention=CountChange(before.attention.total, after.attention.total),
+        mlp=CountChange(before.mlp.total, after.mlp.total),
         intermediate_size=_both(before.mlp.intermediate_size, left),
         experts=_both(
             before.mlp.num_experts or None,
@@ -277,8 +277,8 @@ def _compare_layer(before: Layer, after: Layer | None) -> LayerComparison:
     )
 
 
-def _both(before: int | None, after: int | None) -> Change | None:
-    return None if before is None or after is None else Change(before, after)
+def _both(before: int | None, after: int | None) -> CountChange | None:
+    return None if before is None or after is None else CountChange(before, after)
 
 
 def _is_sliced(original: Anatomy, pruned: Anatomy) -> bool:

@@ -27,7 +27,7 @@ says of itself; equal weights; `config.json`; the least different sizes or weigh
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CountChange:
     """A count before and after; None where it is not known, and then nothing follows from it."""
 
     original: int | None
@@ -66,11 +66,11 @@ class LayerComparison:
 
     index: int
     pruned_index: int | None
-    total: Change
-    attention: Change
-    mlp: Change
-    intermediate_size: Change | None = None
-    experts: Change | None = None
+    total: CountChange
+    attention: CountChange
+    mlp: CountChange
+    intermediate_size: CountChange | None = None
+    experts: CountChange | None = None
     is_zero: bool = False
     sparsity: float | None = None
 
@@ -103,7 +103,7 @@ class AddedLayer:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ModelComparison:
     """A pruned model beside its original.
 
     Attributes:
@@ -123,8 +123,8 @@ class Comparison:
 
     original_name: str
     pruned_name: str
-    total: Change
-    layer_params: Change
+    total: CountChange
+    layer_params: CountChange
     layers: tuple[LayerComparison, ...]
     aligned_by: AlignedBy = "position"
     missing_layers: int = 0
@@ -148,13 +148,13 @@ def share_kept(layer: LayerComparison) -> float | None:
     return after / before if before else 1.0
 
 
-def num_layers(comparison: Comparison) -> int:
+def num_layers(comparison: ModelComparison) -> int:
     """Return how many layers the original has, as far as the files tell."""
     listed = max((layer.index + 1 for layer in comparison.layers), default=0)
     return max(listed, len(comparison.layers) + comparison.missing_layers)
 
 
-def is_located(comparison: Comparison) -> bool:
+def is_located(comparison: ModelComparison) -> bool:
     """Return whether each share belongs to a known layer of the original.
 
     A file of the old scripts compares layer i with layer i: where layers are missing, nothing can
@@ -163,7 +163,7 @@ def is_located(comparison: Comparison) -> bool:
     return not comparison.missing_layers
 
 
-def shares_kept(comparison: Comparison) -> dict[int, float]:
+def shares_kept(comparison: ModelComparison) -> dict[int, float]:
     """Return the share that each layer of the original keeps, as far as that is known."""
     if not is_located(comparison):
         return {}
@@ -171,7 +171,7 @@ def shares_kept(comparison: Comparison) -> dict[int, float]:
     return {index: share for index, share in shares if share is not None}
 
 
-def variance_kept(comparison: Comparison) -> float | None:
+def variance_kept(comparison: ModelComparison) -> float | None:
     """Return the population variance of the shares; None without layers, or where one is unknown.
 
     A missing layer keeps nothing, whichever it is: the order does not change the variance.
@@ -187,16 +187,16 @@ def variance_kept(comparison: Comparison) -> float | None:
     return (fsum((share - mean) ** 2 for share in shares) + missing * mean**2) / count
 
 
-def std_kept(comparison: Comparison) -> float | None:
+def std_kept(comparison: ModelComparison) -> float | None:
     """Return the population standard deviation of the shares; None where there are no layers."""
     variance = variance_kept(comparison)
     return None if variance is None else sqrt(variance)
 
 
-def layers_below(comparison: Comparison, percent: float) -> tuple[int, ...]:
+def layers_below(comparison: ModelComparison, percent: float) -> tuple[int, ...]:
     """Return the layers of the original that keep less than this percentage, as far as known.
 
-    Those that are missing (`Comparison.missing_layers`) are not among them.
+    Those that are missing (`ModelComparison.missing_layers`) are not among them.
     """
     shares = shares_kept(comparison)
     return tuple(layer for layer in sorted(shares) if 100 * shares[layer] < percent)

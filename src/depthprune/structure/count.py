@@ -34,7 +34,7 @@ from depthprune.structure.tensors import Checkpoint, first_bytes, stored_bytes
 
 
 @dataclass(frozen=True)
-class Places:
+class ParameterPlaces:
     """The parameters of a model, each where it belongs; what is tied stands there once.
 
     Attributes:
@@ -58,7 +58,7 @@ class Places:
     unknown: tuple[Note, ...] = ()
 
 
-def places_of(checkpoint: Checkpoint) -> Places:
+def places_of(checkpoint: Checkpoint) -> ParameterPlaces:
     """Return where every parameter of a checkpoint belongs, by names, shapes and configuration."""
     counted = stored_parameters(checkpoint)
     stored = counted.stored
@@ -84,7 +84,9 @@ def places_of(checkpoint: Checkpoint) -> Places:
         towers["prediction"] += [each for _, each in layers.pop(index) if each.parameters != 0]
     tied, copies = _tied_heads(outside, checkpoint)
     outside["lm_head"] = [each for each in outside["lm_head"] if each not in copies]
-    return Places(stack, stored, layers, outside, towers, tied, counted.notes, counted.unknown)
+    return ParameterPlaces(
+        stack, stored, layers, outside, towers, tied, counted.notes, counted.unknown
+    )
 
 
 def _predicts(layer: Iterable[tuple[Path, Stored]]) -> bool:
@@ -235,7 +237,9 @@ def _sum(stored: Iterable[Stored]) -> int | None:
     return added(each.parameters for each in stored)
 
 
-def _layers(places: Places, around: Surroundings) -> tuple[tuple[Layer, ...], tuple[Note, ...]]:
+def _layers(
+    places: ParameterPlaces, around: Surroundings
+) -> tuple[tuple[Layer, ...], tuple[Note, ...]]:
     """Count every layer; one without tensors is empty where the model says that it exists."""
     if places.stack is None or not places.layers:
         return (), ()
@@ -269,7 +273,7 @@ def _dtypes(checkpoint: Checkpoint) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _hidden_size(places: Places, configured: int | None) -> int | None:
+def _hidden_size(places: ParameterPlaces, configured: int | None) -> int | None:
     """Return the width of the embedding, which is true of sliced models too; else as configured."""
     embeddings = places.outside.get("embedding", ())
     widths = [each.shape[1] for each in embeddings if len(each.shape) == 2]

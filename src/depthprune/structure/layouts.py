@@ -33,9 +33,9 @@ from depthprune.structure.compare import label_of, strategy_of
 from depthprune.structure.comparison import (
     AddedLayer,
     AlignedBy,
-    Change,
-    Comparison,
+    CountChange,
     LayerComparison,
+    ModelComparison,
     Strategy,
 )
 from depthprune.structure.notes import Sentence, read_note
@@ -222,28 +222,28 @@ ANATOMY = Layout(
 """Of `model_structure.json`, `pruned_model_analysis.json` and `original_model_analysis.json`."""
 
 
-def _change(original: int | None, pruned: int | None, reduced: Any = ...) -> Change:
-    change = Change(original, pruned)
+def _change(original: int | None, pruned: int | None, reduced: Any = ...) -> CountChange:
+    change = CountChange(original, pruned)
     if reduced is not ... and reduced != (expected := change.reduced):
         raise WrongFieldError(f"{original} - {pruned} is {expected}, not {reduced}", "reduced")
     return change
 
 
-def _size_change(original: int | None = None, pruned: int | None = None) -> Change | None:
-    return None if original is None or pruned is None else Change(original, pruned)
+def _size_change(original: int | None = None, pruned: int | None = None) -> CountChange | None:
+    return None if original is None or pruned is None else CountChange(original, pruned)
 
 
 def _mlp_change(
-    intermediate_size: Change | None = None, experts: Change | None = None, **change: Any
-) -> tuple[Change, Change | None, Change | None]:
+    intermediate_size: CountChange | None = None, experts: CountChange | None = None, **change: Any
+) -> tuple[CountChange, CountChange | None, CountChange | None]:
     return _change(**change), intermediate_size, experts
 
 
 def _compared_layer(
     index: int,
-    total: Change,
-    attention: Change,
-    mlp: tuple[Change, Change | None, Change | None],
+    total: CountChange,
+    attention: CountChange,
+    mlp: tuple[CountChange, CountChange | None, CountChange | None],
     is_zero: bool | None = None,
     **found: Any,
 ) -> LayerComparison:
@@ -254,25 +254,25 @@ def _compared_layer(
 
 
 def _comparison(
-    layer_params: Change,
+    layer_params: CountChange,
     layers: tuple[LayerComparison, ...],
     missing_layers: int | None = None,
     **found: Any,
-) -> Comparison:
+) -> ModelComparison:
     missing = _missing(layer_params, layers) if missing_layers is None else missing_layers
     absent: Json = {"original_name": "", "pruned_name": "", "missing_layers": missing}
-    comparison = Comparison(layer_params=layer_params, layers=layers, **absent | found)
+    comparison = ModelComparison(layer_params=layer_params, layers=layers, **absent | found)
     if "strategy" in found:
         return comparison
     strategy, evidence = strategy_of(comparison)
     return replace(comparison, strategy=strategy, evidence=evidence)
 
 
-def _removed(comparison: Comparison) -> list[int]:
+def _removed(comparison: ModelComparison) -> list[int]:
     return [layer.index for layer in comparison.layers if layer.removed]
 
 
-def _missing(layer_params: Change, layers: tuple[LayerComparison, ...]) -> int:
+def _missing(layer_params: CountChange, layers: tuple[LayerComparison, ...]) -> int:
     """Return how many layers of the original are not listed, by what their listed sum lacks."""
     sizes = Counter(layer.total.original or 0 for layer in layers)
     lacking = (layer_params.original or 0) - sum(layer.total.original or 0 for layer in layers)
@@ -366,7 +366,7 @@ def read_anatomy(path: Path) -> Anatomy:
     return found if found.name else replace(found, name=_folder_name(path))
 
 
-def read_comparison(path: Path) -> Comparison:
+def read_comparison(path: Path) -> ModelComparison:
     """Read a `model_comparison.json` or `pruning_comparison.json`.
 
     An older file compares layer i with layer i: of layers that were removed it tells only the
@@ -376,7 +376,7 @@ def read_comparison(path: Path) -> Comparison:
         FileError: the file is missing, unreadable or not JSON (line and column).
         LayoutError: a field is wrong; with its place.
     """
-    found: Comparison = read_document(path, COMPARISON.read, mend=_MEND)
+    found: ModelComparison = read_document(path, COMPARISON.read, mend=_MEND)
     return found if found.pruned_name else replace(found, pruned_name=_folder_name(path))
 
 
@@ -385,7 +385,7 @@ def anatomy_document(anatomy: Anatomy) -> Json:
     return dict(ANATOMY.write(anatomy))
 
 
-def comparison_document(comparison: Comparison) -> Json:
+def comparison_document(comparison: ModelComparison) -> Json:
     """Return the content of `model_comparison.json`, one entry for each layer of the original."""
     return dict(COMPARISON.write(comparison))
 

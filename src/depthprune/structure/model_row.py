@@ -19,7 +19,7 @@ from depthprune.benchmark.compare import (
     is_possible,
 )
 from depthprune.checkpoint.folder import read_json_value
-from depthprune.structure.comparison import Comparison, std_kept, variance_kept
+from depthprune.structure.comparison import ModelComparison, std_kept, variance_kept
 from depthprune.structure.finding import EVALUATION, EVALUATION_FILE
 from depthprune.structure.summarize import ModelFacts, ModelSummary, facts_of
 
@@ -61,7 +61,7 @@ THRESHOLDS = (5, 10, 15, 20)
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ModelColumn:
     """A column of the table.
 
     Attributes:
@@ -78,24 +78,24 @@ class Column:
 
 
 COLUMNS = (
-    Column("model", "name"),
-    Column("size_gb", "gigabytes", "low"),
-    Column("parameters_b", "billions", "low"),
-    *(Column(f"ppl_{text}", "ppl", "low", text) for text in TEXTS),
-    *(Column(task, "accuracy", "high", task) for task in TASKS),
-    Column("mean_accuracy", "accuracy", "high"),
+    ModelColumn("model", "name"),
+    ModelColumn("size_gb", "gigabytes", "low"),
+    ModelColumn("parameters_b", "billions", "low"),
+    *(ModelColumn(f"ppl_{text}", "ppl", "low", text) for text in TEXTS),
+    *(ModelColumn(task, "accuracy", "high", task) for task in TASKS),
+    ModelColumn("mean_accuracy", "accuracy", "high"),
     *(
         column
         for rows in BATCHES
         for column in (
-            Column(f"tokens_per_second_batch_{rows}", "rate", "high", str(rows)),
-            Column(f"ms_per_token_batch_{rows}", "time", "low", str(rows)),
+            ModelColumn(f"tokens_per_second_batch_{rows}", "rate", "high", str(rows)),
+            ModelColumn(f"ms_per_token_batch_{rows}", "time", "low", str(rows)),
         )
     ),
-    Column("peak_memory_mb", "megabytes", "low"),
-    Column("keep_ratio_std", "spread"),
-    Column("keep_ratio_variance", "spread"),
-    *(Column(f"layers_below_{number}", "layers", None, str(number)) for number in THRESHOLDS),
+    ModelColumn("peak_memory_mb", "megabytes", "low"),
+    ModelColumn("keep_ratio_std", "spread"),
+    ModelColumn("keep_ratio_variance", "spread"),
+    *(ModelColumn(f"layers_below_{number}", "layers", None, str(number)) for number in THRESHOLDS),
 )
 
 _KINDS_OF: Mapping[str, tuple[Kind, ...]] = {
@@ -111,7 +111,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """The columns but the model's name, in groups narrow enough for a page or a terminal."""
 
-BY_KEY: Mapping[str, Column] = {column.key: column for column in COLUMNS}
+BY_KEY: Mapping[str, ModelColumn] = {column.key: column for column in COLUMNS}
 
 
 STANDARD, QUICK = STANDARD_WINDOW, QUICK_WINDOW
@@ -123,7 +123,7 @@ BILLION = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class NumberConditions:
     """What a number was measured under, as far as a file says.
 
     Attributes:
@@ -137,18 +137,18 @@ class Conditions:
     basis: str | None = None
     details: str | None = None
 
-    def compare_with(self, other: Conditions) -> bool:
+    def compare_with(self, other: NumberConditions) -> bool:
         """Return whether numbers under both compare."""
         trusted = None in (self.details, other.details)
         return self.basis == other.basis and (trusted or self.details == other.details)
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ModelNumber:
     """A finite number, and what it was measured under."""
 
     value: float
-    under: Conditions = Conditions()
+    under: NumberConditions = NumberConditions()
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Performance:
     """
 
     path: Path
-    numbers: Mapping[str, tuple[Measured, ...]]
+    numbers: Mapping[str, tuple[ModelNumber, ...]]
     removed: tuple[int, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -217,7 +217,7 @@ def read_performance(path: Path, folder: Path) -> Performance:
     numbers = _numbers_of(file)
     if "schema_version" not in content:
         size: Any = object_at(object_at(content, "metrics"), "model_info").get("model_size_gb")
-        numbers["size_gb"] = (Measured(float(size)),) if is_possible("bytes", size) else ()
+        numbers["size_gb"] = (ModelNumber(float(size)),) if is_possible("bytes", size) else ()
     not_numbers = (f"{place}: {value} is no measurement" for place, value in not_finite(content))
     return Performance(
         path=path,
@@ -229,15 +229,15 @@ def read_performance(path: Path, folder: Path) -> Performance:
     )
 
 
-def _numbers_of(file: EvaluationFile) -> dict[str, tuple[Measured, ...]]:
-    found: dict[str, tuple[Measured, ...]] = {}
+def _numbers_of(file: EvaluationFile) -> dict[str, tuple[ModelNumber, ...]]:
+    found: dict[str, tuple[ModelNumber, ...]] = {}
     for section, (pattern, unit) in _COLUMNS_OF.items():
         keys = sorted((len(key[1]), key) for key in file.values if key[0] == section)
         for _, key in keys:
             column = BY_KEY.get(pattern.format(key[1]))
             if column is not None and (column.of == key[1] or column.key == pattern):
-                under = Conditions(file.windows.get(key), file.conditions.get(key))
-                one = Measured(file.values[key] / unit, under)
+                under = NumberConditions(file.windows.get(key), file.conditions.get(key))
+                one = ModelNumber(file.values[key] / unit, under)
                 found[column.key] = (*found.get(column.key, ()), one)
     return found
 
@@ -247,8 +247,8 @@ _MOST_BESIDE = 20
 
 
 def _with_windows(
-    found: Mapping[str, tuple[Measured, ...]], path: Path, folder: Path
-) -> dict[str, tuple[Measured, ...]]:
+    found: Mapping[str, tuple[ModelNumber, ...]], path: Path, folder: Path
+) -> dict[str, tuple[ModelNumber, ...]]:
     """Return perplexities with the windows that other evaluations in the same folder state.
 
     Only an equal perplexity of the same text lends its window: nothing is taken on trust.
@@ -267,7 +267,7 @@ def _with_windows(
             continue
         stated |= {(f"ppl_{key[1]}", file.values[key]): w for key, w in file.windows.items()}
 
-    def with_window(key: str, one: Measured) -> Measured:
+    def with_window(key: str, one: ModelNumber) -> ModelNumber:
         basis = one.under.basis or stated.get((key, one.value))
         return replace(one, under=replace(one.under, basis=basis))
 
@@ -276,7 +276,7 @@ def _with_windows(
     }
 
 
-def choose_number(found: Sequence[Measured], window: str = STANDARD) -> Measured:
+def choose_number(found: Sequence[ModelNumber], window: str = STANDARD) -> ModelNumber:
     """Return the perplexity under `window`, else under another one that is known, else any.
 
     Args:
@@ -307,8 +307,8 @@ class ModelRow:
     """
 
     name: str
-    numbers: Mapping[str, Measured] = field(default_factory=dict)
-    comparison: Comparison | None = None
+    numbers: Mapping[str, ModelNumber] = field(default_factory=dict)
+    comparison: ModelComparison | None = None
     facts: ModelFacts | None = None
     mend: str | None = None
     is_reference: bool = False
@@ -357,7 +357,7 @@ def model_row(model: ModelSummary, window: str = STANDARD) -> ModelRow:
     )
 
 
-def _analysed(model: ModelSummary) -> dict[str, Measured]:
+def _analysed(model: ModelSummary) -> dict[str, ModelNumber]:
     comparison, total = model.comparison, facts_of(model).params
     size = model.anatomy.bytes if model.anatomy else 0
     found = {
@@ -366,12 +366,12 @@ def _analysed(model: ModelSummary) -> dict[str, Measured]:
         "keep_ratio_std": std_kept(comparison) if comparison else None,
         "keep_ratio_variance": variance_kept(comparison) if comparison else None,
     }
-    return {key: Measured(value) for key, value in found.items() if value is not None}
+    return {key: ModelNumber(value) for key, value in found.items() if value is not None}
 
 
-def _mean_accuracy(found: Mapping[str, Measured]) -> Measured:
+def _mean_accuracy(found: Mapping[str, ModelNumber]) -> ModelNumber:
     """Return the mean over those of the tasks that were measured, which are its basis."""
     details = [one.under.details for one in found.values() if one.under.details is not None]
     told = "; ".join(details) if len(details) == len(found) else None
     mean = fsum(one.value for one in found.values()) / len(found)
-    return Measured(mean, Conditions(", ".join(found), told))
+    return ModelNumber(mean, NumberConditions(", ".join(found), told))

@@ -15,9 +15,9 @@ from depthprune.structure.model_row import (
     BY_KEY,
     STANDARD,
     TEXTS,
-    Column,
-    Conditions,
+    ModelColumn,
     ModelRow,
+    NumberConditions,
     model_row,
 )
 from depthprune.structure.summarize import summarize
@@ -40,7 +40,7 @@ class ModelTable:
 
     rows: tuple[ModelRow, ...]
     families: tuple[int | None, ...]
-    compared: Mapping[str, Conditions]
+    compared: Mapping[str, NumberConditions]
     best: Mapping[str, tuple[int, ...]]
     apart: Mapping[str, tuple[int, ...]]
 
@@ -177,7 +177,7 @@ def _is_unpruned(row: ModelRow) -> bool:
     )
 
 
-def _usual(found: Sequence[Conditions], preferred: str | None) -> Conditions:
+def _usual(found: Sequence[NumberConditions], preferred: str | None) -> NumberConditions:
     """Return the conditions of a column: the preferred basis, else the most usual that is known."""
     bases = Counter(one.basis for one in found if one.basis is not None)
     if preferred in bases or not bases:
@@ -185,14 +185,14 @@ def _usual(found: Sequence[Conditions], preferred: str | None) -> Conditions:
     else:
         basis = bases.most_common(1)[0][0]
     details = Counter(one.details for one in found if one.basis == basis and one.details)
-    return Conditions(basis, details.most_common(1)[0][0] if details else None)
+    return NumberConditions(basis, details.most_common(1)[0][0] if details else None)
 
 
 def _in_order(
     rows: Sequence[ModelRow],
     family_of: Mapping[str, int | None],
-    column: Column,
-    usual: Conditions | None,
+    column: ModelColumn,
+    usual: NumberConditions | None,
     *,
     reverse: bool,
 ) -> list[ModelRow]:
@@ -213,7 +213,7 @@ def _in_order(
     return sorted(rows, key=lambda row: (group(row), place(row)))
 
 
-def _sorted_value(row: ModelRow, column: Column) -> float | None:
+def _sorted_value(row: ModelRow, column: ModelColumn) -> float | None:
     if column.kind == "layers":
         if row.comparison is None:
             return None
@@ -222,7 +222,7 @@ def _sorted_value(row: ModelRow, column: Column) -> float | None:
     return row.numbers[column.key].value if column.key in row.numbers else None
 
 
-def _best(rows: Sequence[ModelRow], column: Column, alike: Sequence[int]) -> tuple[int, ...]:
+def _best(rows: Sequence[ModelRow], column: ModelColumn, alike: Sequence[int]) -> tuple[int, ...]:
     competing = [place for place in alike if not _is_unpruned(rows[place])]
     if column.better is None or len(competing) < 2:
         return ()

@@ -30,7 +30,7 @@ _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class TensorSample:
     """The first bytes of a tensor.
 
     Attributes:
@@ -58,7 +58,7 @@ class Sample:
         return memoryview(data[: len(data) // width * width]).cast(_WORDS[width]).tolist()
 
 
-LayerSamples = Mapping[str, Sample]
+LayerSamples = Mapping[str, TensorSample]
 """Of one layer, by the tensors' names below it."""
 
 
@@ -72,7 +72,7 @@ def layer_samples(checkpoint: Checkpoint) -> dict[int, LayerSamples]:
     stack = find_text_stack(stored, checkpoint.config)
     if stack is None:
         return {}
-    found: dict[int, dict[str, Sample]] = {index: {} for index in stack.indices}
+    found: dict[int, dict[str, TensorSample]] = {index: {} for index in stack.indices}
     for name, tensor in checkpoint.tensors.items():
         path = split_path(name)
         place = list_of(path)
@@ -84,7 +84,7 @@ def layer_samples(checkpoint: Checkpoint) -> dict[int, LayerSamples]:
             # Parallel lists hold parts of the same layer under the same names.
             below = ".".join((str(stack.prefixes.index(place[0])), *inner))
             data = first_bytes(tensor, SAMPLE_BYTES)
-            found[place[1]][below] = Sample(tensor.dtype, tensor.shape, data)
+            found[place[1]][below] = TensorSample(tensor.dtype, tensor.shape, data)
     return dict(found)
 
 
@@ -114,18 +114,18 @@ def same_layers(
     Only what no other layer of the original has counts: equal norms of ones say nothing. Where
     nothing is the same, a row from which columns were taken tells the layer.
     """
-    owners: dict[tuple[str, Sample], list[int]] = defaultdict(list)
+    owners: dict[tuple[str, TensorSample], list[int]] = defaultdict(list)
     for index, layer in enumerate(original):
         for item in layer.items():
             if item[1].tells:
                 owners[item].append(index)
 
     @cache
-    def rows(name: str) -> Sequence[tuple[int, Sample, Sequence[int], Set[int]]]:
+    def rows(name: str) -> Sequence[tuple[int, TensorSample, Sequence[int], Set[int]]]:
         known = ((index, layer[name]) for index, layer in enumerate(original) if name in layer)
         return [(index, one, one.row(), frozenset(one.row())) for index, one in known]
 
-    def thinned(name: str, left: Sample) -> list[int]:
+    def thinned(name: str, left: TensorSample) -> list[int]:
         """Return the layers whose first row of this tensor has the numbers of `left`, and more.
 
         So it is where heads or neurons were cut from the inputs of a projection (`o_proj`).
@@ -221,7 +221,7 @@ def _comparable(
             yield key[0], known, rows[key]
 
 
-def _numbers(sample: Sample) -> numpy.ndarray[Any, Any]:
+def _numbers(sample: TensorSample) -> numpy.ndarray[Any, Any]:
     """Return the sampled numbers, as many as the widest number type fits into a sample."""
     import numpy as np
 

@@ -16,7 +16,7 @@ from depthprune.base.language import Note
 from depthprune.base.lazy import make_callable
 from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.compare import is_emptied
-from depthprune.structure.comparison import Change, Comparison
+from depthprune.structure.comparison import CountChange, ModelComparison
 from depthprune.structure.finding import (
     EVALUATION,
     EVALUATION_FILE,
@@ -56,7 +56,7 @@ class ModelSummary:
     name: str
     folder: Path
     anatomy: Anatomy | None = None
-    comparison: Comparison | None = None
+    comparison: ModelComparison | None = None
     original: int | None = None
     removed: tuple[int, ...] = ()
     problems: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class ModelSummary:
 
 
 @dataclass(frozen=True)
-class Summary:
+class ModelSummaries:
     """Models in order of name.
 
     Attributes:
@@ -125,7 +125,7 @@ def _alone(anatomy: Anatomy, original: int | None) -> ModelFacts:
     return ModelFacts(
         params=anatomy.total,
         original=original,
-        ratio=Change(original, anatomy.total).ratio if original else None,
+        ratio=CountChange(original, anatomy.total).ratio if original else None,
         num_layers=len(anatomy.layers) if anatomy.knows_layers else None,
         of_layers=None,
         emptied=tuple(layer.index for layer in anatomy.layers if layer.is_zero),
@@ -140,7 +140,7 @@ def _is_zeroed(type_name: str | None) -> bool:
     return type_name is not None and type_name.startswith("Zero")
 
 
-def _compared(found: Comparison) -> ModelFacts:
+def _compared(found: ModelComparison) -> ModelFacts:
     stay = [layer for layer in found.layers if not layer.removed]
     is_told = bool(found.layers) or not found.unknown
     emptied = [layer.index for layer in stay if is_emptied(layer)]
@@ -165,7 +165,7 @@ MOST_BYTES = 64 * 2**20
 """An analysis file is never so large."""
 
 _Value = TypeVar("_Value")
-_Read = TypeVar("_Read", Anatomy, Comparison)
+_Read = TypeVar("_Read", Anatomy, ModelComparison)
 
 
 def summarize(
@@ -173,7 +173,7 @@ def summarize(
     *,
     method: str | None = None,
     ratio: float | None = None,
-) -> Summary:
+) -> ModelSummaries:
     """Return what the `analysis/` folders in and below `dirs` say of their models.
 
     A file that is broken is named in `problems`, and the others of its folder count. Of two equal
@@ -197,7 +197,7 @@ def summarize(
     models = [_read_folder(folder) for folder in folders]
     if ratio is not None:
         models = [one for one in models if is_near_ratio(one.name, facts_of(one).ratio, ratio)]
-    return Summary(tuple(map(str, given)), tuple(models))
+    return ModelSummaries(tuple(map(str, given)), tuple(models))
 
 
 def summarize_model(name: str, folder: Path) -> ModelSummary:
@@ -296,13 +296,13 @@ def _attempt(read: Callable[[Path], _Value], path: Path, problems: list[str]) ->
         return None
 
 
-def _unnamed(value: Anatomy | Comparison) -> Anatomy | Comparison:
+def _unnamed(value: Anatomy | ModelComparison) -> Anatomy | ModelComparison:
     if isinstance(value, Anatomy):
         return replace(value, name="", path="")
     return replace(value, original_name="", pruned_name="")
 
 
-def _is_generic(value: Anatomy | Comparison) -> bool:
+def _is_generic(value: Anatomy | ModelComparison) -> bool:
     names = {value.name} if isinstance(value, Anatomy) else {value.original_name, value.pruned_name}
     return bool(names & GENERIC_NAMES)
 

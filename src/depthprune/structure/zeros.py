@@ -17,7 +17,7 @@ import numpy as np
 from depthprune.base.language import Note
 from depthprune.checkpoint.stored import Tensor
 from depthprune.structure.anatomy import Anatomy, Sparsity
-from depthprune.structure.count import Places, places_of
+from depthprune.structure.count import ParameterPlaces, places_of
 from depthprune.structure.count_layer import Piece, Surroundings, count_mlp, piece_of
 from depthprune.structure.count_stored import MASK, Stored
 from depthprune.structure.names import text_config
@@ -296,7 +296,7 @@ def _is_transposed(pieces: Iterable[Piece]) -> bool:
     )
 
 
-def _uncounted_bytes(places: Places, around: Iterable[Stored]) -> int:
+def _uncounted_bytes(places: ParameterPlaces, around: Iterable[Stored]) -> int:
     """Return the bytes of what was passed over: buffers, scales, copies of tied weights."""
     every = {each.storage: each.bytes for each in places.stored}
     seen = {stored.storage for layer in places.layers.values() for _, stored in layer

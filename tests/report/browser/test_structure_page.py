@@ -13,7 +13,7 @@ from depthprune.base.language import language
 from depthprune.report.html.structure_page import render_structure_page
 from depthprune.structure.anatomy import Sparsity
 from depthprune.structure.comparison import LayerComparison
-from depthprune.structure.summarize import ModelSummary, Summary
+from depthprune.structure.summarize import ModelSummaries, ModelSummary
 from tests.report.browser.window import Window
 from tests.report.structure_summaries import anatomy, comparison, cut, many, model, odd, ramp, small
 
@@ -26,11 +26,11 @@ CAPTIONS = "#pictures .picture:not(.axis) .name"
 IMAGE = "</script><img src=x onerror=broken=1>"
 
 
-def evil() -> Summary:
+def evil() -> ModelSummaries:
     given = model(comparison("<script>window.broken=1</script>", ramp(4, 0.5)))
     assert given.anatomy is not None
     noted = replace(given.anatomy, notes=(IMAGE,), towers={IMAGE: 3}, dtypes={IMAGE: 1})
-    return Summary(
+    return ModelSummaries(
         (IMAGE,),
         (
             replace(given, anatomy=noted, problems=(IMAGE,)),
@@ -40,13 +40,13 @@ def evil() -> Summary:
     )
 
 
-def sparse() -> Summary:
+def sparse() -> ModelSummaries:
     """Return a model with half of its weights zero, and a whole one."""
     given = comparison("Wanda", cut(8, ()))
     layers = tuple(replace(layer, sparsity=0.5) for layer in given.layers)
     found = replace(given, layers=layers, strategy="unstructured", evidence={"lost_by_zeros": 0.5})
     whole = replace(anatomy(given), sparsity=Sparsity(1, 2, "2:4"))
-    return Summary(
+    return ModelSummaries(
         ("results",), (replace(model(found), anatomy=whole), model(comparison("Dense", cut(8, ()))))
     )
 
@@ -59,8 +59,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
         "small": small(),
         "deep": many(3, num_layers=126),
         "evil": evil(),
-        "nothing": Summary((), ()),
-        "one": Summary(("results",), (model(comparison("alone", ramp(8, 0.5))),)),
+        "nothing": ModelSummaries((), ()),
+        "one": ModelSummaries(("results",), (model(comparison("alone", ramp(8, 0.5))),)),
         "many": many(1000),
         "chinese": small(),
         "sparse": sparse(),

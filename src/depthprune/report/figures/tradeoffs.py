@@ -26,7 +26,7 @@ from depthprune.report.figures.style import (
 )
 from depthprune.report.formatting import short_names
 from depthprune.report.sections.models import own_names
-from depthprune.structure.model_row import BY_KEY, Column
+from depthprune.structure.model_row import BY_KEY, ModelColumn
 from depthprune.structure.model_table import ModelTable
 
 DISTANCES = (7.0, 13.0, 22.0, 34.0, 50.0)
@@ -232,7 +232,7 @@ def _left_out(table: ModelTable, keys: Sequence[str]) -> str:
 
 
 def _without_number(
-    panels: Sequence[tuple[Column, Sequence[_Point]]], numbers: Mapping[str, int]
+    panels: Sequence[tuple[ModelColumn, Sequence[_Point]]], numbers: Mapping[str, int]
 ) -> str:
     names = {one.name for _, points in panels for one in points}
     if not numbers or len(names) == len(numbers):
@@ -280,7 +280,7 @@ def _is_dominated(one: _Point, points: Sequence[_Point], sign: int) -> bool:
 
 
 def _draw_scores(
-    panel: Axes, column: Column, points: Sequence[_Point], table: ModelTable, unit: str
+    panel: Axes, column: ModelColumn, points: Sequence[_Point], table: ModelTable, unit: str
 ) -> None:
     if not points:
         say(panel, "no model has both a size and a score")

@@ -26,8 +26,8 @@ from depthprune.report.structure_summary import (
 )
 from depthprune.structure.anatomy import Anatomy, Layer, Sparsity
 from depthprune.structure.compare import label_of
-from depthprune.structure.comparison import Comparison, LayerComparison
-from depthprune.structure.summarize import ModelFacts, ModelSummary, Summary, facts_of
+from depthprune.structure.comparison import LayerComparison, ModelComparison
+from depthprune.structure.summarize import ModelFacts, ModelSummaries, ModelSummary, facts_of
 
 PARTS = Parts(
     template="structure",
@@ -49,7 +49,7 @@ Line = tuple[str, str, str]
 """Name, number, and of which model (empty where that says nothing)."""
 
 
-def render_structure_page(summary: Summary) -> str:
+def render_structure_page(summary: ModelSummaries) -> str:
     """Return the summary of pruned models as one HTML file: a table, and bars for every layer.
 
     The file needs no network and no other file; the same summary gives the same bytes.
@@ -65,7 +65,7 @@ def render_structure_page(summary: Summary) -> str:
     )
 
 
-def _printable(summary: Summary) -> Summary:
+def _printable(summary: ModelSummaries) -> ModelSummaries:
     """Return the summary without letters in its names that turn or hide what stands beside them."""
 
     def printable(model: ModelSummary) -> ModelSummary:
@@ -76,10 +76,10 @@ def _printable(summary: Summary) -> Summary:
             mend=None if model.mend is None else shown(model.mend),
         )
 
-    return Summary(tuple(map(shown, summary.dirs)), tuple(map(printable, summary.models)))
+    return ModelSummaries(tuple(map(shown, summary.dirs)), tuple(map(printable, summary.models)))
 
 
-def overview(summary: Summary) -> dict[str, Any]:
+def overview(summary: ModelSummaries) -> dict[str, Any]:
     """Return the head of the page: what was read, what was lost, what could not be read."""
     rows = rows_of(summary.models)
     known = [row for row in rows if row.facts.params is not None]
@@ -100,7 +100,7 @@ def overview(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _lead(summary: Summary, known: Sequence[Row]) -> str:
+def _lead(summary: ModelSummaries, known: Sequence[Row]) -> str:
     ratios = [row.facts.ratio for row in known if row.facts.ratio is not None]
     if not summary.models:
         return t("No model was found.")
@@ -162,7 +162,7 @@ Originals = dict[str, tuple[int, dict[str, Column]]]
 """The layers of each original, and its place among them."""
 
 
-def structure_data(summary: Summary) -> dict[str, Any]:
+def structure_data(summary: ModelSummaries) -> dict[str, Any]:
     """Return what the page shows and computes with; counts are parameters, ratios 0..1."""
     originals: Originals = {}
     models = [_model(model, originals) for model in summary.models]
@@ -239,7 +239,7 @@ def _shared(originals: Originals, columns: dict[str, Column]) -> int:
     return place
 
 
-def _compared_layers(comparison: Comparison, anatomy: Anatomy | None) -> dict[str, Any]:
+def _compared_layers(comparison: ModelComparison, anatomy: Anatomy | None) -> dict[str, Any]:
     layers = comparison.layers
     own = {} if anatomy is None else {layer.index: layer for layer in anatomy.layers}
     sizes = [layer.intermediate_size for layer in layers]

@@ -15,14 +15,14 @@ from depthprune.report.structure_summary import without_shared_folders
 from depthprune.report.table import Cell, Column, Kind, Table
 from depthprune.structure import model_row as model_columns
 from depthprune.structure.comparison import (
-    Comparison,
+    ModelComparison,
     is_located,
     layers_below,
     num_layers,
     share_kept,
     shares_kept,
 )
-from depthprune.structure.model_row import COLUMNS, Conditions, ModelRow
+from depthprune.structure.model_row import COLUMNS, ModelRow, NumberConditions
 from depthprune.structure.model_table import ModelTable
 
 UNKNOWN = "N/A"
@@ -108,7 +108,7 @@ def kept_layers(table: ModelTable) -> Table:
     return Table([Column(t("model")), *(Column(str(at), "share") for at in range(most))], rows)
 
 
-def _kept(comparison: Comparison, count: int) -> list[Cell]:
+def _kept(comparison: ModelComparison, count: int) -> list[Cell]:
     shares = shares_kept(comparison)
     marks = {
         layer.index: mark
@@ -140,7 +140,7 @@ def own_names(table: ModelTable) -> list[str]:
     return list(map(shown, names))
 
 
-def _heading(column: model_columns.Column, table: ModelTable) -> str:
+def _heading(column: model_columns.ModelColumn, table: ModelTable) -> str:
     if column.kind == "ppl":
         name, usual = TEXT_NAMES[column.of], table.compared.get(column.key)
         if usual is None:
@@ -178,7 +178,7 @@ _COUNTED = ("parameters_b", "keep_ratio_std", "keep_ratio_variance")
 def _cell(
     table: ModelTable,
     place: int,
-    asked: model_columns.Column,
+    asked: model_columns.ModelColumn,
     column: Column,
     marks: dict[str, int],
 ) -> Cell:
@@ -220,7 +220,9 @@ def _layers_cell(row: ModelRow, percentage: int) -> Cell:
     return Cell(text, text)
 
 
-def _reason(column: model_columns.Column, found: Conditions, usual: Conditions) -> str:
+def _reason(
+    column: model_columns.ModelColumn, found: NumberConditions, usual: NumberConditions
+) -> str:
     """Return why a number is not compared with the others of its column."""
     if column.kind == "ppl" and found.basis is None:
         return t("window not stated in the file: not compared with the others")

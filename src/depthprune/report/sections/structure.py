@@ -22,10 +22,10 @@ from depthprune.report.sections.structure_words import (
     what_happened,
 )
 from depthprune.report.table import Cell, Column, Section, Table, with_columns
-from depthprune.structure.analyze import Analysis
+from depthprune.structure.analyze import ModelAnalysis
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Sparsity, added
 from depthprune.structure.compare import label_of
-from depthprune.structure.comparison import Change, Comparison, Label
+from depthprune.structure.comparison import CountChange, Label, ModelComparison
 from depthprune.structure.layouts import anatomy_document, comparison_document
 
 TONES: dict[Label, Any] = {
@@ -41,7 +41,7 @@ BRIEF = ("layer", "pruned", "lost", "attention", "mlp", "inner", "zeros", "happe
 """Columns that fit 80 letters."""
 
 
-def analysis_section(analysis: Analysis) -> Section:
+def analysis_section(analysis: ModelAnalysis) -> Section:
     """Return sums, parts and layers; beside an original, what each lost."""
     anatomy, comparison, original = analysis.anatomy, analysis.comparison, analysis.original
     sentences, notes = [_headline(anatomy)], list[str]()
@@ -66,7 +66,7 @@ def analysis_section(analysis: Analysis) -> Section:
     return Section("structure", "", sentences, tables, notes)
 
 
-def compared_layers(analysis: Analysis) -> Table:
+def compared_layers(analysis: ModelAnalysis) -> Table:
     """Return what every layer of the original lost."""
     comparison, original = analysis.comparison, analysis.original
     assert comparison is not None
@@ -108,7 +108,7 @@ def compared_layers(analysis: Analysis) -> Table:
     return Table(columns, rows)
 
 
-def label_counts(comparison: Comparison) -> list[str]:
+def label_counts(comparison: ModelComparison) -> list[str]:
     """Return how many layers have each label."""
     labels = [label_of(layer) for layer in comparison.layers]
     words = label_words()
@@ -131,7 +131,7 @@ def _headline(anatomy: Anatomy) -> str:
     return f"{line} ({shown(', '.join(anatomy.dtypes))})" if anatomy.dtypes else line
 
 
-def _original_line(comparison: Comparison) -> str:
+def _original_line(comparison: ModelComparison) -> str:
     change = comparison.total
     if change.reduced is None:
         text = t("Original: {name}, {n} {n:parameter|parameters}; how many are gone is unknown")
@@ -218,7 +218,8 @@ def _compared_parts(original: Anatomy, pruned: Anatomy) -> Table:
         original, pruned = _without_norm(original), _without_norm(pruned)
     before, after = _counts(original), _counts(pruned)
     changes = {
-        name: Change(before.get(name, 0), after.get(name, 0)) for name in _in_order(before, after)
+        name: CountChange(before.get(name, 0), after.get(name, 0))
+        for name in _in_order(before, after)
     }
     columns = [
         Column(t("Part")),
@@ -333,7 +334,7 @@ WIDTH = 140
 """Columns of the text file of layers."""
 
 
-def analysis_value(analysis: Analysis) -> dict[str, Any]:
+def analysis_value(analysis: ModelAnalysis) -> dict[str, Any]:
     """Return the analysis as plain JSON data: the documents, and the files that were written."""
     original, comparison = analysis.original, analysis.comparison
     return {
@@ -344,7 +345,7 @@ def analysis_value(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def text_files(analysis: Analysis) -> dict[str, str]:
+def text_files(analysis: ModelAnalysis) -> dict[str, str]:
     """Return the texts by file name: the one of the layers only beside an original."""
     files = {SUMMARY_FILE: _summary(analysis)}
     if analysis.comparison is not None:
@@ -352,7 +353,7 @@ def text_files(analysis: Analysis) -> dict[str, str]:
     return files
 
 
-def _summary(analysis: Analysis) -> str:
+def _summary(analysis: ModelAnalysis) -> str:
     """Return the documented summary; in Chinese its lines are those of the old scripts."""
     anatomy = analysis.anatomy
     lines = [
@@ -387,7 +388,7 @@ def _summary(analysis: Analysis) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _by_layer(analysis: Analysis) -> str:
+def _by_layer(analysis: ModelAnalysis) -> str:
     """Return what every layer of the original lost, and how the model was pruned on the whole."""
     comparison = analysis.comparison
     assert comparison is not None

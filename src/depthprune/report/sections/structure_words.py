@@ -14,9 +14,9 @@ from depthprune.structure.compare import label_of
 from depthprune.structure.comparison import (
     AddedLayer,
     AlignedBy,
-    Comparison,
     Label,
     LayerComparison,
+    ModelComparison,
 )
 from depthprune.structure.summarize import ModelFacts
 
@@ -94,7 +94,7 @@ def strategy_names() -> dict[str, str]:
     }
 
 
-def strategy_reason(comparison: Comparison) -> str:
+def strategy_reason(comparison: ModelComparison) -> str:
     """Return the numbers that led to the strategy; empty where they are not known."""
     known = comparison.evidence
     smaller = t("{smaller} of {layers} {layers:layer|layers} smaller, by {least} to {most} %")
@@ -135,7 +135,7 @@ def strategy_reason(comparison: Comparison) -> str:
         return ""
 
 
-def strategy_lines(comparison: Comparison) -> list[str]:
+def strategy_lines(comparison: ModelComparison) -> list[str]:
     """Return how the model was pruned on the whole, with the numbers that say so."""
     known, added = comparison.evidence, comparison.added_layers
     text = t("Strategy: {name}")
@@ -175,7 +175,7 @@ def _added(layer: AddedLayer) -> str:
     return t("{layer} (a copy of {original})", layer=layer.index, original=layer.copy_of)
 
 
-def evidence_texts(comparison: Comparison) -> list[tuple[str, str]]:
+def evidence_texts(comparison: ModelComparison) -> list[tuple[str, str]]:
     """Return the numbers that led to the strategy, each with what it is, in words.
 
     Shares are in percent; a name that only the file knows stays as it is.
@@ -225,7 +225,7 @@ def ways() -> dict[AlignedBy, str]:
     }
 
 
-def aligned_lines(comparison: Comparison, alignment: Alignment | None) -> list[str]:
+def aligned_lines(comparison: ModelComparison, alignment: Alignment | None) -> list[str]:
     """Return how layers of the model were found in its original, and what to know of that."""
     if comparison.unknown and not comparison.layers:
         lines = [t("Layers were not found.")]
