@@ -11,7 +11,7 @@ from transformers import DiffLlamaConfig, DiffLlamaForCausalLM, LlamaConfig, Lla
 
 from depthprune.base.errors import InadmissibleRemovalError
 from depthprune.blocks import find_stack, inadmissible_reason, skip
-from depthprune.blocks.removal_plan import Plan, plan_removal
+from depthprune.blocks.removal_plan import RemovalPlan, plan_removal
 from tests.architectures.passing import passed_through
 
 SIZES = {
@@ -108,7 +108,7 @@ class Silent(LlamaForCausalLM):
     config_class = OwnConfig
 
 
-def plan_of(own: Any, removal: tuple[int, ...] = (1,), field: str = "own") -> Plan:
+def plan_of(own: Any, removal: tuple[int, ...] = (1,), field: str = "own") -> RemovalPlan:
     config = OwnConfig(**SIZES)
     setattr(config, field, own)
     return plan_removal(find_stack(Silent(config)), removal)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from depthprune.base.errors import InadmissibleRemovalError
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal, check_removal, format_removal
+from depthprune.blocks.comparing import FIXED_ATTRIBUTES
 from depthprune.blocks.removal_plan import plan_removal
 from depthprune.blocks.skeleton import rebuild_config
 from depthprune.blocks.stack import Origin, Stack, choose_stack, find_stack, find_stacks
@@ -93,33 +93,6 @@ def _find_reason(stack: Stack, removal: Removal) -> str | None:
             if change.name == fixed.name and not change.configs and fixed.matters(change.after):
                 return f"{change.module}: {fixed.reason}"
     return _cache_without_attention(stack, removal) or _cache_too_short(stack, removal)
-
-
-@dataclass(frozen=True)
-class FixedAttribute:
-    """An attribute that a block's weights were trained with, and that its new place would change.
-
-    Attributes:
-        name: of the attribute.
-        reason: why the change is no way out.
-        matters: whether a new value does any harm.
-    """
-
-    name: str
-    reason: str
-    matters: Callable[[Any], bool] = lambda after: True
-
-
-FIXED_ATTRIBUTES = (
-    FixedAttribute(
-        "shift_size", "every other block shifts its windows; remove neighbours in pairs"
-    ),
-    FixedAttribute(
-        "store_full_length_kv",
-        "later blocks read the keys and values of a block that would be gone",
-        matters=bool,
-    ),
-)
 
 
 def _cache_without_attention(stack: Stack, removal: Removal) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,7 +38,7 @@ ABSENT: Final = object()
 
 
 @dataclass(frozen=True)
-class Change:
+class AttributeChange:
     """An attribute that has another value in the shorter model.
 
     Attributes:
@@ -66,7 +66,7 @@ class Comparison:
     """
 
     problems: tuple[str, ...]
-    changes: tuple[Change, ...] = ()
+    changes: tuple[AttributeChange, ...] = ()
     constants: tuple[str, ...] = ()
 
 
@@ -95,8 +95,33 @@ PLACE_CONSTANTS = (
     PlaceConstant("mlp_residual_add_idx", "Beam.*"),
 )
 
-JUDGED_ELSEWHERE = frozenset({"shift_size", "store_full_length_kv"})
-"""Attributes of blocks that `depthprune.blocks.admissible` judges."""
+
+@dataclass(frozen=True)
+class FixedAttribute:
+    """An attribute that a block's weights were trained with, and that its new place would change.
+
+    Attributes:
+        name: of the attribute.
+        reason: why the change is no way out.
+        matters: whether a new value does any harm.
+    """
+
+    name: str
+    reason: str
+    matters: Callable[[Any], bool] = lambda after: True
+
+
+FIXED_ATTRIBUTES = (
+    FixedAttribute(
+        "shift_size", "every other block shifts its windows; remove neighbours in pairs"
+    ),
+    FixedAttribute(
+        "store_full_length_kv",
+        "later blocks read the keys and values of a block that would be gone",
+        matters=bool,
+    ),
+)
+"""They are judged by `depthprune.blocks.admissible`."""
 
 _ONLY_IN_TRAINING = re.compile(r".*(drop|gradient|checkpoint|initializer).*")
 _NAMES_BLOCKS = re.compile(r".*(layer|block|idx|index|indices|source|shared|depth|_ids?).*")
@@ -106,7 +131,7 @@ _INEXPRESSIBLE = "the configuration cannot express this pattern of blocks"
 def compare(whole: Skeleton, shorter: Skeleton, stack: Stack, kept: tuple[int, ...]) -> Comparison:
     """Compare the modules that stay, at their new places, with the shorter model."""
     places = {
-        path: new_path for path in whole if (new_path := _new_path(path, stack, kept)) is not None
+        path: new_path for path in whole if (new_path := moved_path(path, stack, kept)) is not None
     }
     problems = list(_misfits(whole, shorter, places, stack))
     if problems:
@@ -232,7 +257,7 @@ def _both_pass_through(some: ModuleFacts, other: ModuleFacts) -> bool:
     )
 
 
-def _new_path(path: str, stack: Stack, kept: tuple[int, ...]) -> str | None:
+def moved_path(path: str, stack: Stack, kept: tuple[int, ...]) -> str | None:
     """Return where a module lies in the shorter model; None when its block is missing."""
     place = place_of(path, stack)
     if place is None:
@@ -281,7 +306,9 @@ class _Judged:
             if place is None or _ONLY_IN_TRAINING.fullmatch(whole[path].kind.lower()):
                 continue
             for name in differing(whole[path], shorter[new_path]):
-                if name in JUDGED_ELSEWHERE or _ONLY_IN_TRAINING.fullmatch(name):
+                if _ONLY_IN_TRAINING.fullmatch(name) or any(
+                    name == fixed.name for fixed in FIXED_ATTRIBUTES
+                ):
                     continue
                 self._suspects.setdefault((place[0], place[2], name), path)
 
@@ -292,7 +319,7 @@ class _Judged:
                 self._constants.add(name)
             elif not self._is_explained(self._attribute(container, rest, name)):
                 before = facts.values.get(name, ABSENT)
-                new_path = _new_path(path, self._stack, self._kept) or ""
+                new_path = moved_path(path, self._stack, self._kept) or ""
                 after = self._shorter[new_path].values.get(name, ABSENT)
                 yield (
                     f"{path}.{name} is {_shown(before)}, and would be {_shown(after)} at its new "
@@ -408,13 +435,15 @@ def differing(whole: ModuleFacts, shorter: ModuleFacts) -> list[str]:
     ]
 
 
-def _changes(whole: Skeleton, shorter: Skeleton, places: dict[str, str]) -> Iterator[Change]:
+def _changes(
+    whole: Skeleton, shorter: Skeleton, places: dict[str, str]
+) -> Iterator[AttributeChange]:
     """Yield every attribute that differs, of modules and of the configurations they hold."""
-    compared: dict[tuple[int, int], list[Change]] = {}
+    compared: dict[tuple[int, int], list[AttributeChange]] = {}
     for path, new_path in places.items():
         facts, other = whole[path], shorter[new_path]
         for name in differing(facts, other):
-            yield Change(path, (), name, other.values.get(name, ABSENT))
+            yield AttributeChange(path, (), name, other.values.get(name, ABSENT))
         for name in facts.configs.keys() & other.configs.keys():
             # Many modules hold the same configuration, which is compared once.
             pair = facts.configs[name], other.configs[name]
@@ -422,12 +451,12 @@ def _changes(whole: Skeleton, shorter: Skeleton, places: dict[str, str]) -> Iter
             if key not in compared:
                 compared[key] = list(_config_changes(*pair, configs=()))
             for change in compared[key]:
-                yield Change(path, (name, *change.configs), change.name, change.after)
+                yield AttributeChange(path, (name, *change.configs), change.name, change.after)
 
 
 def _config_changes(
     whole: PreTrainedConfig, shorter: PreTrainedConfig, configs: tuple[str, ...]
-) -> Iterator[Change]:
+) -> Iterator[AttributeChange]:
     from transformers import PreTrainedConfig
 
     before, after = vars(whole), vars(shorter)
@@ -436,7 +465,7 @@ def _config_changes(
         if isinstance(old, PreTrainedConfig) and isinstance(new, PreTrainedConfig):
             yield from _config_changes(old, new, (*configs, name))
         elif _differ(old, new):
-            yield Change("", configs, name, new)
+            yield AttributeChange("", configs, name, new)
 
 
 def _differ(before: Any, after: Any) -> bool:

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.removal import Removal, active_blocks
 from depthprune.blocks.comparing import (
-    ABSENT,
-    Change,
+    AttributeChange,
     Comparison,
     changed_outside,
     compare,
@@ -57,11 +56,8 @@ if TYPE_CHECKING:
     from depthprune.blocks.stack import Origin, Stack
 
 
-__all__ = ["ABSENT", "Change", "Plan", "plan_removal"]
-
-
 @dataclass(frozen=True)
-class Plan:
+class RemovalPlan:
     """How to run a model without some blocks.
 
     Attributes:
@@ -74,14 +70,14 @@ class Plan:
     """
 
     kept: tuple[int, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[AttributeChange, ...]
     problem: str | None
     data: dict[str, Any] = field(default_factory=dict, repr=False)
     constants: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
 
 
-def plan_removal(stack: Stack, removal: Removal) -> Plan:
+def plan_removal(stack: Stack, removal: Removal) -> RemovalPlan:
     """Return the plan for a removal; it is made once per stack and removal.
 
     Raises:
@@ -93,47 +89,14 @@ def plan_removal(stack: Stack, removal: Removal) -> Plan:
     return plan
 
 
-def _make_plan(stack: Stack, removal: Removal) -> Plan:
+def _make_plan(stack: Stack, removal: Removal) -> RemovalPlan:
     kept = active_blocks(removal, stack.num_blocks)
     if stack.origin is None:
-        return Plan(kept, (), None)
-    found = shorten(stack, removal)
-    problems = found.comparison.problems
-    return Plan(
-        kept,
-        found.comparison.changes,
-        problems[0] if problems else None,
-        found.data,
-        found.comparison.constants,
-        found.fields,
-    )
-
-
-@dataclass(frozen=True)
-class Shortened:
-    """The configuration of a model without some blocks.
-
-    Attributes:
-        data: the configuration.
-        comparison: of the whole model's blocks with the model of this configuration.
-        fields: the fields for which a rule was found that is not in the table.
-    """
-
-    data: Section
-    comparison: Comparison
-    fields: tuple[str, ...] = ()
-
-
-def shorten(stack: Stack, removal: Removal) -> Shortened:
-    """Return the configuration without the blocks `removal`; problems say why there is none.
-
-    Raises:
-        RemovalError: a block does not exist, or no block would be left.
-    """
+        return RemovalPlan(kept, (), None)
     try:
         return _Search(stack, removal).run()
     except Inexpressible as error:
-        return Shortened({}, Comparison((str(error),)))
+        return RemovalPlan(kept, (), str(error))
 
 
 class _Search:
@@ -149,8 +112,8 @@ class _Search:
         self._settings = {tuple(name.split(".")): one for name, one in stack.settings.items()}
         self._unknown = unknown_fields(origin.data, stack.config_path, self._short)
 
-    def run(self) -> Shortened:
-        """Return the configuration with which nothing differs, or what differs at the last."""
+    def run(self) -> RemovalPlan:
+        """Return the plan with which nothing differs, or what differs at the last."""
         rules: dict[Path, Rule] = {
             path: filter_list
             for path, value in self._unknown
@@ -163,7 +126,14 @@ class _Search:
             rules, found = self._improved(rules, found)
         if not found.problems:
             found = self._check_unseen(rules, found)
-        return Shortened(self._data(rules), found, tuple(map(".".join, rules)))
+        return RemovalPlan(
+            self._kept,
+            found.changes,
+            next(iter(found.problems), None),
+            self._data(rules),
+            found.constants,
+            tuple(map(".".join, rules)),
+        )
 
     def _without_others(self, rules: dict[Path, Rule]) -> dict[Path, Rule]:
         """Leave out lists that belong to other parts of the model: without entries, those change.

@@ -10,9 +10,10 @@ from depthprune.base.errors import StackError
 from depthprune.base.language import counted
 from depthprune.base.removal import check_removal, make_removal
 from depthprune.blocks.admissible import check_admissible
+from depthprune.blocks.comparing import ABSENT, AttributeChange
 from depthprune.blocks.layer_fields import shorten_generation
 from depthprune.blocks.layer_rules import Shortening
-from depthprune.blocks.removal_plan import ABSENT, Change, Plan, plan_removal
+from depthprune.blocks.removal_plan import RemovalPlan, plan_removal
 from depthprune.blocks.stack import SKIP_MARK, LayerTensor, Stack, find_stack, refuse_while_skipping
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _check_model(model: nn.Module, stack: Stack) -> None:
 
 
 def _remove(
-    model: nn.Module, stack: Stack, plan: Plan, undo: list[tuple[dict[str, Any], str, Any]]
+    model: nn.Module, stack: Stack, plan: RemovalPlan, undo: list[tuple[dict[str, Any], str, Any]]
 ) -> None:
     """Change the model after `plan`; every step is noted in `undo` before it is done."""
 
@@ -157,7 +158,9 @@ def _remove(
         )
 
 
-def _generation_changes(model: nn.Module, stack: Stack, plan: Plan) -> Iterator[tuple[str, Any]]:
+def _generation_changes(
+    model: nn.Module, stack: Stack, plan: RemovalPlan
+) -> Iterator[tuple[str, Any]]:
     """Yield what generation settings must say of the blocks that stay."""
     generation = getattr(model, "generation_config", None)
     if stack.origin is None or generation is None:
@@ -168,7 +171,7 @@ def _generation_changes(model: nn.Module, stack: Stack, plan: Plan) -> Iterator[
             yield name, value
 
 
-def _attributes(model: nn.Module, change: Change) -> dict[str, Any]:
+def _attributes(model: nn.Module, change: AttributeChange) -> dict[str, Any]:
     """Return the dictionary in which the changed attribute lives."""
     holder: Any = model.get_submodule(change.module)
     for name in change.configs:

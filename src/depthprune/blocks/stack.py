@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedConfig, PreTrainedModel
 
-    from depthprune.blocks.removal_plan import Plan
+    from depthprune.blocks.removal_plan import RemovalPlan
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Stack:
     part: str = "text"
     origin: Origin | None = field(default=None, repr=False, compare=False)
     settings: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    plans: dict[Removal, Plan] = field(default_factory=dict, repr=False, compare=False)
+    plans: dict[Removal, RemovalPlan] = field(default_factory=dict, repr=False, compare=False)
     reasons: dict[Removal, str | None] = field(default_factory=dict, repr=False, compare=False)
     memory: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 

@@ -15,7 +15,7 @@ from depthprune.blocks.layer_rules import Section
 from depthprune.checkpoint.stored import StoredTensor
 
 if TYPE_CHECKING:
-    from depthprune.cutting.probe import ProbedStack
+    from depthprune.cutting.probe import CutStack
 
 
 # Of compiled modules, of sharded ones, of checkpointed ones, and of layers with an adapter.
@@ -222,7 +222,7 @@ NOTES = {
 
 
 def without_extra_blocks(
-    config: Section, found: ProbedStack, changes: KeyChanges, removal: Removal
+    config: Section, found: CutStack, changes: KeyChanges, removal: Removal
 ) -> tuple[Section, tuple[Note, ...]]:
     """Count no more heads that predict further tokens, which are numbered beyond the last block.
 

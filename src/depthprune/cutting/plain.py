@@ -1,20 +1,24 @@
 """Architectures that are plain enough to be cut by a table, without building their skeletons.
 
 For these the configuration says block by block all that there is to say, the keys of the checkpoint
-are counted in one place, and every removal is admissible. `tests/cutting/test_plain.py` compares
+are counted in one place, and every removal is admissible. `tests/blocks/cut/test_plain.py` compares
 each row with what probing finds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from depthprune.blocks.layer_fields import shortening, unknown_fields
+from depthprune.base.errors import ModelError
+from depthprune.base.language import counted
+from depthprune.base.removal import Removal, check_removal
+from depthprune.blocks.layer_fields import shorten_dict, shortening, unknown_fields
 from depthprune.blocks.layer_rules import Section
 from depthprune.blocks.skeleton import Loader
 from depthprune.cutting.keys import Numbering
+from depthprune.cutting.probe import CutStack
 
 
 @dataclass(frozen=True)
@@ -91,43 +95,29 @@ _LOADERS = {
 """The class that loads a plain checkpoint, by the end of the name of its architecture."""
 
 
-@dataclass(frozen=True)
-class PlainStack:
-    """Where the blocks of a plain checkpoint are counted: in its configuration and in its keys.
-
-    Attributes:
-        config_path: the count in the configuration.
-        num_blocks: of the whole model.
-        numberings: where the keys count the blocks.
-        loader: how transformers loads the checkpoint.
-    """
-
-    config_path: str
-    num_blocks: int
-    numberings: tuple[Numbering, ...]
-    loader: Loader
-
-
 # What makes attributes follow the place of a block, which is to be said.
 _PLACED = ("scale_attn_by_inverse_layer_idx",)
 
 _COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
 
-def find_plain(config: Section, keys: Iterable[str]) -> PlainStack | None:
+def find_plain(config: Section, tensors: Collection[str], removal: Removal) -> CutStack | None:
     """Return the stack of the language model of a plain checkpoint, None when it is not plain.
 
     Args:
         config: the content of config.json.
-        keys: of the checkpoint.
+        tensors: the keys of the checkpoint.
+        removal: the blocks that go.
+
+    Raises:
+        ModelError: config.json counts more blocks than there are tensors.
+        RemovalError: a block does not exist, or no block would be left.
     """
     found = _plain_type(config)
-    if found is None:
+    loader = _loader(config)
+    if found is None or loader is None:
         return None
     kind, section, prefix = found
-    loader = _loader(config)
-    if loader is None:
-        return None
     num_blocks = section.get(kind.count)
     if type(num_blocks) is not int or num_blocks < 1:
         return None
@@ -135,14 +125,31 @@ def find_plain(config: Section, keys: Iterable[str]) -> PlainStack | None:
         return None  # said twice, and a class may take either
     if not _says_all(section, kind, num_blocks) or any(section.get(name) for name in _PLACED):
         return None
-    short = shortening(section, kind.count, ())
-    if unknown_fields(section, kind.count, short):
+    if unknown_fields(section, kind.count, shortening(section, kind.count, ())):
         return None
-    paths = {path for key in keys if (path := _list_path(kind.lists, key))}
+    paths = {match[1] for key in tensors if (match := re.match(rf"({kind.lists})\.\d+\.", key))}
     if len(paths) != 1:
         return None
+    path = str(paths.pop())
     count = f"{prefix}.{kind.count}" if prefix else kind.count
-    return PlainStack(count, num_blocks, (Numbering(paths.pop()),), loader)
+    if num_blocks > len(tensors):  # a number that only a broken file can say
+        raise ModelError(
+            f"config.json counts {counted(num_blocks, 'block')}, but there are "
+            f"{counted(len(tensors), 'tensor')}",
+            where=count,
+            mend="check that config.json and the weights belong together",
+        )
+    check_removal(removal, num_blocks)
+    return CutStack(
+        path=path,
+        config_path=count,
+        num_blocks=num_blocks,
+        containers=(path,),
+        numberings=(Numbering(f"{path}."),),
+        slices={},
+        config=shorten_dict(config, count, removal),
+        loader=loader,
+    )
 
 
 def _plain_type(config: Section) -> tuple[PlainType, Section, str] | None:
@@ -180,8 +187,3 @@ def _says_all(section: Section, kind: PlainType, num_blocks: int) -> bool:
         if value is not None or not kind.unless or section.get(kind.unless):
             return False
     return True
-
-
-def _list_path(lists: str, key: str) -> str | None:
-    match = re.match(rf"({lists}\.)\d+\.", key)
-    return match[1] if match else None

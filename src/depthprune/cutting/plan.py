@@ -3,7 +3,7 @@
 Two ways lead to a plan. Ordinary language models are looked up in a table (`plain`): only
 config.json and the headers of the weight files are read, and torch is not needed. For all others,
 and for other parts than the language model, skeletons are built (`probe`), in a process of its own.
-Both give the same plan: `tests/cutting/test_plain.py`.
+Both give the same plan: `tests/blocks/cut/test_plain.py`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import Any, Literal
 
 from depthprune.base.errors import FileError, ModelError, RemovalError
 from depthprune.base.files import read_json
-from depthprune.base.language import counted
-from depthprune.base.removal import Removal, active_blocks, check_removal, make_removal
+from depthprune.base.removal import Removal, active_blocks, make_removal
 from depthprune.blocks.layer_fields import shorten_dict, shorten_generation
 from depthprune.blocks.layer_rules import Section, Shortening
 from depthprune.blocks.skeleton import Loader
@@ -29,6 +28,7 @@ from depthprune.checkpoint.folder import (
     source_folder,
 )
 from depthprune.checkpoint.stored import StoredTensor, num_bytes
+from depthprune.cutting import CutOptions
 from depthprune.cutting.configuration import FieldChange, field_changes
 from depthprune.cutting.keys import (
     KeyChanges,
@@ -39,7 +39,7 @@ from depthprune.cutting.keys import (
     without_wrappers,
 )
 from depthprune.cutting.plain import find_plain
-from depthprune.cutting.probe import ProbedStack, ProbeRequest, probe_apart
+from depthprune.cutting.probe import CutStack, ProbeRequest, probe_apart
 from depthprune.cutting.quantization import (
     QUANTIZATION_FILES,
     is_quantized,
@@ -61,8 +61,6 @@ from depthprune.cutting.source_files import (
     read_tensors,
     tensors_of_blocks,
 )
-
-DEFAULT_SHARD_SIZE = "5GB"
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def plan_cut(
     *,
     name: str | None = None,
     part: str = "text",
-    max_shard_size: str | int = DEFAULT_SHARD_SIZE,
+    max_shard_size: str | int = CutOptions.max_shard_size,
     trust_remote_code: bool = False,
     revision: str | None = None,
     download: bool = False,
@@ -186,7 +184,9 @@ def plan_cut(
     _refuse_adapter(folder)
     tensors, wrapped = without_wrappers(read_tensors(folder))
     way: Literal["table", "probed"] = "table"
-    found = None if probed or settings or part != "text" else _from_table(config, tensors, gone)
+    found = None
+    if part == "text" and not (probed or settings):
+        found = find_plain(config, tensors, gone)
     if found is None:
         way = "probed"
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
@@ -208,6 +208,7 @@ def plan_cut(
     notes += tuple(Note("place constant", name) for name in found.constants)
     generation, lost = _shorten_generation(folder, found, gone)
     documents |= generation
+    files = find_small_files(folder, tensors_of_blocks(tensors, found.numberings))
     return CutPlan(
         source=folder,
         name=name or _name(source, folder),
@@ -222,8 +223,8 @@ def plan_cut(
         documents=documents,
         shards=make_shards(_target_tensors(tensors, changes, found, gone), limit),
         dropped=(*changes.dropped, *changes.extra),
-        files=_without(
-            find_small_files(folder, tensors_of_blocks(tensors, found.numberings)), documents
+        files=replace(
+            files, copied=tuple(one for one in files.copied if one.path not in documents)
         ),
         quantized=quantized,
         notes=notes + lost,
@@ -244,34 +245,7 @@ def _refuse_adapter(folder: Path) -> None:
         )
 
 
-def _from_table(
-    config: Section, tensors: Mapping[str, StoredTensor], removal: Removal
-) -> ProbedStack | None:
-    plain = find_plain(config, tensors)
-    if plain is None:
-        return None
-    if plain.num_blocks > len(tensors):  # a number that only a broken file can say
-        raise ModelError(
-            f"config.json counts {counted(plain.num_blocks, 'block')}, but there are "
-            f"{counted(len(tensors), 'tensor')}",
-            where=plain.config_path,
-            mend="check that config.json and the weights belong together",
-        )
-    check_removal(removal, plain.num_blocks)
-    path = plain.numberings[0].prefix.rstrip(".")
-    return ProbedStack(
-        path=path,
-        config_path=plain.config_path,
-        num_blocks=plain.num_blocks,
-        containers=(path,),
-        numberings=plain.numberings,
-        slices={},
-        config=shorten_dict(config, plain.config_path, removal),
-        loader=plain.loader,
-    )
-
-
-def _shorten_repeated(config: Section, found: ProbedStack, removal: Removal) -> Section:
+def _shorten_repeated(config: Section, found: CutStack, removal: Removal) -> Section:
     """Return the new configuration, also where older files say the same beside `text_config`.
 
     transformers 5 reads the section, other programs may read what stands outside.
@@ -284,16 +258,11 @@ def _shorten_repeated(config: Section, found: ProbedStack, removal: Removal) -> 
     return {name: shorter.get(name, value) for name, value in found.config.items()}
 
 
-def _without(files: SmallFiles, documents: Mapping[str, Any]) -> SmallFiles:
-    """Return the files to copy but for those that are written anew."""
-    return replace(files, copied=tuple(one for one in files.copied if one.path not in documents))
-
-
 _GENERATION_FILE = "generation_config.json"
 
 
 def _shorten_generation(
-    folder: Path, found: ProbedStack, removal: Removal
+    folder: Path, found: CutStack, removal: Removal
 ) -> tuple[dict[str, Any], tuple[Note, ...]]:
     """Return generation_config.json with the new numbers of the blocks, where it names any."""
     path = folder / _GENERATION_FILE
@@ -311,7 +280,7 @@ def _shorten_generation(
 
 
 def _target_tensors(
-    tensors: Mapping[str, StoredTensor], changes: KeyChanges, found: ProbedStack, removal: Removal
+    tensors: Mapping[str, StoredTensor], changes: KeyChanges, found: CutStack, removal: Removal
 ) -> list[TargetTensor]:
     kept = active_blocks(removal, found.num_blocks)
     return [
@@ -325,7 +294,7 @@ def _target_tensors(
 
 
 def _rename_quantization(
-    folder: Path, found: ProbedStack, tensors: Mapping[str, StoredTensor], removal: Removal
+    folder: Path, found: CutStack, tensors: Mapping[str, StoredTensor], removal: Removal
 ) -> tuple[Section, dict[str, Any]]:
     """Return configuration and quantisation files in which the blocks have their new names."""
     names = names_of_blocks(tensors, found.numberings, found.containers, found.num_blocks, removal)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from depthprune.base import errors
 from depthprune.base.errors import DepthpruneError, ModelError, StackError, option, spelled
 from depthprune.base.removal import Removal, active_blocks
+from depthprune.blocks.comparing import moved_path, place_of
 from depthprune.blocks.layer_rules import Section
 from depthprune.blocks.skeleton import Loader
 from depthprune.cutting.configuration import check_settings, shorten_stored, written_config
@@ -82,7 +83,7 @@ def find_numberings(
                     mend="cut the model before it is quantised",
                 )
             slices[key] = axes[target]
-        place = _place(target, stack)
+        place = place_of(target, stack)
         if place is None or any(one.block(key) == place[1] for one in numberings.values()):
             continue
         numbering = _numbering(key, *place, stack.num_blocks, name)
@@ -90,15 +91,6 @@ def find_numberings(
         if other != numbering:
             raise _unclear(key)
     return tuple(sorted(numberings.values(), key=lambda one: (-len(one.prefix), one))), slices
-
-
-def _place(target: str, stack: Stack) -> tuple[str, int, str] | None:
-    """Return the list of blocks, the block and the rest of a tensor's name in the model."""
-    for container in stack.containers:
-        match = re.match(rf"{re.escape(container)}\.(\d+)\.", target)
-        if match:
-            return container, int(match[1]), target[match.end() :]
-    return None
 
 
 def _numbering(
@@ -111,7 +103,7 @@ def _numbering(
         if number < 0:
             continue
         moved = f"{key[: match.start()]}{number}{key[match.end() :]}"
-        if name(moved) == f"{container}.{other}.{rest}":
+        if name(moved) == f"{container}.{other}{rest}":
             return Numbering(key[: match.start()], block - int(match[0]))
     raise _unclear(key)
 
@@ -137,16 +129,9 @@ def check_keys(
     before = _namer(whole, keys)
     after = _namer(shorter, changes.new_names.values())
     own = whole.state_dict()
-
-    def at_new_place(target: str) -> str | None:
-        place = _place(target, stack)
-        if place is None:
-            return target
-        return f"{place[0]}.{kept.index(place[1])}.{place[2]}" if place[1] in kept else None
-
     for key, new_key in changes.new_names.items():
         target = before(key)
-        if target in own and after(new_key) != at_new_place(target):
+        if target in own and after(new_key) != moved_path(target, stack, kept):
             raise ModelError(
                 f"the key {key!r} cannot be renumbered: {new_key!r} would be loaded as "
                 f"{after(new_key)!r}",
@@ -154,7 +139,7 @@ def check_keys(
             )
     missing_before = _missing(whole, {before(key) for key in keys})
     missing = _missing(shorter, {after(key) for key in changes.new_names.values()})
-    new = missing - {at_new_place(target) for target in missing_before}
+    new = missing - {moved_path(target, stack, kept) for target in missing_before}
     if new:
         raise ModelError(
             f"without these blocks, the checkpoint would lack {min(new)}",
@@ -206,7 +191,7 @@ class ProbeRequest:
 
 
 @dataclass(frozen=True)
-class ProbedStack:
+class CutStack:
     """The stack, and how its checkpoint becomes the smaller one.
 
     Attributes:
@@ -236,7 +221,7 @@ class ProbedStack:
     constants: tuple[str, ...] = ()
 
 
-def probe_apart(request: ProbeRequest) -> ProbedStack:
+def probe_apart(request: ProbeRequest) -> CutStack:
     """Do `probe` without loading torch into this process, which has it or does not.
 
     Raises:
@@ -266,7 +251,7 @@ def probe_apart(request: ProbeRequest) -> ProbedStack:
         kind = getattr(errors, answer["error"].pop("kind"), DepthpruneError)
         raise kind(**answer["error"])
     found = answer["found"]
-    return ProbedStack(
+    return CutStack(
         **found
         | {
             "containers": tuple(found["containers"]),
@@ -278,7 +263,7 @@ def probe_apart(request: ProbeRequest) -> ProbedStack:
     )
 
 
-def probe(request: ProbeRequest) -> ProbedStack:
+def probe(request: ProbeRequest) -> CutStack:
     """Return the stack that is meant and the smaller checkpoint's configuration and keys.
 
     Raises:
@@ -309,7 +294,7 @@ def probe(request: ProbeRequest) -> ProbedStack:
     shorter = build_skeleton(model_class, rebuild_config(whole.config, data))
     numberings, slices = find_numberings(whole, stack, request.shapes)
     check_keys(whole, shorter, stack, numberings, request.shapes, request.removal)
-    return ProbedStack(
+    return CutStack(
         path=stack.path,
         config_path=stack.config_path,
         num_blocks=stack.num_blocks,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.removal import Removal
 from depthprune.blocks import inadmissible_reason, skip
-from depthprune.blocks.removal_plan import ABSENT, Change, plan_removal
+from depthprune.blocks.comparing import ABSENT, AttributeChange
+from depthprune.blocks.removal_plan import plan_removal
 from depthprune.engine.chat import tokenizer_of
 from depthprune.engine.generate import end_tokens, greedily
 from depthprune.engine.inputs import Side
@@ -155,7 +156,7 @@ def follows(model: Any, stack: Stack, removal: Removal) -> bool:
     )
 
 
-def _only_loses(model: Any, stack: Stack, change: Change) -> bool:
+def _only_loses(model: Any, stack: Stack, change: AttributeChange) -> bool:
     """Return whether a module outside the blocks only forgets kinds of blocks that are gone."""
     if change.module.startswith(f"{stack.path}."):
         return False
