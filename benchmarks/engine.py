@@ -34,8 +34,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from depthprune.base.removal import Removal
-from depthprune.blocks import find_stack, load_model
-from depthprune.blocks.models import LoadedModel
+from depthprune.blocks.models import LoadedModel, load_model
+from depthprune.blocks.stack import find_stack
 from depthprune.engine import Evaluation, Evaluator, ReferenceEvaluator, SharedEvaluator
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.load import load_split

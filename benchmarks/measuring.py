@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from depthprune.base.removal import Removal
-from depthprune.blocks import find_stack
 from depthprune.blocks.models import LoadedModel
+from depthprune.blocks.stack import find_stack
 from depthprune.engine import Evaluation, Evaluator
 from depthprune.engine.evaluator import in_calls
 from depthprune.engine.inputs import encode, move

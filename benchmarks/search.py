@@ -34,8 +34,8 @@ from measuring import (
 )
 
 from depthprune.base.removal import Removal, settled
-from depthprune.blocks import find_stack, load_model
-from depthprune.blocks.models import LoadedModel
+from depthprune.blocks.models import LoadedModel, load_model
+from depthprune.blocks.stack import find_stack
 from depthprune.engine import Evaluation, Evaluator, ReferenceEvaluator, SharedEvaluator
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import Beam, RaceOptions, SearchSpace

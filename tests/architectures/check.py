@@ -15,8 +15,10 @@ from transformers.models.auto import modeling_auto
 
 from depthprune.base.errors import DepthpruneError, StackError
 from depthprune.base.removal import Removal, active_blocks
-from depthprune.blocks import find_stack, inadmissible_reason, shorten_config, skip
-from depthprune.blocks.stack import Stack
+from depthprune.blocks.admissible import inadmissible_reason
+from depthprune.blocks.layer_fields import shorten_config
+from depthprune.blocks.skipping import skip
+from depthprune.blocks.stack import Stack, find_stack
 from tests.architectures.cutting import cut_and_load, load_again
 from tests.architectures.inputs import MEDIA, make_inputs
 from tests.architectures.tiny_configs import FIRST_SPECIAL_TOKEN, VOCABULARY, tiny_config

@@ -21,10 +21,11 @@ import torch
 from torch import nn
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.blocks import find_stack, inadmissible_reason, skip
+from depthprune.blocks.admissible import inadmissible_reason
 from depthprune.blocks.layer_fields import CountField
 from depthprune.blocks.skeleton import rebuild_config
-from depthprune.blocks.stack import Stack
+from depthprune.blocks.skipping import skip
+from depthprune.blocks.stack import Stack, find_stack
 from tests.architectures.check import (
     CLASSES,
     TOLERANCE,

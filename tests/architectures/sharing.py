@@ -14,7 +14,9 @@ from torch import nn
 
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal
-from depthprune.blocks import LoadedModel, find_stack, inadmissible_reason
+from depthprune.blocks.admissible import inadmissible_reason
+from depthprune.blocks.models import LoadedModel
+from depthprune.blocks.stack import find_stack
 from depthprune.engine import Evaluation, ReferenceEvaluator, SharedEvaluator
 from depthprune.tasks.task import TaskSplit
 from depthprune.testing import tiny_models as tiny

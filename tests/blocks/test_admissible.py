@@ -20,8 +20,9 @@ from transformers import (
 )
 
 from depthprune.base.errors import InadmissibleRemovalError, RemovalError
-from depthprune.blocks import admissibility, check_admissible, find_stack, skip
-from depthprune.blocks.admissible import inadmissible_reason
+from depthprune.blocks.admissible import admissibility, check_admissible, inadmissible_reason
+from depthprune.blocks.skipping import skip
+from depthprune.blocks.stack import find_stack
 from tests.architectures.check import build
 from tests.blocks import tiny
 

@@ -10,7 +10,7 @@ import pytest
 from transformers import PreTrainedModel
 
 from depthprune.base.errors import ModelError, StackError
-from depthprune.blocks import inspect_model
+from depthprune.blocks.inspect import inspect_model
 from tests.blocks import tiny
 
 

@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 from transformers import Gemma3Config
 
 from depthprune.base.errors import RemovalError, StackError
-from depthprune.blocks import find_layer_fields, shorten_config, shorten_dict
-from depthprune.blocks.layer_fields import shorten_generation
+from depthprune.blocks.layer_fields import (
+    find_layer_fields,
+    shorten_config,
+    shorten_dict,
+    shorten_generation,
+)
 from depthprune.blocks.layer_rules import Inexpressible, Shortening
 from tests.blocks import tiny
 

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from depthprune.base.errors import ModelError
-from depthprune.blocks import load_model
+from depthprune.blocks.models import load_model
 from depthprune.blocks.skeleton import model_kind
 from depthprune.checkpoint.fingerprint import model_fingerprint
 from depthprune.tasks.demo import MODEL_PATH

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from depthprune.blocks import find_stack
 from depthprune.blocks import removal_plan as inferring
 from depthprune.blocks.removal_plan import plan_removal
+from depthprune.blocks.stack import find_stack
 from depthprune.testing import tiny_models as tiny
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from transformers.utils import is_torchvision_available
 
 from depthprune.base.errors import ModelError
-from depthprune.blocks import load_model
+from depthprune.blocks.models import load_model
 from depthprune.blocks.processors import how_to_install, load_processor, missing_package
 from depthprune.engine import inputs
 from depthprune.engine.inputs import Row, prompt_of

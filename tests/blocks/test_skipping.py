@@ -20,7 +20,8 @@ from transformers import (
 
 from depthprune.base.errors import RemovalError, StackError
 from depthprune.base.removal import Removal
-from depthprune.blocks import find_stack, skip
+from depthprune.blocks.skipping import skip
+from depthprune.blocks.stack import find_stack
 from tests.architectures.check import snapshot_difference, take_snapshot
 from tests.blocks import tiny
 

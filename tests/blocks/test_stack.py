@@ -21,8 +21,8 @@ from transformers import (
 
 import depthprune.blocks
 from depthprune.base.errors import RemovalError, StackError
-from depthprune.blocks import find_stack, skip
-from depthprune.blocks.stack import Stack, choose_stack, find_stacks
+from depthprune.blocks.skipping import skip
+from depthprune.blocks.stack import Stack, choose_stack, find_stack, find_stacks
 from tests.blocks import tiny
 
 

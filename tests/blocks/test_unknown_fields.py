@@ -10,8 +10,10 @@ import torch
 from transformers import DiffLlamaConfig, DiffLlamaForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from depthprune.base.errors import InadmissibleRemovalError
-from depthprune.blocks import find_stack, inadmissible_reason, skip
+from depthprune.blocks.admissible import inadmissible_reason
 from depthprune.blocks.removal_plan import RemovalPlan, plan_removal
+from depthprune.blocks.skipping import skip
+from depthprune.blocks.stack import find_stack
 from tests.architectures.passing import passed_through
 
 SIZES = {

@@ -6,7 +6,7 @@ import torch
 
 import depthprune.workflow.run
 import depthprune.workflow.verifying  # noqa: F401
-from depthprune.blocks import load_model
+from depthprune.blocks.models import load_model
 from depthprune.tasks.demo import MODEL_PATH
 
 torch.set_num_threads(1)

@@ -104,7 +104,8 @@ def questions() -> list[tuple[str, str]]:
 
 
 def answers_while_skipping(given: list[tuple[str, str]]) -> Any:
-    from depthprune.blocks import load_model, skip
+    from depthprune.blocks.models import load_model
+    from depthprune.blocks.skipping import skip
 
     space: dict[str, Any] = {"__name__": "answer"}
     exec(ANSWER, space)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from depthprune.blocks import find_stack, load_model
+from depthprune.blocks.models import load_model
+from depthprune.blocks.stack import find_stack
 from depthprune.importance.compare import agreement_with_drops, best_runs
 from depthprune.importance.proxies import PROXIES, ProxyScores, kept_proxy, proxy_file, write_proxy
 from depthprune.strategies.model import model_record

@@ -226,16 +226,16 @@ def test_a_run_goes_through_every_stage_and_does_nothing_twice(
 def test_the_model_is_loaded_once_for_all_stages(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from depthprune import blocks
+    from depthprune.blocks import models
 
     loaded = []
-    load = blocks.load_model
+    load = models.load_model
 
     def counted(source: str, **options: object) -> object:
         loaded.append(source)
         return load(source, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("depthprune.blocks.load_model", counted)
+    monkeypatch.setattr("depthprune.blocks.models.load_model", counted)
     text = SMALL.replace("[demo_okvqa, demo_doc_qa]", "demo_okvqa").replace("merge:\n", "")
     done = program("run", study_file(tmp_path, text))
     assert done.code == 0, done.err

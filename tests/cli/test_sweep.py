@@ -27,9 +27,9 @@ CONFIGS = {"12": [4, 7, 13, 15], "14": [4, 13]}
 @pytest.fixture(autouse=True, scope="module")
 def _load_once() -> Any:
     """Load the embedded model once for all runs: it is not changed by them."""
-    from depthprune import blocks
+    from depthprune.blocks import models
 
-    real = blocks.load_model
+    real = models.load_model
     kept: dict[Any, Any] = {}
 
     def load(source: Any, **options: Any) -> Any:
@@ -39,7 +39,7 @@ def _load_once() -> Any:
         return kept[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "load_model", load)
+        patch.setattr(models, "load_model", load)
         yield
 
 

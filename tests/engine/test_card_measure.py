@@ -27,8 +27,8 @@ from depthprune.benchmark.perplexity import Windows, perplexity, text_sets, text
 from depthprune.benchmark.results_file import ResultsFile, check_results_path
 from depthprune.benchmark.speed import SpeedOptions
 from depthprune.benchmark.zero_shot import zero_shot_tasks
-from depthprune.blocks import find_stack
 from depthprune.blocks.models import LoadedModel, load_model
+from depthprune.blocks.stack import find_stack
 from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.tasks.demo import DEMO, model_place
 from depthprune.tasks.lm_eval import catalogue

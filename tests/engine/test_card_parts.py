@@ -27,8 +27,9 @@ from depthprune.benchmark.speed import (
     peak_while,
     prompt_tokens,
 )
-from depthprune.blocks import find_stack, skip
 from depthprune.blocks.models import LoadedModel
+from depthprune.blocks.skipping import skip
+from depthprune.blocks.stack import find_stack
 from depthprune.testing import tiny_models as tiny
 
 QUICK = SpeedOptions(batch_sizes=(1,), prompt_tokens=5, new_tokens=4, repeats=2)

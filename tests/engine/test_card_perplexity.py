@@ -14,7 +14,7 @@ from depthprune.base.errors import DepthpruneError, TaskError
 from depthprune.benchmark import perplexity as card_perplexity
 from depthprune.benchmark import perplexity as texts
 from depthprune.benchmark.perplexity import HUB_TEXTS, Windows, perplexity, text_sets, text_tokens
-from depthprune.blocks import skip
+from depthprune.blocks.skipping import skip
 from depthprune.testing import tiny_models as tiny
 
 TEXT = " ".join(tiny.QUESTIONS * 4)

@@ -12,7 +12,7 @@ import pytest
 
 from depthprune.base.errors import DepthpruneError, TaskError
 from depthprune.base.prompting import PromptSettings
-from depthprune.blocks import load_model
+from depthprune.blocks.models import load_model
 from depthprune.engine import chat
 from depthprune.engine.generate import end_tokens
 from depthprune.engine.inputs import prompt_of

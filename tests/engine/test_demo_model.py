@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from depthprune.blocks import load_model
+from depthprune.blocks.models import load_model
 from depthprune.engine import SharedEvaluator
 from depthprune.tasks import get_task, load_split
 from depthprune.tasks.demo import MODEL_PATH, NAMES

@@ -28,7 +28,7 @@ from depthprune.benchmark.latency import (
     removed_bytes,
 )
 from depthprune.benchmark.stages import StageClock, vision_roots, watch
-from depthprune.blocks import find_stack
+from depthprune.blocks.stack import find_stack
 from depthprune.tasks.task import Request, Sample
 from depthprune.testing.tiny_models import (
     choice_samples,

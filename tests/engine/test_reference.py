@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from depthprune.base.errors import DepthpruneError, ModelError, StackError, TaskError
-from depthprune.blocks import LoadedModel
+from depthprune.blocks.models import LoadedModel
 from depthprune.engine import reference
 from depthprune.engine.reference import ReferenceEvaluator, input_device
 from depthprune.tasks.task import Sample

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from depthprune.blocks import LoadedModel
+from depthprune.blocks.models import LoadedModel
 from depthprune.engine.shared import SharedEvaluator
 from depthprune.testing.evaluators import EvaluatorConformance
 

@@ -18,8 +18,8 @@ from transformers import (
 )
 
 from depthprune.base.errors import DepthpruneError, ModelError, TaskError
-from depthprune.blocks import find_stack
 from depthprune.blocks.models import LoadedModel
+from depthprune.blocks.stack import find_stack
 from depthprune.importance.proxies import (
     PROXIES,
     ProxyScores,

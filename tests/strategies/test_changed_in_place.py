@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from depthprune.base.errors import StudyError
-from depthprune.blocks import load_model
+from depthprune.blocks.models import load_model
 from depthprune.strategies import Ablation
 from depthprune.strategies.model import ModelSource
 from depthprune.strategies.options import SearchOptions

@@ -23,7 +23,7 @@ from depthprune.benchmark.sweep import (
     memory_limit,
     run_sweep,
 )
-from depthprune.blocks import find_stack
+from depthprune.blocks.stack import find_stack
 from depthprune.engine import ReferenceEvaluator
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies.configurations import Configuration

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from depthprune.blocks import find_stack
+from depthprune.blocks.stack import find_stack
 from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.count import anatomy_of
 from depthprune.structure.reading import read_checkpoint

@@ -14,8 +14,8 @@ import pytest
 from depthprune.base.errors import MetricError, TaskError
 from depthprune.base.prompting import PromptSettings
 from depthprune.base.removal import Removal
-from depthprune.blocks import skip
 from depthprune.blocks.models import LoadedModel
+from depthprune.blocks.skipping import skip
 from depthprune.engine.chat import prompt_remarks, prompted
 from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.tasks.lm_eval import harness_task, lm_eval_metrics

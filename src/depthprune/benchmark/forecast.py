@@ -16,7 +16,7 @@ from depthprune.base.errors import StudyError
 from depthprune.base.progress import Progress, progress
 from depthprune.benchmark.measure import scored_removals, scored_split
 from depthprune.benchmark.options import BenchmarkPlan
-from depthprune.blocks import check_admissible
+from depthprune.blocks.admissible import check_admissible
 from depthprune.engine.evaluator import Evaluator
 from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.strategies.kinds.exhaustive import Ablation

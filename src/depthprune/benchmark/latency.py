@@ -16,7 +16,9 @@ from annotated_types import Ge
 from depthprune.base.options import Options
 from depthprune.base.removal import Removal, make_removal
 from depthprune.benchmark.stages import StageClock, watch
-from depthprune.blocks import Stack, check_admissible, skip
+from depthprune.blocks.admissible import check_admissible
+from depthprune.blocks.skipping import skip
+from depthprune.blocks.stack import Stack
 from depthprune.engine.batching import run_in_batches
 from depthprune.engine.chat import tokenizer_of
 from depthprune.engine.generate import greedily

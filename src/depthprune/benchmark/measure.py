@@ -26,8 +26,9 @@ from depthprune.benchmark.perplexity import TextSet, Windows, perplexity, text_t
 from depthprune.benchmark.results_file import Part, ResultsFile, fingerprint_of, grouped, part_name
 from depthprune.benchmark.speed import check_positions, measure_in_turns, peak_while, write_once
 from depthprune.benchmark.zero_shot import ZeroShotTask, mean_accuracy, task_accuracy
-from depthprune.blocks import check_admissible, skip
+from depthprune.blocks.admissible import check_admissible
 from depthprune.blocks.models import LoadedModel
+from depthprune.blocks.skipping import skip
 from depthprune.blocks.stack import Stack
 from depthprune.engine.batching import free_memory
 from depthprune.engine.chat import prompted, refuse_pictures

@@ -110,7 +110,7 @@ def watch(model: Any) -> Iterator[StageClock]:
 
 def vision_roots(model: Any) -> list[str]:
     """Return where vision towers begin: the outermost modules around their blocks alone."""
-    from depthprune.blocks import find_stacks
+    from depthprune.blocks.stack import find_stacks
 
     stacks = find_stacks(type(model), model.config)
     others = [f"{stack.path}." for stack in stacks if stack.part in ("text", "decoder")]

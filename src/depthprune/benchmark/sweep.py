@@ -236,7 +236,7 @@ def run_sweep(
         InadmissibleRemovalError: the architecture cannot express a configuration.
         DepthpruneError: the study cannot be used.
     """
-    from depthprune.blocks import check_admissible
+    from depthprune.blocks.admissible import check_admissible
 
     for one in configurations:
         check_admissible(model.stack, one.removal)

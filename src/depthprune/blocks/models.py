@@ -82,19 +82,12 @@ def load_model(
     """
     torch_dtype = _dtype(dtype)
     place = None if device_map is not None else _device(device)
-    folder = checkpoint_folder(source, revision=revision, download=download)
-    local = Path(source).expanduser().is_dir()
-    where = folder if local else source
-    variant = find_weight_files(folder).variant if local else None
-    # A local folder is never completed from the network.
-    remote = {
-        "trust_remote_code": trust_remote_code,
-        "revision": revision,
-        "local_files_only": local or not download,
-    }
-    config = load_config(where, **remote)
+    folder, remote, config = _found(source, trust_remote_code, revision, download)
+    where = folder or source
+    variant = find_weight_files(folder).variant if folder else None
     kind, auto_class = model_kind(config)
-    if torch_dtype == "auto" and place == "cpu" and _checkpoint_dtype(config) == "float16":
+    stored = str(config.dtype).removeprefix("torch.")
+    if torch_dtype == "auto" and place == "cpu" and stored == "float16":
         torch_dtype = _dtype("float32")
     try:
         with quiet():
@@ -116,7 +109,7 @@ def load_model(
         model.eval(),
         _load_processor(where, kind, config, remote, prompt),
         kind,
-        folder.resolve().name if local else str(source),
+        folder.resolve().name if folder else str(source),
         model_fingerprint(source, revision=revision),
         prompt,
     )
@@ -159,16 +152,23 @@ def load_model_processor(
     Raises:
         ModelError: it, or the configuration of the model, is not there.
     """
+    folder, remote, config = _found(source, trust_remote_code, revision, download)
+    return _load_processor(folder or source, model_kind(config)[0], config, remote, prompt)
+
+
+def _found(
+    source: str | Path, trust_remote_code: bool, revision: str | None, download: bool
+) -> tuple[Path | None, dict[str, Any], PreTrainedConfig]:
+    """Return a local model's folder, the options to load from there or the hub, and the config."""
     folder = checkpoint_folder(source, revision=revision, download=download)
     local = Path(source).expanduser().is_dir()
-    where = folder if local else source
-    remote = {
+    # A local folder is never completed from the network.
+    options = {
         "trust_remote_code": trust_remote_code,
         "revision": revision,
         "local_files_only": local or not download,
     }
-    config = load_config(where, **remote)
-    return _load_processor(where, model_kind(config)[0], config, remote, prompt)
+    return folder if local else None, options, load_config(folder if local else source, **options)
 
 
 def load_config(source: str | Path, **options: Any) -> PreTrainedConfig:
@@ -189,14 +189,9 @@ def load_config(source: str | Path, **options: Any) -> PreTrainedConfig:
 
 
 _DTYPES = {
-    "fp32": "float32",
-    "float": "float32",
-    "float32": "float32",
-    "bf16": "bfloat16",
-    "bfloat16": "bfloat16",
-    "fp16": "float16",
-    "half": "float16",
-    "float16": "float16",
+    **dict.fromkeys(("fp32", "float", "float32"), "float32"),
+    **dict.fromkeys(("bf16", "bfloat16"), "bfloat16"),
+    **dict.fromkeys(("fp16", "half", "float16"), "float16"),
 }
 
 
@@ -236,10 +231,6 @@ def _device(name: str) -> str:
             "there is no device 'mps' on this machine", mend=f"use {option('device', 'cpu')}"
         )
     return name
-
-
-def _checkpoint_dtype(config: PreTrainedConfig) -> str:
-    return str(config.dtype).removeprefix("torch.")
 
 
 def _load_processor(

@@ -52,7 +52,7 @@ def inspect(
 
     """
     set_language(lang)
-    from depthprune.blocks import inspect_model
+    from depthprune.blocks.inspect import inspect_model
 
     inspection = inspect_model(
         model_place(model),

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import ModelError
-from depthprune.base.removal import Removal
 
 if TYPE_CHECKING:
     import torch
 
     from depthprune.blocks.models import LoadedModel
+    from depthprune.cutting.plan import CutPlan
 
 TOLERANCE = 1e-4
 """Largest difference of logits, for logits up to 1; above, in proportion to the largest."""
@@ -23,7 +23,7 @@ _TEXTS = ("What is in the picture?", "The quick brown fox jumps over", "1 + 1 ="
 
 
 @dataclass(frozen=True)
-class Verification:
+class LogitComparison:
     """How the whole model with skipped blocks and the smaller one compare.
 
     Attributes:
@@ -45,58 +45,40 @@ class Verification:
 
 
 @dataclass(frozen=True, eq=False)
-class Skipped:
+class SkippedLogits:
     """What a whole model computes while blocks are skipped.
 
     Attributes:
         inputs: that it was given.
         logits: (rows, positions, words) of each, float32.
+        loading: how it was loaded, see `load_model`; the smaller one is loaded alike.
     """
 
     inputs: tuple[dict[str, torch.Tensor], ...]
     logits: tuple[torch.Tensor, ...]
+    loading: Mapping[str, Any]
 
 
-def verify_cut(
-    source: Path,
-    output: Path,
-    removal: Removal,
-    *,
-    part: str = "text",
-    trust_remote_code: bool = False,
-    quantized: bool = False,
-) -> Verification:
+def verify_cut(plan: CutPlan, output: Path, *, trust_remote_code: bool = False) -> LogitComparison:
     """Return how the logits of both models compare in float32, on the same few inputs.
 
     The models are loaded one after the other. A quantised one is loaded as it is.
 
     Args:
-        source: the folder of the whole checkpoint.
-        output: the smaller one.
-        removal: the blocks that were cut out.
-        part: their stack.
+        plan: of the cut.
+        output: the folder of the smaller checkpoint.
         trust_remote_code: whether code that comes with the checkpoints may run.
-        quantized: whether the weights are quantised.
 
     Raises:
         ModelError: a model cannot be loaded, lacks weights, or gives logits of another shape.
     """
-    options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "quantized": quantized}
-    return compare_cut(output, skipped_logits(source, removal, part=part, **options), **options)
+    return compare_cut(output, skipped_logits(plan, trust_remote_code=trust_remote_code))
 
 
-def skipped_logits(
-    source: Path,
-    removal: Removal,
-    *,
-    part: str = "text",
-    trust_remote_code: bool = False,
-    quantized: bool = False,
-    settings: Mapping[str, Any] | None = None,
-) -> Skipped:
+def skipped_logits(plan: CutPlan, *, trust_remote_code: bool = False) -> SkippedLogits:
     """Return what the whole model computes while blocks are skipped; see `verify_cut`.
 
-    Nothing of the smaller one is needed: what cannot be verified is told before it is written.
+    Nothing of the smaller one is needed: what cannot be verified is said before it is written.
 
     Raises:
         ModelError: the model cannot be loaded, or has no tokenizer.
@@ -105,19 +87,22 @@ def skipped_logits(
     from depthprune.blocks.skipping import skip
     from depthprune.blocks.stack import find_stack
 
-    whole = load_model(source, **_options(trust_remote_code, quantized))
+    loading: dict[str, Any] = {
+        "dtype": "auto" if plan.quantized else "float32",
+        "device": "auto" if plan.quantized else "cpu",
+        "trust_remote_code": trust_remote_code,
+    }
+    whole = load_model(plan.source, **loading)
     inputs = _inputs(whole)
-    stack = find_stack(whole.model, part).with_settings(settings or {})
-    with skip(whole.model, removal, stack):
+    stack = find_stack(whole.model, plan.part).with_settings(plan.settings)
+    with skip(whole.model, plan.removal, stack):
         logits = [_logits(whole, one) for one in inputs]
     del whole
     gc.collect()
-    return Skipped(tuple(inputs), tuple(logits))
+    return SkippedLogits(tuple(inputs), tuple(logits), loading)
 
 
-def compare_cut(
-    output: Path, skipped: Skipped, *, trust_remote_code: bool = False, quantized: bool = False
-) -> Verification:
+def compare_cut(output: Path, skipped: SkippedLogits) -> LogitComparison:
     """Return how the smaller model compares with what `skipped_logits` returned.
 
     Raises:
@@ -127,7 +112,7 @@ def compare_cut(
 
     from depthprune.blocks.models import load_model
 
-    smaller = load_model(output, **_options(trust_remote_code, quantized))
+    smaller = load_model(output, **skipped.loading)
     difference = largest = 0.0
     for one, logits in zip(skipped.inputs, skipped.logits, strict=True):
         found = _logits(smaller, one)
@@ -140,15 +125,7 @@ def compare_cut(
         difference = max(difference, float((found - logits).abs().max()))
         largest = max(largest, float(logits.abs().max()))
     images = any("pixel_values" in one for one in skipped.inputs)
-    return Verification(difference, largest, len(skipped.inputs), images)
-
-
-def _options(trust_remote_code: bool, quantized: bool) -> dict[str, Any]:
-    return {
-        "dtype": "auto" if quantized else "float32",
-        "device": "auto" if quantized else "cpu",
-        "trust_remote_code": trust_remote_code,
-    }
+    return LogitComparison(difference, largest, len(skipped.inputs), images)
 
 
 def _logits(loaded: LoadedModel, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -164,7 +141,8 @@ def _logits(loaded: LoadedModel, inputs: dict[str, torch.Tensor]) -> torch.Tenso
 def _inputs(loaded: LoadedModel) -> list[dict[str, torch.Tensor]]:
     """Return a few inputs of the kind that the model takes."""
     if loaded.kind == "image":
-        return [{"pixel_values": _pictures(loaded.processor)}]
+        pixels = loaded.processor(images=_picture(), return_tensors="pt")["pixel_values"]
+        return [{"pixel_values": pixels}]
     inputs = []
     for text in _TEXTS:
         ids = dict(loaded.tokenizer(text, return_tensors="pt"))
@@ -173,14 +151,17 @@ def _inputs(loaded: LoadedModel) -> list[dict[str, torch.Tensor]]:
             kept["decoder_input_ids"] = kept["input_ids"]
         inputs.append(kept)
     if loaded.kind == "image-text":
-        inputs.append(_question_about_a_picture(loaded.processor))
+        inputs.append(_question_about(_picture(), loaded.processor))
     return inputs
 
 
-def _question_about_a_picture(processor: Any) -> dict[str, torch.Tensor]:
+def _picture() -> Any:
     from PIL import Image
 
-    picture = Image.effect_noise((96, 96), 80).convert("RGB")
+    return Image.effect_noise((96, 96), 80).convert("RGB")
+
+
+def _question_about(picture: Any, processor: Any) -> dict[str, torch.Tensor]:
     content = [{"type": "image", "image": picture}, {"type": "text", "text": _TEXTS[0]}]
     try:
         return dict(
@@ -195,11 +176,3 @@ def _question_about_a_picture(processor: Any) -> dict[str, torch.Tensor]:
     except Exception:  # without a chat template, or with one of another kind
         mark = getattr(processor, "image_token", "<image>")
         return dict(processor(images=picture, text=f"{mark}{_TEXTS[0]}", return_tensors="pt"))
-
-
-def _pictures(processor: Any) -> torch.Tensor:
-    from PIL import Image
-
-    picture = Image.effect_noise((96, 96), 80).convert("RGB")
-    pixels: torch.Tensor = processor(images=picture, return_tensors="pt")["pixel_values"]
-    return pixels

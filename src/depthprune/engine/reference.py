@@ -12,7 +12,9 @@ import numpy as np
 
 from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.base.removal import Removal, make_removal
-from depthprune.blocks import check_admissible, find_stack, skip
+from depthprune.blocks.admissible import check_admissible
+from depthprune.blocks.skipping import skip
+from depthprune.blocks.stack import find_stack
 from depthprune.engine.batching import guess_batch_size, run_in_batches
 from depthprune.engine.evaluator import Evaluation
 from depthprune.engine.inputs import (

@@ -70,7 +70,7 @@ class OpenModel:
         Raises:
             RemovalError: a protected block does not exist, or nothing can be removed.
         """
-        from depthprune.blocks import inadmissible_reason
+        from depthprune.blocks.admissible import inadmissible_reason
 
         return SearchSpace(
             self.stack.num_blocks,
@@ -80,7 +80,7 @@ class OpenModel:
 
     def inadmissible(self) -> dict[int, str]:
         """Return why a block cannot be lost alone, for the blocks that cannot."""
-        from depthprune.blocks import admissibility
+        from depthprune.blocks.admissible import admissibility
 
         reasons = admissibility(self.stack).reasons
         return {block: reason for block, reason in enumerate(reasons) if reason is not None}
@@ -127,7 +127,8 @@ def open_model(options: ModelSource, tasks: Iterable[Task] = ()) -> OpenModel:
     Raises:
         DepthpruneError: there is no such model, it cannot be loaded, or it has no such stack.
     """
-    from depthprune.blocks import find_stack, load_model
+    from depthprune.blocks.models import load_model
+    from depthprune.blocks.stack import find_stack
 
     with progress(f"loading {options.name or Path(options.source).name}"):
         loaded = load_model(

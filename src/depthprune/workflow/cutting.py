@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from depthprune.cutting.execute import CutResult
     from depthprune.cutting.model_card import MeasuredDrop
     from depthprune.cutting.plan import CutPlan
-    from depthprune.cutting.verify import Verification
+    from depthprune.cutting.verify import LogitComparison
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class CutReport:
 
     plan: CutPlan
     result: CutResult | None = None
-    verification: Verification | None = None
+    verification: LogitComparison | None = None
     drops: tuple[MeasuredDrop, ...] = ()
     also: Mapping[str, str] = field(default_factory=dict)
 
@@ -183,13 +183,10 @@ def carry_out(
         return CutReport(plan, drops=drops, also=texts)
     from depthprune.cutting.execute import execute_cut
 
-    code = {"trust_remote_code": how.trust_remote_code, "quantized": plan.quantized}
     if how.verify:
         from depthprune.cutting.verify import compare_cut, skipped_logits
 
-        skipped = skipped_logits(
-            plan.source, plan.removal, part=how.stack, settings=plan.settings, **code
-        )
+        skipped = skipped_logits(plan, trust_remote_code=how.trust_remote_code)
     with show_progress(f"writing {output.name}", plan.bytes_after) as bar:
         result = execute_cut(
             plan,
@@ -200,7 +197,7 @@ def carry_out(
             command=cut_command(str(source), plan, output, how.max_shard_size, how.revision),
             extra_files=texts,
         )
-    verified = compare_cut(output, skipped, **code) if how.verify else None
+    verified = compare_cut(output, skipped) if how.verify else None
     return CutReport(plan, result, verified, drops, texts)
 
 

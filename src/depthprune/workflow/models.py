@@ -127,8 +127,8 @@ def load_model(
             )
         opened = open_model(options)
         return Model(options, opened.loaded, opened.stack)
-    from depthprune.blocks import find_stack
     from depthprune.blocks.models import loaded_module
+    from depthprune.blocks.stack import find_stack
 
     return Model(options, loaded_module(source, processor), find_stack(source, stack))
 
@@ -204,7 +204,7 @@ def find_stack(module: nn.Module | Model, stack: str = "text") -> Stack:
     Raises:
         StackError: there is no such stack, or several could be meant.
     """
-    from depthprune.blocks import find_stack as find
+    from depthprune.blocks.stack import find_stack as find
 
     return find(module.model if isinstance(module, Model) else module, stack)
 
@@ -227,7 +227,7 @@ def skip(
         InadmissibleRemovalError: the architecture cannot express the removal.
         StackError: no stack is found, or it does not belong to this model.
     """
-    from depthprune.blocks import skip as skip_blocks
+    from depthprune.blocks.skipping import skip as skip_blocks
 
     if isinstance(model, Model):
         return skip_blocks(model.model, removal, model.stack if stack is None else stack)

@@ -13,7 +13,7 @@ from depthprune.benchmark.forecast import Forecast, forecast
 from depthprune.benchmark.options import BenchmarkPlan
 from depthprune.benchmark.sweep import Failure
 from depthprune.checkpoint.folder import source_folder, weight_files
-from depthprune.cutting.verify import Verification
+from depthprune.cutting.verify import LogitComparison
 from depthprune.report.documents import PAGE
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.run import Ending, ending_section, ending_value, is_exact
@@ -53,7 +53,7 @@ class Outcome:
     chosen: Recommendation | None = None
     sweep: Table | None = field(default=None, repr=False)
     cut: Path | None = None
-    verification: Verification | None = None
+    verification: LogitComparison | None = None
     checks: Table | None = field(default=None, repr=False)
     failures: tuple[Failure, ...] = ()
     falls_short: bool = False

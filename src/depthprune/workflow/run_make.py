@@ -27,7 +27,7 @@ from depthprune.cutting.execute import check_disk, check_output, execute_cut
 from depthprune.cutting.model_card import PROVENANCE_NAME
 from depthprune.cutting.plan import plan_cut
 from depthprune.cutting.shards import parse_size
-from depthprune.cutting.verify import Verification, verify_cut
+from depthprune.cutting.verify import LogitComparison, verify_cut
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.cut import (
     closing_parts,
@@ -201,7 +201,7 @@ class Cut:
 
     output: Path
     loader: str
-    verified: Verification | None
+    verified: LogitComparison | None
 
 
 def check_cut(study: StudyFile, section: CutSection, ready: ReadySearch) -> None:
@@ -299,14 +299,7 @@ def cut(
             verified = _verified(
                 request.folder / f"verification_removed{name}.json",
                 output,
-                lambda: verify_cut(
-                    plan.source,
-                    output,
-                    removal,
-                    part=options.stack,
-                    trust_remote_code=options.trust_remote_code,
-                    quantized=plan.quantized,
-                ),
+                lambda: verify_cut(plan, output, trust_remote_code=options.trust_remote_code),
             )
         if result is None:
             closing = [t("Kept: {path} holds this cut already.").format(path=output)]
@@ -341,13 +334,13 @@ def _known_cut(output: Path, fingerprint: str, part: str) -> Removal | None:
     return tuple(removed) if isinstance(removed, list) and record.get("part") == part else None
 
 
-def _verified(record: Path, output: Path, verify: Callable[[], Verification]) -> Verification:
+def _verified(record: Path, output: Path, verify: Callable[[], LogitComparison]) -> LogitComparison:
     """Return how a cut was verified, by a record of it where these very files were."""
     fingerprint = model_fingerprint(output)
     try:
         known = read_json(record)
         if known["fingerprint"] == fingerprint:
-            return Verification(**known["verification"])
+            return LogitComparison(**known["verification"])
     except (FileError, KeyError, TypeError):
         pass
     verified = verify()

@@ -119,7 +119,7 @@ def verify(
         StudyError: the study is in use, or of another model.
         RemovalError, InadmissibleRemovalError: a removal does not exist or cannot be expressed.
     """
-    from depthprune.blocks import check_admissible
+    from depthprune.blocks.admissible import check_admissible
 
     loaded, known = as_model(model), as_study(study)
     asked = None if removals is None else [make_removal(one) for one in removals]
@@ -211,7 +211,7 @@ def searched_splits(splits: Iterable[TaskSplit], seed: int, holdout: float) -> F
 
 def _wanted(folder: Path, model: OpenModel, what: Verification) -> Callable[[], list[Removal]]:
     """Return what says which removals are still to be verified."""
-    from depthprune.blocks import inadmissible_reason
+    from depthprune.blocks.admissible import inadmissible_reason
 
     found: list[Recommendations] = []
 

@@ -9,8 +9,8 @@ import torch
 from safetensors import safe_open
 from transformers import PreTrainedModel
 
-from depthprune.blocks import find_stack, skip
-from depthprune.blocks.stack import Stack
+from depthprune.blocks.skipping import skip
+from depthprune.blocks.stack import Stack, find_stack
 from depthprune.cutting.execute import execute_cut
 from depthprune.cutting.plan import CutPlan, plan_cut
 

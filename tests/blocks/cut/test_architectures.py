@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedModel
 
 from depthprune.base.errors import InadmissibleRemovalError
-from depthprune.blocks import find_stack
+from depthprune.blocks.stack import find_stack
 from depthprune.cutting.plan import plan_cut
 from tests.architectures.check import build, first_admissible, make_inputs
 from tests.blocks import tiny

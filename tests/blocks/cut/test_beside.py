@@ -370,7 +370,7 @@ def test_other_kinds_of_models_are_verified(make: Any, tmp_path: Path) -> None:
     part = "decoder" if make is tiny.t5 else "text"
     plan = plan_cut(source, (1,), part=part)
     execute_cut(plan, tmp_path / "out")
-    found = verify_cut(source, tmp_path / "out", (1,), part=part)
+    found = verify_cut(plan, tmp_path / "out")
     assert found.agrees
     assert found.images == (make is tiny.vit)
 
@@ -378,7 +378,7 @@ def test_other_kinds_of_models_are_verified(make: Any, tmp_path: Path) -> None:
 def test_a_wrong_checkpoint_is_not_verified(source: Path, tmp_path: Path) -> None:
     tokenizer(source)
     cut(source, (2,), tmp_path / "out")
-    assert not verify_cut(source, tmp_path / "out", (1,)).agrees
+    assert not verify_cut(plan_cut(source, (1,)), tmp_path / "out").agrees
 
 
 def tokenizer(folder: Path) -> None:

@@ -13,7 +13,7 @@ from transformers import AutoConfig
 from transformers.models.auto import modeling_auto
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.blocks import inspect_model
+from depthprune.blocks.inspect import inspect_model
 from depthprune.blocks.skeleton import build_model, find_loader
 from depthprune.cutting.execute import execute_cut
 from depthprune.cutting.model_card import check_also, model_card, unfitting_fields

@@ -17,7 +17,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from depthprune.blocks import find_stack, skip
+from depthprune.blocks.skipping import skip
+from depthprune.blocks.stack import find_stack
 from tests.blocks.cut.cutting import cut
 
 REMOVAL = (4, 13, 22)

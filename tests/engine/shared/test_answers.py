@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from depthprune.base.removal import Removal
-from depthprune.blocks import LoadedModel, find_stack, inadmissible_reason
+from depthprune.blocks.admissible import inadmissible_reason
+from depthprune.blocks.models import LoadedModel
+from depthprune.blocks.stack import find_stack
 from depthprune.engine import Evaluation, ReferenceEvaluator, SharedEvaluator
 from depthprune.engine.shared import split_run as call
 from depthprune.engine.shared.generation import KnownAnswers

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from depthprune.base.errors import RemovalError
 from depthprune.base.removal import Removal
-from depthprune.blocks import skip
+from depthprune.blocks.skipping import skip
 from depthprune.engine import ReferenceEvaluator, SharedEvaluator
 from depthprune.testing import evaluators as conformance
 from depthprune.testing import tiny_models as tiny

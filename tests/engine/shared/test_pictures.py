@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from depthprune.base.removal import Removal
-from depthprune.blocks import find_stack, inadmissible_reason, skip
+from depthprune.blocks.admissible import inadmissible_reason
+from depthprune.blocks.skipping import skip
+from depthprune.blocks.stack import find_stack
 from depthprune.engine.shared.block_calls import Unshareable
 from depthprune.engine.shared.block_tracing import Statistics
 from depthprune.engine.shared.prefill import prefill

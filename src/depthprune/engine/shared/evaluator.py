@@ -12,7 +12,7 @@ import numpy as np
 
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal, make_removal
-from depthprune.blocks import check_admissible
+from depthprune.blocks.admissible import check_admissible
 from depthprune.blocks.stack import refuse_while_skipping
 from depthprune.engine.batching import is_out_of_memory
 from depthprune.engine.evaluator import Evaluation

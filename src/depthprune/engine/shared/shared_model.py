@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.removal import Removal
-from depthprune.blocks import inadmissible_reason, skip
+from depthprune.blocks.admissible import inadmissible_reason
 from depthprune.blocks.comparing import ABSENT, AttributeChange
 from depthprune.blocks.removal_plan import plan_removal
+from depthprune.blocks.skipping import skip
 from depthprune.engine.chat import tokenizer_of
 from depthprune.engine.generate import end_tokens, greedily
 from depthprune.engine.inputs import Side

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from depthprune.base.errors import DepthpruneError, ModelError
-from depthprune.blocks import find_stack
+from depthprune.blocks.stack import find_stack
 from depthprune.engine.batching import guess_batch_size, run_in_batches
 from depthprune.engine.inputs import (
     Inputs,

@@ -8,7 +8,8 @@ from typing import Any
 
 from depthprune.base.errors import ModelError, option
 from depthprune.base.removal import Removal
-from depthprune.blocks import inadmissible_reason, skip
+from depthprune.blocks.admissible import inadmissible_reason
+from depthprune.blocks.skipping import skip
 from depthprune.engine.inputs import Row
 from depthprune.engine.likelihood import score
 from depthprune.importance.proxies import ProxyScores, proxy

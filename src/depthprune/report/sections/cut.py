@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from depthprune.cutting.keys import Note as CutNote
     from depthprune.cutting.plan import CutPlan
     from depthprune.cutting.source_files import Reason
-    from depthprune.cutting.verify import Verification
+    from depthprune.cutting.verify import LogitComparison
 
 
 _MOST_FILES = 12
@@ -93,7 +93,7 @@ def also_warnings(tools: Sequence[Tool], fields: Sequence[str]) -> list[str]:
     return [instead[tool].format(fields=_listed(list(fields))) for tool in tools]
 
 
-def closing_parts(result: CutResult | None, verified: Verification | None) -> list[str]:
+def closing_parts(result: CutResult | None, verified: LogitComparison | None) -> list[str]:
     """Return what was written and how it was verified."""
     if result is None:
         return [t("Nothing was written: this is the plan (--dry-run).")]
@@ -104,7 +104,7 @@ def closing_parts(result: CutResult | None, verified: Verification | None) -> li
     return lines
 
 
-def verified_line(verified: Verification) -> str:
+def verified_line(verified: LogitComparison) -> str:
     """Return whether skipping and cutting agree, and on what that was seen."""
     text = (
         t("Verified: skipping and cutting agree; logits differ by {difference} at most.")
@@ -144,7 +144,7 @@ def plan_value(plan: CutPlan) -> dict[str, Any]:
 
 
 def closing_value(
-    output: Path | None, result: CutResult | None, verified: Verification | None
+    output: Path | None, result: CutResult | None, verified: LogitComparison | None
 ) -> dict[str, Any]:
     """Return what was written as plain JSON data."""
     return {
