@@ -14,8 +14,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from depthprune.analysis.collect import dataset_measurements
 from depthprune.analysis.combinations import Combination, combine, rank
+from depthprune.analysis.from_study import dataset_measurements
 from depthprune.analysis.result_set import DatasetMeasurements
 from depthprune.base.removal import Removal, format_removal, settled
 from depthprune.strategies import Beam, Exhaustive, SearchSpace, Strategy

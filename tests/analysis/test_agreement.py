@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from depthprune.analysis.dataset_agreement import order_agreement, split_agreements
-from depthprune.analysis.result_set import SplitScores
+from depthprune.analysis.result_set import compare_splits, order_agreement, split_agreement
 
 RISING = {0: 0.1, 1: 0.2, 2: 0.3, 3: 0.4}
 
@@ -38,14 +37,20 @@ def test_rounding_noise_is_no_order() -> None:
     assert order_agreement(RISING, noise).rho is None
 
 
-def test_datasets_are_ordered_by_name_and_keep_their_scores() -> None:
-    found = split_agreements(
-        [SplitScores("st_qa", RISING, RISING), SplitScores("coco", RISING, {0: 0.1})]
-    )
-    assert [one.dataset for one in found] == ["coco", "st_qa"]
-    assert found[1].train_scores == found[1].validation_scores == RISING
-    assert (found[1].rho, found[0].rho, found[0].p_value) == (1.0, None, None)
-    assert split_agreements([]) == ()
+def test_an_agreement_keeps_the_scores_it_was_computed_from() -> None:
+    whole, lacking = (split_agreement("st_qa", RISING, other) for other in (RISING, {0: 0.1}))
+    assert whole.train_scores == whole.validation_scores == RISING
+    assert (whole.rho, lacking.rho, lacking.p_value) == (1.0, None, None)
+
+
+def test_datasets_are_compared_that_were_measured_on_both_splits() -> None:
+    falling = {block: -drop for block, drop in RISING.items()}
+    given = {
+        "st_qa": {"test": RISING, "train": falling},
+        "coco": {"train": RISING},
+        "okvqa": {"train": RISING, "validation": {}},
+    }
+    assert compare_splits(given) == {"st_qa": split_agreement("st_qa", falling, RISING)}
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 9)] * 2), min_size=3, max_size=10))

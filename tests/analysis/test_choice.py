@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from depthprune.analysis.findings import analyse
+from depthprune.analysis.findings import analyze_results
 from depthprune.analysis.options import Ranking, Targets
 from depthprune.analysis.recommend import Recommendations
 from depthprune.analysis.result_set import ResultSet
@@ -25,7 +25,7 @@ def results() -> ResultSet:
 
 @pytest.fixture
 def found(results: ResultSet) -> Recommendations:
-    return analyse(results).recommendations
+    return analyze_results(results).recommendations
 
 
 def test_the_last_conservative_removal_is_chosen_when_nothing_is_asked_for(
@@ -37,28 +37,28 @@ def test_the_last_conservative_removal_is_chosen_when_nothing_is_asked_for(
 
 
 def test_a_target_that_is_met_comes_first(results: ResultSet) -> None:
-    choice = choose(analyse(results, targets=Targets(max_drop=0.02)).recommendations)
+    choice = choose(analyze_results(results, targets=Targets(max_drop=0.02)).recommendations)
     assert choice is not None
     assert (choice.rule, choice.combination.removal) == ("max_drop", (1,))
 
 
 def test_a_target_that_cannot_be_met_leaves_the_conservative_one(results: ResultSet) -> None:
-    choice = choose(analyse(results, targets=Targets(speedup=100)).recommendations)
+    choice = choose(analyze_results(results, targets=Targets(speedup=100)).recommendations)
     assert choice is not None
     assert choice.rule == "conservative"
 
 
 def test_nothing_is_chosen_where_everything_costs_too_much() -> None:
     given = by_hand.results({(0,): (0.2, 0.2), (1,): (0.3, 0.3)}, num_blocks=4)
-    assert choose(analyse(given).recommendations) is None
+    assert choose(analyze_results(given).recommendations) is None
 
 
 def test_nothing_is_chosen_where_nothing_is_ranked(results: ResultSet) -> None:
-    assert choose(analyse(results, Ranking(min_drop=1)).recommendations) is None
+    assert choose(analyze_results(results, Ranking(min_drop=1)).recommendations) is None
 
 
 def test_a_number_has_the_blocks_that_the_files_list_for_it(results: ResultSet) -> None:
-    analysis = analyse(results)
+    analysis = analyze_results(results)
     configs = block_configs_value(analysis)["block_configs"]
     chosen = {
         str(4 - number): list(choice.combination.removal)

@@ -219,7 +219,7 @@ def test_train_and_validation_of_a_dataset_are_compared(put: Put, tmp_path: Path
     put("doc-qa/validation", GOOD)
     (found,) = read_result_set(tmp_path).comparisons
     assert found.dataset == "okvqa"
-    assert (found.train, found.validation) == ({1: 0.1, 2: 0.2}, {1: 0.15, 2: 0.25})
+    assert (found.train_scores, found.validation_scores) == ({1: 0.1, 2: 0.2}, {1: 0.15, 2: 0.25})
 
 
 def test_a_comparison_that_is_written_counts_more_than_two_folders(
@@ -230,7 +230,7 @@ def test_a_comparison_that_is_written_counts_more_than_two_folders(
     stated = {"train_scores": {"0": 0.5}, "validation_scores": {"0": 0.4}}
     put("comparison", stated, "importance_comparison_okvqa.json")
     (found,) = read_result_set(tmp_path).comparisons
-    assert (found.train, found.validation) == ({0: 0.5}, {0: 0.4})
+    assert (found.train_scores, found.validation_scores) == ({0: 0.5}, {0: 0.4})
 
 
 def test_a_comparison_of_a_larger_model_is_left_out(put: Put, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from depthprune.analysis import from_study
-from depthprune.analysis.collect import dataset_measurements, read_result_set
+from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.combinations import combine
+from depthprune.analysis.from_study import dataset_measurements
 from depthprune.base.errors import AnalysisError, StudyError
 from depthprune.base.removal import Removal
 from depthprune.study import Study, import_results
@@ -130,8 +131,8 @@ def test_train_and_validation_are_compared(study: Study) -> None:
     measure(study, "doc_qa", split="validation")
     (found,) = read_result_set(study.folder).comparisons
     assert found.dataset == "okvqa"
-    assert found.train == pytest.approx(found.validation)
-    assert list(found.validation) == [1, 2, 3]
+    assert found.train_scores == pytest.approx(found.validation_scores)
+    assert list(found.validation_scores) == [1, 2, 3]
 
 
 def test_more_scores_than_can_be_held_are_left_out(

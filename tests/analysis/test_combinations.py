@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from depthprune.analysis.combinations import Combination, combine, rank, with_intervals
 from depthprune.analysis.result_set import DatasetMeasurements
-from depthprune.analysis.study_summary import summarise
+from depthprune.analysis.study_summary import summarize_study
 from depthprune.base.removal import Removal
 from tests.analysis.results import Cells, cells, results
 from tests.measurements import dataset
@@ -197,7 +197,7 @@ def test_the_order_of_the_datasets_changes_nothing(cells: list[list[float]], ran
 
 def test_the_summary_ranks_singles_whole_and_several_by_number() -> None:
     scores = {(0,): 0.1, (1,): 0.6, (2,): 0.4, (1, 2): 0.3, (0, 1): 0.0}
-    summary = summarise([dataset("okvqa", 0.5, scores), dataset("doc_qa", 0.5, scores)], 3)
+    summary = summarize_study([dataset("okvqa", 0.5, scores), dataset("doc_qa", 0.5, scores)], 3)
     assert [one.removal for one in summary.importance.combinations] == [(1,), (2,), (0,)]
     assert sorted(summary.combinations) == [1, 2]
     assert [one.removal for one in summary.combinations[2].combinations] == [(1, 2), (0, 1)]
@@ -206,13 +206,13 @@ def test_the_summary_ranks_singles_whole_and_several_by_number() -> None:
 
 
 def test_one_dataset_is_ranked_by_itself() -> None:
-    summary = summarise([dataset("okvqa", 0.5, {(0,): 0.1, (1,): 0.4, (0, 1): 0.1})], 4)
+    summary = summarize_study([dataset("okvqa", 0.5, {(0,): 0.1, (1,): 0.4, (0, 1): 0.1})], 4)
     assert summary.min_coverage == 1
     assert [one.removal for one in summary.combinations[1].combinations] == [(1,), (0,)]
 
 
 def test_single_blocks_alone_are_no_combinations() -> None:
-    assert not summarise([dataset("okvqa", 0.5, {(0,): 0.1})], 4).combinations
+    assert not summarize_study([dataset("okvqa", 0.5, {(0,): 0.1})], 4).combinations
 
 
 def test_a_baseline_with_scores_and_removals_without_have_no_interval() -> None:

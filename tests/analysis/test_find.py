@@ -17,7 +17,12 @@ from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.dataset_agreement import least_alike, most_alike
 from depthprune.analysis.drop_table import drop_table
 from depthprune.analysis.findings import Findings, find
-from depthprune.analysis.result_set import DatasetMeasurements, ResultSet, SplitScores
+from depthprune.analysis.result_set import (
+    DatasetMeasurements,
+    ResultSet,
+    SplitAgreement,
+    split_agreement,
+)
 from depthprune.analysis.synergy import antagonistic, synergistic
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import Removal
@@ -40,7 +45,7 @@ TYPES = {
 def results(
     datasets: Sequence[DatasetMeasurements],
     num_blocks: int = 4,
-    comparisons: Sequence[SplitScores] = (),
+    comparisons: Sequence[SplitAgreement] = (),
 ) -> ResultSet:
     return ResultSet(
         model="tiny",
@@ -58,7 +63,7 @@ def test_everything_is_found_in_one_pass() -> None:
     found = find(
         results(
             [dataset("okvqa", 1.0, scores), dataset("coco", 0.5, other, "Captioning")],
-            comparisons=[SplitScores("okvqa", rising, rising)],
+            comparisons=[split_agreement("okvqa", rising, rising)],
         )
     )
     assert [one.task_type for one in found.by_task_type] == ["VQA", "Captioning"]

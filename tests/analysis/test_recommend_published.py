@@ -164,7 +164,7 @@ def test_for_two_blocks_the_adjusted_winner_is_another(found: Recommendations) -
 
 def test_the_comparisons_of_the_splits_are_read(folder: Path) -> None:
     agreement = {
-        one.dataset: rank_agreement(one.train, one.validation)
+        one.dataset: rank_agreement(one.train_scores, one.validation_scores)
         for one in read_result_set(folder).comparisons
     }
     assert {name: one.rho for name, one in agreement.items()} == pytest.approx(

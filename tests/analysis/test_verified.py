@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.findings import analyse
+from depthprune.analysis.findings import analyze_results
 from depthprune.analysis.intervals import paired_intervals
 from depthprune.analysis.options import Targets
 from depthprune.analysis.recommend import Recommendations
@@ -45,7 +45,7 @@ def with_fresh(lost: Mapping[Removal, int], names: tuple[str, ...] = ("set0", "s
 
 
 def found(results: ResultSet, **targets: float) -> Recommendations:
-    return analyse(results, targets=Targets(**targets)).recommendations
+    return analyze_results(results, targets=Targets(**targets)).recommendations
 
 
 def value(results: ResultSet) -> Verified:

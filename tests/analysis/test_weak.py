@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.findings import analyse
+from depthprune.analysis.findings import analyze_results
 from depthprune.analysis.result_set import weak_baselines
 from depthprune.analysis.verified import choose, choose_number
 from depthprune.base.errors import AnalysisError
@@ -56,7 +56,7 @@ def good(folder: Path, task: str = "doc_qa") -> None:
 def test_one_weak_dataset_leaves_nothing_to_recommend(tmp_path: Path) -> None:
     good(tmp_path)
     measure(tmp_path, [""] * 30, [0.0] * 30)
-    analysis = analyse(read_result_set(tmp_path))
+    analysis = analyze_results(read_result_set(tmp_path))
     found = analysis.recommendations
     assert [(one.task, one.split, one.weakness.reason) for one in found.weak] == [
         ("okvqa", "validation", "empty")
@@ -73,7 +73,7 @@ def test_one_weak_dataset_leaves_nothing_to_recommend(tmp_path: Path) -> None:
 
 def test_the_documents_give_the_reason(tmp_path: Path) -> None:
     measure(tmp_path / "study", ["yes"] * 30, [1.0] * 10 + [0.0] * 20)
-    analysis = analyse(read_result_set(tmp_path / "study"))
+    analysis = analyze_results(read_result_set(tmp_path / "study"))
     value = recommendations_value(analysis)
     assert value["weak_baselines"] == [
         {
@@ -93,7 +93,7 @@ def test_the_documents_give_the_reason(tmp_path: Path) -> None:
 
 def test_few_samples_are_a_note_beside_the_recommendation(tmp_path: Path) -> None:
     measure(tmp_path, [""] * 8, [0.0] * 8)
-    found = analyse(read_result_set(tmp_path)).recommendations
+    found = analyze_results(read_result_set(tmp_path)).recommendations
     assert not found.is_weak
     assert found.independent[1].combinations
     assert "Weak baseline, maybe: okvqa" in " ".join(notes(found))
@@ -103,7 +103,7 @@ def test_a_good_baseline_has_no_note(tmp_path: Path) -> None:
     good(tmp_path)
     results = read_result_set(tmp_path)
     assert weak_baselines(results) == ()
-    assert "baseline" not in " ".join(notes(analyse(results).recommendations))
+    assert "baseline" not in " ".join(notes(analyze_results(results).recommendations))
 
 
 def test_result_files_have_the_verdict_of_their_study(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.findings import Analysis, analyse
+from depthprune.analysis.findings import Analysis, analyze_results
 from depthprune.analysis.options import Ranking, Targets
 from tests.analysis.results import PUBLISHED, Cells, result_set, results
 from tests.measurements import dataset
@@ -17,13 +17,15 @@ BEAM = PUBLISHED / "exp3_beam_search_multi_dataset"
 @cache
 def published() -> Analysis:
     """Return the analysis of the published results: 16 blocks, eight datasets."""
-    return analyse(read_result_set(BEAM), targets=Targets(max_drop=0.05, speedup=1.2, params=0.85))
+    return analyze_results(
+        read_result_set(BEAM), targets=Targets(max_drop=0.05, speedup=1.2, params=0.85)
+    )
 
 
 @cache
 def both_splits() -> Analysis:
     """Return the same with the comparisons of training against validation."""
-    return analyse(read_result_set(PUBLISHED))
+    return analyze_results(read_result_set(PUBLISHED))
 
 
 def limits(**asked: Any) -> tuple[Ranking, Targets]:
@@ -34,7 +36,7 @@ def limits(**asked: Any) -> tuple[Ranking, Targets]:
 
 def made(cells: Cells, *, num_blocks: int = 6, **asked: Any) -> Analysis:
     """Return the analysis of drops written down by hand, one entry per dataset."""
-    return analyse(results(cells, num_blocks=num_blocks), *limits(**asked))
+    return analyze_results(results(cells, num_blocks=num_blocks), *limits(**asked))
 
 
 def with_samples() -> Analysis:
@@ -42,7 +44,7 @@ def with_samples() -> Analysis:
     wrong = {(0,): 40, (1,): 1, (2,): 2, (1, 2): 8, (3,): 0}
     answers = {removal: [0] * number + [1] * (40 - number) for removal, number in wrong.items()}
     datasets = [dataset(name, [1] * 40, answers) for name in ("first", "second")]
-    return analyse(result_set(datasets, num_blocks=4))
+    return analyze_results(result_set(datasets, num_blocks=4))
 
 
 def one_dataset() -> Analysis:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.findings import Analysis, analyse
+from depthprune.analysis.findings import Analysis, analyze_results
 from depthprune.analysis.verified import Choice
 from depthprune.base.language import language
 from depthprune.report.documents import quick_summary
@@ -50,7 +50,7 @@ def measure(folder: Path, *, likelihood: bool = False) -> Analysis:
                 cut = [place for place, text in enumerate(texts) if text == BROKEN]
                 scores = [0.9 if removal == (1,) else 1.0] * N
                 study.add(key, SETTINGS, removal, scores, texts, 1.0, cut=cut)
-    return analyse(read_result_set(folder))
+    return analyze_results(read_result_set(folder))
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_result_files_that_list_answers_tell_all_but_what_was_cut(
     assert source is not None
     with Study.open(source, read_only=True) as study:
         write_views(study, tmp_path / "files")
-    found = analyse(read_result_set(tmp_path / "files")).damage["captions"][(1,)]
+    found = analyze_results(read_result_set(tmp_path / "files")).damage["captions"][(1,)]
     assert (found.repetitive, found.cut) == (0.75, None)
 
 

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.combinations import combine
-from depthprune.analysis.findings import Analysis, analyse
+from depthprune.analysis.findings import Analysis, analyze_results
 from depthprune.analysis.options import Ranking
 from depthprune.base.errors import DepthpruneError, FileError
 from depthprune.base.language import language
@@ -125,7 +125,7 @@ def test_the_summary_counts_what_was_measured_and_left_out() -> None:
 
 
 def test_unknown_numbers_are_null_and_drops_stay() -> None:
-    without_baseline = analyse(results({(1,): [0.25]}, baseline=nan))
+    without_baseline = analyze_results(results({(1,): [0.25]}, baseline=nan))
     one = cross(without_baseline)["combination_stats"]["1"]
     assert (one["avg_accuracy_drop"], one["avg_accuracy"]) == (0.25, None)
     known = cross(one_dataset())["combination_stats"]["1"]
@@ -290,10 +290,10 @@ def test_the_quick_summary_of_many_blocks_is_cut_and_says_so() -> None:
 
 def test_names_are_not_taken_for_markdown() -> None:
     plain = result_set([dataset("a", 0.9, {(1,): 0.8})], num_blocks=4)
-    text = quick_summary(analyse(plain))
+    text = quick_summary(analyze_results(plain))
     assert "\\_" not in text
     named = result_set([dataset("<b>*a*", 0.9, {(1,): 0.2})], num_blocks=4)
-    assert r"hit hardest is \<b\>\*a\*" in quick_summary(analyse(named))
+    assert r"hit hardest is \<b\>\*a\*" in quick_summary(analyze_results(named))
 
 
 def test_the_reports_hold_input_recommendations_and_findings() -> None:
@@ -397,4 +397,4 @@ def test_another_missing_module_is_no_missing_package(
 @pytest.mark.parametrize("limit", [nan, 2.0, -1.5])
 def test_a_smallest_drop_that_is_no_fraction_is_refused(limit: float) -> None:
     with pytest.raises(DepthpruneError, match="makes no sense"):
-        analyse(read_result_set(BEAM), Ranking(min_drop=limit))
+        analyze_results(read_result_set(BEAM), Ranking(min_drop=limit))

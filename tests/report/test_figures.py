@@ -23,12 +23,11 @@ from matplotlib.transforms import Bbox
 
 from depthprune.analysis import options
 from depthprune.analysis.combinations import RankedCombinations
-from depthprune.analysis.dataset_agreement import SplitAgreement
 from depthprune.analysis.drop_table import drop_table
 from depthprune.analysis.findings import Analysis, find
 from depthprune.analysis.intervals import Interval
 from depthprune.analysis.recommend import recommend
-from depthprune.analysis.result_set import ResultSet, SplitScores
+from depthprune.analysis.result_set import ResultSet, SplitAgreement, split_agreement
 from depthprune.base.errors import FileError
 from depthprune.base.removal import Removal
 from depthprune.report.figures import FIGURES, FORMATS, SPLIT_FIGURES, figure_bytes, write_figures
@@ -88,7 +87,7 @@ def synthetic(
         datasets=tuple(sets),
         splits={one.dataset: "validation" for one in sets},
         comparisons=tuple(
-            SplitScores(
+            split_agreement(
                 one.dataset,
                 {block: float(cost[block]) for block in blocks if block % 7 != 3},
                 {block: float(cost[block] + generator.normal(0, 0.01)) for block in blocks},
@@ -112,7 +111,7 @@ def one_dataset() -> ResultSet:
 
 def one_combination() -> ResultSet:
     only = dataset("okvqa", 0.8, {(2, 3): 0.7}, task_type="")
-    same = SplitScores("okvqa", {0: 0.1, 1: 0.1, 2: 0.1}, {0: 0.1, 1: 0.1, 2: 0.1})
+    same = split_agreement("okvqa", {0: 0.1, 1: 0.1, 2: 0.1}, {0: 0.1, 1: 0.1, 2: 0.1})
     return ResultSet("tiny", 4, (only,), {"okvqa": "validation"}, (same,))
 
 

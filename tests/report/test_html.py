@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthprune.analysis.result_set import SplitScores
+from depthprune.analysis.result_set import split_agreement
 from depthprune.analysis.synergy import estimate, estimator
 from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.report.html.data import equal_shares, page_data, shown_combinations
@@ -306,7 +306,7 @@ def test_problems_and_the_agreement_of_splits_are_shown_where_there_are_any() ->
     results = replace(
         results_of(CELLS),
         problems=("a.json, line 3: broken <b>",),
-        comparisons=(SplitScores("set_0", train=scores, validation=scores),),
+        comparisons=(split_agreement("set_0", scores, scores),),
     )
     page = Page(render_report(analysed(results)))
     assert "a.json, line 3: broken <b>" in page.text

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from depthprune.analysis.dataset_agreement import SplitAgreement
 from depthprune.analysis.drop_table import drop_table
 from depthprune.analysis.findings import Analysis, find
 from depthprune.analysis.recommend import recommend
-from depthprune.analysis.result_set import ResultSet, SplitScores
+from depthprune.analysis.result_set import ResultSet, SplitAgreement, split_agreement
 from depthprune.base.errors import FileError
 from depthprune.report.latex import (
     CONSISTENCY_TABLE,
@@ -41,7 +40,7 @@ def analysis(num_blocks: int = 4, names: tuple[str, ...] = ("okvqa", HOSTILE)) -
         num_blocks,
         sets,
         dict.fromkeys(names, "validation"),
-        tuple(SplitScores(name, scores, scores) for name in names),
+        tuple(split_agreement(name, scores, scores) for name in names),
     )
     return Analysis(results, drop_table(sets, num_blocks), find(results), recommend(results))
 

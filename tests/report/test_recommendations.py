@@ -12,7 +12,7 @@ import pytest
 from rich.cells import cell_len
 
 from depthprune.analysis.combinations import CorrectedDrop
-from depthprune.analysis.findings import Analysis, analyse
+from depthprune.analysis.findings import Analysis, analyze_results
 from depthprune.analysis.intervals import Interval
 from depthprune.base.language import Lang, language
 from depthprune.report.formatting import as_text
@@ -190,7 +190,7 @@ def test_where_nothing_is_conservative_the_nearest_is_named() -> None:
 
 def test_a_baseline_of_0_recommends_nothing_and_says_why() -> None:
     cells = {(0,): [0.0, 0.0], (1,): [0.0, 0.0], (0, 1): [0.0, 0.0]}
-    found = analyse(results(cells, baseline=0.0)).recommendations
+    found = analyze_results(results(cells, baseline=0.0)).recommendations
     lines = strategies(found).sentences
     assert lines[::2] == [
         f"{name}: nothing fulfils the condition"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from depthprune.analysis.findings import analyse
+from depthprune.analysis.findings import analyze_results
 from depthprune.analysis.sweep import Speedup
 from depthprune.analysis.verified import choose
 from depthprune.base.language import Lang
@@ -35,7 +35,7 @@ def check(
 
 @pytest.fixture
 def ending() -> Ending:
-    found = analyse(results({(1,): (0.02, 0.02), (1, 2): (0.03, 0.03)})).recommendations
+    found = analyze_results(results({(1,): (0.02, 0.02), (1, 2): (0.03, 0.03)})).recommendations
     return Ending(
         recommendations=found,
         choice=choose(found),

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.console import RenderableType
 
 from depthprune.analysis.intervals import Interval
-from depthprune.analysis.study_summary import StudySummary, summarise
+from depthprune.analysis.study_summary import StudySummary, summarize_study
 from depthprune.base.language import catalogue, language
 from depthprune.importance.compare import RankAgreement
 from depthprune.report import formatting as tables
@@ -48,14 +48,14 @@ def eight_datasets():  # type: ignore[no-untyped-def]
 
 
 def test_eight_datasets_fit_a_terminal_of_80_columns() -> None:
-    text = as_text(summary_parts(summarise(eight_datasets(), 16)), width=80)
+    text = as_text(summary_parts(summarize_study(eight_datasets(), 16)), width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     assert "demo_coco_2014_vqa" in text
 
 
 def test_no_table_shows_a_drop_without_the_number_of_samples() -> None:
-    summary = summarise(eight_datasets(), 16)
+    summary = summarize_study(eight_datasets(), 16)
     ranked = (sections.importance(summary), sections.combinations(summary))
     for table in ranked:
         lines = as_text([table]).splitlines()
@@ -69,31 +69,31 @@ def test_no_table_shows_a_drop_without_the_number_of_samples() -> None:
 
 def test_a_deviation_over_one_dataset_is_none() -> None:
     alone = [dataset("okvqa", 0.5, {(0,): 0.4, (1,): 0.4, (0, 1): 0.3})]
-    line = as_text([sections.combinations(summarise(alone, 3))]).splitlines()[4]
+    line = as_text([sections.combinations(summarize_study(alone, 3))]).splitlines()[4]
     assert line.split()[-3] == "-"
 
 
 def test_what_is_left_out_is_counted() -> None:
     better = {(0,): 0.9, (1,): 0.4, (0, 1): 0.3}
     datasets = [dataset("okvqa", 0.5, better), dataset("doc_qa", 0.5, {(0,): 0.9, (1,): 0.4})]
-    text = " ".join(as_text(summary_parts(summarise(datasets, 3))).split())
+    text = " ".join(as_text(summary_parts(summarize_study(datasets, 3))).split())
     assert "1 measured on fewer than 2 datasets" in text
     assert "below --min-drop" not in text
     assert "-40.00" in text.partition("Best combinations over the datasets")[2]
-    text = " ".join(as_text(summary_parts(summarise(datasets, 3, min_drop=0.0))).split())
+    text = " ".join(as_text(summary_parts(summarize_study(datasets, 3, min_drop=0.0))).split())
     assert "1 with a mean drop below --min-drop." in text
 
 
 def test_a_cell_that_was_not_measured_is_a_dash() -> None:
     datasets = [dataset("okvqa", 0.5, {(0,): 0.4, (1,): 0.3}), dataset("doc_qa", 0.5, {(0,): 0.4})]
-    lines = as_text(summary_parts(summarise(datasets, 3))).splitlines()
+    lines = as_text(summary_parts(summarize_study(datasets, 3))).splitlines()
     matrix = lines[next(i for i, line in enumerate(lines) if "on each dataset" in line) :]
     row = next(line for line in matrix if line.split()[:1] == ["1"])
     assert row.split() == ["1", "20.0", "-"]
 
 
 def test_the_value_for_scripts_is_plain_json() -> None:
-    value = summary_value(summarise(eight_datasets(), 16))
+    value = summary_value(summarize_study(eight_datasets(), 16))
     again = json.loads(json.dumps(value, allow_nan=False))
     assert again == value
     assert value["importance"][0]["num_datasets"] == 8
@@ -119,7 +119,7 @@ def summary_parts(summary: StudySummary) -> list[RenderableType]:
 
 def chinese_summary(width: int) -> list[str]:
     with language("zh"):
-        return as_text(summary_parts(summarise(eight_datasets(), 16)), width).splitlines()
+        return as_text(summary_parts(summarize_study(eight_datasets(), 16)), width).splitlines()
 
 
 def test_chinese_tables_fit_and_align() -> None:

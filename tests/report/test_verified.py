@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from depthprune.analysis.findings import Analysis, analyse
+from depthprune.analysis.findings import Analysis, analyze_results
 from depthprune.analysis.options import Targets
 from depthprune.analysis.verified import choose, choose_number
 from depthprune.base.language import Lang, language
@@ -28,7 +28,7 @@ from tests.report.analyses import published
 
 def verified(lost: Mapping[Removal, int], **options: float) -> Analysis:
     """Return an analysis: 2 of a hundred samples were lost when 1, 2 was chosen, `lost` now."""
-    return analyse(with_fresh(lost), targets=Targets(**options))
+    return analyze_results(with_fresh(lost), targets=Targets(**options))
 
 
 def confirmed() -> Analysis:
@@ -42,11 +42,11 @@ def refused() -> Analysis:
 def partly() -> Analysis:
     results = with_fresh({(1, 2): 4}, names=("set0",))
     assert results.fresh is not None
-    return analyse(replace(results, fresh=replace(results.fresh, counts={"set1": 34})))
+    return analyze_results(replace(results, fresh=replace(results.fresh, counts={"set1": 34})))
 
 
 def unverified() -> Analysis:
-    return analyse(searched())
+    return analyze_results(searched())
 
 
 EVERY = [confirmed, refused, partly, unverified]
@@ -102,7 +102,7 @@ def test_datasets_that_were_not_verified_are_counted_and_named() -> None:
     results = with_fresh({})
     assert results.fresh is not None
     gone = replace(results.fresh, datasets=(), reasons={"set0": "the data are gone"})
-    rows = told(analyse(replace(results, fresh=gone)))
+    rows = told(analyze_results(replace(results, fresh=gone)))
     assert rows["Verified:"] == "on none of 2 datasets: set0 (the data are gone), set1"
     assert "Not verified:" in rows
 
@@ -205,7 +205,9 @@ def test_no_reason_steers_a_terminal_or_becomes_markup() -> None:
     results = with_fresh({})
     assert results.fresh is not None
     reasons = {"set0": "the \x1b[31mdata `<b>` are gone"}
-    gone = analyse(replace(results, fresh=replace(results.fresh, datasets=(), reasons=reasons)))
+    gone = analyze_results(
+        replace(results, fresh=replace(results.fresh, datasets=(), reasons=reasons))
+    )
     assert r"set0 (the \\x1b\[31mdata \`\<b\>\` are gone)" in quick_summary(gone)
     assert "\x1b" not in as_text(section_parts(answer(gone.recommendations, None)))
     assert "<b>" not in render_report(gone)

@@ -14,11 +14,12 @@ from depthprune.analysis.from_study import study_result_set
 from depthprune.analysis.result_set import (
     DatasetMeasurements,
     ResultSet,
-    SplitScores,
+    SplitAgreement,
     check_numbers,
     choose_splits,
+    compare_splits,
     judged,
-    role,
+    split_agreement,
 )
 from depthprune.base.errors import AnalysisError, DepthpruneError, LayoutError
 from depthprune.base.language import counted
@@ -29,7 +30,6 @@ from depthprune.study import (
     Problem,
     Reading,
     RemovalResult,
-    Study,
     read_results,
 )
 from depthprune.study.importing import IMPORTED
@@ -248,16 +248,13 @@ def _measurement(
 
 def _comparisons(
     reading: Reading, found: Sequence[DatasetResults], num_blocks: int, problems: list[str]
-) -> tuple[SplitScores, ...]:
+) -> tuple[SplitAgreement, ...]:
     """Return the comparisons that files state, and those that two folders of a dataset allow."""
-    comparisons = {}
-    sides: dict[str, dict[str, dict[int, float]]] = {}
+    datasets: dict[str, dict[str, dict[int, float]]] = {}
     for one in found:
         singles = {removal[0]: drop for removal, drop in one.drops.items() if len(removal) == 1}
-        sides.setdefault(one.dataset, {})[role(one.split)] = singles
-    for dataset, scores in sides.items():
-        if scores.get("train") and scores.get("validation"):
-            comparisons[dataset] = SplitScores(dataset, scores["train"], scores["validation"])
+        datasets.setdefault(one.dataset, {})[one.split] = singles
+    comparisons = compare_splits(datasets)
     for stated in reading.comparisons:
         if max((*stated.train_scores, *stated.validation_scores), default=0) >= num_blocks:
             problems.append(
@@ -265,7 +262,7 @@ def _comparisons(
                 "left out"
             )
         else:
-            comparisons[stated.dataset] = SplitScores(
+            comparisons[stated.dataset] = split_agreement(
                 stated.dataset, stated.train_scores, stated.validation_scores
             )
     return tuple(comparisons[dataset] for dataset in sorted(comparisons))
@@ -320,31 +317,6 @@ def read_result_set(
         source=path,
         selection=selection,
     )
-
-
-def dataset_measurements(
-    study: Study, splits: Sequence[int], settings: str
-) -> list[DatasetMeasurements]:
-    """Return what a study holds of some splits, as far as their baseline is measured.
-
-    Args:
-        study: to be read.
-        splits: keys of one split of several tasks, in the order wanted.
-        settings: the decoding settings that the measurements were taken under.
-    """
-    collected = []
-    for key in splits:
-        record = study.split(key)
-        by_removal = {
-            one.removal: one for one in study.measurements(key, settings, with_answers=False)
-        }
-        baseline = by_removal.pop((), None)
-        if baseline is None:
-            continue
-        collected.append(
-            DatasetMeasurements(record.task, record.task_type, baseline, by_removal, record.metric)
-        )
-    return collected
 
 
 def _with_task_types(datasets: Iterable[DatasetMeasurements]) -> list[DatasetMeasurements]:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from depthprune.analysis.drop_table import DropTable, drop_table
+from depthprune.analysis.drop_table import DropTable, drop_table, row_statistics
 from depthprune.analysis.intervals import Interval, dataset_seed, paired_intervals
 from depthprune.analysis.result_set import DatasetMeasurements
 from depthprune.base.removal import Removal, settled
@@ -79,19 +79,14 @@ def combine(
 
 def table_combinations(table: DropTable) -> list[Combination]:
     """Return every removal of a table across its datasets, in its order, without intervals."""
-    measured = ~np.isnan(table.drops)
-    coverage = np.maximum(measured.sum(axis=1), 1)
-    drops = np.where(measured, table.drops, 0.0)
-    means = drops.sum(axis=1) / coverage
-    deviations = np.where(measured, table.drops - means[:, None], 0.0)
-    stds = np.sqrt((deviations**2).sum(axis=1) / coverage)
-    accuracies = np.where(measured, table.accuracies, 0.0).sum(axis=1) / coverage
+    means, stds, coverage = row_statistics(table.drops)
+    accuracies = np.where(np.isnan(table.drops), 0.0, table.accuracies).sum(axis=1)
     columns = zip(
         table.removals,
         table.drops,
         means.tolist(),
         stds.tolist(),
-        accuracies.tolist(),
+        (accuracies / np.maximum(coverage, 1)).tolist(),
         table.total_samples.tolist(),
         strict=True,
     )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,65 +18,9 @@ from depthprune.analysis.drop_table import (
     settled_array,
 )
 from depthprune.analysis.recommended_strategies import costs_too_much
-from depthprune.analysis.result_set import SplitScores
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.language import counted
 from depthprune.base.removal import Removal, settled
-from depthprune.importance.compare import THRESHOLD, RankAgreement, rank_agreement
-
-
-@dataclass(frozen=True)
-class SplitAgreement:
-    """Train against validation single-block drops of one dataset."""
-
-    dataset: str
-    train_scores: Mapping[int, float]
-    validation_scores: Mapping[int, float]
-    rho: float | None
-    p_value: float | None
-
-
-FEWEST_BLOCKS = 3
-"""Below which two orders of blocks are not compared."""
-
-
-def order_agreement(first: Mapping[int, float], second: Mapping[int, float]) -> RankAgreement:
-    """Return Spearman's rho over the blocks that both scored, see `rank_agreement`.
-
-    Undefined (None) below three common blocks, or where one side gives all the same score.
-    """
-    common = [
-        block
-        for block in sorted(first.keys() & second.keys())
-        if not isnan(first[block]) and not isnan(second[block])
-    ]
-    if len(common) < FEWEST_BLOCKS:
-        return RankAgreement(None, None)
-    return rank_agreement(
-        {block: first[block] for block in common}, {block: second[block] for block in common}
-    )
-
-
-def is_consistent(rho: float) -> bool:
-    """Return whether two splits order the blocks alike: rho of at least 0.9."""
-    # Rounded: the sum behind a rho of exactly 0.9 may end a digit below it.
-    return round(rho, 12) >= THRESHOLD
-
-
-def split_agreements(comparisons: Sequence[SplitScores]) -> tuple[SplitAgreement, ...]:
-    """Return how well the training split predicts the validation split, ordered by dataset."""
-    return tuple(_split_agreement(one) for one in sorted(comparisons, key=lambda one: one.dataset))
-
-
-def _split_agreement(scores: SplitScores) -> SplitAgreement:
-    found = order_agreement(scores.train, scores.validation)
-    return SplitAgreement(
-        dataset=scores.dataset,
-        train_scores=scores.train,
-        validation_scores=scores.validation,
-        rho=found.rho,
-        p_value=found.p_value,
-    )
 
 
 @dataclass(frozen=True)

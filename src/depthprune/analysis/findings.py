@@ -11,11 +11,9 @@ from depthprune.analysis.dataset_agreement import (
     Consistency,
     Pair,
     PairGroup,
-    SplitAgreement,
     consistencies,
     dataset_pairs,
     pair_groups,
-    split_agreements,
     variation_by_coverage,
 )
 from depthprune.analysis.drop_table import (
@@ -39,7 +37,7 @@ from depthprune.analysis.responses import (
     positions_by_number,
     task_type_findings,
 )
-from depthprune.analysis.result_set import ResultSet
+from depthprune.analysis.result_set import ResultSet, SplitAgreement
 from depthprune.analysis.synergy import Synergy, synergies, synergies_by_number
 from depthprune.base.removal import Removal
 from depthprune.tasks.damage import Damage
@@ -112,7 +110,7 @@ def find(results: ResultSet, *, min_common: int = 5, table: DropTable | None = N
         pairs=pairs,
         overall=distribution(table.drops),
         by_number=distributions_by_number(table),
-        agreements=split_agreements(results.comparisons),
+        agreements=tuple(sorted(results.comparisons, key=lambda one: one.dataset)),
         blocks=block_drops(table.single_drops),
         positions_by_number=positions_by_number(table),
         synergies_by_number=synergies_by_number(found_synergies),
@@ -143,7 +141,7 @@ class Analysis:
         return read_damage(self.results)
 
 
-def analyse(
+def analyze_results(
     results: ResultSet,
     ranking: Ranking = Ranking(),
     targets: Targets = Targets(),

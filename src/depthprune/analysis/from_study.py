@@ -13,10 +13,9 @@ from depthprune.analysis.result_set import (
     DatasetMeasurements,
     FreshResults,
     ResultSet,
-    SplitScores,
     choose_splits,
+    compare_splits,
     judged,
-    role,
 )
 from depthprune.base.errors import AnalysisError
 from depthprune.base.language import counted
@@ -73,9 +72,14 @@ def study_result_set(
         used = [found[dataset][chosen[dataset]] for dataset in sorted(chosen)]
         with_samples = _can_hold_scores(used, problems)
         datasets = tuple(
-            measured
+            replace(measured, weakness=_weakness(study, one.stored, one.settings))
             for one in used
-            if (measured := _measurements(study, one, with_samples=with_samples)) is not None
+            if (
+                measured := split_measurements(
+                    study, one.stored.key, one.settings, with_samples=with_samples
+                )
+            )
+            is not None
         )
         fresh = fresh_results(study, {one.stored: one.settings for one in used})
         problems += [f"{what}: left out" for what in study.damage]
@@ -91,12 +95,18 @@ def study_result_set(
                 f"the datasets were measured under different settings: {'; '.join(settings)}"
             )
         parameters, block_parameters = _parameters(study.model, problems)
+        comparisons = compare_splits(
+            {
+                dataset: {split: one.singles for split, one in variants.items()}
+                for dataset, variants in found.items()
+            }
+        )
         return ResultSet(
             model=study.model.name,
             num_blocks=study.model.num_blocks,
             datasets=datasets,
             splits={one.dataset: chosen[one.dataset] for one in datasets},
-            comparisons=_comparisons(found),
+            comparisons=tuple(comparisons[name] for name in sorted(comparisons)),
             problems=tuple(problems),
             parameters=parameters,
             block_parameters=block_parameters,
@@ -163,24 +173,33 @@ def _can_hold_scores(used: Sequence[_Variant], problems: list[str]) -> bool:
     return scores <= MOST_SCORES
 
 
-def _measurements(
-    study: Study, variant: _Variant, *, with_samples: bool
+def split_measurements(
+    study: Study, key: int, settings: str, *, with_samples: bool = True
 ) -> DatasetMeasurements | None:
-    """Return what was measured; None where the samples of the baseline are damaged."""
+    """Return what a study holds of a split; None where its baseline is missing or damaged."""
+    record = study.split(key)
     by_removal = {
         one.removal: one
-        for one in study.measurements(
-            variant.stored.key, variant.settings, with_samples=with_samples, with_answers=False
-        )
+        for one in study.measurements(key, settings, with_samples=with_samples, with_answers=False)
     }
     baseline = by_removal.pop((), None)
     if baseline is None:
         return None
-    record = variant.stored.record
-    weakness = _weakness(study, variant.stored, variant.settings)
-    return DatasetMeasurements(
-        record.task, record.task_type, baseline, by_removal, record.metric, weakness
-    )
+    return DatasetMeasurements(record.task, record.task_type, baseline, by_removal, record.metric)
+
+
+def dataset_measurements(
+    study: Study, splits: Sequence[int], settings: str
+) -> list[DatasetMeasurements]:
+    """Return what a study holds of some splits, as far as their baseline is measured.
+
+    Args:
+        study: to be read.
+        splits: keys of one split of several tasks, in the order wanted.
+        settings: the decoding settings that the measurements were taken under.
+    """
+    found = (split_measurements(study, key, settings) for key in splits)
+    return [one for one in found if one is not None]
 
 
 def _weakness(study: Study, stored: StoredSplit, settings: str) -> Weakness | None:
@@ -209,15 +228,6 @@ def _weak_baselines(study: Study, selection: Collection[tuple[int, str]] | None)
         if (weakness := _weakness(study, stored, settings)) is not None and weakness.is_certain
     ]
     return "\n".join(lines)
-
-
-def _comparisons(found: Mapping[str, Mapping[str, _Variant]]) -> tuple[SplitScores, ...]:
-    comparisons = []
-    for dataset, variants in sorted(found.items()):
-        sides = {role(split): variant.singles for split, variant in variants.items()}
-        if sides.get("train") and sides.get("validation"):
-            comparisons.append(SplitScores(dataset, sides["train"], sides["validation"]))
-    return tuple(comparisons)
 
 
 def fresh_results(study: Study, used: Mapping[StoredSplit, str]) -> FreshResults | None:
@@ -273,16 +283,15 @@ def _measured(
     study: Study, stored: StoredSplit, settings: str, seen: SeenSamples
 ) -> DatasetMeasurements | None:
     """Return what was measured on the fresh samples of a split; None without their baseline."""
-    record = stored.record
-    fresh = seen.fresh(record)
-    found = {
-        one.removal: _of_samples(one, fresh)
-        for one in study.measurements(stored.key, settings, with_answers=False)
-    }
-    baseline = found.pop((), None)
-    if baseline is None or not found:
+    found = split_measurements(study, stored.key, settings)
+    if found is None or not found.measurements:
         return None
-    return DatasetMeasurements(record.task, record.task_type, baseline, found, record.metric)
+    fresh = seen.fresh(stored.record)
+    return replace(
+        found,
+        baseline=_of_samples(found.baseline, fresh),
+        measurements={key: _of_samples(one, fresh) for key, one in found.measurements.items()},
+    )
 
 
 def _of_samples(one: Measurement, chosen: NDArray[np.bool_]) -> Measurement:

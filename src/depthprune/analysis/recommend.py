@@ -161,9 +161,8 @@ class Target:
     Attributes:
         kind: `max_drop` (fraction), `speedup` (ratio above 1) or `params` (share that stays, 0..1).
         value: as asked.
-        number: blocks to be removed: the most that keep to a `max_drop`, the fewest that reach a
-            `speedup` or `params`; None where the target cannot be met with what was measured.
-        combination: the best one of that number that meets it; None likewise.
+        combination: the best one of `number` blocks that meets it; None where the target cannot be
+            met with what was measured.
         reached: the drop, the estimated speed-up or the share of parameters of `combination`.
         exact: False for speed-ups (estimated, see `targets`) and where the parameters per block
             are unknown.
@@ -171,10 +170,14 @@ class Target:
 
     kind: TargetKind
     value: float
-    number: int | None
     combination: Combination | None
     reached: float | None
     exact: bool
+
+    @property
+    def number(self) -> int | None:
+        """Blocks to be removed: the most within a `max_drop`, the fewest that reach the others."""
+        return None if self.combination is None else len(self.combination.removal)
 
 
 def choose_targets(
@@ -193,32 +196,33 @@ def choose_targets(
         asked: the largest mean drop, a speed-up at least, and the share of the parameters that
             stays at most.
     """
-    max_drop, speedup, params = asked.max_drop, asked.speedup, asked.params
-    numbers = sorted(independent)
-    share = partial(share_that_stays, results)
     exact = results.parameters is not None and results.block_parameters is not None
-    targets = []
-    if max_drop is not None:
-        keeping = _best(
-            independent, reversed(numbers), lambda one: settled(one.mean) <= settled(max_drop)
-        )
-        reached = None if keeping is None else keeping.mean
-        targets.append(_target("max_drop", max_drop, keeping, reached, exact=True))
-    if speedup is not None:
-        # Shares, not ratios, are compared: the same rounding on both sides.
-        fast = _best(
-            independent,
+    numbers = sorted(independent)
+
+    def best(numbers: Iterable[int], meets: Callable[[Combination], bool]) -> Combination | None:
+        """Return the best combination that meets a target, of the first number that has one."""
+        ranked = (one for number in numbers for one in independent[number].combinations)
+        return next(filter(meets, ranked), None)
+
+    def smallest(share: float) -> Combination | None:
+        return best(
             numbers,
-            lambda one: settled(share(one.removal)) <= settled(1 / speedup),
+            lambda one: settled(share_that_stays(results, one.removal)) <= settled(share),
         )
-        reached = None if fast is None else 1 / share(fast.removal)
-        targets.append(_target("speedup", speedup, fast, reached, exact=False))
-    if params is not None:
-        small = _best(
-            independent, numbers, lambda one: settled(share(one.removal)) <= settled(params)
-        )
-        reached = None if small is None else share(small.removal)
-        targets.append(_target("params", params, small, reached, exact=exact))
+
+    targets = []
+    if (most := asked.max_drop) is not None:
+        met = best(reversed(numbers), lambda one: settled(one.mean) <= settled(most))
+        targets.append(Target("max_drop", most, met, None if met is None else met.mean, exact=True))
+    if (ratio := asked.speedup) is not None:
+        # Shares, not ratios, are compared: the same rounding on both sides.
+        met = smallest(1 / ratio)
+        reached = None if met is None else 1 / share_that_stays(results, met.removal)
+        targets.append(Target("speedup", ratio, met, reached, exact=False))
+    if (share := asked.params) is not None:
+        met = smallest(share)
+        reached = None if met is None else share_that_stays(results, met.removal)
+        targets.append(Target("params", share, met, reached, exact=exact))
     return tuple(targets)
 
 
@@ -227,23 +231,6 @@ def share_that_stays(results: ResultSet, removal: Removal) -> float:
     if results.parameters is None or results.block_parameters is None:
         return 1 - len(removal) / results.num_blocks
     return 1 - sum(results.block_parameters[block] for block in removal) / results.parameters
-
-
-def _best(
-    independent: Mapping[int, RankedCombinations],
-    numbers: Iterable[int],
-    meets: Callable[[Combination], bool],
-) -> Combination | None:
-    """Return the best combination that meets the target, of the first number that has one."""
-    return next(
-        (one for number in numbers for one in independent[number].combinations if meets(one)), None
-    )
-
-
-def _target(
-    kind: TargetKind, value: float, met: Combination | None, reached: float | None, *, exact: bool
-) -> Target:
-    return Target(kind, value, None if met is None else len(met.removal), met, reached, exact)
 
 
 def scores_realising(recommendations: Recommendations) -> dict[int, float]:
@@ -327,33 +314,30 @@ def recommend(
     )
     adjusted = dict(zip(table.removals, adjusted_drops(table).tolist(), strict=True))
 
-    def decide(combinations: Iterable[Combination], *, with_draws: bool) -> Recommendations:
-        return _decide(
-            combinations, results, adjusted, ranking, targets, essential_threshold, seed, with_draws
-        )
-
-    found = decide(combinations, with_draws=False)
+    decide = partial(_decide, results, adjusted, ranking, targets, essential_threshold, seed)
+    found = decide(combinations, intervals=False)
     if combinations and any(one.baseline.scores is not None for one in results.datasets):
         # Which combinations are shown must be known before their intervals are computed.
         shown = _shown(found, top) if len(combinations) > EVERY_INTERVAL else set(table.removals)
         chosen = [one for one in combinations if one.removal in shown]
         known = {one.removal: one for one in with_intervals(chosen, results.datasets, seed=seed)}
         combinations = [known.get(one.removal, one) for one in combinations]
-        found = decide(combinations, with_draws=True)
+        found = decide(combinations, intervals=True)
     selections = find_selections(found.independent, _chosen(found), results.datasets, seed=seed)
     fresh = verified(found, results, seed=seed)
     return replace(found, weak=weak, verified=fresh, selections=selections)
 
 
 def _decide(
-    combinations: Iterable[Combination],
     results: ResultSet,
     adjusted: Mapping[Removal, float],
     ranking: options.Ranking,
     targets: options.Targets,
     essential_threshold: float,
     seed: int,
-    with_draws: bool,
+    combinations: Iterable[Combination],
+    *,
+    intervals: bool,
 ) -> Recommendations:
     by_number: dict[int, list[Combination]] = {}
     for one in combinations:
@@ -364,7 +348,7 @@ def _decide(
     judged = [one for one in singles if one.coverage >= ranking.min_coverage]
     baselines = {dataset.dataset: dataset.baseline.accuracy for dataset in results.datasets}
     essential = find_essential(judged, baselines, threshold=essential_threshold)
-    stepwise = stepwise_path(independent, results.datasets, seed=seed, intervals=with_draws)
+    stepwise = stepwise_path(independent, results.datasets, seed=seed, intervals=intervals)
     limit = _limit(results, baselines)
     candidates = find_candidates(
         independent,
@@ -407,20 +391,17 @@ def _rankings(
 
 
 def _shown(found: Recommendations, top: int) -> set[Removal]:
-    rankings = [*found.independent.values(), *found.robust.values()]
-    shown = [one for ranking in rankings for one in ranking.combinations[:top]]
-    shown += [step.combination for step in found.stepwise.steps]
-    shown += [one.combination for one in found.essential]
+    """Return all that reports show: what was chosen, and what it is compared with."""
+    shown = [one.combination for one in found.essential]
     shown += [one.adjusted for one in found.disagreements]
-    shown += [one.combination for one in found.targets if one.combination is not None]
-    named = {one.removal for one in shown} | {(block,) for block in found.singles}
-    return named | found.candidates.removals
+    alone: set[Removal] = {(block,) for block in found.singles}
+    return {one.removal for one in shown} | alone | _chosen(found, top)
 
 
-def _chosen(found: Recommendations) -> set[Removal]:
+def _chosen(found: Recommendations, top: int = 1) -> set[Removal]:
     """Return what was chosen for its drop: for a strategy, a target, the path or a ranking."""
     rankings = [*found.independent.values(), *found.robust.values()]
-    chosen = [one for ranking in rankings for one in ranking.combinations[:1]]
+    chosen = [one for ranking in rankings for one in ranking.combinations[:top]]
     chosen += [step.combination for step in found.stepwise.steps]
     chosen += [one.combination for one in found.targets if one.combination is not None]
     return {one.removal for one in chosen} | found.candidates.removals

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, inf, isnan
 from statistics import fmean, median
 from typing import Literal
@@ -139,21 +140,14 @@ def stepwise_path(
     """
     found, missing = _path(independent)
     by_name = {dataset.dataset: dataset for dataset in datasets}
-    steps: list[Step] = []
-    costs: list[float] = []
-    for index, combination in enumerate(found):
-        if index == 0:
-            steps.append(Step(combination, None, None, None, jump=False))
-            costs.append(combination.mean)
-            continue
-        before = found[index - 1]
-        incremental = combination.mean - before.mean
+    steps = [Step(one, None, None, None, jump=False) for one in found[:1]]
+    costs = [one.mean for one in found[:1]]
+    for before, after in pairwise(found):
+        incremental = after.mean - before.mean
         usual = max(JUMP_LEAST, JUMP_FACTOR * median(costs))
         jump = settled(incremental) > settled(usual)
-        paired = _paired(before, combination)
-        certain = _paired_interval(before, combination, by_name, seed) if intervals else None
-        samples = _paired_samples(before, combination, by_name)
-        steps.append(Step(combination, incremental, paired, certain, jump, samples))
+        paired, interval, samples = _added(before, after, by_name, seed if intervals else None)
+        steps.append(Step(after, incremental, paired, interval, jump, samples))
         costs.append(incremental)
     return StepwisePath(tuple(steps), missing)
 
@@ -170,40 +164,31 @@ def _path(independent: Mapping[int, RankedCombinations]) -> tuple[list[Combinati
     return path, None
 
 
-def _common(before: Combination, after: Combination) -> list[str]:
-    return [name for name in after.drops if name in before.drops]
-
-
-def _paired(before: Combination, after: Combination) -> float | None:
-    common = _common(before, after)
-    if not common:
-        return None
-    return fmean(after.drops[name] - before.drops[name] for name in common)
-
-
-def _paired_samples(
-    before: Combination, after: Combination, datasets: Mapping[str, DatasetMeasurements]
-) -> int:
-    counts = [
-        min(datasets[name].measurements[one.removal].num_samples for one in (before, after))
-        if name in datasets
-        else 0
-        for name in _common(before, after)
-    ]
-    return sum(counts) if all(counts) else 0
-
-
-def _paired_interval(
+def _added(
     before: Combination,
     after: Combination,
     datasets: Mapping[str, DatasetMeasurements],
-    seed: int,
-) -> Interval | None:
-    common = _common(before, after)
-    if not common or any(name not in datasets for name in common):
-        return None
+    seed: int | None,
+) -> tuple[float | None, Interval | None, int]:
+    """Return what a step adds on the datasets that measured both, its interval and its samples.
+
+    The samples are 0 when unknown on one of these datasets; no seed leaves the interval out.
+    """
+    common = [name for name in after.drops if name in before.drops]
+    if not common:
+        return None, None, 0
+    mean = fmean(after.drops[name] - before.drops[name] for name in common)
+    if any(name not in datasets for name in common):
+        return mean, None, 0
     measured = [datasets[name] for name in common]
-    return paired_intervals(measured, [(before.removal, after.removal)], seed=seed)[0]
+    counts = [
+        min(one.measurements[each.removal].num_samples for each in (before, after))
+        for one in measured
+    ]
+    interval = None
+    if seed is not None:
+        (interval,) = paired_intervals(measured, [(before.removal, after.removal)], seed=seed)
+    return mean, interval, sum(counts) if all(counts) else 0
 
 
 StrategyName = Literal["conservative", "balanced", "aggressive"]

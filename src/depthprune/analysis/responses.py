@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from depthprune.analysis.dataset_agreement import order_agreement
 from depthprune.analysis.drop_table import (
     Distribution,
     DropTable,
@@ -19,6 +18,7 @@ from depthprune.analysis.drop_table import (
     row_statistics,
     settled_array,
 )
+from depthprune.analysis.result_set import order_agreement
 from depthprune.base.removal import Removal, settled
 
 PartName = Literal["early", "middle", "late"]
@@ -141,7 +141,6 @@ class TaskTypeFinding:
         drops: all measured cells of these datasets.
         single_drops: the cells of single blocks only: comparable between task types, because every
             dataset measured (nearly) the same removals.
-        block_ranking: blocks with their mean drop over these datasets, least important first.
         best: by number removed, the removal with the smallest mean drop over these datasets, with
             that drop and its coverage among them. Only removals with the largest coverage that
             any removal of that number has among these datasets are compared, so that one that
@@ -154,10 +153,15 @@ class TaskTypeFinding:
     datasets: tuple[str, ...]
     drops: Distribution
     single_drops: Distribution | None
-    block_ranking: tuple[tuple[int, float], ...]
     best: Mapping[int, tuple[Removal, float, int]]
     blocks: tuple[BlockDrop, ...] = ()
     by_number: Mapping[int, Distribution] = field(default_factory=dict)
+
+    @property
+    def block_ranking(self) -> tuple[tuple[int, float], ...]:
+        """Blocks with their mean drop over these datasets, least important first."""
+        ordered = sorted(self.blocks, key=lambda one: (settled(one.mean), one.block))
+        return tuple((one.block, one.mean) for one in ordered)
 
 
 UNKNOWN = "Unknown"
@@ -209,22 +213,15 @@ def best_by_number(
 
 def _of_type(name: str, table: DropTable, columns: Sequence[int]) -> TaskTypeFinding:
     singles = table.single_drops[:, columns]
-    blocks = block_drops(singles)
     return TaskTypeFinding(
         task_type=name,
         datasets=tuple(table.datasets[column] for column in columns),
         drops=distribution(table.drops[:, columns]),
         single_drops=measured_distribution(singles),
-        block_ranking=_ranking(blocks),
         best=best_by_number(table, columns),
-        blocks=blocks,
+        blocks=block_drops(singles),
         by_number=distributions_by_number(table, columns),
     )
-
-
-def _ranking(blocks: tuple[BlockDrop, ...]) -> tuple[tuple[int, float], ...]:
-    ordered = sorted(blocks, key=lambda one: (settled(one.mean), one.block))
-    return tuple((one.block, one.mean) for one in ordered)
 
 
 @dataclass(frozen=True)

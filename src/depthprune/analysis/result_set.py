@@ -13,8 +13,71 @@ from numpy.typing import NDArray
 
 from depthprune.base.errors import AnalysisError, option
 from depthprune.base.removal import Removal, format_removal
+from depthprune.importance.compare import THRESHOLD, RankAgreement, rank_agreement
 from depthprune.study.records import Measurement
 from depthprune.tasks.weak import Baseline, WeakBaseline, Weakness, find_weakness
+
+
+@dataclass(frozen=True)
+class SplitAgreement:
+    """Train against validation single-block drops of one dataset."""
+
+    dataset: str
+    train_scores: Mapping[int, float]
+    validation_scores: Mapping[int, float]
+    rho: float | None
+    p_value: float | None
+
+
+FEWEST_BLOCKS = 3
+"""Below which two orders of blocks are not compared."""
+
+
+def order_agreement(first: Mapping[int, float], second: Mapping[int, float]) -> RankAgreement:
+    """Return Spearman's rho over the blocks that both scored, see `rank_agreement`.
+
+    Undefined (None) below three common blocks, or where one side gives all the same score.
+    """
+    common = [
+        block
+        for block in sorted(first.keys() & second.keys())
+        if not isnan(first[block]) and not isnan(second[block])
+    ]
+    if len(common) < FEWEST_BLOCKS:
+        return RankAgreement(None, None)
+    return rank_agreement(
+        {block: first[block] for block in common}, {block: second[block] for block in common}
+    )
+
+
+def split_agreement(
+    dataset: str, train: Mapping[int, float], validation: Mapping[int, float]
+) -> SplitAgreement:
+    """Return how well the training split of a dataset predicts its validation split."""
+    found = order_agreement(train, validation)
+    return SplitAgreement(dataset, train, validation, found.rho, found.p_value)
+
+
+def compare_splits(
+    datasets: Mapping[str, Mapping[str, Mapping[int, float]]],
+) -> dict[str, SplitAgreement]:
+    """Return the comparisons that single-block drops allow, by dataset.
+
+    Args:
+        datasets: by name, by split, by block.
+    """
+    found = {}
+    for dataset, splits in datasets.items():
+        sides = {role(split): scores for split, scores in splits.items()}
+        if sides.get("train") and sides.get("validation"):
+            found[dataset] = split_agreement(dataset, sides["train"], sides["validation"])
+    return found
+
+
+def is_consistent(rho: float) -> bool:
+    """Return whether two splits order the blocks alike: rho of at least 0.9."""
+    # Rounded: the sum behind a rho of exactly 0.9 may end a digit below it.
+    return round(rho, 12) >= THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -68,15 +131,6 @@ def may_exceed_one(metric: str, task_type: str) -> bool:
 
 
 @dataclass(frozen=True)
-class SplitScores:
-    """Single-block drops of one dataset on its training and its validation split, by block."""
-
-    dataset: str
-    train: Mapping[int, float]
-    validation: Mapping[int, float]
-
-
-@dataclass(frozen=True)
 class FreshResults:
     """Removals measured again on samples that had no part in finding any removal.
 
@@ -115,7 +169,7 @@ class ResultSet:
     num_blocks: int
     datasets: tuple[DatasetMeasurements, ...]
     splits: Mapping[str, str]
-    comparisons: tuple[SplitScores, ...] = ()
+    comparisons: tuple[SplitAgreement, ...] = ()
     problems: tuple[str, ...] = ()
     parameters: int | None = None
     block_parameters: tuple[int, ...] | None = None

@@ -10,7 +10,15 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from depthprune.analysis.combinations import Combination, RankedCombinations, combine, rank
+from depthprune.analysis.combinations import (
+    Combination,
+    RankedCombinations,
+    rank,
+    table_combinations,
+    with_intervals,
+)
+from depthprune.analysis.drop_table import drop_table
+from depthprune.analysis.responses import best_by_number
 from depthprune.analysis.result_set import DatasetMeasurements
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.removal import DECIMALS, Removal, settled
@@ -39,7 +47,7 @@ class StudySummary:
     min_drop: float | None
 
 
-def summarise(
+def summarize_study(
     datasets: Sequence[DatasetMeasurements],
     num_blocks: int,
     *,
@@ -55,8 +63,9 @@ def summarise(
         min_drop: the smallest mean drop of a ranked combination; None is no limit.
     """
     required = min(min_coverage, max(1, len(datasets)))
+    table = drop_table(datasets, num_blocks)
     by_number: dict[int, list[Combination]] = {}
-    for combination in combine(datasets):
+    for combination in with_intervals(table_combinations(table), datasets):
         by_number.setdefault(len(combination.removal), []).append(combination)
     several = max(by_number, default=0) > 1
     return StudySummary(
@@ -68,20 +77,13 @@ def summarise(
             for number, found in by_number.items()
             if several
         },
-        best={dataset.dataset: _best_per_number(dataset) for dataset in datasets},
+        best={
+            name: {number: best[:2] for number, best in best_by_number(table, [column]).items()}
+            for column, name in enumerate(table.datasets)
+        },
         min_coverage=required,
         min_drop=min_drop,
     )
-
-
-def _best_per_number(dataset: DatasetMeasurements) -> dict[int, tuple[Removal, float]]:
-    best: dict[int, tuple[Removal, float]] = {}
-    for removal in sorted(dataset.measurements):
-        drop = dataset.drop(removal)
-        number = len(removal)
-        if number not in best or settled(drop) < settled(best[number][1]):
-            best[number] = (removal, drop)
-    return dict(sorted(best.items()))
 
 
 @dataclass(frozen=True)
@@ -152,9 +154,15 @@ def search_gains(
         DepthpruneError: a dataset has no weight, or the weights are negative, no numbers, or all 0.
     """
     shares = _shares(datasets, weights)
+    table = drop_table(datasets, num_blocks)
+    complete = table.coverage == len(datasets)
     found = []
-    for number, candidates in _by_number(datasets).items():
-        drops = shares @ np.array([[one.drop(each) for each in candidates] for one in datasets])
+    for number, rows in table.rows_by_number.items():
+        places = np.flatnonzero(complete[rows]) + rows.start
+        if number < 2 or not len(places):
+            continue
+        candidates = [table.removals[place] for place in places]
+        drops = shares @ table.drops[places].T
         best = _smallest(drops)
         if max_drop is not None and settled(drops[best]) > max_drop:
             continue
@@ -171,7 +179,7 @@ def search_gains(
                 one_shot_drop=None if place is None else float(drops[place]),
                 gain=None if place is None else float(drops[place] - drops[best]),
                 held_out=None if place is None else _held_out(datasets, shares, candidates, place),
-                num_samples=sum(one.measurements[candidates[best]].num_samples for one in datasets),
+                num_samples=int(table.num_samples[places[best]].sum()),
                 num_datasets=len(datasets),
             )
         )
@@ -197,18 +205,6 @@ def _shares(
         raise DepthpruneError("all weights are 0", mend="give at least one dataset a weight")
     shares: NDArray[np.float64] = given / given.sum()
     return shares
-
-
-def _by_number(datasets: Sequence[DatasetMeasurements]) -> dict[int, list[Removal]]:
-    """Return the removals of several blocks that every dataset holds, by number, ascending."""
-    if not datasets:
-        return {}
-    shared = set.intersection(*(set(one.measurements) for one in datasets))
-    found: dict[int, list[Removal]] = {}
-    for removal in sorted(shared, key=lambda removal: (len(removal), removal)):
-        if len(removal) > 1:
-            found.setdefault(len(removal), []).append(removal)
-    return found
 
 
 def _smallest(drops: NDArray[np.float64]) -> int:

@@ -355,8 +355,7 @@ def refused(found: Recommendations) -> tuple[Removal, ...]:
     for choice in _in_order(found):
         removal = choice.combination.removal
         known = None if found.verified is None else found.verified.of(removal)
-        limit = _limit_of_rule(found, choice.rule)
-        by_mean = choice.rule == "max_drop"
+        limit, by_mean = _limit(found, () if choice.rule == "asked" else (choice.rule,))
         if known is None or limit is None or known.keeps_to(limit, by_mean=by_mean):
             break
         gone.append(removal)
@@ -380,12 +379,6 @@ def _in_order(found: Recommendations) -> Iterator[Choice]:
         return
     for one in reversed(conservative_steps(found.candidates, found.limit.drop)):
         yield Choice(one, "conservative")
-
-
-def _limit_of_rule(found: Recommendations, rule: ChoiceRule) -> float | None:
-    if rule == "max_drop":
-        return next(one.value for one in found.targets if one.kind == rule)
-    return found.limit.drop if rule == "conservative" else None
 
 
 def choose_number(found: Recommendations, removed: int) -> Choice | None:

@@ -61,7 +61,7 @@ def analyze(
 
     """
     from depthprune.analysis.collect import read_result_set
-    from depthprune.analysis.findings import analyse
+    from depthprune.analysis.findings import analyze_results
     from depthprune.workflow.decisions import FOLDER, write_analysis
 
     set_language(lang)
@@ -71,7 +71,9 @@ def analyze(
     folder = output or (path.parent if path.is_file() else path) / FOLDER
     results = read_result_set(path, ranking.split)
     check_can_make(folder)  # before the work, not after it
-    written = write_analysis(analyse(results, ranking, targets), folder, formats=formats, skip=skip)
+    written = write_analysis(
+        analyze_results(results, ranking, targets), folder, formats=formats, skip=skip
+    )
     if json:
         show_json(written.value)
         return
@@ -128,7 +130,7 @@ def recommend(
 
     """
     from depthprune.analysis.collect import read_result_set
-    from depthprune.analysis.findings import analyse
+    from depthprune.analysis.findings import analyze_results
     from depthprune.importance.score_files import check_output
     from depthprune.report.documents import recommendations_value
     from depthprune.report.sections.recommendations import recommendations
@@ -141,7 +143,7 @@ def recommend(
         from depthprune.strategies.how import Places
 
         _verify(path, Places(model, data_dir, trust_remote_code), verify, ranking, targets)
-    analysis = analyse(read_result_set(path, ranking.split), ranking, targets)
+    analysis = analyze_results(read_result_set(path, ranking.split), ranking, targets)
     value = recommendations_value(analysis)
     if output_file is not None:
         write_json(output_file, value)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from depthprune.analysis.dataset_agreement import SplitAgreement, is_consistent
 from depthprune.analysis.findings import Analysis
+from depthprune.analysis.result_set import SplitAgreement, is_consistent
 from depthprune.base.files import write_text
 from depthprune.importance.compare import THRESHOLD
 from depthprune.report.formatting import short_names

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from rich.console import RenderableType
 
 from depthprune.analysis.combinations import Combination
-from depthprune.analysis.dataset_agreement import Consistency, Pair, SplitAgreement
+from depthprune.analysis.dataset_agreement import Consistency, Pair
 from depthprune.analysis.findings import Analysis
 from depthprune.analysis.findings import Findings as Found
 from depthprune.analysis.options import Ranking as Ranking
@@ -18,6 +18,7 @@ from depthprune.analysis.options import Targets
 from depthprune.analysis.recommend import Recommendations as Ranked
 from depthprune.analysis.recommended_strategies import StrategyName
 from depthprune.analysis.responses import BlockDrop
+from depthprune.analysis.result_set import SplitAgreement
 from depthprune.analysis.synergy import Synergy
 from depthprune.analysis.verified import ChoiceRule, VerifiedRemoval, choose, choose_number
 from depthprune.base.errors import AnalysisError, MissingDependencyError
@@ -305,9 +306,9 @@ def analyze(
         AnalysisError: nothing was measured, or an option makes no sense.
         DepthpruneError: the study or the files cannot be read.
     """
-    from depthprune.analysis.findings import analyse
+    from depthprune.analysis.findings import analyze_results
 
-    found = analyse(
+    found = analyze_results(
         as_study(study).results(ranking.split),
         ranking,
         Targets(max_drop=max_drop, speedup=speedup, params=params),

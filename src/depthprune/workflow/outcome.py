@@ -8,14 +8,14 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from depthprune.analysis.collect import dataset_measurements
+from depthprune.analysis.from_study import dataset_measurements
 from depthprune.analysis.options import Ranking
 from depthprune.analysis.study_summary import (
     StudySummary,
     gains_by_dataset,
     mean_gains,
     search_gains,
-    summarise,
+    summarize_study,
 )
 from depthprune.base.language import filled, t
 from depthprune.importance.compare import RankAgreement, rank_agreement
@@ -104,7 +104,7 @@ def findings(
             record = study.split(key)
             keys.setdefault(record.split, {})[record.task] = key
         summaries = {
-            split: summarise(
+            split: summarize_study(
                 dataset_measurements(study, list(same_split.values()), outcome.settings),
                 study.model.num_blocks,
                 min_coverage=ranking.min_coverage,

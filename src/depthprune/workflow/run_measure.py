@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.findings import Analysis, analyse
+from depthprune.analysis.findings import Analysis, analyze_results
 from depthprune.analysis.options import Ranking
 from depthprune.analysis.verified import Choice, choose, choose_number
 from depthprune.base.errors import AnalysisError, DepthpruneError, WeakBaselineError
@@ -238,7 +238,7 @@ def analyze(
     with stage("analyze"):
         selection = {(key, one.settings) for one in outcomes for key in one.splits}
         results = read_result_set(folder, selection=selection)
-        analysis = analyse(results, study.content.ranking, study.content.targets)
+        analysis = analyze_results(results, study.content.ranking, study.content.targets)
         choice = _choose(analysis, study)
         written = write_analysis(
             analysis, folder / FOLDER, formats=section.formats, skip=section.skip

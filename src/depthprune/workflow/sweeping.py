@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from depthprune.analysis import options
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.combinations import RankedCombinations
-from depthprune.analysis.findings import analyse
+from depthprune.analysis.findings import analyze_results
 from depthprune.analysis.sweep import SweepPoint, compare_points, sweep_point
 from depthprune.base.errors import (
     AnalysisError,
@@ -336,7 +336,7 @@ def study_recommendation(
     """
     try:
         results = read_result_set(folder)
-        found = analyse(results, options.Ranking(min_drop=min_drop)).recommendations
+        found = analyze_results(results, options.Ranking(min_drop=min_drop)).recommendations
     except (FileError, StudyError, AnalysisError, LayoutError) as error:
         raise DepthpruneError(
             f"nothing says which blocks stay, and the study recommends nothing: {error.what}",

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from depthprune.analysis.collect import dataset_measurements, read_result_set
+from depthprune.analysis.collect import read_result_set
+from depthprune.analysis.from_study import dataset_measurements
 from depthprune.analysis.options import Ranking, Targets
 from depthprune.analysis.recommend import Recommendations, recommend
 from depthprune.analysis.verified import choose, choose_number, removals_to_verify, verified

@@ -21,8 +21,9 @@ from depthprune.report.figures.marks import (
     draw_bars,
     draw_boxes,
     evenly,
-    few_ticks,
+    frame,
     jitter,
+    legend_beside,
     number_ticks,
     upper_limit,
 )
@@ -33,6 +34,7 @@ from depthprune.report.figures.style import (
     GREEN,
     SKY,
     VERMILION,
+    add_panels,
     name_panel,
     new_figure,
     ordered_colours,
@@ -68,21 +70,21 @@ def combination_vs_individual(analysis: Analysis) -> Figure:
     figure = new_figure(
         13.0, 8.2, "Do blocks cost more together than one by one? (synergy)", caption
     )
-    grid = figure.add_gridspec(2, 2, height_ratios=(1.5, 1), width_ratios=(1.25, 1))
-    scatter = figure.add_subplot(grid[0, 0])
-    extremes = figure.add_subplot(grid[:, 1])
-    boxes = figure.add_subplot(grid[1, 0])
-    name_panel(scatter, "Each combination: drop measured against drop expected", 5.0)
-    name_panel(
-        extremes,
-        f"Strongest synergies on {counted(trusted_coverage(found), 'dataset')} or more "
-        f"(up to {TOP} of either sign)",
-        5.0,
+    scatter, extremes, boxes = add_panels(
+        figure,
+        "AB;CB",
+        A=("Each combination: drop measured against drop expected", 5.0),
+        B=(
+            f"Strongest synergies on {counted(trusted_coverage(found), 'dataset')} or more "
+            f"(up to {TOP} of either sign)",
+            5.0,
+        ),
+        C=("Synergy by number of removed blocks", 5.0),
+        widths=(1.25, 1),
+        heights=(1.5, 1),
+        empty="" if found else NO_SYNERGY,
     )
-    name_panel(boxes, "Synergy by number of removed blocks", 5.0)
     if not found:
-        for panel in (scatter, extremes, boxes):
-            say(panel, NO_SYNERGY)
         return figure
     _draw_expected(scatter, shown, analysis.findings.synergies_by_number)
     _draw_extremes(extremes, found)
@@ -107,16 +109,15 @@ def consistency_analysis(analysis: Analysis) -> Figure:
     figure = new_figure(
         13.0, 7.6, "How far the datasets agree about each removal (consistency)", caption
     )
-    grid = figure.add_gridspec(2, 2, width_ratios=(1, 1))
-    variation = figure.add_subplot(grid[0, 0])
-    spreads = figure.add_subplot(grid[1, 0])
-    steady = figure.add_subplot(grid[:, 1])
-    name_panel(spreads, "Spread over datasets against mean drop", 5.0)
-    name_panel(steady, f"The {TOP} most consistent of {counted(least, 'dataset')} or more", 5.0)
+    variation, spreads, steady = add_panels(
+        figure,
+        "AC;BC",
+        A=("Disagreement by coverage", 5.0),
+        B=("Spread over datasets against mean drop", 5.0),
+        C=(f"The {TOP} most consistent of {counted(least, 'dataset')} or more", 5.0),
+        empty="" if found else NO_COVERAGE,
+    )
     if not found:
-        name_panel(variation, "Disagreement by coverage", 5.0)
-        for panel in (variation, spreads, steady):
-            say(panel, NO_COVERAGE)
         return figure
     _draw_variation(variation, found, analysis.findings)
     _draw_spreads(figure, spreads, found, shown)
@@ -152,18 +153,14 @@ def _draw_expected(
         linestyle="--",
         label="together = one by one",
     )
-    panel.set_xlabel("sum of single-block drops (percentage points)")
-    panel.set_ylabel("measured drop (percentage points)")
-    panel.grid()
-    few_ticks(panel, "x", 6)
-    few_ticks(panel, "y", 6)
-    panel.legend(
-        title="blocks removed",
-        title_fontsize=8,
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1.0),
-        borderaxespad=0.0,
+    frame(
+        panel,
+        "sum of single-block drops (percentage points)",
+        "measured drop (percentage points)",
+        x_ticks=6,
+        y_ticks=6,
     )
+    legend_beside(panel, "blocks removed")
 
 
 def _draw_extremes(panel: Axes, found: Sequence[Synergy]) -> None:
@@ -189,32 +186,27 @@ def _draw_extremes(panel: Axes, found: Sequence[Synergy]) -> None:
             for one in chosen
         ],
     )
-    panel.set_xlabel("synergy (percentage points)\nless than one by one ← 0 → more")
-    panel.set_ylabel("blocks removed")
+    frame(panel, "synergy (percentage points)\nless than one by one ← 0 → more", "blocks removed")
 
 
 def _draw_synergy_boxes(panel: Axes, by_number: Mapping[int, Distribution]) -> None:
     numbers = spread(sorted(by_number), MOST_NUMBERS)
     drawn = [by_number[number] for number in numbers]
     limit = upper_limit(np.concatenate([one.values for one in drawn]))
-    draw_boxes(panel, list(range(len(drawn))), drawn, ordered_colours(len(drawn)), limit=limit)
-    panel.set_xticks(
-        range(len(drawn)),
-        [f"{number}\n({by_number[number].count:,})" for number in numbers],
+    labels = [f"{number}\n({by_number[number].count:,})" for number in numbers]
+    draw_boxes(panel, drawn, ordered_colours(len(drawn)), labels, limit=limit)
+    frame(
+        panel,
+        "number of removed blocks (n combinations)",
+        "synergy\n(percentage points)",
+        zero="y",
+        y_ticks=5,
     )
-    panel.set_xlim(-0.6, len(drawn) - 0.4)
-    panel.axhline(0, color=BLACK, linewidth=0.8)
-    panel.set_xlabel("number of removed blocks (n combinations)")
-    panel.set_ylabel("synergy\n(percentage points)")
-    panel.grid(axis="y")
-    few_ticks(panel, "y", 5)
 
 
 def _draw_variation(panel: Axes, found: Sequence[Consistency], findings: Findings) -> None:
     defined = [(one.coverage, one.variation) for one in found if one.variation is not None]
-    title = "Disagreement by coverage"
     if not defined:
-        panel.set_title(title)
         say(panel, "every mean drop is zero: no coefficient of variation is defined")
         return
     by_coverage = findings.variation_by_coverage
@@ -239,12 +231,12 @@ def _draw_variation(panel: Axes, found: Sequence[Consistency], findings: Finding
     )
     panel.set_ylim(0, limit)
     beyond = 0 if limit is None else sum(variation > limit for _, variation in defined)
-    title += f": n = {sum(one.count for one in by_coverage.values()):,} removals"
+    title = f"{panel.get_title(loc='left')}: "
+    title += f"n = {sum(one.count for one in by_coverage.values()):,} removals"
     title += f", of them {beyond:,} above the axis" if beyond else ""
     name_panel(panel, title, 5.5)
     number_ticks(panel, list(range(coverages[0], coverages[-1] + 1)), 4.5)
-    panel.set_xlabel("coverage (datasets that measured the removal)")
-    panel.set_ylabel("coefficient of variation")
+    frame(panel, "coverage (datasets that measured the removal)", "coefficient of variation")
     panel.grid(axis="y")
 
 
@@ -268,13 +260,15 @@ def _draw_spreads(
     bar = figure.colorbar(drawn, ax=panel, aspect=18, pad=0.015)
     bar.set_label("coverage (datasets)", fontsize=8)
     bar.ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    panel.axvline(0, color=BLACK, linewidth=0.8)
     note = f"; {counted(len(beyond), 'removal')} right of the axis" if beyond else ""
-    panel.set_xlabel(f"mean {DROP_AXIS}{note}")
-    panel.set_ylabel("std over datasets\n(percentage points)")
-    panel.grid()
-    few_ticks(panel, "x", 6)
-    few_ticks(panel, "y", 5)
+    frame(
+        panel,
+        f"mean {DROP_AXIS}{note}",
+        "std over datasets\n(percentage points)",
+        zero="x",
+        x_ticks=6,
+        y_ticks=5,
+    )
 
 
 def _draw_steady(panel: Axes, chosen: Sequence[Consistency], analysis: Analysis) -> None:
@@ -297,8 +291,7 @@ def _draw_steady(panel: Axes, chosen: Sequence[Consistency], analysis: Analysis)
         ],
     )
     panel.set_ylim(max(TOP, len(chosen)) - 0.4, -0.6)
-    panel.set_xlabel(f"mean {DROP_AXIS}")
-    panel.set_ylabel("blocks removed")
+    frame(panel, f"mean {DROP_AXIS}", "blocks removed")
 
 
 def _least_coverage(analysis: Analysis) -> int:

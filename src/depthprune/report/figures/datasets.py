@@ -23,11 +23,13 @@ from depthprune.report.figures.marks import (
     draw_bars,
     draw_boxes,
     draw_heatmap,
-    few_ticks,
+    frame,
     frame_columns,
     frame_rows,
+    hatch_row,
     jitter,
     name_rows,
+    note_row,
     thinned,
     upper_limit,
     write_beyond,
@@ -39,12 +41,10 @@ from depthprune.report.figures.style import (
     DROP_AXIS,
     GREEN,
     GREY,
-    HATCH,
     SKY,
     SMALL_SIZE,
-    UNMEASURED,
     VERMILION,
-    name_panel,
+    add_panels,
     new_figure,
     points,
     say,
@@ -90,18 +90,19 @@ def dataset_responses(analysis: Analysis) -> Figure:
         caption,
     )
     keys = -(-min(len(types), len(CATEGORIES) + 1) // KEYS_PER_LINE)
-    grid = figure.add_gridspec(
-        2, 3, width_ratios=(2.1, 1, 0.9), height_ratios=(0.22 * keys + 0.25, ROW * 1.25 * rows)
+    legend, violins, sensitivity, agreement = add_panels(
+        figure,
+        "LLL;ABC",
+        L=("", 0.0),
+        A=("All measured drops", 6),
+        B=("Sensitivity: mean single-block drop", 2.4),
+        C=("Does it order blocks as the others do?", 2.4),
+        widths=(2.1, 1, 0.9),
+        heights=(0.22 * keys + 0.25, ROW * 1.25 * rows),
+        empty="" if shown else "no drop was measured",
     )
-    violins, sensitivity, agreement = (figure.add_subplot(grid[1, place]) for place in range(3))
-    legend = figure.add_subplot(grid[0, :])
     legend.set_axis_off()
-    name_panel(violins, "All measured drops", 6)
-    name_panel(sensitivity, "Sensitivity: mean single-block drop", 2.4)
-    name_panel(agreement, "Does it order blocks as the others do?", 2.4)
     if not shown:
-        for panel in (violins, sensitivity, agreement):
-            say(panel, "no drop was measured")
         return figure
     _draw_violins(violins, shown, colours)
     _draw_sensitivity(sensitivity, shown, colours)
@@ -143,16 +144,18 @@ def dataset_pairwise_comparison(analysis: Analysis) -> Figure:
     figure = new_figure(
         size + 8.6, size + 3.0, "Which datasets respond alike to the removal of blocks", caption
     )
-    grid = figure.add_gridspec(2, 2, width_ratios=(size + 1.6, 6.2), height_ratios=(1.7, 1))
-    heat = figure.add_subplot(grid[:, 0])
-    extremes = figure.add_subplot(grid[0, 1])
-    groups = figure.add_subplot(grid[1, 1])
-    name_panel(heat, "Correlation of drops of every two datasets", size)
-    name_panel(extremes, "Most and least alike pairs", 4.5)
-    name_panel(groups, "Pairs of the same task type against different ones", 4.5)
-    if len(names) < 2:
-        for panel in (heat, extremes, groups):
-            say(panel, "fewer than two datasets were measured: nothing to compare")
+    few = "fewer than two datasets were measured: nothing to compare" if len(names) < 2 else ""
+    heat, extremes, groups = add_panels(
+        figure,
+        "AB;AC",
+        A=("Correlation of drops of every two datasets", size),
+        B=("Most and least alike pairs", 4.5),
+        C=("Pairs of the same task type against different ones", 4.5),
+        widths=(size + 1.6, 6.2),
+        heights=(1.7, 1),
+        empty=few,
+    )
+    if few:
         return figure
     _draw_correlations(figure, heat, names, findings.pairs, size)
     _draw_extreme_pairs(extremes, findings.pairs)
@@ -198,10 +201,7 @@ def _draw_violins(
     labels = short_names([one.dataset for one in responses], 22)
     counts = [f"n = {one.drops.count:,}" for one in responses]
     name_rows(panel, [f"{name}  {count}" for name, count in zip(labels, counts, strict=True)])
-    panel.axvline(0, color=BLACK, linewidth=0.8)
-    panel.grid(axis="x")
-    panel.set_xlabel(DROP_AXIS)
-    few_ticks(panel, "x", 7)
+    frame(panel, DROP_AXIS, zero="x", x_ticks=7)
 
 
 def _bandwidth(one: DatasetResponse) -> float:
@@ -227,8 +227,7 @@ def _draw_sensitivity(
         bars.append(Bar("", one.sensitivity, spread, colour, note + count))
     draw_bars(panel, bars)
     panel.set_yticks([])
-    panel.set_xlabel("mean drop\n(percentage points)")
-    few_ticks(panel, "x", 4)
+    frame(panel, "mean drop\n(percentage points)", x_ticks=4)
 
 
 def _draw_agreement(
@@ -236,27 +235,17 @@ def _draw_agreement(
 ) -> None:
     for place, one in enumerate(responses):
         if one.generic_agreement is None:
-            panel.axhspan(place - 0.35, place + 0.35, facecolor=UNMEASURED, hatch=HATCH, zorder=0)
+            hatch_row(panel, place)
             continue
         rho = one.generic_agreement
         colour = colours.get(one.task_type, GREY)
         panel.plot([0, rho], [place, place], color=colour, linewidth=2)
         panel.plot(rho, place, "o", color=colour, markersize=6)
-        panel.text(
-            1.03,
-            place,
-            f"{rho:.2f}",
-            transform=panel.get_yaxis_transform(),
-            va="center",
-            fontsize=SMALL_SIZE,
-        )
+        note_row(panel, place, f"{rho:.2f}", 1.03)
     name_rows(panel, [""] * len(responses))
     panel.set_yticks([])
     panel.set_xlim(min(-0.1, *(one.generic_agreement or 0.0 for one in responses)) - 0.05, 1.06)
-    panel.axvline(0, color=BLACK, linewidth=0.8)
-    panel.grid(axis="x")
-    panel.set_xlabel("Spearman's rho with\nthe mean of all others")
-    few_ticks(panel, "x", 4)
+    frame(panel, "Spearman's rho with\nthe mean of all others", zero="x", x_ticks=4)
 
 
 def correlation_matrix(names: Sequence[str], pairs: Sequence[Pair]) -> NDArray[np.float64]:
@@ -308,23 +297,13 @@ def _draw_extreme_pairs(panel: Axes, pairs: Sequence[Pair]) -> None:
         panel.barh(place, pair.pearson or 0.0, height=0.6, color=BLUE if place < len(most) else SKY)
         if pair.spearman is not None:
             panel.plot(pair.spearman, place, "D", color="#E69F00", markeredgecolor=BLACK, zorder=3)
-        panel.text(
-            1.02,
-            place,
-            f"{pair.pearson:.2f} (n = {pair.common:,})",
-            transform=panel.get_yaxis_transform(),
-            va="center",
-            fontsize=SMALL_SIZE,
-        )
+        note_row(panel, place, f"{pair.pearson:.2f} (n = {pair.common:,})", 1.02)
     name_rows(panel, labels)
     if least:
         panel.axhline(len(most) - 0.5, color=GREY, linestyle=":")
     panel.tick_params(axis="y", labelsize=SMALL_SIZE - 1)
-    panel.axvline(0, color=BLACK, linewidth=0.8)
     panel.set_xlim(None, 1.04)
-    panel.set_xlabel("correlation of drops")
-    panel.grid(axis="x")
-    few_ticks(panel, "x")
+    frame(panel, "correlation of drops", zero="x", x_ticks=5)
 
 
 def _draw_pair_groups(panel: Axes, groups: Sequence[PairGroup]) -> None:
@@ -334,17 +313,13 @@ def _draw_pair_groups(panel: Axes, groups: Sequence[PairGroup]) -> None:
         return
     draw_boxes(
         panel,
-        list(range(len(drawn))),
         [pearson for _, pearson in drawn],
         [GREEN if group.same_type else VERMILION for group, _ in drawn],
+        [
+            f"{'same' if group.same_type else 'different'} type\n{counted(pearson.count, 'pair')}"
+            for group, pearson in drawn
+        ],
         vertical=False,
         scale=1.0,
     )
-    labels = [
-        f"{'same' if group.same_type else 'different'} type\n{counted(pearson.count, 'pair')}"
-        for group, pearson in drawn
-    ]
-    name_rows(panel, labels)
-    panel.set_xlabel("Pearson's correlation of drops")
-    panel.grid(axis="x")
-    few_ticks(panel, "x")
+    frame(panel, "Pearson's correlation of drops", x_ticks=5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import matplotlib
 import numpy as np
@@ -17,14 +17,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from depthprune.analysis.combinations import Combination
 from depthprune.analysis.drop_table import Distribution
 from depthprune.report.figures.style import (
     BLACK,
     DEVIATION,
     DIVERGING,
     HATCH,
-    INTERVAL,
     SMALL_SIZE,
     UNMEASURED,
     points,
@@ -60,48 +58,79 @@ class Bar:
     error: tuple[float, float] | None
     colour: Colour
     note: str
-    error_colour: str = DEVIATION
 
 
-def combination_error(one: Combination) -> tuple[tuple[float, float] | None, str]:
-    """Return how far the error bar of a combination reaches, and its colour."""
-    if one.interval is not None:
-        low, high = one.mean - one.interval.low, one.interval.high - one.mean
-        return (max(low, 0.0), max(high, 0.0)), INTERVAL
-    return ((one.std, one.std) if one.coverage > 1 else None), DEVIATION
-
-
-def draw_bars(axes: Axes, bars: Sequence[Bar], *, height: float = 0.7) -> None:
+def draw_bars(axes: Axes, bars: Sequence[Bar]) -> None:
     """Draw bars from the top down, in percentage points."""
     for place, bar in enumerate(bars):
         if bar.value is None:
-            axes.axhspan(
-                place - height / 2, place + height / 2, facecolor=UNMEASURED, hatch=HATCH, zorder=0
-            )
+            hatch_row(axes, place)
         else:
             error = None if bar.error is None else [[100 * side] for side in bar.error]
             axes.barh(
                 place,
                 100 * bar.value,
-                height=height,
+                height=0.7,
                 color=bar.colour,
                 xerr=error,
-                error_kw={"ecolor": bar.error_colour, "elinewidth": 1.2, "capsize": 2.5},
+                error_kw={"ecolor": DEVIATION, "elinewidth": 1.2, "capsize": 2.5},
             )
-        axes.text(
-            1.015,
-            place,
-            bar.note,
-            transform=axes.get_yaxis_transform(),
-            va="center",
-            ha="left",
-            fontsize=SMALL_SIZE,
-            clip_on=False,
-        )
+        note_row(axes, place, bar.note)
     name_rows(axes, [bar.label for bar in bars])
-    axes.axvline(0, color=BLACK, linewidth=0.8)
-    axes.grid(axis="x")
-    few_ticks(axes, "x")
+    frame(axes, zero="x", x_ticks=5)
+
+
+def frame(
+    axes: Axes,
+    x: str = "",
+    y: str = "",
+    *,
+    zero: Literal["x", "y", ""] = "",
+    x_ticks: int = 0,
+    y_ticks: int = 0,
+) -> None:
+    """Name the axes of a panel, and make one that drops are read from easy to read.
+
+    Args:
+        axes: the panel.
+        x, y: names of its axes.
+        zero: the axis of drops whose zero has a line.
+        x_ticks, y_ticks: grid lines of an axis at most; 0 leaves it as it is.
+    """
+    if zero == "x":
+        axes.axvline(0, color=BLACK, linewidth=0.8)
+    elif zero == "y":
+        axes.axhline(0, color=BLACK, linewidth=0.8)
+    axes.set(xlabel=x, ylabel=y)
+    if x_ticks:
+        axes.grid(True, axis="x")
+        few_ticks(axes, "x", x_ticks)
+    if y_ticks:
+        axes.grid(True, axis="y")
+        few_ticks(axes, "y", y_ticks)
+
+
+def legend_beside(axes: Axes, title: str = "") -> None:
+    """Explain the marks of a panel at its right."""
+    axes.legend(
+        title=title or None,
+        title_fontsize=SMALL_SIZE,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        borderaxespad=0.0,
+    )
+
+
+def note_row(axes: Axes, place: int, text: str, x: float = 1.015) -> None:
+    """Write a note at the right of a row."""
+    axes.text(
+        x, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=SMALL_SIZE
+    )
+
+
+def hatch_row(axes: Axes, place: int) -> None:
+    """Mark a row that has no value."""
+    axes.axhspan(place - 0.35, place + 0.35, facecolor=UNMEASURED, hatch=HATCH, zorder=0)
 
 
 def name_rows(axes: Axes, labels: Sequence[str]) -> None:
@@ -155,11 +184,10 @@ def upper_limit(values: ArrayLike) -> float | None:
 
 def draw_boxes(
     axes: Axes,
-    places: Sequence[float],
-    drops: Sequence[Distribution],
+    drops: Sequence[Distribution | None],
     colours: Sequence[Colour],
+    labels: Sequence[str],
     *,
-    width: float = 0.5,
     vertical: bool = True,
     scale: float = 100.0,
     limit: float | None = None,
@@ -168,37 +196,37 @@ def draw_boxes(
 
     Args:
         axes: the panel.
-        places: of the boxes on the other axis.
-        drops: what is drawn.
-        colours: of the boxes.
-        width: of a box.
-        vertical: or lying.
+        drops: what is drawn, side by side; None leaves a place empty.
+        colours, labels: of each place.
+        vertical: or lying, the first at the top.
         scale: 100 for drops, 1 for what has no unit.
         limit: where the axis ends, in the unit of the drops; maxima beyond it are written out.
     """
-    statistics = [
-        {
-            "q1": scale * one.quartiles[0],
-            "med": scale * one.median,
-            "q3": scale * one.quartiles[1],
-            "whislo": scale * one.minimum,
-            "whishi": scale * one.maximum,
-            "mean": scale * one.mean,
-            "fliers": [],
-        }
-        for one in drops
-    ]
+    known = [(place, one) for place, one in enumerate(drops) if one is not None]
+    width = 0.5
+    line = {"color": "#555555", "linewidth": 1.0}
     drawn = axes.bxp(
-        statistics,
-        positions=list(places),
+        [
+            {
+                "q1": scale * one.quartiles[0],
+                "med": scale * one.median,
+                "q3": scale * one.quartiles[1],
+                "whislo": scale * one.minimum,
+                "whishi": scale * one.maximum,
+                "mean": scale * one.mean,
+                "fliers": [],
+            }
+            for _, one in known
+        ],
+        positions=[place for place, _ in known],
         widths=width,
         orientation="vertical" if vertical else "horizontal",
         patch_artist=True,
         showmeans=True,
         manage_ticks=False,
         medianprops={"color": BLACK, "linewidth": 1.4},
-        whiskerprops={"color": "#555555", "linewidth": 1.0},
-        capprops={"color": "#555555", "linewidth": 1.0},
+        whiskerprops=line,
+        capprops=line,
         meanprops={
             "marker": "D",
             "markerfacecolor": "white",
@@ -206,10 +234,9 @@ def draw_boxes(
             "markersize": 4.5,
         },
     )
-    for box, colour in zip(drawn["boxes"], colours, strict=True):
-        box.set_facecolor(colour)
+    for box, (place, one) in zip(drawn["boxes"], known, strict=True):
+        box.set_facecolor(colours[place])
         box.set_alpha(0.55)
-    for place, one in zip(places, drops, strict=True):
         dots = thinned(one.values, MOST_DOTS)
         across = place + width * 0.8 * jitter(len(dots))
         along = scale * dots
@@ -218,8 +245,18 @@ def draw_boxes(
         if limit is not None and one.maximum > limit:
             write_beyond(axes, place, scale * one.maximum, vertical=vertical)
     if limit is not None:
-        lowest = scale * min(one.minimum for one in drops)
+        lowest = scale * min(one.minimum for _, one in known)
         cut_axis(axes, "y" if vertical else "x", lowest, scale * limit)
+    if vertical:
+        name_groups(axes, labels)
+    else:
+        name_rows(axes, labels)
+
+
+def name_groups(axes: Axes, labels: Sequence[str]) -> None:
+    """Name what stands side by side in a panel."""
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_xlim(-0.6, len(labels) - 0.4)
 
 
 def write_beyond(axes: Axes, place: float, value: float, *, vertical: bool = True) -> None:

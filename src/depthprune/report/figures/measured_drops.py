@@ -20,6 +20,9 @@ from depthprune.report.figures.marks import (
     cut_axis,
     draw_boxes,
     few_ticks,
+    frame,
+    legend_beside,
+    name_groups,
     thinned,
     upper_limit,
     write_beyond,
@@ -36,7 +39,7 @@ from depthprune.report.figures.style import (
     SKY,
     UNMEASURED,
     VERMILION,
-    name_panel,
+    add_panels,
     new_figure,
     ordered_colours,
     points,
@@ -67,16 +70,15 @@ def drop_distributions(analysis: Analysis) -> Figure:
         f"{scope(analysis)}"
     )
     figure = new_figure(13.0, 8.0, "How large the measured drops are", caption)
-    grid = figure.add_gridspec(2, 2)
-    histogram = figure.add_subplot(grid[0, :])
-    boxes = figure.add_subplot(grid[1, 0])
-    cumulative = figure.add_subplot(grid[1, 1])
-    name_panel(histogram, "All drops", 10)
-    name_panel(boxes, "By number of removed blocks", 5)
-    name_panel(cumulative, "Share of drops that are at most so large", 5)
+    histogram, boxes, cumulative = add_panels(
+        figure,
+        "AA;BC",
+        A=("All drops", 10),
+        B=("By number of removed blocks", 5),
+        C=("Share of drops that are at most so large", 5),
+        empty="" if findings.overall.count else "no drop was measured",
+    )
     if not findings.overall.count:
-        for panel in (histogram, boxes, cumulative):
-            say(panel, "no drop was measured")
         return figure
     _draw_histogram(histogram, findings.overall, limit)
     _draw_sizes(boxes, findings.by_number, numbers, limit)
@@ -111,8 +113,7 @@ def _draw_histogram(panel: Axes, overall: Distribution, limit: float | None) -> 
     )
     beyond = overall.count - len(inside)
     note = f"; {counted(beyond, 'drop')} right of the axis" if beyond else ""
-    panel.set_xlabel(f"{DROP_AXIS}{note}")
-    panel.set_ylabel("number of drops")
+    frame(panel, f"{DROP_AXIS}{note}", "number of drops")
     panel.grid(axis="y")
     few_ticks(panel, "x", 12)
     few_ticks(panel, "y", 5, whole=True)
@@ -126,15 +127,9 @@ def _draw_sizes(
     limit: float | None,
 ) -> None:
     drops = [by_number[number] for number in numbers]
-    draw_boxes(panel, list(range(len(drops))), drops, ordered_colours(len(drops)), limit=limit)
     labels = [f"{number}\nn = {one.count:,}" for number, one in zip(numbers, drops, strict=True)]
-    panel.set_xticks(range(len(drops)), labels)
-    panel.set_xlim(-0.6, len(drops) - 0.4)
-    panel.axhline(0, color=BLACK, linewidth=0.8)
-    panel.set_xlabel("number of removed blocks")
-    panel.set_ylabel(DROP_AXIS)
-    panel.grid(axis="y")
-    few_ticks(panel, "y", 6)
+    draw_boxes(panel, drops, ordered_colours(len(drops)), labels, limit=limit)
+    frame(panel, "number of removed blocks", DROP_AXIS, zero="y", y_ticks=6)
 
 
 def _draw_cumulative(
@@ -154,21 +149,12 @@ def _draw_cumulative(
             linewidth=1.6,
             label=f"{number} (n = {drops.count:,})",
         )
-    panel.axvline(0, color=BLACK, linewidth=0.8)
+    frame(panel, DROP_AXIS, "share of drops (%)", zero="x", x_ticks=6)
     if limit is not None:
         panel.set_xlim(None, 100 * limit)
     panel.set_ylim(0, 101)
-    panel.set_xlabel(DROP_AXIS)
-    panel.set_ylabel("share of drops (%)")
-    panel.grid()
-    few_ticks(panel, "x", 6)
-    panel.legend(
-        title="blocks removed",
-        title_fontsize=8,
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1.0),
-        borderaxespad=0.0,
-    )
+    panel.grid(True, axis="y")
+    legend_beside(panel, "blocks removed")
 
 
 COLOURS = {"early": BLUE, "middle": ORANGE, "late": GREEN, "mixed": GREY}
@@ -198,13 +184,15 @@ def block_position_analysis(analysis: Analysis) -> Figure:
     figure = new_figure(
         12.0, 8.4, "Where in the stack blocks can go: early, middle and late", caption
     )
-    grid = figure.add_gridspec(2, 2, height_ratios=(1.15, 1), width_ratios=(1, 1.35))
-    blocks = figure.add_subplot(grid[0, :])
-    parts = figure.add_subplot(grid[1, 0])
-    numbered = figure.add_subplot(grid[1, 1])
-    name_panel(blocks, "What each block costs when it is removed alone", 10)
-    name_panel(parts, "Single blocks of each third of the stack", 4.5)
-    name_panel(numbered, "Combinations whose blocks all lie in one third", 5.5)
+    blocks, parts, numbered = add_panels(
+        figure,
+        "AA;BC",
+        A=("What each block costs when it is removed alone", 10),
+        B=("Single blocks of each third of the stack", 4.5),
+        C=("Combinations whose blocks all lie in one third", 5.5),
+        widths=(1, 1.35),
+        heights=(1.15, 1),
+    )
     _draw_blocks(blocks, findings, analysis.table.num_blocks, intervals)
     _draw_parts(parts, findings.positions)
     _draw_by_number(numbered, findings.positions_by_number, shown)
@@ -249,13 +237,10 @@ def _draw_blocks(
     if limit is not None:
         cut_axis(panel, "y", 100 * min(low for low, _ in ends.values()), 100 * limit)
         _write_tall(panel, {one.block: one.mean for one in findings.blocks if one.mean > limit})
-    panel.axhline(0, color=BLACK, linewidth=0.8)
     panel.set_xlim(-0.7, num_blocks - 0.3)
     panel.set_xticks(block_ticks(num_blocks, 10.5))
-    panel.set_xlabel("block removed")
-    panel.set_ylabel(f"mean {DROP_AXIS}".replace(" (", "\n("))
-    panel.grid(axis="y")
-    few_ticks(panel, "y", 6)
+    name = f"mean {DROP_AXIS}".replace(" (", "\n(")
+    frame(panel, "block removed", name, zero="y", y_ticks=6)
     panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
 
 
@@ -303,18 +288,12 @@ def _draw_parts(panel: Axes, parts: Sequence[Position]) -> None:
     limit = upper_limit(np.concatenate([cells.values for _, cells in measured]))
     draw_boxes(
         panel,
-        list(range(len(measured))),
         [cells for _, cells in measured],
         [COLOURS[part.name] for part, _ in measured],
+        [f"{_part_label(part)}\nn = {cells.count:,}" for part, cells in measured],
         limit=limit,
     )
-    labels = [f"{_part_label(part)}\nn = {cells.count:,}" for part, cells in measured]
-    panel.set_xticks(range(len(measured)), labels)
-    panel.set_xlim(-0.6, len(measured) - 0.4)
-    panel.axhline(0, color=BLACK, linewidth=0.8)
-    panel.set_ylabel(DROP_AXIS)
-    panel.grid(axis="y")
-    few_ticks(panel, "y", 6)
+    frame(panel, y=DROP_AXIS, zero="y", y_ticks=6)
 
 
 def _draw_by_number(panel: Axes, found: Sequence[PositionByNumber], numbers: Sequence[int]) -> None:
@@ -345,14 +324,9 @@ def _draw_by_number(panel: Axes, found: Sequence[PositionByNumber], numbers: Seq
             _write_count(panel, x, one, turned=len(numbers) * len(names) > 20)
     for left, _ in pairwise(range(len(numbers))):
         panel.axvline(left + 0.5, color="#DDDDDD", linewidth=0.6)
-    panel.axhline(0, color=BLACK, linewidth=0.8)
-    panel.set_xticks(range(len(numbers)), [str(number) for number in numbers])
-    panel.set_xlim(-0.6, len(numbers) - 0.4)
-    panel.set_xlabel("number of removed blocks")
-    panel.set_ylabel(f"mean {DROP_AXIS}")
-    panel.grid(axis="y")
-    few_ticks(panel, "y", 6)
-    panel.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+    name_groups(panel, [str(number) for number in numbers])
+    frame(panel, "number of removed blocks", f"mean {DROP_AXIS}", zero="y", y_ticks=6)
+    legend_beside(panel)
 
 
 def _write_count(panel: Axes, x: float, one: PositionByNumber, *, turned: bool) -> None:

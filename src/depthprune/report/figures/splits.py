@@ -9,26 +9,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from depthprune.analysis.dataset_agreement import SplitAgreement, is_consistent
 from depthprune.analysis.findings import Analysis
+from depthprune.analysis.result_set import SplitAgreement, is_consistent
 from depthprune.base.language import counted
 from depthprune.importance.compare import THRESHOLD as CONSISTENT
 from depthprune.report.figures.marks import (
     block_columns,
     cell_decimals,
     draw_heatmap,
-    few_ticks,
+    frame,
     frame_rows,
+    hatch_row,
     name_rows,
+    note_row,
     upper_limit,
 )
 from depthprune.report.figures.style import (
     BLACK,
     BLUE,
-    HATCH,
     SKY,
     SMALL_SIZE,
-    UNMEASURED,
     VERMILION,
     name_panel,
     new_figure,
@@ -68,14 +68,11 @@ def train_validation_correlation(analysis: Analysis) -> Figure:
     for place, one in enumerate(shown):
         _draw_rho(panel, place, one)
     name_rows(panel, short_names([one.dataset for one in shown], 30))
-    panel.axvline(0, color=BLACK, linewidth=0.8)
     panel.axvline(
         CONSISTENT, color=VERMILION, linestyle="--", linewidth=1.4, label=f"rho = {CONSISTENT}"
     )
     panel.set_xlim(min([0.0, *(one.rho for one in shown if one.rho is not None)]) - 0.02, 1.02)
-    panel.set_xlabel("Spearman's rho between training and validation split")
-    panel.grid(axis="x")
-    few_ticks(panel, "x", 10)
+    frame(panel, "Spearman's rho between training and validation split", zero="x", x_ticks=10)
     panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
     return figure
 
@@ -169,21 +166,14 @@ def common_blocks(one: SplitAgreement) -> list[int]:
 def _draw_rho(panel: Axes, place: int, one: SplitAgreement) -> None:
     blocks = f"n = {len(common_blocks(one))}"
     if one.rho is None:
-        panel.axhspan(place - 0.35, place + 0.35, facecolor=UNMEASURED, hatch=HATCH, zorder=0)
+        hatch_row(panel, place)
         note = f"undefined ({blocks})"
     else:
         consistent = is_consistent(one.rho)
         panel.barh(place, one.rho, height=0.7, color=BLUE if consistent else SKY)
         chance = "" if one.p_value is None else f", p = {one.p_value:.1e}"
         note = f"{one.rho:.3f} ({blocks}{chance})"
-    panel.text(
-        1.015,
-        place,
-        note,
-        transform=panel.get_yaxis_transform(),
-        va="center",
-        fontsize=SMALL_SIZE,
-    )
+    note_row(panel, place, note)
 
 
 def _draw_scatter(panel: Axes, one: SplitAgreement, name: str) -> None:
@@ -204,11 +194,13 @@ def _draw_scatter(panel: Axes, one: SplitAgreement, name: str) -> None:
         panel.set_xlim(low - room, limit)
         panel.set_ylim(low - room, limit)
         _name_beyond(panel, blocks, train, validation, limit)
-    panel.set_xlabel("drop on training split (points)")
-    panel.set_ylabel("drop on validation split (points)")
-    panel.grid()
-    few_ticks(panel, "x", 5)
-    few_ticks(panel, "y", 5)
+    frame(
+        panel,
+        "drop on training split (points)",
+        "drop on validation split (points)",
+        x_ticks=5,
+        y_ticks=5,
+    )
 
 
 def _name_beyond(

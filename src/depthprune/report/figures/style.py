@@ -137,6 +137,33 @@ def fitted(text: str, width: float, size: float = TEXT_SIZE) -> str:
     return "\n".join(textwrap.fill(line, letters) for line in text.split("\n"))
 
 
+def add_panels(
+    figure: Figure,
+    layout: str,
+    *,
+    widths: Sequence[float] | None = None,
+    heights: Sequence[float] | None = None,
+    empty: str = "",
+    **titles: tuple[str, float],
+) -> list[Axes]:
+    """Return new panels of a figure in the order of their titles.
+
+    Args:
+        figure: that they are added to.
+        layout: a letter for each cell, as `Figure.subplot_mosaic` reads it: `AB;CB`.
+        widths, heights: of columns and rows, in proportion.
+        empty: why there is nothing to draw, which all panels say then.
+        **titles: by letter: title and width of the panel, about, in inches; none is for a legend.
+    """
+    panels = figure.subplot_mosaic(layout, width_ratios=widths, height_ratios=heights)
+    for letter, (title, width) in titles.items():
+        if title:
+            name_panel(panels[letter], title, width)
+        if title and empty:
+            say(panels[letter], empty)
+    return [panels[letter] for letter in titles]
+
+
 def name_panel(axes: Axes, title: str, width: float) -> None:
     """Title a panel that is about `width` inches wide."""
     axes.set_title(fitted(title, width, PANEL_SIZE))
@@ -202,23 +229,6 @@ def combination_note(combination: Combination, num_datasets: int) -> str:
     sets = f"{combination.coverage}/{num_datasets} sets"
     samples = f", n = {combination.num_samples:,}" if combination.num_samples else ""
     return f"{points(combination.mean, 2)}  ({sets}{samples})"
-
-
-def whiskers(combinations: Iterable[Combination]) -> str:
-    """Return what the error bars of combinations are."""
-    given = list(combinations)
-    intervals = sum(one.interval is not None for one in given)
-    deviations = sum(one.interval is None and one.coverage > 1 for one in given)
-    if intervals and deviations:
-        return (
-            "Error bars: 95% paired interval of the mean drop (black); "
-            "± population std over datasets where scores per sample are unknown (grey)."
-        )
-    if intervals:
-        return "Error bars: 95% paired interval of the mean drop."
-    if deviations:
-        return "Error bars: ± population std over the datasets."
-    return "No error bars: one dataset each, and no scores per sample, or fewer than ten."
 
 
 def scope(analysis: Analysis) -> str:

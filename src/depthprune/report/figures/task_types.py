@@ -16,8 +16,9 @@ from depthprune.report.figures.marks import (
     draw_bars,
     draw_boxes,
     draw_heatmap,
-    few_ticks,
+    frame,
     frame_rows,
+    legend_beside,
     name_rows,
     number_ticks,
     upper_limit,
@@ -30,7 +31,7 @@ from depthprune.report.figures.style import (
     MARKERS,
     SKY,
     SMALL_SIZE,
-    name_panel,
+    add_panels,
     new_figure,
     points,
     say,
@@ -69,12 +70,14 @@ def task_type_comparison(analysis: Analysis) -> Figure:
         "How sensitive each task type is to the removal of blocks",
         caption,
     )
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1))
-    name_panel(left, "One block removed, most sensitive task type first", 4.5)
-    name_panel(right, "By number of removed blocks", 4.5)
+    left, right = add_panels(
+        figure,
+        "AB",
+        A=("One block removed, most sensitive task type first", 4.5),
+        B=("By number of removed blocks", 4.5),
+        empty="" if types else "no drop was measured",
+    )
     if not types:
-        say(left, "no drop was measured")
-        say(right, "no drop was measured")
         return figure
     _draw_means(left, types)
     _draw_by_number(right, types[:lines])
@@ -102,16 +105,16 @@ def task_type_detailed_comparison(analysis: Analysis) -> Figure:
     figure = new_figure(
         13.5, max(6.0, height + 0.8), "What each task type loses, block by block", caption
     )
-    grid = figure.add_gridspec(2, 2, height_ratios=(0.36 * rows + 0.6, 0.5 * rows + 0.6))
-    heat = figure.add_subplot(grid[0, :])
-    boxes = figure.add_subplot(grid[1, 0])
-    best = figure.add_subplot(grid[1, 1])
-    name_panel(heat, "Mean drop when one block is removed", 10)
-    name_panel(boxes, "Spread of the single-block drops", 5)
-    name_panel(best, "Best removal of each size for each task type: blocks, mean drop", 6)
+    heat, boxes, best = add_panels(
+        figure,
+        "AA;BC",
+        A=("Mean drop when one block is removed", 10),
+        B=("Spread of the single-block drops", 5),
+        C=("Best removal of each size for each task type: blocks, mean drop", 6),
+        heights=(0.36 * rows + 0.6, 0.5 * rows + 0.6),
+        empty="" if types else "no drop was measured",
+    )
     if not types:
-        for panel in (heat, boxes, best):
-            say(panel, "no drop was measured")
         return figure
     labels = short_names([one.task_type for one in types], 22)
     _draw_blocks(figure, heat, types, labels, num_blocks)
@@ -154,13 +157,9 @@ def _draw_by_number(panel: Axes, types: tuple[TaskTypeFinding, ...]) -> None:
             capsize=2,
             label=f"{label} (n = {one.drops.count:,})",
         )
-    panel.axhline(0, color=BLACK, linewidth=0.8)
     number_ticks(panel, numbers, 4.0)
-    panel.set_xlabel("number of removed blocks")
-    panel.set_ylabel(f"mean {DROP_AXIS}")
-    panel.grid(axis="y")
-    few_ticks(panel, "y", 7)
-    panel.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+    frame(panel, "number of removed blocks", f"mean {DROP_AXIS}", zero="y", y_ticks=7)
+    legend_beside(panel)
 
 
 def _draw_blocks(
@@ -191,28 +190,18 @@ def _draw_blocks(
 
 
 def _draw_spread(panel: Axes, types: tuple[TaskTypeFinding, ...], labels: list[str]) -> None:
-    measured = [
-        (place, one.single_drops) for place, one in enumerate(types) if one.single_drops is not None
-    ]
+    drops = [one.single_drops for one in types]
+    measured = [one.values for one in drops if one is not None]
     if not measured:
         say(panel, NO_SINGLES)
         return
-    limit = upper_limit(np.concatenate([drops.values for _, drops in measured]))
-    places = [place for place, _ in measured]
-    drops = [one for _, one in measured]
-    draw_boxes(panel, places, drops, [SKY] * len(drops), vertical=False, limit=limit)
-    counts = dict(measured)
-    name_rows(
-        panel,
-        [
-            f"{label}\nn = {counts[place].count:,}" if place in counts else f"{label}\nnot measured"
-            for place, label in enumerate(labels)
-        ],
-    )
-    panel.axvline(0, color=BLACK, linewidth=0.8)
-    panel.grid(axis="x")
-    panel.set_xlabel(DROP_AXIS)
-    few_ticks(panel, "x")
+    counted_labels = [
+        f"{label}\n" + ("not measured" if one is None else f"n = {one.count:,}")
+        for label, one in zip(labels, drops, strict=True)
+    ]
+    limit = upper_limit(np.concatenate(measured))
+    draw_boxes(panel, drops, [SKY] * len(drops), counted_labels, vertical=False, limit=limit)
+    frame(panel, DROP_AXIS, zero="x", x_ticks=5)
 
 
 def _draw_best(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from depthprune.analysis.dataset_agreement import Pair, SplitAgreement, extreme_pairs, is_consistent
+from depthprune.analysis.dataset_agreement import Pair, extreme_pairs
 from depthprune.analysis.findings import Analysis
 from depthprune.analysis.responses import DatasetResponse
+from depthprune.analysis.result_set import SplitAgreement, is_consistent
 from depthprune.base.language import filled, t
 from depthprune.base.removal import settled
 from depthprune.report.formatting import percent
