@@ -1,22 +1,11 @@
-"""One thread: tiny models lose by two on a busy machine."""
+"""The embedded model, loaded once; one thread and coarse pictures, as for the program."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 
 import depthprune as dp
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from tests.cli.conftest import _coarse_pictures, _one_thread  # noqa: F401
 
 
 @pytest.fixture(scope="session")

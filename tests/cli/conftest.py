@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from depthprune.report import figures
 from tests.cli.program import Program
 
 
@@ -24,3 +25,12 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _coarse_pictures() -> Iterator[None]:
+    """Draw with few dots: what pictures look like is tested where they are drawn."""
+    save = figures._save_png
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "_save_png", lambda figure, content, _: save(figure, content, 30))
+        yield
