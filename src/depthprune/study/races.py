@@ -125,7 +125,7 @@ class StoredRace:
             columns = {
                 "removal": rows.pack_removal(removal),
                 "start": chunk.start,
-                "places": _pack_places(chunk.places),
+                "places": chunk.places.astype("<i4").tobytes(),
                 "scores": rows.pack_scores(chunk.scores),
                 "answers": rows.pack_texts(chunk.answers),
                 "seconds": float(chunk.seconds),
@@ -237,10 +237,6 @@ def chunk_from_row(row: tuple[Any, ...]) -> RaceChunk:
         rows.unpack_texts(answers),
         seconds,
     )
-
-
-def _pack_places(places: NDArray[np.int32]) -> bytes:
-    return places.astype("<i4").tobytes()
 
 
 def _pack_removals(removals: Sequence[Removal]) -> str:

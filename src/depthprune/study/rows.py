@@ -36,10 +36,13 @@ def bytes_checksum(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
-_SPLIT_COLUMNS = (
-    "role, task, task_type, split, fingerprint, metric, metric_version, sample_ids, pictures"
-)
-SELECT_SPLIT = f"SELECT id, {_SPLIT_COLUMNS}, checksum FROM split"
+_SPLIT = (
+    "role", "task", "task_type", "split", "fingerprint", "metric", "metric_version", "sample_ids",
+    "pictures",
+)  # fmt: skip
+"""Columns of a split, in the order of its checksum; attributes of its record by these names."""
+
+SELECT_SPLIT = f"SELECT id, {', '.join(_SPLIT)}, checksum FROM split"
 
 _MEASUREMENT = """
 SELECT task, split.split, split.checksum, text, removal, accuracy, std, num_samples, seconds,
@@ -73,18 +76,17 @@ def settings_key(connection: sqlite3.Connection, settings: str) -> int:
     return int(key)
 
 
+_MODEL = (
+    "name", "fingerprint", "architecture", "num_blocks", "stack", "parameters", "block_parameters",
+)  # fmt: skip
+"""Columns of the model, in the order of its checksum; attributes of its record by these names."""
+
+
 def insert_model(connection: sqlite3.Connection, model: ModelRecord) -> None:
     """Write the row that says which model the study is about, and what decides its answers."""
-    blocks = model.block_parameters
-    columns = {
-        "name": model.name,
-        "fingerprint": model.fingerprint,
-        "architecture": model.architecture,
-        "num_blocks": model.num_blocks,
-        "stack": model.stack,
-        "parameters": model.parameters,
-        "block_parameters": None if blocks is None else json.dumps(blocks),
-    }
+    columns = {name: getattr(model, name) for name in _MODEL}
+    if model.block_parameters is not None:
+        columns["block_parameters"] = json.dumps(model.block_parameters)
     insert(connection, "model", **columns, checksum=row_checksum(*columns.values()))
     replace_identity(connection, model.identity)
 
@@ -109,23 +111,15 @@ def read_model(connection: sqlite3.Connection) -> ModelRecord:
     Raises:
         DamagedError: the row is damaged.
     """
-    *columns, checksum = connection.execute(
-        "SELECT name, fingerprint, architecture, num_blocks, stack, parameters, block_parameters, "
-        "checksum FROM model"
+    *row, checksum = connection.execute(
+        f"SELECT {', '.join(_MODEL)}, checksum FROM model"
     ).fetchone()
-    if checksum and checksum != row_checksum(*columns):
+    if checksum and checksum != row_checksum(*row):
         raise damaged("what it says about its model")
-    name, fingerprint, architecture, num_blocks, stack, parameters, blocks = columns
-    return ModelRecord(
-        name=name,
-        fingerprint=fingerprint,
-        architecture=architecture,
-        num_blocks=num_blocks,
-        stack=stack,
-        parameters=parameters,
-        block_parameters=None if blocks is None else tuple(json.loads(blocks)),
-        identity=_read_identity(connection),
-    )
+    columns = dict(zip(_MODEL, row, strict=True))
+    if columns["block_parameters"] is not None:
+        columns["block_parameters"] = tuple(json.loads(columns["block_parameters"]))
+    return ModelRecord(**columns, identity=_read_identity(connection))
 
 
 def _read_identity(connection: sqlite3.Connection) -> Identity:
@@ -152,14 +146,7 @@ def run_from_row(row: tuple[Any, ...]) -> Run:
 
 def insert_split(connection: sqlite3.Connection, record: SplitRecord) -> int:
     """Write a split and return its key."""
-    columns = {
-        "role": record.role,
-        "task": record.task,
-        "task_type": record.task_type,
-        "split": record.split,
-        "fingerprint": record.fingerprint,
-        "metric": record.metric,
-        "metric_version": record.metric_version,
+    columns = {name: getattr(record, name) for name in _SPLIT} | {
         "sample_ids": pack_texts(record.sample_ids),
         "pictures": pack_texts([" ".join(digests) for digests in record.pictures]),
     }
@@ -172,22 +159,14 @@ def split_from_row(row: tuple[Any, ...]) -> tuple[int, SplitRecord]:
     Raises:
         DamagedError: the row is damaged; names the split.
     """
-    key, *columns, checksum = row
-    role, task, task_type, split, fingerprint, metric, version, sample_ids, pictures = columns
-    if checksum and checksum != _split_checksum(*columns):
-        raise damaged(f"the samples of {task} {split}")
-    known = () if pictures is None else unpack_texts(pictures)
-    return key, SplitRecord(
-        task=task,
-        task_type=task_type,
-        split=split,
-        fingerprint=fingerprint,
-        sample_ids=unpack_texts(sample_ids),
-        metric=metric,
-        metric_version=version,
-        pictures=tuple(tuple(digests.split()) for digests in known),
-        role=role,
-    )
+    key, *stored, checksum = row
+    columns = dict(zip(_SPLIT, stored, strict=True))
+    if checksum and checksum != _split_checksum(*stored):
+        raise damaged(f"the samples of {columns['task']} {columns['split']}")
+    known = () if columns["pictures"] is None else unpack_texts(columns["pictures"])
+    columns["sample_ids"] = unpack_texts(columns["sample_ids"])
+    columns["pictures"] = tuple(tuple(digests.split()) for digests in known)
+    return key, SplitRecord(**columns)
 
 
 def _split_checksum(*columns: Any) -> str:

@@ -217,16 +217,9 @@ class Study:
         texts = [json.dumps(list(sent)) for sent in prompts]
         known = self._prompts(split_key, settings)
         if known is None:
-            packed = rows.pack_texts(texts)
             with self.transaction():
-                rows.insert(
-                    self._connection,
-                    "prompts",
-                    split_id=split_key,
-                    settings_id=rows.settings_key(self._connection, settings),
-                    texts=packed,
-                    checksum=bytes_checksum(packed),
-                )
+                key = rows.settings_key(self._connection, settings)
+                self._insert_texts("prompts", texts, split_id=split_key, settings_id=key)
             return
         record = self.split(split_key)
         for sample_id, before, now in zip(record.sample_ids, known, texts, strict=True):
@@ -247,9 +240,9 @@ class Study:
     def keep_references(self, split_key: int, references: Sequence[Sequence[str]]) -> None:
         """Store the accepted answers to each sample of a split, in its order, once."""
         if self.references(split_key) is None:
-            packed = rows.pack_texts([json.dumps(list(one)) for one in references])
+            texts = [json.dumps(list(one)) for one in references]
             with self.transaction():
-                self._insert_texts("accepted", split_id=split_key, texts=packed)
+                self._insert_texts("accepted", texts, split_id=split_key)
 
     def references(self, split_key: int) -> list[tuple[str, ...]] | None:
         """Return the accepted answers to each sample of a split; None when not recorded."""
@@ -274,10 +267,13 @@ class Study:
         """Return packed texts out of a query; None where there are none, or damaged ones."""
         return next(self._intact(found, partial(rows.checked_texts, what=what)), None)
 
-    def _insert_texts(self, table: str, **columns: Any) -> None:
-        """Insert a row whose last column holds packed texts, with their checksum."""
-        *_, packed = columns.values()
-        rows.insert(self._connection, table, **columns, checksum=bytes_checksum(packed))
+    def _insert_texts(
+        self, table: str, texts: Sequence[str], *, column: str = "texts", **keys: int
+    ) -> None:
+        """Insert packed texts with their checksum."""
+        packed = rows.pack_texts(texts)
+        columns = {**keys, column: packed, "checksum": bytes_checksum(packed)}
+        rows.insert(self._connection, table, **columns)
 
     def _prompts(self, split_key: int, settings: str) -> tuple[str, ...] | None:
         found = self._query(
@@ -500,8 +496,8 @@ class Study:
         with self.transaction():
             key = rows.insert_measurement(self._connection, split_key, settings, columns, packed)
             if cut is not None:
-                packed_places = rows.pack_texts(list(map(str, cut)))
-                self._insert_texts("cut", measurement_id=key, places=packed_places)
+                places = list(map(str, cut))
+                self._insert_texts("cut", places, column="places", measurement_id=key)
 
     def _checked_samples(
         self, split_key: int, removal: Removal, scores: ArrayLike, answers: Sequence[str]
