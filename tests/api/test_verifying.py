@@ -13,7 +13,7 @@ from depthprune.analysis.verified import VerifiedRemoval, refused
 from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.base.removal import Removal
 from depthprune.report.sections.run import done_lines
-from depthprune.strategies.how import Places, model_again, splits_again
+from depthprune.strategies.how import StudyPlaces, model_again, splits_again
 from depthprune.study import StoredSplit
 from depthprune.study.store import Study as Store
 from depthprune.tasks.load import load_split
@@ -106,7 +106,7 @@ def test_what_is_not_confirmed_gives_way_to_the_next_smaller_one_which_is_verifi
 def test_what_the_study_knows_of_itself_is_enough(folder: Path) -> None:
     told: list[float | None] = []
     what = Verification(num_samples=60, announce=lambda work: told.append(work.seconds))
-    report = verify_again(folder, Places(), what)
+    report = verify_again(folder, StudyPlaces(), what)
     assert report.measured > 1
     assert told[0] is not None
     assert told[0] > 0
@@ -120,7 +120,7 @@ def test_each_task_of_a_study_may_have_samples_of_its_own_number(
         (stored,) = store.splits()
         how = dict(store.runs()[0].how) | {"num_samples": 80}
         monkeypatch.setattr("depthprune.strategies.how.measured_how", lambda *_: how)
-        again = splits_again(store, [stored], Places(), model_again(how))
+        again = splits_again(store, [stored], StudyPlaces(), model_again(how))
     assert [one.num_samples for one in again.splits] == [50]
     assert not again.reasons
 
@@ -131,7 +131,7 @@ def test_data_that_have_changed_are_named_and_nothing_is_verified_on_them(
     task = replace(find_task(NAME, list_tasks(())), prompt="{question}!")
     monkeypatch.setattr("depthprune.tasks.registry.named_tasks", lambda *_: [task])
     before = measurements(folder)
-    report = verify_again(folder, Places(), Verification())
+    report = verify_again(folder, StudyPlaces(), Verification())
     assert (report.measured, report.reused) == (0, 0)
     assert "prompt" in str(report.unverified[NAME])
     assert any(NAME in line for line in done_lines(report))
@@ -143,7 +143,7 @@ def test_data_that_have_changed_are_named_and_nothing_is_verified_on_them(
 
 def test_a_model_that_was_moved_is_named_and_may_be_given(folder: Path) -> None:
     with pytest.raises(ModelError):
-        verify_again(folder, Places(model="/nowhere"), Verification())
+        verify_again(folder, StudyPlaces(model="/nowhere"), Verification())
 
 
 def test_code_is_not_run_because_a_study_says_so(folder: Path) -> None:
@@ -152,7 +152,7 @@ def test_code_is_not_run_because_a_study_says_so(folder: Path) -> None:
     how["asked"] = {"model": {"trust_remote_code": True}, "data": {}}
     with pytest.raises(ModelError, match="code"):
         model_again(how)
-    assert model_again(how, Places(run_code=True)).trust_remote_code
+    assert model_again(how, StudyPlaces(run_code=True)).trust_remote_code
 
 
 def test_what_is_held_out_is_never_drawn_and_all_there_is_to_verify_on() -> None:

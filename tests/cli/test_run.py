@@ -18,7 +18,7 @@ from depthprune.cli.run import DEMO_STUDY, EXAMPLE
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.cutting import CutOptions
 from depthprune.engine.options import ModelOptions
-from depthprune.importance.sources import DatasetScores, SplitScores
+from depthprune.importance.sources import DatasetScores, SplitImportance
 from depthprune.strategies import STRATEGIES
 from depthprune.strategies.pipeline import SearchRequest
 from depthprune.study import Study
@@ -272,7 +272,7 @@ def test_weights_of_datasets_are_used(tmp_path: Path) -> None:
     weights = "merge: {method: weighted_avg, dataset_weights: {demo-okvqa: 3, demo_doc_qa: 1}}"
     study = read_study_file(study_file(tmp_path, PROFILE + weights))
     measured = [
-        DatasetScores(name, (SplitScores("validation", {0: drop, 1: 0.0}),), tmp_path)
+        DatasetScores(name, (SplitImportance("validation", {0: drop, 1: 0.0}),), tmp_path)
         for name, drop in (("demo_doc_qa", 0.4), ("demo_okvqa", 0.0))
     ]
     merged = study.merge(measured)
@@ -283,7 +283,7 @@ def test_weights_of_datasets_are_used(tmp_path: Path) -> None:
 def test_datasets_that_do_not_fit_each_other_are_not_merged(tmp_path: Path) -> None:
     study = read_study_file(study_file(tmp_path, PROFILE + "merge:\n"))
     measured = [
-        DatasetScores(name, (SplitScores("validation", scores),), tmp_path)
+        DatasetScores(name, (SplitImportance("validation", scores),), tmp_path)
         for name, scores in (("a", {0: 0.1, 1: 0.2}), ("b", {0: 0.1}))
     ]
     with pytest.raises(DepthpruneError, match="different blocks"):

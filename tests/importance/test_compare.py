@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.importance.compare import SplitComparison, compare_splits, rank_agreement
-from depthprune.importance.sources import DatasetScores, SplitScores, from_comparisons
+from depthprune.importance.sources import DatasetScores, SplitImportance, from_comparisons
 
 DATA = Path(__file__).parent / "data"
 PUBLISHED = Path(__file__).parents[2].parent / "shared" / "published"
@@ -59,8 +59,8 @@ def test_the_published_agreement_comes_out(task: str) -> None:
 
 
 def compared(first: list[float], second: list[float], **options: float) -> SplitComparison:
-    sides = (SplitScores("train", dict(enumerate(first)), 8),)
-    sides += (SplitScores("test", dict(enumerate(second)), 4),)
+    sides = (SplitImportance("train", dict(enumerate(first)), 8),)
+    sides += (SplitImportance("test", dict(enumerate(second)), 4),)
     (found,) = compare_splits([DatasetScores("okvqa", sides, Path())], **options)  # type: ignore[arg-type]
     return found
 
@@ -121,7 +121,7 @@ def test_equal_scores_share_their_mean_rank() -> None:
 
 
 def test_a_dataset_with_one_split_is_left_out() -> None:
-    alone = DatasetScores("doc_qa", (SplitScores("train+validation", {0: 1.0}),), Path())
+    alone = DatasetScores("doc_qa", (SplitImportance("train+validation", {0: 1.0}),), Path())
     both = from_comparisons(DATA)
     assert [one.dataset for one in compare_splits([alone, *both])] == ["coco_caption", "st_qa"]
     with pytest.raises(DepthpruneError, match=r"two splits: doc_qa \(train\+validation\)"):

@@ -19,7 +19,7 @@ from depthprune.importance.merge import (
     write_merged,
 )
 from depthprune.importance.score_files import read_scores
-from depthprune.importance.sources import DatasetScores, SplitScores, from_comparisons
+from depthprune.importance.sources import DatasetScores, SplitImportance, from_comparisons
 
 DATA = Path(__file__).parent / "data"
 METHODS: tuple[Method, ...] = ("average", "weighted_avg", "median")
@@ -27,7 +27,7 @@ METHODS: tuple[Method, ...] = ("average", "weighted_avg", "median")
 
 def dataset(name: str, *splits: dict[int, float], num_blocks: int | None = None) -> DatasetScores:
     named = zip(("train", "validation"), splits, strict=False)
-    found = tuple(SplitScores(split, scores) for split, scores in named)
+    found = tuple(SplitImportance(split, scores) for split, scores in named)
     return DatasetScores(name, found, Path(name), num_blocks)  # type: ignore[arg-type]
 
 

@@ -12,7 +12,7 @@ from depthprune.importance.compare import compare_splits
 from depthprune.importance.merge import merge_scores
 from depthprune.importance.score_files import ScoreFile
 from depthprune.importance.select import check_expected, make_selection
-from depthprune.importance.sources import DatasetScores, SplitScores
+from depthprune.importance.sources import DatasetScores, SplitImportance
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections import selection as report
@@ -30,7 +30,7 @@ LANGUAGES: tuple[Lang, ...] = ("en", "zh")
 def nine_datasets() -> list[DatasetScores]:
     first = {block: (block * 7 % 32) / 32 for block in BLOCKS}
     second = {block: -score for block, score in first.items()}
-    splits = (SplitScores("train", first, 1000), SplitScores("validation", second, 999))
+    splits = (SplitImportance("train", first, 1000), SplitImportance("validation", second, 999))
     return [DatasetScores(name, splits, Path(name)) for name in NAMES]
 
 
@@ -58,7 +58,7 @@ def test_every_drop_comes_with_the_number_of_samples() -> None:
 
 def test_every_dataset_has_a_column_of_the_ranking() -> None:
     (first, *others) = nine_datasets()
-    far = DatasetScores("far", (SplitScores("train", dict.fromkeys(BLOCKS, 0.77)),), Path())
+    far = DatasetScores("far", (SplitImportance("train", dict.fromkeys(BLOCKS, 0.77)),), Path())
     text = as_text(section_parts(merged(merge_scores([first, *others[:-1], far]))), width=80)
     assert text.count("77.00") == len(BLOCKS)
 
@@ -77,8 +77,8 @@ def test_the_values_for_scripts_are_plain_json() -> None:
 
 
 def test_a_dataset_without_an_order_has_dashes() -> None:
-    flat = SplitScores("train", {0: 0.1, 1: 0.1, 2: 0.1})
-    one = DatasetScores("flat", (flat, SplitScores("test", {0: 0.1, 1: 0.2, 2: 0.3})), Path())
+    flat = SplitImportance("train", {0: 0.1, 1: 0.1, 2: 0.1})
+    one = DatasetScores("flat", (flat, SplitImportance("test", {0: 0.1, 1: 0.2, 2: 0.3})), Path())
     row = as_text(section_parts(comparison(compare_splits([one]), [], 0.9))).splitlines()
     assert next(line for line in row if "flat" in line).split() == [
         *("flat", "-", "-", "-", "-", "3/3", "3/3")

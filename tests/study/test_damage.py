@@ -1,4 +1,4 @@
-"""Damage to what is stored is told with task, split and removal, and is never a result."""
+"""DamagedRow to what is stored is told with task, split and removal, and is never a result."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import FileError, LayoutError
-from depthprune.study import Reading, RemovalResult, SampleResult, read_results, write_views
+from depthprune.study import FoundResults, RemovalResult, SampleResult, read_results, write_views
 from tests.study.example import MODEL, SETTINGS, SPLIT, answers_of, filled_study, scores_of
 
 DATA = Path(__file__).parent / "data"
@@ -55,12 +55,12 @@ def put(tmp_path: Path) -> Callable[..., Path]:
 Put = Callable[..., Path]
 
 
-def drops(reading: Reading) -> dict[tuple[int, ...], float]:
+def drops(reading: FoundResults) -> dict[tuple[int, ...], float]:
     (dataset,) = reading.datasets
     return dataset.drops
 
 
-def only_problem(reading: Reading) -> str:
+def only_problem(reading: FoundResults) -> str:
     (problem,) = reading.problems
     return str(problem)
 

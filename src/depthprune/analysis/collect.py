@@ -23,12 +23,13 @@ from depthprune.analysis.result_set import (
 )
 from depthprune.base.errors import AnalysisError, DepthpruneError, LayoutError
 from depthprune.base.language import counted
+from depthprune.base.removal import single_blocks
 from depthprune.study import (
     DatasetResults,
+    FoundResults,
     ImportanceComparison,
     Measurement,
     Problem,
-    Reading,
     RemovalResult,
     read_results,
 )
@@ -79,7 +80,9 @@ def _by_file(problems: Iterable[Problem]) -> list[str]:
     return lines
 
 
-def _result_set(reading: Reading, path: Path, split: str | None, problems: list[str]) -> ResultSet:
+def _result_set(
+    reading: FoundResults, path: Path, split: str | None, problems: list[str]
+) -> ResultSet:
     found = list(reading.datasets)
     if not found:
         found = [one for comparison in reading.comparisons for one in _as_results(comparison)]
@@ -247,12 +250,12 @@ def _measurement(
 
 
 def _comparisons(
-    reading: Reading, found: Sequence[DatasetResults], num_blocks: int, problems: list[str]
+    reading: FoundResults, found: Sequence[DatasetResults], num_blocks: int, problems: list[str]
 ) -> tuple[SplitAgreement, ...]:
     """Return the comparisons that files state, and those that two folders of a dataset allow."""
     datasets: dict[str, dict[str, dict[int, float]]] = {}
     for one in found:
-        singles = {removal[0]: drop for removal, drop in one.drops.items() if len(removal) == 1}
+        singles = single_blocks(one.drops)
         datasets.setdefault(one.dataset, {})[one.split] = singles
     comparisons = compare_splits(datasets)
     for stated in reading.comparisons:

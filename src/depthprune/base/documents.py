@@ -23,6 +23,7 @@ LAYOUTS = {
     "layer_importance_scores.json": "study.layouts:SCORES",
     "importance_comparison_{dataset}.json": "study.layouts:COMPARISON",
     "provenance.json": "study.layouts:PROVENANCE",
+    "proxies/{task}/{split}/{proxy}.json": "importance.proxies:PROXY_FILE",
     "model_structure.json": "structure.layouts:ANATOMY",
     "original_model_analysis.json": "structure.layouts:ANATOMY",
     "pruned_model_analysis.json": "structure.layouts:ANATOMY",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from depthprune.base.errors import RemovalError
 from depthprune.base.language import counted
+
+_Value = TypeVar("_Value")
 
 Removal = tuple[int, ...]
 """Sorted, duplicate-free block indices of the original model, counted from 0."""
@@ -100,3 +103,8 @@ def settled(drop: float) -> float:
     eighth decimal although they are the same.
     """
     return round(drop, DECIMALS) + 0.0
+
+
+def single_blocks(values: Mapping[Removal, _Value]) -> dict[int, _Value]:
+    """Return by block what a mapping holds of removals of one block, in its order."""
+    return {removal[0]: value for removal, value in values.items() if len(removal) == 1}

@@ -19,7 +19,7 @@ from depthprune.cli.flags import AsJson, Language, with_flags
 from depthprune.cli.output import show, show_json, show_wrapped
 
 if TYPE_CHECKING:
-    from depthprune.strategies.how import Places
+    from depthprune.strategies.how import StudyPlaces
 
 
 @with_flags
@@ -140,9 +140,9 @@ def recommend(
     if output_file is not None:
         check_output(output_file)
     if verify is not False:
-        from depthprune.strategies.how import Places
+        from depthprune.strategies.how import StudyPlaces
 
-        _verify(path, Places(model, data_dir, trust_remote_code), verify, ranking, targets)
+        _verify(path, StudyPlaces(model, data_dir, trust_remote_code), verify, ranking, targets)
     analysis = analyze_results(read_result_set(path, ranking.split), ranking, targets)
     value = recommendations_value(analysis)
     if output_file is not None:
@@ -156,7 +156,7 @@ def recommend(
 
 
 def _verify(
-    path: Path, places: Places, verify: bool | int, ranking: Ranking, targets: Targets
+    path: Path, places: StudyPlaces, verify: bool | int, ranking: Ranking, targets: Targets
 ) -> None:
     """Measure on fresh samples what is recommended; say before what it will take."""
     from depthprune.cli.run import tell_work

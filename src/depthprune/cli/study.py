@@ -16,7 +16,7 @@ from depthprune.cli.output import show, show_json, show_wrapped
 
 if TYPE_CHECKING:
     from depthprune.analysis.answers import AnswerPair
-    from depthprune.study.integrity import Damage
+    from depthprune.study.integrity import DamagedRow
 
 
 DAMAGED = 1
@@ -69,7 +69,7 @@ def repair(folder: Path, *, json: AsJson = False, lang: Language = "en") -> None
     _tell(repair_study(folder), t("dropped: {what}"), mend, json)
 
 
-def _tell(found: Sequence[Damage], line: str, mend: str, as_json: bool) -> None:
+def _tell(found: Sequence[DamagedRow], line: str, mend: str, as_json: bool) -> None:
     if as_json:
         show_json({"damaged": [asdict(one) for one in found]})
         return

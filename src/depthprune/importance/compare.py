@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from depthprune.base.errors import DepthpruneError, option
 from depthprune.base.language import counted
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Removal, single_blocks
 from depthprune.importance.score_files import comparable, least_important_first
-from depthprune.importance.sources import DatasetScores, SplitScores
+from depthprune.importance.sources import DatasetScores, SplitImportance
 from depthprune.study import Study
 from depthprune.tasks.task import TaskSplit
 
@@ -82,7 +82,7 @@ class SplitComparison:
     """
 
     dataset: str
-    splits: tuple[SplitScores, SplitScores]
+    splits: tuple[SplitImportance, SplitImportance]
     agreement: RankAgreement
     consistent: bool | None
     top_k: int
@@ -189,7 +189,7 @@ def compare_splits(
 
 def _comparison(
     dataset: str,
-    splits: tuple[SplitScores, SplitScores],
+    splits: tuple[SplitImportance, SplitImportance],
     threshold: float,
     top_k: int,
     max_shift: float,
@@ -260,7 +260,7 @@ class MeasuredDrops:
     @property
     def single(self) -> dict[int, float]:
         """The drop of every single block that was measured."""
-        return {removal[0]: drop for removal, drop in self.drops.items() if len(removal) == 1}
+        return single_blocks(self.drops)
 
 
 @dataclass(frozen=True)

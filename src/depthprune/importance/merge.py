@@ -14,6 +14,7 @@ from depthprune.base.files import write_json
 from depthprune.base.weights import check_weights, shares_of
 from depthprune.importance.score_files import MENTIONED, least_important_first, list_blocks
 from depthprune.importance.sources import DatasetScores
+from depthprune.study.layouts import SCORES
 
 Method = Literal["average", "weighted_avg", "median"]
 
@@ -137,7 +138,7 @@ def write_merged(merged: Scores, path: Path) -> tuple[Path, Path]:
     """
     path = Path(path)
     write_json(path, _full(merged))
-    write_json(simple_path(path), _by_text(merged.scores))
+    write_json(simple_path(path), SCORES.write(merged.scores))
     return path, simple_path(path)
 
 
@@ -149,7 +150,7 @@ def _full(merged: Scores) -> dict[str, Any]:
         "datasets": [one.source.dataset for one in merged.datasets],
         "num_blocks": merged.num_blocks,
         "per_dataset": {one.source.dataset: _share(one) for one in merged.datasets},
-        "merged_scores": _by_text(merged.scores),
+        "merged_scores": SCORES.write(merged.scores),
         "ranking": [[block, merged.scores[block]] for block in merged.ranking],
     }
 
@@ -166,14 +167,10 @@ def _share(one: MergedDataset) -> dict[str, Any]:
     else:
         first, second = one.source.splits[0], one.source.splits[-1]
         value |= {
-            "train_scores": _by_text(first.scores),
-            "validation_scores": _by_text(second.scores),
+            "train_scores": SCORES.write(first.scores),
+            "validation_scores": SCORES.write(second.scores),
         }
-    return value | {"scores": _by_text(one.scores)}
-
-
-def _by_text(scores: Mapping[int, float]) -> dict[str, float]:
-    return {str(block): scores[block] for block in sorted(scores)}
+    return value | {"scores": SCORES.write(one.scores)}
 
 
 def _over_splits(one: DatasetScores, train_weight: float) -> dict[int, float]:

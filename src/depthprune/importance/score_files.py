@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,10 @@ def find_scores(paths: Sequence[Path]) -> ScoreFile:
         raise DepthpruneError("no score file was named", option="importance_scores_file")
     for path in asked:
         if path.exists():
-            return _instead(path, None if path == asked[0] else asked[0])
+            return replace(read_scores(path), instead_of=None if path == asked[0] else asked[0])
     substitutes = _substitutes(asked[0].parent)
     if len(substitutes) == 1:
-        return _instead(substitutes[0], asked[0])
+        return replace(read_scores(substitutes[0]), instead_of=asked[0])
     told = ", ".join(map(str, asked))
     if substitutes:
         raise FileError(
@@ -249,11 +249,6 @@ def _at(value: Mapping[str, Any], name: str) -> dict[int, float]:
     return found[name]
 
 
-def _instead(path: Path, asked: Path | None) -> ScoreFile:
-    found = read_scores(path)
-    return ScoreFile(found.path, found.field, found.scores, found.num_blocks, asked)
-
-
 def _substitutes(folder: Path) -> list[Path]:
     single = folder / filenames.IMPORTANCE
     if single.is_file():
@@ -331,7 +326,7 @@ def write_scores_from_removals(path: Path, order: Sequence[int], num_blocks: int
             "source": "order of removal, not measured",
             "removal_order": list(order),
             "num_blocks": num_blocks,
-            "importance_scores": {str(block): score for block, score in scores.items()},
+            "importance_scores": SCORES.write(scores),
         },
     )
     return path

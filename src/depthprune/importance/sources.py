@@ -11,6 +11,7 @@ from pathlib import Path
 
 from depthprune.base.errors import DepthpruneError, LayoutError, option
 from depthprune.base.log import logger
+from depthprune.base.removal import single_blocks
 from depthprune.importance.score_files import read_scores
 from depthprune.study import Study, filenames, read_results
 from depthprune.study.layouts import dataset_name, is_name
@@ -27,7 +28,7 @@ class NoDropsError(LayoutError):
 
 
 @dataclass(frozen=True)
-class SplitScores:
+class SplitImportance:
     """Importance of the blocks, measured on one split of one dataset.
 
     Attributes:
@@ -53,7 +54,7 @@ class DatasetScores:
     """
 
     dataset: str
-    splits: tuple[SplitScores] | tuple[SplitScores, SplitScores]
+    splits: tuple[SplitImportance] | tuple[SplitImportance, SplitImportance]
     origin: Path
     num_blocks: int | None = None
 
@@ -104,7 +105,7 @@ def from_comparisons(folder: Path) -> list[DatasetScores]:
     found = []
     for one in reading.comparisons:
         sides = {"train": one.train_scores, "validation": one.validation_scores}
-        splits = {name: SplitScores(name, scores) for name, scores in sides.items() if scores}
+        splits = {name: SplitImportance(name, scores) for name, scores in sides.items() if scores}
         if not splits:
             raise LayoutError("there are no scores in the file", where=str(one.path))
         found.append(DatasetScores(one.dataset, _choose(one.dataset, splits), one.path))
@@ -119,7 +120,7 @@ def from_results(folder: Path) -> list[DatasetScores]:
     """
     reading = read_results(folder)
     _refuse_problems(reading.problems)
-    splits: dict[str, dict[str, SplitScores]] = {}
+    splits: dict[str, dict[str, SplitImportance]] = {}
     origins: dict[str, DatasetResults] = {}
     for one in reading.datasets:
         single = [result for result in one.results if len(result.removal) == 1]
@@ -129,7 +130,7 @@ def from_results(folder: Path) -> list[DatasetScores]:
         counts = {result.num_samples for result in single}
         scores = {result.removal[0]: result.drop for result in single}
         count = counts.pop() if len(counts) == 1 else None
-        splits.setdefault(one.dataset, {})[one.split] = SplitScores(one.split, scores, count)
+        splits.setdefault(one.dataset, {})[one.split] = SplitImportance(one.split, scores, count)
         origins.setdefault(one.dataset, one)
     if not splits:
         raise NoDropsError("there are no drops of single blocks here", where=str(folder))
@@ -176,7 +177,7 @@ def from_study(folder: Path) -> list[DatasetScores]:
                 *(task, split, len(measured), len(best.split.scores)),
                 *(best.split.num_samples or "unknown", best.settings),
             )
-    splits: dict[str, dict[str, SplitScores]] = {}
+    splits: dict[str, dict[str, SplitImportance]] = {}
     for (task, split), run in used.items():
         splits.setdefault(task, {})[split] = run.split
     found = [
@@ -193,7 +194,7 @@ class _Run:
     """What one split was measured with, and what came out."""
 
     settings: str
-    split: SplitScores
+    split: SplitImportance
 
     @property
     def size(self) -> tuple[int, int]:
@@ -205,11 +206,10 @@ def _runs(study: Study) -> dict[tuple[str, str], list[_Run]]:
     runs: dict[tuple[str, str], list[_Run]] = {}
     for stored in study.splits():
         for settings in stored.settings:
-            drops = study.drops(stored.key, settings)
-            scores = {gone[0]: drop for gone, drop in drops.items() if len(gone) == 1}
+            scores = single_blocks(study.drops(stored.key, settings))
             if scores:
                 count = len(stored.record.sample_ids) or None
-                run = _Run(settings, SplitScores(stored.record.split, scores, count))
+                run = _Run(settings, SplitImportance(stored.record.split, scores, count))
                 runs.setdefault((stored.record.task, stored.record.split), []).append(run)
     return runs
 
@@ -241,13 +241,13 @@ def from_score_files(train: Path, validation: Path, dataset: str) -> list[Datase
     if not is_name(dataset):
         raise DepthpruneError(f"{dataset!r} cannot be the name of a dataset", option="dataset_name")
     first, second = read_scores(train), read_scores(validation)
-    splits = (SplitScores("train", first.scores), SplitScores("validation", second.scores))
+    splits = (SplitImportance("train", first.scores), SplitImportance("validation", second.scores))
     return [DatasetScores(dataset_name(dataset), splits, first.path, first.num_blocks)]
 
 
 def _choose(
-    dataset: str, found: Mapping[str, SplitScores]
-) -> tuple[SplitScores] | tuple[SplitScores, SplitScores]:
+    dataset: str, found: Mapping[str, SplitImportance]
+) -> tuple[SplitImportance] | tuple[SplitImportance, SplitImportance]:
     """Return train and held-out, or the one split that says most; a joint split is one split."""
     held_out = next((name for name in HELD_OUT if name in found), None)
     if TRAIN in found and held_out is not None:
@@ -259,7 +259,7 @@ def _choose(
     return (found[chosen],)
 
 
-def _say_unused(dataset: str, found: Mapping[str, SplitScores], used: set[str]) -> None:
+def _say_unused(dataset: str, found: Mapping[str, SplitImportance], used: set[str]) -> None:
     unused = sorted(found.keys() - used)
     if unused:
         logger.warning(

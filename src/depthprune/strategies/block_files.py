@@ -33,7 +33,7 @@ EXAMPLE = 'write {"block_configs": {"14": {"removed_block_indices": [4, 13]}}}'
 
 
 @dataclass(frozen=True)
-class Entry:
+class BlockConfig:
     """One of the `block_configs`: the blocks that go, those that stay, or both."""
 
     removed: Removal | None = None
@@ -56,8 +56,8 @@ class BlockFile:
     """
 
     num_blocks: int | None = None
-    configs: Mapping[int, Entry] | None = None
-    levels: Mapping[str, Entry] = field(default_factory=dict)
+    configs: Mapping[int, BlockConfig] | None = None
+    levels: Mapping[str, BlockConfig] = field(default_factory=dict)
     recommended: Any = ...
     strategies: Mapping[str, tuple[Removal, ...]] | None = None
     steps: tuple[Removal, ...] | None = None
@@ -130,7 +130,7 @@ def recommended_removal(path: Path, removed: int | None) -> tuple[Removal, int |
     return removal, file.num_blocks
 
 
-def _gone(entry: Entry, file: BlockFile, count: int | None, path: Path) -> Removal:
+def _gone(entry: BlockConfig, file: BlockFile, count: int | None, path: Path) -> Removal:
     if entry.removed is not None:
         return entry.removed
     if file.num_blocks is None or entry.active is None:
@@ -160,7 +160,7 @@ def _read(value: Any) -> BlockFile:
     return found
 
 
-def _configs(value: Any) -> dict[int, Entry]:
+def _configs(value: Any) -> dict[int, BlockConfig]:
     found = named(ENTRY).read(value)
     if not found or not all(name.isdecimal() and len(name) < 10 for name in found):
         raise WrongFieldError("there are no block_configs: they stand by number of active blocks")
@@ -169,10 +169,10 @@ def _configs(value: Any) -> dict[int, Entry]:
     return {int(name): entry for name, entry in found.items()}
 
 
-def _entry(**found: Removal) -> Entry:
+def _entry(**found: Removal) -> BlockConfig:
     if not found:
         raise WrongFieldError("neither removed_block_indices nor active_block_indices")
-    return Entry(**found)
+    return BlockConfig(**found)
 
 
 ENTRY = Layout(

@@ -13,7 +13,7 @@ from depthprune.base.language import counted
 from depthprune.base.removal import Removal, check_removal
 from depthprune.importance.score_files import ScoreFile, stated_blocks
 from depthprune.importance.select import make_selection
-from depthprune.strategies.block_files import Entry, read_block_file
+from depthprune.strategies.block_files import BlockConfig, read_block_file
 from depthprune.study import ModelRecord, filenames
 
 
@@ -142,7 +142,7 @@ def read_configurations(path: Path, num_blocks: int) -> dict[int, Removal]:
     }
 
 
-def _entry(count: int, entry: Entry, num_blocks: int, where: str) -> Removal:
+def _entry(count: int, entry: BlockConfig, num_blocks: int, where: str) -> Removal:
     removed = entry.removed
     for blocks in (entry.removed, entry.active):
         _existing(blocks or (), num_blocks, where)

@@ -222,7 +222,7 @@ def _sha256(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Places:
+class StudyPlaces:
     """Where model and data of a study lie now, and what may be done to have them again.
 
     Attributes:
@@ -269,7 +269,7 @@ class FoundAgain:
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
-def model_again(how: Mapping[str, Any], places: Places = Places()) -> ModelSource:
+def model_again(how: Mapping[str, Any], places: StudyPlaces = StudyPlaces()) -> ModelSource:
     """Return the model of a run of a study as it was asked for; nothing is fetched.
 
     Raises:
@@ -291,7 +291,7 @@ def model_again(how: Mapping[str, Any], places: Places = Places()) -> ModelSourc
 
 
 def splits_again(
-    study: Study, stored: Sequence[StoredSplit], places: Places, model: ModelSource
+    study: Study, stored: Sequence[StoredSplit], places: StudyPlaces, model: ModelSource
 ) -> FoundAgain:
     """Return splits of a study as they were searched, where their samples are the same still.
 
@@ -346,7 +346,7 @@ def _asked(how: Mapping[str, Any], what: str) -> Mapping[str, Any]:
     return said
 
 
-def _task_again(how: Mapping[str, Any], name: str, places: Places, model: ModelSource) -> Task:
+def _task_again(how: Mapping[str, Any], name: str, places: StudyPlaces, model: ModelSource) -> Task:
     """Return the task of this name as it was defined for a run.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from depthprune.base.removal import Removal, settled
@@ -32,14 +32,19 @@ def one_shot_removals(
     singles = space.extend(())
     if any(single not in drops for single in singles):
         return {}
-    removals: dict[int, Removal] = {}
+    ranked = sorted(singles, key=lambda single: (settled(drops[single]), single))
+    removals = taken_together((block for (block,) in ranked), space, max_removed)
+    return {len(removal): removal for removal in removals if len(removal) > 1}
+
+
+def taken_together(order: Iterable[int], space: SearchSpace, max_removed: int) -> Iterator[Removal]:
+    """Yield removals that take the blocks one after the other; one that does not fit is skipped."""
     taken: Removal = ()
-    for (block,) in sorted(singles, key=lambda single: (settled(drops[single]), single)):
+    for block in order:
         larger = tuple(sorted((*taken, block)))
         if len(taken) < max_removed and space.admits(larger):
             taken = larger
-            removals[len(taken)] = taken
-    return {number: removal for number, removal in removals.items() if number > 1}
+            yield taken
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from depthprune.base.errors import DepthpruneError, option
 from depthprune.base.files import is_number
 from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup
+from depthprune.importance.compare import best_runs, mean_ranks
 from depthprune.importance.proxies import (
     PROXIES,
     ProxyScores,
@@ -18,6 +19,7 @@ from depthprune.importance.proxies import (
     write_proxy,
 )
 from depthprune.strategies.model import OpenModel
+from depthprune.strategies.one_shot import taken_together
 from depthprune.strategies.strategy import SearchSpace
 from depthprune.tasks.task import TaskSplit
 
@@ -44,18 +46,11 @@ def proposals(
         DepthpruneError: a score is not finite.
     """
     _check(scores, runs)
-    proposed: dict[Removal, None] = {}
-    together: Removal = ()
-    for block in sorted(scores, key=lambda block: (scores[block], block)):
-        larger = tuple(sorted((*together, block)))
-        if len(together) < max_removed and space.admits(larger):
-            together = larger
-            proposed[together] = None
-    for number in range(1, max_removed + 1):
-        fitting = [run for run in runs if len(run) == number and space.admits(run)]
-        if fitting:
-            proposed[min(fitting, key=lambda run: (runs[run], run))] = None
-    return tuple(sorted(proposed, key=len))
+    ranked = sorted(scores, key=lambda block: (scores[block], block))
+    proposed = list(taken_together(ranked, space, max_removed))
+    fitting = {run: score for run, score in runs.items() if space.admits(run)}
+    proposed += best_runs(fitting, max_removed).values()
+    return tuple(sorted(dict.fromkeys(proposed), key=len))
 
 
 def mean_scores(
@@ -79,7 +74,7 @@ def mean_scores(
 
     return ProxyScores(
         name=found[0].name,
-        scores=mean([_ranks(one.scores) for one in found]),
+        scores=mean([_ranked(one.scores) for one in found]),
         runs=mean([one.runs for one in found]),
         num_samples=sum(one.num_samples for one in found),
         num_tokens=sum(one.num_tokens for one in found),
@@ -138,10 +133,6 @@ def _check(scores: Mapping[int, float], runs: Mapping[Removal, float]) -> None:
             )
 
 
-def _ranks(scores: Mapping[int, float]) -> dict[int, float]:
+def _ranked(scores: Mapping[int, float]) -> dict[int, float]:
     """Return ranks from 1, the least important first; equal scores share their mean rank."""
-    ordered = sorted(scores.values())
-    return {
-        block: ordered.index(score) + (ordered.count(score) + 1) / 2
-        for block, score in scores.items()
-    }
+    return dict(zip(scores, mean_ranks(list(scores.values())).tolist(), strict=True))

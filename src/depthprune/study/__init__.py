@@ -4,12 +4,12 @@ from depthprune.study.importing import ImportReport, import_results
 from depthprune.study.reading import read_results
 from depthprune.study.records import (
     DatasetResults,
+    FoundResults,
     ImportanceComparison,
     Measurement,
     ModelRecord,
     Problem,
     Provenance,
-    Reading,
     RemovalResult,
     SampleResult,
     SplitRecord,
@@ -20,13 +20,13 @@ from depthprune.study.store import Study
 
 __all__ = [
     "DatasetResults",
+    "FoundResults",
     "ImportReport",
     "ImportanceComparison",
     "Measurement",
     "ModelRecord",
     "Problem",
     "Provenance",
-    "Reading",
     "RemovalResult",
     "SampleResult",
     "SplitRecord",

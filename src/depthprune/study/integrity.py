@@ -17,7 +17,7 @@ from depthprune.study.store import DATABASE_NAME, LOCK_NAME
 
 
 @dataclass(frozen=True)
-class Damage:
+class DamagedRow:
     """A row of a study that is not what was stored.
 
     Attributes:
@@ -31,7 +31,7 @@ class Damage:
     key: int
 
 
-def check_study(folder: Path) -> list[Damage]:
+def check_study(folder: Path) -> list[DamagedRow]:
     """Return every damaged row of a study, which is only read; none where all is intact.
 
     Raises:
@@ -48,7 +48,7 @@ def check_study(folder: Path) -> list[Damage]:
         connection.close()
 
 
-def repair_study(folder: Path) -> list[Damage]:
+def repair_study(folder: Path) -> list[DamagedRow]:
     """Drop every damaged row of a study, with what hangs on it; return them.
 
     What is intact stays as it is. Everything is dropped, or, if it is interrupted, nothing.
@@ -75,7 +75,7 @@ def repair_study(folder: Path) -> list[Damage]:
     return found
 
 
-def _damage(connection: sqlite3.Connection, path: Path) -> list[Damage]:
+def _damage(connection: sqlite3.Connection, path: Path) -> list[DamagedRow]:
     ((verdict, *_),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
     if verdict != "ok":
         raise StudyError(
@@ -84,7 +84,7 @@ def _damage(connection: sqlite3.Connection, path: Path) -> list[Damage]:
             mend="restore it from a copy, or move it away and measure anew",
         )
     return [
-        Damage(what, table, key)
+        DamagedRow(what, table, key)
         for table, statement, describe, read in _TABLES
         for key, *row in connection.execute(statement)
         if (what := _what(tuple(row), describe, read)) is not None
@@ -176,7 +176,7 @@ _TABLES: tuple[tuple[str, str, Callable[[tuple[Any, ...]], str], _Read], ...] = 
 """Table, statement (the key of the row comes first), what a row is about, and what reads it."""
 
 
-def _drop(connection: sqlite3.Connection, damage: Damage) -> None:
+def _drop(connection: sqlite3.Connection, damage: DamagedRow) -> None:
     for statement in _statements(damage.table):
         connection.execute(statement, (damage.key,))
 

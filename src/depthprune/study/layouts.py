@@ -28,7 +28,7 @@ from depthprune.study.records import (
 
 
 @dataclass(frozen=True)
-class Entry:
+class ResultEntry:
     """What a file says about one removal; None where it says nothing.
 
     Attributes:
@@ -114,7 +114,7 @@ SAMPLE = Layout(
 )
 
 ENTRY = Layout(
-    Entry,
+    ResultEntry,
     Field("step", COUNT, lambda one: len(one.removed), told=True),
     Field("num_active_blocks", COUNT, lambda one: len(one.active), told=True),
     Field("num_total_blocks", COUNT, "num_blocks"),

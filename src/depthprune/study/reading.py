@@ -28,15 +28,15 @@ from depthprune.study.layouts import (
     HEAD,
     PROVENANCE,
     SCORES,
-    Entry,
+    ResultEntry,
     dataset_name,
 )
 from depthprune.study.records import (
     DatasetResults,
+    FoundResults,
     ImportanceComparison,
     Problem,
     Provenance,
-    Reading,
     RemovalResult,
 )
 
@@ -162,7 +162,7 @@ def _blocks_of_rows(summary: Sequence[Any]) -> int | None:
 
 def _result(value: Any, part: FilePart, named: Removal | None) -> RemovalResult:
     """Read what a file says about one removal; `part` holds what its head says."""
-    entry: Entry = ENTRY.read(value)
+    entry: ResultEntry = ENTRY.read(value)
     num_blocks = _agreed("num_total_blocks", entry.num_blocks, part.num_blocks)
     baseline = _agreed("baseline_accuracy", entry.baseline, part.baseline_accuracy)
     removal = entry.removed if entry.removed is not None else named
@@ -186,7 +186,7 @@ def _agreed(name: str, own: _Number | None, head: _Number | None) -> _Number | N
     return head if own is None else own
 
 
-def _check_blocks(entry: Entry, num_blocks: int) -> None:
+def _check_blocks(entry: ResultEntry, num_blocks: int) -> None:
     removed = entry.removed or ()
     if removed and removed[-1] >= num_blocks:
         raise WrongFieldError(
@@ -200,7 +200,7 @@ def _check_blocks(entry: Entry, num_blocks: int) -> None:
             )
 
 
-def _check_samples(entry: Entry) -> None:
+def _check_samples(entry: ResultEntry) -> None:
     samples = entry.samples
     if samples is None:
         return
@@ -383,7 +383,7 @@ def _note_doubts(
 _Found = TypeVar("_Found")
 
 
-def read_results(path: Path) -> Reading:
+def read_results(path: Path) -> FoundResults:
     """Read every documented result file in a folder tree, or one such file.
 
     Dataset and split are what the files say; where they say nothing, the names of the folders
@@ -424,7 +424,7 @@ def read_results(path: Path) -> Reading:
         [(f"the comparison of {one.dataset}", one.path, one) for one in comparisons], problems
     )
     _check_one_model(datasets, problems)
-    return Reading(
+    return FoundResults(
         tuple(sorted(datasets, key=lambda one: (one.dataset, one.split))),
         tuple(sorted(comparisons, key=lambda one: one.dataset)),
         tuple(problems),

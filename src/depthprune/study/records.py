@@ -322,7 +322,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Reading:
+class FoundResults:
     """All that was found in a folder.
 
     Attributes:

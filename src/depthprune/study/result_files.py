@@ -14,9 +14,9 @@ from typing import Any
 from depthprune.base.errors import FileError, StudyError
 from depthprune.base.files import check_can_make, is_number, read_json, write_json
 from depthprune.base.log import logger
-from depthprune.base.removal import Removal, active_blocks
+from depthprune.base.removal import Removal, active_blocks, single_blocks
 from depthprune.study import filenames
-from depthprune.study.layouts import COMPARISON, ENTRY, PROVENANCE, SCORES, Entry
+from depthprune.study.layouts import COMPARISON, ENTRY, PROVENANCE, SCORES, ResultEntry
 from depthprune.study.reading import read_provenance
 from depthprune.study.records import (
     ImportanceComparison,
@@ -309,7 +309,7 @@ def _contents(
         | {"num_total_blocks": num_blocks}
         | {"summary": [ENTRY.write(entry) for entry in entries if entry.removed]},
     )
-    single = {removal[0]: drop for removal, drop in drops.items() if len(removal) == 1}
+    single = single_blocks(drops)
     if single:
         yield filenames.IMPORTANCE, SCORES.write(single)
 
@@ -329,9 +329,9 @@ def _search(
     return {name: value for name, value in search.items() if is_number(value)}
 
 
-def _entry(one: Measurement, drop: float, baseline: float, num_blocks: int) -> Entry:
+def _entry(one: Measurement, drop: float, baseline: float, num_blocks: int) -> ResultEntry:
     # Imported results may lack a number: it is left out rather than made up.
-    return Entry(
+    return ResultEntry(
         removed=one.removal,
         active=active_blocks(one.removal, num_blocks),
         num_blocks=num_blocks,

@@ -18,9 +18,10 @@ from depthprune.analysis.verified import Choice, choose, choose_number
 from depthprune.base.errors import AnalysisError, DepthpruneError, WeakBaselineError
 from depthprune.base.files import read_json, write_text
 from depthprune.base.language import counted, t
+from depthprune.base.removal import single_blocks
 from depthprune.importance.compare import compare_splits
 from depthprune.importance.merge import write_merged
-from depthprune.importance.sources import DatasetScores, SplitScores
+from depthprune.importance.sources import DatasetScores, SplitImportance
 from depthprune.report.documents import PAGE
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
@@ -145,13 +146,15 @@ def _across(
 
 def _measured_importance(outcome: SearchOutcome) -> list[DatasetScores]:
     """Return what exactly this run measured: a study may hold runs with other samples."""
-    splits: dict[str, list[SplitScores]] = {}
+    splits: dict[str, list[SplitImportance]] = {}
     with Study.open(outcome.folder, read_only=True) as study:
         for key in outcome.splits:
             record = study.split(key)
             drops = study.drops(key, outcome.settings)
-            scores = {removal[0]: drop for removal, drop in drops.items() if len(removal) == 1}
-            one = SplitScores(record.split, dict(sorted(scores.items())), len(record.sample_ids))
+            scores = single_blocks(drops)
+            one = SplitImportance(
+                record.split, dict(sorted(scores.items())), len(record.sample_ids)
+            )
             splits.setdefault(record.task, []).append(one)
         num_blocks = study.model.num_blocks
     return [
@@ -161,8 +164,8 @@ def _measured_importance(outcome: SearchOutcome) -> list[DatasetScores]:
 
 
 def _one_or_two(
-    found: Sequence[SplitScores],
-) -> tuple[SplitScores] | tuple[SplitScores, SplitScores]:
+    found: Sequence[SplitImportance],
+) -> tuple[SplitImportance] | tuple[SplitImportance, SplitImportance]:
     return (found[0], found[1]) if len(found) > 1 else (found[0],)
 
 

@@ -11,7 +11,7 @@ from depthprune.importance.compare import THRESHOLD, compare_splits
 from depthprune.importance.merge import TRAIN_WEIGHT, Method, Scores, merge_scores
 from depthprune.importance.score_files import count_blocks, read_scores
 from depthprune.importance.select import select_blocks
-from depthprune.importance.sources import DatasetScores, SplitScores, read_sources
+from depthprune.importance.sources import DatasetScores, SplitImportance, read_sources
 from depthprune.workflow.studies import Study, Table
 
 __all__ = ["Scores", "compare", "merge", "select"]
@@ -106,7 +106,7 @@ def select(
 def _sources(given: Source, *, two_splits: bool = False) -> list[DatasetScores]:
     if isinstance(given, Mapping):
         return [
-            DatasetScores(name, (SplitScores("", dict(scores)),), Path())
+            DatasetScores(name, (SplitImportance("", dict(scores)),), Path())
             for name, scores in given.items()
         ]
     folder = given.folder if isinstance(given, Study) else Path(given)

@@ -17,8 +17,8 @@ from depthprune.base.progress import shown
 from depthprune.base.removal import Removal, check_removal, make_removal
 from depthprune.strategies.how import (
     FoundAgain,
-    Places,
     SearchedSplit,
+    StudyPlaces,
     measured_how,
     model_again,
     splits_again,
@@ -136,7 +136,7 @@ def verify(
             again = FoundAgain(tuple(_searched(store, one) for one in given))
         else:
             used = analysed_splits(store, known.results().splits)
-            again = splits_again(store, used, Places(), loaded.options)
+            again = splits_again(store, used, StudyPlaces(), loaded.options)
         fresh = draw_fresh(
             store, again.splits, samples, least=FEWEST_FRESH if samples is None else 1
         )
@@ -174,7 +174,7 @@ def verify_study(
         )
 
 
-def verify_again(folder: Path, places: Places, what: Verification) -> VerificationReport:
+def verify_again(folder: Path, places: StudyPlaces, what: Verification) -> VerificationReport:
     """Verify what a study recommends, with model and data as the study says they were.
 
     Raises:

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
-from depthprune.base.errors import DepthpruneError, FileError, StudyError, option
-from depthprune.base.files import is_number, read_json, write_json
+from depthprune.base.documents import (
+    COUNT,
+    NUMBER,
+    TEXT,
+    Field,
+    Kind,
+    Layout,
+    WrongFieldError,
+    named,
+    read_document,
+)
+from depthprune.base.errors import (
+    DepthpruneError,
+    FileError,
+    LayoutError,
+    RemovalError,
+    StudyError,
+    option,
+)
+from depthprune.base.files import write_json
 from depthprune.base.registry import Registry
 from depthprune.base.removal import Removal, format_removal, parse_removal
 from depthprune.importance.proxies.calibration import Calibration, Tokens
 from depthprune.study import ModelRecord
+from depthprune.study.layouts import SCORES
 from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:
@@ -197,23 +217,16 @@ def write_proxy(
         StudyError: the file there is about another model.
     """
     path = proxy_file(folder, found.name, split)
-    _check_place(path, model)
-    scores = {str(block): found.scores[block] for block in sorted(found.scores)}
-    value: dict[str, Any] = {
-        "proxy": found.name,
-        "formula": PROXIES[found.name].formula,
-        "source": PROXIES[found.name].source,
-        "dataset_name": split.task.name,
-        "split": split.split,
-        "num_blocks": model.num_blocks,
-        "num_samples": found.num_samples,
-        "num_tokens": found.num_tokens,
-        **_identity(split, model, settings),
-        "importance_scores": scores,
-    }
-    if found.runs:
-        value["runs"] = {format_removal(run): score for run, score in found.runs.items()}
-    write_json(path, value)
+    held = _read(path)
+    if held is not None and not _is_of(held, model):
+        raise StudyError(
+            f"the folder holds proxies of another model, {held['model'].name}, not of {model.name}",
+            where=str(path),
+            mend=f"use another folder for this model ({option('output')})",
+        )
+    write_json(
+        path, PROXY_FILE.write(_ProxyFile(found, PROXIES[found.name], split, model, settings))
+    )
     return path
 
 
@@ -224,44 +237,76 @@ def kept_proxy(
 
     A file that was spoiled holds nothing.
     """
-    try:
-        value = read_json(proxy_file(folder, name, split))
-        if any(value[key] != wanted for key, wanted in _identity(split, model, settings).items()):
-            return None
-        scores = {int(block): score for block, score in value["importance_scores"].items()}
-        runs = {parse_removal(run): score for run, score in value.get("runs", {}).items()}
-        found = ProxyScores(name, scores, runs, int(value["num_samples"]), int(value["num_tokens"]))
-    except (DepthpruneError, KeyError, TypeError, ValueError, AttributeError):
+    held = _read(proxy_file(folder, name, split))
+    if held is None or not held["scores"] or not _is_of(held, model):
         return None
-    numbers = [*scores.values(), *runs.values()]
-    return found if scores and all(map(is_number, numbers)) else None
+    if (held["fingerprint"], held["settings"]) != (split.fingerprint, settings):
+        return None
+    read = (held[one] for one in ("scores", "runs", "num_samples", "num_tokens"))
+    return ProxyScores(name, *read)
 
 
-def _identity(split: TaskSplit, model: ModelRecord, settings: str) -> dict[str, Any]:
-    return {
-        "model": {
-            "name": model.name,
-            "fingerprint": model.fingerprint,
-            "architecture": model.architecture,
-            "stack": model.stack,
-        },
-        "task_fingerprint": split.fingerprint,
-        "settings": settings,
-    }
+@dataclass(frozen=True)
+class _ProxyFile:
+    """What the file of a proxy is written from."""
+
+    found: ProxyScores
+    proxy: Proxy
+    split: TaskSplit
+    model: ModelRecord
+    settings: str
 
 
-def _check_place(path: Path, model: ModelRecord) -> None:
-    """Refuse to write over the scores of another model."""
-    if not path.exists():
-        return
+def _runs(value: Any) -> dict[Removal, float]:
+    return {_run(run): score for run, score in named(NUMBER).read(value).items()}
+
+
+def _run(text: str) -> Removal:
     try:
-        held = read_json(path)["model"]
-        other = (held["fingerprint"], held["stack"]) != (model.fingerprint, model.stack)
-    except (FileError, KeyError, TypeError):
-        return
-    if other:
-        raise StudyError(
-            f"the folder holds proxies of another model, {held.get('name')}, not of {model.name}",
-            where=str(path),
-            mend=f"use another folder for this model ({option('output')})",
-        )
+        return parse_removal(text)
+    except RemovalError as error:
+        raise WrongFieldError(error.what) from error
+
+
+_RUNS = Kind(
+    "a JSON object of run: score",
+    _runs,
+    lambda runs: {format_removal(run): score for run, score in runs.items()},
+)
+_MODEL = Layout(
+    SimpleNamespace,
+    Field("name", TEXT, required=True),
+    Field("fingerprint", TEXT, required=True),
+    Field("architecture", TEXT, required=True),
+    Field("stack", TEXT, required=True),
+)
+PROXY_FILE = Layout(
+    dict,
+    Field("proxy", TEXT, "found.name"),
+    Field("formula", TEXT, "proxy.formula", told=True),
+    Field("source", TEXT, "proxy.source", told=True),
+    Field("dataset_name", TEXT, "split.task.name"),
+    Field("split", TEXT, "split.split"),
+    Field("num_blocks", COUNT, "model.num_blocks"),
+    Field("num_samples", COUNT, "found.num_samples", required=True),
+    Field("num_tokens", COUNT, "found.num_tokens", required=True),
+    Field("model", _MODEL, required=True),
+    Field("task_fingerprint", TEXT, "split.fingerprint", required=True),
+    Field("settings", TEXT, required=True),
+    Field("importance_scores", SCORES, "found.scores", required=True),
+    Field("runs", _RUNS, lambda one: one.found.runs or None, omit=True),
+)
+"""Of `proxies/{task}/{split}/{proxy}.json`."""
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return what the file of a proxy says; None where there is none, or a spoiled one."""
+    try:
+        found: dict[str, Any] = read_document(path, PROXY_FILE.read)
+        return {"runs": {}} | found
+    except (FileError, LayoutError):
+        return None
+
+
+def _is_of(held: Mapping[str, Any], model: ModelRecord) -> bool:
+    return (held["model"].fingerprint, held["model"].stack) == (model.fingerprint, model.stack)
