@@ -188,7 +188,7 @@ def test_the_layout_of_each_file_is_where_the_list_says(file: str, place: str) -
 
 def test_every_module_that_declares_layouts_is_in_the_list() -> None:
     declaring = {
-        ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
         for path in SOURCE.rglob("*.py")
         if re.search(r"(?m)^[A-Z_]+ = Layout\(", path.read_text())
     }
