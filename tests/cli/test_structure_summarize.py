@@ -85,7 +85,7 @@ def test_the_current_folder_is_searched_when_none_is_named(program: Program) -> 
         (("--dirs", "."), "no model, no analysis and no evaluation here"),
         ((*COMMAND[2:], "--method", "magic"), "none of the 3 models fits --method magic"),
         ((*COMMAND[2:], "--ratio", "50"), "none of the 3 models fits --ratio 50"),
-        ((*COMMAND[2:], "--ratio", "much"), "'much' is no pruning ratio"),
+        ((*COMMAND[2:], "--ratio", "much"), "a share or a percentage, not 'much'"),
         ((*COMMAND[2:], "--format", "pdf"), "pdf"),
     ],
 )

@@ -130,7 +130,7 @@ def test_a_broken_file_costs_only_its_numbers(program: Program, models: Path) ->
         (("--result_dir", "nowhere"), "there is no such folder"),
         (("--result_dir", "empty"), "no model, no analysis and no evaluation here"),
         (("--method", "wanda"), "none of the 5 models fits --method wanda"),
-        (("--ratio", "many"), "is no pruning ratio"),
+        (("--ratio", "many"), "pruning ratio must be a share"),
         (("--sort_by", "ppl"), "choose from model, size_gb"),
         (("--base", "llama"), "none of the models is called 'llama'"),
         (("--window", "long"), "is no window of a perplexity"),

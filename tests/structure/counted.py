@@ -9,7 +9,7 @@ from typing import Any
 
 from depthprune.structure.anatomy import Anatomy, Layer
 from depthprune.structure.count import anatomy_of
-from depthprune.structure.tensors import Checkpoint, Kind
+from depthprune.structure.tensors import Checkpoint
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -35,7 +35,6 @@ def describe(
     dtypes: Mapping[str, str] | None = None,
     tied: Mapping[str, str] | None = None,
     copies: Mapping[str, str] | None = None,
-    kind: Kind = "huggingface",
     types: Mapping[str, str] | None = None,
     attributes: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Checkpoint:
@@ -47,7 +46,7 @@ def describe(
         dtypes: by name or by the end of it, `BF16` for others.
         tied: names that share the bytes of another.
         copies: names whose bytes equal those of another, but are stored again.
-        kind, types, attributes: as in `Checkpoint`.
+        types, attributes: as in `Checkpoint`.
     """
     tensors = {}
     for name, shape in shapes.items():
@@ -57,7 +56,6 @@ def describe(
         tensors[name] = Described(name, dtype, shape, storage, content)
     return Checkpoint(
         Path("somewhere/described"),
-        kind,
         tensors,
         config=config or {},
         types=types or {},

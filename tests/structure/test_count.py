@@ -75,7 +75,7 @@ def test_a_layer_without_attention_has_attention_zero() -> None:
     shapes = llama_shapes(SMALL_LLAMA)
     shapes = {name: shape for name, shape in shapes.items() if "layers.1.self_attn" not in name}
     types = {"model.layers.1.self_attn": "ZeroAttention", "model.layers.1": "LlamaDecoderLayer"}
-    anatomy = counted(shapes, SMALL_LLAMA, kind="module", types=types)
+    anatomy = counted(shapes, SMALL_LLAMA, types=types)
     layer = anatomy.layers[1]
     attention = layer.attention
     assert (attention.total, attention.q, attention.k, attention.v, attention.o) == (0,) * 5
@@ -129,7 +129,7 @@ def test_a_layer_that_the_configuration_does_not_count_is_not_there() -> None:
 
 def test_empty_layers_at_the_end_are_there_when_modules_stand_for_them() -> None:
     types = {"model.layers.0": "LlamaDecoderLayer", "model.layers.1": "ZeroLayer"}
-    anatomy = counted(in_layer(PLAIN), types=types, kind="module")
+    anatomy = counted(in_layer(PLAIN), types=types)
     assert [layer.is_zero for layer in anatomy.layers] == [False, True]
 
 
@@ -334,7 +334,7 @@ def test_lists_of_other_lengths_are_other() -> None:
 
 def test_sliced_models_count_their_shortcuts_as_other() -> None:
     shapes = in_layer(PLAIN | {"attn_shortcut_Q": (32, 32), "mlp_shortcut_Q": (32, 24)})
-    (layer,) = counted(shapes, kind="slicegpt").layers
+    (layer,) = counted(shapes).layers
     assert (layer.other, layer.norm) == (32 * 32 + 32 * 24, 0)
     assert layer.attention.q == 32 * 32
 

@@ -14,7 +14,7 @@ from depthprune.structure.tensors import Checkpoint
 def checkpoint(
     provenance: dict[str, Any] | None = None, config: dict[str, Any] | None = None
 ) -> Checkpoint:
-    return Checkpoint(Path("model"), "huggingface", {}, config=config or {}, provenance=provenance)
+    return Checkpoint(Path("model"), {}, config=config or {}, provenance=provenance)
 
 
 def cut(kept: list[int], num_blocks: int, source: Any = None, part: str = "text") -> dict[str, Any]:
@@ -111,7 +111,7 @@ def numbered(*numbers: int, stack: str = "model.layers") -> dict[str, dict[str, 
 
 
 def pickled(attributes: dict[str, dict[str, int]]) -> Checkpoint:
-    return Checkpoint(Path("model.bin"), "module", {}, attributes=attributes)
+    return Checkpoint(Path("model.bin"), {}, attributes=attributes)
 
 
 def test_layers_of_a_pickled_module_may_still_have_the_numbers_they_were_built_with() -> None:

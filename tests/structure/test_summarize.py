@@ -337,7 +337,7 @@ def test_what_is_no_file_is_told_and_not_opened(tmp_path: Path) -> None:
     (folder / "broken.json").symlink_to(folder / "nothing.json")
     model = only(tmp_path)
     assert model.comparison is not None
-    assert [problem.rpartition(": ")[2] for problem in model.problems] == ["is no file"] * 2
+    assert [problem.rpartition(": ")[2] for problem in model.problems] == ["it must be a file"] * 2
 
 
 def test_a_file_beyond_all_measure_is_not_read(tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_a_closed_folder_is_told(tmp_path: Path) -> None:
 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(FileError, match="this is no folder"):
+    with pytest.raises(FileError, match="it must be a folder"):
         summarize([tmp_path / "file"])
     with pytest.raises(FileError, match="no such folder"):
         summarize([tmp_path / "nowhere"])

@@ -301,7 +301,7 @@ def test_a_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
         {"model.layers.0.mlp.up_proj.weight": torch.zeros(64, 64)}, tmp_path / "a.safetensors"
     )
     tensors = read_safetensors(tmp_path / "a.safetensors")
-    checkpoint = Checkpoint(tmp_path, "huggingface", tensors)
+    checkpoint = Checkpoint(tmp_path, tensors)
     with (tmp_path / "a.safetensors").open("r+b") as file:
         file.truncate(1000)
     with pytest.raises(FileError, match="ends in the middle"):

@@ -167,11 +167,11 @@ def refuse_unknown(strict: bool, unknown: Mapping[str, Sequence[str]]) -> None:
         strict: whether it is asked for.
         unknown: reasons by the names of the models.
     """
-    told = [f"{name}: {'; '.join(reasons)}" for name, reasons in unknown.items() if reasons]
-    if strict and told:
+    messages = [f"{name}: {'; '.join(reasons)}" for name, reasons in unknown.items() if reasons]
+    if strict and messages:
         raise AnalysisError(
             "counts are not known",
-            where="\n".join(told),
+            where="\n".join(messages),
             mend="give the whole checkpoint in a format that is read; without "
             f"{option('strict')} the rest is told",
         )

@@ -42,10 +42,10 @@ class BatchResult:
         kind: of its format, see `finding.FoundKind`; None where there is no model.
         source: what was read.
         folder: with its `analysis/`, below the output folder.
-        status: whether it was analysed.
+        status: whether it was analyzed.
         error: what is wrong, where, and how to mend it.
-        state: of its files and of what was asked; the same state need not be analysed again.
-        reused: analysed by an earlier run, and unchanged since.
+        state: of its files and of what was asked; the same state need not be analyzed again.
+        reused: analyzed by an earlier run, and unchanged since.
     """
 
     name: str
@@ -103,7 +103,7 @@ def batch(
 
     The analysis of `models_dir/a/b` goes to `output_dir/a/b/analysis`; what became of each model
     is kept in `output_dir/batch_analysis_results.json`, also when the run is interrupted or killed.
-    A model is not analysed again when that file says it was, and since then neither it nor the
+    A model is not analyzed again when that file says it was, and since then neither it nor the
     original changed (the sizes and times of their files), the same was asked, and its analysis is
     there.
 
@@ -209,7 +209,7 @@ def results_document(outcome: BatchOutcome) -> dict[str, Any]:
 
 
 def _result(model: FoundModel, output_dir: Path, state: str | None) -> BatchResult:
-    """Return the result of a model that is analysed."""
+    """Return the result of a model that is analyzed."""
     folder = output_dir / model.name
     return BatchResult(model.name, model.kind, model.source, folder, "success", state=state)
 
@@ -227,16 +227,16 @@ def _attempt(
             texts=texts,
         )
     except DepthpruneError as error:
-        told = str(error)
-    except Exception as error:  # whatever one of a hundred models holds, the others are analysed
-        logger.warning("unexpected while %s was analysed", one.source, exc_info=True)
-        told = f"unexpected: {type(error).__name__}: {error}"
+        message = str(error)
+    except Exception as error:  # whatever one of a hundred models holds, the others are analyzed
+        logger.warning("unexpected while %s was analyzed", one.source, exc_info=True)
+        message = f"unexpected: {type(error).__name__}: {error}"
     else:
         return one
     for folder in (one.folder / FOLDER, one.folder):
         with suppress(OSError):  # it holds something
             folder.rmdir()
-    return replace(one, status="failed", error=told, state=None)
+    return replace(one, status="failed", error=message, state=None)
 
 
 def _distinct(models: Sequence[FoundModel]) -> list[FoundModel]:
@@ -256,7 +256,7 @@ def _distinct(models: Sequence[FoundModel]) -> list[FoundModel]:
 def _without_model(
     models_dir: Path, models: Sequence[FoundModel], output_dir: Path
 ) -> list[BatchResult]:
-    """Return folders that were evaluated or analysed, but hold no weights."""
+    """Return folders that were evaluated or analyzed, but hold no weights."""
     known = {model.folder.resolve() for model in models}
     is_own = models_dir.resolve() == output_dir.resolve()
     found = []
@@ -307,10 +307,10 @@ def _digest(value: Any) -> str:
 
 
 def _earlier(output_dir: Path) -> dict[str, str]:
-    """Return the states of the models that an earlier run analysed."""
+    """Return the states of the models that an earlier run analyzed."""
     path = output_dir / RESULTS_FILE
     try:
         results = read_json(path)["results"]
         return {one["model_name"]: one["state"] for one in results if one["status"] == "success"}
-    except (FileError, KeyError, TypeError):  # none, or not of this program: all are analysed
+    except (FileError, KeyError, TypeError):  # none, or not of this program: all are analyzed
         return {}

@@ -222,8 +222,7 @@ def compare(original: Anatomy, pruned: Anatomy, alignment: Alignment) -> ModelCo
     found = [layer for layer in pruned.layers if layer.index not in alignment.added]
     places = dict(zip(alignment.indices, found, strict=True))
     listed = original.layers if alignment.known else original.layers[: len(found)]
-    told = pruned.knows_layers
-    if not told:
+    if not pruned.knows_layers:
         listed = ()  # no layer was found: that is not to say that all are gone
     comparison = ModelComparison(
         original_name=original.name,
@@ -239,7 +238,7 @@ def compare(original: Anatomy, pruned: Anatomy, alignment: Alignment) -> ModelCo
             for layer in pruned.layers
             if layer.index in alignment.added
         ),
-        missing_layers=len(original.layers) - len(listed) if told else 0,
+        missing_layers=len(original.layers) - len(listed) if pruned.knows_layers else 0,
         notes=tuple(map(str, alignment.doubts)),
         unknown=(
             *(Note(Sentence.OF_ORIGINAL, why=why) for why in original.unknown),

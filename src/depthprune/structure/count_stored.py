@@ -142,12 +142,12 @@ def _unpacked(
     stem, _, last = name.rpartition(".")
     if not has_numbers(tensor):
         return name, tensor.shape  # its shape was told: it is unpacked
-    for ending, companions, shape_of in _PACKED:
+    for ending, unpacked, companions, shape_of in _PACKED:
         if last.endswith(ending):
             base = name[: -len(ending)]
             if all(base + other in tensors for other in companions):
                 packed = Packed(base, tensor, tensors, settings)
-                return base + _UNPACKED_ENDING.get(ending, ending), shape_of(packed)
+                return base + unpacked, shape_of(packed)
     is_mask = last.endswith(MASK) and f"{name.removesuffix(MASK)}_orig" in tensors
     if is_mask or _is_scale(name, last, stem, tensors):
         return None, ()
@@ -323,27 +323,20 @@ def _as_stored(packed: Packed) -> Shape | None:
     return packed.shape
 
 
-_PACKED: tuple[tuple[str, tuple[str, ...], ShapeOf], ...] = (
-    ("qweight", ("scales",), _gptq_or_awq),
-    ("weight_packed", ("scale_packed", "meta"), _marlin_24),
-    ("weight_packed", ("weight_scale",), _compressed),
-    ("W_q", ("shape",), _half_quadratic),
-    ("_blocks", ("_scales",), _blocks),
-    ("weight", ("weight.absmax",), _four_bits),
-    ("weight", ("SCB",), _as_stored),
-    ("weight", ("scales",), _mlx),
-    ("weight", ("weight_scale_2",), _half_bytes),
-    ("_orig", (MASK,), _as_stored),
+_PACKED: tuple[tuple[str, str, tuple[str, ...], ShapeOf], ...] = (
+    ("qweight", "weight", ("scales",), _gptq_or_awq),
+    ("weight_packed", "weight", ("scale_packed", "meta"), _marlin_24),
+    ("weight_packed", "weight", ("weight_scale",), _compressed),
+    ("W_q", "weight", ("shape",), _half_quadratic),
+    ("_blocks", "", ("_scales",), _blocks),
+    ("weight", "weight", ("weight.absmax",), _four_bits),
+    ("weight", "weight", ("SCB",), _as_stored),
+    ("weight", "weight", ("scales",), _mlx),
+    ("weight", "weight", ("weight_scale_2",), _half_bytes),
+    ("_orig", "", (MASK,), _as_stored),
 )
-"""Ending of a packed weight, endings of what must stand beside it, and its shape unpacked."""
-
-_UNPACKED_ENDING = {
-    "qweight": "weight",
-    "weight_packed": "weight",
-    "W_q": "weight",
-    "_blocks": "",
-    "_orig": "",
-}
+"""Ending of a packed weight, its ending unpacked, endings of what must stand beside it, and its
+shape unpacked."""
 
 _OF_HQQ = """scale zero shape nbits group_size axis channel_wise compute_dtype optimize packing
     encoded_state_dict offload_meta quant_scale quant_zero round_zero stores_quant_config

@@ -17,7 +17,6 @@ from depthprune.structure.layouts import ANATOMY_FILES, COMPARISON_FILES, FOLDER
 from depthprune.structure.weights import (
     LIST_NAME,
     SUBFOLDER,
-    Look,
     file_names,
     glance,
     is_standard,
@@ -97,7 +96,7 @@ def parse_ratio(text: str) -> float:
         number /= 10_000
     if not 0 < number <= 1:
         raise AnalysisError(
-            f"{text!r} is no pruning ratio",
+            f"the pruning ratio must be a share or a percentage, not {text!r}",
             option="ratio",
             mend="write 0.2, 20, 20% or 2000; all of them mean a fifth",
         )
@@ -141,7 +140,7 @@ def recognise(path: Path) -> FoundModel | None:
     """
     if path.is_file():
         look = glance(path)
-        return FoundModel(path.stem, path.parent, path, _KINDS[look]) if look else None
+        return FoundModel(path.stem, path.parent, path, look) if look else None
     found = _models_of(path, path.resolve().name)[0] if path.exists() else []
     return found[0] if len(found) == 1 else None
 
@@ -224,20 +223,13 @@ def models_in(folder: Path, name: str, files: Sequence[str]) -> list[FoundModel]
         return [FoundModel(name, folder, folder, kind)]
     if len(looks) == 1:
         (look,) = looks.values()
-        return [FoundModel(name, folder, folder, _KINDS[look])]
+        return [FoundModel(name, folder, folder, look)]
     models = []
     for file, look in looks.items():
         if look != "unreadable":
             stem = Path(file).stem
-            models.append(FoundModel(f"{name}/{stem}", folder / stem, folder / file, _KINDS[look]))
+            models.append(FoundModel(f"{name}/{stem}", folder / stem, folder / file, look))
     return models
-
-
-_KINDS: dict[Look, FoundKind] = {
-    "layers": "bin",
-    "slicegpt": "slicegpt",
-    "unreadable": "unreadable",
-}
 
 
 def _in_subfolder(folder: Path, name: str) -> list[FoundModel]:
@@ -273,7 +265,7 @@ class ModelFolder:
         name: the folder below the one that was named, with that one's name in front.
         path: of the folder.
         files: names of the JSON files in its `analysis/`.
-        model: what to analyse: the folder, or one of the files of several models in it; None where
+        model: what to analyze: the folder, or one of the files of several models in it; None where
             no weights lie.
         problem: why it was not looked into.
     """
@@ -302,7 +294,7 @@ def find_model_folders(dirs: Sequence[Path]) -> list[ModelFolder]:
     for given in dirs:
         if not given.is_dir():
             raise FileError(
-                "this is no folder" if given.exists() else "there is no such folder",
+                "it must be a folder" if given.exists() else "there is no such folder",
                 where=str(given),
                 mend="name folders that hold models or their analyses",
             )
@@ -337,7 +329,7 @@ def _below(given: Path, prefix: str, homes: tuple[Path, ...]) -> Iterator[ModelF
         try:
             with os.scandir(path) as entries:
                 members = list(entries)
-        except FileNotFoundError:  # of a model that is a file: made when it is analysed
+        except FileNotFoundError:  # of a model that is a file: made when it is analyzed
             members = []
         except OSError as error:
             yield ModelFolder(name, path, problem=f"cannot read: {error.strerror or error}")
@@ -348,12 +340,12 @@ def _below(given: Path, prefix: str, homes: tuple[Path, ...]) -> Iterator[ModelF
         if not models and SUBFOLDER in folders:
             models = dict.fromkeys(_models(path / SUBFOLDER, _names(path / SUBFOLDER)), path)
         own = next(iter(models.values())) if len(models) == 1 else place.model
-        is_analysed = FOLDER in folders and not _KNOWN.isdisjoint(_names(path / FOLDER))
+        is_analyzed = FOLDER in folders and not _KNOWN.isdisjoint(_names(path / FOLDER))
         is_evaluated = EVALUATION in folders or EVALUATION_FILE in files
         is_listed = LIST_NAME in files
         is_lacking = not place.is_variant and (own is not None or is_evaluated or is_listed)
-        if is_analysed or is_lacking:
-            yield ModelFolder(name, path, analysis_files(path) if is_analysed else (), own)
+        if is_analyzed or is_lacking:
+            yield ModelFolder(name, path, analysis_files(path) if is_analyzed else (), own)
         for entry in members:
             if entry.is_symlink() and entry.name not in _PARTS:
                 yield from _link(Path(entry.path), f"{name}/{entry.name}", homes)
@@ -384,7 +376,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _models(path: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Return what to analyse of the models in a folder, by the names of their own folders."""
+    """Return what to analyze of the models in a folder, by the names of their own folders."""
     groups = models_among(names)
     chosen = any(Path(group[0]).stem == SUBFOLDER for group in groups)
     if chosen or is_standard(path, names) or len(groups) == 1:

@@ -350,7 +350,7 @@ FOLDER = "analysis"
 GENERIC_NAMES = frozenset({"原始模型", "剪枝后模型"})
 """What older scripts wrote where they knew no name: original model, pruned model."""
 
-_MEND = "mend the file, or analyse the model again"
+_MEND = "mend the file, or analyze the model again"
 
 
 def read_anatomy(path: Path) -> Anatomy:

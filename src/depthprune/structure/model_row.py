@@ -333,7 +333,7 @@ def model_row(model: ModelSummary, window: str = STANDARD) -> ModelRow:
             performance = read_performance(place, model.folder)
         except DepthpruneError as error:
             notes.append(f"{error.where or place}: {error.what}")
-    numbers = _analysed(model)
+    numbers = _counts_of(model)
     if performance is not None:
         counted, measured = numbers.get("parameters_b"), performance.numbers.get("parameters_b")
         if counted and measured and counted.value != measured[0].value:
@@ -357,7 +357,7 @@ def model_row(model: ModelSummary, window: str = STANDARD) -> ModelRow:
     )
 
 
-def _analysed(model: ModelSummary) -> dict[str, ModelNumber]:
+def _counts_of(model: ModelSummary) -> dict[str, ModelNumber]:
     comparison, total = model.comparison, facts_of(model).params
     size = model.anatomy.bytes if model.anatomy else 0
     found = {
@@ -372,6 +372,6 @@ def _analysed(model: ModelSummary) -> dict[str, ModelNumber]:
 def _mean_accuracy(found: Mapping[str, ModelNumber]) -> ModelNumber:
     """Return the mean over those of the tasks that were measured, which are its basis."""
     details = [one.under.details for one in found.values() if one.under.details is not None]
-    told = "; ".join(details) if len(details) == len(found) else None
+    conditions = "; ".join(details) if len(details) == len(found) else None
     mean = fsum(one.value for one in found.values()) / len(found)
-    return ModelNumber(mean, NumberConditions(", ".join(found), told))
+    return ModelNumber(mean, NumberConditions(", ".join(found), conditions))

@@ -105,8 +105,8 @@ def model_table(
             mend=f"choose from {', '.join(BY_KEY)}",
         )
     origins = _find_references(rows, reference)
-    told = (replace(row, is_reference=place in origins) for place, row in enumerate(rows))
-    named = sorted(told, key=lambda row: row.name)
+    marked = (replace(row, is_reference=place in origins) for place, row in enumerate(rows))
+    named = sorted(marked, key=lambda row: row.name)
     preferred = {f"ppl_{text}": window for text in TEXTS} | {"mean_accuracy": ALL_TASKS}
     compared = {
         key: _usual(found, preferred.get(key))

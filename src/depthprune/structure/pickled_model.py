@@ -217,7 +217,6 @@ class PickledModel:
     """What a file of `torch.save` says about a model.
 
     Attributes:
-        whole: whether it is a module that was pickled whole.
         tensors: by name, as torch names them.
         unknown: names of tensors whose shape nothing tells, for each the form it has.
         types: class names of modules by their paths; the model's own path is empty.
@@ -226,7 +225,6 @@ class PickledModel:
         beside: plain values that lie beside the model in its file.
     """
 
-    whole: bool
     tensors: dict[str, Tensor] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
@@ -247,7 +245,7 @@ def read_pickled_model(path: Path) -> PickledModel:
     """
     tree = read_pickled_tree(path)
     inner = weights_of(tree)
-    model = PickledModel(whole=isinstance(inner, Record))
+    model = PickledModel()
     described: dict[int, dict[str, int]] = {}  # what is shared is looked at once
     configured = False
     for name, value in chain([("", inner)], walk(inner, path)):

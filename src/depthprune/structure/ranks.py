@@ -107,8 +107,12 @@ def join_ranks(
     sharded = program == "fsdp" and _is_sharded(ranks)
     for name in dict.fromkeys(name for rank in ranks for name in rank):
         parts = tuple(rank[name] for rank in ranks if name in rank)
-        if len(parts) == 1 or not has_numbers(parts[0]):
-            found[name] = _whole(parts)
+        if isinstance(parts[0], MadeTensor) and not has_numbers(parts[0]):
+            # It says its whole shape itself (DTensor); its bytes are those of all ranks.
+            found[name] = replace(parts[0], length=sum(map(stored_bytes, parts)))
+            continue
+        if len(parts) == 1:
+            found[name] = parts[0]
             continue
         axis = 0 if sharded and parts[0].shape else None
         if program == "meta":
@@ -120,14 +124,6 @@ def join_ranks(
         else:
             unknown[name] = Note(Sentence.UNFIT_RANKS, ranks=len(parts))
     return found, unknown
-
-
-def _whole(parts: Sequence[Tensor]) -> Tensor:
-    """Return a tensor that says its whole shape itself (DTensor), with the bytes of all ranks."""
-    first = parts[0]
-    if not isinstance(first, MadeTensor):
-        return first
-    return replace(first, length=sum(map(stored_bytes, parts)))
 
 
 _COLUMNS = re.compile(r"(wq|wk|wv|w1|w3|output)\.(weight|bias)")

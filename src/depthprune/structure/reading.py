@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from depthprune.base.errors import DepthpruneError, MissingModelError, ModelError
+from depthprune.base.errors import MissingModelError, ModelError
 from depthprune.base.language import Note
 from depthprune.checkpoint.folder import (
     LARGEST_INDEX,
@@ -22,7 +22,7 @@ from depthprune.structure.notes import Sentence
 from depthprune.structure.origin import origin_of
 from depthprune.structure.pickled_model import PickledModel, read_pickled_model
 from depthprune.structure.ranks import join_ranks
-from depthprune.structure.tensors import Checkpoint, Kind, renamed
+from depthprune.structure.tensors import Checkpoint, renamed
 from depthprune.structure.unfold import unfold, with_shapes
 from depthprune.structure.weights import Weights, find_weights
 
@@ -54,15 +54,13 @@ def read_checkpoint(source: str | Path, *, revision: str | None = None) -> Check
     tensors: dict[str, Tensor] = {
         (own := unwrapping.tensor(name)): renamed(tensor, own) for name, tensor in stored.items()
     }
-    kind = _kind(weights, pickled, tensors)
-    config = _config(weights, pickled, kind)
+    config = _config(weights, pickled)
     tensors, unclear = unfold(tensors, config)
     unclear |= {unwrapping.tensor(name): reason for name, reason in unknown.items()}
     beside = pickled.beside if pickled else {}
     provenance, notes = origin_of(weights.folder, (weights.path.name, beside), ("config", config))
     return Checkpoint(
         path=weights.path,
-        kind=kind,
         tensors=tensors,
         files=weights.files,
         config=config,
@@ -117,38 +115,11 @@ def _located(source: str | Path, revision: str | None) -> Path:
         raise error.but(mend=mend) from error
 
 
-def _kind(weights: Weights, pickled: PickledModel | None, tensors: dict[str, Tensor]) -> Kind:
-    if any(name.endswith("shortcut_Q") for name in tensors):
-        return "slicegpt"
-    if pickled and pickled.whole:
-        return "module"
-    return "huggingface" if weights.standard else "state_dict"
-
-
-def _config(weights: Weights, pickled: PickledModel | None, kind: Kind) -> dict[str, Any]:
-    """Return the configuration; of a sliced model, with the dimensions of its slices."""
-    config = pickled.config if pickled else {}
+def _config(weights: Weights, pickled: PickledModel | None) -> dict[str, Any]:
     path = configuration_path(weights.folder)
-    if not config and path.is_file():
-        config = read_json_object(path, weights.folder)
-    slicing = _slicing(weights) if kind == "slicegpt" else None
-    return {**config, "slicing": slicing} if slicing else config
-
-
-def _slicing(weights: Weights) -> dict[str, Any] | None:
-    """Return what SliceGPT writes beside a model: its dimensions, layer by layer."""
-    named = [weights.path.with_suffix(".json")] if weights.path.is_file() else []
-    for path in (*named, *sorted(weights.folder.glob("*.json"))):
-        try:
-            value = read_json_object(path, weights.folder, most=_LARGEST_SLICING)
-        except DepthpruneError:  # most are of the tokenizer; none is needed
-            continue
-        if "embedding_dimensions" in value or "attention_input_dimensions" in value:
-            return value
-    return None
-
-
-_LARGEST_SLICING = 1024**2
+    if pickled and pickled.config:
+        return pickled.config
+    return read_json_object(path, weights.folder) if path.is_file() else {}
 
 
 def _check_index(weights: Weights, tensors: Mapping[str, Tensor]) -> None:

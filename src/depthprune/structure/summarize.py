@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from depthprune.base.documents import read_value
 from depthprune.base.errors import DepthpruneError
-from depthprune.base.files import read_json
 from depthprune.base.language import Note
 from depthprune.base.lazy import make_callable
+from depthprune.checkpoint.folder import read_json_value
 from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.compare import is_emptied
 from depthprune.structure.comparison import CountChange, ModelComparison
@@ -142,15 +142,15 @@ def _is_zeroed(type_name: str | None) -> bool:
 
 def _compared(found: ModelComparison) -> ModelFacts:
     stay = [layer for layer in found.layers if not layer.removed]
-    is_told = bool(found.layers) or not found.unknown
+    knows_layers = bool(found.layers) or not found.unknown
     emptied = [layer.index for layer in stay if is_emptied(layer)]
     filled = [layer for layer in stay if layer.index not in emptied]
     return ModelFacts(
         params=found.total.pruned,
         original=found.total.original,
         ratio=found.total.ratio,
-        num_layers=len(stay) if is_told else None,
-        of_layers=len(found.layers) + found.missing_layers if is_told else None,
+        num_layers=len(stay) if knows_layers else None,
+        of_layers=len(found.layers) + found.missing_layers if knows_layers else None,
         removed=tuple(layer.index for layer in found.layers if layer.removed),
         missing=found.missing_layers,
         emptied=tuple(emptied),
@@ -227,7 +227,7 @@ def _read_folder(folder: ModelFolder) -> ModelSummary:
             f"{folder.analysis}: the model has {anatomy.total} parameters by one file, "
             f"{comparison.total.pruned} by the comparison, which counts"
         )
-    is_analysed = anatomy is not None or comparison is not None
+    is_analyzed = anatomy is not None or comparison is not None
     return ModelSummary(
         name=folder.name,
         folder=folder.path,
@@ -236,7 +236,7 @@ def _read_folder(folder: ModelFolder) -> ModelSummary:
         original=original,
         removed=() if comparison is not None else _listed(folder.path, problems),
         problems=tuple(problems),
-        mend=None if is_analysed else _mend(folder),
+        mend=None if is_analyzed else _mend(folder),
     )
 
 
@@ -256,7 +256,7 @@ def _may_read(path: Path, home: Path, problems: list[str]) -> bool:
             problems.append(f"{path}: a link that leads out of the model's folder is not followed")
             return False
         if not path.is_file():
-            problems.append(f"{path}: is no file")
+            problems.append(f"{path}: it must be a file")
             return False
         if path.stat().st_size > MOST_BYTES:
             problems.append(f"{path}: has more than {MOST_BYTES // 2**20} MiB, and is not read")
@@ -317,9 +317,7 @@ def _evaluated_model(path: Path) -> str | None:
     """Return which model an evaluation says it measured."""
     file = path / EVALUATION / EVALUATION_FILE
     try:
-        if not file.is_file() or file.stat().st_size > MOST_BYTES:
-            return None
-        value = read_json(file, infinity=True)
+        value = read_json_value(file, path, most=MOST_BYTES) if file.is_file() else None
     except (DepthpruneError, OSError):
         return None
     model = value.get("model_path") if isinstance(value, dict) else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import FileError
 from depthprune.base.language import Note
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
     Array = numpy.ndarray[Any, Any]
 
-Kind = Literal["huggingface", "state_dict", "module", "slicegpt"]
-"""A folder in Hugging Face format; a file with a state dictionary; a module that was pickled whole;
-what SliceGPT writes (sliced dimensions, `shortcut_Q`, no norms)."""
-
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -35,7 +31,6 @@ class Checkpoint:
 
     Attributes:
         path: the folder or file that was named or found.
-        kind: of its format.
         tensors: by name, in the order of the file; names as in the model itself (`model.layers.0.
             self_attn.q_proj.weight`), a wrapper's prefix (`module.`, `_orig_mod.`) taken off.
         files: that were read.
@@ -51,7 +46,6 @@ class Checkpoint:
     """
 
     path: Path
-    kind: Kind
     tensors: Mapping[str, Tensor]
     files: tuple[Path, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)

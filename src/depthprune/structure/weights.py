@@ -23,7 +23,7 @@ from depthprune.structure.ranks import Program, lacking, rank_of
 
 SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 
-Look = Literal["slicegpt", "layers", "unreadable"]
+Look = Literal["slicegpt", "bin", "unreadable"]
 """What SliceGPT wrote; tensors of numbered layers, or modules; a file that may not be read, or a
 link out of its folder."""
 
@@ -47,7 +47,7 @@ def glance(path: Path) -> Look | None:
         return "unreadable"
     if b"shortcut_Q" in start:
         return "slicegpt"
-    return "layers" if _LAYERS.search(start) else None
+    return "bin" if _LAYERS.search(start) else None
 
 
 SUBFOLDER = "pruned_model"
@@ -74,7 +74,6 @@ class Weights:
         path: the folder, or the one file of a folder that is not in Hugging Face format.
         folder: where `config.json` and the like lie.
         files: in order of name.
-        standard: whether they are named as Hugging Face names them, or by config.json.
         notes: what was left out.
         index: the file that lists them, None where there is none.
         ranks: the program that saved them, one file for each of several processes; else None.
@@ -84,7 +83,6 @@ class Weights:
     path: Path
     folder: Path
     files: tuple[Path, ...]
-    standard: bool
     notes: tuple[Note, ...] = ()
     index: Path | None = None
     ranks: Program | None = None
@@ -119,7 +117,7 @@ def find_weights(path: Path) -> Weights:
     for file in found.files:
         check_link(file, found.folder)
         if not file.is_file():  # reading a pipe would wait for ever
-            raise ModelError("it is no file", where=str(file))
+            raise ModelError("it must be a file", where=str(file))
         refuse_pointer(file)
     return found
 
@@ -170,7 +168,7 @@ def _chosen(folder: Path, names: Sequence[str]) -> Weights | None:
         check_link(folder / name, folder)
     found = find_weight_files(folder)
     notes = _left_out(groups, [file.name for file in found.files])
-    return Weights(folder, folder, found.files, standard=True, notes=notes, index=found.index)
+    return Weights(folder, folder, found.files, notes=notes, index=found.index)
 
 
 def _glanced(folder: Path, names: Sequence[str]) -> Weights | None:
@@ -202,13 +200,13 @@ def _of_group(folder: Path, group: Sequence[str], *, named: bool = False) -> Wei
     if rank is not None:
         path = files[0] if len(files) == 1 else folder
         program = rank.program if len(files) > 1 else None
-        return Weights(path, folder, files, False, ranks=program, partial=lacking(files))
+        return Weights(path, folder, files, ranks=program, partial=lacking(files))
     part = _PART.fullmatch(group[0])
     if part is None:
-        return Weights(files[0], folder, files, standard=False)
+        return Weights(files[0], folder, files)
     count = int(part["count"])
     if len(group) == count:
-        return Weights(folder, folder, files, standard=True, notes=(Note(Sentence.NO_INDEX),))
+        return Weights(folder, folder, files, notes=(Note(Sentence.NO_INDEX),))
     if not named:
         raise ModelError(
             f"there are {len(group)} of {counted(count, 'part')} of the model",
@@ -216,7 +214,7 @@ def _of_group(folder: Path, group: Sequence[str], *, named: bool = False) -> Wei
             mend="download the checkpoint again",
         )
     partial = Note(Sentence.ONE_PART, name=group[0], n=count)
-    return Weights(files[0], folder, files, standard=False, partial=partial)
+    return Weights(files[0], folder, files, partial=partial)
 
 
 def _left_out(groups: Sequence[Sequence[str]], used: Sequence[str]) -> tuple[Note, ...]:

@@ -208,14 +208,11 @@ def count_zeros(checkpoint: Checkpoint, on_bytes: Callable[[int], None] | None =
 
     def count(stored: Stored, axis: int | None) -> Groups:
         tensor = checkpoint.tensors.get(stored.source)
-        if tensor is None or not has_numbers(tensor):
-            skipped.append(stored.source)
-            done(stored.bytes)
-            return Groups()
-        if stored.source != stored.name:
+        if tensor is not None and stored.source != stored.name:
             # Of a masked weight, what was pruned are the zeros of the mask.
             tensor = checkpoint.tensors.get(stored.name + MASK, tensor)
-        if tensor.dtype not in COUNTED or stored.shape != tensor.shape:
+        is_plain = tensor is not None and has_numbers(tensor) and tensor.dtype in COUNTED
+        if tensor is None or not is_plain or stored.shape != tensor.shape:
             skipped.append(stored.source)
             done(stored.bytes)
             return Groups()
