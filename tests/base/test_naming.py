@@ -20,7 +20,7 @@ SHELL = {
     "cutting/model_card.py": "an argument of llama.cpp, the command that made the model",
     "blocks/processors.py": "what pip is told, in messages of others",
     "report/documents/texts.py": "a command to type",
-    "structure/summarize.py": "a command to type",
+    "structure/summaries.py": "a command to type",
     "study/database.py": "an option of pip",
     "workflow/cutting.py": "the command that made the model",
 }

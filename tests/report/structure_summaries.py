@@ -9,7 +9,7 @@ from pathlib import Path
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp
 from depthprune.structure.compare import strategy_of
 from depthprune.structure.comparison import CountChange, LayerComparison, ModelComparison
-from depthprune.structure.summarize import ModelSummaries, ModelSummary
+from depthprune.structure.summaries import ModelSummaries, ModelSummary
 
 ATTENTION, MLP, NORM = 41_943_040, 176_160_768, 8_192
 WHOLE = ATTENTION + MLP + NORM

@@ -44,7 +44,7 @@ from depthprune.structure.model_row import (
     model_row,
 )
 from depthprune.structure.model_table import ModelTable, model_table
-from depthprune.structure.summarize import ModelSummary, summarize
+from depthprune.structure.summaries import ModelSummary, summarize
 from tests.structure.models import compared, layer, real_models, removed, row
 
 openpyxl = pytest.importorskip("openpyxl")

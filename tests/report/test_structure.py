@@ -23,7 +23,7 @@ from depthprune.report.sections.structure_words import (
 )
 from depthprune.report.structure_summary import batch_sections
 from depthprune.structure.align import DOUBTS, Alignment, Doubt
-from depthprune.structure.analyze import ModelAnalysis
+from depthprune.structure.analyses import ModelAnalysis
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp, Sparsity
 from depthprune.structure.batches import BatchOutcome, BatchResult
 from depthprune.structure.compare import compare
@@ -35,7 +35,7 @@ from depthprune.structure.comparison import (
     Strategy,
 )
 from depthprune.structure.notes import Sentence, read_note
-from depthprune.structure.summarize import ModelSummaries, ModelSummary
+from depthprune.structure.summaries import ModelSummaries, ModelSummary
 from tests.structure.llamas import made_up, with_layers
 
 LANGS: list[Lang] = ["en", "zh"]

@@ -24,7 +24,7 @@ from depthprune.report.sections.structure_words import evidence_texts, strategy_
 from depthprune.structure.anatomy import Sparsity
 from depthprune.structure.compare import label_of, strategy_of
 from depthprune.structure.comparison import CountChange
-from depthprune.structure.summarize import ModelSummaries, ModelSummary
+from depthprune.structure.summaries import ModelSummaries, ModelSummary
 from tests.report.structure_summaries import (
     ATTENTION,
     WHOLE,

@@ -32,7 +32,7 @@ from depthprune.report.structure_summary import (
 )
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp
 from depthprune.structure.comparison import CountChange, LayerComparison, ModelComparison
-from depthprune.structure.summarize import (
+from depthprune.structure.summaries import (
     ModelFacts,
     ModelSummaries,
     ModelSummary,

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from depthprune.structure.analyze import read_model
+from depthprune.structure.analyses import read_model
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Mlp
 from depthprune.structure.samples import ReadModel
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from depthprune.report.sections.structure_words import strategy_lines, what_happened
-from depthprune.structure.analyze import analyze, read_model
+from depthprune.structure.analyses import analyze, read_model
 from depthprune.structure.comparison import AddedLayer, ModelComparison
 from depthprune.structure.layouts import read_comparison
 from tests.structure.llamas import LAYER, keep_layers, make_state, save

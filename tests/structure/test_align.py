@@ -13,7 +13,7 @@ from depthprune.base.errors import AnalysisError
 from depthprune.cutting.execute import execute_cut
 from depthprune.cutting.plan import plan_cut
 from depthprune.structure.align import DOUBTS, Alignment, Doubt, align
-from depthprune.structure.analyze import read_model
+from depthprune.structure.analyses import read_model
 from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.samples import ReadModel
 from tests.structure.llamas import (

@@ -15,7 +15,7 @@ from torch import nn
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
 from depthprune.cutting.execute import execute_cut
 from depthprune.cutting.plan import plan_cut
-from depthprune.structure.analyze import (
+from depthprune.structure.analyses import (
     ModelAnalysis,
     analyze,
     model_name,

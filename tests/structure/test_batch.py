@@ -15,11 +15,11 @@ import torch
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
 from depthprune.base.language import language
 from depthprune.structure import batches
-from depthprune.structure.analyze import ModelAnalysis, analyze
+from depthprune.structure.analyses import ModelAnalysis, analyze
 from depthprune.structure.batches import BatchOutcome, batch
 from depthprune.structure.finding import find_model_folders
 from depthprune.structure.layouts import read_anatomy, read_comparison
-from depthprune.structure.summarize import facts_of
+from depthprune.structure.summaries import facts_of
 from tests.structure.llamas import keep_layers, make_state, prune_layer, save
 
 SIX = make_state(6)

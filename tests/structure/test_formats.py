@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from depthprune.base.errors import ModelError
-from depthprune.structure.analyze import ModelAnalysis, analyze, read_model
+from depthprune.structure.analyses import ModelAnalysis, analyze, read_model
 from depthprune.structure.anatomy import Anatomy
 from depthprune.structure.compare import label_of
 from depthprune.structure.reading import read_checkpoint

@@ -37,7 +37,7 @@ from depthprune.structure.model_row import (
     model_row,
 )
 from depthprune.structure.model_table import ModelTable, model_table
-from depthprune.structure.summarize import summarize
+from depthprune.structure.summaries import summarize
 from tests.engine.cards import card, old_card
 from tests.structure.models import SHARED, compared, layer, put, real_models, removed, row
 

@@ -18,7 +18,7 @@ from depthprune.structure.finding import (
     parse_ratio,
     ratio_in_name,
 )
-from depthprune.structure.summarize import ModelSummary, facts_of, summarize, summarize_model
+from depthprune.structure.summaries import ModelSummary, facts_of, summarize, summarize_model
 
 COPIES = Path(__file__).with_name("pruned_models")
 SHARED = Path("/work/shared/pruned_models")

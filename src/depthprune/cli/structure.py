@@ -26,7 +26,7 @@ from depthprune.report.structure_summary import (
     summary_value,
     write_summary,
 )
-from depthprune.structure.analyze import (
+from depthprune.structure.analyses import (
     ModelAnalysis,
     Texts,
     analysis_folder,
@@ -36,7 +36,7 @@ from depthprune.structure.analyze import (
     with_zeros,
     write_analysis,
 )
-from depthprune.structure.analyze import analyze as run_analysis
+from depthprune.structure.analyses import analyze as run_analysis
 from depthprune.structure.batches import (
     RESULTS_FILE,
     merged_analyses,
@@ -46,8 +46,8 @@ from depthprune.structure.batches import (
     batch as analyze_all,
 )
 from depthprune.structure.finding import parse_ratio
-from depthprune.structure.summarize import ModelSummaries, facts_of
-from depthprune.structure.summarize import summarize as summarize_models
+from depthprune.structure.summaries import ModelSummaries, facts_of
+from depthprune.structure.summaries import summarize as summarize_models
 from depthprune.tasks.demo import DEMO
 
 

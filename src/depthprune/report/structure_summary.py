@@ -25,7 +25,7 @@ from depthprune.report.table import Cell, Column, Kind, Section, Table, table_of
 from depthprune.structure.batches import BatchOutcome, BatchResult
 from depthprune.structure.compare import is_emptied
 from depthprune.structure.comparison import ModelComparison, is_located, num_layers
-from depthprune.structure.summarize import ModelFacts, ModelSummaries, ModelSummary, facts_of
+from depthprune.structure.summaries import ModelFacts, ModelSummaries, ModelSummary, facts_of
 
 UNKNOWN = "N/A"
 

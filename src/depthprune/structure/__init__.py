@@ -11,21 +11,21 @@ from depthprune.base.lazy import lazily
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from depthprune.structure.analyze import analyze, read_model
+    from depthprune.structure.analyses import analyze, read_model
     from depthprune.structure.batches import batch
     from depthprune.structure.model_table import table
-    from depthprune.structure.summarize import facts_of, summarize
+    from depthprune.structure.summaries import facts_of, summarize
 
 __all__ = ["analyze", "batch", "facts_of", "read_model", "summarize", "table"]
 
 __getattr__ = lazily(
     __name__,
     {
-        "analyze": "depthprune.structure.analyze",
+        "analyze": "depthprune.structure.analyses",
         "batch": "depthprune.structure.batches",
-        "facts_of": "depthprune.structure.summarize",
-        "read_model": "depthprune.structure.analyze",
-        "summarize": "depthprune.structure.summarize",
+        "facts_of": "depthprune.structure.summaries",
+        "read_model": "depthprune.structure.analyses",
+        "summarize": "depthprune.structure.summaries",
         "table": "depthprune.structure.model_table",
     },
 )

@@ -17,11 +17,11 @@ from depthprune.base.files import make_folder, read_json, write_json
 from depthprune.base.language import current_language
 from depthprune.base.log import logger
 from depthprune.base.progress import progress
-from depthprune.structure.analyze import Texts, analyze, read_model
+from depthprune.structure.analyses import Texts, analyze, read_model
 from depthprune.structure.finding import FoundModel, analysis_files, find_model_folders, find_models
 from depthprune.structure.layouts import FOLDER
 from depthprune.structure.samples import ReadModel
-from depthprune.structure.summarize import ModelSummaries, ModelSummary, summarize, summarize_model
+from depthprune.structure.summaries import ModelSummaries, ModelSummary, summarize, summarize_model
 from depthprune.structure.weights import SUBFOLDER
 
 RESULTS_FILE = "batch_analysis_results.json"

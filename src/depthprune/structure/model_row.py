@@ -21,7 +21,7 @@ from depthprune.benchmark.compare import (
 from depthprune.checkpoint.folder import read_json_value
 from depthprune.structure.comparison import ModelComparison, std_kept, variance_kept
 from depthprune.structure.finding import EVALUATION, EVALUATION_FILE
-from depthprune.structure.summarize import ModelFacts, ModelSummary, facts_of
+from depthprune.structure.summaries import ModelFacts, ModelSummary, facts_of
 
 Kind = Literal[
     "name",

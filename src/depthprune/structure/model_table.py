@@ -20,7 +20,7 @@ from depthprune.structure.model_row import (
     NumberConditions,
     model_row,
 )
-from depthprune.structure.summarize import summarize
+from depthprune.structure.summaries import summarize
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from depthprune.base.language import language
 from depthprune.report.html.structure_page import render_structure_page
 from depthprune.structure.anatomy import Sparsity
 from depthprune.structure.comparison import LayerComparison
-from depthprune.structure.summarize import ModelSummaries, ModelSummary
+from depthprune.structure.summaries import ModelSummaries, ModelSummary
 from tests.report.browser.window import Window
 from tests.report.structure_summaries import anatomy, comparison, cut, many, model, odd, ramp, small
 

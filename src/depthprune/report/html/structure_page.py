@@ -27,7 +27,7 @@ from depthprune.report.structure_summary import (
 from depthprune.structure.anatomy import Anatomy, Layer, Sparsity
 from depthprune.structure.compare import label_of
 from depthprune.structure.comparison import LayerComparison, ModelComparison
-from depthprune.structure.summarize import ModelFacts, ModelSummaries, ModelSummary, facts_of
+from depthprune.structure.summaries import ModelFacts, ModelSummaries, ModelSummary, facts_of
 
 PARTS = Parts(
     template="structure",

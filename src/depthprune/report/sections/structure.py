@@ -22,7 +22,7 @@ from depthprune.report.sections.structure_words import (
     what_happened,
 )
 from depthprune.report.table import Cell, Column, Section, Table, with_columns
-from depthprune.structure.analyze import ModelAnalysis
+from depthprune.structure.analyses import ModelAnalysis
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Sparsity, added
 from depthprune.structure.compare import label_of
 from depthprune.structure.comparison import CountChange, Label, ModelComparison

@@ -18,7 +18,7 @@ from depthprune.structure.comparison import (
     LayerComparison,
     ModelComparison,
 )
-from depthprune.structure.summarize import ModelFacts
+from depthprune.structure.summaries import ModelFacts
 
 
 def count_text(count: int | None) -> str:
