@@ -93,9 +93,9 @@ def test_removed_emptied_and_unattributed_layers_are_told_apart() -> None:
     assert found["baselines/ShortGPT_cut"]["removed"] == [5, 6]
     assert found["baselines/ShortGPT_old"]["missing"] == 2
     assert found["baselines/ShortGPT_old"]["removed"] == []
-    assert found["results/HGSP"]["noAttention"] == [2, 7]
+    assert found["results/HGSP"]["no_attention"] == [2, 7]
     assert found["results/Taylor"]["emptied"] == [6]
-    assert found["results/Taylor"]["noMlp"] == [7]
+    assert found["results/Taylor"]["no_mlp"] == [7]
 
 
 def test_all_models_get_as_many_columns_as_the_deepest_original_has() -> None:

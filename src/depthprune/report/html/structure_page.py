@@ -24,9 +24,9 @@ from depthprune.report.structure_summary import (
     rows_of,
     without_analysis,
 )
-from depthprune.structure.anatomy import Anatomy, Layer, Sparsity
+from depthprune.structure.anatomy import Anatomy, Layer
 from depthprune.structure.compare import label_of
-from depthprune.structure.comparison import LayerComparison, ModelComparison
+from depthprune.structure.comparison import ModelComparison
 from depthprune.structure.summaries import ModelFacts, ModelSummaries, ModelSummary, facts_of
 
 PARTS = Parts(
@@ -177,81 +177,54 @@ def structure_data(summary: ModelSummaries) -> dict[str, Any]:
 
 def _model(model: ModelSummary, originals: Originals) -> dict[str, Any]:
     found, anatomy, comparison = facts_of(model), model.anatomy, model.comparison
-    entry: dict[str, Any] = {
-        "name": model.name,
-        "params": found.params,
-        "original": found.original,
-        "ratio": found.ratio,
-        "numLayers": found.num_layers,
-        "ofLayers": found.of_layers,
-        "removed": found.removed,
-        "missing": found.missing,
-        "emptied": found.emptied,
-        "noAttention": found.no_attention,
-        "noMlp": found.no_mlp,
-        "strategy": found.strategy,
-        "unknown": found.unknown,
-        "layers": None,
-    }
+    notes = [*(anatomy.notes if anatomy else ()), *(comparison.notes if comparison else ())]
+    entry: dict[str, Any] = {"name": model.name, **vars(found), "layers": None}
+    entry["notes"] = [*notes, *not_known(found.unknown)]
     if anatomy is not None:
+        zeros = anatomy.sparsity
         entry |= {
             "embedding": anatomy.embedding,
             "head": anatomy.lm_head,
             "tied": anatomy.tied,
             "bytes": anatomy.bytes,
-            "dtypes": list(anatomy.dtypes),
+            "dtypes": anatomy.dtypes,
             "towers": list(anatomy.towers.items()),
-            "notes": [*anatomy.notes, *not_known(found.unknown)],
-            "zeros": _zeros(anatomy.sparsity),
-            "layers": _own_layers(anatomy) if len(anatomy.layers) <= MOST_LAYERS else None,
+            "zeros": None if zeros is None else (zeros.ratio, zeros.pattern),
         }
+        if comparison is None and len(anatomy.layers) <= MOST_LAYERS:
+            entry["layers"] = _own_layers(anatomy)
     if comparison is not None:
         entry |= {
             "evidence": evidence_texts(comparison),
             "reason": strategy_reason(comparison),
             "alignedBy": comparison.aligned_by,
-            "notes": [
-                *(anatomy.notes if anatomy else ()),
-                *comparison.notes,
-                *not_known(found.unknown),
-            ],
-            "layers": None,
         }
         if len(comparison.layers) <= MOST_LAYERS:
-            base = _shared(originals, _original(comparison.layers))
-            entry["layers"] = _compared_layers(comparison, anatomy) | {"base": base}
+            entry["layers"] = _compared_layers(comparison, anatomy, originals)
     return entry
 
 
-def _original(layers: Sequence[LayerComparison]) -> dict[str, Column]:
-    sizes = [layer.intermediate_size for layer in layers]
-    return {
-        "total": column(layer.total.original for layer in layers),
-        "attention": column(layer.attention.original for layer in layers),
-        "mlp": column(layer.mlp.original for layer in layers),
-        "size": column(None if size is None else size.original for size in sizes),
-    }
-
-
-def _shared(originals: Originals, columns: dict[str, Column]) -> int:
-    """Return the place of these columns among those of all originals; new ones are added."""
-    place, _ = originals.setdefault(repr(columns), (len(originals), columns))
-    return place
-
-
-def _compared_layers(comparison: ModelComparison, anatomy: Anatomy | None) -> dict[str, Any]:
+def _compared_layers(
+    comparison: ModelComparison, anatomy: Anatomy | None, originals: Originals
+) -> dict[str, Any]:
+    """Return the layers of a comparison; those of a new original are added to the originals."""
     layers = comparison.layers
-    own = {} if anatomy is None else {layer.index: layer for layer in anatomy.layers}
-    sizes = [layer.intermediate_size for layer in layers]
+    own = {layer.index: layer for layer in anatomy.layers} if anatomy is not None else {}
+    changes = [(at.total, at.attention, at.mlp, at.intermediate_size) for at in layers]
+    original, pruned = (
+        _columns(
+            [[None if one is None else getattr(one, side) for one in each] for each in changes]
+        )
+        for side in ("original", "pruned")
+    )
+    base, _ = originals.setdefault(repr(original), (len(originals), original))
     return {
+        "base": base,
         "count": len(layers),
         "missing": min(comparison.missing_layers, MOST_LAYERS),
         "index": _places([layer.index for layer in layers]),
         "prunedIndex": _places([layer.pruned_index for layer in layers]),
-        "total": column(layer.total.pruned for layer in layers),
-        "attention": column(layer.attention.pruned for layer in layers),
-        "mlp": column(layer.mlp.pruned for layer in layers),
-        "size": column(None if size is None else size.pruned for size in sizes),
+        **pruned,
         "zeros": column(layer.sparsity for layer in layers),
         "label": column(label_of(layer) for layer in layers),
         **_heads([own.get(-1 if at.pruned_index is None else at.pruned_index) for at in layers]),
@@ -261,24 +234,28 @@ def _compared_layers(comparison: ModelComparison, anatomy: Anatomy | None) -> di
 def _own_layers(anatomy: Anatomy) -> dict[str, Any]:
     """Return the layers of a model whose original is not known."""
     layers = anatomy.layers
+    counts = [
+        (one.total, one.attention.total, one.mlp.total, one.mlp.intermediate_size) for one in layers
+    ]
     return {
         "base": None,
         "count": len(layers),
         "missing": 0,
         "index": _places([layer.index for layer in layers]),
         "prunedIndex": None,
-        "total": column(layer.total for layer in layers),
-        "attention": column(layer.attention.total for layer in layers),
-        "mlp": column(layer.mlp.total for layer in layers),
-        "size": column(layer.mlp.intermediate_size for layer in layers),
+        **_columns(counts),
         "zeros": column(None if at.sparsity is None else at.sparsity.ratio for at in layers),
         "label": column("zero" if layer.is_zero else None for layer in layers),
         **_heads(layers),
     }
 
 
-def _zeros(found: Sparsity | None) -> tuple[float, str | None] | None:
-    return None if found is None else (found.ratio, found.pattern)
+def _columns(layers: Sequence[Sequence[int | None]]) -> dict[str, Column]:
+    """Return the parameters of each layer, of its attention and MLP, and the size of the latter."""
+    return {
+        name: column(layer[place] for layer in layers)
+        for place, name in enumerate(("total", "attention", "mlp", "size"))
+    }
 
 
 def _heads(layers: Sequence[Layer | None]) -> dict[str, Column]:

@@ -97,55 +97,41 @@ def strategy_names() -> dict[str, str]:
 def strategy_reason(comparison: ModelComparison) -> str:
     """Return the numbers that led to the strategy; empty where they are not known."""
     known = comparison.evidence
-    smaller = t("{smaller} of {layers} {layers:layer|layers} smaller, by {least} to {most} %")
-    if not known.get("layers_smaller") and known.get("lost_outside_layers", 0) > 0:
-        outside = t("{outside} % of the model went, all of it outside the layers")
-    else:
-        outside = smaller
+    within = t(
+        "{layers_smaller} of {layers} {layers:layer|layers} smaller, by {smaller_ratio_min} to "
+        "{smaller_ratio_max} %"
+    )
+    outside = t("{lost_outside_layers} % of the model went, all of it outside the layers")
+    is_outside = not known.get("layers_smaller") and known.get("lost_outside_layers", 0) > 0
     texts = {
-        "layer removal": t("{removed} of {layers} {layers:layer|layers} removed, {emptied} emptied")
+        "layer removal": t(
+            "{layers_removed} of {layers} {layers:layer|layers} removed, {layers_emptied} emptied"
+        )
         if known.get("layers_emptied")
-        else t("{removed} of {layers} {layers:layer|layers} removed"),
-        "uniform": smaller,
-        "non-uniform": outside,
-        "unstructured": t("{zeros} % of the layers' parameters are zeros"),
-        "sliced": t("hidden size {before}, now {after}")
+        else t("{layers_removed} of {layers} {layers:layer|layers} removed"),
+        "uniform": within,
+        "non-uniform": outside if is_outside else within,
+        "unstructured": t("{lost_by_zeros} % of the layers' parameters are zeros"),
+        "sliced": t("hidden size {hidden_size_original}, now {hidden_size_pruned}")
         if "hidden_size_original" in known
         else t("all layers have shortcuts instead of norms"),
     }
-    numbers = {
-        "removed": "layers_removed",
-        "emptied": "layers_emptied",
-        "layers": "layers",
-        "smaller": "layers_smaller",
-        "before": "hidden_size_original",
-        "after": "hidden_size_pruned",
-    }
-    shares = {
-        "least": "smaller_ratio_min",
-        "most": "smaller_ratio_max",
-        "zeros": "lost_by_zeros",
-        "outside": "lost_outside_layers",
-    }
-    values = {name: f"{known[key]:,.0f}" for name, key in numbers.items() if key in known}
-    values |= {name: percent(known[key]) for name, key in shares.items() if key in known}
     try:
-        return filled(texts.get(comparison.strategy, ""), **values)
+        return filled(texts.get(comparison.strategy, ""), **_numbers(comparison))
     except KeyError:
         return ""
 
 
 def strategy_lines(comparison: ModelComparison) -> list[str]:
     """Return how the model was pruned on the whole, with the numbers that say so."""
-    known, added = comparison.evidence, comparison.added_layers
+    known, added = _numbers(comparison), comparison.added_layers
     text = t("Strategy: {name}")
     if reason := strategy_reason(comparison):
         text = t("Strategy: {name}: {reason}")
     lines = [filled(text, name=strategy_names()[comparison.strategy], reason=reason)]
     if "experts_original" in known:
-        left, every = (f"{known[key]:,.0f}" for key in ("experts_pruned", "experts_original"))
-        text = t("  experts of all layers: {left} of {all} are left")
-        lines.append(filled(text, left=left, all=every))
+        text = t("  experts of all layers: {experts_pruned} of {experts_original} are left")
+        lines.append(filled(text, **known))
     if added:
         total = count_text(summed(layer.total for layer in added))
         text = t("  added layers: {layers}; together {n} {n:parameter|parameters}")
@@ -153,19 +139,15 @@ def strategy_lines(comparison: ModelComparison) -> list[str]:
     if comparison.strategy in ("unchanged", "unknown"):
         return lines
     spread = [
-        t("  lost per layer: {mean} % on average, standard deviation {std} points"),
-        t("  of the layers' parameters, {removal} % went with layers, {less} % within layers"),
+        t("  lost per layer: {ratio_mean} % on average, standard deviation {ratio_std} points"),
+        t(
+            "  of the layers' parameters, {lost_by_removal} % went with layers, "
+            "{lost_by_smaller_layers} % within layers"
+        ),
     ]
     if "lost_by_zeros" in known and comparison.strategy != "unstructured":
-        spread.append(t("  {zeros} % are zeros"))
-    keys = {
-        "mean": "ratio_mean",
-        "std": "ratio_std",
-        "removal": "lost_by_removal",
-        "less": "lost_by_smaller_layers",
-        "zeros": "lost_by_zeros",
-    }
-    values = {name: percent(known.get(key, 0)) for name, key in keys.items()}
+        spread.append(t("  {lost_by_zeros} % are zeros"))
+    values = dict.fromkeys(_shares(), percent(0)) | known
     return lines + [filled(line, **values) for line in spread]
 
 
@@ -175,12 +157,9 @@ def _added(layer: AddedLayer) -> str:
     return t("{layer} (a copy of {original})", layer=layer.index, original=layer.copy_of)
 
 
-def evidence_texts(comparison: ModelComparison) -> list[tuple[str, str]]:
-    """Return the numbers that led to the strategy, each with what it is, in words.
-
-    Shares are in percent; a name that only the file knows stays as it is.
-    """
-    counts = {
+def _counts() -> dict[str, str]:
+    """Return what the counts of the evidence are called."""
+    return {
         "layers": t("layers of the original"),
         "layers_removed": t("removed layers"),
         "layers_emptied": t("emptied layers"),
@@ -193,7 +172,11 @@ def evidence_texts(comparison: ModelComparison) -> list[tuple[str, str]]:
         "experts_original": t("experts of the original"),
         "experts_pruned": t("experts that are left"),
     }
-    shares = {
+
+
+def _shares() -> dict[str, str]:
+    """Return what the shares of the evidence are called."""
+    return {
         "ratio_mean": t("gone per layer of the original: mean %"),
         "ratio_std": t("gone per layer of the original: standard deviation, points"),
         "ratio_min": t("gone per layer of the original: min %"),
@@ -206,12 +189,27 @@ def evidence_texts(comparison: ModelComparison) -> list[tuple[str, str]]:
         "lost_outside_layers": t("of all parameters, gone outside the layers %"),
     }
 
-    def text(name: str, value: float) -> tuple[str, str]:
-        if name in shares:
-            return shares[name], percent(value)
-        return counts.get(name, name), f"{value:,.0f}" if name in counts else f"{value:.6g}"
 
-    return [text(*one) for one in comparison.evidence.items() if isfinite(one[1])]
+def _numbers(comparison: ModelComparison) -> dict[str, str]:
+    """Return the evidence as text, shares in percent."""
+    counts, shares = _counts(), _shares()
+
+    def text(name: str, value: float) -> str:
+        if name in shares:
+            return percent(value)
+        return f"{value:,.0f}" if name in counts else f"{value:.6g}"
+
+    known = comparison.evidence.items()
+    return {name: text(name, value) for name, value in known if isfinite(value)}
+
+
+def evidence_texts(comparison: ModelComparison) -> list[tuple[str, str]]:
+    """Return the numbers that led to the strategy, each with what it is, in words.
+
+    Shares are in percent; a name that only the file knows stays as it is.
+    """
+    names = _counts() | _shares()
+    return [(names.get(name, name), text) for name, text in _numbers(comparison).items()]
 
 
 def ways() -> dict[AlignedBy, str]:

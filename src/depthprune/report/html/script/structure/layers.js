@@ -26,8 +26,8 @@ function layerColumn(model, layer, largest) {
   });
   if (removed) node.append(sign("×"));
   else {
-    node.append(half("up", state("attention", [...model.noAttention, ...model.emptied])),
-      half("down", state("mlp", [...model.noMlp, ...model.emptied])));
+    node.append(half("up", state("attention", [...model.no_attention, ...model.emptied])),
+      half("down", state("mlp", [...model.no_mlp, ...model.emptied])));
   }
   return placed(layer, node);
 }
@@ -113,8 +113,8 @@ function modelCaption(model) {
   const lines = [
     [t("removed layers"), removedText(model)],
     [t("emptied layers"), blockList(model.emptied)],
-    [t("attention removed"), blockList(model.noAttention)],
-    [t("MLP removed"), blockList(model.noMlp)],
+    [t("attention removed"), blockList(model.no_attention)],
+    [t("MLP removed"), blockList(model.no_mlp)],
   ].filter(([, text]) => text).map(([name, text]) => element("span", { class: "lost" }, `${name}: ${text}`));
   const sides = ["A", "B"].map((side) => element("button", {
     type: "button", tabindex: "-1", "data-side": side, "aria-pressed": "false",

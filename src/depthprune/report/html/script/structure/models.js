@@ -71,5 +71,5 @@ const removedText = (model) => [
 ].filter(Boolean).join("; ");
 const strategyText = (model) => (model.strategy ? DATA.strategies[model.strategy] : NOTHING);
 const headText = (model) => (model.tied ? t("tied") : number(model.head));
-const layersText = (model) => (model.ofLayers === null || model.ofLayers === model.numLayers
-  ? told(model, model.numLayers, number) : t("{n} of {total}", { n: model.numLayers, total: model.ofLayers }));
+const layersText = (model) => (model.of_layers === null || model.of_layers === model.num_layers
+  ? told(model, model.num_layers, number) : t("{n} of {total}", { n: model.num_layers, total: model.of_layers }));

@@ -4,11 +4,11 @@ const TABLE_COLUMNS = [
   { key: "name", name: t("model"), number: false, value: (one) => one.name, text: (one) => breakableName(one.name) },
   { key: "params", name: t("parameters"), value: (one) => one.params, text: (one) => told(one, one.params, number) },
   { key: "ratio", name: t("pruning ratio %"), value: (one) => one.ratio, text: (one) => told(one, one.ratio, percent) },
-  { key: "numLayers", name: t("layers"), value: (one) => one.numLayers, text: layersText },
+  { key: "numLayers", name: t("layers"), value: (one) => one.num_layers, text: layersText },
   { key: "removed", list: true, name: t("removed layers"), value: (one) => counts(one, one.removed.length + one.missing), text: removedText },
   { key: "emptied", list: true, name: t("emptied layers"), value: (one) => counts(one, one.emptied.length), text: (one) => blockList(one.emptied) },
-  { key: "noAttention", list: true, name: t("attention removed"), value: (one) => counts(one, one.noAttention.length), text: (one) => blockList(one.noAttention) },
-  { key: "noMlp", list: true, name: t("MLP removed"), value: (one) => counts(one, one.noMlp.length), text: (one) => blockList(one.noMlp), needed: MODELS.some((one) => one.noMlp.length) },
+  { key: "noAttention", list: true, name: t("attention removed"), value: (one) => counts(one, one.no_attention.length), text: (one) => blockList(one.no_attention) },
+  { key: "noMlp", list: true, name: t("MLP removed"), value: (one) => counts(one, one.no_mlp.length), text: (one) => blockList(one.no_mlp), needed: MODELS.some((one) => one.no_mlp.length) },
   { key: "strategy", name: t("strategy"), number: false, value: (one) => (one.strategy ? strategyText(one) : null), text: strategyCell },
   { key: "embedding", name: t("embedding"), value: (one) => one.embedding ?? null, text: (one) => number(one.embedding) },
   { key: "head", name: t("head"), value: (one) => one.head ?? null, text: headText },
@@ -17,7 +17,7 @@ const order = { key: "name", ascending: true };
 let everyRow = false;
 
 // Where nothing is known of a model, "no layer" would be a claim.
-const counts = (model, found) => (model.numLayers === null ? null : found);
+const counts = (model, found) => (model.num_layers === null ? null : found);
 
 function strategyCell(model) {
   if (!model.reason) return strategyText(model);
@@ -39,7 +39,7 @@ function matching() {
 }
 
 function tableCell(column, model) {
-  const text = column.text(model) || (model.numLayers === null ? NOTHING : "0");
+  const text = column.text(model) || (model.num_layers === null ? NOTHING : "0");
   const kind = [column.number === false ? null : "num", column.list && "list", (text === NOTHING || text === "0") && "nothing"];
   return element("td", { class: kind.filter(Boolean).join(" ") || null }, ...[text].flat());
 }
