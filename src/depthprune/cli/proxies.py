@@ -15,7 +15,7 @@ from depthprune.base.files import check_can_make
 from depthprune.base.language import set_language, t
 from depthprune.base.progress import progress
 from depthprune.cli.flags import AsJson, Language, Model, Output, flag, with_flags
-from depthprune.cli.output import show, show_json
+from depthprune.cli.output import show_json, show_sections
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.compare import (
     FIRST_BLOCKS,
@@ -33,7 +33,7 @@ from depthprune.importance.proxies import (
     num_passes,
     write_proxy,
 )
-from depthprune.report.sections.importance import SplitProxies, proxies_parts, proxies_value
+from depthprune.report.sections.importance import SplitProxies, proxies_sections, proxies_value
 from depthprune.strategies.model import ModelSource, model_source, open_model, prompted_tasks
 from depthprune.strategies.pipeline import load_splits
 from depthprune.study import ModelRecord, Study
@@ -91,12 +91,12 @@ def proxies(
     if json:
         show_json({"folder": str(folder / PROXIES_FOLDER), "splits": proxies_value(found)})
         return
-    parts = proxies_parts(found)
+    notes = []
     if any(one.measured is None for one in found):
         command = _profile_command(model, run, data, folder)
-        parts.append(t("To measure the drops: {command}").format(command=command))
-    parts.append(t("Scores: {folder}").format(folder=folder / PROXIES_FOLDER))
-    show(parts)
+        notes.append(t("To measure the drops: {command}", command=command))
+    notes.append(t("Scores: {folder}", folder=folder / PROXIES_FOLDER))
+    show_sections(proxies_sections(found, notes))
 
 
 def _profile_command(model: str, run: ModelOptions, data: DataOptions, folder: Path) -> str:

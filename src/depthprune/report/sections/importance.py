@@ -6,15 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import RenderableType
-
 from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal, format_removal
 from depthprune.importance.compare import MeasuredDrops, Overlap, ProxyAgreement, SplitComparison
 from depthprune.importance.merge import Scores
 from depthprune.importance.proxies import PROXIES, ProxyScores
 from depthprune.importance.score_files import least_important_first
-from depthprune.importance.sources import DatasetScores
+from depthprune.importance.sources import DatasetScores, SplitScores
 from depthprune.report.formatting import blocks, percent
 from depthprune.report.render.plain import plain
 from depthprune.report.table import Cell, Column, Section, Table, table_of
@@ -103,36 +101,30 @@ def merged(scores: Scores) -> Section:
 def _agreements(comparisons: Sequence[SplitComparison]) -> Table:
     top_k = max(one.top_k for one in comparisons)
     answers = {True: t("yes"), False: t("no"), None: None}
+
+    def common(overlap: Overlap, one: SplitComparison) -> str:
+        return f"{len(overlap.common)}/{one.top_k}"
+
     return table_of(
         comparisons,
         [
             (Column(t("dataset")), lambda one: one.dataset),
-            (Column("n", "shown"), lambda one: _samples([each.num_samples for each in one.splits])),
+            (Column("n", "shown"), lambda one: _samples(one.splits)),
             (Column("rho", "number", 4), lambda one: one.agreement.rho),
             (Column(t("p-value"), "p-value"), lambda one: one.agreement.p_value),
             (Column(t("consistent"), "shown"), lambda one: answers[one.consistent]),
-            (
-                Column(t("least {n}").format(n=top_k), "shown"),
-                lambda one: f"{len(one.least.common)}/{one.top_k}",
-            ),
-            (
-                Column(t("most {n}").format(n=top_k), "shown"),
-                lambda one: f"{len(one.most.common)}/{one.top_k}",
-            ),
+            (Column(t("least {n}", n=top_k), "shown"), lambda one: common(one.least, one)),
+            (Column(t("most {n}", n=top_k), "shown"), lambda one: common(one.most, one)),
         ],
         title=t("Do train and validation order the blocks alike? (Spearman)"),
     )
 
 
 def _overlaps(comparisons: Sequence[SplitComparison]) -> Table:
-    rows = [
-        (dataset, end.format(n=one.top_k), overlap)
-        for one in comparisons
-        for dataset, end, overlap in (
-            (one.dataset, t("least {n}"), one.least),
-            ("", t("most {n}"), one.most),
-        )
-    ]
+    rows: list[tuple[str, str, Overlap]] = []
+    for one in comparisons:
+        rows.append((one.dataset, t("least {n}", n=one.top_k), one.least))
+        rows.append(("", t("most {n}", n=one.top_k), one.most))
     return table_of(
         rows,
         [
@@ -176,10 +168,7 @@ def _weights(scores: Scores) -> Table:
         [
             (Column(t("dataset")), lambda one: one.source.dataset),
             (Column(t("split")), lambda one: ", ".join(each.split for each in one.source.splits)),
-            (
-                Column("n", "shown"),
-                lambda one: _samples([each.num_samples for each in one.source.splits]),
-            ),
+            (Column("n", "shown"), lambda one: _samples(one.source.splits)),
             (
                 Column(t("weight"), "shown"),
                 lambda one: None if weights is None else f"{weights[one.source.dataset]:.4g}",
@@ -233,10 +222,10 @@ def _overlap(one: Overlap) -> dict[str, Sequence[int]]:
     }
 
 
-def _samples(counts: Sequence[int | None]) -> str:
-    if len(set(counts)) == 1:
-        counts = counts[:1]
-    return "/".join("-" if count is None else str(count) for count in counts)
+def _samples(splits: Sequence[SplitScores]) -> str:
+    """Return the samples of each split; once where all have as many."""
+    counts = ["-" if one.num_samples is None else str(one.num_samples) for one in splits]
+    return counts[0] if len(set(counts)) == 1 else "/".join(counts)
 
 
 @dataclass(frozen=True)
@@ -262,47 +251,58 @@ class SplitProxies:
     first: int
 
 
-def proxies_parts(splits: Sequence[SplitProxies]) -> list[RenderableType]:
-    """Return the tables and notes of all splits, in reading order."""
-    parts: list[RenderableType] = []
-    for one in splits:
-        samples = max(proxy.num_samples for proxy in one.proxies)
-        heading = t("{task}, {split}: proxies on {n} {n:sample|samples}")
-        parts += [filled(heading, task=one.task, split=one.split, n=samples)]
-        parts += [_scores_table(one)]
-        if one.measured is not None:
-            parts += [_drops_note(one.measured), _agreement_table(one)]
-        else:
-            parts += [t("No drops of single blocks are measured on this split."), ""]
-        if one.best_runs:
-            title = t("Runs of consecutive blocks with the smallest angular distance")
-            parts += [title, _runs_table(one)]
+def proxies_sections(splits: Sequence[SplitProxies], notes: Sequence[str]) -> list[Section]:
+    """Return the tables of each split, one over all splits, and how to read them.
+
+    Args:
+        splits: at least one.
+        notes: stand below all.
+    """
+    sections = [section for one in splits for section in _split_sections(one)]
     compared = [one for one in splits if one.measured is not None]
     if len(compared) > 1:
         title = t("Rank correlation (Spearman) of each proxy with the measured drops")
-        parts += [title, correlation_table(compared)]
-    parts.append(
-        t("Higher scores are more important blocks; only their order compares with drops.")
-        + " "
-        + t(
-            "* = among the {k} that a proxy would remove first.", k=max(one.first for one in splits)
-        )
+        sections.append(Section("correlations", "", [title], [correlation_table(compared)]))
+    reading = (
+        t("Higher scores are more important blocks; only their order compares with drops."),
+        t("* = among the {k} that a proxy would remove first.", k=max(one.first for one in splits)),
     )
-    return parts
+    return [*sections, Section("reading", "", [" ".join(reading), *notes])]
+
+
+def _split_sections(one: SplitProxies) -> list[Section]:
+    heading = t(
+        "{task}, {split}: proxies on {n} {n:sample|samples}",
+        task=one.task,
+        split=one.split,
+        n=max(proxy.num_samples for proxy in one.proxies),
+    )
+    sections = [Section("scores", "", [heading], [_scores_table(one)])]
+    if one.measured is None:
+        unknown = t("No drops of single blocks are measured on this split.")
+        sections.append(Section("drops", "", [unknown]))
+    else:
+        note = _drops_note(one.measured)
+        sections.append(Section("drops", "", [note], [_agreement_table(one)]))
+    if one.best_runs:
+        title = t("Runs of consecutive blocks with the smallest angular distance")
+        sections.append(Section("runs", "", [title], [_runs_table(one)]))
+    return sections
 
 
 def correlation_table(splits: Sequence[SplitProxies]) -> Table:
     """Return Spearman's rho of each proxy with the measured drops, one row for each split."""
-    names = _names(splits)
-    several = len({one.split for one in splits}) > 1
-    columns = [Column(t("dataset")), *([Column(t("split"))] if several else [])]
-    columns += [Column(_heading(name), "number") for name in names]
-    rows: list[list[Any]] = []
-    for one in splits:
-        found = [one.agreements.get(name) for name in names]
-        rhos = [None if each is None else each.rank.rho for each in found]
-        rows.append([one.task, *([one.split] if several else []), *rhos])
-    return Table(columns, rows, is_spaced=True)
+
+    def rho(name: str) -> Callable[[SplitProxies], float | None]:
+        return lambda one: found.rank.rho if (found := one.agreements.get(name)) else None
+
+    columns: list[tuple[Column, Callable[[SplitProxies], Any]]] = [
+        (Column(t("dataset")), lambda one: one.task)
+    ]
+    if len({one.split for one in splits}) > 1:
+        columns.append((Column(t("split")), lambda one: one.split))
+    columns += [(Column(_heading(name), "number"), rho(name)) for name in _names(splits)]
+    return table_of(splits, columns, is_spaced=True)
 
 
 def proxies_value(splits: Sequence[SplitProxies]) -> list[dict[str, Any]]:
@@ -320,41 +320,32 @@ def proxies_value(splits: Sequence[SplitProxies]) -> list[dict[str, Any]]:
 
 def _scores_table(one: SplitProxies) -> Table:
     drops = {} if one.measured is None else one.measured.single
-    marked = {
-        proxy.name: set(least_important_first(proxy.scores)[: one.first]) for proxy in one.proxies
-    }
     blocks = sorted({block for proxy in one.proxies for block in proxy.scores} | drops.keys())
+    order = {block: place for place, block in enumerate(least_important_first(drops))}
+    blocks.sort(key=lambda block: order.get(block, len(order)))
+
+    def cell(proxy: ProxyScores) -> Callable[[int], Cell]:
+        first = set(least_important_first(proxy.scores)[: one.first])
+
+        def scored(block: int) -> Cell:
+            score = f"{proxy.scores[block]:.3g}" if block in proxy.scores else "-"
+            return Cell(score, mark="*" if block in first else " ")
+
+        return scored
+
+    columns: list[tuple[Column, Callable[[int], Any]]] = [
+        (Column(t("block"), "count"), lambda block: block)
+    ]
     if drops:
-        order = {block: place for place, block in enumerate(least_important_first(drops))}
-        blocks.sort(key=lambda block: order.get(block, len(order)))
-    columns = [
-        Column(t("block"), "count"),
-        *([Column(t("drop (points)"), "points")] if drops else []),
-    ]
-    columns += [Column(_heading(proxy.name), "shown") for proxy in one.proxies]
-
-    def cell(proxy: ProxyScores, block: int) -> Cell:
-        if block not in proxy.scores:
-            return Cell("-", mark=" ")
-        mark = "*" if block in marked[proxy.name] else " "
-        return Cell(f"{proxy.scores[block]:.3g}", mark=mark)
-
-    rows = [
-        [
-            block,
-            *([drops.get(block)] if drops else []),
-            *(cell(each, block) for each in one.proxies),
-        ]
-        for block in blocks
-    ]
-    return Table(columns, rows, is_spaced=True)
+        columns.append((Column(t("drop (points)"), "points"), drops.get))
+    columns += [(Column(_heading(each.name), "shown"), cell(each)) for each in one.proxies]
+    return table_of(blocks, columns, is_spaced=True)
 
 
 def _agreement_table(one: SplitProxies) -> Table:
     def of(value: Callable[[ProxyAgreement], Any]) -> Callable[[tuple[str, Any]], Any]:
         return lambda row: None if row[1] is None else value(row[1])
 
-    found_of = t("{found} of {k}")
     return table_of(
         one.agreements.items(),
         [
@@ -364,7 +355,7 @@ def _agreement_table(one: SplitProxies) -> Table:
             (Column(t("blocks"), "count"), of(lambda found: found.num_blocks)),
             (
                 Column(t("least important found"), "shown"),
-                of(lambda found: found_of.format(found=found.found, k=found.first)),
+                of(lambda found: t("{found} of {k}", found=found.found, k=found.first)),
             ),
         ],
         is_spaced=True,
@@ -388,18 +379,16 @@ def _runs_table(one: SplitProxies) -> Table:
 
 def _drops_note(measured: MeasuredDrops) -> str:
     if measured.same_samples:
-        return t("Drops: measured on the same samples ({settings}).").format(
-            settings=measured.settings
-        )
-    return t("Drops: measured on another sample of this split, n = {n} ({settings}).").format(
-        n=measured.num_samples or "?", settings=measured.settings
-    )
+        text = t("Drops: measured on the same samples ({settings}).")
+    else:
+        text = t("Drops: measured on another sample of this split, n = {n} ({settings}).")
+    return filled(text, n=measured.num_samples or "?", settings=measured.settings)
 
 
 def _proxy_value(one: SplitProxies, proxy: ProxyScores) -> dict[str, Any]:
     found = one.agreements.get(proxy.name)
     value: dict[str, Any] = {
-        "scores": {str(block): score for block, score in sorted(proxy.scores.items())},
+        "scores": plain(dict(sorted(proxy.scores.items()))),
         "num_samples": proxy.num_samples,
         "num_tokens": proxy.num_tokens,
         "agreement": found
@@ -421,7 +410,7 @@ def _proxy_value(one: SplitProxies, proxy: ProxyScores) -> dict[str, Any]:
 
 def _measured_value(measured: MeasuredDrops) -> dict[str, Any]:
     return {
-        "drops": {str(block): drop for block, drop in sorted(measured.single.items())},
+        "drops": plain(dict(sorted(measured.single.items()))),
         "num_samples": measured.num_samples,
         "settings": measured.settings,
         "same_samples": measured.same_samples,
