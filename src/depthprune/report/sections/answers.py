@@ -10,7 +10,7 @@ from depthprune.analysis.answers import AnswerPair, PairedAnswers, read_damage
 from depthprune.analysis.findings import Analysis
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.verified import choose
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal, format_removal
 from depthprune.base.terminal import shown
 from depthprune.report.formatting import blocks, percent
@@ -48,14 +48,7 @@ def damage(analysis: Analysis) -> Section:
         )
     ]
     datasets = [one.dataset for one in analysis.results.datasets]
-    silent = [dataset for dataset in datasets if dataset not in analysis.damage]
-    if silent:
-        text = t(
-            "No written answers are known of {datasets}: tasks that are answered by likelihood "
-            "have none.",
-            datasets=", ".join(silent),
-        )
-        sentences.append(text)
+    sentences += silent_lines(one for one in datasets if one not in analysis.damage)
     best = best_removals(analysis)
     sentences += [line for removal in best for line in warning(analysis, removal)]
     more = [one for one in worst if _any(known[one]) > whole.any]
@@ -63,6 +56,16 @@ def damage(analysis: Analysis) -> Section:
     if more:
         tables.append(_table(analysis, known, more[:ENDS], t("Most damaged:")))
     return Section(name, title, sentences, tables, [reading_note()])
+
+
+def silent_lines(datasets: Iterable[str]) -> list[str]:
+    """Return a sentence for datasets of which no written answer is known; nothing without one."""
+    text = t(
+        "No written answers are known of {datasets}: tasks that are answered by likelihood have "
+        "none."
+    )
+    names = ", ".join(dict.fromkeys(datasets))
+    return [filled(text, datasets=names)] if names else []
 
 
 def best_removals(analysis: Analysis) -> list[Removal]:

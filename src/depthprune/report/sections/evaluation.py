@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from depthprune.base.files import format_size
 from depthprune.base.language import filled, t
 from depthprune.benchmark.results_file import grouped
-from depthprune.report.formatting import percent
-from depthprune.report.sections.answers import damage_columns, reading_note
-from depthprune.report.table import Cell, Column, Section, Table, table_of
+from depthprune.report.formatting import blocks
+from depthprune.report.render.text import value_text
+from depthprune.report.sections.answers import damage_columns, reading_note, silent_lines
+from depthprune.report.table import Cell, Column, Kind, Section, Table, table_of
 from depthprune.tasks.damage import Damage
 
 if TYPE_CHECKING:
     from depthprune.benchmark.compare import Comparison, EvaluationFile, Row
 
 Card = Mapping[str, Any]
+
+KINDS: Mapping[str, tuple[Kind, int]] = MappingProxyType(
+    {
+        "accuracy": ("points", 2),
+        "score": ("points", 2),
+        "bytes": ("bytes", 0),
+        "ppl": ("perplexity", 3),
+    }
+)
+"""How the values of evaluations are shown, and with how many digits; others with two."""
 
 GPU = "allocated on GPUs"
 """What a peak of memory is of; older files tell that of a whole process, too."""
@@ -60,7 +72,7 @@ def comparison_section(comparison: Comparison) -> Section:
     In brackets behind a value stands the difference to the baseline (perplexity; accuracy, in
     percentage points) or the ratio (all else; of speeds with its interval).
     """
-    names = [Column(name, "shown") for name in _headings(comparison)]
+    names = [Column(name, "shown") for name in _headings(comparison.files)]
     rows = [
         [Cell(_label(row, comparison), mark=None if row.is_alike else "*"), *_cells(row)]
         for row in comparison.rows
@@ -130,7 +142,7 @@ def _model_line(info: Mapping[str, Any]) -> str:
         name=info["name"],
         active=info["num_active_blocks"],
         blocks=info["num_blocks"],
-        removed=", ".join(map(str, removed)),
+        removed=blocks(removed),
         parameters=t("{n} {n:parameter|parameters}", n=_count(info["parameters"])),
         dtype=info["dtype"],
     )
@@ -196,20 +208,13 @@ def _damage_section(scores: Mapping[str, Any], removed: int) -> Section:
     """Return how written answers are damaged, beside what they score."""
     title = t("Damaged answers")
     written = [one for one in scores.values() if one.get("damage")]
-    silent = [one["task"] for one in scores.values() if not one.get("damage")]
-    sentences = []
-    if silent:
-        text = t(
-            "No written answers are known of {datasets}: tasks that are answered by likelihood "
-            "have none.",
-            datasets=", ".join(dict.fromkeys(silent)),
-        )
-        sentences.append(text)
+    sentences = silent_lines(one["task"] for one in scores.values() if not one.get("damage"))
     if not written:
         return Section("damage", title, sentences)
     rows = []
+    splits = Counter(one["task"] for one in written)
     for one in written:
-        name = one["task"] + (f" ({one['split']})" if _has_other_split(one, written) else "")
+        name = f"{one['task']} ({one['split']})" if splits[one["task"]] > 1 else one["task"]
         if "whole" in one:
             rows.append((name, 0, one["whole"]))
         rows.append((name, removed, one))
@@ -224,10 +229,6 @@ def _damage_section(scores: Mapping[str, Any], removed: int) -> Section:
         names=2,
     )
     return Section("damage", title, sentences, [table], [reading_note()])
-
-
-def _has_other_split(one: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> bool:
-    return any(o["task"] == one["task"] and o["split"] != one["split"] for o in others)
 
 
 def _speed_table(speed: Mapping[str, Any]) -> Table:
@@ -285,20 +286,17 @@ def _peak(entry: Mapping[str, Any]) -> Any:
     return entry["peak_bytes"] if entry["peak_of"] == GPU else None
 
 
-def _headings(comparison: Comparison) -> list[str]:
+def _headings(files: Sequence[EvaluationFile]) -> list[str]:
     """Return the models' names, with the file where two have the same."""
-    names = [_heading(file) for file in comparison.files]
+    text = t("{name} without {blocks}")
+    names = [
+        filled(text, name=file.name, blocks=blocks(file.removed)) if file.removed else file.name
+        for file in files
+    ]
     return [
         f"{name} ({file.path})" if names.count(name) > 1 else name
-        for name, file in zip(names, comparison.files, strict=True)
+        for name, file in zip(names, files, strict=True)
     ]
-
-
-def _heading(file: EvaluationFile) -> str:
-    if not file.removed:
-        return file.name
-    blocks = ", ".join(map(str, file.removed))
-    return t("{name} without {blocks}").format(name=file.name, blocks=blocks)
 
 
 def _label(row: Row, comparison: Comparison) -> str:
@@ -337,21 +335,14 @@ def _cells(row: Row) -> list[str]:
 def _value(row: Row, value: float) -> str:
     if row.kind == "count":
         return _count(int(value))
-    if row.kind in ("accuracy", "score"):
-        return percent(value)
-    if row.kind == "bytes":
-        return format_size(int(value))
-    return _ppl(value) if row.kind == "ppl" else f"{value:.2f}"
+    kind, digits = KINDS.get(row.kind, ("number", 2))
+    return value_text(Column("", kind, digits), value)
 
 
 def _change(row: Row, change: float) -> str:
     if row.kind in ("accuracy", "score"):
         return f"{100 * change:+.2f}"
     return f"{change:+.2f}" if row.kind == "ppl" else f"x{change:.2f}"
-
-
-def _ppl(value: float) -> str:
-    return f"{value:.3f}" if value < 10_000 else f"{value:.3g}"
 
 
 def _count(number: int) -> str:
