@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
 from itertools import groupby, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
 from depthprune.base.language import t
 from depthprune.base.removal import Removal
 from depthprune.base.terminal import terminal
+from depthprune.report.table import Column
 
 if TYPE_CHECKING:
-    from depthprune.analysis.combinations import RankedCombinations
+    from depthprune.analysis.combinations import Combination, RankedCombinations
+    from depthprune.analysis.drop_table import Distribution
     from depthprune.analysis.intervals import Interval
 
 
@@ -129,3 +131,33 @@ def _runs(removal: Removal) -> list[list[int]]:
         run += starts
         numbered.append((run, block))
     return [[block for _, block in those] for _, those in groupby(numbered, lambda one: one[0])]
+
+
+def distribution(
+    of: Callable[[Any], Distribution | None],
+) -> list[tuple[Column, Callable[[Any], Any]]]:
+    """Return the columns that tell the distribution of the drops that an item has."""
+
+    def value(name: str) -> Callable[[Any], Any]:
+        return lambda one: getattr(of(one), name, None)
+
+    names = {
+        "mean": t("mean (points)"),
+        "std": t("std (points)"),
+        "minimum": t("min (points)"),
+        "median": t("median (points)"),
+        "maximum": t("max (points)"),
+    }
+    numbers = [(Column(text, "points"), value(name)) for name, text in names.items()]
+    return [(Column(t("count"), "count"), lambda one: getattr(of(one), "count", 0)), *numbers]
+
+
+def std_of(one: Combination) -> float | None:
+    """Return the deviation of a drop over datasets; over one dataset there is none."""
+    return one.std if one.coverage > 1 else None
+
+
+def removed_columns(numbers: Sequence[int]) -> list[Column]:
+    """Return columns for a removal of each of these numbers of blocks."""
+    name = t("{number} removed")
+    return [Column(name.format(number=number), "choice") for number in numbers]

@@ -10,8 +10,7 @@ from depthprune.analysis.responses import DatasetResponse
 from depthprune.analysis.result_set import SplitAgreement, is_consistent
 from depthprune.base.language import filled, t
 from depthprune.base.removal import settled
-from depthprune.report.formatting import percent
-from depthprune.report.sections.columns import removed_columns
+from depthprune.report.formatting import percent, removed_columns
 from depthprune.report.sections.inputs import samples_by_dataset
 from depthprune.report.table import Column, Section, Table, table_of
 

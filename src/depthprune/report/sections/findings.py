@@ -13,9 +13,8 @@ from depthprune.analysis.responses import UNKNOWN, TaskTypeFinding
 from depthprune.analysis.synergy import Synergy, antagonistic, synergistic, trusted_coverage
 from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal
-from depthprune.report.formatting import percent
+from depthprune.report.formatting import distribution, percent, removed_columns
 from depthprune.report.sections.answers import damage
-from depthprune.report.sections.columns import distribution, removed_columns
 from depthprune.report.sections.datasets import agreements, pairs, responses, specific
 from depthprune.report.sections.inputs import samples_by_dataset
 from depthprune.report.table import Cell, Column, Section, Table, table_of

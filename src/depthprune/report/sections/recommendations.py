@@ -14,10 +14,9 @@ from depthprune.analysis.recommended_strategies import Step
 from depthprune.analysis.verified import choose
 from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal
-from depthprune.report.formatting import below_limit_note, blocks, interval_note, percent
+from depthprune.report.formatting import below_limit_note, blocks, interval_note, percent, std_of
 from depthprune.report.render.text import NOTHING
 from depthprune.report.sections.choice import answer, removal_text, strategies, unbounded_lines
-from depthprune.report.sections.columns import std_of
 from depthprune.report.sections.evidence import (
     coverage_text,
     dataset_lines,

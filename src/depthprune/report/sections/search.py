@@ -10,9 +10,15 @@ from depthprune.analysis.study_summary import Gain, MeanGain, StudySummary
 from depthprune.base.language import filled, t
 from depthprune.base.removal import Removal, format_removal
 from depthprune.importance.compare import RankAgreement
-from depthprune.report.formatting import below_limit_note, blocks, interval_note, percent
+from depthprune.report.formatting import (
+    below_limit_note,
+    blocks,
+    interval_note,
+    percent,
+    removed_columns,
+    std_of,
+)
 from depthprune.report.render.plain import plain
-from depthprune.report.sections.columns import removed_columns, std_of
 from depthprune.report.sections.evidence import mark_lines
 from depthprune.report.table import Column, Section, Table, table_of
 from depthprune.strategies.racing import RaceReport
