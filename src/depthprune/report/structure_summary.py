@@ -46,16 +46,16 @@ CSV = (
 """Columns of the tables by their keys."""
 
 
-class Row(NamedTuple):
+class SummaryRow(NamedTuple):
     """A model, and what is known of it."""
 
     model: ModelSummary
     facts: ModelFacts
 
 
-def rows_of(models: Iterable[ModelSummary]) -> list[Row]:
+def rows_of(models: Iterable[ModelSummary]) -> list[SummaryRow]:
     """Return the models that were analysed, the least pruned first, unknown ratios last."""
-    rows = [Row(one, facts_of(one)) for one in models if one.anatomy or one.comparison]
+    rows = [SummaryRow(one, facts_of(one)) for one in models if one.anatomy or one.comparison]
     return sorted(
         rows,
         key=lambda row: (row.facts.ratio is None, round(row.facts.ratio or 0, 4), row.model.name),
@@ -72,7 +72,7 @@ def num_emptied(facts: ModelFacts) -> int:
     return len(facts.emptied) + len(facts.removed)
 
 
-def models_table(rows: Iterable[Row], keys: Sequence[str] = LONG, **options: Any) -> Table:
+def models_table(rows: Iterable[SummaryRow], keys: Sequence[str] = LONG, **options: Any) -> Table:
     """Return a row for each model, with the columns of these keys.
 
     What no file tells is `UNKNOWN`; what a file says to be unknown is called so.
@@ -80,26 +80,26 @@ def models_table(rows: Iterable[Row], keys: Sequence[str] = LONG, **options: Any
     return table_of(rows, [_column(key) for key in keys], **options)
 
 
-def _column(key: str) -> tuple[Column, Callable[[Row], Any]]:
+def _column(key: str) -> tuple[Column, Callable[[SummaryRow], Any]]:
     name, kind, of = _columns()[key]
     return Column(name, kind, key=key, room=LONGEST_NAME if key == "model" else 0), of
 
 
-def _columns() -> dict[str, tuple[str, Kind, Callable[[Row], Any]]]:
+def _columns() -> dict[str, tuple[str, Kind, Callable[[SummaryRow], Any]]]:
     strategies = strategy_names()
 
-    def count(of: Callable[[ModelFacts], float | None]) -> Callable[[Row], Any]:
-        def known(row: Row) -> Any:
+    def count(of: Callable[[ModelFacts], float | None]) -> Callable[[SummaryRow], Any]:
+        def known(row: SummaryRow) -> Any:
             if (value := of(row.facts)) is not None:
                 return value
             return Cell(None, t("unknown") if row.facts.unknown else UNKNOWN)
 
         return known
 
-    def part(name: str) -> Callable[[Row], Any]:
+    def part(name: str) -> Callable[[SummaryRow], Any]:
         return lambda row: getattr(row.model.anatomy, name, None)
 
-    def strategy(row: Row) -> Cell:
+    def strategy(row: SummaryRow) -> Cell:
         return Cell(row.facts.strategy, strategies.get(row.facts.strategy or "", UNKNOWN))
 
     return {
@@ -137,7 +137,7 @@ def summary_sections(summary: ModelSummaries) -> list[Section]:
     return [*sections, *remarks_sections(rows), *further_sections(summary)]
 
 
-def remarks_sections(rows: Sequence[Row]) -> list[Section]:
+def remarks_sections(rows: Sequence[SummaryRow]) -> list[Section]:
     """Return what happened to single layers of the models, if anything did."""
     lines = [f"{shown(row.model.name)}: {one}" for row in rows for one in remarks(row.facts)]
     return [Section("remarks", t("Remarks on layers"), lines)] if lines else []
@@ -166,7 +166,7 @@ def batch_sections(outcome: BatchOutcome, summary: ModelSummaries) -> list[Secti
         outcome: of the run.
         summary: of its models, see `BatchOutcome.summary`.
     """
-    found = {one.name: Row(one, facts_of(one)) for one in summary.models}
+    found = {one.name: SummaryRow(one, facts_of(one)) for one in summary.models}
 
     def number(key: str) -> tuple[Column, Callable[[BatchResult], Any]]:
         column, of = _column(key)
@@ -209,7 +209,7 @@ def _outcome(one: BatchResult) -> str:
     return {"success": t("analysed"), "failed": t("FAILED"), "no model": t("no model")}[one.status]
 
 
-def lost_table(rows: Iterable[Row]) -> Table:
+def lost_table(rows: Iterable[SummaryRow]) -> Table:
     """Return the share that each layer of the originals lost.
 
     Where layers are missing and no file says which, no layer's share is known: `?`.
@@ -346,7 +346,7 @@ def _right(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "".join(f" {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
 
 
-def _statistics(rows: Sequence[Row]) -> list[str]:
+def _statistics(rows: Sequence[SummaryRow]) -> list[str]:
     counts = [row.facts.params for row in rows if row.facts.params is not None]
     ratios = [row.facts.ratio for row in rows if row.facts.ratio is not None]
     return [
@@ -424,7 +424,7 @@ def summary_value(summary: ModelSummaries, time: datetime) -> dict[str, Any]:
     }
 
 
-def _model_value(row: Row) -> dict[str, Any]:
+def _model_value(row: SummaryRow) -> dict[str, Any]:
     one, facts = row
     anatomy, comparison = one.anatomy, one.comparison
     params: dict[str, Any] = {"total": facts.params, "num_layers": facts.num_layers}

@@ -19,7 +19,7 @@ from depthprune.report.sections.structure_words import (
     ways,
 )
 from depthprune.report.structure_summary import (
-    Row,
+    SummaryRow,
     models_table,
     rows_of,
     without_analysis,
@@ -100,7 +100,7 @@ def overview(summary: ModelSummaries) -> dict[str, Any]:
     }
 
 
-def _lead(summary: ModelSummaries, known: Sequence[Row]) -> str:
+def _lead(summary: ModelSummaries, known: Sequence[SummaryRow]) -> str:
     ratios = [row.facts.ratio for row in known if row.facts.ratio is not None]
     if not summary.models:
         return t("No model was found.")
@@ -115,7 +115,7 @@ def _lead(summary: ModelSummaries, known: Sequence[Row]) -> str:
     return text.format(n=f"{len(ratios):,}", least=points(min(ratios)), most=points(max(ratios)))
 
 
-def _cards(known: Sequence[Row]) -> dict[str, list[Line]]:
+def _cards(known: Sequence[SummaryRow]) -> dict[str, list[Line]]:
     """Return a few numbers under the name of what they tell."""
 
     def spread(of: Callable[[ModelFacts], Any], text: Callable[[float], str]) -> list[Line]:

@@ -12,7 +12,7 @@ from depthprune.importance.compare import MeasuredDrops, Overlap, ProxyAgreement
 from depthprune.importance.merge import Scores
 from depthprune.importance.proxies import PROXIES, ProxyScores
 from depthprune.importance.score_files import least_important_first
-from depthprune.importance.sources import DatasetScores, SplitScores
+from depthprune.importance.sources import DatasetScores, SplitImportance
 from depthprune.report.formatting import blocks, percent
 from depthprune.report.render.plain import plain
 from depthprune.report.table import Cell, Column, Section, Table, table_of
@@ -222,7 +222,7 @@ def _overlap(one: Overlap) -> dict[str, Sequence[int]]:
     }
 
 
-def _samples(splits: Sequence[SplitScores]) -> str:
+def _samples(splits: Sequence[SplitImportance]) -> str:
     """Return the samples of each split; once where all have as many."""
     counts = ["-" if one.num_samples is None else str(one.num_samples) for one in splits]
     return counts[0] if len(set(counts)) == 1 else "/".join(counts)
