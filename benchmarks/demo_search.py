@@ -17,7 +17,7 @@ from pathlib import Path
 from depthprune.analysis.combinations import Combination, combine, rank
 from depthprune.analysis.from_study import dataset_measurements
 from depthprune.analysis.result_set import DatasetMeasurements
-from depthprune.base.removal import Removal, format_removal, settled
+from depthprune.base.removal import Removal, format_removal, rounded
 from depthprune.strategies import Beam, Exhaustive, SearchSpace, Strategy
 from depthprune.strategies.model import ModelSource
 from depthprune.strategies.options import SearchOptions
@@ -78,7 +78,7 @@ def _pair_table(datasets: list[DatasetMeasurements]) -> str:
     heading += [f"beam {width}" for width in WIDTHS]
     lines = [heading, ["--"] * len(heading)]
     for name, drops in tables.items():
-        best = min((r for r in drops if len(r) == 2), key=lambda r: (settled(drops[r]), r))
+        best = min((r for r in drops if len(r) == 2), key=lambda r: (rounded(drops[r]), r))
         one_shot = _pair_of_singles(drops)
         cells = [name, _blocks(best), _percent(drops[best]), _verdict(one_shot, best, drops)]
         for width in WIDTHS:
@@ -125,13 +125,13 @@ def _total(outcome: SearchOutcome) -> int:
 
 
 def _pair_of_singles(drops: dict[Removal, float]) -> Removal:
-    singles = sorted((r for r in drops if len(r) == 1), key=lambda r: (settled(drops[r]), r))
+    singles = sorted((r for r in drops if len(r) == 1), key=lambda r: (rounded(drops[r]), r))
     return tuple(sorted((singles[0][0], singles[1][0])))
 
 
 def _verdict(found: Removal, best: Removal, drops: dict[Removal, float]) -> str:
     """Return `best`, or what was found instead and how much worse it is."""
-    worse = settled(drops[found]) - settled(drops[best])
+    worse = rounded(drops[found]) - rounded(drops[best])
     return "best" if worse <= 0 else f"{_blocks(found)} (+{_percent(worse)})"
 
 

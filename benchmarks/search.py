@@ -33,7 +33,7 @@ from measuring import (
     number_of_answers,
 )
 
-from depthprune.base.removal import Removal, settled
+from depthprune.base.removal import Removal, rounded
 from depthprune.blocks.models import LoadedModel, load_model
 from depthprune.blocks.stack import find_stack
 from depthprune.engine import Evaluation, Evaluator, ReferenceEvaluator, SharedEvaluator
@@ -143,7 +143,7 @@ def best(found: Found) -> tuple[Removal, ...]:
     """Return the last beam of a search."""
     longest = [removal for removal in found if len(removal) == MOST]
     accuracy = {
-        removal: settled(float(found[removal].scores.mean(dtype=float))) for removal in longest
+        removal: rounded(float(found[removal].scores.mean(dtype=float))) for removal in longest
     }
     return tuple(sorted(longest, key=lambda one: (-accuracy[one], one))[:WIDTH])
 

@@ -11,7 +11,7 @@ from hypothesis import given
 
 from depthprune.analysis.dataset_agreement import Consistency, consistencies, variation_by_coverage
 from depthprune.analysis.drop_table import DropTable
-from depthprune.base.removal import settled
+from depthprune.base.removal import rounded
 from tests.analysis.tables import (
     cells_of,
     permuted_tables,
@@ -85,14 +85,14 @@ def plain_consistencies(drawn: DropTable) -> list[Consistency]:
     for removal, drops in cells_of(drawn).items():
         if len(drops) >= 2:
             mean, std = fmean(drops.values()), pstdev(drops.values())
-            variation = std / abs(mean) if settled(mean) else None
-            ruinous = settled(mean) > settled(0.9 / 2)
+            variation = std / abs(mean) if rounded(mean) else None
+            ruinous = rounded(mean) > rounded(0.9 / 2)
             found.append(Consistency(removal, mean, std, len(drops), variation, ruinous))
     return sorted(
         found,
         key=lambda one: (
             one.variation is None,
-            settled(one.variation or 0.0),
+            rounded(one.variation or 0.0),
             len(one.removal),
             one.removal,
         ),

@@ -19,7 +19,7 @@ from depthprune.analysis.drop_table import (
     settled_array,
     share_at_most,
 )
-from depthprune.base.removal import settled
+from depthprune.base.removal import rounded
 from tests.analysis.tables import cells_of, permuted_tables, table, tables
 
 NAN = float("nan")
@@ -87,7 +87,7 @@ def test_row_statistics_agree_with_a_plain_loop(drawn: DropTable) -> None:
 
 @given(st.lists(st.floats(-1, 1), max_size=10))
 def test_arrays_settle_as_single_drops_do(values: list[float]) -> None:
-    expected = [settled(value) for value in values]
+    expected = [rounded(value) for value in values]
     assert settled_array(np.array(values)) == pytest.approx(expected, abs=1.01e-6)
     noisy = np.array([0.1 + 0.2, 0.3, -1e-9])
     assert settled_array(noisy).tolist() == [0.3, 0.3, 0.0]

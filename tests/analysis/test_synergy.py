@@ -18,7 +18,7 @@ from depthprune.analysis.synergy import (
     synergistic,
     trusted_coverage,
 )
-from depthprune.base.removal import settled
+from depthprune.base.removal import rounded
 from tests.analysis.tables import (
     STEP,
     Cells,
@@ -137,7 +137,7 @@ def plain_synergies(drawn: DropTable) -> list[Synergy]:
                     pstdev(differences),
                 )
             )
-    return sorted(found, key=lambda one: (settled(one.synergy), len(one.removal), one.removal))
+    return sorted(found, key=lambda one: (rounded(one.synergy), len(one.removal), one.removal))
 
 
 def numbers(found: Synergy) -> tuple[float, ...]:

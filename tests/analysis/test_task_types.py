@@ -10,7 +10,7 @@ from hypothesis import given
 
 from depthprune.analysis.drop_table import DropTable
 from depthprune.analysis.responses import best_by_number, task_type_findings
-from depthprune.base.removal import settled
+from depthprune.base.removal import rounded
 from tests.analysis.tables import (
     cells_of,
     permuted_tables,
@@ -91,7 +91,7 @@ def test_datasets_without_a_task_type_stand_together() -> None:
 def plain_best(drawn: DropTable) -> dict[int, tuple[tuple[int, ...], float, int]]:
     best: dict[int, tuple[tuple[int, ...], float, int]] = {}
     ranked = sorted(
-        (len(removal), -len(drops), settled(fmean(drops.values())), removal)
+        (len(removal), -len(drops), rounded(fmean(drops.values())), removal)
         for removal, drops in cells_of(drawn).items()
         if drops
     )
@@ -120,7 +120,7 @@ def test_a_task_type_holds_the_cells_of_its_datasets_and_no_other(drawn: DropTab
         assert dict(one.block_ranking) == pytest.approx(
             {block: fmean(drops) for block, drops in singles.items()}
         )
-        ranked = [(settled(drop), block) for block, drop in one.block_ranking]
+        ranked = [(rounded(drop), block) for block, drop in one.block_ranking]
         assert ranked == sorted(ranked)
 
 

@@ -23,7 +23,7 @@ from depthprune.report.documents import (
 )
 from depthprune.report.sections.recommendations import notes, recommendations
 from depthprune.study import ModelRecord, SplitRecord, Study
-from depthprune.study.result_files import write_views
+from depthprune.study.result_files import write_result_files
 from depthprune.tasks.weak import CHANCE
 
 SETTINGS = "greedy dtype=float32"
@@ -110,7 +110,7 @@ def test_result_files_have_the_verdict_of_their_study(tmp_path: Path) -> None:
     good(tmp_path / "study")
     measure(tmp_path / "study", ["yes"] * 30, [0.0] * 30)
     with Study.open(tmp_path / "study", read_only=True) as study:
-        write_views(study, tmp_path / "results")
+        write_result_files(study, tmp_path / "results")
     of_study, of_files = (
         weak_baselines(read_result_set(tmp_path / name)) for name in ("study", "results")
     )

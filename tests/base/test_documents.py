@@ -110,12 +110,12 @@ def test_where_there_is_no_object_under_a_key_an_empty_one_is(holder: Any) -> No
     assert object_at({"model": {"name": "a"}}, "model") == {"name": "a"}
 
 
-PART = Layout(dict, Field("n", COUNT, required=True), Field("half", NUMBER, told=True))
+PART = Layout(dict, Field("n", COUNT, required=True), Field("half", NUMBER, derived=True))
 WHOLE = Layout(
     dict,
     Field("name", TEXT, omit=True),
     Field("parts", each(PART), "pieces", required=True),
-    Field("first", PART, lambda whole: whole.pieces[0], told=True),
+    Field("first", PART, lambda whole: whole.pieces[0], derived=True),
     Field("depth", COUNT, "inner.depth", null=True),
     Field("sizes", named(NUMBER)),
     Field("kind", one_of(("a", "b"))),

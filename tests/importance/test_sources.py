@@ -16,7 +16,7 @@ from depthprune.importance.sources import (
     from_score_files,
     from_study,
 )
-from depthprune.study import Study, write_views
+from depthprune.study import Study, write_result_files
 from tests.importance.measured import DROPS, measure
 
 DATA = Path(__file__).parent / "data"
@@ -167,7 +167,7 @@ def test_result_files_say_what_the_study_says(tmp_path: Path) -> None:
     for split in ("train", "validation"):
         measure(tmp_path / "study", "okvqa", split, DROPS)
     with Study.open(tmp_path / "study", read_only=True) as study:
-        write_views(study, tmp_path / "results")
+        write_result_files(study, tmp_path / "results")
     (from_files,) = from_results(tmp_path / "results")
     (stored,) = from_study(tmp_path / "study")
     assert (from_files.dataset, from_files.num_blocks) == (stored.dataset, stored.num_blocks)

@@ -123,12 +123,12 @@ def test_results_without_answers_say_so() -> None:
 def test_result_files_that_list_answers_tell_all_but_what_was_cut(
     analysis: Analysis, tmp_path: Path
 ) -> None:
-    from depthprune.study.result_files import write_views
+    from depthprune.study.result_files import write_result_files
 
     source = analysis.results.source
     assert source is not None
     with Study.open(source, read_only=True) as study:
-        write_views(study, tmp_path / "files")
+        write_result_files(study, tmp_path / "files")
     found = analyze_results(read_result_set(tmp_path / "files")).damage["captions"][(1,)]
     assert (found.repetitive, found.cut) == (0.75, None)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.base.removal import Removal, settled
+from depthprune.base.removal import Removal, rounded
 from depthprune.strategies import Evolutionary, SearchSpace, one_shot_removals
 from depthprune.testing.strategies import DropOf, follow, hold_strategy
 from tests.strategies.landscapes import additive, rugged
@@ -23,7 +23,7 @@ def searched(search: Evolutionary, space: SearchSpace, drop_of: DropOf) -> dict[
 
 def best(known: dict[Removal, float], number: int) -> Removal:
     of_size = [removal for removal in known if len(removal) == number]
-    return min(of_size, key=lambda removal: (settled(known[removal]), removal))
+    return min(of_size, key=lambda removal: (rounded(known[removal]), removal))
 
 
 def test_it_holds_the_contract_and_measures_single_blocks_first() -> None:

@@ -22,7 +22,7 @@ from depthprune.strategies.pipeline import one_shot_by_key
 from depthprune.strategies.racing import RaceReport, check_race, raced_beam, raced_splits
 from depthprune.strategies.runner import RunReport, most_work, run
 from depthprune.strategies.strategy import STOPPED
-from depthprune.study import Study, write_views
+from depthprune.study import Study, write_result_files
 from depthprune.tasks.task import Task
 from tests.strategies.fakes import SETTINGS, NoSource, make_split, open_study
 from tests.strategies.raced import Killed, SlicingEvaluator, gradient
@@ -354,7 +354,7 @@ def test_a_largest_drop_ends_a_raced_search_where_it_ends_a_full_one(tmp_path: P
 def test_nothing_of_a_stopped_candidate_is_in_the_result_files(tmp_path: Path) -> None:
     with open_study(tmp_path) as study:
         _, race = raced(study, evaluator())
-        files = write_views(study, tmp_path / "results")
+        files = write_result_files(study, tmp_path / "results")
         held = {one.removal for one in study.measurements()}
     assert race.stopped
     assert not held & race.stopped.keys()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.base.removal import Removal, settled
+from depthprune.base.removal import Removal, rounded
 from depthprune.strategies import Ablation, Beam, Greedy, SearchSpace
 from depthprune.testing.strategies import follow, hold_strategy
 from tests.strategies.landscapes import rugged
@@ -107,10 +107,10 @@ def test_beam_steps_are_ordered_and_nested(values: list[float], width: int) -> N
     follow(search, space, lambda removal: sum(values[block] for block in removal), known)
     parents: tuple[Removal, ...] = ((),)
     for step in search.steps(space, known):
-        kept = [settled(known[removal]) for removal in step.beam]
+        kept = [rounded(known[removal]) for removal in step.beam]
         assert kept == sorted(kept)
         assert kept[-1] <= min(
-            (settled(known[r]) for r in step.candidates if r not in step.beam), default=math.inf
+            (rounded(known[r]) for r in step.candidates if r not in step.beam), default=math.inf
         )
         for child in step.candidates:
             assert any(set(parent) < set(child) for parent in parents)
@@ -131,7 +131,7 @@ def test_the_beam_never_keeps_a_removal_above_the_largest_drop(max_drop: float, 
     asked = follow(search, space, rugged, known)
     steps = list(search.steps(space, known))
     kept = {(): 0.0} | {removal: known[removal] for step in steps for removal in step.beam}
-    assert all(settled(drop) <= max_drop for drop in kept.values())
+    assert all(rounded(drop) <= max_drop for drop in kept.values())
     for removal in asked:
         assert any(removal[:at] + removal[at + 1 :] in kept for at in range(len(removal)))
     for step in steps[:-1]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from depthprune.base.errors import LayoutError, StudyError
-from depthprune.study import Study, import_results, read_results, write_views
+from depthprune.study import Study, import_results, read_results, write_result_files
 from tests.study.example import MODEL, add, answers_of, filled_study, scores_of
 
 DATA = Path(__file__).parent / "data"
@@ -27,7 +27,7 @@ def published(tmp_path: Path) -> Path:
 def own(tmp_path: Path) -> Path:
     """Return results that depthprune wrote itself."""
     with filled_study(tmp_path / "own", [(), (2,), (1, 3)]) as study:
-        write_views(study, tmp_path / "results")
+        write_result_files(study, tmp_path / "results")
     return tmp_path / "results"
 
 
@@ -55,7 +55,7 @@ def test_an_imported_study_writes_the_files_it_was_read_from(
 ) -> None:
     import_results(published, tmp_path / "study")
     with Study.open(tmp_path / "study") as study:
-        write_views(study, tmp_path / "again", beam_width=3, max_blocks_to_remove=4)
+        write_result_files(study, tmp_path / "again", beam_width=3, max_blocks_to_remove=4)
     for path in published.rglob("*.json"):
         again = tmp_path / "again" / path.relative_to(published)
         assert again.read_text() == path.read_text().rstrip() + "\n"
@@ -121,7 +121,7 @@ def test_own_results_of_two_models_are_not_mixed(own: Path, tmp_path: Path) -> N
     model = replace(MODEL, name="grown", fingerprint="model-2")
     with Study.open(tmp_path / "grown", model=model) as study:
         add(study, ())
-        write_views(study, own / "grown")
+        write_result_files(study, own / "grown")
     for path in (own / "grown").rglob("*.json"):
         path.write_text(path.read_text().replace("demo_okvqa", "demo_other"))
     with pytest.raises(LayoutError, match=r"more than one model: \['grown', 'tiny'\]"):

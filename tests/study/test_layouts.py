@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import FileError, LayoutError
-from depthprune.study import FoundResults, RemovalResult, SampleResult, read_results, write_views
+from depthprune.study import (
+    FoundResults,
+    RemovalResult,
+    SampleResult,
+    read_results,
+    write_result_files,
+)
 from tests.study.example import MODEL, SETTINGS, SPLIT, answers_of, filled_study, scores_of
 
 DATA = Path(__file__).parent / "data"
@@ -154,7 +160,7 @@ def test_all_published_results_are_read_and_the_one_oddity_is_named() -> None:
 
 def test_own_files_are_read_with_samples_and_provenance(tmp_path: Path) -> None:
     with filled_study(tmp_path / "study", [(), (2,), (1, 3)]) as study:
-        write_views(study, tmp_path / "results", beam_width=2, max_blocks_to_remove=2)
+        write_result_files(study, tmp_path / "results", beam_width=2, max_blocks_to_remove=2)
         measured = study.measurements()
     reading = read_results(tmp_path / "results")
     assert reading.problems == ()

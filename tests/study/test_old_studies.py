@@ -12,7 +12,7 @@ import pytest
 
 from depthprune.analysis.collect import read_result_set
 from depthprune.base.errors import StudyError
-from depthprune.study import Study, import_results, write_views
+from depthprune.study import Study, import_results, write_result_files
 
 OLD = Path(__file__).parent / "data" / "old"
 
@@ -68,7 +68,7 @@ def test_its_result_files_are_written_and_imported_into_a_new_study(
     folder: Path, tmp_path: Path
 ) -> None:
     with Study.open(folder, read_only=True) as old:
-        write_views(old, tmp_path / "results")
+        write_result_files(old, tmp_path / "results")
         assert import_results(tmp_path / "results", tmp_path / "new").imported == 62
         with Study.open(tmp_path / "new", read_only=True) as new:
             assert new.lacks is None

@@ -15,7 +15,7 @@ from depthprune.study import (
     Study,
     import_results,
     read_results,
-    write_views,
+    write_result_files,
 )
 
 NUM_BLOCKS = 5
@@ -52,7 +52,7 @@ def test_study_to_files_to_results_to_study_keeps_every_number(
             key = study.add_split(SplitRecord("a_task", "VQA", split, "t", ids, "metric"))
             for removal, (values, answers) in results.items():
                 study.add(key, "greedy", removal, values, answers, 1.0)
-            write_views(study, folder / "results", beam_width=3, max_blocks_to_remove=4)
+            write_result_files(study, folder / "results", beam_width=3, max_blocks_to_remove=4)
             stored, drops = study.measurements(), study.drops(key, "greedy")
 
         reading = read_results(folder / "results")

@@ -18,10 +18,10 @@ from depthprune.base.log import logger
 from depthprune.study import (
     ModelRecord,
     Study,
-    check_views,
+    check_result_files,
     read_results,
     write_importance_comparison,
-    write_views,
+    write_result_files,
 )
 from depthprune.study import (
     result_files as views,
@@ -44,7 +44,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def write(study: Study, results: Path, **options: Any) -> list[Path]:
-    return write_views(study, results, beam_width=3, max_blocks_to_remove=4, **options)
+    return write_result_files(study, results, beam_width=3, max_blocks_to_remove=4, **options)
 
 
 def read(path: Path) -> Any:
@@ -212,7 +212,7 @@ def test_without_single_blocks_there_is_no_importance_file(tmp_path: Path, resul
 
 
 def test_without_any_search_the_summary_names_none(study: Study, results: Path) -> None:
-    write_views(study, results)
+    write_result_files(study, results)
     value = read(results / "demo-okvqa/train+validation/exp3_accuracy_sensitivity_v2_results.json")
     assert not {"beam_width", "max_blocks_to_remove"} & set(value)
 
@@ -331,14 +331,14 @@ def test_a_profile_after_a_search_keeps_what_is_said_of_the_search(
     study: Study, results: Path
 ) -> None:
     write(study, results)
-    write_views(study, results)
+    write_result_files(study, results)
     value = read(results / "demo-okvqa/train+validation/exp3_accuracy_sensitivity_v2_results.json")
     assert (value["beam_width"], value["max_blocks_to_remove"]) == (3, 4)
 
 
 def test_a_search_of_another_sample_is_not_said_to_be_this_one(study: Study, results: Path) -> None:
     write(study, results)
-    write_views(study, results, selection=[(other_sample(study), SETTINGS)])
+    write_result_files(study, results, selection=[(other_sample(study), SETTINGS)])
     value = read(results / "demo-okvqa/train+validation/exp3_accuracy_sensitivity_v2_results.json")
     assert not {"beam_width", "max_blocks_to_remove"} & set(value)
 
@@ -350,17 +350,17 @@ def test_a_spoiled_summary_says_nothing_of_the_search(
     write(study, results)
     path = results / "demo-okvqa/train+validation/exp3_accuracy_sensitivity_v2_results.json"
     path.write_text(content)
-    write_views(study, results)
+    write_result_files(study, results)
     assert "beam_width" not in read(path)
 
 
 def test_nothing_is_in_the_way_of_a_first_run_or_of_the_next(study: Study, results: Path) -> None:
     key = study.add_split(replace(SPLIT, fingerprint="task-2"))
-    check_views(study, results, [(1, SETTINGS)])
+    check_result_files(study, results, [(1, SETTINGS)])
     assert not results.exists()
     folder = write(study, results, selection=[(1, SETTINGS)])[0].parent
     before = contents(folder)
-    check_views(study, results, [(key, "never measured")])
+    check_result_files(study, results, [(key, "never measured")])
     assert contents(folder) == before
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
@@ -382,7 +382,7 @@ def test_a_file_in_the_way_is_found_before_anything_is_measured(
     with Study.open(tmp_path / "empty", model=MODEL) as study:
         key = study.add_split(SPLIT)
         with pytest.raises(FileError, match=f"{name} is in the way"):
-            check_views(study, results, [(key, SETTINGS)])
+            check_result_files(study, results, [(key, SETTINGS)])
 
 
 def test_a_folder_of_another_model_is_found_before_anything_is_measured(
@@ -393,7 +393,7 @@ def test_a_folder_of_another_model_is_found_before_anything_is_measured(
     with Study.open(tmp_path / "grown", model=model) as grown:
         key = grown.add_split(SPLIT)
         with pytest.raises(StudyError, match="results of another model"):
-            check_views(grown, results, [(key, SETTINGS)])
+            check_result_files(grown, results, [(key, SETTINGS)])
 
 
 def test_a_file_where_the_folder_must_be_is_found_before_anything_is_measured(
@@ -402,7 +402,7 @@ def test_a_file_where_the_folder_must_be_is_found_before_anything_is_measured(
     results.mkdir()
     (results / "demo-okvqa").write_text("mine")
     with pytest.raises(FileError, match="cannot write into the folder"):
-        check_views(study, results, [(1, SETTINGS)])
+        check_result_files(study, results, [(1, SETTINGS)])
 
 
 def test_two_variants_of_one_split_are_refused_before_anything_is_measured(
@@ -410,7 +410,7 @@ def test_two_variants_of_one_split_are_refused_before_anything_is_measured(
 ) -> None:
     key = study.add_split(replace(SPLIT, fingerprint="task-2"))
     with pytest.raises(StudyError, match="measured more than once"):
-        check_views(study, results, [(1, SETTINGS), (key, SETTINGS)])
+        check_result_files(study, results, [(1, SETTINGS), (key, SETTINGS)])
 
 
 def test_a_list_of_files_that_names_others_removes_none_of_them(

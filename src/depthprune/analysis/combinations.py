@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from depthprune.analysis.drop_table import DropTable, drop_table, row_statistics
 from depthprune.analysis.intervals import Interval, dataset_seed, paired_intervals
 from depthprune.analysis.result_set import DatasetMeasurements
-from depthprune.base.removal import Removal, settled
+from depthprune.base.removal import Removal, rounded
 
 
 @dataclass(frozen=True)
@@ -148,9 +148,9 @@ def rank(
     kept = [
         combination
         for combination in covered
-        if min_drop is None or settled(combination.mean) >= min_drop
+        if min_drop is None or rounded(combination.mean) >= min_drop
     ]
-    kept.sort(key=lambda combination: (settled(combination.mean), combination.removal))
+    kept.sort(key=lambda combination: (rounded(combination.mean), combination.removal))
     return RankedCombinations(tuple(kept), len(given) - len(covered), len(covered) - len(kept))
 
 
@@ -214,13 +214,13 @@ def find_disagreements(
             continue
         plain, best = ranking.combinations[0], _smallest(comparable_ones, adjusted)
         drops = adjusted[plain.removal], adjusted[best.removal]
-        if settled(drops[1]) < settled(drops[0]):
+        if rounded(drops[1]) < rounded(drops[0]):
             found.append(Disagreement(number, plain, best, *drops))
     return tuple(found)
 
 
 def _smallest(given: Sequence[Combination], adjusted: Mapping[Removal, float]) -> Combination:
-    return min(given, key=lambda one: (settled(adjusted[one.removal]), one.removal))
+    return min(given, key=lambda one: (rounded(adjusted[one.removal]), one.removal))
 
 
 def _dataset_effects(
@@ -378,8 +378,8 @@ def mark(one: Combination, chosen: CorrectedDrop | None = None) -> Mark | None:
     chosen for its drop, the interval that is corrected for the choice says it, where it is known.
     """
     interval = one.interval if chosen is None or chosen.interval is None else chosen.interval
-    if interval is None or settled(interval.low) > 0:
+    if interval is None or rounded(interval.low) > 0:
         return None
-    if settled(interval.high) < SMALL:
+    if rounded(interval.high) < SMALL:
         return "no_measurable_cost"
     return "not_separable_from_0"

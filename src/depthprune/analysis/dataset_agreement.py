@@ -20,7 +20,7 @@ from depthprune.analysis.drop_table import (
 from depthprune.analysis.recommended_strategies import costs_too_much
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.language import counted
-from depthprune.base.removal import Removal, settled
+from depthprune.base.removal import Removal, rounded
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def dataset_pairs(table: DropTable, *, min_common: int = 5) -> tuple[Pair, ...]:
                 types_known=known,
             )
         )
-    return tuple(sorted(found, key=lambda one: (one.pearson is None, -settled(one.pearson or 0.0))))
+    return tuple(sorted(found, key=lambda one: (one.pearson is None, -rounded(one.pearson or 0.0))))
 
 
 def most_alike(pairs: Sequence[Pair], top: int = 5) -> tuple[Pair, ...]:
@@ -191,7 +191,7 @@ def least_alike(pairs: Sequence[Pair], top: int = 5) -> tuple[Pair, ...]:
     """
     # Sorted anew rather than reversed, so that equal ones keep the order of their names.
     defined = [pair for pair in pairs if pair.pearson is not None]
-    return tuple(sorted(defined, key=lambda pair: settled(pair.pearson or 0.0)))[:top]
+    return tuple(sorted(defined, key=lambda pair: rounded(pair.pearson or 0.0)))[:top]
 
 
 def extreme_pairs(pairs: Sequence[Pair], top: int = 5) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:

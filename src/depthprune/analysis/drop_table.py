@@ -244,5 +244,5 @@ def row_statistics(
 
 
 def settled_array(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return drops without rounding noise, as `base.drops.settled` does for one; NaN stays."""
+    """Return drops without rounding noise, as `base.removal.rounded` does for one; NaN stays."""
     return np.round(values, DECIMALS) + 0.0

@@ -39,7 +39,7 @@ from depthprune.analysis.recommended_strategies import (
 from depthprune.analysis.result_set import ResultSet, weak_baselines
 from depthprune.analysis.verified import Verified, VerifiedRemoval, verified
 from depthprune.base.errors import AnalysisError
-from depthprune.base.removal import Removal, settled
+from depthprune.base.removal import Removal, rounded
 from depthprune.tasks.weak import WeakBaseline
 
 
@@ -207,12 +207,12 @@ def choose_targets(
     def smallest(share: float) -> Combination | None:
         return best(
             numbers,
-            lambda one: settled(share_that_stays(results, one.removal)) <= settled(share),
+            lambda one: rounded(share_that_stays(results, one.removal)) <= rounded(share),
         )
 
     targets = []
     if (most := asked.max_drop) is not None:
-        met = best(reversed(numbers), lambda one: settled(one.mean) <= settled(most))
+        met = best(reversed(numbers), lambda one: rounded(one.mean) <= rounded(most))
         targets.append(Target("max_drop", most, met, None if met is None else met.mean, exact=True))
     if (ratio := asked.speedup) is not None:
         # Shares, not ratios, are compared: the same rounding on both sides.

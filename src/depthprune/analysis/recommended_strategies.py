@@ -12,7 +12,7 @@ from typing import Literal
 from depthprune.analysis.combinations import Combination, RankedCombinations
 from depthprune.analysis.intervals import FEWEST, Interval, paired_intervals
 from depthprune.analysis.result_set import DatasetMeasurements
-from depthprune.base.removal import settled
+from depthprune.base.removal import rounded
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ THRESHOLD = 0.5
 
 def costs_too_much(drop: float, baseline: float, threshold: float = THRESHOLD) -> bool:
     """Return whether a drop is more than `threshold` of the accuracy of the unpruned model."""
-    return baseline > 0 and settled(drop) > settled(threshold * baseline)
+    return baseline > 0 and rounded(drop) > rounded(threshold * baseline)
 
 
 def baseline_of(one: Combination, baselines: Mapping[str, float]) -> float:
@@ -71,7 +71,7 @@ def find_essential(
             worst = max(one.drops.items(), key=lambda item: (item[1], item[0]))
             found.append(Essential(one, one.mean / baseline, worst))
     return tuple(
-        sorted(found, key=lambda one: (-settled(one.combination.mean), one.combination.removal))
+        sorted(found, key=lambda one: (-rounded(one.combination.mean), one.combination.removal))
     )
 
 
@@ -145,7 +145,7 @@ def stepwise_path(
     for before, after in pairwise(found):
         incremental = after.mean - before.mean
         usual = max(JUMP_LEAST, JUMP_FACTOR * median(costs))
-        jump = settled(incremental) > settled(usual)
+        jump = rounded(incremental) > rounded(usual)
         paired, interval, samples = _added(before, after, by_name, seed if intervals else None)
         steps.append(Step(after, incremental, paired, interval, jump, samples))
         costs.append(incremental)
@@ -337,7 +337,7 @@ def upper_end(combination: Combination) -> float:
 
 def is_within(combination: Combination, limit: float) -> bool:
     """Return whether a combination certainly costs no more than the limit."""
-    return settled(upper_end(combination)) <= settled(limit)
+    return rounded(upper_end(combination)) <= rounded(limit)
 
 
 def _sparing(rankings: Rankings, essential: Collection[int]) -> dict[int, list[Combination]]:
@@ -356,7 +356,7 @@ def _in_place_of(
         (one for one in spared.get(len(step.removal), ()) if one.coverage >= step.coverage), None
     )
     itself = () if set(essential) & set(step.removal) else (step,)
-    if best is None or (itself and settled(best.mean) >= settled(step.mean)):
+    if best is None or (itself and rounded(best.mean) >= rounded(step.mean)):
         return itself
     return (best, *itself)
 

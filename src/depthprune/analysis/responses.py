@@ -19,7 +19,7 @@ from depthprune.analysis.drop_table import (
     settled_array,
 )
 from depthprune.analysis.result_set import order_agreement
-from depthprune.base.removal import Removal, settled
+from depthprune.base.removal import Removal, rounded
 
 PartName = Literal["early", "middle", "late"]
 
@@ -160,7 +160,7 @@ class TaskTypeFinding:
     @property
     def block_ranking(self) -> tuple[tuple[int, float], ...]:
         """Blocks with their mean drop over these datasets, least important first."""
-        ordered = sorted(self.blocks, key=lambda one: (settled(one.mean), one.block))
+        ordered = sorted(self.blocks, key=lambda one: (rounded(one.mean), one.block))
         return tuple((one.block, one.mean) for one in ordered)
 
 
@@ -181,7 +181,7 @@ def task_type_findings(table: DropTable) -> tuple[TaskTypeFinding, ...]:
     return tuple(
         sorted(
             (one for one in found if one.drops.count),
-            key=lambda one: (-settled((one.single_drops or one.drops).mean), one.task_type),
+            key=lambda one: (-rounded((one.single_drops or one.drops).mean), one.task_type),
         )
     )
 
@@ -265,7 +265,7 @@ def dataset_responses(table: DropTable) -> tuple[DatasetResponse, ...]:
             (one for one in found if one.drops.count),
             key=lambda one: (
                 one.sensitivity is None,
-                -settled(one.sensitivity or 0.0),
+                -rounded(one.sensitivity or 0.0),
                 one.dataset,
             ),
         )

@@ -21,7 +21,7 @@ from depthprune.analysis.drop_table import drop_table
 from depthprune.analysis.responses import best_by_number
 from depthprune.analysis.result_set import DatasetMeasurements
 from depthprune.base.errors import DepthpruneError
-from depthprune.base.removal import DECIMALS, Removal, settled
+from depthprune.base.removal import DECIMALS, Removal, rounded
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def search_gains(
         candidates = [table.removals[place] for place in places]
         drops = shares @ table.drops[places].T
         best = _smallest(drops)
-        if max_drop is not None and settled(drops[best]) > max_drop:
+        if max_drop is not None and rounded(drops[best]) > max_drop:
             continue
         together = one_shot.get(number)
         place = candidates.index(together) if together in candidates else None

@@ -17,7 +17,7 @@ from depthprune.analysis.drop_table import (
     samples_within,
     settled_array,
 )
-from depthprune.base.removal import Removal, settled
+from depthprune.base.removal import Removal, rounded
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def synergistic(
         top: at most so many.
         min_coverage: the fewest datasets behind each.
     """
-    return tuple(one for one in found if settled(one.synergy) < 0 and one.coverage >= min_coverage)[
+    return tuple(one for one in found if rounded(one.synergy) < 0 and one.coverage >= min_coverage)[
         :top
     ]
 
@@ -109,9 +109,9 @@ def antagonistic(
         min_coverage: the fewest datasets behind each.
     """
     # Sorted anew rather than reversed, so that equal ones keep the order of their blocks.
-    ordered = sorted(found, key=lambda one: -settled(one.synergy))
+    ordered = sorted(found, key=lambda one: -rounded(one.synergy))
     return tuple(
-        one for one in ordered if settled(one.synergy) > 0 and one.coverage >= min_coverage
+        one for one in ordered if rounded(one.synergy) > 0 and one.coverage >= min_coverage
     )[:top]
 
 
@@ -141,7 +141,7 @@ class EstimateError:
 
 @dataclass(frozen=True)
 class Estimator:
-    """What estimates are made from; drops are fractions, rounded as `settled` does.
+    """What estimates are made from; drops are fractions, rounded as `rounded` does.
 
     Attributes:
         singles: mean drop of each block alone, by block.
@@ -182,7 +182,7 @@ def estimator(singles: Mapping[int, float], synergies: Sequence[Synergy]) -> Est
             means over the same datasets.
     """
     pairs = {
-        (one.removal[0], one.removal[1]): settled(one.synergy)
+        (one.removal[0], one.removal[1]): rounded(one.synergy)
         for one in synergies
         if len(one.removal) == 2
     }
@@ -190,7 +190,7 @@ def estimator(singles: Mapping[int, float], synergies: Sequence[Synergy]) -> Est
     for one in synergies:
         misses.setdefault(len(one.removal), []).append(_miss(one, pairs))
     return Estimator(
-        singles={block: settled(drop) for block, drop in sorted(singles.items())},
+        singles={block: rounded(drop) for block, drop in sorted(singles.items())},
         synergies=dict(sorted(pairs.items())),
         errors={
             number: EstimateError(sqrt(fsum(miss**2 for miss in those) / len(those)), len(those))

@@ -16,7 +16,7 @@ from depthprune.analysis.intervals import Interval, paired_intervals
 from depthprune.analysis.options import TargetKind
 from depthprune.analysis.recommended_strategies import THRESHOLD, StrategyName, conservative_steps
 from depthprune.analysis.result_set import DatasetMeasurements, FreshResults, ResultSet
-from depthprune.base.removal import Removal, settled
+from depthprune.base.removal import Removal, rounded
 
 if TYPE_CHECKING:
     from depthprune.analysis.recommend import Recommendations
@@ -112,7 +112,7 @@ class VerifiedRemoval:
 
     def keeps_to(self, limit: float, *, by_mean: bool = False) -> bool:
         """Return whether it costs no more than a limit on fresh samples."""
-        return settled(self.drop if by_mean else self.upper_end) <= settled(limit)
+        return rounded(self.drop if by_mean else self.upper_end) <= rounded(limit)
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def removals_to_verify(found: Recommendations) -> Roles:
 
 def one_shot_removal(found: Recommendations, number: int) -> Removal | None:
     """Return so many blocks that cost least alone; None where not so many were measured alone."""
-    ranked = sorted(found.singles, key=lambda block: (settled(found.singles[block]), block))
+    ranked = sorted(found.singles, key=lambda block: (rounded(found.singles[block]), block))
     return tuple(sorted(ranked[:number])) if number <= len(ranked) else None
 
 
@@ -374,7 +374,7 @@ def _in_order(found: Recommendations) -> Iterator[Choice]:
             for number in sorted(found.independent, reverse=True):
                 for one in found.independent[number].combinations[:1]:
                     fewer = number < len(target.combination.removal)
-                    if fewer and settled(one.mean) <= settled(target.value):
+                    if fewer and rounded(one.mean) <= rounded(target.value):
                         yield Choice(one, kind)
         return
     for one in reversed(conservative_steps(found.candidates, found.limit.drop)):

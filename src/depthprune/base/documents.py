@@ -1,4 +1,4 @@
-"""JSON files: what does not fit is told with the file, the place in it, and how to mend it."""
+"""JSON files: errors name the file, the place in it, and how to mend it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Field:
         required: refuse a file without it.
         null: null says something else than leaving the field out, and is handed on.
         omit: leave out of the file what is None, instead of writing null.
-        told: written for readers of the file; it follows from the others and is not read.
+        derived: follows from the others: written for readers of the file, and not read.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Field:
     required: bool = False
     null: bool = False
     omit: bool = False
-    told: bool = False
+    derived: bool = False
 
     @property
     def attribute(self) -> str:
@@ -128,7 +128,7 @@ class Layout(Kind):
         self._rows = [
             (one.name, one.attribute, one.kind.read, one.kind is COUNT, one)
             for one in fields
-            if not one.told
+            if not one.derived
         ]
 
     def _read(self, value: Any) -> Any:
@@ -206,8 +206,8 @@ def one_of(known: Sequence[str]) -> Kind:
 def unexpected(noun: str, value: Any) -> WrongFieldError:
     """Return the error of a value that is something else than `noun`."""
     names = {type(None): "null", bool: "true or false", dict: "an object", list: "a list"}
-    told = names.get(type(value)) or json.dumps(value)[:40]
-    return WrongFieldError(f"{noun} was expected, not {told}")
+    found = names.get(type(value)) or json.dumps(value)[:40]
+    return WrongFieldError(f"{noun} was expected, not {found}")
 
 
 MOST = 2**63

@@ -7,7 +7,7 @@ The command line, the study file, callers in Python and the documentation read t
         \"\"\"How a beam searches.\"\"\"
 
         beam_width: Annotated[int, Ge(1)] = 3
-        \"\"\"Removals that a beam keeps in each step.\"\"\"
+        \"\"\"Number of removals that a beam keeps in each step.\"\"\"
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ DECIMALS = 6
 """Of a drop (a fraction) that mean something; one sample in 100,000 changes the fifth."""
 
 
-def settled(drop: float) -> float:
+def rounded(drop: float) -> float:
     """Return a drop without rounding noise, so that equal drops compare as equal.
 
     A third of a point, as VQA accuracy gives, is no float32; means of such scores differ in the

@@ -227,24 +227,24 @@ def _common_blocks(datasets: Sequence[DatasetScores]) -> int:
     every = set().union(*covered.values())
     lacking = {name: sorted(every - blocks) for name, blocks in covered.items() if every - blocks}
     if lacking:
-        told = "; ".join(
+        listed = "; ".join(
             f"{name} has {len(covered[name])} and lacks {_few(missing)}"
             for name, missing in lacking.items()
         )
         raise DepthpruneError(
-            f"the datasets were measured on different blocks, {len(every)} in all: {told}",
+            f"the datasets were measured on different blocks, {len(every)} in all: {listed}",
             mend="merge scores of one model, with the same blocks measured on every dataset",
         )
     stated = {one.num_blocks: one.dataset for one in datasets if one.num_blocks is not None}
     if len(stated) > 1:
-        told = ", ".join(f"{name} {count}" for count, name in sorted(stated.items()))
+        listed = ", ".join(f"{name} {count}" for count, name in sorted(stated.items()))
         raise DepthpruneError(
-            f"the datasets are about models with different numbers of blocks: {told}",
+            f"the datasets are about models with different numbers of blocks: {listed}",
             mend="merge scores of one model",
         )
     return next(iter(stated), max(every) + 1)
 
 
 def _few(blocks: list[int]) -> str:
-    told = list_blocks(blocks[:MENTIONED])
-    return f"{told}, ... ({len(blocks)})" if len(blocks) > MENTIONED else told
+    listed = list_blocks(blocks[:MENTIONED])
+    return f"{listed}, ... ({len(blocks)})" if len(blocks) > MENTIONED else listed

@@ -12,7 +12,7 @@ from depthprune.base.documents import Field, Layout, WrongFieldError, object_at,
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError, RemovalError, option
 from depthprune.base.files import write_json
 from depthprune.base.language import counted
-from depthprune.base.removal import check_removal, make_removal, settled
+from depthprune.base.removal import check_removal, make_removal, rounded
 from depthprune.study import filenames
 from depthprune.study.layouts import SCORES
 
@@ -25,7 +25,7 @@ def comparable(scores: Mapping[int, float]) -> dict[int, float]:
     """
     largest = max((abs(score) for score in scores.values()), default=0.0)
     scale = min(1.0, largest) or 1.0
-    return {block: settled(score / scale) for block, score in scores.items()}
+    return {block: rounded(score / scale) for block, score in scores.items()}
 
 
 def least_important_first(scores: Mapping[int, float]) -> tuple[int, ...]:
@@ -97,7 +97,7 @@ def find_scores(paths: Sequence[Path]) -> ScoreFile:
     substitutes = _substitutes(asked[0].parent)
     if len(substitutes) == 1:
         return replace(read_scores(substitutes[0]), instead_of=asked[0])
-    told = ", ".join(map(str, asked))
+    named = ", ".join(map(str, asked))
     if substitutes:
         raise FileError(
             "there is no such file, and "
@@ -105,14 +105,14 @@ def find_scores(paths: Sequence[Path]) -> ScoreFile:
             "beside it: "
             f"{', '.join(str(path.relative_to(asked[0].parent)) for path in substitutes[:4])}"
             f"{', ...' if substitutes[4:] else ''}",
-            where=told,
+            where=named,
             mend=f"name one of them, or merge them: depthprune merge "
             f"{option('comparison_dir', asked[0].parent)} {option('output_file', asked[0])}",
         )
     raise FileError(
         "there is no such file, and no single-dataset scores beside it "
         f"({filenames.IMPORTANCE}, {filenames.comparison_file('*')})",
-        where=told,
+        where=named,
         mend="write it with `depthprune merge`, `profile` or `scores from-removals`",
     )
 

@@ -35,23 +35,23 @@ class SearchOptions(Options):
     """
 
     strategy: Strategy = field(default_factory=Beam)
-    """beam, greedy (a beam of one), exhaustive (everything) or evolutionary (small changes); or
-    file.py:Name, a strategy of your own: the file is executed."""
+    """Strategy: beam, greedy (a beam of one), exhaustive (everything), evolutionary (small
+    changes), or file.py:Name, one of your own, whose file is executed."""
 
     protect: frozenset[int] = frozenset()
-    """Blocks that always stay; none by default."""
+    """Blocks that always stay (default: none)."""
 
     joint: bool = False
-    """Search once, on the mean drop over all tasks; else each task has a search of its own."""
+    """One search on the mean drop over all tasks, instead of one search for each task."""
 
     task_weights: Mapping[str, Annotated[float, Ge(0)]] = field(default_factory=dict)
-    """In that mean: okvqa=2 doc_qa=1, or the numbers in the order of the tasks; equal if none."""
+    """Weights of the tasks in a joint search: okvqa=2 doc_qa=1, or numbers in their order."""
 
     complete: Annotated[int, Ge(0)] = 0
-    """Measure the best so many combinations of each number removed on every dataset in the end."""
+    """Number of best combinations of each size to measure on every dataset in the end."""
 
     warm_start: str | None = None
-    """A proxy that proposes removals to measure first: {proxies}."""
+    """Proxy whose proposals are measured first: {proxies}."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

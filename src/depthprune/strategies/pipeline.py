@@ -47,7 +47,7 @@ from depthprune.strategies.runner import (
 from depthprune.strategies.strategy import STOPPED, LimitedStrategy, SearchSpace, Strategy
 from depthprune.strategies.warm_start import proposed_by
 from depthprune.study import Study
-from depthprune.study.result_files import check_views, write_views
+from depthprune.study.result_files import check_result_files, write_result_files
 from depthprune.tasks.load import check_needs, load_split
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import Task, TaskSplit
@@ -244,7 +244,9 @@ def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None
         )
         begin_run(study, how | {CHANCE: chances(ready.splits)})
         keys = tuple(begin_split(session, model, split) for split in ready.splits)
-        check_views(study, request.folder / RESULTS, [(key, session.settings) for key in keys])
+        check_result_files(
+            study, request.folder / RESULTS, [(key, session.settings) for key in keys]
+        )
         searches = [ready] if to_check is None else to_check
         before = _num_held(session, ready)
         report = measure_all_baselines(searches, session)
@@ -393,7 +395,7 @@ def write_results(
     if isinstance(strategy, LimitedStrategy):
         limited = strategy.max_removed is not None or strategy.max_drop is None
         most = strategy.most_removed(space) if limited else None
-    return write_views(
+    return write_result_files(
         study,
         study.folder / RESULTS,
         beam_width=strategy.width if isinstance(strategy, Beam) else None,

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.log import logger
-from depthprune.base.removal import Removal, settled
+from depthprune.base.removal import Removal, rounded
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies.racing import RaceReport, Racing, raced_beam
 from depthprune.strategies.strategy import STOPPED, SearchSpace, Strategy
@@ -173,7 +173,7 @@ def best_combinations(tables: Tables, best: int) -> list[Removal]:
             if removal:
                 drops.setdefault(removal, []).append(drop)
     by_number: dict[int, list[Removal]] = {}
-    for removal in sorted(drops, key=lambda removal: (settled(fmean(drops[removal])), removal)):
+    for removal in sorted(drops, key=lambda removal: (rounded(fmean(drops[removal])), removal)):
         by_number.setdefault(len(removal), []).append(removal)
     return [removal for number in sorted(by_number) for removal in by_number[number][:best]]
 

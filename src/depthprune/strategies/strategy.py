@@ -14,7 +14,7 @@ from depthprune.base.errors import RemovalError
 from depthprune.base.language import counted
 from depthprune.base.options import Named, Options, Refusal
 from depthprune.base.registry import Registry
-from depthprune.base.removal import Removal, check_removal, make_removal, settled
+from depthprune.base.removal import Removal, check_removal, make_removal, rounded
 
 
 def everything_is_admissible(removal: Removal) -> bool:
@@ -125,7 +125,7 @@ class SearchSpace:
 
 def within(drop: float, max_drop: float | None) -> bool:
     """Return whether a drop is at most `max_drop`, rounding noise aside; None is no limit."""
-    return max_drop is None or settled(drop) <= max_drop
+    return max_drop is None or rounded(drop) <= max_drop
 
 
 STOPPED = math.inf
@@ -202,10 +202,10 @@ class LimitedStrategy(Strategy):
     """A strategy that removes several blocks together: how far it goes."""
 
     max_removed: Annotated[Annotated[int, Ge(1)] | None, Named("max_blocks_to_remove")] = None
-    """The most blocks removed together: 4 or, with `max_drop`, what that allows; exhaustive: 2."""
+    """Maximum number of removed blocks: 4, or what `max_drop` allows; of an exhaustive search 2."""
 
     max_drop: Annotated[float, Le(1), _LARGEST_DROP] | None = None
-    """Removals that cost more are not searched further; a fraction: 0.05 is five points."""
+    """Largest drop of a removal that is searched further; a fraction: 0.05 is five points."""
 
     def most_removed(self, space: SearchSpace) -> int:
         """Return the largest number of blocks that may be removed together."""

@@ -158,7 +158,7 @@ SPARSITY = Layout(
     _sparsity,
     Field("zeros", COUNT, required=True),
     Field("numbers", COUNT, required=True),
-    Field("ratio", NUMBER, told=True),
+    Field("ratio", NUMBER, derived=True),
     Field("pattern", TEXT),
 )
 ATTENTION = Layout(
@@ -285,7 +285,7 @@ def _change_fields(of: str = "") -> tuple[Field, ...]:
         Field("original", COUNT, f"{of}original", required=True, null=True),
         Field("pruned", COUNT, f"{of}pruned", required=True, null=True),
         Field("reduced", ANY, f"{of}reduced", null=True),
-        Field("reduction_ratio", NUMBER, f"{of}ratio", told=True),
+        Field("reduction_ratio", NUMBER, f"{of}ratio", derived=True),
     )
 
 
@@ -305,10 +305,10 @@ LAYER_COMPARISON = Layout(
     Field("mlp", MLP_CHANGE, ".", required=True),
     Field("is_zero_layer", FLAG, "is_zero"),
     Field("pruned_layer_idx", COUNT, "pruned_index", null=True),
-    Field("removed", FLAG, told=True),
-    Field("attention_removed", FLAG, told=True),
-    Field("mlp_removed", FLAG, told=True),
-    Field("label", TEXT, label_of, told=True),
+    Field("removed", FLAG, derived=True),
+    Field("attention_removed", FLAG, derived=True),
+    Field("mlp_removed", FLAG, derived=True),
+    Field("label", TEXT, label_of, derived=True),
     Field("sparsity", NUMBER, omit=True),
 )
 ADDED = Layout(
@@ -325,7 +325,7 @@ COMPARISON = Layout(
     Field("layer_params", CHANGE, required=True),
     Field("layers", numbered(LAYER_COMPARISON), required=True),
     Field("aligned_by", one_of(get_args(AlignedBy))),
-    Field("removed_layers", each(COUNT), _removed, told=True),
+    Field("removed_layers", each(COUNT), _removed, derived=True),
     Field("missing_layers", COUNT),
     Field("added_layers", numbered(ADDED)),
     Field("strategy", one_of(get_args(Strategy))),

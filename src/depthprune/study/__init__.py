@@ -15,7 +15,11 @@ from depthprune.study.records import (
     SplitRecord,
     StoredSplit,
 )
-from depthprune.study.result_files import check_views, write_importance_comparison, write_views
+from depthprune.study.result_files import (
+    check_result_files,
+    write_importance_comparison,
+    write_result_files,
+)
 from depthprune.study.store import Study
 
 __all__ = [
@@ -32,9 +36,9 @@ __all__ = [
     "SplitRecord",
     "StoredSplit",
     "Study",
-    "check_views",
+    "check_result_files",
     "import_results",
     "read_results",
     "write_importance_comparison",
-    "write_views",
+    "write_result_files",
 ]

@@ -367,7 +367,7 @@ def _refuse_to_extend_old(connection: sqlite3.Connection, path: Path) -> None:
     lacks = lacking(connection)
     if lacks is not None:
         raise StudyError(
-            f"{lacks}; it can be read and analysed, but nothing can be added",
+            f"{lacks}; it can be read and analyzed, but nothing can be added",
             where=str(path),
             mend=new_study(),
         )

@@ -71,7 +71,7 @@ def import_results(
         raise LayoutError(
             "no dataset here has a baseline accuracy: drops alone cannot be imported",
             where=str(folder),
-            mend="add the file with baseline_accuracy, or analyse the files without a study",
+            mend="add the file with baseline_accuracy, or analyze the files without a study",
         )
     model = _model(complete, Path(folder), model)
     imported = known = 0
@@ -96,8 +96,8 @@ def _has_accuracies(dataset: DatasetResults, problems: list[Problem]) -> bool:
         return False
     lacking = sum(result.accuracy is None for result in dataset.results)
     if lacking:
-        told = counted(lacking, "result has", "results have")
-        problems.append(Problem(f"{told} a drop, but no accuracy", str(dataset.folder)))
+        number = counted(lacking, "result has", "results have")
+        problems.append(Problem(f"{number} a drop, but no accuracy", str(dataset.folder)))
     return True
 
 

@@ -115,8 +115,8 @@ SAMPLE = Layout(
 
 ENTRY = Layout(
     ResultEntry,
-    Field("step", COUNT, lambda one: len(one.removed), told=True),
-    Field("num_active_blocks", COUNT, lambda one: len(one.active), told=True),
+    Field("step", COUNT, lambda one: len(one.removed), derived=True),
+    Field("num_active_blocks", COUNT, lambda one: len(one.active), derived=True),
     Field("num_total_blocks", COUNT, "num_blocks"),
     Field("active_block_indices", Kind("a list", lambda value: value, list), "active"),
     Field("removed_block_indices", BLOCKS, "removed"),

@@ -501,7 +501,7 @@ def _first_of_each(found: list[tuple[str, Path, _Found]], problems: list[Problem
 def _check_one_model(datasets: list[DatasetResults], problems: list[Problem]) -> None:
     sizes = {one.num_blocks: one for one in datasets if one.num_blocks is not None}
     if len(sizes) > 1:
-        told = ", ".join(f"{size} in {one.folder}" for size, one in sorted(sizes.items()))
+        listed = ", ".join(f"{size} in {one.folder}" for size, one in sorted(sizes.items()))
         problems.append(
-            Problem(f"models of different size: blocks {told}", "all folders", left_out=False)
+            Problem(f"models of different size: blocks {listed}", "all folders", left_out=False)
         )

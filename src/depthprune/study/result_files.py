@@ -149,7 +149,7 @@ class _View:
         return Variant(self.split.fingerprint, self.settings)
 
 
-def write_views(
+def write_result_files(
     study: Study,
     results_dir: Path,
     *,
@@ -187,19 +187,21 @@ def write_views(
     return written
 
 
-def check_views(study: Study, results_dir: Path, selection: Iterable[tuple[int, str]]) -> None:
-    """Check, before anything is measured, that `write_views` will find nothing in its way.
+def check_result_files(
+    study: Study, results_dir: Path, selection: Iterable[tuple[int, str]]
+) -> None:
+    """Check, before anything is measured, that `write_result_files` will find nothing in its way.
 
     Nothing is changed. The names of removals that are not measured yet are unknown: only the files
     that every search writes are looked for.
 
     Args:
         study: what will be measured; it holds the splits.
-        results_dir: as for `write_views`.
+        results_dir: as for `write_result_files`.
         selection: pairs of split key and settings.
 
     Raises:
-        StudyError: as `write_views`.
+        StudyError: as `write_result_files`.
         FileError: a folder cannot be written, or a file is in the way.
     """
     always = (filenames.BASELINE, filenames.SUMMARY, filenames.IMPORTANCE)

@@ -283,8 +283,8 @@ _MODEL = Layout(
 PROXY_FILE = Layout(
     dict,
     Field("proxy", TEXT, "found.name"),
-    Field("formula", TEXT, "proxy.formula", told=True),
-    Field("source", TEXT, "proxy.source", told=True),
+    Field("formula", TEXT, "proxy.formula", derived=True),
+    Field("source", TEXT, "proxy.source", derived=True),
     Field("dataset_name", TEXT, "split.task.name"),
     Field("split", TEXT, "split.split"),
     Field("num_blocks", COUNT, "model.num_blocks"),

@@ -18,7 +18,7 @@ from depthprune.analysis.verified import (
     refused,
 )
 from depthprune.base.language import filled, t
-from depthprune.base.removal import settled
+from depthprune.base.removal import rounded
 from depthprune.report.formatting import blocks, interval_text, percent
 from depthprune.report.sections.evidence import (
     chosen_text,
@@ -343,7 +343,7 @@ def _gain(one: VerifiedRemoval) -> str:
     if (ends := one.gain.interval) is None:
         return text
     text = t(", ").join([text, t("95% interval {interval}", interval=interval_text(ends))])
-    is_unsure = settled(ends.low) <= 0 <= settled(ends.high)
+    is_unsure = rounded(ends.low) <= 0 <= rounded(ends.high)
     return t("; ").join([text, t("not separable from 0")]) if is_unsure else text
 
 

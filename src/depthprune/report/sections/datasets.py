@@ -9,7 +9,7 @@ from depthprune.analysis.findings import Analysis
 from depthprune.analysis.responses import DatasetResponse
 from depthprune.analysis.result_set import SplitAgreement, is_consistent
 from depthprune.base.language import filled, t
-from depthprune.base.removal import settled
+from depthprune.base.removal import rounded
 from depthprune.report.formatting import percent, removed_columns
 from depthprune.report.sections.inputs import samples_by_dataset
 from depthprune.report.table import Column, Section, Table, table_of
@@ -197,11 +197,11 @@ def _pairs(found: Sequence[Pair], title: str) -> Table:
 
 
 def _least(scores: Mapping[int, float]) -> str:
-    ordered = sorted(scores, key=lambda block: (settled(scores[block]), block))
+    ordered = sorted(scores, key=lambda block: (rounded(scores[block]), block))
     return ", ".join(map(str, ordered[:FEW]))
 
 
 def _differs_most(one: DatasetResponse) -> str:
     here, others = one.specific_scores, one.generic_scores
-    block = max(others, key=lambda known: (settled(abs(here[known] - others[known])), -known))
+    block = max(others, key=lambda known: (rounded(abs(here[known] - others[known])), -known))
     return f"{block} ({percent(here[block], 1)} / {percent(others[block], 1)})"

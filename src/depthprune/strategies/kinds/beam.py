@@ -10,7 +10,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Lt
 
 from depthprune.base.options import Named, Options
-from depthprune.base.removal import Removal, settled
+from depthprune.base.removal import Removal, rounded
 from depthprune.strategies.strategy import STOPPED, STRATEGIES, LimitedStrategy, SearchSpace, within
 
 
@@ -19,10 +19,10 @@ class RaceOptions(Options):
     """How candidates race: those that are certainly out of the beam are measured no further."""
 
     confidence: Annotated[float, Gt(0), Lt(1), Named("race_confidence")] = 0.95
-    """That racing keeps the beams of the whole search; a fraction."""
+    """Confidence that racing keeps the beams of the whole search; a fraction."""
 
     chunk: Annotated[int, Ge(1), Named("race_chunk")] = 64
-    """Samples of each task between two looks at a race."""
+    """Number of samples of each task between two looks at a race."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class BeamSearch(LimitedStrategy):
     """
 
     race: RaceOptions | None = None
-    """Stop removals early that are certainly out of the beam; statistical, beam and greedy only."""
+    """Early stop of removals that are almost certainly out of the beam (beam and greedy only)."""
 
     @property
     @abstractmethod
@@ -102,7 +102,7 @@ class BeamSearch(LimitedStrategy):
             for removal in candidates
             if drops[removal] != STOPPED and within(drops[removal], self.max_drop)
         ]
-        return tuple(sorted(kept, key=lambda one: (settled(drops[one]), one))[: self.width])
+        return tuple(sorted(kept, key=lambda one: (rounded(drops[one]), one))[: self.width])
 
 
 @STRATEGIES.add("greedy")
@@ -127,4 +127,4 @@ class Beam(BeamSearch):
     """Beam search: keep the best removals of each step, and extend each by one more block."""
 
     width: Annotated[int, Ge(1), Named("beam_width")] = 3
-    """Removals that a beam keeps in each step."""
+    """Number of removals that a beam keeps in each step."""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from depthprune.base.removal import Removal, settled
+from depthprune.base.removal import Removal, rounded
 from depthprune.strategies.one_shot import one_shot_removals
 from depthprune.strategies.strategy import STRATEGIES, LimitedStrategy, SearchSpace, within
 
@@ -62,10 +62,10 @@ class Evolutionary(LimitedStrategy):
     """
 
     offspring: Annotated[int, Ge(1)] = 8
-    """New removals in each generation of the evolutionary search."""
+    """Number of new removals in each generation of an evolutionary search."""
 
     generations: Annotated[int, Ge(1)] = 8
-    """Of the evolutionary search, for each number of removed blocks."""
+    """Number of generations of an evolutionary search for each number of removed blocks."""
 
     def ask(self, space: SearchSpace, drops: Mapping[Removal, float]) -> Sequence[Removal]:
         """Return the proposals that are not measured yet, then generation after generation."""
@@ -117,7 +117,7 @@ class Evolutionary(LimitedStrategy):
                 yield Generation(number, candidates, missing, ())
                 return
             pool = {*best, *candidates}
-            best = tuple(sorted(pool, key=lambda one: (settled(drops[one]), one))[:SURVIVORS])
+            best = tuple(sorted(pool, key=lambda one: (rounded(drops[one]), one))[:SURVIVORS])
             yield Generation(number, candidates, (), best)
             known.update(candidates)
             # A single block has no neighbours that are not measured already.
@@ -165,7 +165,7 @@ def _best_first(
     def cost(removal: Removal) -> tuple[float, Removal]:
         (added,) = set(removal) - set(smaller)
         # Where the architecture cannot lose a block alone, its drop is not known.
-        return settled(drops.get((added,), 1.0)), removal
+        return rounded(drops.get((added,), 1.0)), removal
 
     return sorted(larger, key=cost)
 

@@ -33,7 +33,7 @@ class Exhaustive(LimitedStrategy):
     """
 
     exhaustive_limit: Annotated[int, Ge(1)] = 20_000
-    """The most removals of an exhaustive search, inadmissible ones included; it refuses more."""
+    """Maximum number of removals of an exhaustive search, inadmissible ones included."""
 
     def most_removed(self, space: SearchSpace) -> int:
         """Return the largest number of blocks that may be removed together: usually pairs.
