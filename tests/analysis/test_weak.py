@@ -15,12 +15,8 @@ from depthprune.analysis.verified import choose, choose_number
 from depthprune.base.errors import AnalysisError
 from depthprune.base.language import language
 from depthprune.base.removal import Removal
-from depthprune.report.documents import (
-    BLOCK_CONFIGS,
-    SCORES,
-    recommendations_value,
-    write_documents,
-)
+from depthprune.report.documents import write_documents
+from depthprune.report.documents.values import SCORES, recommendations_value
 from depthprune.report.sections.recommendations import notes, recommendations
 from depthprune.study import ModelRecord, SplitRecord, Study
 from depthprune.study.result_files import write_result_files
@@ -86,7 +82,7 @@ def test_the_documents_give_the_reason(tmp_path: Path) -> None:
     assert value["stepwise"]["steps"] == []
     files = write_documents(analysis, tmp_path / "analysis")
     assert all(path.is_file() for path in files)
-    assert tmp_path / "analysis" / BLOCK_CONFIGS in files
+    assert tmp_path / "analysis" / "block_configs_for_core_exp.json" in files
     assert not (tmp_path / "analysis" / SCORES).exists()
     assert "Nothing is recommended" in (tmp_path / "analysis" / "quick_summary.md").read_text()
 

@@ -12,7 +12,7 @@ from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.findings import Analysis, analyze_results
 from depthprune.analysis.verified import Choice
 from depthprune.base.language import language
-from depthprune.report.documents import quick_summary
+from depthprune.report.documents.texts import quick_summary
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.answers import (

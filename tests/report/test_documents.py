@@ -21,18 +21,21 @@ from depthprune.base.removal import format_removal
 from depthprune.importance.score_files import count_blocks, read_scores
 from depthprune.importance.select import make_selection
 from depthprune.report.documents import (
-    block_configs_value,
-    quick_summary,
-    recommendations_value,
-    scores_value,
-    write_documents,
-    write_pictures,
-)
-from depthprune.report.documents import (
     values as cross_dataset,
 )
-from depthprune.report.documents.texts import comprehensive_report, cross_dataset_report
-from depthprune.report.documents.values import cross_dataset_pieces, pairwise_value
+from depthprune.report.documents import write_documents, write_pictures
+from depthprune.report.documents.texts import (
+    comprehensive_report,
+    cross_dataset_report,
+    quick_summary,
+)
+from depthprune.report.documents.values import (
+    block_configs_value,
+    cross_dataset_pieces,
+    pairwise_value,
+    recommendations_value,
+    scores_value,
+)
 from depthprune.report.sections.inputs import problem_lines
 from depthprune.study import filenames
 from tests.analysis.results import PUBLISHED, result_set, results

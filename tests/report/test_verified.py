@@ -13,8 +13,8 @@ from depthprune.analysis.options import Targets
 from depthprune.analysis.verified import choose, choose_number
 from depthprune.base.language import Lang, language
 from depthprune.base.removal import Removal
-from depthprune.report.documents import quick_summary, recommendations_value
-from depthprune.report.documents.texts import comprehensive_report
+from depthprune.report.documents.texts import comprehensive_report, quick_summary
+from depthprune.report.documents.values import recommendations_value
 from depthprune.report.formatting import as_text
 from depthprune.report.html.page import render_report
 from depthprune.report.render.text import section_parts

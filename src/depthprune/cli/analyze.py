@@ -132,7 +132,7 @@ def recommend(
     from depthprune.analysis.collect import read_result_set
     from depthprune.analysis.findings import analyze_results
     from depthprune.importance.score_files import check_output
-    from depthprune.report.documents import recommendations_value
+    from depthprune.report.documents.values import recommendations_value
     from depthprune.report.sections.recommendations import recommendations
     from depthprune.workflow.decisions import answer_parts
 

@@ -25,14 +25,9 @@ from depthprune.base.errors import AnalysisError, MissingDependencyError
 from depthprune.base.files import make_folder, together
 from depthprune.base.language import Lang, counted, filled, language, t
 from depthprune.base.removal import Removal
-from depthprune.report.documents import (
-    SCORES,
-    Pictures,
-    recommendations_value,
-    select_command,
-    write_documents,
-    write_pictures,
-)
+from depthprune.report.documents import Pictures, write_documents, write_pictures
+from depthprune.report.documents.texts import select_command
+from depthprune.report.documents.values import SCORES, recommendations_value
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.answers import damages_value, recommended_warning
 from depthprune.report.sections.inputs import problem_lines, scope_line

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from depthprune.analysis.findings import Analysis
 from depthprune.base.errors import MissingDependencyError
@@ -17,7 +17,6 @@ from depthprune.report.documents.texts import (
     comprehensive_report,
     cross_dataset_report,
     quick_summary,
-    select_command,
 )
 from depthprune.report.documents.values import (
     SCORES,
@@ -82,14 +81,9 @@ def write_pictures(
 
         return write_latex(analysis, folder)
 
-    writers: dict[Kind, Callable[[], list[Path]]] = {
-        "html": page,
-        "figures": figures,
-        "latex": latex,
-    }
-    written: dict[Kind, list[Path]] = {}
+    written: dict[Kind, list[Path]] = {"html": [], "figures": [], "latex": []}
     missing: dict[Kind, str] = {}
-    for kind, write in writers.items():
+    for kind, write in zip(written, (page, figures, latex), strict=True):
         if kind in skip:
             continue
         try:
@@ -99,9 +93,7 @@ def write_pictures(
             if package is None:
                 raise
             missing[kind] = package
-    figures_written = written.pop("figures", [])
-    others = [path for paths in written.values() for path in paths]
-    return Pictures(tuple(others), tuple(figures_written), missing)
+    return Pictures((*written["html"], *written["latex"]), tuple(written["figures"]), missing)
 
 
 PACKAGES = ("matplotlib", "jinja2")
@@ -113,13 +105,23 @@ def _package(error: Exception) -> str | None:
     return next((package for package in PACKAGES if package in told), None)
 
 
+TEXTS: dict[str, Callable[[Analysis], str]] = {
+    "quick_summary.md": quick_summary,
+    "comprehensive_report.txt": comprehensive_report,
+    "cross_dataset_report.txt": cross_dataset_report,
+}
+"""The documents for people."""
+
 CROSS_DATASET = "cross_dataset_analysis.json"
-RECOMMENDATIONS = "pruning_recommendations.json"
-BLOCK_CONFIGS = "block_configs_for_core_exp.json"
-PAIRWISE = "pairwise_dataset_stats.json"
-COMPREHENSIVE_REPORT = "comprehensive_report.txt"
-CROSS_DATASET_REPORT = "cross_dataset_report.txt"
-QUICK_SUMMARY = "quick_summary.md"
+
+VALUES: dict[str, Callable[[Analysis], Any]] = {
+    "pruning_recommendations.json": recommendations_value,
+    "block_configs_for_core_exp.json": block_configs_value,
+    SCORES: scores_value,
+    CROSS_DATASET: cross_dataset_pieces,
+    "pairwise_dataset_stats.json": pairwise_value,
+}
+"""The documents for programs; that over the datasets is in pieces, however large it is."""
 
 
 def write_documents(
@@ -140,51 +142,14 @@ def write_documents(
         FileError: the folder cannot be written.
     """
     make_folder(folder)
-    written = [*(_texts(analysis, folder) if texts else ())]
-    return [*written, *(_values(analysis, folder) if values else ())]
-
-
-def _values(analysis: Analysis, folder: Path) -> list[Path]:
-    values = {
-        RECOMMENDATIONS: recommendations_value(analysis),
-        BLOCK_CONFIGS: block_configs_value(analysis),
-        SCORES: scores_value(analysis),
-        PAIRWISE: pairwise_value(analysis),
-    }
-    if analysis.recommendations.is_weak:
-        # `select` would take any order of the blocks for a recommendation.
-        del values[SCORES]
-    for name, value in values.items():
-        write_json(folder / name, value)
-    write_bytes(folder / CROSS_DATASET, cross_dataset_pieces(analysis))
-    names = (RECOMMENDATIONS, BLOCK_CONFIGS, SCORES, CROSS_DATASET, PAIRWISE)
-    return [folder / name for name in names if name in {*values, CROSS_DATASET}]
-
-
-def _texts(analysis: Analysis, folder: Path) -> list[Path]:
-    texts = {
-        QUICK_SUMMARY: quick_summary(analysis),
-        COMPREHENSIVE_REPORT: comprehensive_report(analysis),
-        CROSS_DATASET_REPORT: cross_dataset_report(analysis),
-    }
-    for name, text in texts.items():
-        write_text(folder / name, text)
-    return [folder / name for name in texts]
-
-
-__all__ = [
-    "BLOCK_CONFIGS",
-    "COMPREHENSIVE_REPORT",
-    "CROSS_DATASET",
-    "CROSS_DATASET_REPORT",
-    "PAIRWISE",
-    "QUICK_SUMMARY",
-    "RECOMMENDATIONS",
-    "SCORES",
-    "block_configs_value",
-    "quick_summary",
-    "recommendations_value",
-    "scores_value",
-    "select_command",
-    "write_documents",
-]
+    written = []
+    for name, text in TEXTS.items() if texts else ():
+        write_text(folder / name, text(analysis))
+        written.append(folder / name)
+    for name, value in VALUES.items() if values else ():
+        if name == SCORES and analysis.recommendations.is_weak:
+            continue  # `select` would take any order of the blocks for a recommendation
+        write = write_bytes if name == CROSS_DATASET else write_json
+        write(folder / name, value(analysis))
+        written.append(folder / name)
+    return written

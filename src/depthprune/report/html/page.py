@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.findings import Analysis
-from depthprune.analysis.verified import choose
+from depthprune.analysis.recommend import Recommendations
+from depthprune.analysis.verified import Choice, choose
 from depthprune.base.files import write_text
-from depthprune.base.language import filled, t
+from depthprune.base.language import t
 from depthprune.report.formatting import interval_note
 from depthprune.report.html.data import page_data
 from depthprune.report.render.html import Parts, block_list, render
-from depthprune.report.sections import choice as sections
-from depthprune.report.sections.choice import lead, strategy_names, strategy_reason
+from depthprune.report.sections.choice import answer, lead, strategy_names, strategy_reason
 from depthprune.report.sections.evidence import cost
 from depthprune.report.sections.findings import findings
 from depthprune.report.sections.recommendations import (
@@ -26,98 +26,7 @@ from depthprune.report.sections.recommendations import (
     target_name,
     warnings,
 )
-from depthprune.report.table import Section, Table
-
-
-@dataclass(frozen=True)
-class Card:
-    """A recommendation on a card.
-
-    Attributes:
-        name: a strategy, or a target.
-        blocks: to be removed, as text; what stands in the way where there are none.
-        removal: the same as numbers, for the what-if strip; empty where there is none.
-        drop, facts: what it costs, and how sure that is; empty likewise.
-        reason: why these.
-    """
-
-    name: str
-    blocks: str
-    removal: str
-    drop: str
-    facts: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the head of the page says."""
-
-    model: str
-    scope: str
-    lead: str
-    evidence: Sequence[str]
-    cards: Sequence[Card]
-    never: Sequence[str]
-    tables: Sequence[Table]
-    warnings: Sequence[str]
-
-
-def answer(analysis: Analysis) -> Answer:
-    """Return the head of the page."""
-    results, found = analysis.results, analysis.recommendations
-    scope = t(
-        "{blocks} {blocks:block|blocks} · {datasets} {datasets:dataset|datasets} · "
-        "{removals} {removals:removal|removals} measured · split: {split}"
-    )
-    choice = choose(found)
-    section = sections.answer(found, choice)
-    return Answer(
-        model=results.model,
-        scope=filled(
-            scope,
-            blocks=found.num_blocks,
-            datasets=found.num_datasets,
-            removals=f"{len(analysis.table.removals):,}",
-            split=", ".join(sorted(set(results.splits.values()))),
-        ),
-        lead=lead(found, choice),
-        evidence=section.sentences,
-        cards=list(_cards(analysis)),
-        never=must_stay(found).sentences if found.essential else (),
-        tables=[*section.tables, rules_table(found)],
-        warnings=[*warnings(found), *notes(found)],
-    )
-
-
-def _cards(analysis: Analysis) -> Iterator[Card]:
-    found = analysis.recommendations
-    choice = choose(found)
-    for target in found.targets:
-        yield _card(analysis, target_name(target), target.combination, reached(target))
-    for strategy in found.strategies:
-        name, reason = strategy_names()[strategy.name], strategy_reason(found, strategy)
-        for one in strategy.combinations or (None,):
-            told = name
-            if choice is not None and choice.rule == strategy.name and choice.combination is one:
-                told = t("{strategy} · recommended", strategy=name)
-            yield _card(analysis, told, one, reason)
-
-
-def _card(analysis: Analysis, name: str, one: Combination | None, reason: str) -> Card:
-    name, reason = (text[:1].upper() + text[1:] for text in (name, reason))
-    if one is None:
-        return Card(name, t("none that is ranked"), "", "", "", reason)
-    drop, facts = cost(analysis.recommendations, one)
-    return Card(
-        name=name,
-        blocks=block_list(one.removal),
-        removal=",".join(map(str, one.removal)),
-        drop=drop,
-        facts=facts,
-        reason=reason,
-    )
-
+from depthprune.report.table import Section
 
 PARTS = Parts(
     template="analysis",
@@ -168,16 +77,70 @@ def render_report(analysis: Analysis) -> str:
         PARTS,
         page_data(analysis),
         interval_note=interval_note(),
-        answer=answer(analysis),
+        answer=_answer(analysis),
         sections=_sections(analysis),
         open=OPEN,
     )
+
+
+def _answer(analysis: Analysis) -> dict[str, Any]:
+    """Return the head of the page: the answer, and what to know before relying on it."""
+    results, found = analysis.results, analysis.recommendations
+    choice = choose(found)
+    section = answer(found, choice)
+    return {
+        "model": results.model,
+        "scope": t(
+            "{blocks} {blocks:block|blocks} · {datasets} {datasets:dataset|datasets} · "
+            "{removals} {removals:removal|removals} measured · split: {split}",
+            blocks=found.num_blocks,
+            datasets=found.num_datasets,
+            removals=f"{len(analysis.table.removals):,}",
+            split=", ".join(sorted(set(results.splits.values()))),
+        ),
+        "lead": lead(found, choice),
+        "evidence": section.sentences,
+        "cards": list(_cards(found, choice)),
+        "never": must_stay(found).sentences if found.essential else (),
+        "tables": [*section.tables, rules_table(found)],
+        "warnings": [*warnings(found), *notes(found)],
+    }
+
+
+def _cards(found: Recommendations, choice: Choice | None) -> Iterator[dict[str, str]]:
+    for target in found.targets:
+        yield _card(found, target_name(target), target.combination, reached(target))
+    for strategy in found.strategies:
+        reason = strategy_reason(found, strategy)
+        for one in strategy.combinations or (None,):
+            name = strategy_names()[strategy.name]
+            if choice is not None and choice.rule == strategy.name and choice.combination is one:
+                name = t("{strategy} · recommended", strategy=name)
+            yield _card(found, name, one, reason)
+
+
+def _card(
+    found: Recommendations, name: str, one: Combination | None, reason: str
+) -> dict[str, str]:
+    """Return the card of a strategy or a target; `removal` is for the what-if strip."""
+    card = {"name": name[:1].upper() + name[1:], "reason": reason[:1].upper() + reason[1:]}
+    if one is None:
+        nothing = dict.fromkeys(("removal", "drop", "facts"), "")
+        return card | nothing | {"blocks": t("none that is ranked")}
+    drop, facts = cost(found, one)
+    removal = ",".join(map(str, one.removal))
+    return card | {
+        "blocks": block_list(one.removal),
+        "removal": removal,
+        "drop": drop,
+        "facts": facts,
+    }
 
 
 def _sections(analysis: Analysis) -> list[Section]:
     """Return the findings that have tables, and what was wrong in the files."""
     found = [one for one in findings(analysis) if one.tables]
     if problems := analysis.results.problems:
-        title = t("Problems in what was read ({n})").format(n=len(problems))
+        title = t("Problems in what was read ({n})", n=len(problems))
         found.append(Section("problems", title, notes=problems))
     return found
