@@ -35,7 +35,8 @@ from depthprune.report.figures import figure_bytes
 from depthprune.report.figures.style import BLUE, GREY
 from depthprune.report.figures.tradeoffs import pareto_accuracy_latency
 from depthprune.report.formatting import as_text
-from depthprune.report.sections.sweep import failure_lines, report_lines, sweep_parts
+from depthprune.report.render.text import sections_parts
+from depthprune.report.sections.sweep import failure_lines, report_lines, sweep_sections
 from tests.sweeps import MODEL, latency, measured, point, task_points
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "sweep.md"
@@ -136,7 +137,7 @@ def test_the_summary_has_a_row_for_each_file() -> None:
 
 def text_of(*points: Any, lang: Any = "en") -> str:
     with language(lang):
-        return as_text(sweep_parts(points))
+        return as_text(sections_parts(sweep_sections(points)))
 
 
 def test_the_table_shows_accuracy_drop_and_speed_up_with_intervals() -> None:
@@ -147,7 +148,7 @@ def test_the_table_shows_accuracy_drop_and_speed_up_with_intervals() -> None:
 
 
 def test_the_tables_fit_a_terminal_of_eighty_columns() -> None:
-    text = as_text(sweep_parts(task_points()), width=80)
+    text = as_text(sections_parts(sweep_sections(task_points())), width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
 
@@ -207,10 +208,10 @@ def test_nothing_measured_anew_is_said() -> None:
 
 def test_every_task_can_be_left_out_where_there_is_a_mean() -> None:
     points = [*task_points("okvqa"), *task_points("doc_qa")]
-    text = as_text(sweep_parts(points, each_task=False))
+    text = as_text(sections_parts(sweep_sections(points, each_task=False)))
     assert "Mean over 2 tasks" in text
     assert "okvqa" not in text
-    assert "okvqa" in as_text(sweep_parts(task_points("okvqa"), each_task=False))
+    assert "okvqa" in as_text(sections_parts(sweep_sections(task_points("okvqa"), each_task=False)))
 
 
 def test_failures_name_task_and_configuration() -> None:

@@ -24,7 +24,8 @@ from depthprune.cli.flags import AsJson, Language, Model, Output, protected_bloc
 from depthprune.cli.output import show_json, show_wrapped
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.score_files import ScoreFile, find_scores
-from depthprune.report.sections.sweep import failure_lines, report_lines, sweep_parts
+from depthprune.report.render.text import sections_parts
+from depthprune.report.sections.sweep import failure_lines, report_lines, sweep_sections
 from depthprune.strategies.block_files import read_block_file
 from depthprune.strategies.configurations import (
     Configuration,
@@ -217,7 +218,7 @@ def sweep(
         parts: list[RenderableType] = [
             t("Blocks from: {source}").format(source=source.name),
             "",
-            *sweep_parts(found.points),
+            *sections_parts(sweep_sections(found.points)),
             "",
             *failure_lines(report.failures),
             *report_lines(report),

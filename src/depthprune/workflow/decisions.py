@@ -25,7 +25,7 @@ from depthprune.base.errors import AnalysisError, MissingDependencyError
 from depthprune.base.files import make_folder, together
 from depthprune.base.language import Lang, counted, filled, language, t
 from depthprune.base.removal import Removal
-from depthprune.report.documents import Pictures, write_documents, write_pictures
+from depthprune.report.documents import WrittenPictures, write_documents, write_pictures
 from depthprune.report.documents.texts import select_command
 from depthprune.report.documents.values import SCORES, recommendations_value
 from depthprune.report.render.text import section_parts
@@ -100,7 +100,7 @@ def answer_parts(analysis: Analysis, sections: Iterable[Section]) -> list[Render
 
 
 def _places(
-    analysis: Analysis, folder: Path, files: list[Path], pictures: Pictures
+    analysis: Analysis, folder: Path, files: list[Path], pictures: WrittenPictures
 ) -> list[RenderableType]:
     lines: list[RenderableType] = [t("Files: {folder} ({n})", folder=folder, n=len(files))]
     lines += [f"  {path.name}" for path in files if path not in pictures.figures]

@@ -28,7 +28,7 @@ from depthprune.cutting.model_card import PROVENANCE_NAME
 from depthprune.cutting.plan import plan_cut
 from depthprune.cutting.shards import parse_size
 from depthprune.cutting.verify import LogitComparison, verify_cut
-from depthprune.report.render.text import section_parts
+from depthprune.report.render.text import section_parts, sections_parts
 from depthprune.report.sections.cut import (
     closing_parts,
     closing_value,
@@ -38,7 +38,7 @@ from depthprune.report.sections.cut import (
 )
 from depthprune.report.sections.evaluation import error_lines, evaluation_sections
 from depthprune.report.sections.run import check_lines, check_table, check_value, done_line
-from depthprune.report.sections.sweep import failure_lines, report_lines, sweep_parts
+from depthprune.report.sections.sweep import failure_lines, report_lines, sweep_sections
 from depthprune.strategies.configurations import Configuration, choose_configurations
 from depthprune.strategies.model import open_model
 from depthprune.strategies.pipeline import ReadySearch, SearchRequest
@@ -140,7 +140,7 @@ def sweep(
         parts: list[RenderableType] = [
             t("Accuracy against time"),
             "",
-            *sweep_parts(found.points, each_task=False),
+            *sections_parts(sweep_sections(found.points, each_task=False)),
             *failure_lines(report.failures),
         ]
         closing = report_lines(report)

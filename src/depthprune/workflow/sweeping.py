@@ -43,7 +43,8 @@ from depthprune.report.documents.sweep import (
     sweep_summary_value,
 )
 from depthprune.report.formatting import as_text
-from depthprune.report.sections.sweep import failure_lines, sweep_parts
+from depthprune.report.render.text import sections_parts
+from depthprune.report.sections.sweep import failure_lines, sweep_sections
 from depthprune.strategies.configurations import (
     Configuration,
     check_counts,
@@ -119,7 +120,7 @@ class SweepFindings:
         except (ModuleNotFoundError, MissingDependencyError) as error:
             missing = error
         with language("en"):
-            parts = [*sweep_parts(self.points), *failure_lines(failures)]
+            parts = [*sections_parts(sweep_sections(self.points)), *failure_lines(failures)]
         with together():
             write_json(self.folder / f"{SUMMARY}.json", self.value(failures))
             write_text(self.folder / f"{SUMMARY}.txt", as_text(parts))

@@ -33,7 +33,7 @@ Kind = Literal["figures", "html", "latex"]
 
 
 @dataclass(frozen=True)
-class Pictures:
+class WrittenPictures:
     """What was written beside the documents, and what could not be.
 
     Attributes:
@@ -53,7 +53,7 @@ def write_pictures(
     *,
     formats: Sequence[str] = ("png",),
     skip: Collection[Kind] = (),
-) -> Pictures:
+) -> WrittenPictures:
     """Write figures, `report.html` and LaTeX tables; a package that is missing costs only its part.
 
     Args:
@@ -93,7 +93,9 @@ def write_pictures(
             if package is None:
                 raise
             missing[kind] = package
-    return Pictures((*written["html"], *written["latex"]), tuple(written["figures"]), missing)
+    return WrittenPictures(
+        (*written["html"], *written["latex"]), tuple(written["figures"]), missing
+    )
 
 
 PACKAGES = ("matplotlib", "jinja2")

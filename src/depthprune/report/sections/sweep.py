@@ -3,79 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from rich.console import RenderableType
+from dataclasses import replace
 
 from depthprune.analysis.intervals import Interval
 from depthprune.analysis.sweep import SweepPoint, Times, mean_points
 from depthprune.base.language import filled, t
 from depthprune.base.removal import format_removal
 from depthprune.benchmark.sweep import Failure, SweepReport
-from depthprune.report.formatting import blocks
-from depthprune.report.table import Column, Table, table_of
+from depthprune.report.table import Cell, Column, Section, Table, table_of
 
 MIB = 1024**2
 
 
-def sweep_parts(points: Sequence[SweepPoint], *, each_task: bool = True) -> list[RenderableType]:
-    """Return the tables of a sweep: one for each task, and the means over several.
+def sweep_sections(points: Sequence[SweepPoint], *, each_task: bool = True) -> list[Section]:
+    """Return the tables of a sweep: one section for each task, and the means over several.
 
     Args:
         points: what was found.
         each_task: False leaves the means alone, where there are several tasks.
     """
-    parts: list[RenderableType] = []
+    sections = []
     tasks = list(dict.fromkeys(one.split.task for one in points))
     for task in tasks if each_task or len(tasks) == 1 else ():
         of_task = [one for one in points if one.split.task == task]
         heading = t(
-            "{task}: accuracy over {n} {n:sample|samples}, times over {timed}, one at a time"
+            "{task}: accuracy over {n} {n:sample|samples}, times over {timed}, one at a time",
+            task=task,
+            n=of_task[0].num_samples,
+            timed=of_task[0].times.total.count,
         )
-        first = of_task[0]
-        parts.append(filled(heading, task=task, n=first.num_samples, timed=first.times.total.count))
-        parts += [_accuracy_table(of_task), _stage_table(of_task)]
+        tables = [_accuracy_table(of_task), _stage_table(of_task)]
+        sections.append(Section(task, "", [heading], tables))
     if len(tasks) > 1:
-        parts += [t("Mean over {n} {n:task|tasks}", n=len(tasks)), _mean_table(points)]
+        heading = t("Mean over {n} {n:task|tasks}", n=len(tasks))
+        sections.append(Section("mean", "", [heading], [_mean_table(points)]))
     if points:
-        parts += _notes(points)
-    return parts
+        sections[-1] = replace(sections[-1], notes=_notes(points))
+    return sections
 
 
 def report_lines(report: SweepReport) -> list[str]:
     """Return how much was measured now, and how much was there already."""
-    if not report.measured and not report.timed:
+    if report.measured or report.timed:
+        text = t(
+            "Measured {measured} {measured:accuracy|accuracies} ({reused} "
+            "{reused:was|were} there) and {timed} {timed:latency|latencies} ({kept} "
+            "{kept:was|were} there)."
+        )
+    else:
         text = t(
             "Nothing was measured anew: {reused} {reused:accuracy|accuracies} and {kept} "
             "{kept:latency|latencies} were there."
         )
-        return [filled(text, reused=report.reused, kept=report.kept)]
-    text = t(
-        "Measured {measured} {measured:accuracy|accuracies} ({reused} "
-        "{reused:was|were} there) and {timed} {timed:latency|latencies} ({kept} "
-        "{kept:was|were} there)."
-    )
-    return [
-        filled(
-            text,
-            measured=report.measured,
-            reused=report.reused,
-            timed=report.timed,
-            kept=report.kept,
-        )
-    ]
+    counts = {name: getattr(report, name) for name in ("measured", "reused", "timed", "kept")}
+    return [filled(text, **counts)]
 
 
 def failure_lines(failures: Sequence[Failure]) -> list[str]:
     """Return what could not be measured, and why."""
-    lines = []
-    for one in failures:
-        if one.num_active is None:
-            text = t("Not measured: {task}: {what}")
-            lines.append(filled(text, task=one.task, what=one.error.what))
-        else:
-            text = t("Not measured: {task} with {n} active {n:block|blocks}: {what}")
-            lines.append(filled(text, task=one.task, n=one.num_active, what=one.error.what))
-    return lines
+    task = t("Not measured: {task}: {what}")
+    configuration = t("Not measured: {task} with {n} active {n:block|blocks}: {what}")
+    return [
+        filled(
+            task if one.num_active is None else configuration,
+            task=one.task,
+            n=one.num_active,
+            what=one.error.what,
+        )
+        for one in failures
+    ]
 
 
 def _accuracy_table(points: Sequence[SweepPoint]) -> Table:
@@ -83,7 +79,10 @@ def _accuracy_table(points: Sequence[SweepPoint]) -> Table:
         points,
         [
             (Column(t("active"), "count"), lambda one: one.num_active),
-            (Column(t("removed blocks")), lambda one: blocks(one.removal) + _mark(one)),
+            (
+                Column(t("removed blocks"), "blocks"),
+                lambda one: Cell(one.removal, mark="*" if _is_other(one) else None),
+            ),
             (Column(t("accuracy %"), "points"), lambda one: one.accuracy),
             (Column(t("drop (points)"), "points"), lambda one: one.drop),
             (Column(t("95% interval (points)"), "interval"), lambda one: one.drop_interval),
@@ -165,10 +164,6 @@ def _notes(points: Sequence[SweepPoint]) -> list[str]:
 
 def _is_other(one: SweepPoint) -> bool:
     return one.recommended is not None and one.recommended != one.removal
-
-
-def _mark(one: SweepPoint) -> str:
-    return " *" if _is_other(one) else ""
 
 
 def _mean(times: Times | None) -> float | None:
