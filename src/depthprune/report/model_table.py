@@ -59,7 +59,7 @@ def format_of(path: Path) -> Format:
     """Return the format that a file's ending asks for.
 
     Raises:
-        FileError: none does.
+        FileError: The ending is unknown.
     """
     found = ENDINGS.get(path.suffix.lower())
     if found is None:
@@ -75,9 +75,9 @@ def write_model_table(table: ModelTable, path: Path, kind: Format | None = None)
     """Write the table, whole or not at all, and return the path.
 
     Args:
-        table: of models.
-        path: of the file.
-        kind: its format; None chooses by the ending.
+        table: Table of models.
+        path: Path of the file.
+        kind: Format of the file; None chooses by the ending.
 
     Raises:
         FileError: no format is known by the ending, or the file cannot be written.
@@ -140,9 +140,9 @@ def model_parts(
     A group of columns of which nothing is known is left out.
 
     Args:
-        table: of models.
-        most: rows of each table, and notes; None for all.
-        width: of the terminal in letters; no column is cut off.
+        table: Table of models.
+        most: Maximum number of rows of each table, and of notes; None for all.
+        width: Width of the terminal in letters; no column is cut off.
     """
     grid = model_grid(table)
     notes = all_notes(grid)
@@ -159,9 +159,14 @@ def model_parts(
             "Shown: {rows} of {all_rows} {all_rows:model|models}, {notes} of {all_notes} "
             "{all_notes:note|notes}."
         )
-        rows, told = min(most, len(grid.rows)), min(most, len(notes))
         parts.append(
-            filled(shown, rows=rows, all_rows=len(grid.rows), notes=told, all_notes=len(notes))
+            filled(
+                shown,
+                rows=min(most, len(grid.rows)),
+                all_rows=len(grid.rows),
+                notes=min(most, len(notes)),
+                all_notes=len(notes),
+            )
         )
     return parts
 

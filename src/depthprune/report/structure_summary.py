@@ -163,8 +163,8 @@ def batch_sections(outcome: BatchOutcome, summary: ModelSummaries) -> list[Secti
     """Return the table of all models, what happened to their layers, and what went wrong.
 
     Args:
-        outcome: of the run.
-        summary: of its models, see `BatchOutcome.summary`.
+        outcome: Outcome of the run.
+        summary: Summary of its models, see `BatchOutcome.summary`.
     """
     found = {one.name: SummaryRow(one, facts_of(one)) for one in summary.models}
 
@@ -261,10 +261,10 @@ def write_summary(
     """Write `output` with the ending of each format and return the paths.
 
     Args:
-        summary: of models.
-        output: without ending; one of its own stays a part of the name (`summary_0.2`).
-        formats: each is written once.
-        time: when the summary was made; stands in the JSON file.
+        summary: Summary of the models.
+        output: Path without ending; one of its own stays a part of the name (`summary_0.2`).
+        formats: Formats; each is written once.
+        time: Time at which the summary was made, for the JSON file.
 
     Raises:
         FileError: a file cannot be written, or the name is none or that of a folder.
@@ -407,8 +407,8 @@ def summary_value(summary: ModelSummaries, time: datetime) -> dict[str, Any]:
     """Return the summary as JSON data; counts are parameters, ratios 0..1.
 
     Args:
-        summary: of models.
-        time: when it was made.
+        summary: Summary of the models.
+        time: Time at which it was made.
     """
     rows = rows_of(summary.models)
     return {

@@ -14,7 +14,7 @@ from depthprune.base.files import write_text
 from depthprune.base.language import t
 from depthprune.report.formatting import interval_note
 from depthprune.report.html.data import page_data
-from depthprune.report.render.html import Parts, block_list, render
+from depthprune.report.render.html import PageFiles, block_list, render
 from depthprune.report.sections.choice import answer, lead, strategy_names, strategy_reason
 from depthprune.report.sections.evidence import cost
 from depthprune.report.sections.findings import findings
@@ -28,7 +28,7 @@ from depthprune.report.sections.recommendations import (
 )
 from depthprune.report.table import Section
 
-PARTS = Parts(
+PARTS = PageFiles(
     template="analysis",
     styles=("page", "analysis"),
     scripts=(

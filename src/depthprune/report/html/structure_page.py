@@ -10,7 +10,7 @@ from typing import Any
 
 from depthprune.base.language import t
 from depthprune.base.terminal import shown
-from depthprune.report.render.html import Parts, points, render
+from depthprune.report.render.html import PageFiles, points, render
 from depthprune.report.sections.structure_words import (
     evidence_texts,
     not_known,
@@ -29,7 +29,7 @@ from depthprune.structure.compare import label_of
 from depthprune.structure.comparison import ModelComparison
 from depthprune.structure.summaries import ModelFacts, ModelSummaries, ModelSummary, facts_of
 
-PARTS = Parts(
+PARTS = PageFiles(
     template="structure",
     styles=("page", "structure"),
     scripts=(

@@ -51,13 +51,13 @@ MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
-class Parts:
+class PageFiles:
     """The files of a kind of page, by their names without ending.
 
     Attributes:
-        template: in `template/`; it extends `shell.html`.
-        styles: in `style/`; a later one may say otherwise than an earlier one.
-        scripts: in `script/`, in the order in which they need each other.
+        template: Name of the template in `template/`.
+        styles: Style sheets in `style/`; a later one overrides an earlier one.
+        scripts: Scripts in `script/`, in the order in which they need each other.
     """
 
     template: str
@@ -65,21 +65,21 @@ class Parts:
     scripts: Sequence[str]
 
 
-def render(parts: Parts, data: dict[str, Any], **values: Any) -> str:
+def render(page: PageFiles, data: dict[str, Any], **values: Any) -> str:
     """Return a page that needs no network and no other file.
 
     Args:
-        parts: of this kind of page.
-        data: for the script; JSON without NaN.
-        values: for the template.
+        page: Files of this kind of page.
+        data: Data for the script; JSON without NaN.
+        values: Values for the template.
 
     Raises:
         MissingDependencyError: jinja2 is not installed.
     """
-    style = "".join(_file(f"style/{name}.css") for name in parts.styles)
-    script = _script(tuple(parts.scripts))
+    style = "".join(_file(f"style/{name}.css") for name in page.styles)
+    script = _script(tuple(page.scripts))
     words = {text: Note(text).translated() for text in shown_texts(script)}
-    page: str = _template(f"{parts.template}.html").render(
+    text: str = _template(f"{page.template}.html").render(
         lang=TAGS[current_language()],
         policy=_policy(style, script),
         style=style,
@@ -87,7 +87,7 @@ def render(parts: Parts, data: dict[str, Any], **values: Any) -> str:
         data=embedded_json(data | {"words": words}),
         **values,
     )
-    return page
+    return text
 
 
 def shown_texts(source: str) -> list[str]:
@@ -118,7 +118,7 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"
 
 
-TABLE_PAGE = Parts(template="table", styles=("table",), scripts=())
+TABLE_PAGE = PageFiles(template="table", styles=("table",), scripts=())
 
 
 def table_page(title: str, table: Table) -> str:

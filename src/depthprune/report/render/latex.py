@@ -54,9 +54,10 @@ def latex_table(table: Table, caption: str, label: str, *, space: str = "4pt") -
     """Return a table that floats, or of many rows one that breaks across pages.
 
     Args:
-        table: with headings in LaTeX.
-        caption, label: of the table, in LaTeX.
-        space: at either side of a column.
+        table: Table with headings in LaTeX.
+        caption: Caption in LaTeX.
+        label: Label of the table.
+        space: Space at either side of a column.
     """
     columns = "".join(map(_alignment, table.columns))
     head = f"\\toprule\n{_row([column.name for column in table.columns])}\\midrule\n"

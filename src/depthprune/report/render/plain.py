@@ -19,8 +19,8 @@ def table_csv(table: Table, unknown: str = "") -> str:
     """Return the values of a table under the keys of its columns.
 
     Args:
-        table: of numbers and texts.
-        unknown: stands where nothing is known.
+        table: Table of numbers and texts.
+        unknown: Text of an unknown value.
     """
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")

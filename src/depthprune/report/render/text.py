@@ -65,9 +65,9 @@ def section_parts(
     """Return a section: its title, the sentences, the tables, the notes; see `table_parts`.
 
     Args:
-        section: to be shown.
-        width: of the terminal.
-        is_part: of something larger, so that its title is a plain line.
+        section: Section to be shown.
+        width: Width of the terminal in letters.
+        is_part: Whether it is part of something larger, so that its title is a plain line.
     """
     title = section.title if is_part else f"== {section.title} =="
     tables = (part for one in section.tables for part in table_parts(one, width))
@@ -88,8 +88,8 @@ def table_parts(table: Table, width: int | None = None) -> list[RenderableType]:
     """Return the title of a table, the table in parts that fit, and its notes.
 
     Args:
-        table: of which no word and no number is broken where `names` is set.
-        width: of the terminal in letters; None: each part has a few columns.
+        table: Table to be shown; where `names` is set, no word and no number is broken.
+        width: Width of the terminal in letters; None: each part has a few columns.
     """
     titles = [table.title] if table.title else []
     parts = _fitting(table, width) if table.names else [table]

@@ -62,8 +62,8 @@ def workbook(sheets: Sequence[Sheet]) -> bytes:
     return content.getvalue()
 
 
-def _fill(sheet: Worksheet, told: Sheet) -> None:
-    table = told.table
+def _fill(sheet: Worksheet, content: Sheet) -> None:
+    table = content.table
     if table.columns:
         _write_headings(sheet, table.columns)
         for line, row in enumerate(table.rows, 2):
@@ -73,7 +73,7 @@ def _fill(sheet: Worksheet, told: Sheet) -> None:
                 _set_apart(sheet, line)
         sheet.freeze_panes = "B2"
         sheet.auto_filter.ref = sheet.dimensions
-    _colour(sheet, told)
+    _colour(sheet, table, content.colours)
     _set_widths(sheet, table)
     first = len(table.rows) + 3 if table.columns else 1
     for line, note in enumerate(table.notes, first):
@@ -135,12 +135,12 @@ def _set_apart(sheet: Worksheet, line: int) -> None:
         cell.fill = PatternFill("solid", REFERENCE)
 
 
-def _colour(sheet: Worksheet, told: Sheet) -> None:
+def _colour(sheet: Worksheet, table: Table, colours: Sequence[str]) -> None:
     """Colour the numbers of columns that compare, the better the bluer; shares by their colours."""
     from openpyxl.formatting.rule import ColorScaleRule
 
-    rows = [list(map(cell_of, row)) for row in told.table.rows]
-    for place, column in enumerate(told.table.columns):
+    rows = [list(map(cell_of, row)) for row in table.rows]
+    for place, column in enumerate(table.columns):
         lines = {
             line
             for line, row in enumerate(rows, 2)
@@ -150,10 +150,10 @@ def _colour(sheet: Worksheet, told: Sheet) -> None:
             low, high = (GOOD, WHITE) if column.better == "low" else (WHITE, GOOD)
             rule = ColorScaleRule(start_type="min", start_color=low, end_type="max", end_color=high)
             sheet.conditional_formatting.add(_area(_letter(place + 1), lines), rule)
-    if told.colours and rows and len(told.table.columns) > 1:
-        low, middle, high = told.colours
+    if colours and rows and len(table.columns) > 1:
+        low, middle, high = colours
         scale = ColorScaleRule("num", 0, low, "num", 0.5, middle, "num", 1, high)
-        area = f"B2:{_letter(len(told.table.columns))}{len(rows) + 1}"
+        area = f"B2:{_letter(len(table.columns))}{len(rows) + 1}"
         sheet.conditional_formatting.add(area, scale)
 
 

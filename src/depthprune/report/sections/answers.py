@@ -178,22 +178,18 @@ def damages_value(analysis: Analysis) -> dict[str, Any]:
 
 
 def damage_columns(of: Callable[[Any], Damage | None]) -> list[tuple[Column, Callable[[Any], Any]]]:
-    """Return the columns that tell how the answers that an item has are damaged."""
+    """Return the columns with the shares of damaged answers, given how to get at the damage."""
 
     def share(name: str) -> Callable[[Any], Any]:
         return lambda item: getattr(of(item), name, None)
 
-    return [(Column(name, "share"), share(kind)) for kind, name in _headings().items()]
-
-
-def _headings() -> dict[str, str]:
-    return {
-        "empty": t("empty %"),
-        "repetitive": t("repetitive %"),
-        "cut": t("cut off %"),
-        "script": t("script %"),
-        "any": t("any %"),
-    }
+    return [
+        (Column(t("empty %"), "share"), share("empty")),
+        (Column(t("repetitive %"), "share"), share("repetitive")),
+        (Column(t("cut off %"), "share"), share("cut")),
+        (Column(t("script %"), "share"), share("script")),
+        (Column(t("any %"), "share"), share("any")),
+    ]
 
 
 def reading_note() -> str:
@@ -229,8 +225,8 @@ def answer_sections(found: PairedAnswers, pairs: Sequence[AnswerPair]) -> list[S
     """Return the scores and the damage in numbers, then a section for each of some samples.
 
     Args:
-        found: all answers.
-        pairs: those that are shown.
+        found: All answers.
+        pairs: Answers that are shown.
     """
     return [_summary(found, len(pairs)), *(_sample(one, found) for one in pairs)]
 
@@ -242,8 +238,12 @@ def _summary(found: PairedAnswers, num_shown: int) -> Section:
     sentences = [
         t(
             "Answers that differ from the whole model's: {changed} of {n}. Scored less: {worse}, "
-            "more: {better}."
-        ).format(changed=len(changed), n=len(found.pairs), worse=worse, better=better)
+            "more: {better}.",
+            changed=len(changed),
+            n=len(found.pairs),
+            worse=worse,
+            better=better,
+        )
     ]
     if found.whole is None:
         sentences.append(
@@ -271,18 +271,18 @@ def _summary(found: PairedAnswers, num_shown: int) -> Section:
         notes=[reading_note()] if has_damage else [],
     )
     title = f"{found.dataset}, {found.split}: {_without(found)}"
-    told = t("Shown: {shown} of {n}.").format(shown=num_shown, n=n)
-    return Section("answers", title, sentences, [table], [told])
+    note = t("Shown: {shown} of {n}.", shown=num_shown, n=n)
+    return Section("answers", title, sentences, [table], [note])
 
 
 def _without(found: PairedAnswers) -> str:
-    return t("without {blocks}").format(blocks=blocks(found.removal))
+    return t("without {blocks}", blocks=blocks(found.removal))
 
 
 def _sample(one: AnswerPair, found: PairedAnswers) -> Section:
     sentences = []
     if one.prompt is not None:
-        sentences.append(t("Sent: {text}").format(text=_shown(one.prompt)))
+        sentences.append(t("Sent: {text}", text=_shown(one.prompt)))
     if one.references is not None:
         sentences.append(accepted(one.references))
     line = t("{model} ({score}): {answer}")

@@ -97,11 +97,9 @@ def closing_parts(result: CutResult | None, verified: LogitComparison | None) ->
     """Return what was written and how it was verified."""
     if result is None:
         return [t("Nothing was written: this is the plan (--dry-run).")]
-    written = t("Written: {path} ({size})")
-    lines = [written.format(path=printable(str(result.output)), size=format_size(result.num_bytes))]
-    if verified is not None:
-        lines.append(verified_line(verified))
-    return lines
+    path, size = printable(str(result.output)), format_size(result.num_bytes)
+    lines = [t("Written: {path} ({size})", path=path, size=size)]
+    return [*lines, verified_line(verified)] if verified is not None else lines
 
 
 def verified_line(verified: LogitComparison) -> str:
@@ -114,8 +112,8 @@ def verified_line(verified: LogitComparison) -> str:
     inputs = (
         t("{n} {n:input|inputs}, with a picture") if verified.images else t("{n} {n:input|inputs}")
     )
-    told = filled(text, difference=f"{verified.difference:.2g}")
-    return f"{told} ({filled(inputs, n=verified.num_inputs)})"
+    line = filled(text, difference=f"{verified.difference:.2g}")
+    return f"{line} ({filled(inputs, n=verified.num_inputs)})"
 
 
 def plan_value(plan: CutPlan) -> dict[str, Any]:
@@ -160,15 +158,15 @@ def blocks_named(removal: Sequence[int]) -> str:
     """Return blocks in words: `block 4`, `blocks 4 and 13`, `blocks 4, 9 and 13`."""
     *first, last = map(str, removal)
     if not first:
-        return t("block {block}").format(block=last)
-    return t("blocks {blocks} and {last}").format(blocks=", ".join(first), last=last)
+        return t("block {block}", block=last)
+    return t("blocks {blocks} and {last}", blocks=", ".join(first), last=last)
 
 
 def _note(note: CutNote) -> str:
     from depthprune.cutting.keys import NOTES
 
     sentence = Note(NOTES[note.kind], field=printable(note.field))
-    return t("Note: {sentence}.").format(sentence=sentence.translated())
+    return t("Note: {sentence}.", sentence=sentence.translated())
 
 
 def _reasons() -> dict[Reason, str]:
@@ -229,13 +227,13 @@ def inspection_section(found: Inspection) -> Section:
 def _each(parameters: Sequence[int]) -> str:
     smallest, largest = min(parameters), max(parameters)
     if smallest == largest:
-        return t("{smallest:,} each").format(smallest=smallest)
-    return t("{smallest:,} to {largest:,} each").format(smallest=smallest, largest=largest)
+        return t("{smallest:,} each", smallest=smallest)
+    return t("{smallest:,} to {largest:,} each", smallest=smallest, largest=largest)
 
 
 def _blocks_that_can_go(found: Inspection, *, allowed: bool) -> str:
     if not allowed:
         return t("none")
     if len(found.admissible_blocks) == found.num_blocks:
-        return t("every block, 0 to {last}").format(last=found.num_blocks - 1)
+        return t("every block, 0 to {last}", last=found.num_blocks - 1)
     return ", ".join(map(str, found.admissible_blocks))

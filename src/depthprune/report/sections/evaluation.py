@@ -31,14 +31,14 @@ KINDS: Mapping[str, tuple[Kind, int]] = MappingProxyType(
 """How the values of evaluations are shown, and with how many digits; others with two."""
 
 GPU = "allocated on GPUs"
-"""What a peak of memory is of; older files tell that of a whole process, too."""
+"""Kind of peak memory that is shown; older files have that of a whole process, too."""
 
 
 def evaluation_sections(card: Card) -> list[Section]:
     """Return one evaluation, in reading order.
 
     Args:
-        card: the content of the file, see docs/evaluate.md.
+        card: Content of the file, see docs/evaluate.md.
     """
     kinds = {
         "scores": (t("Scores"), _score_table),
@@ -261,7 +261,7 @@ def _times(entry: Mapping[str, Any]) -> str | None:
 
 
 def ratio_text(value: float, interval: Sequence[float] | None) -> str:
-    """Return a ratio with its interval, or that it cannot be told from 1."""
+    """Return a ratio with its interval, or that it is not separable from 1."""
     if interval is None:
         return f"x{value:.2f}"
     low, high = interval
@@ -276,7 +276,7 @@ def _memory_table(memory: Mapping[str, Any]) -> Table:
         (Column(t("weights"), "bytes"), lambda row: row[1]["weights_bytes"]),
         (Column(t("skipped weights"), "bytes"), lambda row: row[1]["skipped_bytes"]),
     ]
-    # Of a process nothing is told: most of it is Python and its libraries.
+    # The memory of a whole process is left out: most of it is Python and its libraries.
     if any(_peak(one) is not None for one in memory.values()):
         columns.append((Column(t("peak on GPUs"), "bytes"), lambda row: _peak(row[1])))
     return table_of(memory.items(), columns, is_spaced=True)

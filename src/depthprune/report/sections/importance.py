@@ -28,9 +28,9 @@ def comparison(
     """Return what `compare` shows: one row a dataset, the overlaps, the blocks that moved.
 
     Args:
-        comparisons: of the datasets with two splits; at least one.
-        one_split: datasets that were left out.
-        threshold: from which on rho is called consistent.
+        comparisons: Comparisons of the datasets with two splits; at least one.
+        one_split: Datasets that were left out, measured on one split only.
+        threshold: Least rho that is called consistent.
     """
     moved = _moved(comparisons)
     notes = [] if moved.rows else [moved.title, "  " + t("none")]
@@ -233,13 +233,13 @@ class SplitProxies:
     """The proxies of one split, with what is known of its drops.
 
     Attributes:
-        task: with underscores.
-        split: e.g. `validation`.
-        proxies: what each found, in the order shown.
-        measured: None where no drops are measured.
-        agreements: by proxy; None where too few blocks have both.
-        best_runs: of `angular_distance`, by length.
-        first: how many blocks of each proxy are marked as its least important ones.
+        task: Name of the task, with underscores.
+        split: Name of the split, e.g. `validation`.
+        proxies: Scores of each proxy, in the order shown.
+        measured: Measured drops; None where there are none.
+        agreements: Agreement of each proxy with the drops; None where too few blocks have both.
+        best_runs: Runs with the smallest angular distance, by length.
+        first: Number of blocks that are marked as the least important ones of a proxy.
     """
 
     task: str
@@ -255,8 +255,8 @@ def proxies_sections(splits: Sequence[SplitProxies], notes: Sequence[str]) -> li
     """Return the tables of each split, one over all splits, and how to read them.
 
     Args:
-        splits: at least one.
-        notes: stand below all.
+        splits: Proxies of each split; at least one.
+        notes: Further lines at the end.
     """
     sections = [section for one in splits for section in _split_sections(one)]
     compared = [one for one in splits if one.measured is not None]

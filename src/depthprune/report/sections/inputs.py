@@ -48,8 +48,8 @@ def problem_lines(results: ResultSet, *, shown: int | None = PROBLEMS_SHOWN) -> 
     """Return what was wrong in the input; the messages themselves are in English.
 
     Args:
-        results: that were read.
-        shown: the most problems listed; None lists all.
+        results: Results that were read.
+        shown: Maximum number of listed problems; None lists all.
     """
     if not results.problems:
         return []

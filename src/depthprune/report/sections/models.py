@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from depthprune.base.language import t
+from depthprune.base.language import filled, t
 from depthprune.base.terminal import shown
 from depthprune.report.render.text import value_text
 from depthprune.report.sections.structure_words import remarks
 from depthprune.report.structure_summary import without_shared_folders
 from depthprune.report.table import Cell, Column, Kind, Table
-from depthprune.structure import model_row as model_columns
 from depthprune.structure.comparison import (
     ModelComparison,
     is_located,
@@ -22,7 +21,7 @@ from depthprune.structure.comparison import (
     share_kept,
     shares_kept,
 )
-from depthprune.structure.model_row import COLUMNS, ModelRow, NumberConditions
+from depthprune.structure.model_row import COLUMNS, ModelColumn, ModelRow, NumberConditions
 from depthprune.structure.model_table import ModelTable
 
 UNKNOWN = "N/A"
@@ -30,7 +29,7 @@ UNKNOWN = "N/A"
 TEXT_NAMES = {"wikitext2": "WikiText-2", "ptb": "PTB"}
 
 
-KINDS: Mapping[model_columns.Kind, tuple[Kind, int]] = MappingProxyType(
+KINDS: Mapping[str, tuple[Kind, int]] = MappingProxyType(
     {
         "name": ("text", 0),
         "gigabytes": ("size", 2),
@@ -140,27 +139,8 @@ def own_names(table: ModelTable) -> list[str]:
     return list(map(shown, names))
 
 
-def _heading(column: model_columns.ModelColumn, table: ModelTable) -> str:
-    if column.kind == "ppl":
-        name, usual = TEXT_NAMES[column.of], table.compared.get(column.key)
-        if usual is None:
-            return t("PPL {text}").format(text=name)
-        if usual.basis is None:
-            return t("PPL {text} (window not stated)").format(text=name)
-        return t("PPL {text} ({window})").format(text=name, window=usual.basis)
-    if column.key in (plain := _plain_headings()):
-        return plain[column.key]
+def _heading(column: ModelColumn, table: ModelTable) -> str:
     texts = {
-        "accuracy": t("{name} %"),
-        "rate": t("tokens/s, batch {name}"),
-        "time": t("ms/token, batch {name}"),
-        "layers": t("layers that keep < {name}%"),
-    }
-    return texts[column.kind].format(name=column.of)
-
-
-def _plain_headings() -> dict[str, str]:
-    return {
         "model": t("model"),
         "size_gb": t("size (GB)"),
         "parameters_b": t("parameters (B)"),
@@ -168,7 +148,17 @@ def _plain_headings() -> dict[str, str]:
         "peak_memory_mb": t("peak memory (MB)"),
         "keep_ratio_std": t("std of keep ratios"),
         "keep_ratio_variance": t("variance of keep ratios"),
+        "ppl": t("PPL {name}"),
+        "accuracy": t("{name} %"),
+        "rate": t("tokens/s, batch {name}"),
+        "time": t("ms/token, batch {name}"),
+        "layers": t("layers that keep < {name}%"),
     }
+    text, usual = texts.get(column.key) or texts[column.kind], table.compared.get(column.key)
+    if column.kind == "ppl" and usual is not None:
+        text = t("PPL {name} ({window})") if usual.basis else t("PPL {name} (window not stated)")
+    window = usual.basis if usual is not None else None
+    return filled(text, name=TEXT_NAMES.get(column.of, column.of), window=window)
 
 
 _COUNTED = ("parameters_b", "keep_ratio_std", "keep_ratio_variance")
@@ -178,7 +168,7 @@ _COUNTED = ("parameters_b", "keep_ratio_std", "keep_ratio_variance")
 def _cell(
     table: ModelTable,
     place: int,
-    asked: model_columns.ModelColumn,
+    asked: ModelColumn,
     column: Column,
     marks: dict[str, int],
 ) -> Cell:
@@ -209,8 +199,8 @@ def _is_best(table: ModelTable, place: int, column: Column, text: str) -> bool:
 
 def _layers_cell(row: ModelRow, percentage: int) -> Cell:
     if row.comparison is None or not (row.comparison.layers or row.comparison.missing_layers):
-        told = row.comparison is not None and bool(row.comparison.unknown)
-        return Cell(None, t("unknown") if told else UNKNOWN)
+        is_unknown = row.comparison is not None and bool(row.comparison.unknown)
+        return Cell(None, t("unknown") if is_unknown else UNKNOWN)
     if any(share_kept(layer) is None for layer in row.comparison.layers):
         return Cell(None, t("unknown"))
     parts = [", ".join(map(str, layers_below(row.comparison, percentage)))]
@@ -220,9 +210,7 @@ def _layers_cell(row: ModelRow, percentage: int) -> Cell:
     return Cell(text, text)
 
 
-def _reason(
-    column: model_columns.ModelColumn, found: NumberConditions, usual: NumberConditions
-) -> str:
+def _reason(column: ModelColumn, found: NumberConditions, usual: NumberConditions) -> str:
     """Return why a number is not compared with the others of its column."""
     if column.kind == "ppl" and found.basis is None:
         return t("window not stated in the file: not compared with the others")

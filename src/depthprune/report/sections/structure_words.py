@@ -230,8 +230,8 @@ def aligned_lines(comparison: ModelComparison, alignment: Alignment | None) -> l
     else:
         lines = [t("Layers were found by {way}.", way=ways()[comparison.aligned_by])]
     for doubt in () if alignment is None else alignment.doubts:
-        told = Note(DOUBTS[doubt.kind], layers=_listed(doubt.layers), number=doubt.number)
-        lines.append(t("Note: {text}", text=told.translated()))
+        note = Note(DOUBTS[doubt.kind], layers=_listed(doubt.layers), number=doubt.number)
+        lines.append(t("Note: {text}", text=note.translated()))
     return lines
 
 

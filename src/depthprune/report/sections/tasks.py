@@ -38,10 +38,10 @@ def sent_sections(
     """Return what is sent for each sample, below what is the same for all.
 
     Args:
-        task: that is asked.
-        split: of the samples.
-        found: what is sent.
-        model: its name; None shows what comes before its chat template.
+        task: Task that is asked.
+        split: Split of the samples.
+        found: Texts and pictures that are sent.
+        model: Name of the model; None shows what comes before its chat template.
     """
     head = f"{task.name} ({task.task_type}), {split}"
     lines = [
