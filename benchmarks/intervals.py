@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from depthprune.analysis.intervals import Differences, bootstrap_drops, score_ends
+from depthprune.analysis.intervals import Differences, bootstrap_means, score_ends
 
 Draws = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, int]], Draws]
@@ -115,7 +115,7 @@ def cells(draws: int, seed: int) -> Iterator[Cell]:
             generator = np.random.default_rng([seed, samples])
             drawn = [kind.draw(generator, (draws, samples)) for _ in range(max(DATASETS))]
             means = [
-                bootstrap_drops(np.zeros(samples), -values, seed=place).astype(np.float32)
+                bootstrap_means(values, seed=place).astype(np.float32)
                 for place, values in enumerate(drawn)
             ]
             for datasets in DATASETS:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
 from depthprune.analysis.collect import read_result_set
-from depthprune.analysis.dataset_agreement import least_alike, most_alike
+from depthprune.analysis.dataset_agreement import extreme_pairs
 from depthprune.analysis.drop_table import drop_table
 from depthprune.analysis.findings import Findings, find
 from depthprune.analysis.result_set import (
@@ -243,7 +243,7 @@ def test_published_pairs(published: Published) -> None:
             spearmanr(np.round(left, 6), np.round(right, 6)).statistic
         )
         assert pair.difference == near(fmean(left) - fmean(right))
-    most, least = most_alike(found.pairs), least_alike(found.pairs)
+    most, least = extreme_pairs(found.pairs)
     assert len(most) == len(least) == 5
     assert most[0].pearson == max(pair.pearson or 0 for pair in found.pairs)
     assert least[0].pearson == min(pair.pearson or 0 for pair in found.pairs)

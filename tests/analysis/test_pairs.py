@@ -15,8 +15,6 @@ from depthprune.analysis.dataset_agreement import (
     average_ranks,
     dataset_pairs,
     extreme_pairs,
-    least_alike,
-    most_alike,
     pair_groups,
 )
 from depthprune.analysis.drop_table import DropTable
@@ -93,14 +91,14 @@ def test_the_most_alike_come_first_and_undefined_ones_last() -> None:
         ("set1", "set3"),
         ("set2", "set3"),
     ]
-    assert most_alike(found, 2) == found[:2]
-    assert least_alike(found, 2) == (found[2], found[1])
-    assert len(most_alike(found)) == len(least_alike(found)) == 3
+    assert extreme_pairs(found, 1) == (found[:1], (found[2],))
+    assert extreme_pairs(found, 2) == (found[:2], (found[2],))
+    assert extreme_pairs(found) == (found[:3], ())
 
 
 def test_equally_alike_pairs_are_ordered_by_name_at_both_ends() -> None:
     found = dataset_pairs(columns([0.0, 0.1], [0.0, 0.1], [0.0, 0.1]), min_common=2)
-    assert least_alike(found) == most_alike(found) == found
+    assert extreme_pairs(found, 1) == (found[:1], found[1:2])
 
 
 def test_the_ends_hold_no_pair_twice_and_keep_the_order_of_equal_ones() -> None:

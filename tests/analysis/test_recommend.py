@@ -136,7 +136,7 @@ def test_a_table_that_is_there_already_is_used() -> None:
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(AnalysisError, match=r"top is|essential_threshold is"):
+    with pytest.raises(AnalysisError, match=r"(top|essential_threshold) must be"):
         recommend(results({(1,): [0.01, 0.01]}), **options)  # type: ignore[arg-type]
 
 
@@ -162,7 +162,7 @@ def test_limits_out_of_bounds_are_refused(
     kind: type[Ranking] | type[Targets], given: dict[str, Any]
 ) -> None:
     (option,) = given
-    with pytest.raises(DepthpruneError, match=f"{option} must be|makes no sense") as refused:
+    with pytest.raises(DepthpruneError, match=f"{option} must be") as refused:
         kind(**given)
     assert refused.value.option == option
 

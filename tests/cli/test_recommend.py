@@ -82,7 +82,7 @@ def test_ranking_options_count(program: Program) -> None:
         (("--max-drop", 7), "0.05 for five points"),
         (("--speedup", 0.5), "above 1"),
         (("--params", 2), "between 0 and 1"),
-        (("--min-drop", "nan"), "makes no sense"),
+        (("--min-drop", "nan"), "must be a fraction"),
         (("--min-coverage", 0), "1 or more"),
         (("--split", "test"), "no dataset was measured on the split"),
     ],

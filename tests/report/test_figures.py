@@ -31,8 +31,7 @@ from depthprune.analysis.result_set import ResultSet, SplitAgreement, split_agre
 from depthprune.base.errors import FileError
 from depthprune.base.removal import Removal
 from depthprune.report.figures import FIGURES, FORMATS, SPLIT_FIGURES, figure_bytes, write_figures
-from depthprune.report.figures.marks import thinned, upper_limit
-from depthprune.report.figures.style import spread
+from depthprune.report.figures.marks import evenly, thinned, upper_limit
 from depthprune.report.formatting import removal_label, short_names
 from tests.measurements import dataset
 
@@ -589,5 +588,5 @@ def test_an_axis_is_cut_only_where_few_values_would_stretch_it() -> None:
 
 
 def test_few_of_many_are_chosen_evenly_with_both_ends() -> None:
-    assert spread(list(range(1, 13)), 4) == [1, 5, 8, 12]
+    assert evenly(list(range(1, 13)), 4) == [1, 5, 8, 12]
     assert thinned(np.arange(100.0), 4).tolist() == [0.0, 33.0, 66.0, 99.0]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from depthprune.analysis.result_set import DatasetMeasurements, ResultSet
 from depthprune.base.removal import Removal
@@ -99,9 +98,11 @@ class PairedAnswers:
 
 
 class AnswerReader:
-    """Reads answers of a result set, dataset by dataset; made by `open_answers`."""
+    """Reads the answers behind results that were read from a study or from files; to be closed."""
 
-    def __init__(self, folder: Path, results: ResultSet) -> None:
+    def __init__(self, results: ResultSet) -> None:
+        folder = results.source
+        assert folder is not None
         self._results = results
         self._selection = results.selection
         is_study = (folder / DATABASE_NAME).is_file()
@@ -171,18 +172,14 @@ class AnswerReader:
         # Files without answers read as if all of them were empty.
         if whole is None or wanted is None or not any(s.answer for s in whole.samples or ()):
             return None
-        return _listed(wanted)
-
-
-@contextmanager
-def open_answers(results: ResultSet) -> Iterator[AnswerReader]:
-    """Yield what reads the answers behind results that were read from a study or from files."""
-    assert results.source is not None
-    reader = AnswerReader(results.source, results)
-    try:
-        yield reader
-    finally:
-        reader.close()
+        samples = wanted.samples
+        if not samples:
+            return None
+        return Answers(
+            tuple(one.sample_id for one in samples),
+            tuple(one.answer for one in samples),
+            tuple(one.score for one in samples),
+        )
 
 
 def pair_answers(
@@ -240,21 +237,24 @@ def read_damage(
     Datasets that were answered by likelihood, or whose answers were not kept, are left out.
 
     Args:
-        results: see `open_answers`; those that were made in memory have no answers.
+        results: see `AnswerReader`; those that were made in memory have no answers.
         removals: that are looked at, beside the whole model; None takes all.
     """
     found: dict[str, dict[Removal, Damage]] = {}
     if results.source is None:
         return found
-    with open_answers(results) as reader:
+    with closing(AnswerReader(results)) as reader:
         for one in results.datasets:
             whole = reader.answers(one, ())
             before = None if whole is None else written(whole.answers, one.metric)
             if whole is None or before is None:
                 continue
-            wanted = [each for each in one.measurements if removals is None or each in removals]
             found[one.dataset] = {(): damage(before, before, whole.cut)}
-            for removal, answers in _known(reader, one, wanted):
+            for removal in one.measurements:
+                wanted = removals is None or removal in removals
+                answers = reader.answers(one, removal) if wanted else None
+                if answers is None:
+                    continue
                 paired = common(whole, answers)
                 first, second = (written(each.answers, one.metric) for each in paired)
                 if first and second:
@@ -275,26 +275,6 @@ def _taken(one: Answers, places: Sequence[int]) -> Answers:
     columns = (one.samples, one.answers, one.scores)
     taken = (tuple(column[place] for place in places) for column in columns)
     return Answers(*taken)  # type: ignore[arg-type]  # one tuple for each column
-
-
-def _known(
-    reader: AnswerReader, one: DatasetMeasurements, removals: Iterable[Removal]
-) -> Iterator[tuple[Removal, Answers]]:
-    for removal in removals:
-        answers = reader.answers(one, removal)
-        if answers is not None:
-            yield removal, answers
-
-
-def _listed(result: RemovalResult) -> Answers | None:
-    samples = result.samples or ()
-    if not samples:
-        return None
-    return Answers(
-        tuple(one.sample_id for one in samples),
-        tuple(one.answer for one in samples),
-        tuple(one.score for one in samples),
-    )
 
 
 def _is_of(found: Measurement | None, one: DatasetMeasurements) -> bool:

@@ -97,7 +97,7 @@ def _result_set(
     by_name: dict[str, dict[str, DatasetResults]] = {}
     for one in found:
         by_name.setdefault(one.dataset, {})[one.split] = one
-    chosen, told = choose_splits(by_name, split, str(path))
+    chosen, messages = choose_splits(by_name, split, str(path))
     names = sorted(chosen)
     return ResultSet(
         model=_model_name(found, path),
@@ -105,7 +105,7 @@ def _result_set(
         datasets=tuple(_measurements(by_name[name][chosen[name]], problems) for name in names),
         splits={name: chosen[name] for name in names},
         comparisons=_comparisons(reading, found, num_blocks, problems),
-        problems=(*problems, *told),
+        problems=(*problems, *messages),
     )
 
 

@@ -247,7 +247,7 @@ SAMPLES_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class CorrectedDrop:
-    """How a removal was chosen, and what it costs when that is reckoned with.
+    """How a removal was chosen, and what it costs when that is taken into account.
 
     Attributes:
         among: ranked removals of as many blocks, itself counted.

@@ -172,28 +172,6 @@ def dataset_pairs(table: DropTable, *, min_common: int = 5) -> tuple[Pair, ...]:
     return tuple(sorted(found, key=lambda one: (one.pearson is None, -rounded(one.pearson or 0.0))))
 
 
-def most_alike(pairs: Sequence[Pair], top: int = 5) -> tuple[Pair, ...]:
-    """Return the pairs with the largest correlation, the most alike first.
-
-    Args:
-        pairs: as `dataset_pairs` returns them.
-        top: at most so many.
-    """
-    return tuple(pair for pair in pairs if pair.pearson is not None)[:top]
-
-
-def least_alike(pairs: Sequence[Pair], top: int = 5) -> tuple[Pair, ...]:
-    """Return the pairs with the smallest correlation, the least alike first.
-
-    Args:
-        pairs: as `dataset_pairs` returns them.
-        top: at most so many.
-    """
-    # Sorted anew rather than reversed, so that equal ones keep the order of their names.
-    defined = [pair for pair in pairs if pair.pearson is not None]
-    return tuple(sorted(defined, key=lambda pair: rounded(pair.pearson or 0.0)))[:top]
-
-
 def extreme_pairs(pairs: Sequence[Pair], top: int = 5) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
     """Return the most and the least alike pairs, the extreme ones first; none is in both.
 
@@ -201,8 +179,10 @@ def extreme_pairs(pairs: Sequence[Pair], top: int = 5) -> tuple[tuple[Pair, ...]
         pairs: as `dataset_pairs` returns them.
         top: at most so many of either.
     """
-    most = most_alike(pairs, top)
-    return most, least_alike(pairs[len(most) :], top)
+    defined = [pair for pair in pairs if pair.pearson is not None]
+    # Sorted anew rather than reversed, so that equal ones keep the order of their names.
+    least = sorted(defined[top:], key=lambda pair: settled(pair.pearson or 0.0))
+    return tuple(defined[:top]), tuple(least[:top])
 
 
 def pair_groups(pairs: Iterable[Pair]) -> tuple[PairGroup, ...]:

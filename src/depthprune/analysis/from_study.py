@@ -67,8 +67,8 @@ def study_result_set(
                 where=str(folder),
                 mend="measure some first: depthprune search, or depthprune profile",
             )
-        chosen, told = choose_splits(found, split, str(folder))
-        problems += told
+        chosen, messages = choose_splits(found, split, str(folder))
+        problems += messages
         used = [found[dataset][chosen[dataset]] for dataset in sorted(chosen)]
         with_samples = _can_hold_scores(used, problems)
         datasets = tuple(
@@ -241,11 +241,13 @@ def fresh_results(study: Study, used: Mapping[StoredSplit, str]) -> FreshResults
         used: the splits that are analysed, each with the settings it was measured under.
     """
     verified = study.splits(role="verification")
-    told = [] if study.lacks is not None else [run.how.get(UNVERIFIED) for run in study.runs()]
+    reasons_of_runs = (
+        [] if study.lacks is not None else [run.how.get(UNVERIFIED) for run in study.runs()]
+    )
     why: dict[str, object] = {}
-    for each in told:
+    for each in reasons_of_runs:
         why |= each if isinstance(each, dict) else {}
-    if not verified and all(each is None for each in told):
+    if not verified and all(each is None for each in reasons_of_runs):
         return None
     seen = seen_samples(study.splits())
     datasets: list[DatasetMeasurements] = []

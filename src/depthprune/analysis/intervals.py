@@ -25,46 +25,32 @@ class Interval:
     level: float = 0.95
 
 
-def bootstrap_drops(
-    baseline: ArrayLike, scores: ArrayLike, *, resamples: int = 2000, seed: int = 0
+def bootstrap_means(
+    differences: NDArray[np.float64], *, resamples: int = 2000, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Return the drops in `resamples` bootstrap samples of the data.
+    """Return the mean differences in `resamples` bootstrap samples of the data, shape (R, B).
 
-    Each resample draws the N samples with replacement, the same ones for the baseline and for
-    every removal, so that the differences stay paired (Efron and Tibshirani, An Introduction to
-    the Bootstrap, 1993, chapter 13).
+    Each resample draws the N samples with replacement, the same ones for every removal, so that the
+    differences stay paired (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+    chapter 13).
 
     Args:
-        baseline: scores of the unpruned model, shape (N,).
-        scores: scores under R removals, shape (R, N), sample by sample as `baseline`.
+        differences: of R removals on N samples, at least one, shape (R, N).
         resamples: B, the number of bootstrap samples.
         seed: of the draws; the same seed gives the same draws for the same N.
-
-    Returns:
-        Drops as fractions, shape (R, B).
-
-    Raises:
-        ValueError: the shapes do not fit, or there is no sample.
     """
-    reference = np.asarray(baseline, dtype=np.float64)
-    matrix = np.asarray(scores, dtype=np.float64)
-    if reference.ndim != 1 or matrix.ndim != 2 or matrix.shape[1] != len(reference):
-        raise ValueError(f"scores {matrix.shape} do not fit a baseline {reference.shape}")
-    num_samples = len(reference)
-    if num_samples == 0:
-        raise ValueError("no samples to draw from")
+    num_samples = differences.shape[1]
     generator = np.random.default_rng(seed)
     chances = np.full(num_samples, 1 / num_samples)
-    differences = reference[None, :] - matrix
-    drops = np.empty((len(matrix), resamples))
+    means = np.empty((len(differences), resamples))
     # In parts, so that memory does not grow with samples times resamples; the draws are the same.
     part = max(1, LARGEST_PART // num_samples)
     for start in range(0, resamples, part):
         stop = min(start + part, resamples)
         # How often each sample is drawn is all that a mean needs: one product for all removals.
         counts = generator.multinomial(num_samples, chances, stop - start)
-        drops[:, start:stop] = differences @ counts.T.astype(np.float64) / num_samples
-    return drops
+        means[:, start:stop] = differences @ counts.T.astype(np.float64) / num_samples
+    return means
 
 
 def dataset_seed(dataset: str, seed: int) -> int:
@@ -83,7 +69,7 @@ FEWEST = 10
 """Samples over all datasets below which a mean has no interval."""
 
 FEW = 3.0
-"""With fewer differing samples than this, those that were not met are reckoned with too."""
+"""With fewer differing samples than this, those that were not met are taken into account too."""
 
 NORMAL = 1.959963984540054
 """The standard normal distribution holds 95 % between this and its negative."""
@@ -197,7 +183,9 @@ def mean_intervals(
         low, high = score_ends(datasets)
         ends = zip(np.maximum(low, lowest).tolist(), np.minimum(high, 1.0).tolist(), strict=True)
         return [Interval(*one) for one in ends]
-    draws = np.sum([_draws(one) for one in datasets], axis=0)
+    draws = np.sum(
+        [one.share * bootstrap_means(one.values, seed=one.seed) for one in datasets], axis=0
+    )
     differ = np.any([one.values.any(axis=1) for one in datasets], axis=0)
     return [interval(row) if any_ else None for row, any_ in zip(draws, differ, strict=True)]
 
@@ -213,11 +201,6 @@ def score_ends(
     below = _distance(variance, np.maximum(-skew, least))
     above = _distance(variance, np.maximum(skew, least))
     return mean - below, mean + above
-
-
-def _draws(one: Differences) -> NDArray[np.float64]:
-    unchanged = np.zeros(one.values.shape[1])
-    return one.share * bootstrap_drops(unchanged, -one.values, seed=one.seed)
 
 
 def _distance(variance: NDArray[np.float64], growth: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What is ranked when results are analysed, and which targets are asked for."""
+"""What is ranked when results are analyzed, and which targets are asked for."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ from depthprune.base.options import Options, Refusal
 TargetKind = Literal["max_drop", "speedup", "params"]
 
 _SMALLEST = Refusal(
-    "a smallest drop of {value} makes no sense",
-    "give a fraction from -1 to 1, or leave it out: then nothing is too small",
+    "{name} must be a fraction from -1 to 1, not {value}",
+    "leave it out: then nothing is too small",
 )
 _LARGEST = Refusal(
-    "a largest drop of {value} makes no sense",
-    "give a fraction from 0 to 1, such as 0.05 for five points",
+    "{name} must be a fraction from 0 to 1, not {value}", "0.05 stands for five points"
 )
-_FASTER = Refusal(
-    "a speed-up of {value} makes no sense", "give a ratio above 1, such as 1.2 for a fifth faster"
-)
+_FASTER = Refusal("{name} must be a ratio above 1, not {value}", "1.2 stands for a fifth faster")
 _SHARE = Refusal(
-    "a share of {value} of the parameters makes no sense",
-    "give the share that stays, between 0 and 1, such as 0.85",
+    "{name} must be a share between 0 and 1, not {value}",
+    "0.85 stands for 85 % of the parameters that stay",
 )
 
 
@@ -33,16 +30,16 @@ class Ranking(Options):
     """What is ranked."""
 
     split: str | None = None
-    """The split that is analysed; the one that most datasets have when not given."""
+    """Split to analyze; without it the one that most datasets have."""
 
     min_coverage: Annotated[int, Ge(1)] = 2
-    """The fewest datasets that a ranked combination was measured on."""
+    """Minimum number of datasets that a ranked combination was measured on."""
 
     min_drop: Annotated[float, Ge(-1), Le(1), _SMALLEST] | None = None
-    """The smallest mean drop that is ranked, a fraction; no limit when not given."""
+    """Smallest mean drop that is ranked, a fraction; without it there is no limit."""
 
     robust_coverage: Annotated[int, Ge(1)] = 3
-    """The fewest datasets that a robust combination was measured on."""
+    """Minimum number of datasets that a robust combination was measured on."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +47,10 @@ class Targets(Options):
     """Targets instead of a number of blocks."""
 
     max_drop: Annotated[float, Ge(0), Le(1), _LARGEST] | None = None
-    """The most blocks that cost no more than this, a fraction: 0.05 for five points."""
+    """Largest drop of the most blocks that keep to it, a fraction: 0.05 for five points."""
 
     speedup: Annotated[float, Gt(1), _FASTER] | None = None
-    """The fewest blocks that make it so many times as fast, estimated: 1.2."""
+    """Estimated speed-up that the fewest blocks reach: 1.2 for a fifth faster."""
 
     params: Annotated[float, Gt(0), Lt(1), _SHARE] | None = None
-    """The fewest blocks that leave at most this share of the parameters: 0.85."""
+    """Largest share of the parameters that stays, with the fewest blocks: 0.85."""

@@ -291,7 +291,7 @@ def recommend(
         table: of these results, when it is there already.
 
     Raises:
-        AnalysisError: nothing was measured, or a threshold makes no sense.
+        AnalysisError: nothing was measured, or a threshold is out of its bounds.
     """
     _check(essential_threshold, top)
     if table is None:
@@ -424,6 +424,6 @@ def _limit(results: ResultSet, baselines: Mapping[str, float]) -> Limit:
 
 def _check(threshold: float, top: int) -> None:
     if top < 1:
-        raise AnalysisError(f"top is {top}", mend="give a count of 1 or more")
+        raise AnalysisError(f"top must be 1 or more, not {top}")
     if not 0 <= threshold <= 1:  # NaN is refused too
-        raise AnalysisError(f"essential_threshold is {threshold}", mend="give a fraction, 0 to 1")
+        raise AnalysisError(f"essential_threshold must be a fraction from 0 to 1, not {threshold}")

@@ -239,7 +239,7 @@ def check_numbers(
         if outside:
             dataset = _without(dataset, outside)
             problems.append(
-                f"{dataset.dataset}: {_told(outside)} of blocks that do not exist: left out"
+                f"{dataset.dataset}: {_named(outside)} of blocks that do not exist: left out"
             )
         limit = max(1.0, baseline) if captions and not isnan(baseline) else 1.0
         wrong = [
@@ -250,7 +250,7 @@ def check_numbers(
         if wrong:
             dataset = _without(dataset, wrong)
             problems.append(
-                f"{dataset.dataset}: {_told(wrong)} with drops that are no fraction from -1 to 1: "
+                f"{dataset.dataset}: {_named(wrong)} with drops that are no fraction from -1 to 1: "
                 "left out"
             )
         if dataset.measurements:
@@ -270,7 +270,7 @@ def _without(dataset: DatasetMeasurements, wrong: list[Removal]) -> DatasetMeasu
     return replace(dataset, measurements=good)
 
 
-def _told(wrong: list[Removal]) -> str:
+def _named(wrong: list[Removal]) -> str:
     named = ", ".join(map(format_removal, wrong[:NAMED])) + (", ..." if wrong[NAMED:] else "")
     return f"{len(wrong)} removal{'s' if wrong[1:] else ''} ({named})"
 

@@ -197,9 +197,7 @@ def _shares(
         if weight is None:
             raise DepthpruneError(f"{one.dataset} has no weight", mend="give each dataset one")
         if not isfinite(weight) or weight < 0:
-            raise DepthpruneError(
-                f"{weight} is no weight for {one.dataset}", mend="use numbers of 0 or more"
-            )
+            raise DepthpruneError(f"the weight of {one.dataset} must be 0 or more, not {weight}")
     given = np.array([weights[one.dataset] for one in datasets], dtype=np.float64)
     if len(given) and not given.any():
         raise DepthpruneError("all weights are 0", mend="give at least one dataset a weight")

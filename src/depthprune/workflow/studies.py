@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from html import escape
@@ -235,7 +236,7 @@ def paired_answers(
     study: Study, removal: Iterable[int], dataset: str, split: str | None = None
 ) -> PairedAnswers:
     """Return the answers that `Study.answers` lists, with the damage to all of them."""
-    from depthprune.analysis.answers import open_answers, pair_answers
+    from depthprune.analysis.answers import AnswerReader, pair_answers
 
     results = study.results(split)
     one = _named(dataset, results.datasets)
@@ -251,7 +252,7 @@ def paired_answers(
         loaded.fingerprint: {sample.id: sample.references for sample in loaded.samples}
         for loaded in study.tasks
     }
-    with open_answers(results) as reader:
+    with closing(AnswerReader(results)) as reader:
         found = pair_answers(reader, one, name, blocks, references)
     if found is None or not found.pairs:
         raise LayoutError(

@@ -38,14 +38,12 @@ from depthprune.report.figures.style import (
     name_panel,
     new_figure,
     ordered_colours,
-    points,
     say,
     scope,
     shown_of,
-    spread,
     styled,
 )
-from depthprune.report.formatting import removal_label
+from depthprune.report.formatting import percent, removal_label
 from depthprune.report.sections.evidence import samples_text
 
 TOP = 10
@@ -180,7 +178,7 @@ def _draw_extremes(panel: Axes, found: Sequence[Synergy]) -> None:
                 one.synergy,
                 (one.std, one.std) if one.coverage > 1 else None,
                 BLUE if one.synergy < 0 else VERMILION,
-                f"{points(one.synergy)} ({counted(one.coverage, 'set')}, "
+                f"{percent(one.synergy, 1)} ({counted(one.coverage, 'set')}, "
                 f"n = {samples_text(one.num_samples)})",
             )
             for one in chosen
@@ -190,7 +188,7 @@ def _draw_extremes(panel: Axes, found: Sequence[Synergy]) -> None:
 
 
 def _draw_synergy_boxes(panel: Axes, by_number: Mapping[int, Distribution]) -> None:
-    numbers = spread(sorted(by_number), MOST_NUMBERS)
+    numbers = evenly(sorted(by_number), MOST_NUMBERS)
     drawn = [by_number[number] for number in numbers]
     limit = upper_limit(np.concatenate([one.values for one in drawn]))
     labels = [f"{number}\n({by_number[number].count:,})" for number in numbers]

@@ -46,13 +46,12 @@ from depthprune.report.figures.style import (
     VERMILION,
     add_panels,
     new_figure,
-    points,
     say,
     scope,
     shown_of,
     styled,
 )
-from depthprune.report.formatting import short_names
+from depthprune.report.formatting import percent, short_names
 
 MOST_DATASETS = 50
 MOST_VALUES = 2000
@@ -221,7 +220,7 @@ def _draw_sensitivity(
     for one in responses:
         singles = measured_distribution(list(one.specific_scores.values()))
         spread = None if singles is None or singles.count < 2 else (singles.std, singles.std)
-        note = "no single block" if singles is None else f"{points(one.sensitivity or 0.0)}"
+        note = "no single block" if singles is None else f"{percent(one.sensitivity or 0.0, 1)}"
         count = "" if singles is None else f" (n = {singles.count})"
         colour = colours.get(one.task_type, GREY)
         bars.append(Bar("", one.sensitivity, spread, colour, note + count))

@@ -25,8 +25,8 @@ from depthprune.report.figures.style import (
     HATCH,
     SMALL_SIZE,
     UNMEASURED,
-    points,
 )
+from depthprune.report.formatting import percent
 
 Colour = str | tuple[float, float, float, float]
 
@@ -400,7 +400,7 @@ def _write_cells(
             axes.text(
                 column + 0.5,
                 row + 0.5,
-                points(value / 100, decimals),
+                percent(value / 100, decimals),
                 ha="center",
                 va="center",
                 fontsize=SMALL_SIZE - 1.5,

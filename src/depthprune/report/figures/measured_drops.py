@@ -19,6 +19,7 @@ from depthprune.report.figures.marks import (
     block_ticks,
     cut_axis,
     draw_boxes,
+    evenly,
     few_ticks,
     frame,
     legend_beside,
@@ -42,14 +43,13 @@ from depthprune.report.figures.style import (
     add_panels,
     new_figure,
     ordered_colours,
-    points,
     say,
     scope,
     shown_of,
     span,
-    spread,
     styled,
 )
+from depthprune.report.formatting import percent
 
 MOST_SIZES = 8
 BINS = 40
@@ -59,7 +59,7 @@ BINS = 40
 def drop_distributions(analysis: Analysis) -> Figure:
     """Draw all drops as a histogram, by number removed as boxes, and cumulatively."""
     findings = analysis.findings
-    numbers = spread(sorted(findings.by_number), MOST_SIZES)
+    numbers = evenly(sorted(findings.by_number), MOST_SIZES)
     limit = upper_limit(findings.overall.values)
     caption = (
         "Every measured cell counts once: one removal on one dataset (n = cells). Below zero the "
@@ -95,20 +95,20 @@ def _draw_histogram(panel: Axes, overall: Distribution, limit: float | None) -> 
         100 * overall.mean,
         color=VERMILION,
         linewidth=1.6,
-        label=f"mean {points(overall.mean, 2)} ± std {points(overall.std, 2)}",
+        label=f"mean {percent(overall.mean, 2)} ± std {percent(overall.std, 2)}",
     )
     panel.axvline(
         100 * overall.median,
         color=BLACK,
         linewidth=1.6,
         linestyle="--",
-        label=f"median {points(overall.median, 2)}",
+        label=f"median {percent(overall.median, 2)}",
     )
     panel.plot(
         [],
         [],
         " ",
-        label=f"least {points(overall.minimum)}, greatest {points(overall.maximum)}, "
+        label=f"least {percent(overall.minimum, 1)}, greatest {percent(overall.maximum, 1)}, "
         f"n = {overall.count:,}",
     )
     beyond = overall.count - len(inside)
@@ -167,7 +167,7 @@ def block_position_analysis(analysis: Analysis) -> Figure:
     """Draw what each block costs, each third of the stack, and combinations within a third."""
     findings = analysis.findings
     numbers = sorted({one.number for one in findings.positions_by_number})
-    shown = spread(numbers, MOST_NUMBERS)
+    shown = evenly(numbers, MOST_NUMBERS)
     coverage = span(one.coverage for one in findings.blocks)
     intervals = known_intervals(analysis)
     bars = (

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from depthprune.analysis.combinations import Combination, RankedCombinations
 from depthprune.analysis.findings import Analysis
 from depthprune.base.language import counted
-from depthprune.report.figures.marks import Bar, Colour, draw_bars
+from depthprune.report.figures.marks import Bar, Colour, draw_bars, evenly
 from depthprune.report.figures.style import (
     DEVIATION,
     DROP_AXIS,
@@ -25,7 +25,6 @@ from depthprune.report.figures.style import (
     say,
     scope,
     shown_of,
-    spread,
     styled,
 )
 from depthprune.report.formatting import removal_label
@@ -53,7 +52,7 @@ WHISKER_OFFSET = 0.17
 def rankings_by_num_removed(analysis: Analysis) -> Figure:
     """Draw up to fifteen of the smallest mean drops of each number removed, a panel for each."""
     rankings = analysis.recommendations.independent
-    numbers = spread(sorted(rankings), MOST_PANELS)
+    numbers = evenly(sorted(rankings), MOST_PANELS)
     shown = {number: rankings[number].combinations[:TOP] for number in numbers}
     columns = 1 if len(numbers) < 2 else 2
     rows = [numbers[start : start + columns] for start in range(0, len(numbers), columns)] or [[]]
@@ -80,8 +79,8 @@ def rankings_by_num_removed(analysis: Analysis) -> Figure:
     grid = figure.add_gridspec(1 + len(rows), columns, height_ratios=[LEGEND_HEIGHT, *heights])
     colours = ordered_colours(analysis.recommendations.num_datasets)
     coverages = sorted({one.coverage for those in shown.values() for one in those})
-    coverages = spread(coverages, MOST_COLOURS)
-    _draw_legend(figure.add_subplot(grid[0, :]), coverages, colours)
+    named = evenly(coverages, MOST_COLOURS)
+    _draw_legend(figure.add_subplot(grid[0, :]), named, colours)
     panels: list[Axes] = []
     for row, column in product(range(len(rows)), range(columns)):
         shared = panels[0] if panels else None

@@ -194,11 +194,6 @@ def ordered_colours(count: int) -> list[tuple[float, float, float, float]]:
     return [(float(r), float(g), float(b), float(a)) for r, g, b, a in shades]
 
 
-def points(fraction: float, decimals: int = 1) -> str:
-    """Return a fraction as percentage points, never as `-0.0`."""
-    return percent(fraction, decimals)
-
-
 def span(numbers: Iterable[int]) -> str:
     """Return whole numbers as `8`, or `2 to 8`; `0` where there is none."""
     given = sorted(set(numbers))
@@ -212,23 +207,16 @@ def shown_of(shown: int, total: int, things: str) -> str:
     return "" if shown >= total else f"Shown: {shown:,} of {total:,} {things}."
 
 
-def spread(numbers: Sequence[int], most: int) -> list[int]:
-    """Return at most `most` of the numbers, evenly chosen, the first and the last among them."""
-    if len(numbers) <= most:
-        return list(numbers)
-    return [numbers[round(place * (len(numbers) - 1) / (most - 1))] for place in range(most)]
-
-
 def with_std(drops: Distribution) -> str:
     """Return mean, standard deviation and count for the note beside a bar."""
-    return f"{points(drops.mean)} ± {points(drops.std)}, n = {drops.count:,}"
+    return f"{percent(drops.mean, 1)} ± {percent(drops.std, 1)}, n = {drops.count:,}"
 
 
 def combination_note(combination: Combination, num_datasets: int) -> str:
     """Return drop, coverage and samples for the note beside a bar."""
     sets = f"{combination.coverage}/{num_datasets} sets"
     samples = f", n = {combination.num_samples:,}" if combination.num_samples else ""
-    return f"{points(combination.mean, 2)}  ({sets}{samples})"
+    return f"{percent(combination.mean, 2)}  ({sets}{samples})"
 
 
 def scope(analysis: Analysis) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +18,7 @@ from depthprune.report.figures.marks import (
     draw_bars,
     draw_boxes,
     draw_heatmap,
+    evenly,
     frame,
     frame_rows,
     legend_beside,
@@ -33,15 +36,13 @@ from depthprune.report.figures.style import (
     SMALL_SIZE,
     add_panels,
     new_figure,
-    points,
     say,
     scope,
     shown_of,
-    spread,
     styled,
     with_std,
 )
-from depthprune.report.formatting import removal_label, short_names
+from depthprune.report.formatting import percent, removal_label, short_names
 
 MOST_TYPES = 14
 MOST_NUMBERS = 5
@@ -91,7 +92,7 @@ def task_type_detailed_comparison(analysis: Analysis) -> Figure:
     types = every[:MOST_TYPES]
     num_blocks = analysis.table.num_blocks
     numbers = sorted({number for one in types for number in one.best})
-    shown = spread(numbers, MOST_NUMBERS)
+    shown = evenly(numbers, MOST_NUMBERS)
     caption = (
         "Drops are means over the datasets of a task type; hatched: not measured. Below: boxes "
         "hold the middle half of the single-block drops, line = median, diamond = mean, whiskers "
@@ -205,7 +206,7 @@ def _draw_spread(panel: Axes, types: tuple[TaskTypeFinding, ...], labels: list[s
 
 
 def _draw_best(
-    panel: Axes, types: tuple[TaskTypeFinding, ...], labels: list[str], numbers: list[int]
+    panel: Axes, types: tuple[TaskTypeFinding, ...], labels: list[str], numbers: Sequence[int]
 ) -> None:
     for row, one in enumerate(types):
         for column, number in enumerate(numbers):
@@ -214,7 +215,7 @@ def _draw_best(
             else:
                 removal, drop, coverage = one.best[number]
                 sets = f"{coverage}/{len(one.datasets)}"
-                text = f"{removal_label(removal, 16, 1)}\n{points(drop)} ({sets})"
+                text = f"{removal_label(removal, 16, 1)}\n{percent(drop, 1)} ({sets})"
                 colour = BLACK
             panel.text(
                 column + 0.5,
