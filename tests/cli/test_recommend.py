@@ -79,7 +79,7 @@ def test_ranking_options_count(program: Program) -> None:
 @pytest.mark.parametrize(
     ("option", "told"),
     [
-        (("--max-drop", 7), "0.05 for five points"),
+        (("--max-drop", 7), "0.05 stands for five points"),
         (("--speedup", 0.5), "above 1"),
         (("--params", 2), "between 0 and 1"),
         (("--min-drop", "nan"), "must be a fraction"),

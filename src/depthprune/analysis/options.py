@@ -47,10 +47,10 @@ class Targets(Options):
     """Targets instead of a number of blocks."""
 
     max_drop: Annotated[float, Ge(0), Le(1), _LARGEST] | None = None
-    """Largest drop of the most blocks that keep to it, a fraction: 0.05 for five points."""
+    """Largest mean drop, a fraction (0.05 for five points): the most blocks within it go."""
 
     speedup: Annotated[float, Gt(1), _FASTER] | None = None
-    """Estimated speed-up that the fewest blocks reach: 1.2 for a fifth faster."""
+    """Smallest estimated speed-up (1.2 for a fifth faster): the fewest blocks that reach it go."""
 
     params: Annotated[float, Gt(0), Lt(1), _SHARE] | None = None
-    """Largest share of the parameters that stays, with the fewest blocks: 0.85."""
+    """Largest share of the parameters that stays (0.85): the fewest blocks that reach it go."""
