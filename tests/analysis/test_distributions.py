@@ -15,8 +15,8 @@ from depthprune.analysis.drop_table import (
     distribution,
     distributions_by_number,
     measured_distribution,
+    rounded_array,
     row_statistics,
-    settled_array,
     share_at_most,
 )
 from depthprune.base.removal import rounded
@@ -88,9 +88,9 @@ def test_row_statistics_agree_with_a_plain_loop(drawn: DropTable) -> None:
 @given(st.lists(st.floats(-1, 1), max_size=10))
 def test_arrays_settle_as_single_drops_do(values: list[float]) -> None:
     expected = [rounded(value) for value in values]
-    assert settled_array(np.array(values)) == pytest.approx(expected, abs=1.01e-6)
+    assert rounded_array(np.array(values)) == pytest.approx(expected, abs=1.01e-6)
     noisy = np.array([0.1 + 0.2, 0.3, -1e-9])
-    assert settled_array(noisy).tolist() == [0.3, 0.3, 0.0]
+    assert rounded_array(noisy).tolist() == [0.3, 0.3, 0.0]
 
 
 def test_by_number_leaves_out_numbers_without_a_cell() -> None:

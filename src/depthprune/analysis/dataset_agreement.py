@@ -14,8 +14,8 @@ from depthprune.analysis.drop_table import (
     DropTable,
     distribution,
     measured_distribution,
+    rounded_array,
     row_statistics,
-    settled_array,
 )
 from depthprune.analysis.recommended_strategies import costs_too_much
 from depthprune.base.errors import DepthpruneError
@@ -50,10 +50,10 @@ def consistencies(table: DropTable) -> tuple[Consistency, ...]:
     """
     means, stds, coverage = row_statistics(table.drops)
     # Away from 0 only: a mean that is rounding noise would make any std look enormous.
-    defined = settled_array(means) != 0
+    defined = rounded_array(means) != 0
     variation = np.full(len(means), np.nan)
     np.divide(stds, np.abs(means), out=variation, where=defined)
-    order = np.argsort(settled_array(variation), kind="stable")
+    order = np.argsort(rounded_array(variation), kind="stable")
     order = order[coverage[order] >= 2]
     # A baseline that is unknown counts as 1, the most it can be, as `find_essential` has it.
     known = np.where(np.isnan(table.baselines), 1.0, table.baselines)
@@ -181,7 +181,7 @@ def extreme_pairs(pairs: Sequence[Pair], top: int = 5) -> tuple[tuple[Pair, ...]
     """
     defined = [pair for pair in pairs if pair.pearson is not None]
     # Sorted anew rather than reversed, so that equal ones keep the order of their names.
-    least = sorted(defined[top:], key=lambda pair: settled(pair.pearson or 0.0))
+    least = sorted(defined[top:], key=lambda pair: rounded(pair.pearson or 0.0))
     return tuple(defined[:top]), tuple(least[:top])
 
 
@@ -217,7 +217,7 @@ def _places(drops: NDArray[np.float64]) -> NDArray[np.int64]:
     """
     places = np.full(len(drops), -1, dtype=np.int64)
     measured = ~np.isnan(drops)
-    places[measured] = np.unique(settled_array(drops[measured]), return_inverse=True)[1]
+    places[measured] = np.unique(rounded_array(drops[measured]), return_inverse=True)[1]
     return places
 
 

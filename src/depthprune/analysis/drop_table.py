@@ -216,7 +216,7 @@ def share_at_most(drops: Distribution, limit: float) -> float:
     """Return the share of the drops that are at most `limit`; of none it is NaN."""
     if not drops.count:
         return float("nan")
-    below = np.searchsorted(settled_array(drops.values), limit, side="right")
+    below = np.searchsorted(rounded_array(drops.values), limit, side="right")
     return float(below) / drops.count
 
 
@@ -243,6 +243,6 @@ def row_statistics(
     return mean, std, count
 
 
-def settled_array(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def rounded_array(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return drops without rounding noise, as `base.removal.rounded` does for one; NaN stays."""
     return np.round(values, DECIMALS) + 0.0

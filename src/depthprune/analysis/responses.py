@@ -15,8 +15,8 @@ from depthprune.analysis.drop_table import (
     distribution,
     distributions_by_number,
     measured_distribution,
+    rounded_array,
     row_statistics,
-    settled_array,
 )
 from depthprune.analysis.result_set import order_agreement
 from depthprune.base.removal import Removal, rounded
@@ -205,7 +205,7 @@ def best_by_number(
         largest = int(coverage[rows].max())
         if largest:
             comparable = coverage[rows] == largest
-            ranked = np.where(comparable, settled_array(means[rows]), np.inf)
+            ranked = np.where(comparable, rounded_array(means[rows]), np.inf)
             row = rows.start + int(np.argmin(ranked))
             best[number] = table.removals[row], float(means[row]), largest
     return best

@@ -13,9 +13,9 @@ from depthprune.analysis.drop_table import (
     Distribution,
     DropTable,
     distribution,
+    rounded_array,
     row_statistics,
     samples_within,
-    settled_array,
 )
 from depthprune.base.removal import Removal, rounded
 
@@ -62,7 +62,7 @@ def synergies(table: DropTable) -> tuple[Synergy, ...]:
     expected, _, _ = row_statistics(sums)
     synergy, std, coverage = row_statistics(drops - sums)
     samples = samples_within(table.num_samples[several], ~np.isnan(sums))
-    order = np.argsort(settled_array(synergy), kind="stable")
+    order = np.argsort(rounded_array(synergy), kind="stable")
     order = order[coverage[order] > 0]
     statistics = zip(
         *(array[order].tolist() for array in (actual, expected, synergy, coverage, std, samples)),

@@ -18,7 +18,7 @@ from depthprune.analysis.combinations import (
     table_combinations,
     with_intervals,
 )
-from depthprune.analysis.drop_table import row_statistics, settled_array
+from depthprune.analysis.drop_table import rounded_array, row_statistics
 from depthprune.analysis.findings import Analysis
 from depthprune.analysis.recommend import EVERY_INTERVAL, Recommendations
 from depthprune.analysis.synergy import Estimator, estimator
@@ -76,7 +76,7 @@ def shown_combinations(analysis: Analysis, *, most: int = MOST) -> list[Combinat
     by_removal = {
         one.removal: one for ranking in found.independent.values() for one in ranking.combinations
     }
-    means = settled_array(row_statistics(table.drops)[0])
+    means = rounded_array(row_statistics(table.drops)[0])
     numbers = table.rows_by_number
     shares = equal_shares({n: rows.stop - rows.start for n, rows in numbers.items()}, most)
     chosen = _named(found)
