@@ -368,7 +368,7 @@ MODEL = "model: {source: demo}\n"
         (MODEL + "profile: {splits: [a, b, c]}\n", ("'profile.splits'", "at most 2", "line 2")),
         (MODEL + "seed: 1\nseed: 2\nsearch:\n", ("'seed' is defined twice", "lines 2 and 3")),
         (MODEL + "search: {joint: true, joint: false}\n", ("'joint' is defined twice",)),
-        (MODEL + "3: 4\n", ("the key 3 is no text", "line 2")),
+        (MODEL + "3: 4\n", ("the key 3 is not a text", "line 2")),
         ("model: [\n", ("not a YAML file", "line 2")),
         ("", ("the study file is empty", "depthprune init")),
         ("# nothing\n", ("the study file is empty",)),

@@ -288,8 +288,8 @@ def test_a_file_with_another_name_is_an_error(put: Put) -> None:
         (SUMMARY, "", "line 1"),
         (SUMMARY, '{"summary": [], "baseline_accuracy": NaN}', "NaN is not a JSON number"),
         (SUMMARY, "[]", "a JSON object was expected, not a list"),
-        (SUMMARY, "{}", "no list 'summary'"),
-        (SUMMARY, '{"summary": {}}', "no list 'summary'"),
+        (SUMMARY, "{}", "a list 'summary' is required"),
+        (SUMMARY, '{"summary": {}}', "a list 'summary' is required"),
         (
             SUMMARY,
             '{"summary": [], "baseline_accuracy": 1e999}',
@@ -314,7 +314,7 @@ def test_a_file_with_another_name_is_an_error(put: Put) -> None:
         (IMPORTANCE, '{"1": true}', '["1"]: a number was expected, not true or false'),
         (IMPORTANCE, '{"1": null}', '["1"]: a number was expected, not null'),
         (IMPORTANCE, '{"1": 0.1, "01": 0.2}', "block 1 is listed twice"),
-        ("sensitivity_block_1.json", "{}", "no accuracy_drop"),
+        ("sensitivity_block_1.json", "{}", "accuracy_drop is required"),
         ("sensitivity_block_1.json", '{"removed_block_indices": [2], "accuracy_drop": 0}', "name"),
         (
             "sensitivity_block_1.json",
@@ -356,11 +356,11 @@ def test_a_bad_file_is_a_problem_and_the_good_ones_are_read(
         (entry([1, 1], 0.5), "block 1 is named twice"),
         (entry(["1"], 0.5), "'1' is not a block index"),  # type: ignore[list-item]
         (entry([True], 0.5), "True is not a block index"),
-        (entry([1], 0.5, removed_block_indices=...), "no list 'removed_block_indices'"),
+        (entry([1], 0.5, removed_block_indices=...), "a list 'removed_block_indices' is required"),
         (entry([1], 0.5, active_block_indices=[1, 2, 3]), "active_block_indices do not fit"),
         (entry([1], 0.5, accuracy="high"), "accuracy: a number was expected"),
         (entry([1], 0.5, accuracy=10**400), "accuracy: a number was expected"),
-        (entry([1], 0.5, accuracy=..., accuracy_drop=...), "no accuracy_drop"),
+        (entry([1], 0.5, accuracy=..., accuracy_drop=...), "accuracy_drop is required"),
         (entry([1], 0.5, std=-0.1), "below 0"),
         (entry([1], 0.5, num_samples="many"), "num_samples: a count was expected"),
         (entry([1], 0.5, num_samples=2.5), "num_samples: 2.5 is not a whole number"),
@@ -459,7 +459,7 @@ def test_a_block_beyond_the_model_in_an_importance_file_is_left_out(
         (summary(entry([1], 0.8, accuracy_drop=0.3)), SUMMARY, "not baseline accuracy minus"),
         (summary(entry([1], 0.8, accuracy_drop=10.0)), SUMMARY, "not baseline accuracy minus"),
         (summary(entry([1], -0.1)), SUMMARY, "the accuracy is below 0"),
-        ({"0": 62.7, "1": 3.09}, IMPORTANCE, "no fraction (beyond -1..1): 2 of 2"),
+        ({"0": 62.7, "1": 3.09}, IMPORTANCE, "not a fraction (beyond -1..1): 2 of 2"),
     ],
 )
 def test_a_doubtful_number_is_kept_and_named(put: Put, value: Any, name: str, doubt: str) -> None:

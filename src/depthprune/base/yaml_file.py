@@ -113,7 +113,7 @@ class YamlFile:
             line = key.start_mark.line + 1
             if key.tag not in _TEXT_TAGS:
                 raise self.error(
-                    f"the key {getattr(key, 'value', key.tag)} is no text",
+                    f"the key {getattr(key, 'value', key.tag)} is not a text",
                     where=f"{self.path}, line {line}",
                     mend="write it in quotes",
                 )

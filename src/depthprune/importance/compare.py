@@ -127,6 +127,11 @@ def mean_ranks(values: ArrayLike) -> NDArray[np.float64]:
     return ranks
 
 
+def ranks_of(scores: Mapping[int, float]) -> dict[int, float]:
+    """Return the rank of each block from 1, the least important first, see `mean_ranks`."""
+    return dict(zip(scores, mean_ranks(list(scores.values())).tolist(), strict=True))
+
+
 def _chance_of(rho: float, count: int) -> float:
     """Return the two-sided p-value of a rank correlation: Student's t with `count - 2` degrees."""
     from scipy.special import stdtr  # scipy.stats does the same, and takes a second to import
@@ -202,7 +207,7 @@ def _comparison(
         raise DepthpruneError(error.what, where=f"{dataset}, {names}", mend=error.mend) from error
     top_k = min(top_k, len(first))
     orders = [least_important_first(scores) for scores in (first, second)]
-    ranks = [_mean_ranks(scores) for scores in (first, second)]
+    ranks = [ranks_of(comparable(scores)) for scores in (first, second)]
     blocks = tuple(
         BlockRanks(block, (first[block], second[block]), (ranks[0][block], ranks[1][block]))
         for block in sorted(first)
@@ -229,12 +234,6 @@ def _overlap(first: set[int], second: set[int]) -> Overlap:
         tuple(sorted(blocks)) for blocks in (first & second, first - second, second - first)
     )
     return Overlap(common, ours, theirs)
-
-
-def _mean_ranks(scores: Mapping[int, float]) -> dict[int, float]:
-    values = comparable(scores)
-    ranks = mean_ranks([values[block] for block in scores])
-    return dict(zip(scores, map(float, ranks), strict=True))
 
 
 FIRST_BLOCKS = 4
@@ -311,7 +310,7 @@ def measured_drops(study: Study, split: TaskSplit, settings: str) -> MeasuredDro
 def agreement_with_drops(
     scores: Mapping[int, float], drops: Mapping[int, float], first: int = FIRST_BLOCKS
 ) -> ProxyAgreement | None:
-    """Return how well scores of blocks foretell their drops; None with fewer than three in common.
+    """Return how well scores of blocks predict their drops; None with fewer than three in common.
 
     Args:
         scores: of a proxy, by block.

@@ -96,7 +96,7 @@ def merge_scores(
     """
     if method not in get_args(Method):
         raise DepthpruneError(
-            f"there is no method {method!r}", mend=f"choose one of {', '.join(get_args(Method))}"
+            f"the method must be one of {', '.join(get_args(Method))}, not {method!r}"
         )
     if not 0 <= train_weight <= 1:
         raise DepthpruneError(
@@ -107,7 +107,7 @@ def merge_scores(
     ordered = sorted(datasets, key=lambda one: one.dataset)
     names = [one.dataset for one in ordered]
     if not names:
-        raise DepthpruneError("there are no datasets to merge")
+        raise DepthpruneError("at least one dataset is required")
     if len(set(names)) < len(names):
         raise DepthpruneError(f"a dataset is there twice: {', '.join(names)}")
     weights = _weights(method, names, dataset_weights)

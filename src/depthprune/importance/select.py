@@ -128,7 +128,7 @@ def make_selection(
     The same arguments; `where` names the file of the scores in messages about them.
     """
     if not scores:
-        raise DepthpruneError("there are no scores to select by")
+        raise DepthpruneError("scores to select by are required")
     total = max(scores) + 1 if num_blocks is None else num_blocks
     protected = first_and_last(total) if protect is None else make_removal(protect)
     if protected and protected[-1] >= total:

@@ -134,7 +134,7 @@ def _gone(entry: BlockConfig, file: BlockFile, count: int | None, path: Path) ->
     if entry.removed is not None:
         return entry.removed
     if file.num_blocks is None or entry.active is None:
-        what = f"the entry of {count} has no list removed_block_indices, and num_blocks is not said"
+        what = f"the entry of {count} needs a list removed_block_indices, or num_blocks is required"
         raise LayoutError(what, where=str(path), mend=EXAMPLE)
     return tuple(sorted(set(range(file.num_blocks)) - set(entry.active)))
 
@@ -143,7 +143,7 @@ def _none(removed: int | None, sizes: Iterable[int], path: Path) -> DepthpruneEr
     return DepthpruneError(
         f"no recommendation removes {counted(removed, 'block')}"
         if removed is not None
-        else "it is not said how many blocks go",
+        else "the number of blocks to remove is required",
         where=f"{option('removed')}; {path}",
         mend=f"there are recommendations for {', '.join(map(str, sorted(set(sizes)))) or 'none'}",
     )
@@ -163,7 +163,7 @@ def _read(value: Any) -> BlockFile:
 def _configs(value: Any) -> dict[int, BlockConfig]:
     found = named(ENTRY).read(value)
     if not found or not all(name.isdecimal() and len(name) < 10 for name in found):
-        raise WrongFieldError("there are no block_configs: they stand by number of active blocks")
+        raise WrongFieldError("block_configs are required, by number of active blocks")
     if len({int(name) for name in found}) < len(found):
         raise WrongFieldError("a number of active blocks is listed twice")
     return {int(name): entry for name, entry in found.items()}

@@ -38,7 +38,7 @@ def check_counts(counts: Sequence[int], num_blocks: int) -> tuple[int, ...]:
     """
     if not counts:
         raise DepthpruneError(
-            "it is not said how many blocks stay",
+            "the number of blocks that stay is required",
             option="num_active_blocks",
             mend=f"give one or more numbers, as {option('num_active_blocks', '12 14 16')}",
         )

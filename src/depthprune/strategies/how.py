@@ -362,7 +362,7 @@ def _task_again(how: Mapping[str, Any], name: str, places: StudyPlaces, model: M
     for file in files:
         if not file.is_file():
             raise TaskError(f"the task file {file} is gone", where=str(file))
-        if hashlib.sha256(file.read_bytes()).hexdigest() != how["task_files"][str(file)]:
+        if _sha256(file) != how["task_files"][str(file)]:
             raise TaskError(f"the task file {file} has changed", where=str(file))
     paths = [Path(one) for one in said.get("lm_eval_paths", ())]
     executed = [str(file) for file in files if file.suffix == ".py"] + list(map(str, paths))

@@ -279,15 +279,8 @@ def check_cut_model(
             assert found.scores is not None
             key = keys.get((record.task, record.split, record.fingerprint))
             skipped = None if key is None else study.measurement(key, session.settings, removal)
-            checks.append(
-                CutCheck(
-                    record,
-                    session.settings,
-                    found.accuracy,
-                    None if skipped is None else skipped.accuracy,
-                    None
-                    if skipped is None or skipped.scores is None
-                    else int(np.count_nonzero(found.scores != skipped.scores)),
-                )
-            )
+            accuracy = None if skipped is None else skipped.accuracy
+            scores = None if skipped is None else skipped.scores
+            differing = None if scores is None else int(np.count_nonzero(found.scores != scores))
+            checks.append(CutCheck(record, session.settings, found.accuracy, accuracy, differing))
     return CutChecks(tuple(checks), measured)

@@ -10,7 +10,7 @@ from depthprune.base.errors import DepthpruneError, option
 from depthprune.base.files import is_number
 from depthprune.base.removal import Removal
 from depthprune.engine.session import Session, SplitGroup
-from depthprune.importance.compare import best_runs, mean_ranks
+from depthprune.importance.compare import best_runs, ranks_of
 from depthprune.importance.proxies import (
     PROXIES,
     ProxyScores,
@@ -74,7 +74,7 @@ def mean_scores(
 
     return ProxyScores(
         name=found[0].name,
-        scores=mean([_ranked(one.scores) for one in found]),
+        scores=mean([ranks_of(one.scores) for one in found]),
         runs=mean([one.runs for one in found]),
         num_samples=sum(one.num_samples for one in found),
         num_tokens=sum(one.num_tokens for one in found),
@@ -131,8 +131,3 @@ def _check(scores: Mapping[int, float], runs: Mapping[Removal, float]) -> None:
                 option="warm_start",
                 mend=f"try {option('dtype', 'float32')}, or another proxy",
             )
-
-
-def _ranked(scores: Mapping[int, float]) -> dict[int, float]:
-    """Return ranks from 1, the least important first; equal scores share their mean rank."""
-    return dict(zip(scores, mean_ranks(list(scores.values())).tolist(), strict=True))

@@ -138,7 +138,7 @@ def _named_result(value: Json, part: FilePart) -> RemovalResult:
 def _summary(value: Json, part: FilePart, problems: list[Problem]) -> FilePart:
     summary = value.get("summary")
     if not isinstance(summary, list):
-        raise WrongFieldError("there is no list 'summary'")
+        raise WrongFieldError("a list 'summary' is required")
     if part.num_blocks is None:
         part = replace(part, num_blocks=_blocks_of_rows(summary))
     results = []
@@ -167,13 +167,13 @@ def _result(value: Any, part: FilePart, named: Removal | None) -> RemovalResult:
     baseline = _agreed("baseline_accuracy", entry.baseline, part.baseline_accuracy)
     removal = entry.removed if entry.removed is not None else named
     if removal is None:
-        raise WrongFieldError("there is no list 'removed_block_indices'")
+        raise WrongFieldError("a list 'removed_block_indices' is required")
     if entry.removed is not None and num_blocks is not None:
         _check_blocks(entry, num_blocks)
     drop = entry.drop if removal or entry.drop is not None else 0.0
     if drop is None:
         if entry.accuracy is None or baseline is None:
-            raise WrongFieldError("there is no accuracy_drop, and no accuracies to get it from")
+            raise WrongFieldError("accuracy_drop is required, or the accuracies to get it from")
         drop = baseline - entry.accuracy
     _check_samples(entry)
     return RemovalResult(removal, drop, entry.accuracy, entry.std, entry.num_samples, entry.samples)
@@ -371,7 +371,7 @@ def _note_doubts(
             doubts["the accuracy is below 0"].append(result.removal)
         if result.accuracy is None or baseline is None:
             if abs(result.drop) > 1:
-                doubts["the drop is no fraction (beyond -1..1)"].append(result.removal)
+                doubts["the drop is not a fraction (beyond -1..1)"].append(result.removal)
         elif abs(baseline - result.accuracy - result.drop) > ROUNDING:
             doubts["the drop is not baseline accuracy minus accuracy"].append(result.removal)
     for doubt, removals in doubts.items():

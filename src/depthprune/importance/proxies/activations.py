@@ -290,7 +290,7 @@ def _check(means: Mapping[_Place, float], calibration: Calibration) -> None:
     for (name, blocks), mean in means.items():
         if not isfinite(mean):
             raise ModelError(
-                f"{name} of block {blocks[0]} is no number: its hidden states overflow",
+                f"{name} of block {blocks[0]} is not a number: its hidden states overflowed",
                 mend=f"compute with {option('dtype', 'float32')} or bfloat16",
             )
 

@@ -1,4 +1,4 @@
-"""The proxy that removes: how much worse the reference answers are foretold without each block."""
+"""The proxy that removes: how much worse the reference answers are predicted without each block."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _loss(calibration: Calibration, removal: Removal) -> float:
     if not isfinite(loss):
         without = f"without block {removal[0]} " if removal else ""
         raise ModelError(
-            f"the model overflows {without}and foretells nothing",
+            f"the model overflowed {without}and predicts nothing",
             mend=f"compute with {option('dtype', 'float32')} or bfloat16, or leave the "
             "proxy perplexity out",
         )
