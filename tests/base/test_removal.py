@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthprune.base import (
+from depthprune.base.errors import RemovalError
+from depthprune.base.removal import (
     active_blocks,
     check_removal,
     format_removal,
     make_removal,
     parse_removal,
 )
-from depthprune.base.errors import RemovalError
 
 
 @pytest.mark.parametrize("text", ["4,13", "4 13", "4-13", "13, 4", "[4, 13]", "(4, 13)", " 4,13 "])

@@ -47,13 +47,34 @@ class YamlFile:
         return f"{self.path}, line {line}"
 
     def check_keys(self, depth: int, top_name: Callable[[str], str] = lambda key: key) -> None:
-        """Refuse keys that are no text or stand twice, of which YAML keeps the last in silence.
+        """Refuse keys that are not texts or stand twice, of which YAML keeps the last in silence.
 
         Args:
             depth: of the mappings that are looked into.
             top_name: what a key of the outermost mapping means; two with one meaning are one.
         """
-        self._check_keys(self.root, depth, top_name)
+
+        def check(node: yaml.Node | None, depth: int, name_of: Callable[[str], str]) -> None:
+            seen: dict[str, int] = {}
+            for key, value in node.value if isinstance(node, yaml.MappingNode) and depth else ():
+                line = key.start_mark.line + 1
+                if key.tag not in _TEXT_TAGS:
+                    raise self.error(
+                        f"the key {getattr(key, 'value', key.tag)} is not a text",
+                        where=f"{self.path}, line {line}",
+                        mend="write it in quotes",
+                    )
+                name = name_of(key.value)
+                if name in seen:
+                    raise self.error(
+                        f"{key.value!r} is defined twice",
+                        where=f"{self.path}, lines {seen[name]} and {line}",
+                        mend="rename or delete one of them",
+                    )
+                seen[name] = line
+                check(value, depth - 1, lambda key: key)
+
+        check(self.root, depth, top_name)
 
     def validate(
         self, model: type[_Model], location: Location = (), *, thing: str, note: str = ""
@@ -102,30 +123,6 @@ class YamlFile:
         if field and first["type"] != "missing" and isinstance(given, str | int | float | None):
             reason = f"{reason}, not {given!r}"
         return self.error(f"the field {field!r}: {reason}" if field else reason, where=where)
-
-    def _check_keys(
-        self, node: yaml.Node | None, depth: int, name_of: Callable[[str], str]
-    ) -> None:
-        if depth == 0 or not isinstance(node, yaml.MappingNode):
-            return
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.tag not in _TEXT_TAGS:
-                raise self.error(
-                    f"the key {getattr(key, 'value', key.tag)} is not a text",
-                    where=f"{self.path}, line {line}",
-                    mend="write it in quotes",
-                )
-            name = name_of(key.value)
-            if name in seen:
-                raise self.error(
-                    f"{key.value!r} is defined twice",
-                    where=f"{self.path}, lines {seen[name]} and {line}",
-                    mend="rename or delete one of them",
-                )
-            seen[name] = line
-            self._check_keys(value, depth - 1, lambda key: key)
 
 
 def read_yaml(path: Path, *, thing: str, error: type[DepthpruneError]) -> YamlFile:

@@ -242,6 +242,8 @@ def open_database(
     """
     with explained_errors(path):
         connection = _connect(path, read_only=read_only)
+        # A damaged text is read as it is; its checksum shows the damage.
+        connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         try:
             # A process may have ended between making the file and filling it.
             empty = _is_empty(connection)
@@ -260,7 +262,9 @@ def open_database(
                 _prepare_for_writing(connection)
             if new_model is not None:
                 with transaction(connection):
-                    _create_schema(connection)
+                    _execute(connection, SCHEMA + RACE_SCHEMA + LATER_SCHEMA)
+                    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                     insert_model(connection, new_model)
             elif not read_only:
                 _execute(connection, LATER_SCHEMA.replace("TABLE", "TABLE IF NOT EXISTS"))
@@ -281,13 +285,6 @@ def _no_study(path: Path) -> StudyError:
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    connection = _open(path, read_only=read_only)
-    # A damaged text is read as it is, and told by its checksum.
-    connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
-    return connection
-
-
-def _open(path: Path, *, read_only: bool) -> sqlite3.Connection:
     address = path.resolve().as_uri()
     if not read_only:
         return sqlite3.connect(
@@ -337,12 +334,6 @@ def _prepare_for_writing(connection: sqlite3.Connection) -> None:
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
     return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-
-
-def _create_schema(connection: sqlite3.Connection) -> None:
-    _execute(connection, SCHEMA + RACE_SCHEMA + LATER_SCHEMA)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _read_old_as_new(connection: sqlite3.Connection, *, read_only: bool) -> None:

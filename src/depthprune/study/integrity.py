@@ -66,7 +66,8 @@ def repair_study(folder: Path) -> list[DamagedRow]:
             with database.explained_errors(path), database.transaction(connection):
                 found = _damage(connection, path)
                 for one in found:
-                    _drop(connection, one)
+                    for statement in _statements(one.table):
+                        connection.execute(statement, (one.key,))
             database.put_log_away(connection)
         finally:
             connection.close()
@@ -174,11 +175,6 @@ _TABLES: tuple[tuple[str, str, Callable[[tuple[Any, ...]], str], _Read], ...] = 
     ),
 )
 """Table, statement (the key of the row comes first), what a row is about, and what reads it."""
-
-
-def _drop(connection: sqlite3.Connection, damage: DamagedRow) -> None:
-    for statement in _statements(damage.table):
-        connection.execute(statement, (damage.key,))
 
 
 def _statements(table: str) -> Iterator[str]:

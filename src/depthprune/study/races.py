@@ -95,7 +95,7 @@ class StoredRace:
                 "splits": ",".join(map(str, record.splits)),
                 "confidence": record.confidence,
                 "options": record.options,
-                "candidates": _pack_removals(record.candidates),
+                "candidates": ";".join(map(rows.pack_removal, record.candidates)),
             }
             conditions = " AND ".join(f"{name} = ?" for name in columns)
             found = connection.execute(
@@ -201,7 +201,8 @@ def stopped_candidates(
     for removal, number, splits, confidence, options, competitors, created in found:
         keys = tuple(map(int, splits.split(",")))
         if split_key in keys:
-            record = RaceRecord(keys, settings, confidence, options, _unpack_removals(competitors))
+            removals = tuple(map(rows.unpack_removal, competitors.split(";")))
+            record = RaceRecord(keys, settings, confidence, options, removals)
             candidates.append(
                 StoppedCandidate(rows.unpack_removal(removal), number, record, created)
             )
@@ -237,11 +238,3 @@ def chunk_from_row(row: tuple[Any, ...]) -> RaceChunk:
         rows.unpack_texts(answers),
         seconds,
     )
-
-
-def _pack_removals(removals: Sequence[Removal]) -> str:
-    return ";".join(map(rows.pack_removal, removals))
-
-
-def _unpack_removals(text: str) -> tuple[Removal, ...]:
-    return tuple(map(rows.unpack_removal, text.split(";")))

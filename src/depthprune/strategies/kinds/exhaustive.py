@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import comb
 from typing import Annotated
 
@@ -66,7 +66,7 @@ class Exhaustive(LimitedStrategy):
     def ask(self, space: SearchSpace, drops: Mapping[Removal, float]) -> Sequence[Removal]:
         """Return what is not measured yet of the first unfinished size."""
         for number in self._sizes(space):
-            removals = list(_of_size(space, number))
+            removals = list(filter(space.admits, combinations(space.free, number)))
             missing = [removal for removal in removals if removal not in drops]
             if missing:
                 return missing
@@ -81,10 +81,6 @@ class Exhaustive(LimitedStrategy):
 
     def _sizes(self, space: SearchSpace) -> range:
         return range(1, min(self.most_removed(space), space.most_removed) + 1)
-
-
-def _of_size(space: SearchSpace, number: int) -> Iterator[Removal]:
-    return filter(space.admits, itertools.combinations(space.free, number))
 
 
 @dataclass(frozen=True)
