@@ -245,7 +245,7 @@ def test_the_unpruned_model_alone_needs_no_recommendation(sweep: Sweep, tmp_path
         (("--num_active_blocks", 13, "--block_configs", "CONFIGS"), "no configuration of 13"),
         (("--num_active_blocks", 14), "nothing says which blocks stay"),
         ((), "nothing says which blocks stay"),
-        (("--importance_scores_file", "SCORES"), "how many blocks stay"),
+        (("--importance_scores_file", "SCORES"), "number of blocks that stay"),
         (("--importance_scores_file", "OTHER", "--num_active_blocks", 8), "model of 12 blocks"),
         (("--importance_scores_file", "FOREIGN", "--num_active_blocks", 8), "another model"),
         (("--block_configs", "UNKNOWN"), "block 99 does not exist"),

@@ -226,7 +226,7 @@ def test_the_weight_of_train_is_a_share(weight: float) -> None:
 
 
 def test_there_must_be_datasets_each_once_and_a_method() -> None:
-    with pytest.raises(DepthpruneError, match="no datasets"):
+    with pytest.raises(DepthpruneError, match="at least one dataset"):
         merge_scores([])
     with pytest.raises(DepthpruneError, match="twice"):
         merge_scores([TWO[0], TWO[0]])
