@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from depthprune.tasks.demo.drawing import GRID, KINDS, Picture, draw
+from depthprune.tasks.demo.drawing import GRID, KINDS, Drawing, draw
 
 #: `<s><|user|>` and the picture stand before every question.
 PREFIX = 2 + GRID * GRID
@@ -58,7 +58,7 @@ class Encoder:
         return self.memory[text]
 
 
-def draw_batch(rng: np.random.Generator, size: int, weights: dict[str, float]) -> list[Picture]:
+def draw_batch(rng: np.random.Generator, size: int, weights: dict[str, float]) -> list[Drawing]:
     """Draw training pictures: kinds by weight, levels from clean to hardest, rather clean."""
     kinds = list(KINDS)
     shares = np.array([weights.get(kind, 1.0) for kind in kinds])
@@ -69,7 +69,7 @@ def draw_batch(rng: np.random.Generator, size: int, weights: dict[str, float]) -
     return pictures
 
 
-def collate(pictures: Sequence[Picture], encode: Encoder, first_only: bool = False) -> Batch:
+def collate(pictures: Sequence[Drawing], encode: Encoder, first_only: bool = False) -> Batch:
     """Lay the questions of each picture side by side; a block mask hides them from one another."""
     rows: list[tuple[list[int], list[int], list[int], list[int]]] = []
     for picture in pictures:

@@ -56,7 +56,7 @@ class AttributeChange:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BlockComparison:
     """What differs between the blocks that stay and the shorter model.
 
     Attributes:
@@ -128,17 +128,21 @@ _NAMES_BLOCKS = re.compile(r".*(layer|block|idx|index|indices|source|shared|dept
 _INEXPRESSIBLE = "the configuration cannot express this pattern of blocks"
 
 
-def compare(whole: Skeleton, shorter: Skeleton, stack: Stack, kept: tuple[int, ...]) -> Comparison:
+def compare(
+    whole: Skeleton, shorter: Skeleton, stack: Stack, kept: tuple[int, ...]
+) -> BlockComparison:
     """Compare the modules that stay, at their new places, with the shorter model."""
     places = {
         path: new_path for path in whole if (new_path := moved_path(path, stack, kept)) is not None
     }
     problems = list(_misfits(whole, shorter, places, stack))
     if problems:
-        return Comparison(tuple(problems))
+        return BlockComparison(tuple(problems))
     judged = _Judged(whole, shorter, places, stack, kept)
     problems = [*judged.problems(), *_renamed_outside(whole, shorter, places, stack, kept)]
-    return Comparison(tuple(problems), tuple(_changes(whole, shorter, places)), judged.constants())
+    return BlockComparison(
+        tuple(problems), tuple(_changes(whole, shorter, places)), judged.constants()
+    )
 
 
 def _renamed_outside(

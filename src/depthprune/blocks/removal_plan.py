@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from depthprune.base.removal import Removal, active_blocks
 from depthprune.blocks.comparing import (
     AttributeChange,
-    Comparison,
+    BlockComparison,
     changed_outside,
     compare,
     differing,
@@ -158,8 +158,8 @@ class _Search:
         return changed_outside(left, shortened, self._stack, values)
 
     def _improved(
-        self, rules: dict[Path, Rule], found: Comparison
-    ) -> tuple[dict[Path, Rule], Comparison]:
+        self, rules: dict[Path, Rule], found: BlockComparison
+    ) -> tuple[dict[Path, Rule], BlockComparison]:
         """Try other rules, as long as fewer and fewer differences are left."""
         best, first = len(found.problems), found
         for path, candidates in self._candidates():
@@ -236,7 +236,7 @@ class _Search:
             }
         )
 
-    def _check_unseen(self, rules: dict[Path, Rule], found: Comparison) -> Comparison:
+    def _check_unseen(self, rules: dict[Path, Rule], found: BlockComparison) -> BlockComparison:
         """Refuse where two readings of a field would leave the blocks as they are.
 
         Modules need not show what a list does. One entry per block is taken for what it seems; a
@@ -253,7 +253,7 @@ class _Search:
                 if not self._comparison({**rules, path: rule}).problems:
                     problems.append(unclear(path, MEANINGS[rule]))
                     break
-        return Comparison(tuple(problems), found.changes, found.constants)
+        return BlockComparison(tuple(problems), found.changes, found.constants)
 
     def _read(self, path: Path, rule: Rule) -> Any:
         return _get(self._data({path: rule}), path)
@@ -269,12 +269,12 @@ class _Search:
             _get(data, path[:-1])[path[-1]] = value
         return data
 
-    def _comparison(self, rules: dict[Path, Rule]) -> Comparison:
+    def _comparison(self, rules: dict[Path, Rule]) -> BlockComparison:
         try:
             shorter = _skeleton(self._stack, self._data(rules))
         except Exception as error:
             first = str(error).strip().splitlines() or [type(error).__name__]
-            return Comparison((f"{_UNBUILT}: {' '.join(first[:2])}",))
+            return BlockComparison((f"{_UNBUILT}: {' '.join(first[:2])}",))
         return compare(whole_skeleton(self._stack), shorter, self._stack, self._kept)
 
     def _skeleton(self, rules: dict[Path, Rule]) -> Skeleton | None:
@@ -287,7 +287,7 @@ class _Search:
 _UNBUILT = "the model without these blocks cannot be built"
 
 
-def _unbuilt(found: Comparison) -> bool:
+def _unbuilt(found: BlockComparison) -> bool:
     return bool(found.problems) and found.problems[0].startswith(_UNBUILT)
 
 

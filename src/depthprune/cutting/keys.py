@@ -175,7 +175,7 @@ _OF_EXTRA = re.compile(r"\.(eh_proj|enorm|hnorm|shared_head|mtp\w*)\.")
 
 
 @dataclass(frozen=True)
-class Note:
+class CutNote:
     """A remark on a field of the configuration, or on an attribute of the blocks.
 
     Attributes:
@@ -223,7 +223,7 @@ NOTES = {
 
 def without_extra_blocks(
     config: Section, found: CutStack, changes: KeyChanges, removal: Removal
-) -> tuple[Section, tuple[Note, ...]]:
+) -> tuple[Section, tuple[CutNote, ...]]:
     """Count no more heads that predict further tokens, which are numbered beyond the last block.
 
     They were trained on the last block's output, and no model of transformers uses them.
@@ -272,12 +272,12 @@ def without_extra_blocks(
             for name in path[:-1]:
                 inner = inner[name]
             inner[path[-1]] = value[:num_left]
-    return config, (Note("extra blocks", field or "config.json does not count them"),)
+    return config, (CutNote("extra blocks", field or "config.json does not count them"),)
 
 
 def without_wrappers(
     tensors: Mapping[str, StoredTensor],
-) -> tuple[dict[str, StoredTensor], tuple[Note, ...]]:
+) -> tuple[dict[str, StoredTensor], tuple[CutNote, ...]]:
     """Return the tensors by their names in the model: without those of what was wrapped around it.
 
     `module.` (DataParallel), `_orig_mod.` (torch.compile), `base_model.model.` (PEFT), ...
@@ -298,4 +298,4 @@ def without_wrappers(
             mend="merge it (`merge_and_unload`), save the model, and cut that",
         )
     wrapper = changed.removesuffix(names[changed]) if changed.endswith(names[changed]) else changed
-    return {names[name]: one for name, one in tensors.items()}, (Note("wrapped keys", wrapper),)
+    return {names[name]: one for name, one in tensors.items()}, (CutNote("wrapped keys", wrapper),)

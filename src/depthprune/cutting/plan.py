@@ -31,8 +31,8 @@ from depthprune.checkpoint.stored import StoredTensor, num_bytes
 from depthprune.cutting import CutOptions
 from depthprune.cutting.configuration import FieldChange, field_changes
 from depthprune.cutting.keys import (
+    CutNote,
     KeyChanges,
-    Note,
     Numbering,
     change_keys,
     without_extra_blocks,
@@ -105,7 +105,7 @@ class CutPlan:
     dropped: tuple[str, ...]
     files: SmallFiles
     quantized: bool
-    notes: tuple[Note, ...]
+    notes: tuple[CutNote, ...]
     bytes_before: int
     loader: Loader
     is_text: bool
@@ -204,8 +204,8 @@ def plan_cut(
     # One configuration and one set of weights are written, under the usual names.
     for name_of_files in (CONFIGS_FIELD, WEIGHTS_FIELD):
         new_config.pop(name_of_files, None)
-    notes += wrapped + tuple(Note("found field", name) for name in found.found_fields)
-    notes += tuple(Note("place constant", name) for name in found.constants)
+    notes += wrapped + tuple(CutNote("found field", name) for name in found.found_fields)
+    notes += tuple(CutNote("place constant", name) for name in found.constants)
     generation, lost = _shorten_generation(folder, found, gone)
     documents |= generation
     files = find_small_files(folder, tensors_of_blocks(tensors, found.numberings))
@@ -263,7 +263,7 @@ _GENERATION_FILE = "generation_config.json"
 
 def _shorten_generation(
     folder: Path, found: CutStack, removal: Removal
-) -> tuple[dict[str, Any], tuple[Note, ...]]:
+) -> tuple[dict[str, Any], tuple[CutNote, ...]]:
     """Return generation_config.json with the new numbers of the blocks, where it names any."""
     path = folder / _GENERATION_FILE
     if not path.is_file():
@@ -274,7 +274,7 @@ def _shorten_generation(
         return {}, ()
     short = Shortening(active_blocks(removal, found.num_blocks), found.num_blocks)
     shorter = shorten_generation(whole, found.config_path, short)
-    lost = tuple(Note("no alignment", name) for name in whole if shorter[name] != whole[name]
+    lost = tuple(CutNote("no alignment", name) for name in whole if shorter[name] != whole[name]
                  and shorter[name] is None)  # fmt: skip
     return ({} if shorter == whole else {_GENERATION_FILE: shorter}), lost
 

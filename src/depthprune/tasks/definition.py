@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self, cast, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from depthprune.base.errors import TaskError
-from depthprune.base.registry import execute, is_own
+from depthprune.base.registry import execute, is_own, own_object
 from depthprune.base.yaml_file import YamlFile, read_yaml
 from depthprune.tasks.demo import DemoSource
 from depthprune.tasks.fields import Fields
 from depthprune.tasks.images import inside
 from depthprune.tasks.lm_eval.catalogue import AUTO, PREFIX, harness_task
 from depthprune.tasks.sources import HubSource, LocalSource
-from depthprune.tasks.task import AnswerMode, Source, Task, TaskType
+from depthprune.tasks.task import Source, Task, TaskType
 
 
 def tasks_of_python_file(path: Path) -> list[Task]:
@@ -37,14 +38,7 @@ def object_of_python_file(path: Path, name: str) -> Source:
         TaskError: the file fails, has no such object, or the object is no source (it lacks
             `splits`, `samples` or `describe`).
     """
-    module = execute(path, TaskError)
-    if not name or not hasattr(module, name):
-        raise TaskError(
-            f"the file has no object {name!r}" if name else "the object in the file is not named",
-            where=str(path),
-            mend="write `module: my_data.py:MyData`",
-        )
-    found = getattr(module, name)
+    found = own_object(f"{path}:{name}", TaskError)
     if isinstance(found, type):
         try:
             with redirect_stdout(sys.stderr):
@@ -59,6 +53,12 @@ def object_of_python_file(path: Path, name: str) -> Source:
             f"{name} is not a source of samples: it lacks {', '.join(lacking)}", where=str(path)
         )
     return cast(Source, found)
+
+
+def _default(one: dataclasses.Field[Any]) -> Any:
+    if one.default_factory is not dataclasses.MISSING:
+        return Field(default_factory=one.default_factory)
+    return ... if one.default is dataclasses.MISSING else one.default
 
 
 class FieldNames(BaseModel):
@@ -84,12 +84,14 @@ class FieldNames(BaseModel):
         )
 
 
-class Definition(BaseModel):
-    """One entry of a task file; exactly one of `hub`, `path`, `module` and `demo` is given."""
+class TaskEntry(BaseModel):
+    """One entry of a task file; exactly one of `hub`, `path`, `module` and `demo` is given.
+
+    The other fields are those of `Task`, see `Definition`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    task_type: TaskType
     hub: str | None = None
     config: str | None = None
     revision: str | None = None
@@ -97,18 +99,6 @@ class Definition(BaseModel):
     module: str | None = None
     demo: str | None = None
     fields: FieldNames | None = None
-    prompt: str = "{question}"
-    open_prompt: str = ""
-    metric: str = "exact_match"
-    metric_options: dict[str, Any] = Field(default_factory=dict)
-    answer: AnswerMode = "generate"
-    max_new_tokens: int = Field(default=16, ge=1)
-    choice_format: str = "{letter}. {text}"
-    choice_separator: str = "\n"
-    train_split: str = "train"
-    validation_split: str = "validation"
-    enabled: bool = True
-    note: str = ""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -123,9 +113,9 @@ class Definition(BaseModel):
         Raises:
             TaskError: a path leaves the folder, or the Python object is missing.
         """
-        settings = self.model_dump(include=TASK_SETTINGS)
-        if is_own(self.metric):
-            file, _, attribute = self.metric.rpartition(":")
+        settings = self.model_dump(include=set(SETTINGS))
+        if is_own(settings["metric"]):
+            file, _, attribute = settings["metric"].rpartition(":")
             settings["metric"] = f"{inside(folder, file)}:{attribute}"
         return Task(name=name, source=self._source(folder), **settings)
 
@@ -143,6 +133,20 @@ class Definition(BaseModel):
         if isinstance(self.path, dict):
             return LocalSource({split: folder / path for split, path in self.path.items()}, fields)
         return LocalSource(folder / str(self.path), fields)
+
+
+SETTINGS = {one.name: one for one in dataclasses.fields(Task) if one.name not in ("name", "source")}
+"""The fields of a task that an entry may state."""
+
+_TYPES = get_type_hints(Task, include_extras=True)
+_DEFINED: dict[str, Any] = {name: (_TYPES[name], _default(one)) for name, one in SETTINGS.items()}
+
+Definition: type[TaskEntry] = create_model(
+    "Definition",
+    __base__=TaskEntry,
+    **_DEFINED,
+)
+"""An entry of a task file with all its fields."""
 
 
 class LmEvalDefinition(BaseModel):
@@ -180,12 +184,6 @@ class LmEvalDefinition(BaseModel):
 
 RESERVED = ("all", "demo")
 """What `--task` understands as several tasks."""
-
-TASK_SETTINGS = {
-    "task_type", "prompt", "open_prompt", "metric", "metric_options", "answer", "max_new_tokens",
-    "choice_format", "choice_separator", "train_split", "validation_split", "enabled", "note",
-}  # fmt: skip
-
 
 DEPTH = 3
 """Keys are checked this deep: tasks, their fields, and the mappings within those."""
@@ -235,9 +233,7 @@ def _to_task(file: YamlFile, written: str) -> Task:
     name = _task_name(written)
     check_task_name(name, file.place((written,)))
     is_harness = "lm_eval" in file.content[written]
-    model: type[Definition] | type[LmEvalDefinition] = (
-        LmEvalDefinition if is_harness else Definition
-    )
+    model: type[TaskEntry] | type[LmEvalDefinition] = LmEvalDefinition if is_harness else Definition
     definition = file.validate(model, (written,), thing="a task", note=f", task {written}")
     return definition.to_task(name, file.path.parent)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from depthprune.base.errors import TaskError
 from depthprune.base.language import counted
-from depthprune.tasks.images import LazyImage, Pictures
+from depthprune.tasks.images import LazyImage, PictureFolder
 from depthprune.tasks.metrics.words import fold
 from depthprune.tasks.rows import Rows
 from depthprune.tasks.task import Sample
@@ -105,7 +105,7 @@ class RowSamples:
     fields: Fields
     split: str
     places: Sequence[tuple[int, int]]
-    pictures: Pictures
+    pictures: PictureFolder
 
     def __len__(self) -> int:
         return len(self.places)
@@ -191,7 +191,7 @@ class RowSamples:
 
 
 def make_samples(
-    rows: Rows, own: Fields | None, split: str, pictures: Pictures, *, or_plain: bool
+    rows: Rows, own: Fields | None, split: str, pictures: PictureFolder, *, or_plain: bool
 ) -> RowSamples:
     """Return the samples of `rows`.
 

@@ -34,7 +34,7 @@ _MEND = "replace the image, or leave its row out"
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PictureFolder:
     """Where the pictures of a table may lie.
 
     Attributes:
@@ -60,7 +60,7 @@ class LazyImage:
     """
 
     read: Callable[[], Any]
-    pictures: Pictures
+    pictures: PictureFolder
     place: str
 
     def open(self) -> Image:

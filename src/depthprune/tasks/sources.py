@@ -13,7 +13,7 @@ from typing import Any
 from depthprune.base.errors import MissingDependencyError, TaskError, option
 from depthprune.base.log import logger
 from depthprune.tasks.fields import Fields, RowSamples, make_samples
-from depthprune.tasks.images import Pictures
+from depthprune.tasks.images import PictureFolder
 from depthprune.tasks.rows import (
     COMPRESSED,
     JoinedRows,
@@ -57,7 +57,7 @@ class HubSource:
             raise TaskError(f"there is no split {split}", where=self.describe())
         root = self._image_root()
         rows = DatasetRows(self._dataset[split], root, f"{self.name}, {split}")
-        return make_samples(rows, self.fields, split, Pictures(root, root), or_plain=False)
+        return make_samples(rows, self.fields, split, PictureFolder(root, root), or_plain=False)
 
     def describe(self) -> str:
         """Return the name, with the configuration."""
@@ -227,7 +227,7 @@ class LocalSource:
                 "%s: the hub converted only the first part of this split", files[split][0].parent
             )
         folder = self.path if isinstance(self.path, Path) and self.path.is_dir() else rows.root
-        pictures = Pictures(rows.root, folder, self.follow_links)
+        pictures = PictureFolder(rows.root, folder, self.follow_links)
         return make_samples(rows, self.fields, split, pictures, or_plain=self.or_plain)
 
     def describe(self) -> str:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, runtime_checkable
+
+from annotated_types import Ge
 
 from depthprune.base.errors import TaskError
 from depthprune.base.language import counted
@@ -205,7 +207,7 @@ class Task:
     metric: str = "exact_match"
     metric_options: Mapping[str, Any] = field(default_factory=dict)
     answer: AnswerMode = "generate"
-    max_new_tokens: int = 16
+    max_new_tokens: Annotated[int, Ge(1)] = 16
     choice_format: str = "{letter}. {text}"
     choice_separator: str = "\n"
     train_split: str = "train"

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from depthprune.base.errors import ModelError
 from depthprune.cutting.execute import execute_cut
-from depthprune.cutting.keys import Note, Numbering, change_keys
+from depthprune.cutting.keys import CutNote, Numbering, change_keys
 from depthprune.cutting.model_card import model_card
 from depthprune.cutting.plan import CutPlan, plan_cut
 from depthprune.cutting.quantization import BlockNames, is_quantized, rename_blocks
@@ -269,7 +269,7 @@ def test_an_unknown_list_with_an_entry_for_every_block_is_shortened_and_told(
     tmp_path: Path,
 ) -> None:
     plan = plan_with(tmp_path, {"my_scales": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "my_sizes": [1, 2]})
-    assert plan.notes == (Note("found field", "my_scales"),)
+    assert plan.notes == (CutNote("found field", "my_scales"),)
     assert len(plan.config["my_scales"]) == 5
     assert plan.config["my_sizes"] == [1, 2]
 

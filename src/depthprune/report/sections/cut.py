@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from depthprune.blocks.inspect import Inspection
     from depthprune.cutting import Tool
     from depthprune.cutting.execute import CutResult
-    from depthprune.cutting.keys import Note as CutNote
+    from depthprune.cutting.keys import CutNote
     from depthprune.cutting.plan import CutPlan
     from depthprune.cutting.source_files import Reason
     from depthprune.cutting.verify import LogitComparison

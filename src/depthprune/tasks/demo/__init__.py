@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 from depthprune.base.lazy import lazily
 from depthprune.tasks.task import Sample
@@ -39,11 +37,6 @@ class MemoryImage:
         """Return the picture in RGB."""
         return self.picture.convert("RGB")
 
-    def digest(self) -> str:
-        """Return what identifies the picture: a hash of its size and pixels."""
-        picture = self.open()
-        return hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
-
 
 @dataclass(frozen=True)
 class DemoSource:
@@ -70,7 +63,7 @@ class DemoSource:
 
 
 @dataclass(frozen=True)
-class DemoSamples(Sequence[Sample]):
+class DemoSamples:
     """The samples of one split; each is drawn when it is asked for (all take a third of a second).
 
     Attributes:
@@ -86,23 +79,15 @@ class DemoSamples(Sequence[Sample]):
 
         return SAMPLES
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Sample, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> Sample | tuple[Sample, ...]:
-        """Return a sample, or several; raises IndexError where there is none."""
-        places = range(len(self))[index]
-        if isinstance(places, range):
-            return tuple(self[place] for place in places)
+    def __getitem__(self, index: int) -> Sample:
+        """Return a sample; raises IndexError where there is none."""
         from depthprune.tasks.demo.datasets import row
 
-        drawn = row(self.name, self.split, places)
+        place = range(len(self))[index]
+        drawn = row(self.name, self.split, place)
         choices = tuple(drawn.get("choices", ()))
         return Sample(
-            id=f"{self.split}/{places}",
+            id=f"{self.split}/{place}",
             question=drawn["question"],
             images=(MemoryImage(drawn["image"]),),
             references=(drawn["answer"],) if choices else tuple(drawn["answers"]),

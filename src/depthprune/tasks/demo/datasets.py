@@ -17,7 +17,7 @@ ANNOTATORS = 10
 
 
 @dataclass(frozen=True)
-class Source:
+class DemoDataset:
     """What a dataset draws: the kind of picture and its level of difficulty."""
 
     kind: str
@@ -27,15 +27,15 @@ class Source:
 
 # The levels were calibrated after training, so that the shipped model gets 80 to 97 of 100 right:
 # near its limits, where every block it loses shows.
-SOURCES: dict[str, Source] = {
-    "demo_coco_2014_vqa": Source("attr_vqa", 0.78, annotators=True),
-    "demo_okvqa": Source("know_vqa", 1.04, annotators=True),
-    "demo_text_vqa": Source("sign_vqa", 0.50, annotators=True),
-    "demo_st_qa": Source("scene_text", 0.58),
-    "demo_doc_qa": Source("doc_vqa", 0.95),
-    "demo_tally_qa": Source("count", 0.65),
-    "demo_science_qa_img": Source("mcq", 0.88),
-    "demo_coco_caption": Source("caption", 0.62),
+SOURCES: dict[str, DemoDataset] = {
+    "demo_coco_2014_vqa": DemoDataset("attr_vqa", 0.78, annotators=True),
+    "demo_okvqa": DemoDataset("know_vqa", 1.04, annotators=True),
+    "demo_text_vqa": DemoDataset("sign_vqa", 0.50, annotators=True),
+    "demo_st_qa": DemoDataset("scene_text", 0.58),
+    "demo_doc_qa": DemoDataset("doc_vqa", 0.95),
+    "demo_tally_qa": DemoDataset("count", 0.65),
+    "demo_science_qa_img": DemoDataset("mcq", 0.88),
+    "demo_coco_caption": DemoDataset("caption", 0.62),
 }
 NAMES = tuple(SOURCES)
 

@@ -22,32 +22,10 @@ COLORS = {
     "white": (245, 245, 245),
 }
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "diamond", "heart")
-SIGNS = [
-    "stop",
-    "exit",
-    "open",
-    "taxi",
-    "cafe",
-    "bank",
-    "hotel",
-    "park",
-    "sale",
-    "menu",
-    "shop",
-    "zoo",
-    "gym",
-    "bar",
-    "food",
-    "gas",
-    "ice",
-    "pizza",
-    "music",
-    "books",
-    "toilet",
-    "police",
-    "school",
-    "museum",
-]
+SIGNS = (  # noqa: SIM905 - a list of quoted words is longer
+    "stop exit open taxi cafe bank hotel park sale menu shop zoo gym bar food gas ice pizza music "
+    "books toilet police school museum"
+).split()
 #: The fields of a form and the abbreviation printed for each.
 FIELDS = {
     "number": "NO",
@@ -197,7 +175,7 @@ class Question:
 
 
 @dataclass
-class Picture:
+class Drawing:
     """A drawing in progress: pixels (48, 48, 3) as floats 0..255, cell labels (4, 6, 6)."""
 
     rng: np.random.Generator
@@ -265,7 +243,7 @@ def ask(text: str, answer: str, pool: Sequence[str] = ()) -> Question:
     return Question(text, answer, (), tuple(dict.fromkeys(x for x in pool if x != answer)))
 
 
-def draw_attributes(picture: Picture) -> None:
+def draw_attributes(picture: Drawing) -> None:
     """Two or three shapes: which color, which shape, is it there?"""
     rng = picture.rng
     picture.fill_background()
@@ -288,7 +266,7 @@ def draw_attributes(picture: Picture) -> None:
         picture.questions.append(question(int(sort), int(order[n % count])))
 
 
-def draw_flag(picture: Picture) -> None:
+def draw_flag(picture: Drawing) -> None:
     """A flag: to answer, one must know the country."""
     rng = picture.rng
     picture.fill_background(grain=20)
@@ -318,7 +296,7 @@ def draw_flag(picture: Picture) -> None:
     picture.questions = choose(rng, questions, 4)
 
 
-def draw_signs(picture: Picture) -> None:
+def draw_signs(picture: Drawing) -> None:
     """Two colored signs with a word each."""
     rng = picture.rng
     picture.fill_background(grain=12)
@@ -341,7 +319,7 @@ def draw_signs(picture: Picture) -> None:
     picture.questions = choose(rng, questions, 3)
 
 
-def draw_caption(picture: Picture) -> None:
+def draw_caption(picture: Drawing) -> None:
     """Two shapes, one above or left of the other, to be described."""
     rng = picture.rng
     picture.fill_background()
@@ -356,7 +334,7 @@ def draw_caption(picture: Picture) -> None:
     picture.questions = [ask("describe the image .", text)]
 
 
-def draw_choice(picture: Picture) -> None:
+def draw_choice(picture: Drawing) -> None:
     """One shape and a question with three lettered options."""
     rng = picture.rng
     picture.fill_background()
@@ -374,7 +352,7 @@ def draw_choice(picture: Picture) -> None:
         picture.questions.append(Question(text, "ABC"[place], tuple(options)))
 
 
-def draw_document(picture: Picture) -> None:
+def draw_document(picture: Drawing) -> None:
     """A form: two to four fields with a number each."""
     rng = picture.rng
     picture.pixels = np.full((SIDE, SIDE, 3), 240.0) + rng.normal(0, 5, (SIDE, SIDE, 3))
@@ -393,7 +371,7 @@ def draw_document(picture: Picture) -> None:
         picture.questions.append(ask(f"what is the {names[i]} ?", values[i]))
 
 
-def draw_scene_text(picture: Picture) -> None:
+def draw_scene_text(picture: Drawing) -> None:
     """A code of two to four characters in a scene with a shape."""
     rng = picture.rng
     picture.fill_background(grain=10)
@@ -410,7 +388,7 @@ def draw_scene_text(picture: Picture) -> None:
     picture.questions = [ask("read the text .", code)]
 
 
-def draw_count(picture: Picture) -> None:
+def draw_count(picture: Drawing) -> None:
     """One to nine shapes in two colors, to be counted by color."""
     rng = picture.rng
     picture.fill_background()
@@ -427,7 +405,7 @@ def draw_count(picture: Picture) -> None:
 
 
 #: All kinds of pictures. The order is part of the training seed: append only.
-KINDS: dict[str, Callable[[Picture], None]] = {
+KINDS: dict[str, Callable[[Drawing], None]] = {
     "attr_vqa": draw_attributes,
     "know_vqa": draw_flag,
     "sign_vqa": draw_signs,
@@ -439,9 +417,9 @@ KINDS: dict[str, Callable[[Picture], None]] = {
 }
 
 
-def draw(kind: str, rng: np.random.Generator, level: float) -> Picture:
+def draw(kind: str, rng: np.random.Generator, level: float) -> Drawing:
     """Draw one picture of a kind at a level of difficulty, with all its questions."""
-    picture = Picture(rng, level)
+    picture = Drawing(rng, level)
     KINDS[kind](picture)
     picture.degrade()
     return picture

@@ -14,7 +14,7 @@ from depthprune.tasks.metrics import scores_by
 from depthprune.tasks.task import Request, Sample, Scorer
 
 
-class Reading(NamedTuple):
+class TextLikelihood(NamedTuple):
     """Summed negative log likelihood (natural logarithm), tokens, and tokens predicted rightly."""
 
     nll: float
@@ -22,7 +22,7 @@ class Reading(NamedTuple):
     correct: int
 
 
-def parse_reading(answer: str) -> Reading:
+def parse_reading(answer: str) -> TextLikelihood:
     """Read the JSON text `{"nll": float, "tokens": int, "correct": int}`.
 
     Raises:
@@ -30,7 +30,7 @@ def parse_reading(answer: str) -> Reading:
     """
     try:
         value = json.loads(answer)
-        reading = Reading(float(value["nll"]), int(value["tokens"]), int(value["correct"]))
+        reading = TextLikelihood(float(value["nll"]), int(value["tokens"]), int(value["correct"]))
     except (ValueError, KeyError, TypeError) as error:
         raise MetricError(
             f"{answer[:60]!r} does not tell how a text was read",
