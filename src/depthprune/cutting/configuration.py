@@ -82,7 +82,8 @@ def written_config(
         for path in differing(written):
             _put(explicit, path[:depth], _get(after, path[:depth], _get(wanted, path[:depth])))
         if not differing(explicit):
-            return _storable(explicit)
+            stored: Section = _numbers_to_json(explicit)
+            return stored
     whole = {**raw, **after}
     left = differing(whole)
     if left:
@@ -92,7 +93,8 @@ def written_config(
             where="config.json",
             mend="save the model with this version of transformers, then cut it",
         )
-    return _storable(whole)
+    complete: Section = _numbers_to_json(whole)
+    return complete
 
 
 def shorten_stored(raw: Section, stack: Stack, removal: Removal) -> Section:
@@ -185,17 +187,13 @@ def _numbers_from_json(value: Any) -> Any:
     return value
 
 
-def _storable(section: Section) -> Section:
-    """Return a copy of a configuration that JSON can hold, see `_numbers_from_json`."""
-    return {name: _numbers_to_json(value) for name, value in section.items()}
-
-
 def _numbers_to_json(value: Any) -> Any:
+    """Return a copy of a configuration that JSON can hold, see `_numbers_from_json`."""
     if isinstance(value, float) and not math.isfinite(value):
         names = {math.inf: "Infinity", -math.inf: "-Infinity"}
         return {_NO_JSON_NUMBER: names.get(value, "NaN")}
     if isinstance(value, dict):
-        return _storable(value)
+        return {name: _numbers_to_json(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_numbers_to_json(entry) for entry in value]
     return value

@@ -238,7 +238,7 @@ def execute_cut(
     output: Path,
     *,
     overwrite: bool = False,
-    on_bytes: OnBytes | None = None,
+    on_bytes: OnBytes = lambda count: None,
     drops: tuple[MeasuredDrop, ...] = (),
     command: str | None = None,
     extra_files: Mapping[str, str] | None = None,
@@ -264,7 +264,7 @@ def execute_cut(
     mode = _mode(plan.source / "config.json")
     weights_mode = _mode(plan.shards[0].tensors[0].source.file)
     with new_folder(output, overwrite=overwrite) as folder:
-        write_shards(plan.shards, folder, on_bytes or _ignore)
+        write_shards(plan.shards, folder, on_bytes)
         for shard in plan.shards:
             (folder / shard.name).chmod(weights_mode)
         for file in plan.files.copied:
@@ -320,7 +320,3 @@ def _mode(path: Path) -> int:
     """Return the permissions of a file or folder; the owner may always read and write the copy."""
     mode = stat.S_IMODE(path.stat().st_mode) & 0o777
     return mode | (0o700 if path.is_dir() else 0o600)
-
-
-def _ignore(_count: int) -> None:
-    pass

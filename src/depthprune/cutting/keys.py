@@ -109,12 +109,13 @@ class KeyChanges:
     Attributes:
         new_names: the keys that stay, in the order given, with their new names.
         dropped: the keys of the blocks that go.
-        extra: keys that are numbered as blocks beyond the last: heads that predict further tokens.
+        extra: keys that are numbered as blocks beyond the last (heads that predict further tokens),
+            with these numbers.
     """
 
     new_names: dict[str, str]
     dropped: tuple[str, ...]
-    extra: tuple[str, ...]
+    extra: dict[str, int]
 
 
 def change_keys(
@@ -129,7 +130,8 @@ def change_keys(
     kept = active_blocks(removal, num_blocks)
     position = {block: index for index, block in enumerate(kept)}
     new_names: dict[str, str] = {}
-    dropped, extra = [], []
+    dropped: list[str] = []
+    extra: dict[str, int] = {}
     seen: dict[Numbering, set[int]] = {numbering: set() for numbering in numberings}
     for key in keys:
         numbering = next((one for one in numberings if one.block(key) is not None), None)
@@ -137,7 +139,7 @@ def change_keys(
         if numbering is None or block is None:
             new_names[key] = key
         elif block >= num_blocks:
-            extra.append(key)
+            extra[key] = block
         else:
             seen[numbering].add(block)
             if block in position:
@@ -152,7 +154,7 @@ def change_keys(
             where=next(name for name in names if names.count(name) > 1),
             mend="save the model anew with transformers, then cut it",
         )
-    return KeyChanges(new_names, tuple(dropped), tuple(extra))
+    return KeyChanges(new_names, tuple(dropped), extra)
 
 
 def _check_complete(seen: dict[Numbering, set[int]], num_blocks: int) -> None:
@@ -233,12 +235,7 @@ def without_extra_blocks(
     """
     if not changes.extra:
         return config, ()
-    numbers = {
-        block
-        for key in changes.extra
-        for numbering in found.numberings
-        if (block := numbering.block(key)) is not None
-    }
+    numbers = set(changes.extra.values())
     sections = CountField.parse(found.config_path).chain(config)
     counted = {
         name: section
@@ -248,19 +245,13 @@ def without_extra_blocks(
     }
     field = next(iter(counted), None)
     said = counted[field][field] if field else 0
-    named = {
-        block
-        for key in changes.extra
-        if _OF_EXTRA.search(key)
-        for numbering in found.numberings
-        if (block := numbering.block(key)) is not None
-    }
+    named = {block for key, block in changes.extra.items() if _OF_EXTRA.search(key)}
     if said != len(numbers) and named != numbers:
         beside = f" and {said} that predict further tokens ({field})" if field else ""
         raise ModelError(
             f"config.json counts {found.num_blocks} blocks{beside}, but the weights have "
             f"{found.num_blocks + len(numbers)}",
-            where=changes.extra[0],
+            where=next(iter(changes.extra)),
             mend="check that config.json and the weights belong together",
         )
     for name, section in counted.items():

@@ -20,6 +20,7 @@ from depthprune.base.removal import Removal, active_blocks, format_removal
 from depthprune.base.terminal import printable
 from depthprune.checkpoint.folder import CONFIGS_FIELD, WEIGHTS_FIELD
 from depthprune.cutting import Tool
+from depthprune.cutting.shards import runs_of
 
 if TYPE_CHECKING:
     from depthprune.cutting.plan import CutPlan
@@ -145,7 +146,7 @@ def mergekit_yaml(model: str, num_blocks: int, removal: Removal, dtype: str | No
 
     slices = [
         {"sources": [{"model": model, "layer_range": [run.start, run.stop]}]}
-        for run in kept_runs(num_blocks, removal)
+        for run in runs_of(active_blocks(removal, num_blocks))
     ]
     content = {"slices": slices, "merge_method": "passthrough"}
     text: str = yaml.safe_dump(
@@ -157,17 +158,6 @@ def mergekit_yaml(model: str, num_blocks: int, removal: Removal, dtype: str | No
 def prune_layers(removal: Removal) -> str:
     """Return the arguments of llama.cpp's `llama-quantize`, to be used on the whole model."""
     return f"--prune-layers {format_removal(removal, ',')}"
-
-
-def kept_runs(num_blocks: int, removal: Removal) -> tuple[range, ...]:
-    """Return the blocks that stay as runs of neighbours."""
-    runs: list[range] = []
-    for block in active_blocks(removal, num_blocks):
-        if runs and runs[-1].stop == block:
-            runs[-1] = range(runs[-1].start, block + 1)
-        else:
-            runs.append(range(block, block + 1))
-    return tuple(runs)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -278,7 +277,7 @@ def _sliced(tensor: StoredTensor, slices: BlockSlices) -> Iterator[bytes]:
         )
     row = prod(tensor.shape[slices.axis :]) * bits // 8
     width = row // slices.num_blocks
-    runs = _merged([range(block * width, (block + 1) * width) for block in slices.kept])
+    runs = [range(run.start * width, run.stop * width) for run in runs_of(slices.kept)]
     position = 0
     for piece in tensor.pieces():
         view, end = memoryview(piece), position + len(piece)
@@ -291,13 +290,12 @@ def _sliced(tensor: StoredTensor, slices: BlockSlices) -> Iterator[bytes]:
         position = end
 
 
-def _merged(ranges: list[range]) -> list[range]:
-    """Return ranges of bytes with neighbours joined."""
-    starts = [ranges[0].start]
-    stops = []
-    for before, after in pairwise(ranges):
-        if before.stop != after.start:
-            stops.append(before.stop)
-            starts.append(after.start)
-    stops.append(ranges[-1].stop)
-    return [range(start, stop) for start, stop in zip(starts, stops, strict=True)]
+def runs_of(blocks: Iterable[int]) -> list[range]:
+    """Return ascending blocks as runs of neighbours."""
+    runs: list[range] = []
+    for block in blocks:
+        if runs and runs[-1].stop == block:
+            runs[-1] = range(runs[-1].start, block + 1)
+        else:
+            runs.append(range(block, block + 1))
+    return runs

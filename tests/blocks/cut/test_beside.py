@@ -21,11 +21,13 @@ from depthprune.base.errors import (
     ModelError,
     StackError,
 )
+from depthprune.base.removal import active_blocks
 from depthprune.cutting import probe
 from depthprune.cutting.configuration import ABSENT, FieldChange, field_changes
 from depthprune.cutting.execute import execute_cut
-from depthprune.cutting.model_card import also_for, kept_runs, model_card
+from depthprune.cutting.model_card import also_for, model_card
 from depthprune.cutting.plan import plan_cut
+from depthprune.cutting.shards import runs_of
 from depthprune.cutting.verify import verify_cut
 from tests.blocks import tiny
 from tests.blocks.cut.cutting import cut, saved
@@ -266,7 +268,7 @@ def test_kinds_of_layers_that_the_class_derives_are_written_out(tmp_path: Path) 
     ],
 )
 def test_runs_of_blocks_that_stay(removal: tuple[int, ...], runs: list[tuple[int, int]]) -> None:
-    assert kept_runs(6, removal) == tuple(range(*run) for run in runs)
+    assert runs_of(active_blocks(removal, 6)) == [range(*run) for run in runs]
 
 
 def test_an_unknown_tool() -> None:

@@ -49,7 +49,7 @@ def test_parts_that_are_counted_by_themselves_follow_their_blocks() -> None:
 
 def test_blocks_beyond_the_last_are_told() -> None:
     keys = ["model.layers.0.a", "model.layers.1.a", "model.layers.2.a"]
-    assert change_keys(keys, (LAYERS,), 2, (0,)).extra == ("model.layers.2.a",)
+    assert change_keys(keys, (LAYERS,), 2, (0,)).extra == {"model.layers.2.a": 2}
 
 
 NAMES = BlockNames(
