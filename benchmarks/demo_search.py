@@ -22,7 +22,7 @@ from depthprune.strategies import Beam, Exhaustive, SearchSpace, Strategy
 from depthprune.strategies.model import ModelSource
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.pipeline import SearchOutcome, SearchRequest, search_model
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.registry import list_tasks
 
@@ -116,7 +116,7 @@ def _best(ranked: tuple[Combination, ...]) -> str:
 
 
 def _measured(outcome: SearchOutcome) -> list[DatasetMeasurements]:
-    with Study.open(outcome.folder, read_only=True) as study:
+    with StudyStore.open(outcome.folder, read_only=True) as study:
         return dataset_measurements(study, outcome.splits, outcome.settings)
 
 

@@ -42,7 +42,7 @@ from depthprune.strategies import Beam, RaceOptions, SearchSpace
 from depthprune.strategies.model import model_record
 from depthprune.strategies.one_shot import Compared
 from depthprune.strategies.runner import run
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.load import load_split
 from depthprune.tasks.registry import list_tasks
@@ -121,7 +121,7 @@ def race(
     space = SearchSpace(stack.num_blocks)
     with (
         tempfile.TemporaryDirectory(prefix="depthprune-") as folder,
-        Study.open(Path(folder), model=model_record(loaded, stack)) as study,
+        StudyStore.open(Path(folder), model=model_record(loaded, stack)) as study,
     ):
         options = RaceOptions(chunk=max(8, len(split.samples) // 8))
         strategy = Compared(Beam(WIDTH, max_removed=MOST, race=options))

@@ -18,79 +18,50 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from depthprune import structure
-    from depthprune.base.errors import DepthpruneError
-    from depthprune.base.removal import Removal
-    from depthprune.blocks.stack import Stack
-    from depthprune.strategies import Beam, Evolutionary, Exhaustive, Greedy
-    from depthprune.tasks.metrics import Metric, metric
-    from depthprune.tasks.task import Sample, Task, TaskSplit
-    from depthprune.workflow.cutting import CutReport, cut
-    from depthprune.workflow.decisions import (
-        Findings,
-        Ranking,
-        Recommendation,
-        Recommendations,
-        analyze,
-        recommend,
-        write_report,
-    )
-    from depthprune.workflow.evaluating import Evaluation, evaluate
-    from depthprune.workflow.measuring import profile, search
-    from depthprune.workflow.models import Model, find_stack, load_model, load_tasks, skip
-    from depthprune.workflow.run import Outcome, run
-    from depthprune.workflow.scores import Scores, compare, merge, select
-    from depthprune.workflow.studies import Study, Table, open_study
-    from depthprune.workflow.sweeping import sweep
-    from depthprune.workflow.verifying import verify
+    from depthprune import structure as structure
+    from depthprune.base.errors import DepthpruneError as DepthpruneError
+    from depthprune.base.removal import Removal as Removal
+    from depthprune.blocks.stack import Stack as Stack
+    from depthprune.strategies import Beam as Beam
+    from depthprune.strategies import Evolutionary as Evolutionary
+    from depthprune.strategies import Exhaustive as Exhaustive
+    from depthprune.strategies import Greedy as Greedy
+    from depthprune.tasks.metrics import Metric as Metric
+    from depthprune.tasks.metrics import metric as metric
+    from depthprune.tasks.task import Sample as Sample
+    from depthprune.tasks.task import Task as Task
+    from depthprune.tasks.task import TaskSplit as TaskSplit
+    from depthprune.workflow.cutting import CutReport as CutReport
+    from depthprune.workflow.cutting import cut as cut
+    from depthprune.workflow.decisions import Findings as Findings
+    from depthprune.workflow.decisions import Ranking as Ranking
+    from depthprune.workflow.decisions import Recommendation as Recommendation
+    from depthprune.workflow.decisions import Recommendations as Recommendations
+    from depthprune.workflow.decisions import analyze as analyze
+    from depthprune.workflow.decisions import recommend as recommend
+    from depthprune.workflow.decisions import write_report as write_report
+    from depthprune.workflow.evaluating import Evaluation as Evaluation
+    from depthprune.workflow.evaluating import evaluate as evaluate
+    from depthprune.workflow.measuring import profile as profile
+    from depthprune.workflow.measuring import search as search
+    from depthprune.workflow.models import Model as Model
+    from depthprune.workflow.models import find_stack as find_stack
+    from depthprune.workflow.models import load_model as load_model
+    from depthprune.workflow.models import load_tasks as load_tasks
+    from depthprune.workflow.models import skip as skip
+    from depthprune.workflow.run import Outcome as Outcome
+    from depthprune.workflow.run import run as run
+    from depthprune.workflow.scores import Scores as Scores
+    from depthprune.workflow.scores import compare as compare
+    from depthprune.workflow.scores import merge as merge
+    from depthprune.workflow.scores import select as select
+    from depthprune.workflow.studies import Study as Study
+    from depthprune.workflow.studies import Table as Table
+    from depthprune.workflow.studies import open_study as open_study
+    from depthprune.workflow.sweeping import sweep as sweep
+    from depthprune.workflow.verifying import verify as verify
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "Beam",
-    "CutReport",
-    "DepthpruneError",
-    "Evaluation",
-    "Evolutionary",
-    "Exhaustive",
-    "Findings",
-    "Greedy",
-    "Metric",
-    "Model",
-    "Outcome",
-    "Ranking",
-    "Recommendation",
-    "Recommendations",
-    "Removal",
-    "Sample",
-    "Scores",
-    "Stack",
-    "Study",
-    "Table",
-    "Task",
-    "TaskSplit",
-    "__version__",
-    "analyze",
-    "compare",
-    "cut",
-    "evaluate",
-    "find_stack",
-    "load_model",
-    "load_tasks",
-    "merge",
-    "metric",
-    "open_study",
-    "profile",
-    "recommend",
-    "run",
-    "search",
-    "select",
-    "skip",
-    "structure",
-    "sweep",
-    "verify",
-    "write_report",
-]
 
 _MODULES = {
     "base.errors": ("DepthpruneError",),

@@ -16,7 +16,7 @@ from depthprune.analysis.combinations import combine
 from depthprune.analysis.from_study import dataset_measurements
 from depthprune.base.errors import AnalysisError, StudyError
 from depthprune.base.removal import Removal
-from depthprune.study import Study, import_results
+from depthprune.study import StudyStore, import_results
 from tests.analysis.results import PUBLISHED
 from tests.study.example import MODEL, SETTINGS, SPLIT, add, answers_of, scores_of
 
@@ -24,13 +24,13 @@ SINGLES: tuple[Removal, ...] = ((), (1,), (2,), (3,))
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Iterator[Study]:
-    with Study.open(tmp_path, model=MODEL) as study:
+def study(tmp_path: Path) -> Iterator[StudyStore]:
+    with StudyStore.open(tmp_path, model=MODEL) as study:
         yield study
 
 
 def measure(
-    study: Study,
+    study: StudyStore,
     task: str = "okvqa",
     split: str = "validation",
     removals: Iterable[Removal] = SINGLES,
@@ -43,7 +43,7 @@ def measure(
         add(study, removal, key=key, settings=settings)
 
 
-def test_everything_is_read_with_scores_and_without_answers(study: Study) -> None:
+def test_everything_is_read_with_scores_and_without_answers(study: StudyStore) -> None:
     measure(study)
     measure(study, "doc_qa")
     results = read_result_set(study.folder)
@@ -58,12 +58,12 @@ def test_everything_is_read_with_scores_and_without_answers(study: Study) -> Non
     assert all(one.interval is not None for one in combine(results.datasets))
 
 
-def test_the_database_may_be_named_itself(study: Study) -> None:
+def test_the_database_may_be_named_itself(study: StudyStore) -> None:
     measure(study)
     assert read_result_set(study.folder / "study.db").model == "tiny"
 
 
-def test_a_study_that_is_being_written_is_read_and_left_as_it_is(study: Study) -> None:
+def test_a_study_that_is_being_written_is_read_and_left_as_it_is(study: StudyStore) -> None:
     measure(study)
     before = study.measurements()
     read_result_set(study.folder)
@@ -71,7 +71,7 @@ def test_a_study_that_is_being_written_is_read_and_left_as_it_is(study: Study) -
     add(study, (4,))
 
 
-def test_no_study_and_no_results_in_it_are_errors(study: Study, tmp_path: Path) -> None:
+def test_no_study_and_no_results_in_it_are_errors(study: StudyStore, tmp_path: Path) -> None:
     with pytest.raises(AnalysisError, match="no removal together with its baseline"):
         read_result_set(study.folder)
     other = tmp_path / "other"
@@ -81,7 +81,7 @@ def test_no_study_and_no_results_in_it_are_errors(study: Study, tmp_path: Path) 
         read_result_set(other)
 
 
-def test_a_dataset_without_its_baseline_is_left_out(study: Study) -> None:
+def test_a_dataset_without_its_baseline_is_left_out(study: StudyStore) -> None:
     measure(study)
     measure(study, "doc_qa", removals=[(1,)])
     measure(study, "st_qa")
@@ -90,7 +90,9 @@ def test_a_dataset_without_its_baseline_is_left_out(study: Study) -> None:
     assert any("doc_qa validation: no removal together" in one for one in results.problems)
 
 
-def test_of_several_settings_those_with_the_most_measurements_are_analysed(study: Study) -> None:
+def test_of_several_settings_those_with_the_most_measurements_are_analysed(
+    study: StudyStore,
+) -> None:
     measure(study, settings="bfloat16", removals=SINGLES[:2])
     measure(study)
     results = read_result_set(study.folder)
@@ -98,7 +100,9 @@ def test_of_several_settings_those_with_the_most_measurements_are_analysed(study
     assert any("2 sets of options" in one and SETTINGS in one for one in results.problems)
 
 
-def test_of_several_prompts_with_as_many_measurements_the_last_is_analysed(study: Study) -> None:
+def test_of_several_prompts_with_as_many_measurements_the_last_is_analysed(
+    study: StudyStore,
+) -> None:
     measure(study)
     key = study.add_split(replace(SPLIT, task="okvqa", split="validation", fingerprint="task-2"))
     for removal in SINGLES:
@@ -109,14 +113,14 @@ def test_of_several_prompts_with_as_many_measurements_the_last_is_analysed(study
     assert any("2 sets of options" in one for one in results.problems)
 
 
-def test_datasets_under_different_settings_are_pointed_out(study: Study) -> None:
+def test_datasets_under_different_settings_are_pointed_out(study: StudyStore) -> None:
     measure(study)
     measure(study, "doc_qa", settings="bfloat16")
     problems = read_result_set(study.folder).problems
     assert any("different settings: bfloat16; greedy" in one for one in problems)
 
 
-def test_a_split_can_be_chosen(study: Study) -> None:
+def test_a_split_can_be_chosen(study: StudyStore) -> None:
     measure(study, split="train")
     measure(study, split="validation")
     assert read_result_set(study.folder).splits == {"okvqa": "validation"}
@@ -125,7 +129,7 @@ def test_a_split_can_be_chosen(study: Study) -> None:
         read_result_set(study.folder, "test2")
 
 
-def test_train_and_validation_are_compared(study: Study) -> None:
+def test_train_and_validation_are_compared(study: StudyStore) -> None:
     measure(study, split="train")
     measure(study, split="validation", removals=[*SINGLES, (1, 2)])
     measure(study, "doc_qa", split="validation")
@@ -136,7 +140,7 @@ def test_train_and_validation_are_compared(study: Study) -> None:
 
 
 def test_more_scores_than_can_be_held_are_left_out(
-    study: Study, monkeypatch: pytest.MonkeyPatch
+    study: StudyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measure(study)
     monkeypatch.setattr(from_study, "MOST_SCORES", 4 * 8 - 1)
@@ -147,7 +151,7 @@ def test_more_scores_than_can_be_held_are_left_out(
     assert read_result_set(study.folder).datasets[0].measurements[(1,)].scores is not None
 
 
-def test_removals_of_blocks_that_do_not_exist_are_left_out(study: Study) -> None:
+def test_removals_of_blocks_that_do_not_exist_are_left_out(study: StudyStore) -> None:
     """As only a damaged study without checksums, of an older depthprune, holds them."""
     measure(study)
     study.close()
@@ -165,7 +169,7 @@ def test_removals_of_blocks_that_do_not_exist_are_left_out(study: Study) -> None
 def test_parameters_that_do_not_fit_the_model_are_not_used(
     tmp_path: Path, blocks: tuple[int, ...]
 ) -> None:
-    with Study.open(tmp_path, model=replace(MODEL, block_parameters=blocks)) as odd:
+    with StudyStore.open(tmp_path, model=replace(MODEL, block_parameters=blocks)) as odd:
         measure(odd)
     results = read_result_set(tmp_path)
     assert (results.parameters, results.block_parameters) == (None, None)
@@ -173,7 +177,7 @@ def test_parameters_that_do_not_fit_the_model_are_not_used(
 
 
 def test_parameters_may_be_unknown(tmp_path: Path) -> None:
-    with Study.open(tmp_path, model=replace(MODEL, parameters=None)) as odd:
+    with StudyStore.open(tmp_path, model=replace(MODEL, parameters=None)) as odd:
         measure(odd)
     assert not any("fit" in one for one in read_result_set(tmp_path).problems)
 
@@ -191,7 +195,7 @@ def test_imported_results_keep_their_stated_drops_and_get_their_task_types(
         }
 
 
-def test_the_measurements_of_some_splits_are_those_with_a_baseline(study: Study) -> None:
+def test_the_measurements_of_some_splits_are_those_with_a_baseline(study: StudyStore) -> None:
     measure(study)
     measure(study, "doc_qa", removals=[(1,)])
     keys = [stored.key for stored in study.splits()]

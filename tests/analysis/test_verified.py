@@ -17,7 +17,7 @@ from depthprune.analysis.recommend import Recommendations
 from depthprune.analysis.result_set import FreshResults, ResultSet
 from depthprune.analysis.verified import Verified, choose, choose_first, refused, removals_to_verify
 from depthprune.base.removal import Removal
-from depthprune.study import SplitRecord, Study
+from depthprune.study import SplitRecord, StudyStore
 from depthprune.study.records import UNVERIFIED
 from tests.analysis.results import result_set
 from tests.measurements import dataset
@@ -169,7 +169,7 @@ def test_datasets_that_could_not_be_verified_are_named_with_the_reason() -> None
 
 
 def store(
-    study: Study, role: str, ids: range, *, pictures: bool = True, removals: int = 3
+    study: StudyStore, role: str, ids: range, *, pictures: bool = True, removals: int = 3
 ) -> SplitRecord:
     record = SplitRecord(
         task="okvqa",
@@ -195,7 +195,7 @@ def fresh_of(folder: Path) -> FreshResults:
 
 
 def test_what_was_verified_is_read_beside_what_was_searched(tmp_path: Path) -> None:
-    with Study.open(tmp_path, model=MODEL) as study:
+    with StudyStore.open(tmp_path, model=MODEL) as study:
         store(study, "search", range(60))
         assert read_result_set(tmp_path).fresh is None
         store(study, "verification", range(100, 160))
@@ -207,7 +207,7 @@ def test_what_was_verified_is_read_beside_what_was_searched(tmp_path: Path) -> N
 
 
 def test_samples_that_were_searched_on_later_are_not_fresh_any_more(tmp_path: Path) -> None:
-    with Study.open(tmp_path, model=MODEL) as study:
+    with StudyStore.open(tmp_path, model=MODEL) as study:
         store(study, "search", range(60))
         store(study, "verification", range(100, 170))
         store(study, "search", range(60, 110))
@@ -220,7 +220,7 @@ def test_samples_that_were_searched_on_later_are_not_fresh_any_more(tmp_path: Pa
 
 
 def test_a_picture_that_was_searched_on_makes_a_sample_no_fresh_one(tmp_path: Path) -> None:
-    with Study.open(tmp_path, model=MODEL) as study:
+    with StudyStore.open(tmp_path, model=MODEL) as study:
         other = store(study, "search", range(60))
         shown = ("picture-3",)
         record = replace(
@@ -238,7 +238,7 @@ def test_a_picture_that_was_searched_on_makes_a_sample_no_fresh_one(tmp_path: Pa
 
 
 def test_fewer_than_fifty_fresh_samples_verify_nothing(tmp_path: Path) -> None:
-    with Study.open(tmp_path, model=MODEL) as study:
+    with StudyStore.open(tmp_path, model=MODEL) as study:
         store(study, "search", range(60))
         store(study, "verification", range(100, 149))
     fresh = fresh_of(tmp_path)
@@ -246,14 +246,14 @@ def test_fewer_than_fifty_fresh_samples_verify_nothing(tmp_path: Path) -> None:
 
 
 def test_a_baseline_alone_verifies_nothing(tmp_path: Path) -> None:
-    with Study.open(tmp_path, model=MODEL) as study:
+    with StudyStore.open(tmp_path, model=MODEL) as study:
         store(study, "search", range(60))
         store(study, "verification", range(100, 160), removals=1)
     assert fresh_of(tmp_path) == FreshResults()
 
 
 def test_why_a_dataset_could_not_be_verified_is_kept(tmp_path: Path) -> None:
-    with Study.open(tmp_path, model=MODEL) as study:
+    with StudyStore.open(tmp_path, model=MODEL) as study:
         store(study, "search", range(60))
         study.begin_run({UNVERIFIED: {"okvqa": "the data are gone"}})
     missing = found(read_result_set(tmp_path)).verified

@@ -18,7 +18,7 @@ from depthprune.base.removal import Removal
 from depthprune.report.documents import write_documents
 from depthprune.report.documents.values import SCORES, recommendations_value
 from depthprune.report.sections.recommendations import notes, recommendations
-from depthprune.study import ModelRecord, SplitRecord, Study
+from depthprune.study import ModelRecord, SplitRecord, StudyStore
 from depthprune.study.result_files import write_result_files
 from depthprune.tasks.weak import CHANCE
 
@@ -38,7 +38,7 @@ def measure(
     """Store a baseline and, with the same answers, some removals."""
     model = ModelRecord("m", "f", "Made", 8, "layers")
     ids = tuple(f"{task}/{place}" for place in range(len(answers)))
-    with Study.open(folder, model=model) as study:
+    with StudyStore.open(folder, model=model) as study:
         key = study.add_split(SplitRecord(task, "VQA", "validation", f"f {task}", ids, metric))
         for removal in ((), *removals):
             study.add(key, SETTINGS, removal, np.array(scores), answers, 0.0)
@@ -105,7 +105,7 @@ def test_a_good_baseline_has_no_note(tmp_path: Path) -> None:
 def test_result_files_have_the_verdict_of_their_study(tmp_path: Path) -> None:
     good(tmp_path / "study")
     measure(tmp_path / "study", ["yes"] * 30, [0.0] * 30)
-    with Study.open(tmp_path / "study", read_only=True) as study:
+    with StudyStore.open(tmp_path / "study", read_only=True) as study:
         write_result_files(study, tmp_path / "results")
     of_study, of_files = (
         weak_baselines(read_result_set(tmp_path / name)) for name in ("study", "results")
@@ -120,7 +120,7 @@ def test_options_are_judged_by_the_chance_that_the_study_keeps(tmp_path: Path) -
     for name, chance in (("unknown", None), ("four", 0.25), ("twenty", 0.05)):
         folder = tmp_path / name
         if chance is not None:
-            with Study.open(folder, model=ModelRecord("m", "f", "Made", 8, "layers")) as study:
+            with StudyStore.open(folder, model=ModelRecord("m", "f", "Made", 8, "layers")) as study:
                 study.begin_run({CHANCE: {"f ai2d": chance}})
         measure(folder, letters, scores, task="ai2d", metric="choice_likelihood")
     assert weak_baselines(read_result_set(tmp_path / "unknown")) == ()

@@ -12,8 +12,7 @@ import pytest
 
 import depthprune as dp
 from depthprune.base.errors import AnalysisError, FileError, LayoutError
-from depthprune.study import SplitRecord
-from depthprune.study import Study as Store
+from depthprune.study import SplitRecord, StudyStore
 from tests.analysis.results import PUBLISHED
 from tests.study.example import MODEL, REMOVALS, SETTINGS, SPLIT, filled_study, scores_of
 
@@ -53,7 +52,7 @@ def test_drops_are_those_of_the_stored_scores(measured: dp.Study) -> None:
 
 
 def test_intervals_hold_the_drop(tmp_path: Path) -> None:
-    record = Store.open(tmp_path, model=MODEL)
+    record = StudyStore.open(tmp_path, model=MODEL)
     ids = tuple(map(str, range(200)))
     key = record.add_split(split_of(ids))
     generator = np.random.default_rng(0)
@@ -80,7 +79,7 @@ def test_answers_stand_beside_those_of_the_whole_model(measured: dp.Study) -> No
 
 def test_reading_answers_holds_no_lock(measured: dp.Study) -> None:
     measured.answers((), "demo_okvqa")
-    with Store.open(measured.folder, model=MODEL) as store:
+    with StudyStore.open(measured.folder, model=MODEL) as store:
         store.add_split(SPLIT)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import depthprune as dp
 from depthprune.base.errors import ModelError, RemovalError, StudyError, TaskError
-from depthprune.study import Study as Store
+from depthprune.study import StudyStore
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def profiled(
 
 def stored(study: dp.Study) -> list[tuple[str, dp.Removal, str]]:
     """Return what a study holds, with the times at which it was measured."""
-    with Store.open(study.folder, read_only=True) as store:
+    with StudyStore.open(study.folder, read_only=True) as store:
         return [
             (one.record.task, found.removal, found.created)
             for one in store.splits(role=None)
@@ -46,7 +46,7 @@ def test_a_profile_is_the_drop_of_every_block(profiled: dp.Study) -> None:
 
 
 def test_the_study_is_closed(profiled: dp.Study, demo: dp.Model) -> None:
-    with Store.open(profiled.folder, model=demo.record) as store:
+    with StudyStore.open(profiled.folder, model=demo.record) as store:
         assert store.model.num_blocks == 16
 
 
@@ -126,7 +126,7 @@ def test_removals_are_verified_on_samples_that_were_not_searched(
     ]
     assert set(table["n"]) == {4}
     seen = {sample.id for one in tasks for sample in one.samples}
-    with Store.open(profiled.folder, read_only=True) as store:
+    with StudyStore.open(profiled.folder, read_only=True) as store:
         fresh = store.splits(role="verification")
         assert [one.record.task for one in fresh] == ["demo_doc_qa", "demo_okvqa"]
         for one in fresh:

@@ -15,7 +15,7 @@ from depthprune.base.removal import Removal
 from depthprune.report.sections.run import done_lines
 from depthprune.strategies.how import StudyPlaces, model_again, splits_again
 from depthprune.study import StoredSplit
-from depthprune.study.store import Study as Store
+from depthprune.study.store import StudyStore
 from depthprune.tasks.load import load_split
 from depthprune.tasks.registry import find_task, list_tasks
 from depthprune.workflow.verifying import Verification, verify_again
@@ -48,12 +48,12 @@ def folder(begun: Path, tmp_path: Path) -> Path:
 
 
 def verified(folder: Path) -> list[StoredSplit]:
-    with Store.open(folder, read_only=True) as store:
+    with StudyStore.open(folder, read_only=True) as store:
         return store.splits(role="verification")
 
 
 def measurements(folder: Path) -> list[tuple[str, Removal, str]]:
-    with Store.open(folder, read_only=True) as store:
+    with StudyStore.open(folder, read_only=True) as store:
         return [
             (one.split, one.removal, one.created)
             for stored in store.splits(role=None)
@@ -116,7 +116,7 @@ def test_what_the_study_knows_of_itself_is_enough(folder: Path) -> None:
 def test_each_task_of_a_study_may_have_samples_of_its_own_number(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Store.open(folder) as store:
+    with StudyStore.open(folder) as store:
         (stored,) = store.splits()
         how = dict(store.runs()[0].how) | {"num_samples": 80}
         monkeypatch.setattr("depthprune.strategies.how.measured_how", lambda *_: how)
@@ -136,7 +136,7 @@ def test_data_that_have_changed_are_named_and_nothing_is_verified_on_them(
     assert "prompt" in str(report.unverified[NAME])
     assert any(NAME in line for line in done_lines(report))
     assert measurements(folder) == before
-    with Store.open(folder, read_only=True) as store:
+    with StudyStore.open(folder, read_only=True) as store:
         how = store.runs()[-1].how
     assert "prompt" in str(how["unverified"])
 
@@ -147,7 +147,7 @@ def test_a_model_that_was_moved_is_named_and_may_be_given(folder: Path) -> None:
 
 
 def test_code_is_not_run_because_a_study_says_so(folder: Path) -> None:
-    with Store.open(folder, read_only=True) as store:
+    with StudyStore.open(folder, read_only=True) as store:
         how = dict(store.runs()[0].how)
     how["asked"] = {"model": {"trust_remote_code": True}, "data": {}}
     with pytest.raises(ModelError, match="code"):

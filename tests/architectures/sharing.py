@@ -172,7 +172,7 @@ def with_picture(splits: Sequence[TaskSplit]) -> list[TaskSplit]:
         replace(
             split,
             samples=tuple(
-                replace(sample, images=(tiny.Picture((place % ROWS, 0, 0), []),))
+                replace(sample, images=(tiny.PlainPicture((place % ROWS, 0, 0), []),))
                 for place, sample in enumerate(split.samples)
             ),
         )

@@ -28,7 +28,7 @@ SAMPLES = [
     Sample(
         f"validation/{index}",
         "what is this ?",
-        images=(tiny.Picture(colour, [], (50, 40)),),
+        images=(tiny.PlainPicture(colour, [], (50, 40)),),
         references=("a cat",),
     )
     for index, colour in enumerate(COLOURS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from tests.cli.program import Program
 from tests.study.example import MODEL, SETTINGS, SPLIT
 
@@ -22,7 +22,7 @@ def measure(
     folder: Path, *, as_before: bool = False, metric: str = "vqa_accuracy", task: str = "okvqa"
 ) -> Path:
     """Return a study of one removal; `as_before` leaves out what older studies did not keep."""
-    with Study.open(folder, model=MODEL) as study:
+    with StudyStore.open(folder, model=MODEL) as study:
         record = replace(SPLIT, task=task, metric=metric, fingerprint=task)
         key = study.add_split(record)
         cut = None if as_before else [1]
@@ -110,7 +110,7 @@ def test_answers_are_shown_in_chinese(study: Path, program: Program) -> None:
     [
         (("--removal", "4"), "was not measured on okvqa"),
         (("--removal", "4,1", "--task", "mmmu"), "choose from okvqa"),
-        (("--removal", "4,1", "-n", "-1"), "cannot be shown"),
+        (("--removal", "4,1", "-n", "-1"), "the number of samples must be"),
         (("--removal", "99"), "99"),
         (("--removal", "4,1", "--split", "test"), "test"),
     ],
@@ -161,7 +161,7 @@ def test_lines_of_a_prompt_are_numbered(tmp_path: Path, program: Program) -> Non
     ("arguments", "said"),
     [
         (("--show", "nothing"), "there is no task"),
-        (("--show", "demo_okvqa", "-n", "0"), "cannot be shown"),
+        (("--show", "demo_okvqa", "-n", "0"), "the number of samples must be"),
         (("--show", "demo_okvqa", "--model", "demo", "--max-pixels", "9"), "--max-pixels"),
         (("--show", "demo_okvqa", "--max-pixels", "0"), "--max-pixels"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from tests.cli.program import Finished, Program
 
 TASK = """
@@ -176,7 +176,7 @@ def test_a_file_in_the_way_is_found_before_anything_is_measured(
     folder.mkdir(parents=True)
     (folder / "layer_importance_scores.json").write_text("{}")
     assert_refused(profile(program, task_file), "layer_importance_scores.json")
-    with Study.open(task_file.parent / "study", read_only=True) as study:
+    with StudyStore.open(task_file.parent / "study", read_only=True) as study:
         assert not study.measurements()
 
 
@@ -198,7 +198,7 @@ def test_a_study_of_another_model(program: Program, task_file: Path) -> None:
 
 def test_a_study_that_is_in_use(program: Program, task_file: Path) -> None:
     assert profile(program, task_file, "--protect", *range(1, 16)).code == 0
-    with Study.open(task_file.parent / "study"):
+    with StudyStore.open(task_file.parent / "study"):
         assert_refused(profile(program, task_file), "is being written by process")
 
 

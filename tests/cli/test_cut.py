@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import depthprune
-from depthprune.study import ModelRecord, SplitRecord, Study
+from depthprune.study import ModelRecord, SplitRecord, StudyStore
 from depthprune.tasks.demo import MODEL_PATH
 from tests.cli.program import Program
 
@@ -426,7 +426,7 @@ def test_the_card_says_what_was_removed_how_to_load_and_how_to_make_it(
 def study(folder: Path, fingerprint: str) -> Path:
     """Measure the removal on one dataset."""
     model = ModelRecord("demo", fingerprint, "LlavaForConditionalGeneration", 16, "layers")
-    with Study.open(folder, model=model) as opened:
+    with StudyStore.open(folder, model=model) as opened:
         split = SplitRecord("okvqa", "VQA", "validation", "f" * 64, ("a", "b"), "vqa_accuracy")
         key = opened.add_split(split)
         opened.add(key, "settings", (), [1.0, 1.0], ["x", "y"], 1.0)
@@ -451,7 +451,7 @@ def test_the_card_has_the_drops_on_fresh_samples_first(program: Program, tmp_pat
     from depthprune.checkpoint.fingerprint import model_fingerprint
 
     place = study(tmp_path / "study", model_fingerprint(MODEL_PATH))
-    with Study.open(place) as opened:
+    with StudyStore.open(place) as opened:
         ids = tuple(f"fresh-{number}" for number in range(60))
         split = SplitRecord("okvqa", "VQA", "train", "e" * 64, ids, "vqa_accuracy")
         key = opened.add_split(replace(split, role="verification"))

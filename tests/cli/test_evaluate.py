@@ -145,7 +145,7 @@ def test_what_fails_is_told_and_the_exit_code_says_so(program: Program) -> None:
         (("--metrics", "speed", "--output", "."), "this is a folder"),
         (("--metrics", "speed", "--output", "my.txt"), "not valid JSON"),
         (("--compare", "a.json,b.json"), "measures no model"),
-        (("--metrics", "speed", "--dry-run"), "only what tasks take is foreseen"),
+        (("--metrics", "speed", "--dry-run"), "only the time of tasks can be estimated"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_measured(

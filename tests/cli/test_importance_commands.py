@@ -118,7 +118,7 @@ class TestCompare:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ((), "one source of scores is needed, given: none"),
+            ((), "one source of scores is required, given: none"),
             (("--study", "a", "--results_dir", "b"), "--results_dir and --study"),
             (("--comparison_dir", "."), "there is no importance_comparison_{dataset}.json"),
             (("--comparison_dir", "nowhere"), "no such folder"),
@@ -219,7 +219,7 @@ class TestMerge:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ((), "one source of scores is needed"),
+            ((), "one source of scores is required"),
             (("--comparison_dir", "."), "there is no importance_comparison_{dataset}.json"),
             (("--comparison_dir", DATA, "--dataset_weights", "1", "2"), "average has no weights"),
             (
@@ -364,7 +364,7 @@ class TestSelect:
             ({"0": 1, "1": 1}, ("--num_active_blocks", 1), "blocks 0, 1 are protected"),
             ({"0": 1, "1": 1}, ("--num_active_blocks", 2, "--protect", "0-1"), "two blocks or all"),
             ({"0": 1, "1": 1}, ("--num_active_blocks", 2, "--protect", "7"), "cannot be protected"),
-            ({"0": 1, "1": 1}, (), "how many blocks stay"),
+            ({"0": 1, "1": 1}, (), "the number of blocks that stay"),
             ({"0": 1, "1": 1}, ("--expect", "5"), "block 5 does not exist"),
             ('{"0": NaN}', ("--num_active_blocks", 1), "NaN"),
             ({"0": 1, "1": 1}, ("--num_active_blocks", 2, "--output_file", "."), "folder"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from tests.cli.program import Program
 
 TASKS = ("demo_okvqa", "demo_science_qa_img")
@@ -125,7 +125,7 @@ def test_protected_blocks_are_not_measured(
     )
     assert done.code == 0, done.err
     assert str(study / "study.db") in done.out
-    with Study.open(study, read_only=True) as opened:
+    with StudyStore.open(study, read_only=True) as opened:
         removals = {one.removal for one in opened.measurements()}
     assert removals == {()} | {(block,) for block in range(2, 15)}
 

@@ -15,7 +15,7 @@ from depthprune.importance.compare import agreement_with_drops, best_runs
 from depthprune.importance.proxies import PROXIES, ProxyScores, kept_proxy, proxy_file, write_proxy
 from depthprune.strategies.model import model_record
 from depthprune.strategies.pipeline import load_splits
-from depthprune.study import ModelRecord, Study
+from depthprune.study import ModelRecord, StudyStore
 from depthprune.tasks import get_task, load_split
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.task import TaskSplit
@@ -46,7 +46,7 @@ def measured(tmp_path: Path, split: TaskSplit, record: ModelRecord) -> Path:
 def study_in(folder: Path, split: TaskSplit, record: ModelRecord) -> Path:
     from depthprune.engine.session import split_record
 
-    with Study.open(folder, model=record) as study:
+    with StudyStore.open(folder, model=record) as study:
         key = study.add_split(split_record(split))
         for block in (None, *range(16)):
             removal = () if block is None else (block,)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from tests.cli.program import Finished, Program
 
 FREE = (0, 3, 4, 6)
@@ -37,7 +37,7 @@ def test_a_raced_search_says_what_it_stopped_and_keeps_it_out_of_everything_else
     assert race["stopped"], "two of the blocks cost so much that their pairs cannot win"
     stopped = {tuple(one["removed_block_indices"]) for one in race["stopped"]}
     assert race["evaluations_saved"] == sum(32 - one["num_samples_seen"] for one in race["stopped"])
-    with Study.open(tmp_path, read_only=True) as study:
+    with StudyStore.open(tmp_path, read_only=True) as study:
         (split,) = study.splits()
         assert {one.removal for one in study.stopped(split.key, split.settings[0])} == stopped
         assert not {one.removal for one in study.measurements()} & stopped

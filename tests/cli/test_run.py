@@ -21,7 +21,7 @@ from depthprune.engine.options import ModelOptions
 from depthprune.importance.sources import DatasetScores, SplitImportance
 from depthprune.strategies import STRATEGIES
 from depthprune.strategies.pipeline import SearchRequest
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.tasks.options import DataOptions
 from depthprune.workflow.run import Outcome
 from depthprune.workflow.study_file import (
@@ -254,7 +254,7 @@ profile: {splits: validation}
 def test_only_what_is_asked_for_is_done(program: Program, tmp_path: Path) -> None:
     value = json.loads(program("run", study_file(tmp_path, PROFILE), "--json").out)
     assert list(value) == ["profile"]
-    with Study.open(tmp_path / "study", read_only=True) as study:
+    with StudyStore.open(tmp_path / "study", read_only=True) as study:
         assert {one.split for one in study.measurements()} == {"validation"}
         assert {len(one.removal) for one in study.measurements()} == {0, 1}
 

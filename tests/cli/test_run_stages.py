@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from depthprune.base.errors import FileError
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from tests.cli.program import Finished, Program
 
 STUDY = """
@@ -176,7 +176,7 @@ def test_an_error_in_a_late_stage_names_it_and_loses_nothing(
         "what was measured is kep",
     ):
         assert words in told
-    with Study.open(tmp_path / "study", read_only=True) as study:
+    with StudyStore.open(tmp_path / "study", read_only=True) as study:
         assert len(study.measurements()) == 2 * 6  # the baseline, three blocks and two pairs
     assert (tmp_path / "study" / "analysis" / "pruning_recommendations.json").is_file()
     value = value_of(program("run", path, "--json"))

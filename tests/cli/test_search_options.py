@@ -11,7 +11,7 @@ import pytest
 from depthprune.base.removal import parse_removal
 from depthprune.strategies import SearchSpace
 from depthprune.strategies.warm_start import proposals
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from tests.cli.program import Finished, Program
 
 TASKS = ("demo_okvqa", "demo_tally_qa", "demo_science_qa_img")
@@ -35,7 +35,7 @@ def value_of(done: Finished) -> dict[str, Any]:
 
 def measured(folder: Path) -> dict[str, set[tuple[int, ...]]]:
     found: dict[str, set[tuple[int, ...]]] = {}
-    with Study.open(folder, read_only=True) as study:
+    with StudyStore.open(folder, read_only=True) as study:
         for one in study.measurements(with_samples=False):
             found.setdefault(one.task, set()).add(one.removal)
     return found

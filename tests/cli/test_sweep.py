@@ -16,7 +16,7 @@ from depthprune.cli.app import main
 from depthprune.engine.options import ModelOptions
 from depthprune.report.documents.sweep import read_sweep_file
 from depthprune.strategies import model as opening
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from tests.cli.program import Finished, Program
 
 TASK = "demo_okvqa"
@@ -102,7 +102,7 @@ def test_files_table_and_figure_are_written(finished: Path) -> None:
 
 def test_a_file_agrees_with_the_study(finished: Path) -> None:
     file = read_sweep_file(finished / "sweep" / f"{TASK}_blocks14.json")
-    with Study.open(finished, read_only=True) as study:
+    with StudyStore.open(finished, read_only=True) as study:
         (split,) = study.splits()
         found = study.measurement(split.key, split.settings[0], (4, 13))
         model = study.model
@@ -180,7 +180,7 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = opening.open_model(opening.ModelSource(source=_demo(), name="demo"))
     known = list_tasks()
     tasks = [task for name in (TASK, "demo_tally_qa") for task in find_tasks(name, known, ())]
-    with Study.open(folder, model=model.record) as study:
+    with StudyStore.open(folder, model=model.record) as study:
         for split in load_splits(tasks, ["train+validation"], 3, 0):
             key = study.add_split(split_record(split))
             measured = {(): 1.0, (4,): 1.0, (7,): 0.5, (4, 7): 0.5, (4, 9): 0.0, (4, 7, 9): 0.0}

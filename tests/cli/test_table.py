@@ -133,7 +133,7 @@ def test_a_broken_file_costs_only_its_numbers(program: Program, models: Path) ->
         (("--ratio", "many"), "pruning ratio must be a share"),
         (("--sort_by", "ppl"), "choose from model, size_gb"),
         (("--base", "llama"), "none of the models is called 'llama'"),
-        (("--window", "long"), "is no window of a perplexity"),
+        (("--window", "long"), "the window of a perplexity must be"),
         (("--output", "summary.txt"), "--format"),
         (("--output", "summary"), "says no format"),
         (("--output", "empty"), "this is a folder"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.tasks.demo import MODEL_PATH
 from tests.cli.program import Finished, Program
 
@@ -38,7 +38,7 @@ def measure(program: Program, command: str, model: Path, study: Path, *options: 
 
 
 def removals(study: Path) -> set[tuple[int, ...]]:
-    with Study.open(study, read_only=True) as opened:
+    with StudyStore.open(study, read_only=True) as opened:
         return {one.removal for one in opened.measurements(with_samples=False)}
 
 
@@ -57,7 +57,7 @@ def test_profile_and_search_stop_before_anything_is_removed(
         assert "\x1b[31m" not in done.err
         assert done.out == ""
         assert removals(study) == {()}
-    with Study.open(study, read_only=True) as opened:
+    with StudyStore.open(study, read_only=True) as opened:
         assert len(opened.measurements()) == 2, "the baselines are measured once and kept"
 
     going_on = measure(program, "profile", mute, study, "--allow_weak_baseline", "--json")

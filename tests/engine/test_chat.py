@@ -24,7 +24,7 @@ from tests.blocks.hub_folders import put_chat_template
 
 TASK = tiny.split_of([]).task
 QUESTION = Sample("validation/0", "a cat ?")
-PICTURE = replace(QUESTION, images=(tiny.Picture((255, 0, 0), []),))
+PICTURE = replace(QUESTION, images=(tiny.PlainPicture((255, 0, 0), []),))
 TEMPLATE = (MODEL_PATH / "chat_template.jinja").read_text(encoding="utf-8")
 
 

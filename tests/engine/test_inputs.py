@@ -17,7 +17,7 @@ from depthprune.testing import tiny_models as tiny
 
 TASK = tiny.split_of([]).task
 QUESTION = Sample("validation/0", "a cat ?")
-PICTURE = tiny.Picture((255, 0, 0), [])
+PICTURE = tiny.PlainPicture((255, 0, 0), [])
 
 
 def rows_of(processor: Any, samples: list[Sample]) -> list[Row]:

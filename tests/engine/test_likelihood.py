@@ -119,7 +119,7 @@ def test_a_long_text_is_cut_with_a_warning(caplog: pytest.LogCaptureFixture) -> 
         Sample("7", "", references=()),
         Sample("7", "", references=("one", "two")),
         Sample("7", "", references=("",)),
-        Sample("7", "", images=(tiny.Picture((0, 0, 0), []),), references=("red",)),
+        Sample("7", "", images=(tiny.PlainPicture((0, 0, 0), []),), references=("red",)),
     ],
     ids=["no text", "two texts", "empty", "picture"],
 )

@@ -26,7 +26,7 @@ class Encoder:
 
 
 def row(index: int, length: int, *, picture: bool = False) -> Row:
-    images = (tiny.Picture((0, 0, 0), []),) if picture else ()
+    images = (tiny.PlainPicture((0, 0, 0), []),) if picture else ()
     return Row(index, Sample(str(index), "", images), "", (5,) * length)
 
 

@@ -21,7 +21,7 @@ from depthprune.testing import tiny_models as tiny
 
 PICTURES = tiny.split_of(
     [
-        replace(one, images=(tiny.Picture((0, 0, 0), [], size=(40, 20)),))
+        replace(one, images=(tiny.PlainPicture((0, 0, 0), [], size=(40, 20)),))
         for one in tiny.picture_samples()
     ]
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import depthprune as dp
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from tests.cli.program import Program
 
 COPY = Path(dp.__file__).parents[2]
@@ -56,7 +56,7 @@ def run(program: Program, said: str) -> set[tuple[int, ...]]:
 
 
 def measured() -> set[tuple[int, ...]]:
-    with Study.open(Path("study"), read_only=True) as study:
+    with StudyStore.open(Path("study"), read_only=True) as study:
         return {one.removal for one in study.measurements()}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from tests.study.example import MODEL, SETTINGS, SPLIT
 
 DROPS = {0: 0.5, 1: 0.25, 2: 0.0}
@@ -26,7 +26,7 @@ def measure(
     record = replace(
         SPLIT, task=task, split=split, sample_ids=ids, fingerprint=f"{task}{split}{ids}"
     )
-    with Study.open(folder, model=model) as study:
+    with StudyStore.open(folder, model=model) as study:
         key = study.add_split(record)
         for removal, drop in {(): 0.0, **{(block,): drop for block, drop in drops.items()}}.items():
             scores = np.full(len(ids), 1 - drop, dtype=np.float32)

@@ -16,7 +16,7 @@ from depthprune.importance.sources import (
     from_score_files,
     from_study,
 )
-from depthprune.study import Study, write_result_files
+from depthprune.study import StudyStore, write_result_files
 from tests.importance.measured import DROPS, measure
 
 DATA = Path(__file__).parent / "data"
@@ -166,7 +166,7 @@ def test_a_study_without_single_blocks_is_refused(tmp_path: Path) -> None:
 def test_result_files_say_what_the_study_says(tmp_path: Path) -> None:
     for split in ("train", "validation"):
         measure(tmp_path / "study", "okvqa", split, DROPS)
-    with Study.open(tmp_path / "study", read_only=True) as study:
+    with StudyStore.open(tmp_path / "study", read_only=True) as study:
         write_result_files(study, tmp_path / "results")
     (from_files,) = from_results(tmp_path / "results")
     (stored,) = from_study(tmp_path / "study")

@@ -22,7 +22,7 @@ from depthprune.report.sections.answers import (
     recommended_warning,
     warning,
 )
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.tasks.damage import Damage, breaks, pooled
 from tests.report.analyses import published
 from tests.study.example import MODEL, SETTINGS, SPLIT
@@ -34,7 +34,7 @@ BROKEN = "dog dog dog dog dog"
 
 def measure(folder: Path, *, likelihood: bool = False) -> Analysis:
     """Return the analysis of a study: without block 1 choices stay, captions fall apart."""
-    with Study.open(folder, model=MODEL) as study:
+    with StudyStore.open(folder, model=MODEL) as study:
         for task, metric, answers in (
             ("captions", "cider_d", {(): [CAPTION] * N, (1,): [BROKEN] * 30 + [CAPTION] * 10}),
             ("options", "choice_letter", {(): ["A"] * N, (1,): ["A"] * N}),
@@ -127,7 +127,7 @@ def test_result_files_that_list_answers_tell_all_but_what_was_cut(
 
     source = analysis.results.source
     assert source is not None
-    with Study.open(source, read_only=True) as study:
+    with StudyStore.open(source, read_only=True) as study:
         write_result_files(study, tmp_path / "files")
     found = analyze_results(read_result_set(tmp_path / "files")).damage["captions"][(1,)]
     assert (found.repetitive, found.cut) == (0.75, None)

@@ -10,7 +10,7 @@ import numpy as np
 
 from depthprune.base.removal import Removal
 from depthprune.engine.evaluator import Evaluation
-from depthprune.study import ModelRecord, Study
+from depthprune.study import ModelRecord, StudyStore
 from depthprune.tasks.task import Sample, SampleSequence, Task, TaskSplit
 
 DropOf = Callable[[str, Removal], float]
@@ -81,6 +81,6 @@ class FakeEvaluator:
         return Evaluation(tuple(removals), ids, scores, answers)
 
 
-def open_study(folder: Path, num_blocks: int = 8) -> Study:
+def open_study(folder: Path, num_blocks: int = 8) -> StudyStore:
     """Return a study of a made-up model."""
-    return Study.open(folder, model=ModelRecord("m", "f", "Made", num_blocks, "layers"))
+    return StudyStore.open(folder, model=ModelRecord("m", "f", "Made", num_blocks, "layers"))

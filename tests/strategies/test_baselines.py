@@ -17,7 +17,7 @@ from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import RaceOptions
 from depthprune.strategies.baselines import WeakTask, find_weak_tasks, judge, measure_baselines
 from depthprune.strategies.runner import group_splits
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.tasks.task import Sample, Task, TaskSplit
 from tests.strategies.fakes import SETTINGS, NoSource, open_study
 
@@ -154,5 +154,5 @@ def test_nothing_weak_is_nothing_to_tell(tmp_path: Path, caplog: pytest.LogCaptu
 
 def test_a_stored_baseline_is_judged_without_an_evaluator(tmp_path: Path) -> None:
     found(tmp_path)
-    with Study.open(tmp_path) as study:
+    with StudyStore.open(tmp_path) as study:
         assert len(find_weak_tasks(Session(study, Answering(EVALUATOR)), SPLITS, sent)) == 2

@@ -20,7 +20,7 @@ from depthprune.strategies import Ablation
 from depthprune.strategies.model import ModelSource
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.pipeline import SearchOutcome, SearchRequest, search_model
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.tasks import metrics
 from depthprune.tasks.demo import MODEL_PATH
 from depthprune.tasks.options import DataOptions
@@ -241,7 +241,7 @@ def test_a_folder_with_another_name_is_the_same_model(folder: Path, tmp_path: Pa
 def test_another_dtype_has_measurements_of_its_own(folder: Path) -> None:
     report = profile(folder, dtype="bfloat16").report
     assert (report.measured, report.reused) == (3, 0)
-    with Study.open(folder / "study", read_only=True) as study:
+    with StudyStore.open(folder / "study", read_only=True) as study:
         (stored,) = study.splits()
         assert stored.settings == ("greedy dtype=bfloat16", "greedy dtype=float32")
         dtypes = [one.how["model"]["dtype"] for one in study.runs()]  # type: ignore[index]
@@ -259,7 +259,7 @@ def test_another_rule_of_the_metric_is_refused(
 
 
 def test_a_study_says_how_it_was_measured_and_what_was_sent(folder: Path) -> None:
-    with Study.open(folder / "study", read_only=True) as study:
+    with StudyStore.open(folder / "study", read_only=True) as study:
         (stored,) = study.splits()
         (run,) = study.runs()
         prompts = study.prompts(stored.key, stored.settings[0])

@@ -19,7 +19,7 @@ from depthprune.strategies.runner import (
     next_for_completion,
     run,
 )
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.tasks.task import TaskSplit
 from tests.measurements import dataset
 from tests.strategies.fakes import SETTINGS, FakeEvaluator, make_split, open_study
@@ -34,17 +34,17 @@ def drop_of(task: str, removal: Removal) -> float:
     return random.Random(f"{task} {removal}").randrange(-64, 192) / 1024
 
 
-def tables_of(study: Study) -> list[dict[Removal, float]]:
+def tables_of(study: StudyStore) -> list[dict[Removal, float]]:
     return [study.drops(key, SETTINGS) for key in (1, 2, 3)]
 
 
-def search(study: Study, split: TaskSplit) -> RunReport:
+def search(study: StudyStore, split: TaskSplit) -> RunReport:
     session = Session(study, FakeEvaluator(drop_of))
     return run(Beam(2, max_removed=3), SearchSpace(8), session, SplitGroup((split,)))
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
+def study(tmp_path: Path) -> StudyStore:
     """Return a study with a search of each dataset by itself."""
     opened = open_study(tmp_path)
     for split in SPLITS:
@@ -53,7 +53,9 @@ def study(tmp_path: Path) -> Study:
 
 
 @pytest.mark.parametrize("best", [1, 3, 10])
-def test_the_best_are_complete_and_are_the_best_of_the_summary(study: Study, best: int) -> None:
+def test_the_best_are_complete_and_are_the_best_of_the_summary(
+    study: StudyStore, best: int
+) -> None:
     before = tables_of(study)
     assert next_for_completion(before, best)
     complete(Session(study, FakeEvaluator(drop_of)), ALL, best)
@@ -72,20 +74,20 @@ def test_the_best_are_complete_and_are_the_best_of_the_summary(study: Study, bes
         assert mine == [one.removal for one in ranked]
 
 
-def test_nothing_is_measured_that_no_dataset_holds(study: Study) -> None:
+def test_nothing_is_measured_that_no_dataset_holds(study: StudyStore) -> None:
     before = set().union(*tables_of(study))
     complete(Session(study, FakeEvaluator(drop_of)), ALL, 5)
     assert set().union(*tables_of(study)) == before
 
 
-def test_a_second_time_nothing_is_measured(study: Study) -> None:
+def test_a_second_time_nothing_is_measured(study: StudyStore) -> None:
     evaluator = FakeEvaluator(drop_of)
     first = complete(Session(study, evaluator), ALL, 3)
     assert first.report.measured == len(evaluator.asked) > 0
     assert complete(Session(study, evaluator), ALL, 3).report.measured == 0
 
 
-def test_a_search_finds_nothing_new_to_do_after_completion(study: Study) -> None:
+def test_a_search_finds_nothing_new_to_do_after_completion(study: StudyStore) -> None:
     complete(Session(study, FakeEvaluator(drop_of)), ALL, 5)
     for split in SPLITS:
         report = search(study, split)
@@ -93,7 +95,7 @@ def test_a_search_finds_nothing_new_to_do_after_completion(study: Study) -> None
 
 
 def test_stopped_and_begun_anew_it_ends_with_the_same_measurements(
-    study: Study, tmp_path: Path
+    study: StudyStore, tmp_path: Path
 ) -> None:
     allowed = 2
 
@@ -115,7 +117,7 @@ def test_stopped_and_begun_anew_it_ends_with_the_same_measurements(
         assert tables_of(whole) == tables_of(study)
 
 
-def test_the_work_ahead_is_told_before_each_round(study: Study) -> None:
+def test_the_work_ahead_is_told_before_each_round(study: StudyStore) -> None:
     told: list[float] = []
     evaluator = FakeEvaluator(drop_of)
 
@@ -142,5 +144,5 @@ def test_equal_means_are_ordered_by_block_indices() -> None:
     assert best_combinations(tables, 2) == [(2,), (3,)]
 
 
-def test_none_of_them(study: Study) -> None:
+def test_none_of_them(study: StudyStore) -> None:
     assert complete(Session(study, FakeEvaluator(drop_of)), ALL, 0).report.measured == 0

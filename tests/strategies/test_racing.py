@@ -22,7 +22,7 @@ from depthprune.strategies.pipeline import one_shot_by_key
 from depthprune.strategies.racing import RaceReport, check_race, raced_beam, raced_splits
 from depthprune.strategies.runner import RunReport, most_work, run
 from depthprune.strategies.strategy import STOPPED
-from depthprune.study import Study, write_result_files
+from depthprune.study import StudyStore, write_result_files
 from depthprune.tasks.task import Task
 from tests.strategies.fakes import SETTINGS, NoSource, make_split, open_study
 from tests.strategies.raced import Killed, SlicingEvaluator, gradient
@@ -42,7 +42,7 @@ def strategy(**options: Any) -> Compared:
     return Compared(Beam(**({"width": 2, "max_removed": 3} | options)))
 
 
-def in_full(study: Study, engine: SlicingEvaluator, group: SplitGroup, **options: Any) -> None:
+def in_full(study: StudyStore, engine: SlicingEvaluator, group: SplitGroup, **options: Any) -> None:
     """Search without racing."""
     run(strategy(**options), SPACE, Session(study, engine), group)
 
@@ -52,7 +52,7 @@ def evaluator(**options: Any) -> SlicingEvaluator:
 
 
 def raced(
-    study: Study,
+    study: StudyStore,
     engine: SlicingEvaluator,
     group: SplitGroup = ALONE,
     options: RaceOptions = RACE,
@@ -64,11 +64,11 @@ def raced(
     return report, race
 
 
-def drops(study: Study, group: SplitGroup = ALONE) -> list[dict[Removal, float]]:
+def drops(study: StudyStore, group: SplitGroup = ALONE) -> list[dict[Removal, float]]:
     return Session(study, evaluator()).tables(group)
 
 
-def shots(study: Study, stopped: Any = (), **search: Any) -> dict[int, dict[int, Removal]]:
+def shots(study: StudyStore, stopped: Any = (), **search: Any) -> dict[int, dict[int, Removal]]:
     return one_shot_by_key(strategy(**search), SPACE, Session(study, evaluator()), ALONE, stopped)
 
 
@@ -244,7 +244,7 @@ def test_killed_while_the_survivors_are_stored_it_ends_as_if_it_had_not_been(
 ) -> None:
     with open_study(tmp_path / "undisturbed") as study:
         raced(study, evaluator(), JOINT)
-    add, calls = Study.add, []
+    add, calls = StudyStore.add, []
 
     def dying(*arguments: Any, **options: Any) -> None:
         calls.append(arguments)
@@ -252,7 +252,7 @@ def test_killed_while_the_survivors_are_stored_it_ends_as_if_it_had_not_been(
             raise Killed
         add(*arguments, **options)
 
-    monkeypatch.setattr(Study, "add", dying)
+    monkeypatch.setattr(StudyStore, "add", dying)
     first, second = evaluator(), evaluator()
     with pytest.raises(Killed), open_study(tmp_path / "killed") as study:
         raced(study, first, JOINT)

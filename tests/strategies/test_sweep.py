@@ -28,7 +28,7 @@ from depthprune.engine import ReferenceEvaluator
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies.configurations import Configuration
 from depthprune.strategies.model import ModelSource, OpenModel
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.tasks.task import Sample, Task, TaskSplit
 from depthprune.testing.tiny_models import (
     Exactly,
@@ -136,7 +136,7 @@ def test_a_latency_of_other_blocks_is_not_taken(model: OpenModel, tmp_path: Path
 
 def test_what_a_search_measured_is_used(model: OpenModel, tmp_path: Path) -> None:
     (split, _) = splits()
-    with Study.open(tmp_path, model=model.record) as study:
+    with StudyStore.open(tmp_path, model=model.record) as study:
         session = Session(study, ReferenceEvaluator(model.loaded))
         session.measure(SplitGroup((split,)), [(), (1,)])
     report = run_sweep(request(tmp_path), model, [split], CONFIGURATIONS)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthprune.base.removal import Removal
-from depthprune.study import ModelRecord, SplitRecord, Study
+from depthprune.study import ModelRecord, SplitRecord, StudyStore
 
 MODEL = ModelRecord(
     name="tiny",
@@ -56,16 +56,16 @@ def answers_of(removal: Removal) -> tuple[str, ...]:
 
 
 def add(
-    study: Study, removal: Removal, *, key: int | None = None, settings: str = SETTINGS
+    study: StudyStore, removal: Removal, *, key: int | None = None, settings: str = SETTINGS
 ) -> None:
     """Measure one removal into a study."""
     key = study.add_split(SPLIT) if key is None else key
     study.add(key, settings, removal, scores_of(removal), answers_of(removal), 0.25)
 
 
-def filled_study(folder: Path, removals: Iterable[Removal] = REMOVALS[:12]) -> Study:
+def filled_study(folder: Path, removals: Iterable[Removal] = REMOVALS[:12]) -> StudyStore:
     """Return an open study that holds these removals."""
-    study = Study.open(folder, model=MODEL)
+    study = StudyStore.open(folder, model=MODEL)
     for removal in removals:
         add(study, removal)
     return study

@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 from depthprune.base.removal import Removal
-from depthprune.study import SplitRecord, Study
+from depthprune.study import SplitRecord, StudyStore
 from tests.study.example import MODEL, SETTINGS, SPLIT, answers_of, scores_of
 
 REMOVALS: list[Removal] = [
@@ -20,7 +20,7 @@ SPLITS = 5
 
 def measure(folder: Path, log: int, seconds: float) -> None:
     """Measure what is missing of `REMOVALS` on `SPLITS` splits, each taking `seconds`."""
-    with Study.open(folder, model=MODEL) as study:
+    with StudyStore.open(folder, model=MODEL) as study:
         for number in range(SPLITS):
             key = study.add_split(split_record(number))
             for removal in study.missing(key, REMOVALS, SETTINGS):

@@ -10,7 +10,7 @@ import pytest
 
 from depthprune.base.errors import StudyError
 from depthprune.base.removal import Removal
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.study.integrity import check_study, repair_study
 from depthprune.study.races import RaceChunk, RaceRecord
 from tests.study.example import (
@@ -79,12 +79,12 @@ def test_changed_samples_are_told_with_their_removal(tmp_path: Path, damage: str
 )
 def test_what_a_study_says_of_model_and_splits_is_checked(tmp_path: Path, damage: str) -> None:
     model = replace(MODEL, identity={"chat template": {"": "{{ messages }}"}})
-    with Study.open(tmp_path, model=model) as study:
+    with StudyStore.open(tmp_path, model=model) as study:
         add(study, ())
         study._connection.execute(damage)
     with (
         pytest.raises(StudyError, match="damaged"),
-        Study.open(tmp_path, read_only=True) as study,
+        StudyStore.open(tmp_path, read_only=True) as study,
     ):
         assert study.splits(None) == []
         raise StudyError(study.damage[0])
@@ -102,7 +102,7 @@ def test_a_reader_leaves_out_what_is_damaged_and_names_it(tmp_path: Path) -> Non
     with filled_study(tmp_path, [(), (1,), (2,), (1, 4)]) as study:
         study._connection.execute("UPDATE measurement SET removal = '7-10' WHERE removal = '1'")
         study._connection.execute("UPDATE samples SET scores = zeroblob(32) WHERE measurement_id=4")
-    with Study.open(tmp_path, read_only=True) as study:
+    with StudyStore.open(tmp_path, read_only=True) as study:
         assert list(study.drops(1, SETTINGS)) == [(), (2,), (1, 4)]
         assert [one.removal for one in study.measurements()] == [(), (2,)]
         assert [what.split("removal ")[1].split(",")[0] for what in study.damage] == ["7-10", "1-4"]
@@ -114,7 +114,7 @@ def test_scores_that_are_not_those_of_the_accuracy_are_told_in_old_studies_too(
     with filled_study(tmp_path, [(), (1,)]) as study:
         study._connection.execute("UPDATE measurement SET checksum = '', scores_checksum = NULL")
         study._connection.execute("UPDATE samples SET scores = zeroblob(32) WHERE measurement_id=2")
-    with Study.open(tmp_path, read_only=True) as study:
+    with StudyStore.open(tmp_path, read_only=True) as study:
         assert [one.removal for one in study.measurements()] == [()]
         assert len(study.damage) == 1
 
@@ -153,7 +153,7 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_what_is_damaged_is_listed_dropped_and_measured_anew(tmp_path: Path, damage: str) -> None:
     removals: list[Removal] = [(), (1,), (2,)]
-    with Study.open(tmp_path, model=MODEL) as study:
+    with StudyStore.open(tmp_path, model=MODEL) as study:
         fill(study, removals)
         study._connection.execute("PRAGMA foreign_keys = OFF")
         study._connection.execute(damage)
@@ -164,7 +164,7 @@ def test_what_is_damaged_is_listed_dropped_and_measured_anew(tmp_path: Path, dam
 
     assert repair_study(tmp_path) == found
     assert check_study(tmp_path) == []
-    with Study.open(tmp_path, model=MODEL) as study:
+    with StudyStore.open(tmp_path, model=MODEL) as study:
         key = study.add_split(SPLIT)
         assert set(study.missing(key, removals, SETTINGS)) == DAMAGES[damage]
         fill(study, removals)
@@ -173,7 +173,7 @@ def test_what_is_damaged_is_listed_dropped_and_measured_anew(tmp_path: Path, dam
     assert check_study(tmp_path) == []
 
 
-def fill(study: Study, removals: list[Removal]) -> None:
+def fill(study: StudyStore, removals: list[Removal]) -> None:
     """Measure what is missing, with everything that a search stores beside it."""
     study.begin_run({"samples": 8})
     key = study.add_split(SPLIT)
@@ -207,7 +207,7 @@ def test_a_study_in_use_is_not_repaired(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(14))
 def test_flipped_bits_are_told_or_harmless(tmp_path: Path, seed: int) -> None:
     """20 bits of a study are flipped: whatever is still read is what was stored."""
-    with Study.open(tmp_path, model=MODEL) as study:
+    with StudyStore.open(tmp_path, model=MODEL) as study:
         fill(study, list(REMOVALS[:30]))
         true = {
             one.removal: (one.accuracy, one.answers, one.scores.tobytes())
@@ -223,7 +223,7 @@ def test_flipped_bits_are_told_or_harmless(tmp_path: Path, seed: int) -> None:
     path.write_bytes(content)
     try:
         check_study(tmp_path)
-        with Study.open(tmp_path, read_only=True) as study:
+        with StudyStore.open(tmp_path, read_only=True) as study:
             for stored in study.splits(None):
                 for settings in stored.settings:
                     found = study.drops(stored.key, settings)
@@ -245,12 +245,12 @@ def test_damaged_details_cost_no_measurement(tmp_path: Path) -> None:
         assert study.cut_answers(key, SETTINGS, ()) == (2, 5)
         for table, column in (("accepted", "texts"), ("cut", "places")):
             study._connection.execute(f"UPDATE {table} SET {column} = zeroblob(9)")
-    with Study.open(tmp_path, read_only=True) as study:
+    with StudyStore.open(tmp_path, read_only=True) as study:
         assert (study.references(key), study.cut_answers(key, SETTINGS, ())) == (None, None)
         assert len(study.damage) == 2
     assert {one.table for one in repair_study(tmp_path)} == {"accepted", "cut"}
     assert check_study(tmp_path) == []
-    with Study.open(tmp_path, read_only=True) as study:
+    with StudyStore.open(tmp_path, read_only=True) as study:
         assert len(study.measurements(key)) == 1
 
 
@@ -260,7 +260,7 @@ def test_a_damaged_measurement_goes_with_what_is_known_of_its_answers(tmp_path: 
         study.add(key, SETTINGS, (1,), scores_of((1,)), answers_of((1,)), 1.0, cut=[0])
         study._connection.execute("UPDATE measurement SET accuracy = 0.1")
     repair_study(tmp_path)
-    with Study.open(tmp_path, model=MODEL) as study:
+    with StudyStore.open(tmp_path, model=MODEL) as study:
         study.add(key, SETTINGS, (1,), scores_of((1,)), answers_of((1,)), 1.0)
         assert study.cut_answers(key, SETTINGS, (1,)) is None
 
@@ -270,9 +270,9 @@ def test_a_study_without_these_tables_is_read_and_gone_on_with(tmp_path: Path) -
         key = study.add_split(SPLIT)
         for table in ("accepted", "cut"):
             study._connection.execute(f"DROP TABLE {table}")
-    with Study.open(tmp_path, read_only=True) as study:
+    with StudyStore.open(tmp_path, read_only=True) as study:
         assert (study.references(key), study.cut_answers(key, SETTINGS, (1,))) == (None, None)
     assert check_study(tmp_path) == []
-    with Study.open(tmp_path, model=MODEL) as study:
+    with StudyStore.open(tmp_path, model=MODEL) as study:
         study.add(key, SETTINGS, (2,), scores_of((2,)), answers_of((2,)), 1.0, cut=[])
         assert study.cut_answers(key, SETTINGS, (2,)) == ()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import StudyError
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.study.races import RaceRecord
 from tests.study.example import MODEL, SETTINGS, SPLIT, add, filled_study
 
@@ -28,13 +28,13 @@ def changed(part: str, field: str, value: str | None) -> Any:
 
 
 def measured(folder: Path) -> Path:
-    with Study.open(folder, model=KNOWN) as study:
+    with StudyStore.open(folder, model=KNOWN) as study:
         add(study, ())
     return folder
 
 
 def test_the_same_identity_is_welcome_and_kept(tmp_path: Path) -> None:
-    with Study.open(measured(tmp_path), model=KNOWN) as study:
+    with StudyStore.open(measured(tmp_path), model=KNOWN) as study:
         assert study.model.identity == IDENTITY
         add(study, (1,))
 
@@ -59,7 +59,7 @@ def test_what_changed_is_named_with_the_way_to_go_on(
     before = (measured(tmp_path) / "study.db").read_bytes()
     for read_only in (False, True):
         with pytest.raises(StudyError, match=told) as refused:
-            Study.open(tmp_path, model=changed(part, field, value), read_only=read_only)
+            StudyStore.open(tmp_path, model=changed(part, field, value), read_only=read_only)
         assert "output=NEW" in str(refused.value.mend)
     assert (tmp_path / "study.db").read_bytes() == before
 
@@ -67,34 +67,34 @@ def test_what_changed_is_named_with_the_way_to_go_on(
 def test_long_values_are_shown_from_where_they_differ(tmp_path: Path) -> None:
     long = replace(MODEL, identity={"chat template": {"": "a" * 5000 + "old" + "b" * 5000}})
     other = replace(MODEL, identity={"chat template": {"": "a" * 5000 + "new" + "b" * 5000}})
-    with Study.open(tmp_path, model=long) as study:
+    with StudyStore.open(tmp_path, model=long) as study:
         add(study, ())
     with pytest.raises(
         StudyError, match=r"was '\.\.\.a+oldb+\.\.\.', is '\.\.\.a+newb+\.\.\.'"
     ) as no:
-        Study.open(tmp_path, model=other)
+        StudyStore.open(tmp_path, model=other)
     assert len(no.value.what) < 400
 
 
 def test_before_anything_is_measured_it_may_change(tmp_path: Path) -> None:
-    Study.open(tmp_path, model=KNOWN).close()
+    StudyStore.open(tmp_path, model=KNOWN).close()
     other = changed("processor", "image_mean", "[0.4]")
-    with Study.open(tmp_path, model=other) as study:
+    with StudyStore.open(tmp_path, model=other) as study:
         assert study.model.identity == other.identity
         add(study, ())
     with pytest.raises(StudyError, match="image_mean"):
-        Study.open(tmp_path, model=KNOWN)
+        StudyStore.open(tmp_path, model=KNOWN)
 
 
 def test_what_a_race_saw_counts_as_measured(tmp_path: Path) -> None:
     from tests.study.test_races import chunk
 
-    with Study.open(tmp_path, model=KNOWN) as study:
+    with StudyStore.open(tmp_path, model=KNOWN) as study:
         key = study.add_split(SPLIT)
         race = study.race(RaceRecord((key,), SETTINGS, 0.95, "", ((0, 1),)))
         race.add_chunk(key, (0, 1), chunk())
     with pytest.raises(StudyError, match="image_mean"):
-        Study.open(tmp_path, model=changed("processor", "image_mean", "[0.4]"))
+        StudyStore.open(tmp_path, model=changed("processor", "image_mean", "[0.4]"))
 
 
 def test_a_changed_config_is_named_where_the_fingerprint_differs(tmp_path: Path) -> None:
@@ -105,14 +105,14 @@ def test_a_changed_config_is_named_where_the_fingerprint_differs(tmp_path: Path)
         identity={**IDENTITY, "model config": {"rope_theta": "5e5"}},
     )
     with pytest.raises(StudyError, match=r"the model config \(rope_theta\): was '10000.0', is"):
-        Study.open(tmp_path, model=other)
+        StudyStore.open(tmp_path, model=other)
     with pytest.raises(StudyError, match="its weights have changed"):
-        Study.open(tmp_path, model=replace(KNOWN, fingerprint="model-2"))
+        StudyStore.open(tmp_path, model=replace(KNOWN, fingerprint="model-2"))
 
 
 def test_the_config_alone_is_no_reason_to_refuse(tmp_path: Path) -> None:
     """Another transformers gives a config more fields; the fingerprint holds the file's."""
-    Study.open(measured(tmp_path), model=changed("model config", "new_field", "1")).close()
+    StudyStore.open(measured(tmp_path), model=changed("model config", "new_field", "1")).close()
 
 
 def test_prompts_are_kept_once_and_others_are_refused(tmp_path: Path) -> None:
@@ -123,16 +123,16 @@ def test_prompts_are_kept_once_and_others_are_refused(tmp_path: Path) -> None:
         study.keep_prompts(1, SETTINGS, prompts)
         assert study.prompts(1, SETTINGS) == prompts
         assert study._query("SELECT count(*) FROM prompts") == [(1,)]
-    with Study.open(tmp_path, read_only=True) as study:
+    with StudyStore.open(tmp_path, read_only=True) as study:
         assert study.prompts(1, SETTINGS) == prompts
     others = [*prompts[:3], ("system: be brief\nuser: question 3",), *prompts[4:]]
     with (
-        Study.open(tmp_path) as study,
+        StudyStore.open(tmp_path) as study,
         pytest.raises(StudyError, match=r"other prompts: sample validation/3, .*question 3") as no,
     ):
         study.keep_prompts(1, SETTINGS, others)
     assert "output=NEW" in str(no.value.mend)
-    with Study.open(tmp_path) as study:
+    with StudyStore.open(tmp_path) as study:
         study.keep_prompts(1, "greedy system_prompt=0123", others)
         assert study.prompts(1, "greedy system_prompt=0123") == others
         assert study.prompts(1, SETTINGS) == prompts
@@ -140,7 +140,7 @@ def test_prompts_are_kept_once_and_others_are_refused(tmp_path: Path) -> None:
 
 def test_another_version_of_the_metrics_rule_is_refused_for_any_split(tmp_path: Path) -> None:
     first = replace(SPLIT, metric_version=1)
-    with Study.open(tmp_path, model=MODEL) as study:
+    with StudyStore.open(tmp_path, model=MODEL) as study:
         add(study, (), key=study.add_split(first))
         for other in (
             replace(first, metric_version=2),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from depthprune.base.errors import LayoutError, StudyError
-from depthprune.study import Study, import_results, read_results, write_result_files
+from depthprune.study import StudyStore, import_results, read_results, write_result_files
 from tests.study.example import MODEL, add, answers_of, filled_study, scores_of
 
 DATA = Path(__file__).parent / "data"
@@ -34,7 +34,7 @@ def own(tmp_path: Path) -> Path:
 def test_published_results_go_into_a_study_of_their_own(published: Path, tmp_path: Path) -> None:
     report = import_results(published, tmp_path / "study", task_types={"okvqa": "VQA"})
     assert (report.imported, report.known, report.problems) == (19 + 24, 0, ())
-    with Study.open(tmp_path / "study") as study:
+    with StudyStore.open(tmp_path / "study") as study:
         assert study.model.name == "published"
         assert study.model.fingerprint == "imported:published"
         assert study.model.num_blocks == 16
@@ -54,7 +54,7 @@ def test_an_imported_study_writes_the_files_it_was_read_from(
     published: Path, tmp_path: Path
 ) -> None:
     import_results(published, tmp_path / "study")
-    with Study.open(tmp_path / "study") as study:
+    with StudyStore.open(tmp_path / "study") as study:
         write_result_files(study, tmp_path / "again", beam_width=3, max_blocks_to_remove=4)
     for path in published.rglob("*.json"):
         again = tmp_path / "again" / path.relative_to(published)
@@ -79,7 +79,7 @@ def test_other_numbers_for_a_known_result_are_refused_and_nothing_is_stored(
     path.write_text(json.dumps(value))
     with pytest.raises(StudyError, match="stored already with other numbers"):
         import_results(published, tmp_path / "study")
-    with Study.open(tmp_path / "study") as study:
+    with StudyStore.open(tmp_path / "study") as study:
         assert [one.record.task for one in study.splits()] == ["tally_qa"]
 
 
@@ -87,7 +87,7 @@ def test_results_do_not_slip_into_the_study_of_a_measured_model(
     published: Path, tmp_path: Path
 ) -> None:
     model = replace(MODEL, num_blocks=16)
-    Study.open(tmp_path / "study", model=model).close()
+    StudyStore.open(tmp_path / "study", model=model).close()
     with pytest.raises(StudyError, match=r"about tiny .* not about published"):
         import_results(published, tmp_path / "study")
     assert import_results(published, tmp_path / "study", model=model).imported == 43
@@ -102,7 +102,7 @@ def test_a_model_of_another_size_is_refused(published: Path, tmp_path: Path) -> 
 def test_own_results_come_back_with_samples_but_marked(own: Path, tmp_path: Path) -> None:
     report = import_results(own, tmp_path / "study")
     assert report.imported == 3
-    with Study.open(tmp_path / "study") as study:
+    with StudyStore.open(tmp_path / "study") as study:
         assert study.model == replace(
             MODEL, fingerprint="imported:model-1", parameters=None, block_parameters=None
         )
@@ -119,7 +119,7 @@ def test_own_results_come_back_with_samples_but_marked(own: Path, tmp_path: Path
 
 def test_own_results_of_two_models_are_not_mixed(own: Path, tmp_path: Path) -> None:
     model = replace(MODEL, name="grown", fingerprint="model-2")
-    with Study.open(tmp_path / "grown", model=model) as study:
+    with StudyStore.open(tmp_path / "grown", model=model) as study:
         add(study, ())
         write_result_files(study, own / "grown")
     for path in (own / "grown").rglob("*.json"):

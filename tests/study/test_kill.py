@@ -16,7 +16,7 @@ import pytest
 
 from depthprune.base.errors import StudyError
 from depthprune.base.removal import Removal
-from depthprune.study import Measurement, Study
+from depthprune.study import Measurement, StudyStore
 from tests.study.measuring import REMOVALS, SPLITS, measure
 
 KILLS = 40
@@ -49,7 +49,7 @@ def logged(log: Path, word: str) -> list[Key]:
 def held(folder: Path) -> list[Measurement]:
     """Return what the study holds, all but the time of storing."""
     try:
-        with Study.open(folder, read_only=True) as study:
+        with StudyStore.open(folder, read_only=True) as study:
             return [replace(one, created="") for one in study.measurements()]
     except StudyError as error:
         assert "no study here" in error.what

@@ -12,7 +12,7 @@ import pytest
 
 from depthprune.analysis.collect import read_result_set
 from depthprune.base.errors import StudyError
-from depthprune.study import Study, import_results, write_result_files
+from depthprune.study import StudyStore, import_results, write_result_files
 
 OLD = Path(__file__).parent / "data" / "old"
 
@@ -25,7 +25,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_it_is_read_and_stays_as_it_is(folder: Path) -> None:
     before = (folder / "study.db").read_bytes()
-    with Study.open(folder, read_only=True) as study:
+    with StudyStore.open(folder, read_only=True) as study:
         first, second = study.splits()
         assert (first.record.task, second.record.task) == ("demo_okvqa", "demo_tally_qa")
         assert (first.record.role, first.record.metric_version) == ("search", None)
@@ -45,7 +45,7 @@ def test_it_is_read_and_stays_as_it_is(folder: Path) -> None:
 
 
 def test_it_says_what_it_lacks(folder: Path) -> None:
-    with Study.open(folder, read_only=True) as study:
+    with StudyStore.open(folder, read_only=True) as study:
         assert study.lacks is not None
         assert "does not say with which tokenizer, chat template, processor" in study.lacks
         told = read_result_set(folder).problems
@@ -54,11 +54,11 @@ def test_it_says_what_it_lacks(folder: Path) -> None:
 
 def test_it_is_not_extended_and_the_way_out_is_named(folder: Path) -> None:
     before = (folder / "study.db").read_bytes()
-    with Study.open(folder, read_only=True) as study:
+    with StudyStore.open(folder, read_only=True) as study:
         model = study.model
     for options in ({}, {"model": model}):
         with pytest.raises(StudyError) as refused:
-            Study.open(folder, **options)  # type: ignore[arg-type]
+            StudyStore.open(folder, **options)  # type: ignore[arg-type]
         assert "nothing can be added" in refused.value.what
         assert "output=NEW" in str(refused.value.mend)
     assert (folder / "study.db").read_bytes() == before
@@ -67,10 +67,10 @@ def test_it_is_not_extended_and_the_way_out_is_named(folder: Path) -> None:
 def test_its_result_files_are_written_and_imported_into_a_new_study(
     folder: Path, tmp_path: Path
 ) -> None:
-    with Study.open(folder, read_only=True) as old:
+    with StudyStore.open(folder, read_only=True) as old:
         write_result_files(old, tmp_path / "results")
         assert import_results(tmp_path / "results", tmp_path / "new").imported == 62
-        with Study.open(tmp_path / "new", read_only=True) as new:
+        with StudyStore.open(tmp_path / "new", read_only=True) as new:
             assert new.lacks is None
             assert [one.accuracy for one in new.measurements()] == pytest.approx(
                 [one.accuracy for one in old.measurements()]

@@ -20,7 +20,7 @@ import pytest
 
 from depthprune.base.errors import DepthpruneError, FileError, StudyError
 from depthprune.base.removal import Removal
-from depthprune.study import Study, database
+from depthprune.study import StudyStore, database
 from tests.study.example import MODEL, REMOVALS, SETTINGS, SPLIT, add, environment, filled_study
 
 unless_root = pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
@@ -29,7 +29,7 @@ unless_root = pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not b
 def test_without_a_study_there_is_nothing_to_read(tmp_path: Path) -> None:
     for options in [{}, {"read_only": True}, {"model": MODEL, "create": False}]:
         with pytest.raises(StudyError, match="no study here"):
-            Study.open(tmp_path / "none", **options)  # type: ignore[arg-type]
+            StudyStore.open(tmp_path / "none", **options)  # type: ignore[arg-type]
     assert not (tmp_path / "none").exists()
 
 
@@ -38,28 +38,28 @@ def test_a_study_of_another_model_is_refused_by_name_and_left_as_it_is(tmp_path:
     before = (tmp_path / "study.db").read_bytes()
     other = replace(MODEL, name="grown", fingerprint="model-2")
     with pytest.raises(StudyError, match=r"about tiny .*model-1.* not about grown .*model-2"):
-        Study.open(tmp_path, model=other)
+        StudyStore.open(tmp_path, model=other)
     assert (tmp_path / "study.db").read_bytes() == before
-    Study.open(tmp_path, model=MODEL).close()
+    StudyStore.open(tmp_path, model=MODEL).close()
 
 
 def test_a_study_of_another_stack_of_the_same_model_is_refused(tmp_path: Path) -> None:
     filled_study(tmp_path).close()
     with pytest.raises(StudyError, match="vision"):
-        Study.open(tmp_path, model=replace(MODEL, stack="vision.layers"))
+        StudyStore.open(tmp_path, model=replace(MODEL, stack="vision.layers"))
 
 
 def test_the_same_model_under_another_name_is_welcome(tmp_path: Path) -> None:
     filled_study(tmp_path).close()
-    with Study.open(tmp_path, model=replace(MODEL, name="/elsewhere/tiny")) as study:
+    with StudyStore.open(tmp_path, model=replace(MODEL, name="/elsewhere/tiny")) as study:
         assert study.model.name == "tiny"
 
 
 def test_a_second_writer_is_refused_and_told_who_writes(tmp_path: Path) -> None:
     with filled_study(tmp_path), pytest.raises(StudyError) as refused:
-        Study.open(tmp_path, model=MODEL)
+        StudyStore.open(tmp_path, model=MODEL)
     assert f"process {os.getpid()} on " in refused.value.what
-    Study.open(tmp_path, model=MODEL).close()
+    StudyStore.open(tmp_path, model=MODEL).close()
 
 
 def test_every_commit_is_synced_to_the_disk_through_the_log(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_closing_twice_is_allowed(tmp_path: Path) -> None:
 
 
 def test_a_reader_sees_what_a_writer_adds_and_cannot_write(tmp_path: Path) -> None:
-    with filled_study(tmp_path, [()]) as study, Study.open(tmp_path, read_only=True) as reader:
+    with filled_study(tmp_path, [()]) as study, StudyStore.open(tmp_path, read_only=True) as reader:
         add(study, (3,))
         assert [one.removal for one in reader.measurements()] == [(), (3,)]
         with pytest.raises(StudyError, match="cannot be written"):
@@ -94,13 +94,13 @@ def test_closing_a_study_leaves_one_file_with_everything(tmp_path: Path) -> None
     assert files_in(tmp_path / "study") == ["study.db", "study.lock"]
     (tmp_path / "copy").mkdir()
     shutil.copy(tmp_path / "study" / "study.db", tmp_path / "copy")
-    with Study.open(tmp_path / "copy", read_only=True) as study:
+    with StudyStore.open(tmp_path / "copy", read_only=True) as study:
         assert len(study.measurements()) == 12
 
 
 def test_reading_a_closed_study_adds_no_file(tmp_path: Path) -> None:
     filled_study(tmp_path).close()
-    with Study.open(tmp_path, read_only=True) as study:
+    with StudyStore.open(tmp_path, read_only=True) as study:
         assert len(study.measurements()) == 12
         assert files_in(tmp_path) == ["study.db", "study.lock"]
     assert files_in(tmp_path) == ["study.db", "study.lock"]
@@ -108,10 +108,10 @@ def test_reading_a_closed_study_adds_no_file(tmp_path: Path) -> None:
 
 def test_a_writer_may_come_and_go_while_a_reader_stays(tmp_path: Path) -> None:
     filled_study(tmp_path, [()]).close()
-    with Study.open(tmp_path, read_only=True) as reader:
+    with StudyStore.open(tmp_path, read_only=True) as reader:
         assert len(reader.measurements()) == 1
         for removal in [(1,), (2,)]:
-            with Study.open(tmp_path, model=MODEL) as study:
+            with StudyStore.open(tmp_path, model=MODEL) as study:
                 add(study, removal)
             assert reader.measurements()[-1].removal == removal
     filled_study(tmp_path, [(3,)]).close()
@@ -123,13 +123,13 @@ def test_a_writer_waits_for_a_reader_that_is_amid_a_query(
 ) -> None:
     filled_study(tmp_path).close()
     monkeypatch.setattr(database, "_PATIENCE", 0.05)
-    with Study.open(tmp_path, read_only=True) as reader:
+    with StudyStore.open(tmp_path, read_only=True) as reader:
         query = reader._connection.execute("SELECT * FROM measurement")
         query.fetchone()
         with pytest.raises(StudyError, match=r"in use by another program[^!]*wait for it to end"):
-            Study.open(tmp_path, model=MODEL)
+            StudyStore.open(tmp_path, model=MODEL)
         query.close()
-        Study.open(tmp_path, model=MODEL).close()
+        StudyStore.open(tmp_path, model=MODEL).close()
 
 
 HOLDER = """
@@ -166,12 +166,12 @@ def holder(folder: Path, mode: str = "alone") -> Iterator[tuple[subprocess.Popen
 def test_the_lock_of_a_killed_process_is_gone_at_once(tmp_path: Path) -> None:
     with holder(tmp_path) as (process, _):
         with pytest.raises(StudyError, match=f"written by process {process.pid} on"):
-            Study.open(tmp_path, model=MODEL)
-        with Study.open(tmp_path, read_only=True) as reader:
+            StudyStore.open(tmp_path, model=MODEL)
+        with StudyStore.open(tmp_path, read_only=True) as reader:
             assert len(reader.measurements()) == 1
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with Study.open(tmp_path, model=MODEL) as study:
+        with StudyStore.open(tmp_path, model=MODEL) as study:
             assert len(study.measurements()) == 1
 
 
@@ -181,7 +181,7 @@ def test_a_process_left_behind_by_a_killed_one_is_named_as_the_reason(tmp_path: 
         process.wait()
         try:
             with pytest.raises(StudyError, match="has ended; a process that it started"):
-                Study.open(tmp_path, model=MODEL)
+                StudyStore.open(tmp_path, model=MODEL)
         finally:
             os.kill(child, signal.SIGKILL)
 
@@ -190,7 +190,7 @@ def test_a_lock_file_without_a_name_in_it_still_locks(tmp_path: Path) -> None:
     with filled_study(tmp_path):
         (tmp_path / "study.lock").write_text("")
         with pytest.raises(StudyError, match="written by another process"):
-            Study.open(tmp_path, model=MODEL)
+            StudyStore.open(tmp_path, model=MODEL)
 
 
 def test_a_file_system_without_locks_is_an_error(
@@ -201,20 +201,20 @@ def test_a_file_system_without_locks_is_an_error(
 
     monkeypatch.setattr(fcntl, "flock", flock)
     with pytest.raises(StudyError, match="cannot lock files: No locks available"):
-        Study.open(tmp_path, model=MODEL)
+        StudyStore.open(tmp_path, model=MODEL)
 
 
 def test_a_process_that_ended_before_the_first_table_does_no_harm(tmp_path: Path) -> None:
     (tmp_path / "study.db").touch()
     with pytest.raises(StudyError, match="no study here"):
-        Study.open(tmp_path, read_only=True)
+        StudyStore.open(tmp_path, read_only=True)
     filled_study(tmp_path).close()
 
 
 def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FileError, match="a file, not a folder"):
-        Study.open(tmp_path / "file", model=MODEL)
+        StudyStore.open(tmp_path / "file", model=MODEL)
 
 
 @unless_root
@@ -222,7 +222,7 @@ def test_a_read_only_folder_is_refused_for_writing_and_left_as_it_is(tmp_path: P
     tmp_path.chmod(0o555)
     try:
         with pytest.raises(DepthpruneError, match="Permission denied"):
-            Study.open(tmp_path, model=MODEL)
+            StudyStore.open(tmp_path, model=MODEL)
         assert list(tmp_path.iterdir()) == []
     finally:
         tmp_path.chmod(0o755)
@@ -233,7 +233,7 @@ def test_a_read_only_folder_can_be_read(tmp_path: Path) -> None:
     filled_study(tmp_path).close()
     tmp_path.chmod(0o555)
     try:
-        with Study.open(tmp_path, read_only=True) as study:
+        with StudyStore.open(tmp_path, read_only=True) as study:
             assert len(study.measurements()) == 12
     finally:
         tmp_path.chmod(0o755)
@@ -250,10 +250,10 @@ def test_a_study_copied_into_a_read_only_folder_can_be_read_if_its_log_is_empty(
         tmp_path.chmod(0o555)
         try:
             if readable:
-                Study.open(tmp_path, read_only=True).close()
+                StudyStore.open(tmp_path, read_only=True).close()
             else:
                 with pytest.raises(StudyError, match="cannot be opened"):
-                    Study.open(tmp_path, read_only=True)
+                    StudyStore.open(tmp_path, read_only=True)
         finally:
             tmp_path.chmod(0o755)
 
@@ -272,7 +272,7 @@ def test_a_folder_that_may_not_be_entered_is_refused(tmp_path: Path) -> None:
     (tmp_path / "study").chmod(0)
     try:
         with pytest.raises(StudyError, match="cannot be read"):
-            Study.open(tmp_path / "study", read_only=True)
+            StudyStore.open(tmp_path / "study", read_only=True)
     finally:
         (tmp_path / "study").chmod(0o755)
 
@@ -282,13 +282,13 @@ def test_a_database_that_may_not_be_written_is_refused_for_writing(tmp_path: Pat
     filled_study(tmp_path).close()
     (tmp_path / "study.db").chmod(0o444)
     with pytest.raises(StudyError, match="cannot be written"):
-        Study.open(tmp_path, model=MODEL)
+        StudyStore.open(tmp_path, model=MODEL)
 
 
 def test_a_lock_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "study.lock").mkdir()
     with pytest.raises(StudyError, match="cannot lock"):
-        Study.open(tmp_path, model=MODEL)
+        StudyStore.open(tmp_path, model=MODEL)
 
 
 @pytest.mark.parametrize("content", [b"not a database, not at all" * 9, b"\0" * 4096])
@@ -297,7 +297,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(
 ) -> None:
     (tmp_path / "study.db").write_bytes(content)
     with pytest.raises(StudyError, match="damaged or is not a study"):
-        Study.open(tmp_path, model=MODEL)
+        StudyStore.open(tmp_path, model=MODEL)
     assert (tmp_path / "study.db").read_bytes() == content
 
 
@@ -305,7 +305,7 @@ def test_a_cut_off_file_is_refused(tmp_path: Path) -> None:
     filled_study(tmp_path, REMOVALS).close()
     content = (tmp_path / "study.db").read_bytes()
     (tmp_path / "study.db").write_bytes(content[: len(content) // 3])
-    with pytest.raises(StudyError, match="damaged"), Study.open(tmp_path) as study:
+    with pytest.raises(StudyError, match="damaged"), StudyStore.open(tmp_path) as study:
         study.measurements()
 
 
@@ -315,7 +315,7 @@ def test_another_programs_database_is_refused_and_left_as_it_is(tmp_path: Path) 
     connection.close()
     before = (tmp_path / "study.db").read_bytes()
     with pytest.raises(StudyError, match="not a study of depthprune"):
-        Study.open(tmp_path, model=MODEL)
+        StudyStore.open(tmp_path, model=MODEL)
     assert (tmp_path / "study.db").read_bytes() == before
 
 
@@ -326,7 +326,7 @@ def test_a_study_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     connection.close()
     for read_only in (False, True):
         with pytest.raises(StudyError, match="newer depthprune"):
-            Study.open(tmp_path, read_only=read_only)
+            StudyStore.open(tmp_path, read_only=read_only)
 
 
 @pytest.mark.parametrize(("column", "value"), [("scores", b"\0\0\0"), ("answers", b"not zlib")])
@@ -351,7 +351,7 @@ def test_a_full_disk_loses_only_the_measurement_in_flight(tmp_path: Path) -> Non
         assert [one.removal for one in study.measurements()] == stored
         study._connection.execute("PRAGMA max_page_count = 100000")
         add(study, REMOVALS[len(stored)])
-    with Study.open(tmp_path) as study:
+    with StudyStore.open(tmp_path) as study:
         assert len(study.measurements()) == len(stored) + 1
 
 
@@ -383,7 +383,7 @@ def test_a_failing_disk_loses_only_the_measurement_in_flight(tmp_path: Path) -> 
     *stored, error = done.stdout.splitlines()
     assert "nothing was stored" in error
     assert set(stored) == {"stored"}
-    with Study.open(tmp_path) as study:
+    with StudyStore.open(tmp_path) as study:
         assert len(study.measurements()) == 1 + len(stored)
         assert study.missing(1, [()], SETTINGS) == []
         assert study.split(1) == SPLIT
@@ -396,7 +396,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_a_folder_that_can_be_used_lat
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
         with pytest.raises(StudyError, match="disk"):
-            Study.open(tmp_path, model=MODEL)
+            StudyStore.open(tmp_path, model=MODEL)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     filled_study(tmp_path).close()

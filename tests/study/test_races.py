@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from depthprune.base.errors import StudyError
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.study.races import RaceChunk, RaceRecord, check_places
 from tests.study.example import SETTINGS, add, filled_study
 
@@ -27,7 +27,7 @@ def test_chunks_come_back_as_they_were_stored(tmp_path: Path) -> None:
         race = study.race(RECORD)
         race.add_chunk(1, (0, 2), chunk(4))
         race.add_chunk(1, (0, 2), chunk(0))
-    with Study.open(tmp_path) as study:
+    with StudyStore.open(tmp_path) as study:
         race = study.race(RECORD)
         first, second = race.chunks(1, (0, 2))
         assert (first, second) == (chunk(0), chunk(4))

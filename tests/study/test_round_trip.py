@@ -12,7 +12,7 @@ from depthprune.base.removal import Removal
 from depthprune.study import (
     ModelRecord,
     SplitRecord,
-    Study,
+    StudyStore,
     import_results,
     read_results,
     write_result_files,
@@ -48,7 +48,7 @@ def test_study_to_files_to_results_to_study_keeps_every_number(
     with TemporaryDirectory() as name:
         folder = Path(name)
         model = ModelRecord("m", "f", "A", NUM_BLOCKS, "layers")
-        with Study.open(folder / "study", model=model) as study:
+        with StudyStore.open(folder / "study", model=model) as study:
             key = study.add_split(SplitRecord("a_task", "VQA", split, "t", ids, "metric"))
             for removal, (values, answers) in results.items():
                 study.add(key, "greedy", removal, values, answers, 1.0)
@@ -68,7 +68,7 @@ def test_study_to_files_to_results_to_study_keeps_every_number(
             assert [sample.answer for sample in result.samples] == results[one.removal][1]
 
         import_results(folder / "results", folder / "imported")
-        with Study.open(folder / "imported") as imported:
+        with StudyStore.open(folder / "imported") as imported:
             (again,) = imported.splits()
             assert imported.drops(again.key, "imported") == drops
             for one, other in zip(imported.measurements(), stored, strict=True):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from depthprune.base.errors import RemovalError, StudyError
-from depthprune.study import ModelRecord, Study, rows
+from depthprune.study import ModelRecord, StudyStore, rows
 from tests.study.example import (
     MODEL,
     REMOVALS,
@@ -27,12 +27,12 @@ from tests.study.example import (
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Iterator[Study]:
-    with Study.open(tmp_path / "study", model=MODEL) as study:
+def study(tmp_path: Path) -> Iterator[StudyStore]:
+    with StudyStore.open(tmp_path / "study", model=MODEL) as study:
         yield study
 
 
-def test_a_measurement_comes_back_as_it_was_added(study: Study) -> None:
+def test_a_measurement_comes_back_as_it_was_added(study: StudyStore) -> None:
     add(study, (1, 4))
     found = study.measurement(1, SETTINGS, (1, 4))
     assert found is not None
@@ -46,7 +46,7 @@ def test_a_measurement_comes_back_as_it_was_added(study: Study) -> None:
     assert found.origin is None
 
 
-def test_accuracy_and_std_are_taken_in_float64_of_the_float32_scores(study: Study) -> None:
+def test_accuracy_and_std_are_taken_in_float64_of_the_float32_scores(study: StudyStore) -> None:
     key = study.add_split(SPLIT)
     scores = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0]
     study.add(key, SETTINGS, (), scores, [""] * 8, 0.0)
@@ -61,7 +61,7 @@ def test_accuracy_and_std_are_taken_in_float64_of_the_float32_scores(study: Stud
 
 def test_what_was_added_is_there_after_opening_again(tmp_path: Path) -> None:
     filled_study(tmp_path).close()
-    with Study.open(tmp_path) as study:
+    with StudyStore.open(tmp_path) as study:
         assert study.model == MODEL
         assert [one.record for one in study.splits()] == [SPLIT]
         assert study.missing(1, REMOVALS[:13], SETTINGS) == [REMOVALS[12]]
@@ -69,18 +69,18 @@ def test_what_was_added_is_there_after_opening_again(tmp_path: Path) -> None:
 
 def test_a_model_without_parameter_counts_comes_back_too(tmp_path: Path) -> None:
     model = ModelRecord("m", "f", "A", 2, "layers")
-    Study.open(tmp_path, model=model).close()
-    with Study.open(tmp_path, read_only=True) as study:
+    StudyStore.open(tmp_path, model=model).close()
+    with StudyStore.open(tmp_path, read_only=True) as study:
         assert study.model == model
 
 
-def test_missing_keeps_the_order_asked_for_and_names_each_once(study: Study) -> None:
+def test_missing_keeps_the_order_asked_for_and_names_each_once(study: StudyStore) -> None:
     add(study, (2,))
     assert study.missing(1, [(5,), (2,), (0, 1), (5,)], SETTINGS) == [(5,), (0, 1)]
 
 
 def test_drops_are_baseline_accuracy_minus_accuracy_with_the_baseline_as_zero(
-    study: Study,
+    study: StudyStore,
 ) -> None:
     for removal in [(0, 5), (3,), ()]:
         add(study, removal)
@@ -91,19 +91,19 @@ def test_drops_are_baseline_accuracy_minus_accuracy_with_the_baseline_as_zero(
     assert drops[()] == 0.0
 
 
-def test_without_a_baseline_no_drop_is_known(study: Study) -> None:
+def test_without_a_baseline_no_drop_is_known(study: StudyStore) -> None:
     add(study, (3,))
     assert study.drops(1, SETTINGS) == {}
 
 
-def test_measurements_are_ordered_by_size_and_removal(study: Study) -> None:
+def test_measurements_are_ordered_by_size_and_removal(study: StudyStore) -> None:
     for removal in [(0, 1), (5,), (1, 2, 3), (0,), (), (0, 5)]:
         add(study, removal)
     found = [one.removal for one in study.measurements()]
     assert found == [(), (0,), (5,), (0, 1), (0, 5), (1, 2, 3)]
 
 
-def test_measurements_can_be_asked_for_by_split_and_settings(study: Study) -> None:
+def test_measurements_can_be_asked_for_by_split_and_settings(study: StudyStore) -> None:
     other = study.add_split(replace(SPLIT, split="train"))
     add(study, ())
     add(study, (1,), key=other)
@@ -113,7 +113,7 @@ def test_measurements_can_be_asked_for_by_split_and_settings(study: Study) -> No
     assert [one.removal for one in study.measurements(other, "bfloat16")] == [(2,)]
 
 
-def test_measurements_can_leave_out_scores_and_answers(study: Study) -> None:
+def test_measurements_can_leave_out_scores_and_answers(study: StudyStore) -> None:
     add(study, ())
     (full,), (bare,) = study.measurements(), study.measurements(with_samples=False)
     assert bare == replace(full, scores=None, answers=None)
@@ -129,7 +129,7 @@ def test_measurements_can_leave_out_scores_and_answers(study: Study) -> None:
     ids=["prompt", "split", "task"],
 )
 def test_another_task_or_split_or_prompt_shares_no_results(
-    study: Study, change: dict[str, Any]
+    study: StudyStore, change: dict[str, Any]
 ) -> None:
     add(study, ())
     other = study.add_split(replace(SPLIT, **change))
@@ -137,13 +137,13 @@ def test_another_task_or_split_or_prompt_shares_no_results(
     assert study.measurement(other, SETTINGS, ()) is None
 
 
-def test_other_settings_share_no_results(study: Study) -> None:
+def test_other_settings_share_no_results(study: StudyStore) -> None:
     add(study, ())
     assert study.missing(1, [()], "greedy dtype=bfloat16") == [()]
     assert study.drops(1, "greedy dtype=bfloat16") == {}
 
 
-def test_splits_tell_what_was_measured_under_which_settings(study: Study) -> None:
+def test_splits_tell_what_was_measured_under_which_settings(study: StudyStore) -> None:
     train = study.add_split(replace(SPLIT, split="train"))
     add(study, ())
     add(study, (), settings="bfloat16")
@@ -152,14 +152,14 @@ def test_splits_tell_what_was_measured_under_which_settings(study: Study) -> Non
     assert told == [(train, "train", ()), (both, "train+validation", ("bfloat16", SETTINGS))]
 
 
-def test_a_split_added_twice_has_one_key(study: Study) -> None:
+def test_a_split_added_twice_has_one_key(study: StudyStore) -> None:
     assert study.add_split(SPLIT) == study.add_split(SPLIT)
     assert study.split(study.add_split(SPLIT)) == SPLIT
 
 
 @pytest.mark.parametrize("change", [{"sample_ids": ("x",)}, {"metric": "anls"}])
 def test_a_split_with_the_same_fingerprint_but_other_contents_is_refused(
-    study: Study, change: dict[str, Any]
+    study: StudyStore, change: dict[str, Any]
 ) -> None:
     study.add_split(SPLIT)
     with pytest.raises(StudyError, match="other samples or another metric"):
@@ -167,23 +167,25 @@ def test_a_split_with_the_same_fingerprint_but_other_contents_is_refused(
 
 
 @pytest.mark.parametrize("name", ["", "..", "../escape", "a\\b"])
-def test_a_split_whose_name_leads_out_of_a_folder_is_refused(study: Study, name: str) -> None:
+def test_a_split_whose_name_leads_out_of_a_folder_is_refused(study: StudyStore, name: str) -> None:
     with pytest.raises(StudyError, match="cannot be the name"):
         study.add_split(replace(SPLIT, task=name))
 
 
-def test_a_split_that_is_not_there_is_an_error(study: Study) -> None:
+def test_a_split_that_is_not_there_is_an_error(study: StudyStore) -> None:
     with pytest.raises(StudyError, match="no split number 7"):
         study.split(7)
 
 
-def test_the_same_result_may_be_added_again(study: Study) -> None:
+def test_the_same_result_may_be_added_again(study: StudyStore) -> None:
     add(study, (1,))
     add(study, (1,))
     assert len(study.measurements()) == 1
 
 
-def test_another_result_for_the_same_removal_is_refused_and_the_first_stays(study: Study) -> None:
+def test_another_result_for_the_same_removal_is_refused_and_the_first_stays(
+    study: StudyStore,
+) -> None:
     add(study, (1,))
     with pytest.raises(StudyError, match="removal 1, is stored already with other numbers"):
         study.add(1, SETTINGS, (1,), scores_of((2,)), answers_of((1,)), 0.1)
@@ -193,7 +195,7 @@ def test_another_result_for_the_same_removal_is_refused_and_the_first_stays(stud
     assert found.scores.tolist() == scores_of((1,)).tolist()
 
 
-def test_the_same_scores_with_other_answers_are_another_result(study: Study) -> None:
+def test_the_same_scores_with_other_answers_are_another_result(study: StudyStore) -> None:
     add(study, (1,))
     with pytest.raises(StudyError, match="stored already"):
         study.add(1, SETTINGS, (1,), scores_of((1,)), ["x"] * 8, 0.1)
@@ -210,7 +212,7 @@ def test_the_same_scores_with_other_answers_are_another_result(study: Study) -> 
     ],
 )
 def test_scores_that_do_not_fit_the_split_are_refused(
-    study: Study, scores: list[float], answers: list[str], message: str
+    study: StudyStore, scores: list[float], answers: list[str], message: str
 ) -> None:
     key = study.add_split(SPLIT)
     with pytest.raises(StudyError, match=message):
@@ -218,19 +220,19 @@ def test_scores_that_do_not_fit_the_split_are_refused(
     assert study.measurements() == []
 
 
-def test_a_block_that_the_model_lacks_is_refused(study: Study) -> None:
+def test_a_block_that_the_model_lacks_is_refused(study: StudyStore) -> None:
     study.add_split(SPLIT)
     with pytest.raises(RemovalError, match="block 6 does not exist"):
         add(study, (2, 6))
 
 
-def test_a_removal_may_be_given_in_any_order(study: Study) -> None:
+def test_a_removal_may_be_given_in_any_order(study: StudyStore) -> None:
     add(study, (1, 4))
     assert study.missing(1, [(4, 1)], SETTINGS) == []  # type: ignore[list-item]
     assert study.measurement(1, SETTINGS, (4, 1)) is not None
 
 
-def test_a_failed_transaction_leaves_nothing(study: Study) -> None:
+def test_a_failed_transaction_leaves_nothing(study: StudyStore) -> None:
     with pytest.raises(ZeroDivisionError), study.transaction():
         add(study, ())
         raise ZeroDivisionError
@@ -239,7 +241,7 @@ def test_a_failed_transaction_leaves_nothing(study: Study) -> None:
 
 
 def test_an_imported_result_keeps_its_stated_numbers_and_says_where_it_is_from(
-    study: Study,
+    study: StudyStore,
 ) -> None:
     key = study.add_split(replace(SPLIT, sample_ids=()))
     study.add_imported(key, "imported", (), accuracy=0.9, origin="/there")
@@ -260,7 +262,7 @@ def test_an_imported_result_keeps_its_stated_numbers_and_says_where_it_is_from(
     assert study.drops(key, "imported") == {(): 0.0, (1,): 0.101}
 
 
-def test_an_imported_result_with_another_stated_drop_is_another_result(study: Study) -> None:
+def test_an_imported_result_with_another_stated_drop_is_another_result(study: StudyStore) -> None:
     key = study.add_split(SPLIT)
     study.add_imported(key, "i", (1,), accuracy=0.8, origin="x", stated_drop=0.1)
     with pytest.raises(StudyError, match="stored already"):
@@ -276,7 +278,7 @@ def test_an_imported_result_with_another_stated_drop_is_another_result(study: St
     ],
 )
 def test_a_score_that_is_no_number_names_the_removal_and_how_to_go_on(
-    study: Study, removal: tuple[int, ...], name: str, mend: str
+    study: StudyStore, removal: tuple[int, ...], name: str, mend: str
 ) -> None:
     key = study.add_split(SPLIT)
     with pytest.raises(StudyError) as refused:
@@ -286,13 +288,13 @@ def test_a_score_that_is_no_number_names_the_removal_and_how_to_go_on(
     assert ("protect=" in str(refused.value.mend)) == bool(removal)
 
 
-def test_an_imported_accuracy_must_be_a_number(study: Study) -> None:
+def test_an_imported_accuracy_must_be_a_number(study: StudyStore) -> None:
     key = study.add_split(SPLIT)
     with pytest.raises(StudyError, match="not a finite number"):
         study.add_imported(key, "i", (), accuracy=float("nan"), origin="x")
 
 
-def test_a_hundred_thousand_drops_are_read_in_under_two_seconds(study: Study) -> None:
+def test_a_hundred_thousand_drops_are_read_in_under_two_seconds(study: StudyStore) -> None:
     key = study.add_split(SPLIT)
     add(study, ())
     with study.transaction():

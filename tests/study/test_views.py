@@ -17,7 +17,7 @@ from depthprune.base.files import write_json
 from depthprune.base.log import logger
 from depthprune.study import (
     ModelRecord,
-    Study,
+    StudyStore,
     check_result_files,
     read_results,
     write_importance_comparison,
@@ -33,7 +33,7 @@ MEASURED = [(), (0,), (1,), (2,), (3,), (4,), (5,), (0, 3), (1, 2, 5)]
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Iterator[Study]:
+def study(tmp_path: Path) -> Iterator[StudyStore]:
     with filled_study(tmp_path / "study", MEASURED) as study:
         yield study
 
@@ -43,7 +43,7 @@ def results(tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
-def write(study: Study, results: Path, **options: Any) -> list[Path]:
+def write(study: StudyStore, results: Path, **options: Any) -> list[Path]:
     return write_result_files(study, results, beam_width=3, max_blocks_to_remove=4, **options)
 
 
@@ -55,14 +55,16 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def other_sample(study: Study) -> int:
+def other_sample(study: StudyStore) -> int:
     """Measure a baseline of the same split with other options, and return its key."""
     key = study.add_split(replace(SPLIT, fingerprint="task-2"))
     add(study, (), key=key)
     return key
 
 
-def test_the_files_lie_under_dataset_with_hyphens_and_split(study: Study, results: Path) -> None:
+def test_the_files_lie_under_dataset_with_hyphens_and_split(
+    study: StudyStore, results: Path
+) -> None:
     folder = results / "demo-okvqa" / "train+validation"
     names = [
         "sensitivity_baseline.json",
@@ -79,7 +81,7 @@ def test_the_files_lie_under_dataset_with_hyphens_and_split(study: Study, result
 
 
 def test_the_summary_has_the_published_keys_in_the_published_order(
-    study: Study, results: Path
+    study: StudyStore, results: Path
 ) -> None:
     write(study, results)
     here = read(results / "demo-okvqa/train+validation/exp3_accuracy_sensitivity_v2_results.json")
@@ -88,7 +90,7 @@ def test_the_summary_has_the_published_keys_in_the_published_order(
     assert list(here["summary"][0]) == list(there["summary"][0])
 
 
-def test_the_summary_lists_every_removal_but_the_baseline(study: Study, results: Path) -> None:
+def test_the_summary_lists_every_removal_but_the_baseline(study: StudyStore, results: Path) -> None:
     write(study, results)
     path = results / "demo-okvqa/train+validation/exp3_accuracy_sensitivity_v2_results.json"
     value = read(path)
@@ -118,7 +120,9 @@ def test_the_summary_lists_every_removal_but_the_baseline(study: Study, results:
     }
 
 
-def test_the_importance_file_gives_each_single_block_its_drop(study: Study, results: Path) -> None:
+def test_the_importance_file_gives_each_single_block_its_drop(
+    study: StudyStore, results: Path
+) -> None:
     write(study, results)
     value = read(results / "demo-okvqa/train+validation/layer_importance_scores.json")
     drops = study.drops(1, SETTINGS)
@@ -135,7 +139,7 @@ def test_the_importance_file_gives_each_single_block_its_drop(study: Study, resu
     ],
 )
 def test_the_file_of_a_removal_is_its_summary_entry_with_every_sample(
-    study: Study, results: Path, name: str, removal: tuple[int, ...]
+    study: StudyStore, results: Path, name: str, removal: tuple[int, ...]
 ) -> None:
     write(study, results)
     folder = results / "demo-okvqa" / "train+validation"
@@ -151,14 +155,14 @@ def test_the_file_of_a_removal_is_its_summary_entry_with_every_sample(
     assert removal == () or value in summary
 
 
-def test_writing_again_changes_no_file(study: Study, results: Path) -> None:
+def test_writing_again_changes_no_file(study: StudyStore, results: Path) -> None:
     written = write(study, results)
     before = {path: (path.stat().st_ino, path.read_bytes()) for path in written}
     assert write(study, results) == written
     assert {path: (path.stat().st_ino, path.read_bytes()) for path in written} == before
 
 
-def test_only_files_that_changed_are_written_again(study: Study, results: Path) -> None:
+def test_only_files_that_changed_are_written_again(study: StudyStore, results: Path) -> None:
     before = {path.name: path.stat().st_ino for path in write(study, results)}
     add(study, (0, 1))
     after = {path.name: path.stat().st_ino for path in write(study, results)}
@@ -170,7 +174,7 @@ def test_only_files_that_changed_are_written_again(study: Study, results: Path) 
     }
 
 
-def test_a_spoiled_file_is_written_again(study: Study, results: Path) -> None:
+def test_a_spoiled_file_is_written_again(study: StudyStore, results: Path) -> None:
     path = write(study, results)[1]
     good = path.read_bytes()
     path.write_text("{")
@@ -179,7 +183,7 @@ def test_a_spoiled_file_is_written_again(study: Study, results: Path) -> None:
 
 
 def test_writing_that_was_cut_short_is_finished_by_writing_again(
-    study: Study, results: Path, monkeypatch: pytest.MonkeyPatch
+    study: StudyStore, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def until_the_disk_is_full(path: Path, value: Any) -> None:
         if path.name == "sensitivity_block_3.json":
@@ -211,14 +215,14 @@ def test_without_single_blocks_there_is_no_importance_file(tmp_path: Path, resul
         assert "layer_importance_scores.json" not in {path.name for path in write(study, results)}
 
 
-def test_without_any_search_the_summary_names_none(study: Study, results: Path) -> None:
+def test_without_any_search_the_summary_names_none(study: StudyStore, results: Path) -> None:
     write_result_files(study, results)
     value = read(results / "demo-okvqa/train+validation/exp3_accuracy_sensitivity_v2_results.json")
     assert not {"beam_width", "max_blocks_to_remove"} & set(value)
 
 
 def test_two_prompts_of_one_task_are_refused_until_one_is_chosen(
-    study: Study, results: Path
+    study: StudyStore, results: Path
 ) -> None:
     key = study.add_split(replace(SPLIT, fingerprint="task-2"))
     add(study, (), key=key)
@@ -228,7 +232,7 @@ def test_two_prompts_of_one_task_are_refused_until_one_is_chosen(
     assert len(write(study, results, selection=[(key, SETTINGS)])) == 3
 
 
-def test_two_settings_are_refused_until_one_is_chosen(study: Study, results: Path) -> None:
+def test_two_settings_are_refused_until_one_is_chosen(study: StudyStore, results: Path) -> None:
     add(study, (), settings="bfloat16")
     with pytest.raises(StudyError, match=r"'bfloat16'.*'greedy dtype=float32'"):
         write(study, results)
@@ -236,7 +240,10 @@ def test_two_settings_are_refused_until_one_is_chosen(study: Study, results: Pat
 
 
 def test_the_files_of_another_sample_are_set_aside_with_a_warning(
-    study: Study, results: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    study: StudyStore,
+    results: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(logger, "propagate", True)  # the command line may have turned it off
     write(study, results)
@@ -251,7 +258,7 @@ def test_the_files_of_another_sample_are_set_aside_with_a_warning(
     assert f"they are now in {aside}" in caplog.text
 
 
-def test_the_files_of_other_settings_are_set_aside(study: Study, results: Path) -> None:
+def test_the_files_of_other_settings_are_set_aside(study: StudyStore, results: Path) -> None:
     folder = write(study, results)[0].parent
     before = contents(folder)
     add(study, (), settings="bfloat16")
@@ -261,7 +268,7 @@ def test_the_files_of_other_settings_are_set_aside(study: Study, results: Path) 
 
 
 def test_going_back_to_the_first_options_brings_their_files_back(
-    study: Study, results: Path
+    study: StudyStore, results: Path
 ) -> None:
     folder = write(study, results)[0].parent
     before = {path.name: path.stat().st_ino for path in folder.iterdir()}
@@ -277,7 +284,7 @@ def test_going_back_to_the_first_options_brings_their_files_back(
 
 
 def test_a_swap_that_was_cut_short_is_finished_by_writing_again(
-    study: Study, results: Path
+    study: StudyStore, results: Path
 ) -> None:
     folder = write(study, results)[0].parent
     before = contents(folder)
@@ -288,7 +295,7 @@ def test_a_swap_that_was_cut_short_is_finished_by_writing_again(
     assert contents(folder) == before
 
 
-def test_files_set_aside_are_never_overwritten(study: Study, results: Path) -> None:
+def test_files_set_aside_are_never_overwritten(study: StudyStore, results: Path) -> None:
     folder = write(study, results)[0].parent
     second = [(other_sample(study), SETTINGS)]
     write(study, results, selection=second)
@@ -301,7 +308,7 @@ def test_files_set_aside_are_never_overwritten(study: Study, results: Path) -> N
 
 
 def test_the_reader_takes_the_run_made_last_and_notes_the_other(
-    study: Study, results: Path
+    study: StudyStore, results: Path
 ) -> None:
     write(study, results)
     write(study, results, selection=[(other_sample(study), SETTINGS)])
@@ -314,7 +321,7 @@ def test_the_reader_takes_the_run_made_last_and_notes_the_other(
 
 
 def test_files_that_a_study_begun_anew_lacks_are_removed(
-    study: Study, results: Path, tmp_path: Path
+    study: StudyStore, results: Path, tmp_path: Path
 ) -> None:
     folder = write(study, results)[0].parent
     (folder / "notes.json").write_text("{}")
@@ -323,12 +330,12 @@ def test_files_that_a_study_begun_anew_lacks_are_removed(
     assert sorted(folder.iterdir()) == sorted([*written, folder / "notes.json"])
 
 
-def test_the_provenance_says_how_many_samples_there_were(study: Study, results: Path) -> None:
+def test_the_provenance_says_how_many_samples_there_were(study: StudyStore, results: Path) -> None:
     assert read(write(study, results)[-1])["num_samples"] == len(SPLIT.sample_ids)
 
 
 def test_a_profile_after_a_search_keeps_what_is_said_of_the_search(
-    study: Study, results: Path
+    study: StudyStore, results: Path
 ) -> None:
     write(study, results)
     write_result_files(study, results)
@@ -336,7 +343,9 @@ def test_a_profile_after_a_search_keeps_what_is_said_of_the_search(
     assert (value["beam_width"], value["max_blocks_to_remove"]) == (3, 4)
 
 
-def test_a_search_of_another_sample_is_not_said_to_be_this_one(study: Study, results: Path) -> None:
+def test_a_search_of_another_sample_is_not_said_to_be_this_one(
+    study: StudyStore, results: Path
+) -> None:
     write(study, results)
     write_result_files(study, results, selection=[(other_sample(study), SETTINGS)])
     value = read(results / "demo-okvqa/train+validation/exp3_accuracy_sensitivity_v2_results.json")
@@ -345,7 +354,7 @@ def test_a_search_of_another_sample_is_not_said_to_be_this_one(study: Study, res
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"beam_width": "wide"}'])
 def test_a_spoiled_summary_says_nothing_of_the_search(
-    study: Study, results: Path, content: str
+    study: StudyStore, results: Path, content: str
 ) -> None:
     write(study, results)
     path = results / "demo-okvqa/train+validation/exp3_accuracy_sensitivity_v2_results.json"
@@ -354,7 +363,9 @@ def test_a_spoiled_summary_says_nothing_of_the_search(
     assert "beam_width" not in read(path)
 
 
-def test_nothing_is_in_the_way_of_a_first_run_or_of_the_next(study: Study, results: Path) -> None:
+def test_nothing_is_in_the_way_of_a_first_run_or_of_the_next(
+    study: StudyStore, results: Path
+) -> None:
     key = study.add_split(replace(SPLIT, fingerprint="task-2"))
     check_result_files(study, results, [(1, SETTINGS)])
     assert not results.exists()
@@ -379,25 +390,25 @@ def test_a_file_in_the_way_is_found_before_anything_is_measured(
     path = results / "demo-okvqa" / "train+validation" / name
     path.parent.mkdir(parents=True)
     path.write_text("mine")
-    with Study.open(tmp_path / "empty", model=MODEL) as study:
+    with StudyStore.open(tmp_path / "empty", model=MODEL) as study:
         key = study.add_split(SPLIT)
         with pytest.raises(FileError, match=f"{name} is in the way"):
             check_result_files(study, results, [(key, SETTINGS)])
 
 
 def test_a_folder_of_another_model_is_found_before_anything_is_measured(
-    study: Study, results: Path, tmp_path: Path
+    study: StudyStore, results: Path, tmp_path: Path
 ) -> None:
     write(study, results)
     model = replace(MODEL, name="grown", fingerprint="model-2")
-    with Study.open(tmp_path / "grown", model=model) as grown:
+    with StudyStore.open(tmp_path / "grown", model=model) as grown:
         key = grown.add_split(SPLIT)
         with pytest.raises(StudyError, match="results of another model"):
             check_result_files(grown, results, [(key, SETTINGS)])
 
 
 def test_a_file_where_the_folder_must_be_is_found_before_anything_is_measured(
-    study: Study, results: Path
+    study: StudyStore, results: Path
 ) -> None:
     results.mkdir()
     (results / "demo-okvqa").write_text("mine")
@@ -406,7 +417,7 @@ def test_a_file_where_the_folder_must_be_is_found_before_anything_is_measured(
 
 
 def test_two_variants_of_one_split_are_refused_before_anything_is_measured(
-    study: Study, results: Path
+    study: StudyStore, results: Path
 ) -> None:
     key = study.add_split(replace(SPLIT, fingerprint="task-2"))
     with pytest.raises(StudyError, match="measured more than once"):
@@ -414,7 +425,7 @@ def test_two_variants_of_one_split_are_refused_before_anything_is_measured(
 
 
 def test_a_list_of_files_that_names_others_removes_none_of_them(
-    study: Study, results: Path, tmp_path: Path
+    study: StudyStore, results: Path, tmp_path: Path
 ) -> None:
     write(study, results)
     provenance = results / "demo-okvqa" / "train+validation" / "provenance.json"
@@ -428,11 +439,11 @@ def test_a_list_of_files_that_names_others_removes_none_of_them(
 
 
 def test_results_of_another_model_are_not_overwritten(
-    study: Study, results: Path, tmp_path: Path
+    study: StudyStore, results: Path, tmp_path: Path
 ) -> None:
     before = {path: path.read_bytes() for path in write(study, results)}
     model = replace(MODEL, name="grown", fingerprint="model-2")
-    with Study.open(tmp_path / "grown", model=model) as grown:
+    with StudyStore.open(tmp_path / "grown", model=model) as grown:
         add(grown, ())
         with pytest.raises(StudyError, match="results of another model, tiny, not of grown"):
             write(grown, results)
@@ -440,7 +451,7 @@ def test_results_of_another_model_are_not_overwritten(
 
 
 def test_a_file_that_depthprune_did_not_write_is_not_overwritten(
-    study: Study, results: Path
+    study: StudyStore, results: Path
 ) -> None:
     path = results / "demo-okvqa" / "train+validation" / "layer_importance_scores.json"
     path.parent.mkdir(parents=True)
@@ -452,7 +463,9 @@ def test_a_file_that_depthprune_did_not_write_is_not_overwritten(
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"model": 1}'])
-def test_a_strange_provenance_file_is_an_error(study: Study, results: Path, content: str) -> None:
+def test_a_strange_provenance_file_is_an_error(
+    study: StudyStore, results: Path, content: str
+) -> None:
     provenance = write(study, results)[-1]
     provenance.write_text(content)
     with pytest.raises(LayoutError, match="depthprune did not write it"):
@@ -462,7 +475,7 @@ def test_a_strange_provenance_file_is_an_error(study: Study, results: Path, cont
 def test_a_removal_too_long_for_a_file_name_gets_a_short_one(tmp_path: Path, results: Path) -> None:
     model = ModelRecord("deep", "deep", "A", 128, "layers")
     removal = tuple(range(120))
-    with Study.open(tmp_path / "deep", model=model) as study:
+    with StudyStore.open(tmp_path / "deep", model=model) as study:
         add(study, ())
         add(study, removal)
         names = [path.name for path in write(study, results)]
@@ -472,7 +485,7 @@ def test_a_removal_too_long_for_a_file_name_gets_a_short_one(tmp_path: Path, res
 
 
 def test_an_imported_result_leaves_out_what_it_lacks(tmp_path: Path, results: Path) -> None:
-    with Study.open(tmp_path / "imported", model=MODEL) as study:
+    with StudyStore.open(tmp_path / "imported", model=MODEL) as study:
         key = study.add_split(replace(SPLIT, sample_ids=()))
         study.add_imported(key, "imported", (), accuracy=0.9, origin="x")
         study.add_imported(key, "imported", (1,), accuracy=0.8, origin="x", stated_drop=0.1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from depthprune.analysis.result_set import DatasetMeasurements, ResultSet
 from depthprune.base.removal import Removal
-from depthprune.study import Measurement, RemovalResult, Study, read_results
+from depthprune.study import Measurement, RemovalResult, StudyStore, read_results
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.damage import Damage, Kind, damage, kinds_of
 from depthprune.tasks.weak import written
@@ -106,7 +106,7 @@ class AnswerReader:
         self._results = results
         self._selection = results.selection
         is_study = (folder / DATABASE_NAME).is_file()
-        self._study = Study.open(folder, read_only=True) if is_study else None
+        self._study = StudyStore.open(folder, read_only=True) if is_study else None
         self._files: dict[tuple[str, str], dict[Removal, RemovalResult]] = {}
         for found in () if is_study else read_results(folder).datasets:
             of_split = self._files.setdefault((found.dataset, found.split), {})

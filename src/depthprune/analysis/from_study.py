@@ -19,7 +19,7 @@ from depthprune.analysis.result_set import (
 )
 from depthprune.base.errors import AnalysisError
 from depthprune.base.language import counted
-from depthprune.study import Measurement, ModelRecord, StoredSplit, Study
+from depthprune.study import Measurement, ModelRecord, StoredSplit, StudyStore
 from depthprune.study.records import FEWEST_FRESH, UNVERIFIED, SeenSamples, seen_samples
 from depthprune.tasks.weak import CHANCE, Weakness
 
@@ -50,7 +50,7 @@ def study_result_set(
         StudyError: the study cannot be read.
         AnalysisError: it holds no removal together with its baseline, or not on `split`.
     """
-    with Study.open(folder, read_only=True) as study:
+    with StudyStore.open(folder, read_only=True) as study:
         problems = [] if study.lacks is None else [study.lacks]
         found = _variants(study, problems, selection)
         if not found:
@@ -115,7 +115,7 @@ def study_result_set(
 
 
 def _variants(
-    study: Study, problems: list[str], selection: Collection[tuple[int, str]] | None
+    study: StudyStore, problems: list[str], selection: Collection[tuple[int, str]] | None
 ) -> dict[str, dict[str, _Variant]]:
     """Return for each dataset and split the one set of options that is analysed."""
     several: dict[tuple[str, str], list[_Variant]] = {}
@@ -145,7 +145,7 @@ def _variants(
     return found
 
 
-def _weight(study: Study, variant: _Variant) -> tuple[int, str, int]:
+def _weight(study: StudyStore, variant: _Variant) -> tuple[int, str, int]:
     measured = study.measurements(variant.stored.key, variant.settings, with_samples=False)
     return variant.num_measured, max(one.created for one in measured), variant.stored.key
 
@@ -174,7 +174,7 @@ def _can_hold_scores(used: Sequence[_Variant], problems: list[str]) -> bool:
 
 
 def split_measurements(
-    study: Study, key: int, settings: str, *, with_samples: bool = True
+    study: StudyStore, key: int, settings: str, *, with_samples: bool = True
 ) -> DatasetMeasurements | None:
     """Return what a study holds of a split; None where its baseline is missing or damaged."""
     record = study.split(key)
@@ -189,7 +189,7 @@ def split_measurements(
 
 
 def dataset_measurements(
-    study: Study, splits: Sequence[int], settings: str
+    study: StudyStore, splits: Sequence[int], settings: str
 ) -> list[DatasetMeasurements]:
     """Return what a study holds of some splits, as far as their baseline is measured.
 
@@ -202,14 +202,14 @@ def dataset_measurements(
     return [one for one in found if one is not None]
 
 
-def _weakness(study: Study, stored: StoredSplit, settings: str) -> Weakness | None:
+def _weakness(study: StudyStore, stored: StoredSplit, settings: str) -> Weakness | None:
     baseline = study.measurement(stored.key, settings, ())
     if baseline is None:
         return None
     return judged(baseline, stored.record.metric, _chance(study, stored.record.fingerprint))
 
 
-def _chance(study: Study, fingerprint: str) -> float | None:
+def _chance(study: StudyStore, fingerprint: str) -> float | None:
     """Return the accuracy of guessing on a split, where the study says it."""
     if study.lacks is not None:
         return None
@@ -218,7 +218,7 @@ def _chance(study: Study, fingerprint: str) -> float | None:
     return next((one for one in found if isinstance(one, float)), None)
 
 
-def _weak_baselines(study: Study, selection: Collection[tuple[int, str]] | None) -> str:
+def _weak_baselines(study: StudyStore, selection: Collection[tuple[int, str]] | None) -> str:
     """Return a line for each baseline that is no basis for drops."""
     lines = [
         f"  {stored.record.task}, {stored.record.split}: {weakness}"
@@ -230,7 +230,7 @@ def _weak_baselines(study: Study, selection: Collection[tuple[int, str]] | None)
     return "\n".join(lines)
 
 
-def fresh_results(study: Study, used: Mapping[StoredSplit, str]) -> FreshResults | None:
+def fresh_results(study: StudyStore, used: Mapping[StoredSplit, str]) -> FreshResults | None:
     """Return what was verified of some splits, as measured under these settings.
 
     Of several draws for a dataset the one with the most removals counts, of equal ones the largest,
@@ -282,7 +282,7 @@ def fresh_results(study: Study, used: Mapping[StoredSplit, str]) -> FreshResults
 
 
 def _measured(
-    study: Study, stored: StoredSplit, settings: str, seen: SeenSamples
+    study: StudyStore, stored: StoredSplit, settings: str, seen: SeenSamples
 ) -> DatasetMeasurements | None:
     """Return what was measured on the fresh samples of a split; None without their baseline."""
     found = split_measurements(study, stored.key, settings)

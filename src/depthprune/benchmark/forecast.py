@@ -24,7 +24,7 @@ from depthprune.strategies.model import OpenModel
 from depthprune.strategies.one_shot import Compared, compared
 from depthprune.strategies.pipeline import ReadySearch
 from depthprune.strategies.strategy import LimitedStrategy, SearchSpace, Strategy
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.task import TaskSplit
 
@@ -254,7 +254,7 @@ def _held(folder: Path, settings: str) -> tuple[dict[str, int], dict[str, float]
     if not (folder / DATABASE_NAME).is_file():
         return held, {}, None
     try:
-        with Study.open(folder, read_only=True) as study:
+        with StudyStore.open(folder, read_only=True) as study:
             for stored in study.splits():
                 if settings not in stored.settings:
                     continue

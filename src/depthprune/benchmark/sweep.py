@@ -26,7 +26,7 @@ from depthprune.engine.session import Session, SplitGroup, split_record
 from depthprune.strategies.configurations import Configuration
 from depthprune.strategies.how import begin_run, begin_split, how_measured
 from depthprune.strategies.model import ModelSource, OpenModel, prompted_tasks
-from depthprune.study import Measurement, SplitRecord, Study
+from depthprune.study import Measurement, SplitRecord, StudyStore
 from depthprune.tasks.load import load_split
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import Task, TaskSplit
@@ -248,7 +248,7 @@ def run_sweep(
     report = SweepReport()
     with (
         memory_limit(model, request.max_memory),
-        Study.open(request.folder, model=model.record) as study,
+        StudyStore.open(request.folder, model=model.record) as study,
         progress("sweeping", work, study.tell) as bar,
     ):
         begin_run(

@@ -53,11 +53,11 @@ def analyze(
     path
         Folder of a study, or a folder of documented result files.
     output
-        Gets the documents; the folder `analysis` in what is analysed when not given.
+        Folder for the documents; `analysis` in what is analyzed when not given.
     formats
-        Of the figures.
+        Formats of the figures.
     skip
-        What is not wanted.
+        Outputs that are left out.
 
     """
     from depthprune.analysis.collect import read_result_set
@@ -119,14 +119,14 @@ def recommend(
         Measure what is recommended again, on samples that were not searched: as many of each
         dataset, or so many (50 or more). They are kept in the study.
     model
-        Of the study, for --verify: where it lies now, if it was moved.
+        Place of the study's model for --verify, if it was moved.
     data_dir
-        Of the study, for --verify: where its data lie now, if they were moved.
+        Folder of the study's data for --verify, if they were moved.
     trust_remote_code
         Run code that the study names, for --verify: of its model, of its tasks. Only if you trust
         it.
     output_file
-        Keep the recommendations as JSON, as `analyze` writes pruning_recommendations.json.
+        JSON file for the recommendations, as `analyze` writes pruning_recommendations.json.
 
     """
     from depthprune.analysis.collect import read_result_set
@@ -162,9 +162,11 @@ def _verify(
     from depthprune.cli.run import tell_work
     from depthprune.report.sections.run import done_lines
     from depthprune.study.store import DATABASE_NAME
-    from depthprune.workflow.verifying import Verification, fresh_number, verify_again
+    from depthprune.workflow.verifying import VerificationOptions, fresh_number, verify_again
 
-    what = Verification(ranking, targets, num_samples=fresh_number(verify), announce=tell_work)
+    what = VerificationOptions(
+        ranking, targets, num_samples=fresh_number(verify), announce=tell_work
+    )
     folder = path.parent if path.name == DATABASE_NAME else path
     report = verify_again(folder, places, what)
     for line in done_lines(report):

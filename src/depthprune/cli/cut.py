@@ -53,10 +53,10 @@ class WhichFlags(Options):
     """The blocks, as 4,13."""
 
     num_active_blocks: int | None = None
-    """How many stay, by --importance_scores_file: those with the lowest scores go."""
+    """Number of blocks that stay, by --importance_scores_file: the lowest scores go."""
 
     importance_scores_file: tuple[Path, ...] = ()
-    """The scores, see `depthprune select`; of several files the first that exists."""
+    """File of the scores, see `depthprune select`; of several the first that exists."""
 
     protect: tuple[str, ...] = ()
     """Blocks that stay whatever their score; the first and the last when not given; or none."""
@@ -65,7 +65,7 @@ class WhichFlags(Options):
     """pruning_recommendations.json, or block_configs of `analyze` or `select --output_file`."""
 
     removed: int | None = None
-    """How many blocks go by --recommendation; what is recommended when not given."""
+    """Number of blocks that go by --recommendation; what is recommended when not given."""
 
     def removal(self) -> tuple[Removal, int | None]:
         """Return the blocks that go, and of how many, where the source says it.
@@ -85,7 +85,8 @@ class WhichFlags(Options):
         ]
         if len(given) != 1:
             raise DepthpruneError(
-                f"one way to say which blocks go is needed, given: {' and '.join(given) or 'none'}",
+                "one way to say which blocks go is required, given: "
+                f"{' and '.join(given) or 'none'}",
                 option=("remove", "num_active_blocks", "recommendation"),
                 mend="for example --remove 4,13",
             )

@@ -64,8 +64,8 @@ def evaluate(
 
     Works on a model, on one that `cut` wrote, and on a model whose blocks are skipped (--remove).
     Everything is read and checked before anything is measured. Every part is written when it is
-    finished; run it again to go on. What fails is told and in the file, and the exit code is 1; the
-    other parts are kept.
+    finished; run it again to go on. What fails is named, also in the file, and the exit code is 1;
+    the other parts are kept.
 
     For example:
 
@@ -95,7 +95,7 @@ def evaluate(
     options = benchmark_plan(card, run, scored)
     if (dry_run or estimate) and not options.scored:
         raise DepthpruneError(
-            "only what tasks take is foreseen, and none is named",
+            "only the time of tasks can be estimated, and none is named",
             option="dry_run" if dry_run else "estimate",
             mend="name tasks with --task, or leave it out",
         )

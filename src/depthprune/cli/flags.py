@@ -34,7 +34,7 @@ Output = Annotated[
 DryRun = Annotated[bool, Parameter(help="Measure nothing: check everything, say what it takes.")]
 Estimate = Annotated[
     bool,
-    Parameter(help="As --dry-run, and answer 8 samples of each task, to tell the hours."),
+    Parameter(help="As --dry-run, and answer 8 samples of each task, to estimate the hours."),
 ]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -48,7 +48,7 @@ NAMES = {
     "task_files": ("task-file",),
     "tasks": ("task", "tasks", "dataset-name"),
 }
-"""The flags of options that have others than their own name; the first is the one that is told."""
+"""The flags of options that have others than their own name; messages name the first."""
 
 UNDERSCORED = frozenset(
     {

@@ -8,17 +8,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from cyclopts import Group, Parameter
+from typing import TYPE_CHECKING
 
 from depthprune.base.errors import DepthpruneError, RemovalError
 from depthprune.base.files import read_json, write_json, write_text
 from depthprune.base.language import counted, filled, set_language, t
 from depthprune.base.log import logger
+from depthprune.base.options import Options
 from depthprune.base.removal import Removal, check_removal
 from depthprune.base.weights import read_weights
-from depthprune.cli.flags import AsJson, Language, block_set, protected_blocks
+from depthprune.cli.flags import AsJson, Language, block_set, protected_blocks, with_flags
 from depthprune.cli.output import show, show_json
 from depthprune.importance.compare import (
     MAX_SHIFT,
@@ -48,24 +47,21 @@ if TYPE_CHECKING:
     from depthprune.importance.sources import DatasetScores
 
 
-_SOURCE = Group.create_ordered("Where the scores come from (one of these)")
-
 NUM_BLOCKS = 16
 """What `scores from-removals` takes the model to have, unless it is told."""
 
 
-@Parameter(name="*")
 @dataclass(frozen=True)
-class SourceFlags:
-    """Where measured importance comes from."""
+class SourceFlags(Options):
+    """Where the scores come from (one of these)."""
 
-    comparison_dir: Annotated[Path | None, Parameter(group=_SOURCE)] = None
+    comparison_dir: Path | None = None
     """Folder tree with importance_comparison_{dataset}.json files; or a study."""
 
-    results_dir: Annotated[Path | None, Parameter(group=_SOURCE)] = None
+    results_dir: Path | None = None
     """Folder tree of results, {dataset}/{split}/layer_importance_scores.json and the like."""
 
-    study: Annotated[Path | None, Parameter(group=_SOURCE)] = None
+    study: Path | None = None
     """Folder of a study."""
 
     def given(self) -> list[str]:
@@ -81,9 +77,8 @@ class SourceFlags:
         from depthprune.importance.sources import from_comparisons, from_results, from_study
 
         if len(self.given()) != 1:
-            told = " and ".join(self.given()) or "none"
             raise DepthpruneError(
-                f"one source of scores is needed, given: {told}",
+                f"one source of scores is required, given: {' and '.join(self.given()) or 'none'}",
                 option=("comparison_dir", "results_dir", "study"),
                 mend="name one of them, for example --comparison_dir exp3_importance_comparison",
             )
@@ -119,23 +114,23 @@ def from_removals(
     order
         Blocks in the order in which they go, as 4 13 10 2.
     num_blocks
-        Of the model; 16 when neither this nor a study is given.
+        Number of blocks of the model; 16 when neither this nor a study is given.
     study
         Folder of a study, which knows how many blocks its model has.
     output_file
-        Where the scores are written.
+        JSON file for the scores.
 
     """
     from depthprune.importance.score_files import check_output, write_scores_from_removals
     from depthprune.importance.select import first_and_last
     from depthprune.report.formatting import blocks
-    from depthprune.study import Study
+    from depthprune.study import StudyStore
 
     set_language(lang)
     if num_blocks is not None and study is not None:
         raise DepthpruneError("give --num_blocks or --study, not both")
     if study is not None:
-        with Study.open(study, read_only=True) as opened:
+        with StudyStore.open(study, read_only=True) as opened:
             num_blocks = opened.model.num_blocks
     if num_blocks is not None and num_blocks < 2:
         raise DepthpruneError(
@@ -190,6 +185,7 @@ SUMMARY = "comparison_summary"
 """The table over all datasets, as `.txt` and `.json`."""
 
 
+@with_flags
 def compare(
     *,
     source: SourceFlags = SourceFlags(),
@@ -224,15 +220,15 @@ def compare(
     validation_scores
         The score file of the other split.
     dataset_name
-        What the two score files are about.
+        Dataset of the two score files.
     threshold
-        The smallest rho that is called consistent.
+        Smallest rho that is called consistent.
     top_k
-        How many of the least, and of the most important blocks are held against each other.
+        Number of the least, and of the most important blocks that are compared.
     max_shift
-        A block disagrees when its rank differs by more than so many places.
+        Largest difference of ranks, in places, at which the splits agree about a block.
     output_dir
-        Gets the files; importance_comparison in the study, or here, when not given.
+        Folder for the files; importance_comparison in the study, or here, when not given.
 
     """
     set_language(lang)
@@ -289,6 +285,7 @@ def _write(one: SplitComparison, folder: Path) -> Path:
     )
 
 
+@with_flags
 def merge(
     *,
     output_file: Path,
@@ -314,14 +311,14 @@ def merge(
     Parameters
     ----------
     output_file
-        Gets the full result; `select` reads it.
+        JSON file for the full result, which `select` reads.
     method
-        Over the datasets: average, weighted_avg or median.
+        Mean over the datasets: average, weighted_avg or median.
     train_val_weight
         Weight of the training split; the other split has the rest.
     dataset_weights
-        For weighted_avg, normalised: one for each dataset in the order of their sorted names, or
-        as name=weight.
+        Weights for weighted_avg, normalised: one for each dataset in the order of their sorted
+        names, or as name=weight.
 
     """
     set_language(lang)
@@ -375,19 +372,19 @@ def select(
     Parameters
     ----------
     importance_scores_file
-        The scores; of several files the first that exists. When there is none, the single-dataset
-        scores beside it are taken, and a note says so.
+        File of the scores; of several the first that exists. When there is none, the
+        single-dataset scores beside it are taken, and a note says so.
     num_active_blocks
-        How many blocks stay; may be left out with --expect.
+        Numbers of blocks that stay; may be left out with --expect.
     protect
         Blocks that stay whatever their score, as 0 15; none: no block. The first and the last when
         not given.
     expect
         Blocks that should go, as 4,13; otherwise the scores in the way are shown.
     num_blocks
-        Of the model, where the score file does not tell it.
+        Number of blocks of the model, where the score file does not state it.
     output_file
-        Keep the selection as JSON: block_configs, by number of active blocks.
+        JSON file for the selection: block_configs, by number of active blocks.
 
     """
     set_language(lang)
@@ -425,7 +422,7 @@ def _counts(given: tuple[int, ...], expected: Removal | None, total: int) -> lis
         return list(dict.fromkeys(given))
     if expected is None:
         raise DepthpruneError(
-            "it is not said how many blocks stay",
+            "the number of blocks that stay is required",
             option="num_active_blocks",
             mend="give one or more numbers, as --num_active_blocks 12 14 16",
         )

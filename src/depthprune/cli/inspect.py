@@ -99,7 +99,7 @@ def tasks(
     model
         Folder, hub name, or demo: whose chat template and processor are used.
     number
-        Samples that are shown of each task and split.
+        Number of samples that are shown of each task and split.
 
     """
     set_language(lang)
@@ -108,7 +108,7 @@ def tasks(
         return
     if number < 1:
         raise DepthpruneError(
-            f"{number} samples cannot be shown", option="number", mend="give 1 or more"
+            f"the number of samples must be 1 or more, not {number}", option="number"
         )
     from depthprune.report.render.text import section_parts
     from depthprune.report.sections.tasks import sent_sections, sent_value

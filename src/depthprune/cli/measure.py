@@ -38,11 +38,11 @@ Protect = Annotated[
     tuple[str, ...], Parameter(help="Blocks that always stay, as 0 15 or 0,15; none by default.")
 ]
 MinCoverage = Annotated[
-    int, Parameter(help="The fewest datasets a ranked combination must be measured on.")
+    int, Parameter(help="Smallest number of datasets that a ranked combination was measured on.")
 ]
 MinDrop = Annotated[
     float | None,
-    Parameter(help="The smallest mean drop that is ranked; no limit when not given."),
+    Parameter(help="Smallest mean drop that is ranked; no limit when not given."),
 ]
 AllowWeakBaseline = Annotated[
     bool,

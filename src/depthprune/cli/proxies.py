@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -19,6 +19,7 @@ from depthprune.cli.output import show_json, show_sections
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.compare import (
     FIRST_BLOCKS,
+    MeasuredDrops,
     agreement_with_drops,
     best_runs,
     measured_drops,
@@ -34,17 +35,20 @@ from depthprune.importance.proxies import (
     write_proxy,
 )
 from depthprune.report.sections.importance import SplitProxies, proxies_sections, proxies_value
-from depthprune.strategies.model import ModelSource, model_source, open_model, prompted_tasks
+from depthprune.strategies.model import (
+    ModelSource,
+    OpenModel,
+    model_source,
+    open_model,
+    prompted_tasks,
+)
 from depthprune.strategies.pipeline import load_splits
-from depthprune.study import ModelRecord, Study
+from depthprune.study import StudyStore
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.demo import DEMO
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import TaskSplit
 from depthprune.workflow.measuring import study_folder
-
-if TYPE_CHECKING:
-    from depthprune.blocks.models import LoadedModel
 
 LONGEST_RUN = 4
 """Blocks in the longest run of which the best is shown."""
@@ -66,7 +70,7 @@ def proxies(
     run: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
 ) -> None:
-    """Guess what every block is worth by proxies, and how well they foretell the measured drops.
+    """Guess what every block is worth by proxies, and how well they predict the measured drops.
 
     A proxy needs no answers: one pass over prompts and reference answers (block_influence,
     angular_distance, relative_magnitude), gradients (taylor), or the loss without each block
@@ -122,49 +126,39 @@ def _proxies_of(
     """Compute what is not kept yet, split by split, and set it beside what the study holds."""
     from depthprune.engine import ReferenceEvaluator
 
-    opened = open_model(options)
-    loaded, record = opened.loaded, opened.record
-    settings = ReferenceEvaluator(loaded, part=options.stack).settings
-    place = _Place(folder, record, settings)
+    model = open_model(options)
+    settings = ReferenceEvaluator(model.loaded, part=options.stack).settings
+    is_study = (folder / DATABASE_NAME).exists()
     # Opened first: the folder may be the study of another model.
-    with _study(folder, record) as study:
-        return [
-            _beside_drops(split, found, study, place)
-            for split, found in zip(
-                splits, _computed(splits, names, loaded, options, place), strict=True
-            )
-        ]
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where scores are kept, of which model, and under which settings."""
-
-    folder: Path
-    model: ModelRecord
-    settings: str
+    with (
+        StudyStore.open(folder, model=model.record, read_only=True) if is_study else nullcontext()
+    ) as study:
+        found = []
+        for split, scores in _computed(splits, names, model, settings, folder):
+            measured = None if study is None else measured_drops(study, split, settings)
+            found.append(_beside_drops(split, scores, measured, model.record.num_blocks))
+        return found
 
 
 def _computed(
     splits: Sequence[TaskSplit],
     names: tuple[str, ...],
-    loaded: LoadedModel,
-    options: ModelSource,
-    place: _Place,
-) -> list[tuple[ProxyScores, ...]]:
+    model: OpenModel,
+    settings: str,
+    folder: Path,
+) -> list[tuple[TaskSplit, tuple[ProxyScores, ...]]]:
     """Return the proxies of each split; every split's are written as soon as they are known."""
-    where = (place.model, place.settings)
     kept = [
         {
             name: scores
             for name in names
-            if (scores := kept_proxy(place.folder, name, split, *where)) is not None
+            if (scores := kept_proxy(folder, name, split, model.record, settings)) is not None
         }
         for split in splits
     ]
     missing = [tuple(name for name in names if name not in each) for each in kept]
     work = sum(
-        num_passes(wanted, place.model.num_blocks) * len(split.samples)
+        num_passes(wanted, model.record.num_blocks) * len(split.samples)
         for wanted, split in zip(missing, splits, strict=True)
         if wanted
     )
@@ -175,25 +169,25 @@ def _computed(
             for needs in dict.fromkeys(PROXIES[name].needs for name in wanted):
                 measured = measure_proxies(
                     [name for name in wanted if PROXIES[name].needs == needs],
-                    loaded,
+                    model.loaded,
                     split,
-                    part=options.stack,
-                    batch_size=options.batch_size or "auto",
+                    part=model.options.stack,
+                    batch_size=model.options.batch_size or "auto",
                     on_batch=bar.advance,
                 )
                 for name, scores in measured.items():
-                    write_proxy(place.folder, scores, split, *where)
+                    write_proxy(folder, scores, split, model.record, settings)
                     each[name] = scores
-    return [tuple(each[name] for name in names) for each in kept]
+    found = [tuple(each[name] for name in names) for each in kept]
+    return list(zip(splits, found, strict=True))
 
 
 def _beside_drops(
     split: TaskSplit,
     found: tuple[ProxyScores, ...],
-    study: Study | None,
-    place: _Place,
+    measured: MeasuredDrops | None,
+    num_blocks: int,
 ) -> SplitProxies:
-    measured = None if study is None else measured_drops(study, split, place.settings)
     agreements = {
         scores.name: agreement_with_drops(scores.scores, measured.single)
         for scores in found
@@ -207,11 +201,5 @@ def _beside_drops(
         measured,
         agreements,
         best_runs(runs, LONGEST_RUN),
-        max(1, min(FIRST_BLOCKS, place.model.num_blocks // 2)),
+        max(1, min(FIRST_BLOCKS, num_blocks // 2)),
     )
-
-
-def _study(folder: Path, record: ModelRecord) -> AbstractContextManager[Study | None]:
-    if not (folder / DATABASE_NAME).exists():
-        return nullcontext()
-    return Study.open(folder, model=record, read_only=True)

@@ -17,7 +17,7 @@ from depthprune.cli.flags import AsJson, DryRun, Estimate, Language
 from depthprune.cli.measure import show_forecast
 from depthprune.cli.output import show, show_json
 from depthprune.strategies.verification import VerificationWork
-from depthprune.workflow.run import foresee, run_study
+from depthprune.workflow.run import predict_work, run_study
 from depthprune.workflow.study_file import StudyFile, read_study_file
 from depthprune.workflow.sweeping import unfinished
 
@@ -42,7 +42,11 @@ def run(
     study_file: Path,
     *,
     output: Annotated[
-        Path | None, Parameter(name=("--output", "--output-dir"), help="Another folder.")
+        Path | None,
+        Parameter(
+            name=("--output", "--output-dir"),
+            help="Folder of the study, instead of the one in the file.",
+        ),
     ] = None,
     num_samples: int | None = None,
     allow_weak_baseline: bool = False,
@@ -50,7 +54,10 @@ def run(
     dry_run: DryRun = False,
     estimate: Estimate = False,
     json: AsJson = False,
-    lang: Annotated[Lang | None, Parameter(name="--lang", help="Another language.")] = None,
+    lang: Annotated[
+        Lang | None,
+        Parameter(name="--lang", help="Language, instead of the one in the file."),
+    ] = None,
 ) -> None:
     """Do what a study file says, from measuring the blocks to the smaller model.
 
@@ -67,8 +74,10 @@ def run(
 
     Parameters
     ----------
+    study_file
+        YAML file that says what is done.
     num_samples
-        Other than the file says; 0 means all.
+        Samples of each split, instead of the number in the file; 0 means all.
     allow_weak_baseline
         Go on where the whole model's answers are no basis for drops.
 
@@ -76,7 +85,7 @@ def run(
     study = read_study_file(study_file)
     if dry_run or estimate:
         set_language(lang or study.content.lang)
-        found = foresee(study, output=output, num_samples=num_samples, estimate=estimate)
+        found = predict_work(study, output=output, num_samples=num_samples, estimate=estimate)
         show_forecast(found, as_json=json)
         return
     _run(
@@ -131,7 +140,7 @@ def init(
     Parameters
     ----------
     study_file
-        Where to write it.
+        File that is written.
     overwrite
         Replace a file that is there.
 

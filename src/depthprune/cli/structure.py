@@ -131,7 +131,7 @@ def _write_beside(analysis: ModelAnalysis, folder: Path, texts: Texts) -> ModelA
 
 
 SOME_FAILED = 1
-"""The exit code when a model could not be analysed; the others are."""
+"""The exit code when a model could not be analyzed; the others are."""
 
 SUMMARY_FILE = "models_summary.json"
 
@@ -148,12 +148,12 @@ def batch(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Analyse every model below a folder beside the original they were made from.
+    """Analyze every model below a folder beside the original they were made from.
 
     Finds folders in Hugging Face format, weight files (.bin, .pt), models in a folder pruned_model
     and what SliceGPT writes; only headers are read. The analysis of D/a/b goes to O/a/b/analysis.
-    A model that cannot be read is told at the end and in batch_analysis_results.json, the others
-    are analysed, and the exit code is 1. Run again, only what changed or failed is analysed.
+    A model that cannot be read is named at the end and in batch_analysis_results.json, the others
+    are analyzed, and the exit code is 1. Run again, only what changed or failed is analyzed.
 
     For example:
 
@@ -167,21 +167,21 @@ def batch(
     Parameters
     ----------
     models_dir
-        Is searched for models, to any depth; links to other folders are not followed.
+        Folder that is searched for models, to any depth; links to other folders are not followed.
     base_model
         The original: a checkpoint, or a JSON file of its analysis. Parameters are only counted
         when it is not given.
     output_dir
-        Gets an analysis/ for each model; the folder of the models when not given.
+        Folder that gets an analysis/ for each model; the folder of the models when not given.
     merge_results
         Write what is known of all models into models_summary.json too. Without --base_model
-        nothing is analysed: the analyses that are there are merged.
+        nothing is analyzed: the analyses that are there are merged.
     count_zeros
         Read all weights and count the zeros among them: unstructured and n:m sparsity.
     strict
         End with exit code 2 when a count of a model is not known.
     resume
-        Leave out models whose files are unchanged since their analysis; --force analyses all.
+        Leave out models whose files are unchanged since their analysis; --force analyzes all.
 
     """
     set_language(lang)
@@ -229,7 +229,7 @@ def summarize(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Summarise many models: parameters, pruning ratio, layers, and which of them are empty.
+    """Summarize many models: parameters, pruning ratio, layers, and which of them are empty.
 
     Reads only files in `analysis/` folders, made by `structure analyze` and `batch` or by the old
     scripts, at any depth; no model is opened. A model without analysis is listed with the command
@@ -250,7 +250,7 @@ def summarize(
     output
         Name of the files; their endings are added. With an ending of its own, that format only.
     format
-        Of the files: txt, json, csv, md, html, xlsx; txt and json when not given.
+        Formats of the files: txt, json, csv, md, html, xlsx; txt and json when not given.
     method
         Only models with this in their name, e.g. magnitude, h-gsp, or a pattern: 'wanda_*'.
     ratio

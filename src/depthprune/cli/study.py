@@ -34,7 +34,7 @@ def check(folder: Path, *, json: AsJson = False, lang: Language = "en") -> None:
     Parameters
     ----------
     folder
-        Of the study.
+        Folder of the study.
 
     """
     from depthprune.study.integrity import check_study
@@ -59,7 +59,7 @@ def repair(folder: Path, *, json: AsJson = False, lang: Language = "en") -> None
     Parameters
     ----------
     folder
-        Of the study.
+        Folder of the study.
 
     """
     from depthprune.study.integrity import repair_study
@@ -90,7 +90,7 @@ def status(study: Path, *, json: AsJson = False, lang: Language = "en") -> None:
     Parameters
     ----------
     study
-        Its folder.
+        Folder of the study.
 
     """
     from depthprune.report.render.text import section_parts
@@ -138,17 +138,18 @@ def answers(
     task
         The dataset; may be left out where there is one.
     split
-        For example validation; the one that most datasets have when not given.
+        Split of the dataset, for example validation; the one that most datasets have when not
+        given.
     changed
         Only answers that differ from the whole model's, those that lost most first.
     number
-        Samples that are shown; 0 shows all.
+        Number of samples that are shown; 0 shows all.
 
     """
     set_language(lang)
     if number < 0:
         raise DepthpruneError(
-            f"{number} samples cannot be shown", option="number", mend="give 0 (all) or more"
+            f"the number of samples must be 0 (all) or more, not {number}", option="number"
         )
     blocks = block_set(removal)
     from depthprune.report.render.text import section_parts

@@ -45,6 +45,7 @@ from depthprune.workflow.sweeping import (
     SUMMARY,
     SWEEP,
     SweepFindings,
+    recommended_so_far,
     report_value,
     study_recommendation,
     sweep_and_write,
@@ -60,13 +61,13 @@ class BlockFlags(Options):
     """
 
     num_active_blocks: tuple[int, ...] = ()
-    """How many blocks stay, as 12 14 16; all blocks are the unpruned model."""
+    """Numbers of blocks that stay, as 12 14 16; all blocks are the unpruned model."""
 
     importance_scores_file: tuple[Path, ...] = ()
-    """The lowest scores go; of several files the first that exists, else the scores beside it."""
+    """File of scores, the lowest go; of several the first that exists, else those beside it."""
 
     recommendation: Path | None = None
-    """What `recommend --output_file` or `analyze` wrote."""
+    """File that `recommend --output_file` or `analyze` wrote."""
 
     block_configs: Path | None = None
     """Blocks by number of active blocks, as `select --output_file` writes them."""
@@ -76,6 +77,11 @@ class BlockFlags(Options):
 
     min_drop: float | None = None
     """The smallest mean drop that is ranked, as in `recommend`; no limit when not given."""
+
+    @property
+    def file(self) -> Path | None:
+        """The file that names the blocks themselves."""
+        return self.recommendation or self.block_configs
 
 
 @dataclass(frozen=True)
@@ -99,8 +105,7 @@ class BlockSource:
         """What the blocks are from, for people and files."""
         if self.scores is not None:
             return str(self.scores.path)
-        file = self.flags.recommendation or self.flags.block_configs
-        return str(file if file is not None else self.folder / DATABASE_NAME)
+        return str(self.flags.file or self.folder / DATABASE_NAME)
 
     def configurations(self, model: ModelRecord) -> list[Configuration]:
         """Return the blocks that go for each number that is asked for.
@@ -114,10 +119,9 @@ class BlockSource:
             check_counts(counts, model.num_blocks)
         if self.scores is not None:
             return configurations_from_scores(self.scores, counts, self.protected, model)
-        file = self.flags.recommendation or self.flags.block_configs
-        if file is not None:
-            known = read_configurations(file, model.num_blocks)
-            return choose_configurations(known, counts, model.num_blocks, str(file))
+        if self.flags.file is not None:
+            known = read_configurations(self.flags.file, model.num_blocks)
+            return choose_configurations(known, counts, model.num_blocks, self.name)
         if counts and set(counts) == {model.num_blocks}:
             return [Configuration(model.num_blocks, ())]
         known = study_recommendation(self.folder, model, self.flags.min_drop)
@@ -130,11 +134,7 @@ class BlockSource:
         """
         if self.flags.recommendation is not None:
             return read_configurations(self.flags.recommendation, model.num_blocks)
-        try:
-            return study_recommendation(self.folder, model, self.flags.min_drop)
-        except DepthpruneError:
-            # A sweep may be the first thing that is done in a folder.
-            return {}
+        return recommended_so_far(self.folder, model, self.flags.min_drop)
 
 
 def read_source(flags: BlockFlags, folder: Path) -> BlockSource:
@@ -155,9 +155,8 @@ def read_source(flags: BlockFlags, folder: Path) -> BlockSource:
             option="protect",
             mend="leave it out, or give --importance_scores_file",
         )
-    file = flags.recommendation or flags.block_configs
-    if file is not None:
-        read_block_file(file)
+    if flags.file is not None:
+        read_block_file(flags.file)
     if not flags.importance_scores_file:
         return BlockSource(flags, folder)
     found = find_scores(flags.importance_scores_file)

@@ -65,14 +65,15 @@ def table(
     result_dir
         Folders to search; the current one when not given.
     output
-        Gets the table; its ending says the format: .xlsx, .csv, .md, .html, .tex.
+        File for the table; its ending says the format: .xlsx, .csv, .md, .html, .tex.
     format
-        xlsx, csv, md, html or latex, whatever the ending of the output; without one it is printed.
+        Format, whatever the ending of the output: xlsx, csv, md, html or latex; without an output
+        the table is printed in it.
     sort_by
         A column by its name in .csv files, e.g. model, size_gb, parameters_b, ppl_wikitext2,
         mean_accuracy, peak_memory_mb, layers_below_20. The best first, unknown ones last.
     reverse
-        The best last.
+        List the best last.
     method
         Only models with this in their name, e.g. magnitude, h-gsp, or a pattern: 'wanda_*'.
     ratio
@@ -81,11 +82,11 @@ def table(
         The model that the others were pruned from, which does not compete for the best; found by
         its number of parameters when not given.
     window
-        Of the perplexity that is shown where a model has several: 2048/512, or 128.
+        Window of the perplexity that is shown where a model has several: 2048/512, or 128.
     figures
         Folder for pruning_heatmap and size_performance.
     figure_formats
-        Of the figures.
+        Formats of the figures.
 
     """
     set_language(lang)
@@ -138,7 +139,7 @@ def _window(text: str) -> str:
     found = re.fullmatch(r"(\d+)(?:/(\d+))?", text.strip())
     if found is None:
         raise AnalysisError(
-            f"{text!r} is no window of a perplexity",
+            f"the window of a perplexity must be one or two numbers of tokens, not {text!r}",
             option="window",
             mend="write its tokens, and those from one window to the next: 2048/512, or 128",
         )

@@ -17,7 +17,7 @@ from depthprune.base.log import logger
 from depthprune.base.progress import Progress
 from depthprune.base.removal import Removal, format_removal
 from depthprune.engine.evaluator import Evaluation, Evaluator, in_calls
-from depthprune.study import Measurement, SplitRecord, Study
+from depthprune.study import Measurement, SplitRecord, StudyStore
 from depthprune.study.records import Role
 from depthprune.tasks.task import CutAnswer, Task, TaskSplit
 
@@ -82,7 +82,7 @@ class Session:
 
     def __init__(
         self,
-        study: Study,
+        study: StudyStore,
         evaluator: Evaluator,
         bar: Progress | None = None,
         *,

@@ -14,7 +14,7 @@ from depthprune.base.language import counted
 from depthprune.base.removal import Removal, single_blocks
 from depthprune.importance.score_files import comparable, least_important_first
 from depthprune.importance.sources import DatasetScores, SplitImportance
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.tasks.task import TaskSplit
 
 THRESHOLD = 0.9
@@ -280,7 +280,7 @@ class ProxyAgreement:
     found: int
 
 
-def measured_drops(study: Study, split: TaskSplit, settings: str) -> MeasuredDrops | None:
+def measured_drops(study: StudyStore, split: TaskSplit, settings: str) -> MeasuredDrops | None:
     """Return the drops on a split of the same task and name; None if fewer than three blocks' are.
 
     Of several the study may hold: those of the same samples, then of the same settings, then of the

@@ -13,7 +13,7 @@ from depthprune.base.errors import DepthpruneError, LayoutError, option
 from depthprune.base.log import logger
 from depthprune.base.removal import single_blocks
 from depthprune.importance.score_files import read_scores
-from depthprune.study import Study, filenames, read_results
+from depthprune.study import StudyStore, filenames, read_results
 from depthprune.study.layouts import dataset_name, is_name
 from depthprune.study.records import DatasetResults, Problem
 from depthprune.study.store import DATABASE_NAME
@@ -155,7 +155,7 @@ def from_study(folder: Path) -> list[DatasetScores]:
     Raises:
         StudyError: there is no study, or no drop of a single block in it.
     """
-    with Study.open(folder, read_only=True) as study:
+    with StudyStore.open(folder, read_only=True) as study:
         runs = _runs(study)
         num_blocks = study.model.num_blocks
         for damage in study.damage:
@@ -201,7 +201,7 @@ class _Run:
         return len(self.split.scores), self.split.num_samples or 0
 
 
-def _runs(study: Study) -> dict[tuple[str, str], list[_Run]]:
+def _runs(study: StudyStore) -> dict[tuple[str, str], list[_Run]]:
     """Return every run that holds drops of single blocks, by task and split."""
     runs: dict[tuple[str, str], list[_Run]] = {}
     for stored in study.splits():

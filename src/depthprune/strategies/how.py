@@ -16,7 +16,7 @@ from depthprune.base.log import logger
 from depthprune.base.options import Options
 from depthprune.engine.session import Session, split_record
 from depthprune.strategies.model import ModelSource, OpenModel, prompted_tasks
-from depthprune.study import SplitRecord, StoredSplit, Study
+from depthprune.study import SplitRecord, StoredSplit, StudyStore
 from depthprune.study.records import differences, listed, new_study
 from depthprune.tasks.demo import DEMO, model_place
 from depthprune.tasks.load import load_split
@@ -52,7 +52,7 @@ def how_measured(
     }
 
 
-def begin_run(study: Study, how: Mapping[str, Any]) -> None:
+def begin_run(study: StudyStore, how: Mapping[str, Any]) -> None:
     """Let a study know how it is measured from now on; warn where that may change answers."""
     earlier = study.runs()
     if earlier:
@@ -88,7 +88,7 @@ def begin_split(session: Session, model: OpenModel, split: TaskSplit) -> int:
 
 
 def _check_unchanged(
-    study: Study, split: TaskSplit, sent: Sequence[tuple[str, ...]], settings: str
+    study: StudyStore, split: TaskSplit, sent: Sequence[tuple[str, ...]], settings: str
 ) -> None:
     """Refuse samples whose data or task have changed since the same ones were measured."""
     record = split_record(split)
@@ -129,7 +129,7 @@ def _check_unchanged(
     )
 
 
-def _measured_as(study: Study, known: StoredSplit, settings: str) -> Mapping[str, Any] | None:
+def _measured_as(study: StudyStore, known: StoredSplit, settings: str) -> Mapping[str, Any] | None:
     """Return the definition of a task as it was when its baseline was measured."""
     baseline = study.measurement(known.key, settings, ())
     for run in study.runs():
@@ -291,7 +291,7 @@ def model_again(how: Mapping[str, Any], places: StudyPlaces = StudyPlaces()) -> 
 
 
 def splits_again(
-    study: Study, stored: Sequence[StoredSplit], places: StudyPlaces, model: ModelSource
+    study: StudyStore, stored: Sequence[StoredSplit], places: StudyPlaces, model: ModelSource
 ) -> FoundAgain:
     """Return splits of a study as they were searched, where their samples are the same still.
 
@@ -316,7 +316,7 @@ def splits_again(
     return FoundAgain(tuple(found), reasons)
 
 
-def measured_how(study: Study, stored: StoredSplit) -> Mapping[str, Any]:
+def measured_how(study: StudyStore, stored: StoredSplit) -> Mapping[str, Any]:
     """Return how the baseline of a split was measured.
 
     Raises:

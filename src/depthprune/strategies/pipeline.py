@@ -46,7 +46,7 @@ from depthprune.strategies.runner import (
 )
 from depthprune.strategies.strategy import STOPPED, LimitedStrategy, SearchSpace, Strategy
 from depthprune.strategies.warm_start import proposed_by
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.study.result_files import check_result_files, write_result_files
 from depthprune.tasks.load import check_needs, load_split
 from depthprune.tasks.options import DataOptions
@@ -233,7 +233,7 @@ def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None
     search, strategy = request.search, compared(request.search.strategy)
     work = sum(most_work(strategy, space, group) for group in groups)
     with (
-        Study.open(request.folder, model=model.record) as study,
+        StudyStore.open(request.folder, model=model.record) as study,
         progress("measuring", work, study.tell) as bar,
     ):
         session = Session(study, model.evaluator(bar), bar)

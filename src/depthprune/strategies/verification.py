@@ -17,7 +17,7 @@ from depthprune.engine.session import Session, SplitGroup, split_record
 from depthprune.strategies.how import SearchedSplit, begin_run, begin_split, how_measured
 from depthprune.strategies.model import OpenModel
 from depthprune.strategies.runner import RunReport
-from depthprune.study import SplitRecord, Study
+from depthprune.study import SplitRecord, StudyStore
 from depthprune.study.records import FEWEST_FRESH, UNVERIFIED, seen_samples
 from depthprune.tasks.load import load_split
 from depthprune.tasks.options import DataOptions
@@ -66,7 +66,7 @@ class VerificationWork:
 
 
 def draw_fresh(
-    study: Study,
+    study: StudyStore,
     searched: Iterable[SearchedSplit],
     num_samples: int | None = None,
     *,
@@ -127,7 +127,7 @@ def draw_fresh(
 
 
 def verify_removals(
-    study: Study,
+    study: StudyStore,
     model: OpenModel,
     fresh: FreshSamples,
     removals: Callable[[], Sequence[Removal]],
@@ -195,7 +195,7 @@ def verification_work(
     )
 
 
-def _pace(study: Study, settings: str) -> dict[str, float]:
+def _pace(study: StudyStore, settings: str) -> dict[str, float]:
     """Return the seconds that one sample took, by task, where it was measured here."""
     seconds: dict[str, float] = {}
     samples: dict[str, int] = {}
@@ -260,9 +260,9 @@ def check_cut_model(
     checks = []
     measured = 0
     with (
-        Study.open(folder, model=model.record) as own,
+        StudyStore.open(folder, model=model.record) as own,
         progress("asking the cut model", sum(len(one.samples) for one in splits), own.tell) as bar,
-        Study.open(whole, read_only=True) as study,
+        StudyStore.open(whole, read_only=True) as study,
     ):
         session = Session(own, model.evaluator(bar), bar)
         keys = {

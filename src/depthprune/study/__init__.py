@@ -20,7 +20,7 @@ from depthprune.study.result_files import (
     write_importance_comparison,
     write_result_files,
 )
-from depthprune.study.store import Study
+from depthprune.study.store import StudyStore
 
 __all__ = [
     "DatasetResults",
@@ -35,7 +35,7 @@ __all__ = [
     "SampleResult",
     "SplitRecord",
     "StoredSplit",
-    "Study",
+    "StudyStore",
     "check_result_files",
     "import_results",
     "read_results",

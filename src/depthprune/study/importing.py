@@ -18,7 +18,7 @@ from depthprune.study.records import (
     RemovalResult,
     SplitRecord,
 )
-from depthprune.study.store import Study
+from depthprune.study.store import StudyStore
 
 IMPORTED = "imported"
 """The settings under which imported results are stored, and the start of their fingerprints:
@@ -75,7 +75,7 @@ def import_results(
         )
     model = _model(complete, Path(folder), model)
     imported = known = 0
-    with Study.open(study_folder, model=model) as study, study.transaction():
+    with StudyStore.open(study_folder, model=model) as study, study.transaction():
         for dataset in complete:
             record = _split_record(dataset, task_types or {})
             key = study.add_split(record)
@@ -163,7 +163,9 @@ def _sample_ids(dataset: DatasetResults) -> tuple[str, ...]:
     return lists.pop() if len(lists) == 1 else ()
 
 
-def _add(study: Study, key: int, record: SplitRecord, result: RemovalResult, folder: Path) -> None:
+def _add(
+    study: StudyStore, key: int, record: SplitRecord, result: RemovalResult, folder: Path
+) -> None:
     samples = None
     if result.samples and record.sample_ids:
         samples = (

@@ -26,7 +26,7 @@ from depthprune.study.records import (
     SampleResult,
     SplitRecord,
 )
-from depthprune.study.store import Study
+from depthprune.study.store import StudyStore
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class _View:
 
 
 def write_result_files(
-    study: Study,
+    study: StudyStore,
     results_dir: Path,
     *,
     beam_width: int | None = None,
@@ -188,7 +188,7 @@ def write_result_files(
 
 
 def check_result_files(
-    study: Study, results_dir: Path, selection: Iterable[tuple[int, str]]
+    study: StudyStore, results_dir: Path, selection: Iterable[tuple[int, str]]
 ) -> None:
     """Check, before anything is measured, that `write_result_files` will find nothing in its way.
 
@@ -240,7 +240,7 @@ def write_importance_comparison(
 
 
 def _views(
-    study: Study, results_dir: Path, selection: Iterable[tuple[int, str]] | None
+    study: StudyStore, results_dir: Path, selection: Iterable[tuple[int, str]] | None
 ) -> list[_View]:
     chosen = None if selection is None else set(selection)
     views: dict[Path, _View] = {}
@@ -268,7 +268,7 @@ def _variant(split: SplitRecord, settings: str) -> str:
 
 
 def _write_view(
-    study: Study, view: _View, beam_width: int | None, max_blocks_to_remove: int | None
+    study: StudyStore, view: _View, beam_width: int | None, max_blocks_to_remove: int | None
 ) -> list[Path]:
     measured = study.measurements(view.key, view.settings, with_samples=False)
     names = [filenames.removal_file(one.removal, study.model.num_blocks) for one in measured]
@@ -290,7 +290,7 @@ def _write_view(
 
 
 def _contents(
-    study: Study,
+    study: StudyStore,
     view: _View,
     measured: list[Measurement],
     search: Json,
@@ -345,7 +345,7 @@ def _entry(one: Measurement, drop: float, baseline: float, num_blocks: int) -> R
     )
 
 
-def _samples(study: Study, view: _View, removal: Removal) -> tuple[SampleResult, ...] | None:
+def _samples(study: StudyStore, view: _View, removal: Removal) -> tuple[SampleResult, ...] | None:
     one = study.measurement(view.key, view.settings, removal)
     if one is None or one.scores is None or one.answers is None:
         return None

@@ -11,7 +11,7 @@ from depthprune.base.files import is_number
 from depthprune.base.removal import Removal
 from depthprune.study.lock import Holder, read_holder
 from depthprune.study.records import ModelRecord
-from depthprune.study.store import DATABASE_NAME, LOCK_NAME, Study
+from depthprune.study.store import DATABASE_NAME, LOCK_NAME, StudyStore
 
 State = Literal["running", "silent", "ended", "stopped", "finished", "unknown"]
 """Of the process that holds a study or held it last.
@@ -100,7 +100,7 @@ def read_status(folder: Path) -> Status:
         StudyError: there is no study, or it cannot be read.
     """
     folder = folder.parent if folder.name == DATABASE_NAME else folder
-    with Study.open(folder, read_only=True) as study:
+    with StudyStore.open(folder, read_only=True) as study:
         splits = []
         for stored in study.splits(None):
             name = stored.record.split

@@ -35,7 +35,7 @@ from depthprune.study.records import (
 )
 from depthprune.study.rows import bytes_checksum
 
-__all__ = ["Measurement", "ModelRecord", "Run", "SplitRecord", "StoredSplit", "Study"]
+__all__ = ["Measurement", "ModelRecord", "Run", "SplitRecord", "StoredSplit", "StudyStore"]
 
 DATABASE_NAME = "study.db"
 LOCK_NAME = "study.lock"
@@ -44,7 +44,7 @@ _Row = TypeVar("_Row")
 _Samples = tuple[NDArray[np.float32], tuple[str, ...]]
 
 
-class Study:
+class StudyStore:
     """Everything measured for one model: append-only, one writer, any number of readers.
 
     Open it with `Study.open`, best in a `with` statement. Layout and schema: docs/study.md.
@@ -79,7 +79,7 @@ class Study:
         model: ModelRecord | None = None,
         create: bool = True,
         read_only: bool = False,
-    ) -> Study:
+    ) -> StudyStore:
         """Open the study in `folder`, or begin one about `model` there.
 
         Args:
@@ -124,7 +124,7 @@ class Study:
             if self._lock is not None:
                 self._lock.release()
 
-    def __enter__(self) -> Study:
+    def __enter__(self) -> StudyStore:
         return self
 
     def __exit__(

@@ -67,7 +67,9 @@ def llava_sees() -> Subject:
 
 def qwen2_vl_sees() -> Subject:
     samples = [
-        replace(sample, images=(tiny.Picture((30 * index, 200, 90), [], (24 + 8 * index, 40)),))
+        replace(
+            sample, images=(tiny.PlainPicture((30 * index, 200, 90), [], (24 + 8 * index, 40)),)
+        )
         for index, sample in enumerate(tiny.picture_samples())
     ]
     return Subject(

@@ -280,7 +280,7 @@ def without_blocks(model: Any, removal: Removal) -> Any:
 
 
 @dataclass(frozen=True)
-class Picture:
+class PlainPicture:
     """A picture in memory; counts how often it was opened."""
 
     colour: tuple[int, int, int]
@@ -366,7 +366,7 @@ def picture_samples() -> list[Sample]:
         Sample(
             f"validation/{index}",
             question,
-            images=(Picture((index * 30, 255 - index * 30, 128), []),),
+            images=(PlainPicture((index * 30, 255 - index * 30, 128), []),),
             references=("blue",),
         )
         for index, question in enumerate(QUESTIONS)

@@ -224,9 +224,9 @@ def measured_drops(folder: Path, plan: CutPlan) -> tuple[MeasuredDrop, ...]:
     from depthprune.base.errors import StudyError
     from depthprune.checkpoint.fingerprint import model_fingerprint
     from depthprune.cutting.model_card import MeasuredDrop
-    from depthprune.study import Study
+    from depthprune.study import StudyStore
 
-    with Study.open(folder, read_only=True) as study:
+    with StudyStore.open(folder, read_only=True) as study:
         if study.model.fingerprint != model_fingerprint(plan.source):
             raise StudyError(
                 f"the study is about another model ({study.model.name})",

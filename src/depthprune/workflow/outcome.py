@@ -26,7 +26,7 @@ from depthprune.report.sections.search import agreements as agreement_table
 from depthprune.report.sections.search import summary_section, summary_value
 from depthprune.strategies.options import options_value
 from depthprune.strategies.pipeline import RESULTS, SearchOutcome
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.study.result_files import write_importance_comparison
 from depthprune.study.store import DATABASE_NAME
 
@@ -98,7 +98,7 @@ def findings(
     outcome: SearchOutcome, ranking: Ranking, *, show_agreement: bool = True
 ) -> tuple[list[RenderableType], dict[str, Any]]:
     """Return what a search found, for people and for scripts; write the comparisons of splits."""
-    with Study.open(outcome.folder, read_only=True) as study:
+    with StudyStore.open(outcome.folder, read_only=True) as study:
         keys: dict[str, dict[str, int]] = {}
         for key in outcome.splits:
             record = study.split(key)

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from depthprune.analysis.findings import Analysis
+from depthprune.analysis.sweep import mean_speedup
+from depthprune.analysis.verified import Choice
 from depthprune.base.language import Lang, language
 from depthprune.base.progress import shown
+from depthprune.base.removal import Removal
 from depthprune.benchmark.forecast import Forecast, forecast
 from depthprune.benchmark.options import BenchmarkPlan
 from depthprune.benchmark.sweep import Failure
@@ -22,7 +26,7 @@ from depthprune.strategies.verification import CutCheck
 from depthprune.workflow.decisions import FOLDER, Findings, Recommendation, as_findings
 from depthprune.workflow.outcome import places
 from depthprune.workflow.run_make import check_cut, check_sweep, cut, cut_card, evaluate, sweep
-from depthprune.workflow.run_measure import Decision, Show, Transcript, analyze, measure, parameters
+from depthprune.workflow.run_measure import ProgressReport, Show, analyze, measure
 from depthprune.workflow.run_measure import verify as verify_stage
 from depthprune.workflow.studies import Study, Table
 from depthprune.workflow.study_file import StudyFile, read_study_file
@@ -133,25 +137,25 @@ def run_study(
     num_fresh = fresh_number(verifies)
     requests, ready, card = _checked(study, output, num_samples, allow_weak_baseline)
     last = ready[-1]
-    transcript = Transcript(last.request.folder, show)
+    progress_report = ProgressReport(last.request.folder, show)
     outcomes = [
         # The first stage checks the baselines of all, so that nothing is measured in vain.
-        measure(study, name, one, () if number else ready, transcript)
+        measure(study, name, one, () if number else ready, progress_report)
         for number, (name, one) in enumerate(zip(requests, ready, strict=True))
     ]
-    outcome = Outcome(_measured(outcomes, ready), transcript.value)
+    outcome = Outcome(_measured(outcomes, ready), progress_report.value)
     if content.analyze is None:
         return outcome
     if verifies is not False:
-        verify_stage(study, num_fresh, ready, outcomes, transcript, announce)
-    decision = analyze(study, content.analyze, outcomes, transcript)
+        verify_stage(study, num_fresh, ready, outcomes, progress_report, announce)
+    analysis, choice = analyze(study, content.analyze, outcomes, progress_report)
     outcome = replace(
-        outcome, findings=as_findings(decision.analysis), chosen=_recommendation(decision)
+        outcome, findings=as_findings(analysis), chosen=_recommendation(analysis, choice)
     )
-    return _carry_out(study, ready, decision, card, transcript, outcome)
+    return _carry_out(study, ready, analysis, choice, card, progress_report, outcome)
 
 
-def foresee(
+def predict_work(
     study: StudyFile,
     *,
     output: Path | None = None,
@@ -200,9 +204,10 @@ def _checked(
 def _carry_out(
     study: StudyFile,
     ready: list[ReadySearch],
-    decision: Decision,
+    analysis: Analysis,
+    choice: Choice | None,
     card: BenchmarkPlan | None,
-    transcript: Transcript,
+    progress_report: ProgressReport,
     outcome: Outcome,
 ) -> Outcome:
     """Do what follows from an analysis: sweep, cut, evaluate, and tell how it ends.
@@ -210,46 +215,54 @@ def _carry_out(
     Raises:
         DepthpruneError: something could not be measured or written; all else was.
     """
-    content, last, choice = study.content, ready[-1], decision.choice
+    content, last, found = study.content, ready[-1], analysis.recommendations
     request = last.request
-    analysed = decision.analysis.results.splits.items()
+    removal = None if choice is None else choice.combination.removal
+    analyzed = analysis.results.splits.items()
     splits = [
         split
         for split in {one.fingerprint: one for each in ready for one in each.splits}.values()
-        if (split.task.name, split.split) in analysed
+        if (split.task.name, split.split) in analyzed
     ]
+    page = request.folder / FOLDER / PAGE
     ending = Ending(
-        recommendations=decision.analysis.recommendations,
+        recommendations=found,
         choice=choice,
-        page=request.folder / FOLDER / PAGE if decision.has_page else None,
-        parameters=parameters(decision),
+        page=page if page.is_file() else None,
+        parameters=_parameters(analysis, removal),
     )
     if content.sweep is not None:
-        swept = sweep(content.sweep, last, splits, decision, transcript)
-        ending = replace(ending, speedup=swept.speedup)
-        outcome = replace(outcome, sweep=points_table(swept.points), failures=swept.failures)
-    if content.cut is not None and choice is not None:
-        removal = choice.combination.removal
-        made = cut(study, content.cut, last, removal, transcript)
-        ending = replace(ending, cut=made.output, loader=made.loader)
-        falls_short = made.verified is not None and not made.verified.agrees
+        points, failures = sweep(content.sweep, last, splits, found, choice, progress_report)
+        speedup = None if removal is None else mean_speedup(points, removal)
+        ending = replace(ending, speedup=speedup)
+        outcome = replace(outcome, sweep=points_table(points), failures=failures)
+    if content.cut is not None and removal is not None:
+        output, plan, verified = cut(study, content.cut, last, removal, progress_report)
+        ending = replace(ending, cut=output, loader=plan.loader.name)
+        falls_short = verified is not None and not verified.agrees
         if content.evaluate is not None:
             # The whole model makes room for the smaller one.
             del last
             ready.clear()
-            found = evaluate(card, request, splits, removal, made.output, transcript)
-            ending = replace(ending, checks=found.checks)
-            falls_short |= is_exact(found.checks) and any(one.differing for one in found.checks)
-            falls_short |= not found.is_whole
-            outcome = replace(outcome, checks=_checks_table(found.checks))
-        outcome = replace(
-            outcome, cut=made.output, verification=made.verified, falls_short=falls_short
-        )
+            checks, is_whole = evaluate(card, request, splits, removal, output, progress_report)
+            ending = replace(ending, checks=checks)
+            falls_short |= is_exact(checks) and any(one.differing for one in checks)
+            falls_short |= not is_whole
+            outcome = replace(outcome, checks=_checks_table(checks))
+        outcome = replace(outcome, cut=output, verification=verified, falls_short=falls_short)
     closing = ["", *places(request.folder)]
-    transcript.tell(
-        section_parts(ending_section(ending)), {"end": ending_value(ending)}, closing=closing
-    )
+    parts = section_parts(ending_section(ending))
+    progress_report.tell(parts, {"end": ending_value(ending)}, closing=closing)
     return outcome
+
+
+def _parameters(analysis: Analysis, removal: Removal | None) -> tuple[int, int] | None:
+    """Return the parameters that a removal leaves, and all; None where unknown."""
+    results = analysis.results
+    if removal is None or results.parameters is None or results.block_parameters is None:
+        return None
+    gone = sum(results.block_parameters[block] for block in removal)
+    return results.parameters - gone, results.parameters
 
 
 def _measured(outcomes: Sequence[SearchOutcome], ready: Sequence[ReadySearch]) -> Study:
@@ -259,10 +272,10 @@ def _measured(outcomes: Sequence[SearchOutcome], ready: Sequence[ReadySearch]) -
     return Study(outcomes[-1].folder, selection, tuple(splits.values()))
 
 
-def _recommendation(decision: Decision) -> Recommendation | None:
-    if (choice := decision.choice) is None:
+def _recommendation(analysis: Analysis, choice: Choice | None) -> Recommendation | None:
+    if choice is None:
         return None
-    fresh = decision.analysis.recommendations.on_fresh_samples(choice.combination.removal)
+    fresh = analysis.recommendations.on_fresh_samples(choice.combination.removal)
     return Recommendation(choice.rule, choice.combination, fresh)
 
 

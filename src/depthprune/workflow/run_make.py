@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
 
-from depthprune.analysis.sweep import Speedup, SweepPoint, mean_speedup
+from depthprune.analysis.recommend import Recommendations
+from depthprune.analysis.sweep import SweepPoint
 from depthprune.analysis.verified import Choice, choose_number
 from depthprune.base.errors import DepthpruneError, FileError, ModelError, spelled, spelling
 from depthprune.base.files import check_can_make, read_json, write_json
@@ -25,7 +26,7 @@ from depthprune.checkpoint.fingerprint import model_fingerprint
 from depthprune.checkpoint.folder import source_folder, weight_files
 from depthprune.cutting.execute import check_disk, check_output, execute_cut
 from depthprune.cutting.model_card import PROVENANCE_NAME
-from depthprune.cutting.plan import plan_cut
+from depthprune.cutting.plan import CutPlan, plan_cut
 from depthprune.cutting.shards import parse_size
 from depthprune.cutting.verify import LogitComparison, verify_cut
 from depthprune.report.render.text import section_parts, sections_parts
@@ -49,7 +50,7 @@ from depthprune.tasks.task import TaskSplit
 from depthprune.workflow.cutting import cut_command, measured_drops
 from depthprune.workflow.decisions import EXTRA
 from depthprune.workflow.evaluating import RESULTS
-from depthprune.workflow.run_measure import Decision, Transcript, stage
+from depthprune.workflow.run_measure import ProgressReport, stage
 from depthprune.workflow.study_file import (
     CutSection,
     EvaluateSection,
@@ -65,21 +66,6 @@ from depthprune.workflow.sweeping import (
     report_value,
     sweep_and_write,
 )
-
-
-@dataclass(frozen=True)
-class Swept:
-    """What a sweep found about the removal that is carried out.
-
-    Attributes:
-        speedup: None where nothing was chosen, or nothing could be timed.
-        failures: what could not be measured; the rest was.
-        points: each configuration on each task.
-    """
-
-    speedup: Speedup | None
-    failures: tuple[Failure, ...]
-    points: tuple[SweepPoint, ...]
 
 
 def check_sweep(study: StudyFile, section: SweepSection, ready: ReadySearch) -> None:
@@ -106,21 +92,25 @@ def sweep(
     section: SweepSection,
     ready: ReadySearch,
     splits: Sequence[TaskSplit],
-    decision: Decision,
-    transcript: Transcript,
-) -> Swept:
+    found: Recommendations,
+    choice: Choice | None,
+    progress_report: ProgressReport,
+) -> tuple[list[SweepPoint], tuple[Failure, ...]]:
     """Measure the recommended removals on every task, and tell accuracies and times.
 
     Without numbers in the study file, all that are recommended; the whole model and the removal
     that is carried out are always among them.
+
+    Returns:
+        Each configuration on each task, and what could not be measured.
     """
     request = ready.request
     folder = request.folder / SWEEP
     with stage("sweep"):
-        recommended = _recommended(decision)
-        configurations = _configurations(section, recommended, decision)
+        recommended = _recommended(found, choice)
+        configurations = _configurations(section, recommended, found.num_blocks, choice)
         source = str(request.folder / DATABASE_NAME)
-        found = SweepFindings(folder, ready.model.record, recommended, source)
+        swept = SweepFindings(folder, ready.model.record, recommended, source)
         report, lacking = sweep_and_write(
             SweepRequest(
                 model=request.model,
@@ -135,12 +125,12 @@ def sweep(
             ready.model,
             splits,
             configurations,
-            found,
+            swept,
         )
         parts: list[RenderableType] = [
             t("Accuracy against time"),
             "",
-            *sections_parts(sweep_sections(found.points, each_task=False)),
+            *sections_parts(sweep_sections(swept.points, each_task=False)),
             *failure_lines(report.failures),
         ]
         closing = report_lines(report)
@@ -150,19 +140,16 @@ def sweep(
         else:
             note = t("Not written: {kind}. It needs {package}: pip install 'depthprune[{extra}]'")
             closing.append(note.format(kind=FIGURE, package=lacking, extra=EXTRA))
-        value = found.value(report.failures) | report_value(report)
-        transcript.tell(parts, {"sweep": value}, closing=closing)
-    removal = None if decision.choice is None else decision.choice.combination.removal
-    speedup = None if removal is None else mean_speedup(found.points, removal)
-    return Swept(speedup, report.failures, tuple(found.points))
+        value = swept.value(report.failures) | report_value(report)
+        progress_report.tell(parts, {"sweep": value}, closing=closing)
+    return swept.points, report.failures
 
 
-def _recommended(decision: Decision) -> dict[int, Removal]:
+def _recommended(found: Recommendations, choice: Choice | None) -> dict[int, Removal]:
     """Return the recommended removal for each number of active blocks."""
-    found = decision.analysis.recommendations
     choices: list[Choice | None] = [choose_number(found, number) for number in found.independent]
     # Comes last: what is carried out is what is measured for its number of blocks.
-    choices.append(decision.choice)
+    choices.append(choice)
     return {
         found.num_blocks - len(one.combination.removal): one.combination.removal
         for one in choices
@@ -171,9 +158,11 @@ def _recommended(decision: Decision) -> dict[int, Removal]:
 
 
 def _configurations(
-    section: SweepSection, recommended: dict[int, Removal], decision: Decision
+    section: SweepSection,
+    recommended: dict[int, Removal],
+    num_blocks: int,
+    choice: Choice | None,
 ) -> list[Configuration]:
-    num_blocks, choice = decision.analysis.recommendations.num_blocks, decision.choice
     counts = section.num_active_blocks
     if counts and choice is not None:
         counts = [*counts, num_blocks - len(choice.combination.removal)]
@@ -187,21 +176,6 @@ def _configurations(
 
 CUT = "cut"
 """The folder inside a study for checkpoints whose place the study file does not say."""
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The smaller checkpoint.
-
-    Attributes:
-        output: its folder.
-        loader: the class of transformers that loads it.
-        verified: how its logits compare with those of skipping; None where that was not asked for.
-    """
-
-    output: Path
-    loader: str
-    verified: LogitComparison | None
 
 
 def check_cut(study: StudyFile, section: CutSection, ready: ReadySearch) -> None:
@@ -253,9 +227,13 @@ def cut(
     section: CutSection,
     ready: ReadySearch,
     removal: Removal,
-    transcript: Transcript,
-) -> Cut:
+    progress_report: ProgressReport,
+) -> tuple[Path, CutPlan, LogitComparison | None]:
     """Write the checkpoint without these blocks, unless it is there already; tell it.
+
+    Returns:
+        Its folder, what was planned, and how its logits compare with those of skipping; None where
+        that was not asked for.
 
     Raises:
         FileError: the output holds something else, or there is no room.
@@ -308,8 +286,8 @@ def cut(
         if verified is not None:
             closing.append(verified_line(verified))
         value = plan_value(plan) | closing_value(output, result, verified)
-        transcript.tell(parts, {"cut": value}, closing=closing)
-    return Cut(output, plan.loader.name, verified)
+        progress_report.tell(parts, {"cut": value}, closing=closing)
+    return output, plan, verified
 
 
 @contextmanager
@@ -352,19 +330,6 @@ EVALUATION = "evaluation"
 """The folder inside a study for what cut models answer."""
 
 
-@dataclass(frozen=True)
-class Evaluated:
-    """What a cut model answered.
-
-    Attributes:
-        checks: task by task, against skipping.
-        is_whole: whether every metric that was asked for could be measured.
-    """
-
-    checks: tuple[CutCheck, ...]
-    is_whole: bool
-
-
 def cut_card(study: StudyFile, section: EvaluateSection) -> BenchmarkPlan | None:
     """Return what is measured of the cut model beyond the tasks; None: nothing.
 
@@ -389,9 +354,14 @@ def evaluate(
     splits: Sequence[TaskSplit],
     removal: Removal,
     cut: Path,
-    transcript: Transcript,
-) -> Evaluated:
-    """Let the cut model answer what the whole one was measured on, and tell how they compare."""
+    progress_report: ProgressReport,
+) -> tuple[tuple[CutCheck, ...], bool]:
+    """Let the cut model answer what the whole one was measured on, and tell how they compare.
+
+    Returns:
+        The answers task by task, against skipping, and whether every metric that was asked for
+        could be measured.
+    """
     source = replace(request.model, source=str(cut), name=None, revision=None, download=False)
     with stage("evaluate"):
         opened = open_model(source)
@@ -414,5 +384,5 @@ def evaluate(
             value["card"] = outcome.content
             closing.append(t("Card: {path}").format(path=outcome.path))
             is_whole = not outcome.failed
-        transcript.tell(parts, {"evaluate": value}, closing=closing)
-    return Evaluated(found.checks, is_whole)
+        progress_report.tell(parts, {"evaluate": value}, closing=closing)
+    return found.checks, is_whole

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +21,28 @@ from depthprune.base.removal import single_blocks
 from depthprune.importance.compare import compare_splits
 from depthprune.importance.merge import write_merged
 from depthprune.importance.sources import DatasetScores, SplitImportance
-from depthprune.report.documents import PAGE
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections import importance as sections
 from depthprune.report.sections.run import choice_line, done_lines, verification_value
 from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, run_search
-from depthprune.study import Study
+from depthprune.study import StudyStore
 from depthprune.workflow.decisions import FOLDER, write_analysis
 from depthprune.workflow.outcome import SUMMARY, closing, findings
 from depthprune.workflow.study_file import AnalyzeSection, StudyFile, taken
-from depthprune.workflow.verifying import Announce, Verification, searched_splits, verify_study
+from depthprune.workflow.verifying import (
+    Announce,
+    VerificationOptions,
+    searched_splits,
+    verify_study,
+)
 
 Show = Callable[[Sequence[RenderableType]], None]
 """Shows tables and sentences to people."""
 
 
-class Transcript:
-    """Tells what each stage found as soon as it is done.
+class ProgressReport:
+    """Shows what each stage found as soon as it is done, and keeps it.
 
     Args:
         folder: of the study, which gets the summary.
@@ -105,7 +108,7 @@ def measure(
     name: str,
     ready: ReadySearch,
     to_check: Sequence[ReadySearch],
-    transcript: Transcript,
+    progress_report: ProgressReport,
 ) -> SearchOutcome:
     """Measure what the stage `name` (`profile` or `search`) asks for, and tell it.
 
@@ -119,7 +122,7 @@ def measure(
             more, others = _across(study, outcome)
             parts += more
             values |= others
-        transcript.tell(parts, values, closing=closing(outcome))
+        progress_report.tell(parts, values, closing=closing(outcome))
     return outcome
 
 
@@ -147,7 +150,7 @@ def _across(
 def _measured_importance(outcome: SearchOutcome) -> list[DatasetScores]:
     """Return what exactly this run measured: a study may hold runs with other samples."""
     splits: dict[str, list[SplitImportance]] = {}
-    with Study.open(outcome.folder, read_only=True) as study:
+    with StudyStore.open(outcome.folder, read_only=True) as study:
         for key in outcome.splits:
             record = study.split(key)
             drops = study.drops(key, outcome.settings)
@@ -174,7 +177,7 @@ def verify(
     num_samples: int | None,
     ready: Sequence[ReadySearch],
     outcomes: Sequence[SearchOutcome],
-    transcript: Transcript,
+    progress_report: ProgressReport,
     announce: Announce | None,
 ) -> None:
     """Verify what is recommended, and while that is not confirmed the next smaller removal.
@@ -184,7 +187,7 @@ def verify(
         num_samples: fresh samples of each dataset; None takes as many as were searched.
         ready: what was measured.
         outcomes: of it.
-        transcript: is told how much was measured.
+        progress_report: is told how much was measured.
         announce: is told what it will take, before it begins.
     """
     request, content = ready[-1].request, study.content
@@ -198,7 +201,7 @@ def verify(
             request.folder,
             ready[-1].model,
             searched_splits(used, request.seed, request.data.holdout),
-            Verification(
+            VerificationOptions(
                 ranking=content.ranking,
                 targets=content.targets,
                 number=cut if isinstance(cut, int) else None,
@@ -208,31 +211,20 @@ def verify(
             ),
         )
         parts = [t("Verification on fresh samples"), "", *done_lines(report)]
-        transcript.tell([], {"verify": verification_value(report)}, closing=[*parts, ""])
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What the analysis says, and what is done about it.
-
-    Attributes:
-        analysis: of exactly what this run measured.
-        choice: the removal that is carried out; None where nothing is ranked.
-        has_page: whether the page could be written.
-    """
-
-    analysis: Analysis
-    choice: Choice | None
-    has_page: bool
+        progress_report.tell([], {"verify": verification_value(report)}, closing=[*parts, ""])
 
 
 def analyze(
     study: StudyFile,
     section: AnalyzeSection,
     outcomes: Sequence[SearchOutcome],
-    transcript: Transcript,
-) -> Decision:
-    """Analyse what the stages before measured, write the documents, and choose a removal.
+    progress_report: ProgressReport,
+) -> tuple[Analysis, Choice | None]:
+    """Analyze what the stages before measured, write the documents, and choose a removal.
+
+    Returns:
+        The analysis of exactly what this run measured, and the removal that is carried out; None
+        where nothing is ranked.
 
     Raises:
         AnalysisError: as many blocks are to be cut as no ranked combination has.
@@ -248,17 +240,8 @@ def analyze(
         )
         parts: list[RenderableType] = [t("What is recommended"), "", *_wrapped(written.answer)]
         parts += _wrapped([choice_line(choice, analysis.recommendations), ""])
-        transcript.tell(parts, {"analyze": written.value}, closing=written.places)
-    return Decision(analysis, choice, (folder / FOLDER / PAGE).is_file())
-
-
-def parameters(decision: Decision) -> tuple[int, int] | None:
-    """Return the parameters that the chosen removal leaves, and all; None where unknown."""
-    results, choice = decision.analysis.results, decision.choice
-    if choice is None or results.parameters is None or results.block_parameters is None:
-        return None
-    gone = sum(results.block_parameters[block] for block in choice.combination.removal)
-    return results.parameters - gone, results.parameters
+        progress_report.tell(parts, {"analyze": written.value}, closing=written.places)
+    return analysis, choice
 
 
 def _choose(analysis: Analysis, study: StudyFile) -> Choice | None:

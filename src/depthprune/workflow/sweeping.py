@@ -272,7 +272,7 @@ def sweep(
         known = study_recommendation(place, record, None)
         chosen = choose_configurations(known, num_active_blocks, record.num_blocks, str(place))
     source = "the removals given" if removals is not None else str(scores or place)
-    found = SweepFindings(place / SWEEP, record, _recommended(place, record), source)
+    found = SweepFindings(place / SWEEP, record, recommended_so_far(place, record), source)
     request = SweepRequest(
         model=loaded.options,
         tasks=tuple(one.task for one in tasks),
@@ -293,9 +293,12 @@ def sweep(
     return points_table(found.points)
 
 
-def _recommended(folder: Path, model: ModelRecord) -> dict[int, Removal]:
+def recommended_so_far(
+    folder: Path, model: ModelRecord, min_drop: float | None = None
+) -> dict[int, Removal]:
+    """Return what `study_recommendation` does; nothing where there is nothing yet."""
     try:
-        return study_recommendation(folder, model, None)
+        return study_recommendation(folder, model, min_drop)
     except DepthpruneError:
         # A sweep may be the first thing that is done in a folder.
         return {}

@@ -33,7 +33,7 @@ from depthprune.strategies.verification import (
 )
 from depthprune.study import StoredSplit
 from depthprune.study.records import FEWEST_FRESH
-from depthprune.study.store import Study as Store
+from depthprune.study.store import StudyStore
 from depthprune.tasks.task import TaskSplit
 from depthprune.workflow.measuring import check_measurable
 from depthprune.workflow.models import Model, as_model
@@ -64,7 +64,7 @@ def fresh_number(verify: bool | int) -> int | None:
 
 
 @dataclass(frozen=True)
-class Verification:
+class VerificationOptions:
     """What is verified, and how.
 
     Attributes:
@@ -130,8 +130,8 @@ def verify(
     given = tuple(tasks) or known.tasks
     if given:
         check_measurable(loaded, given)
-    what = Verification(num_samples=samples, selection=known.selection)
-    with Store.open(known.folder, model=loaded.record, create=False) as store, shown(progress):
+    what = VerificationOptions(num_samples=samples, selection=known.selection)
+    with StudyStore.open(known.folder, model=loaded.record, create=False) as store, shown(progress):
         if given:
             again = FoundAgain(tuple(_searched(store, one) for one in given))
         else:
@@ -148,7 +148,7 @@ def verify(
 
 
 def verify_study(
-    folder: Path, model: OpenModel, again: FoundAgain, what: Verification
+    folder: Path, model: OpenModel, again: FoundAgain, what: VerificationOptions
 ) -> VerificationReport:
     """Verify what a study recommends; what is not confirmed is followed by the next smaller one.
 
@@ -161,7 +161,7 @@ def verify_study(
     Raises:
         DepthpruneError: the study is in use or damaged, or something cannot be measured.
     """
-    with Store.open(folder, model=model.record, create=False) as store:
+    with StudyStore.open(folder, model=model.record, create=False) as store:
         fresh = draw_fresh(store, again.splits, what.num_samples)
         seed = again.splits[0].seed if again.splits else 0
         return verify_removals(
@@ -174,7 +174,9 @@ def verify_study(
         )
 
 
-def verify_again(folder: Path, places: StudyPlaces, what: Verification) -> VerificationReport:
+def verify_again(
+    folder: Path, places: StudyPlaces, what: VerificationOptions
+) -> VerificationReport:
     """Verify what a study recommends, with model and data as the study says they were.
 
     Raises:
@@ -182,7 +184,7 @@ def verify_again(folder: Path, places: StudyPlaces, what: Verification) -> Verif
             how it was measured.
     """
     names = read_result_set(folder, what.ranking.split).splits
-    with Store.open(folder, read_only=True) as store:
+    with StudyStore.open(folder, read_only=True) as store:
         used = analysed_splits(store, names)
         source = model_again(measured_how(store, used[0]), places)
         again = splits_again(store, used, places, source)
@@ -190,7 +192,7 @@ def verify_again(folder: Path, places: StudyPlaces, what: Verification) -> Verif
     return verify_study(folder, model, again, what)
 
 
-def analysed_splits(store: Store, names: Mapping[str, str]) -> list[StoredSplit]:
+def analysed_splits(store: StudyStore, names: Mapping[str, str]) -> list[StoredSplit]:
     """Return the splits of these names by dataset, of several the one with the most removals."""
     found: dict[str, StoredSplit] = {}
     for stored in store.splits():
@@ -210,7 +212,9 @@ def searched_splits(splits: Iterable[TaskSplit], seed: int, holdout: float) -> F
     )
 
 
-def _wanted(folder: Path, model: OpenModel, what: Verification) -> Callable[[], list[Removal]]:
+def _wanted(
+    folder: Path, model: OpenModel, what: VerificationOptions
+) -> Callable[[], list[Removal]]:
     """Return what says which removals are still to be verified."""
     from depthprune.blocks.admissible import inadmissible_reason
 
@@ -233,7 +237,7 @@ def _wanted(folder: Path, model: OpenModel, what: Verification) -> Callable[[], 
     return wanted
 
 
-def _searched(store: Store, split: TaskSplit) -> SearchedSplit:
+def _searched(store: StudyStore, split: TaskSplit) -> SearchedSplit:
     """Return a split whose samples are at hand, with the seed that the study knows."""
     runs = [] if store.lacks is not None else store.runs()
     seed = next((run.how.get("seed") for run in runs), 0)
@@ -259,12 +263,12 @@ def _nothing_fresh(again: FoundAgain, fresh: FreshSamples, folder: Path) -> Task
     )
 
 
-def _num_measured(store: Store, stored: StoredSplit) -> int:
+def _num_measured(store: StudyStore, stored: StoredSplit) -> int:
     return max(len(store.drops(stored.key, one)) for one in stored.settings)
 
 
 def _rows(
-    store: Store, fresh: FreshSamples, removals: Sequence[Removal] | None
+    store: StudyStore, fresh: FreshSamples, removals: Sequence[Removal] | None
 ) -> list[tuple[object, ...]]:
     """Return a row for each removal and dataset, see `verify`."""
     keys = {
