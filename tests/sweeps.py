@@ -8,13 +8,13 @@ import numpy as np
 
 from depthprune.analysis.sweep import SweepPoint, compare_points, sweep_point
 from depthprune.base.removal import Removal
-from depthprune.benchmark.latency import Conditions, Latency, SampleLatency
-from depthprune.benchmark.sweep import Measured
+from depthprune.benchmark.latency import Latency, LatencyConditions, SampleLatency
+from depthprune.benchmark.sweep import SweepMeasurement
 from depthprune.strategies.configurations import Configuration
 from depthprune.study import Measurement, ModelRecord, SplitRecord
 
 MODEL = ModelRecord("tiny", "f1", "LlamaForCausalLM", 4, "model.layers", 1000, (100, 110, 120, 130))
-CONDITIONS = Conditions(
+CONDITIONS = LatencyConditions(
     "f1", "model.layers", "t1", "cpu: fast", 1, "float32", "sdpa", "2.13", "5.23", 2, 1, 3
 )
 
@@ -76,8 +76,8 @@ def measured(
     task: str = "okvqa",
     baseline: Sequence[float] = (1, 1, 0, 1),
     timed: Latency | None = None,
-) -> Measured:
-    return Measured(
+) -> SweepMeasurement:
+    return SweepMeasurement(
         split_record(task, len(scores)),
         Configuration(4 - len(removal), removal),
         measured_scores((), baseline, task),
@@ -87,7 +87,7 @@ def measured(
     )
 
 
-def point(one: Measured, recommended: Removal | None = None) -> SweepPoint:
+def point(one: SweepMeasurement, recommended: Removal | None = None) -> SweepPoint:
     return sweep_point(one.split, MODEL, one.baseline, one.measurement, one.latency, recommended)
 
 

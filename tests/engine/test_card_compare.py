@@ -9,13 +9,18 @@ from typing import Any
 import pytest
 
 from depthprune.base.errors import DepthpruneError, FileError, LayoutError
-from depthprune.benchmark.compare import Comparison, Row, compare_evaluations, read_evaluation
+from depthprune.benchmark.compare import (
+    ComparedValue,
+    EvaluationComparison,
+    compare_evaluations,
+    read_evaluation,
+)
 from tests.engine.cards import card, old_card
 
 OLD_FILES = Path("/work/shared/pruned_models")
 
 
-def compare(tmp_path: Path, *contents: Any) -> Comparison:
+def compare(tmp_path: Path, *contents: Any) -> EvaluationComparison:
     files = []
     for place, content in enumerate(contents):
         path = tmp_path / f"{place}.json"
@@ -24,7 +29,7 @@ def compare(tmp_path: Path, *contents: Any) -> Comparison:
     return compare_evaluations(files)
 
 
-def row(comparison: Comparison, section: str, name: str = "") -> Row:
+def row(comparison: EvaluationComparison, section: str, name: str = "") -> ComparedValue:
     (found,) = [one for one in comparison.rows if one.key == (section, name)]
     return found
 

@@ -21,11 +21,11 @@ from depthprune.base.errors import (
 )
 from depthprune.base.removal import Removal
 from depthprune.benchmark import measure
+from depthprune.benchmark.cost import SpeedOptions
 from depthprune.benchmark.measure import BenchmarkOutcome, run_benchmark
 from depthprune.benchmark.options import BenchmarkPlan, check_metrics
 from depthprune.benchmark.perplexity import Windows, perplexity, text_sets, text_tokens
 from depthprune.benchmark.results_file import ResultsFile, check_results_path
-from depthprune.benchmark.speed import SpeedOptions
 from depthprune.benchmark.zero_shot import zero_shot_tasks
 from depthprune.blocks.models import LoadedModel, load_model
 from depthprune.blocks.stack import find_stack

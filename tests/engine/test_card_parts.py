@@ -12,20 +12,18 @@ import pytest
 from scipy import stats
 
 from depthprune.base.errors import DepthpruneError
-from depthprune.benchmark import speed
+from depthprune.benchmark import cost
 from depthprune.benchmark.compare import speed_ratio
-from depthprune.benchmark.model_info import (
+from depthprune.benchmark.cost import (
     KINDS,
-    model_info,
-    parameters_by_kind,
-    weight_bytes,
-)
-from depthprune.benchmark.speed import (
     Speed,
     SpeedOptions,
     measure_in_turns,
+    model_info,
+    parameters_by_kind,
     peak_while,
     prompt_tokens,
+    weight_bytes,
 )
 from depthprune.blocks.models import LoadedModel
 from depthprune.blocks.skipping import skip
@@ -161,7 +159,7 @@ class TestSpeed:
         waited: list[int] = []
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
         monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
-        speed.write_once(llama(), 1, QUICK)
+        cost.write_once(llama(), 1, QUICK)
         assert waited == [0, 1, 0, 1]
 
 

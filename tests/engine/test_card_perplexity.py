@@ -33,11 +33,11 @@ def plain_loop(model: Any, tokens: tuple[int, ...], window: int, stride: int) ->
         inputs = ids[:, begin:end]
         targets = inputs.clone()
         targets[:, : -(end - before)] = -100
-        foretold = int((targets[:, 1:] != -100).sum())
-        if foretold:
+        predicted = int((targets[:, 1:] != -100).sum())
+        if predicted:
             with torch.no_grad():
-                nll += float(model(inputs, labels=targets).loss) * foretold
-        count, before = count + foretold, end
+                nll += float(model(inputs, labels=targets).loss) * predicted
+        count, before = count + predicted, end
         if end == len(tokens):
             break
     return nll, count

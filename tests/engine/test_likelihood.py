@@ -1,4 +1,4 @@
-"""Choosing and reading: which tokens are foretold, how options compare, what is refused."""
+"""Choosing and reading: which tokens are predicted, how options compare, what is refused."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from depthprune.benchmark import sweep as module
 from depthprune.benchmark.latency import Latency, LatencyOptions
 from depthprune.benchmark.sweep import (
     PRESETS,
-    Measured,
+    SweepMeasurement,
     SweepRequest,
     load_sweep_splits,
     memory_limit,
@@ -67,9 +67,9 @@ class Kept:
     """Takes what a sweep finds, and knows its latencies afterwards."""
 
     def __init__(self) -> None:
-        self.all: list[Measured] = []
+        self.all: list[SweepMeasurement] = []
 
-    def add(self, measured: Sequence[Measured]) -> None:
+    def add(self, measured: Sequence[SweepMeasurement]) -> None:
         self.all += measured
 
     def known(self, task: str, num_active: int) -> Latency | None:

@@ -51,16 +51,38 @@ class EvaluationFile:
 
     path: Path
     name: str
-    removed: tuple[int, ...]
-    values: Mapping[Key, float]
-    conditions: Mapping[Key, str]
-    windows: Mapping[Key, str] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
-    repeats: Mapping[Key, tuple[float, ...]] = field(default_factory=dict)
+    removed: tuple[int, ...] = ()
+    values: dict[Key, float] = field(default_factory=dict)
+    conditions: dict[Key, str] = field(default_factory=dict)
+    windows: dict[Key, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    repeats: dict[Key, tuple[float, ...]] = field(default_factory=dict)
+
+    def add(
+        self, section: str, name: str, value: Any, condition: str | None = None, *, unit: int = 1
+    ) -> None:
+        """Note a value, unless it is missing or can be no measurement."""
+        if isinstance(value, float) and not isfinite(value):
+            return  # whoever reads such files names them with their places
+        if value is not None and not is_possible(_KINDS[section], value):
+            place = " ".join(filter(None, (section, name)))
+            self.problems.append(f"{place}: {short(value)} can be no measurement")
+        elif value is not None:
+            self.values[section, name] = float(value) * unit
+            if condition is not None:
+                self.conditions[section, name] = condition
+
+    def add_perplexity(
+        self, section: str, name: str, value: Any, window: str | None, text: str | None = None
+    ) -> None:
+        """Note a perplexity, the window it was measured in and the digest of its text."""
+        self.add(section, name, value, text)
+        if window is not None and (section, name) in self.values:
+            self.windows[section, name] = window
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedValue:
     """One value of every file.
 
     Attributes:
@@ -83,7 +105,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class EvaluationComparison:
     """Evaluations side by side.
 
     Attributes:
@@ -93,7 +115,7 @@ class Comparison:
     """
 
     files: tuple[EvaluationFile, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedValue, ...]
     common_tasks: tuple[str, ...]
 
 
@@ -162,7 +184,7 @@ def evaluation_of(path: Path, content: Any) -> EvaluationFile:
         LayoutError: it is no evaluation.
     """
     if isinstance(content, dict) and "schema_version" in content:
-        return _read_card(path, content)
+        return _read_ours(path, content)
     metrics = content.get("metrics") if isinstance(content, dict) else None
     if isinstance(metrics, dict):
         return _read_old(path, content, metrics)
@@ -173,7 +195,7 @@ def evaluation_of(path: Path, content: Any) -> EvaluationFile:
     )
 
 
-def compare_evaluations(files: Sequence[EvaluationFile]) -> Comparison:
+def compare_evaluations(files: Sequence[EvaluationFile]) -> EvaluationComparison:
     """Set evaluations beside the first of them.
 
     Raises:
@@ -203,7 +225,7 @@ def compare_evaluations(files: Sequence[EvaluationFile]) -> Comparison:
         average = _row(("average", ""), [total / len(common) for total in means], alike)
         last = max(place for place, row in enumerate(rows) if row.key[0] == "accuracy")
         rows.insert(last + 1, average)
-    return Comparison(tuple(files), tuple(rows), common)
+    return EvaluationComparison(tuple(files), tuple(rows), common)
 
 
 _KINDS: Mapping[str, Kind] = {
@@ -258,7 +280,7 @@ def _row(
     values: Sequence[float | None],
     alike: bool,
     files: Sequence[EvaluationFile] = (),
-) -> Row:
+) -> ComparedValue:
     kind = _KINDS[key[0]]
     base = values[0]
 
@@ -276,7 +298,7 @@ def _row(
         tuple(_interval(key, files[0], file) for file in files) if kind in ("rate", "time") else ()
     )
     changes = tuple(map(change, values))
-    return Row(key, kind, tuple(values), changes, alike, tuple(windows), intervals)
+    return ComparedValue(key, kind, tuple(values), changes, alike, tuple(windows), intervals)
 
 
 def _interval(key: Key, first: EvaluationFile, file: EvaluationFile) -> tuple[float, float] | None:
@@ -309,48 +331,11 @@ def is_possible(kind: Kind, value: Any) -> bool:
     return bool(0 <= value <= (1 if kind == "accuracy" else _MOST))
 
 
-class _Found:
-    """Collects the numbers of a file; what is missing or can be none is left out."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.problems: list[str] = []
-        self.values: dict[Key, float] = {}
-        self.conditions: dict[Key, str] = {}
-        self.windows: dict[Key, str] = {}
-        self.repeats: dict[Key, tuple[float, ...]] = {}
-
-    def add(
-        self, section: str, name: str, value: Any, condition: str | None = None, *, unit: int = 1
-    ) -> None:
-        if isinstance(value, float) and not isfinite(value):
-            return  # whoever reads such files names them with their places
-        if value is not None and not is_possible(_KINDS[section], value):
-            place = " ".join(filter(None, (section, name)))
-            self.problems.append(f"{place}: {short(value)} can be no measurement")
-        elif value is not None:
-            self.values[section, name] = float(value) * unit
-            if condition is not None:
-                self.conditions[section, name] = condition
-
-    def add_perplexity(
-        self, section: str, name: str, value: Any, window: str | None, text: str | None = None
-    ) -> None:
-        self.add(section, name, value, text)
-        if window is not None and (section, name) in self.values:
-            self.windows[section, name] = window
-
-    def file(self, name: str, removed: tuple[int, ...] = ()) -> EvaluationFile:
-        problems = tuple(self.problems)
-        return EvaluationFile(
-            *(self.path, name, removed, self.values, self.conditions, self.windows, problems),
-            repeats=self.repeats,
-        )
-
-
-def _read_card(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
-    found = _Found(path)
+def _read_ours(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
     info = object_at(content, "model_info")
+    removed = info.get("removed")
+    blocks = [one for one in removed if type(one) is int] if isinstance(removed, list) else []
+    found = EvaluationFile(path, str(info.get("name") or path.stem), tuple(blocks))
     found.add("parameters", "", info.get("parameters"))
     found.add("active_blocks", "", info.get("num_active_blocks"))
     for name, entry in _objects(content, "ppl"):
@@ -383,13 +368,13 @@ def _read_card(path: Path, content: Mapping[str, Any]) -> EvaluationFile:
             # What a model without the skipped blocks would take.
             peak -= entry["skipped_bytes"]
         found.add("peak_bytes", batch, peak, str(entry.get("peak_of")))
-    removed = info.get("removed")
-    blocks = [one for one in removed if type(one) is int] if isinstance(removed, list) else []
-    return found.file(str(info.get("name") or path.stem), tuple(blocks))
+    return found
 
 
 def _read_old(path: Path, content: Mapping[str, Any], metrics: Mapping[str, Any]) -> EvaluationFile:
-    found = _Found(path)
+    place = content.get("model_path")
+    name = "/".join(Path(place).parts[-2:]) if isinstance(place, str) else path.stem
+    found = EvaluationFile(path, name)
     info = object_at(metrics, "model_info")
     found.add("parameters", "", info.get("total_params"))
     found.add("active_blocks", "", info.get("num_layers"))
@@ -409,8 +394,7 @@ def _read_old(path: Path, content: Mapping[str, Any], metrics: Mapping[str, Any]
         ("peak_bytes", "inference_peak_mb"),
     ):
         found.add(section, "", memory.get(old_name), unit=MEBIBYTE)
-    place = content.get("model_path")
-    return found.file("/".join(Path(place).parts[-2:]) if isinstance(place, str) else path.stem)
+    return found
 
 
 def _objects(holder: Mapping[str, Any], name: str) -> list[tuple[str, Json]]:

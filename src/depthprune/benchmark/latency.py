@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge
 
 from depthprune.base.options import Options
-from depthprune.base.removal import Removal, make_removal
+from depthprune.base.removal import Removal
 from depthprune.benchmark.stages import StageClock, watch
-from depthprune.blocks.admissible import check_admissible
 from depthprune.blocks.skipping import skip
 from depthprune.blocks.stack import Stack
 from depthprune.engine.batching import run_in_batches
@@ -32,7 +31,7 @@ from depthprune.engine.inputs import (
     move,
 )
 from depthprune.engine.modes import Mode, mode_of
-from depthprune.engine.reference import evaluation_mode, input_device
+from depthprune.engine.reference import admissible_removals, evaluation_mode, input_device
 from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:
@@ -44,17 +43,17 @@ class LatencyOptions(Options):
     """How times are measured."""
 
     latency_samples: Annotated[int, Ge(1)] = 8
-    """Samples of each task that are timed, one at a time."""
+    """Number of samples of each task that are timed, one at a time."""
 
     warmup: Annotated[int, Ge(0)] = 2
-    """Rounds before anything counts."""
+    """Number of rounds to warm up, which do not count."""
 
     latency_tokens: Annotated[int, Ge(2)] = 16
-    """New tokens that every timed answer has, whatever it says."""
+    """Number of generated tokens of every timed answer, whatever it says."""
 
 
 @dataclass(frozen=True)
-class Conditions:
+class LatencyConditions:
     """What latencies depend on besides the removal: those under equal ones are compared.
 
     Attributes:
@@ -125,7 +124,7 @@ class Latency:
     """
 
     removal: Removal
-    conditions: Conditions
+    conditions: LatencyConditions
     samples: tuple[SampleLatency, ...]
     peak_memory: int | None
     memory_kind: str
@@ -136,13 +135,13 @@ class Latency:
 
 def conditions_of(
     loaded: LoadedModel, stack: Stack, split: TaskSplit, options: LatencyOptions
-) -> Conditions:
+) -> LatencyConditions:
     """Return the conditions under which this process would measure now."""
     import torch
     import transformers
 
     model = loaded.model
-    return Conditions(
+    return LatencyConditions(
         model=loaded.fingerprint,
         stack=stack.path,
         task=split.fingerprint,
@@ -187,9 +186,7 @@ def measure_latency(
         TaskError: a sample cannot be used, or is too long for so many new tokens.
         DepthpruneError: a sample does not fit into memory.
     """
-    wanted = tuple(make_removal(removal) for removal in removals)
-    for removal in wanted:
-        check_admissible(stack, removal)
+    wanted = admissible_removals(stack, removals)
     conditions = conditions_of(loaded, stack, split, options)
     jobs = _jobs(loaded, split, options)
     timed: dict[Removal, list[SampleLatency]] = {removal: [] for removal in wanted}

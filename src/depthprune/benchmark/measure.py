@@ -20,11 +20,17 @@ from depthprune.base.log import logger
 from depthprune.base.progress import Progress, progress
 from depthprune.base.removal import Removal
 from depthprune.benchmark.compare import speed_ratio
-from depthprune.benchmark.model_info import model_info, weight_bytes
+from depthprune.benchmark.cost import (
+    check_positions,
+    measure_in_turns,
+    model_info,
+    peak_while,
+    weight_bytes,
+    write_once,
+)
 from depthprune.benchmark.options import BenchmarkPlan
 from depthprune.benchmark.perplexity import TextSet, Windows, perplexity, text_tokens
 from depthprune.benchmark.results_file import Part, ResultsFile, fingerprint_of, grouped, part_name
-from depthprune.benchmark.speed import check_positions, measure_in_turns, peak_while, write_once
 from depthprune.benchmark.zero_shot import ZeroShotTask, mean_accuracy, task_accuracy
 from depthprune.blocks.admissible import check_admissible
 from depthprune.blocks.models import LoadedModel

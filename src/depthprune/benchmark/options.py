@@ -12,8 +12,8 @@ from annotated_types import Ge, MinLen
 from depthprune.base.errors import DepthpruneError
 from depthprune.base.options import Options
 from depthprune.base.removal import Removal, parse_removal
+from depthprune.benchmark.cost import SpeedOptions
 from depthprune.benchmark.perplexity import HUB_TEXTS, TextSet, Windows, text_sets
-from depthprune.benchmark.speed import SpeedOptions
 from depthprune.benchmark.zero_shot import ZERO_SHOT_TASKS, ZeroShotTask, zero_shot_tasks
 from depthprune.engine.options import ModelOptions
 from depthprune.tasks.options import DataOptions
@@ -29,16 +29,16 @@ class BenchmarkOptions(Options):
     """What is measured."""
 
     metrics: tuple[str, ...] = ()
-    """Some of ppl, zeroshot, speed, memory; as ppl,speed or ppl speed. All; with tasks: none."""
+    """Metrics: ppl, zeroshot, speed, memory, as ppl,speed. All when not given; none with tasks."""
 
     ppl_texts: tuple[str, ...] = tuple(HUB_TEXTS)
-    """wikitext2, ptb, or files of your own: plain text, or .jsonl with a field text."""
+    """Texts for ppl: wikitext2, ptb, or files: plain text, or .jsonl with a field text."""
 
     window: int = 2048
-    """Tokens of a text that are read at once; a model with fewer positions reads fewer."""
+    """Window in tokens, in which texts are read; at most the number of the model's positions."""
 
     stride: int | None = None
-    """Tokens from one window to the next, the rest is context; a quarter of the window: 512."""
+    """Tokens from one window to the next; the rest of it is context. A quarter of the window."""
 
     zeroshot_tasks: tuple[str, ...] = ZERO_SHOT_TASKS
     """Tasks or groups of the lm-evaluation-harness, or YAML files with definitions."""
@@ -47,19 +47,19 @@ class BenchmarkOptions(Options):
     """Folders with definitions of the lm-evaluation-harness; Python they name is executed."""
 
     num_samples: Annotated[int, Ge(0)] = 0
-    """Samples of each task, drawn at random; 0 means all."""
+    """Number of samples of each task, drawn at random; 0 means all."""
 
     prompt_tokens: int = 64
-    """Tokens that are read before the timed generation."""
+    """Prompt length in tokens, where generation is timed."""
 
     new_tokens: int = 128
-    """Tokens that every row generates while it is timed."""
+    """Number of tokens that every row generates while it is timed."""
 
     repeats: int = 5
-    """How often each batch size is timed, after one run to warm up."""
+    """Number of timed runs of each batch size, after one to warm up."""
 
     remove: tuple[str, ...] = ()
-    """Blocks that are skipped, as 4,13: what the model would be without them."""
+    """Skipped blocks, as 4,13: the model is measured as if they had never been there."""
 
     download: bool = False
     """Allow fetching model, texts and tasks from the hub; otherwise only the cache is read."""

@@ -203,7 +203,7 @@ class Windows:
     stride: int
 
     def __post_init__(self) -> None:
-        """Refuse windows that foretell nothing, or leave tokens out."""
+        """Refuse windows that predict nothing, or leave tokens out."""
         if self.window < 2 or self.stride < 1:
             raise DepthpruneError(
                 f"a text cannot be read in windows of {self.window} with stride {self.stride}",
@@ -231,7 +231,7 @@ class TextPerplexity:
 
     Attributes:
         nll: negative log-likelihood, summed over the tokens, in nats.
-        tokens: how many were foretold.
+        tokens: how many were predicted.
         windows: as they were read.
     """
 
@@ -262,14 +262,14 @@ def text_tokens(loaded: LoadedModel, text: str) -> tuple[int, ...]:
     """Return a text as token ids, with the special tokens that the tokenizer adds to a text.
 
     Raises:
-        TaskError: there are fewer than two, so that nothing can be foretold.
+        TaskError: there are fewer than two, so that nothing can be predicted.
     """
     # Longer than the model reads is what windows are for: no warning.
     encoded = loaded.tokenizer(text, verbose=False)
     tokens = tuple(encoded["input_ids"])
     if len(tokens) < 2:
         raise TaskError(
-            f"the text is too short: {len(tokens)} token(s), so nothing is left to foretell",
+            f"the text is too short: {len(tokens)} token(s), so nothing is left to predict",
             mend="give a longer text",
         )
     return tokens
@@ -288,7 +288,7 @@ def perplexity(
     Every window but the first begins `stride` tokens after the one before, and only the tokens that
     were in no window before count; those in front are their context
     (https://huggingface.co/docs/transformers/perplexity). Every token but the first of the text is
-    foretold once; with a stride as long as the window, all but the first of every window.
+    predicted once; with a stride as long as the window, all but the first of every window.
 
     Args:
         loaded: a language model, or a vision-language model, which reads the text without pictures.
@@ -310,7 +310,7 @@ def perplexity(
 
     def read(group: Sequence[_Span], start: int, stop: int) -> None:
         rows = [tokens[span.begin : span.end] for span in group[start:stop]]
-        found.append(_nll(model, move(pad(rows, "right", 0), device), group[0].foretold))
+        found.append(_nll(model, move(pad(rows, "right", 0), device), group[0].predicted))
         if on_progress is not None:
             on_progress((stop - start) / len(spans))
 
@@ -318,7 +318,7 @@ def perplexity(
         # One batch has windows of one length with equally many new tokens: nothing is padded.
         for _, alike in groupby(spans, key=lambda span: (span.end - span.begin, span.new)):
             group = list(alike)
-            fitting = min(size, LOGITS_BYTES // (group[0].foretold * vocabulary * 4) or 1)
+            fitting = min(size, LOGITS_BYTES // (group[0].predicted * vocabulary * 4) or 1)
             held = run_in_batches(len(group), fitting, partial(read, group))
             size = held if held < fitting else size
     nll = math.fsum(found)
@@ -328,7 +328,7 @@ def perplexity(
             mend=f"try {option('dtype', 'float32')} or bfloat16; a model that lost too much may be "
             "beyond help",
         )
-    return TextPerplexity(nll, sum(span.foretold for span in spans), windows)
+    return TextPerplexity(nll, sum(span.predicted for span in spans), windows)
 
 
 @dataclass(frozen=True)
@@ -340,7 +340,7 @@ class _Span:
     new: int
 
     @property
-    def foretold(self) -> int:
+    def predicted(self) -> int:
         """How many tokens count: the new ones, but never one with nothing before it."""
         return min(self.new, self.end - self.begin - 1)
 
@@ -357,12 +357,12 @@ def _spans(length: int, windows: Windows) -> Iterator[_Span]:
             return
 
 
-def _nll(model: Any, inputs: dict[str, Any], foretold: int) -> float:
+def _nll(model: Any, inputs: dict[str, Any], predicted: int) -> float:
     import torch
 
     length = inputs["input_ids"].shape[1]
-    logits = logits_between(model, inputs, length - 1 - foretold, length - 1)
-    targets = inputs["input_ids"][:, length - foretold :].to(logits.device)
+    logits = logits_between(model, inputs, length - 1 - predicted, length - 1)
+    targets = inputs["input_ids"][:, length - predicted :].to(logits.device)
     losses = torch.nn.functional.cross_entropy(
         logits.float().flatten(0, 1), targets.flatten(), reduction="none"
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Gt
 
@@ -31,9 +31,6 @@ from depthprune.tasks.load import load_split
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.task import Task, TaskSplit
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
 class SweepOptions(LatencyOptions):
@@ -46,7 +43,7 @@ class SweepOptions(LatencyOptions):
     """Device, batch size and memory of a kind of machine; what is given explicitly wins."""
 
     max_memory: Annotated[float, Gt(0)] | None = None
-    """GiB of each GPU that may be used; batches that need more are halved."""
+    """Maximum memory of each GPU in GiB; batches that need more are halved."""
 
     def memory(self, given: ModelOptions) -> float | None:
         """Return the GiB of each GPU that may be used; None for all, and on what is no GPU."""
@@ -126,7 +123,7 @@ class SweepRequest:
 
 
 @dataclass(frozen=True)
-class Measured:
+class SweepMeasurement:
     """One configuration on one task.
 
     Attributes:
@@ -217,7 +214,7 @@ def run_sweep(
     configurations: Sequence[Configuration],
     *,
     known: KnownLatencies = lambda task, num_active: None,
-    on_task: Callable[[Sequence[Measured]], None] = lambda measured: None,
+    on_task: Callable[[Sequence[SweepMeasurement]], None] = lambda measured: None,
 ) -> SweepReport:
     """Measure every configuration on every task, as far as it is not measured yet.
 
@@ -284,7 +281,7 @@ def run_sweep(
                 continue
             on_task(
                 [
-                    Measured(
+                    SweepMeasurement(
                         split_record(split),
                         one,
                         baseline,

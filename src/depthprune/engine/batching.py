@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from depthprune.base.errors import DepthpruneError, option
@@ -52,7 +53,7 @@ def run_in_batches(count: int, size: int, run: Callable[[int, int], None]) -> in
     start = 0
     while start < count:
         stop = min(start + size, count)
-        complaint = _complaint_of(run, start, stop)
+        complaint = memory_complaint(partial(run, start, stop))
         if complaint is None:
             start = stop
             continue
@@ -98,10 +99,10 @@ def free_memory() -> None:
         torch.mps.empty_cache()
 
 
-def _complaint_of(run: Callable[[int, int], None], start: int, stop: int) -> str | None:
-    """Run one batch; return the first line of the error where memory ran out."""
+def memory_complaint(run: Callable[[], None]) -> str | None:
+    """Run something; return the first line of the error where memory ran out."""
     try:
-        run(start, stop)
+        run()
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

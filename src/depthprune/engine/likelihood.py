@@ -1,4 +1,4 @@
-"""Answers that are read off probabilities: the likeliest option, and how well a text is foretold.
+"""Answers that are read off probabilities: the likeliest option, and how well a text is predicted.
 
 Rows are padded on the right, where a causal model cannot see: the padding changes nothing, whatever
 the model does with positions.
@@ -32,7 +32,7 @@ instead of raising an error, so that a batch cannot be halved after the fact."""
 
 @dataclass(frozen=True)
 class Likelihood:
-    """How well a model foretells some tokens.
+    """How well a model predicts some tokens.
 
     Attributes:
         nll: negative log-likelihood, summed over the tokens, in nats.
@@ -68,7 +68,7 @@ def rows_to_read(
 ) -> list[Row]:
     """Return one row per sample: its text as it stands, without prompt, cut after `limit` tokens.
 
-    Its first token has nothing before it and is not foretold.
+    Its first token has nothing before it and is not predicted.
 
     Raises:
         TaskError: a sample has no text, fewer than two tokens, or images.
@@ -86,7 +86,7 @@ def rows_to_read(
             tokens, cut = tokens[:limit], cut + 1
         if len(tokens) < 2:
             raise TaskError(
-                "the text is too short to be read: nothing is left to foretell",
+                "the text is too short to be read: nothing is left to predict",
                 where=f"sample {sample.id} of {task.name}",
                 mend="leave the sample out",
             )

@@ -21,19 +21,19 @@ class PromptOptions(Options):
     """auto: the model's own; none; or a file. If not given: auto, but none for lm_eval: tasks."""
 
     system_prompt: str = ""
-    """What the model is told before every question."""
+    """System prompt before every question."""
 
     thinking: bool = False
     """Let a model think before it answers, where its chat template offers the choice."""
 
     prompt_date: str = PromptSettings.date
-    """Today, for chat templates that ask: one fixed day, so that prompts stay the same."""
+    """Date for chat templates that ask for one; always the same, so that prompts are, too."""
 
     min_pixels: Annotated[int, Ge(1)] | None = None
-    """Pixels that a picture is enlarged to at least, where the model's processor knows a limit."""
+    """Minimum number of pixels of a picture, where the model's processor knows a limit."""
 
     max_pixels: Annotated[int, Ge(1)] | None = None
-    """Pixels that a picture is made smaller to, where the model's processor knows a limit."""
+    """Maximum number of pixels of a picture, where the model's processor knows a limit."""
 
     trust_remote_code: bool = False
     """Run code that comes with the checkpoint. Only for checkpoints you trust."""
@@ -67,10 +67,10 @@ class ModelOptions(PromptOptions):
     """cpu, cuda, cuda:1, mps; auto takes a GPU when there is one."""
 
     device_map: str | None = None
-    """Spread the model over devices, as in transformers: auto, balanced, sequential."""
+    """Placement over several devices, as in transformers: auto, balanced, sequential."""
 
     batch_size: Annotated[int, Ge(1)] | None = None
-    """Samples at once; chosen by memory when not given, and halved when memory runs out."""
+    """Batch size in samples; chosen by memory when not given, halved when memory runs out."""
 
     stack: str = "text"
     """The stack to prune: text, vision, encoder, decoder."""

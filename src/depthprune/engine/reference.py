@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,7 +27,7 @@ from depthprune.engine.inputs import (
     move,
     prepare_rows,
 )
-from depthprune.engine.modes import Mode, Outcome, mode_of
+from depthprune.engine.modes import CollectedOutcomes, Mode, mode_of
 from depthprune.tasks.task import Sample, TaskSplit
 
 if TYPE_CHECKING:
@@ -135,9 +134,7 @@ class ReferenceEvaluator:
             TaskError: a sample cannot be used (an image that cannot be read, a text too long).
             DepthpruneError: a single sample does not fit into memory.
         """
-        wanted = tuple(make_removal(removal) for removal in removals)
-        for removal in wanted:
-            check_admissible(self.stack, removal)
+        wanted = admissible_removals(self.stack, removals)
         chosen = split.samples[samples]
         mode = self.mode_of(split)
         groups = self.prepare(split, range(len(split.samples))[samples], mode)
@@ -195,22 +192,35 @@ class ReferenceEvaluator:
         """Return the answers to `samples` without the blocks of `removal`."""
         import torch
 
-        waiting = Counter(row.index for group in groups for row in group.rows)
-        outcomes: list[list[tuple[Row, Outcome]]] = [[] for _ in samples]
+        all_rows = [row for group in groups for row in group.rows]
+        collected = CollectedOutcomes(mode, samples, all_rows, 1)
 
         def run(group: PreparedRows, start: int, stop: int) -> None:
-            rows = group.rows[start:stop]
+            rows, before = group.rows[start:stop], collected.finished
             inputs = move(group.inputs(start, stop), self._device)
             for row, outcome in zip(rows, mode.run(self.loaded.model, inputs, rows), strict=True):
-                outcomes[row.index].append((row, outcome))
-                waiting[row.index] -= 1
+                collected.add(0, row, outcome)
             if self.on_batch is not None:
-                self.on_batch(len({row.index for row in rows if not waiting[row.index]}))
+                self.on_batch(collected.finished - before)
 
         with skip(self.loaded.model, removal, self.stack), torch.inference_mode():
             for group in groups:
                 self._size = run_in_batches(len(group.rows), self._size, partial(run, group))
-        return tuple(map(mode.answer, samples, outcomes))
+        (answers,) = collected.answers()
+        return answers
+
+
+def admissible_removals(stack: Stack, removals: Iterable[Iterable[int]]) -> tuple[Removal, ...]:
+    """Return removals in their usual form.
+
+    Raises:
+        RemovalError: a block does not exist.
+        InadmissibleRemovalError: the architecture cannot express a removal.
+    """
+    wanted = tuple(map(make_removal, removals))
+    for removal in wanted:
+        check_admissible(stack, removal)
+    return wanted
 
 
 @contextmanager

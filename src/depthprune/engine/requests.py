@@ -134,9 +134,9 @@ def encode_pair(tokenizer: Any, context: str, continuation: str) -> tuple[Tokens
 def rolling_windows(
     tokens: Sequence[int], start: int, longest: int
 ) -> Iterator[tuple[Tokens, Tokens]]:
-    """Cut a text into windows of `longest` foretold tokens, each with what it is foretold from.
+    """Cut a text into windows of `longest` predicted tokens, each with what it is predicted from.
 
-    Every token is foretold once: those of the first window from `start` and each other, those of a
+    Every token is predicted once: those of the first window from `start` and each other, those of a
     later one from as many before them as fit, at least one.
     """
     tokens = tuple(tokens)

@@ -1,6 +1,6 @@
 """Rows of a prompt and its right answer: what a model reads when it is told how to answer.
 
-Teacher forcing: the answer's tokens are foretold from the prompt and from each other, in one pass.
+Teacher forcing: the answer's tokens are predicted from the prompt and from each other, in one pass.
 Rows are padded on the right, as for likelihoods.
 """
 

@@ -31,7 +31,7 @@ from depthprune.base.removal import Removal, check_removal, make_removal
 from depthprune.benchmark.latency import LatencyOptions
 from depthprune.benchmark.sweep import (
     Failure,
-    Measured,
+    SweepMeasurement,
     SweepReport,
     SweepRequest,
     run_sweep,
@@ -84,7 +84,7 @@ class SweepFindings:
     source: str
     points: list[SweepPoint] = field(default_factory=list)
 
-    def add(self, measured: Sequence[Measured]) -> None:
+    def add(self, measured: Sequence[SweepMeasurement]) -> None:
         """Take the configurations of one task, and write their files."""
         points = compare_points(
             [

@@ -215,7 +215,7 @@ def test_pictures_go_through_the_vision_tower_once_for_all_removals() -> None:
     tower.register_forward_hook(lambda *_: rows.append(1))
     evaluator.evaluate(subject.split, REMOVALS)
     assert rows == []
-    assert evaluator.statistics.stems == 1
+    assert evaluator.statistics.prefix_states == 1
 
 
 def test_work_is_shared() -> None:

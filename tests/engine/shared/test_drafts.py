@@ -13,19 +13,19 @@ tokens = st.lists(st.integers(0, 3), max_size=LONGEST)
 
 
 def greedy(answer: list[int], begun: int, draft: list[int]) -> list[int]:
-    """Return what a model that gives `answer` foretells after its first tokens and a draft.
+    """Return what a model that gives `answer` predicts after its first tokens and a draft.
 
-    After a wrong token it foretells something else: a number that is no token of the answer.
+    After a wrong token it predicts something else: a number that is no token of the answer.
     """
-    foretold = []
+    predicted = []
     right = True
     for place in range(len(draft) + 1):
         if place:
             right = right and begun + place - 1 < len(answer)
             right = right and draft[place - 1] == answer[begun + place - 1]
         here = begun + place
-        foretold.append(answer[here] if right and here < len(answer) else 9)
-    return foretold
+        predicted.append(answer[here] if right and here < len(answer) else 9)
+    return predicted
 
 
 def written(answer: list[int]) -> list[int]:

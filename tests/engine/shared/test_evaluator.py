@@ -12,7 +12,7 @@ from depthprune.engine import ReferenceEvaluator, SharedEvaluator
 from depthprune.engine.evaluator import in_calls
 from depthprune.engine.shared import evaluator as module
 from depthprune.engine.shared.agreement import alike
-from depthprune.engine.shared.block_calls import Unshareable
+from depthprune.engine.shared.block_calls import NotShareable
 from depthprune.engine.shared.split_run import TooManyRemovals
 from depthprune.tasks.task import Request
 from depthprune.testing import evaluators as conformance
@@ -38,13 +38,13 @@ def test_progress_counts_once_what_is_left_to_the_reference_in_the_middle(
     subject = conformance.llama_writes()
     done: list[int] = []
     evaluator = SharedEvaluator(subject.loaded, batch_size=3, on_batch=done.append)
-    whole = module.Call.answers
+    whole = module.SplitRun.answers
 
     def unshareable(self: Any, removals: Any) -> Any:
         whole(self, removals[:2])
-        raise Unshareable("a later batch is another")
+        raise NotShareable("a later batch is another")
 
-    monkeypatch.setattr(module.Call, "answers", unshareable)
+    monkeypatch.setattr(module.SplitRun, "answers", unshareable)
     for call in (1, 2):
         evaluator.evaluate(subject.split, REMOVALS)
         assert sum(done) == call * len(REMOVALS) * len(subject.split.samples)
@@ -56,7 +56,7 @@ def test_progress_counts_once_what_is_run_again_with_fewer_removals(
     subject = conformance.llama_writes()
     done: list[int] = []
     evaluator = SharedEvaluator(subject.loaded, on_batch=done.append, self_check=False)
-    whole = module.Call._answers
+    whole = module.SplitRun._answers
 
     def too_many(self: Any, together: Any) -> Any:
         found = whole(self, together)
@@ -64,7 +64,7 @@ def test_progress_counts_once_what_is_run_again_with_fewer_removals(
             raise TooManyRemovals("no memory")
         return found
 
-    monkeypatch.setattr(module.Call, "_answers", too_many)
+    monkeypatch.setattr(module.SplitRun, "_answers", too_many)
     evaluator.evaluate(subject.split, [*REMOVALS, (3,)])
     assert sum(done) == 4 * len(subject.split.samples)
 
@@ -87,7 +87,7 @@ def test_answers_that_differ_from_the_reference_s_are_seen_and_not_given(
     plain = ReferenceEvaluator(subject.loaded, batch_size=3).evaluate(subject.split, REMOVALS)
     done: list[int] = []
     evaluator = SharedEvaluator(subject.loaded, batch_size=3, on_batch=done.append)
-    whole = module.Call.answers
+    whole = module.SplitRun.answers
 
     def wrong(self: Any, removals: Any) -> Any:
         return {
@@ -95,7 +95,7 @@ def test_answers_that_differ_from_the_reference_s_are_seen_and_not_given(
             for removal, answers in whole(self, removals).items()
         }
 
-    monkeypatch.setattr(module.Call, "answers", wrong)
+    monkeypatch.setattr(module.SplitRun, "answers", wrong)
     assert_same(evaluator.evaluate(subject.split, REMOVALS), plain)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "'nonsense' instead of" in caplog.text
@@ -112,7 +112,7 @@ def test_samples_in_reverse_are_checked_too(monkeypatch: pytest.MonkeyPatch) -> 
     def wrong(self: Any, removals: Any) -> Any:
         return dict.fromkeys(removals, ("nonsense",) * 3)
 
-    monkeypatch.setattr(module.Call, "answers", wrong)
+    monkeypatch.setattr(module.SplitRun, "answers", wrong)
     evaluator = SharedEvaluator(subject.loaded)
     assert_same(evaluator.evaluate(subject.split, REMOVALS, backwards), plain)
 
@@ -166,7 +166,7 @@ def test_in_half_precision_a_few_answers_may_differ(monkeypatch: pytest.MonkeyPa
     subject = conformance.llama_writes()
     subject.loaded.model.to(torch.bfloat16)
     evaluator = SharedEvaluator(subject.loaded)
-    whole = module.Call.answers
+    whole = module.SplitRun.answers
 
     def nearly_right(self: Any, removals: Any) -> Any:
         return {
@@ -174,7 +174,7 @@ def test_in_half_precision_a_few_answers_may_differ(monkeypatch: pytest.MonkeyPa
             for removal, answers in whole(self, removals).items()
         }
 
-    monkeypatch.setattr(module.Call, "answers", nearly_right)
+    monkeypatch.setattr(module.SplitRun, "answers", nearly_right)
     evaluator.evaluate(subject.split, REMOVALS)
     assert evaluator.statistics.fallbacks == 0
 

@@ -11,11 +11,11 @@ from depthprune.base.removal import Removal
 from depthprune.blocks.admissible import inadmissible_reason
 from depthprune.blocks.skipping import skip
 from depthprune.blocks.stack import find_stack
-from depthprune.engine.shared.block_calls import Unshareable
+from depthprune.engine.shared.block_calls import NotShareable
 from depthprune.engine.shared.block_tracing import Statistics
 from depthprune.engine.shared.prefill import prefill
 from depthprune.engine.shared.shared_model import follows, share
-from depthprune.engine.shared.trie_schedule import plan_walk
+from depthprune.engine.shared.trie_schedule import plan_schedule
 from depthprune.testing import tiny_models as tiny
 from tests.architectures.check import build
 from tests.architectures.inputs import make_inputs
@@ -35,7 +35,7 @@ def most_apart(model_type: str) -> float:
     """Return how far logits at the end of two rows are apart from the model's own, as a share.
 
     Raises:
-        Unshareable: the architecture is left to the reference.
+        NotShareable: the architecture is left to the reference.
     """
     model: Any = build("vlm", model_type)
     inputs = make_inputs(model, "vlm")
@@ -44,14 +44,14 @@ def most_apart(model_type: str) -> float:
     stack = find_stack(model)
     with torch.inference_mode():
         shared = share(model, tiny.word_tokenizer(), stack, Statistics(), "read")
-        stem = shared.stem(inputs, 0)
-        walk = plan_walk(removals, stack.num_blocks)
-        found = prefill(shared.wiring, walk, stem, stem.hidden, stem.prompt - 1)
+        prefix = shared.prefix(inputs, 0)
+        schedule = plan_schedule(removals, stack.num_blocks)
+        found = prefill(shared.traced, schedule, prefix, prefix.hidden, prefix.prompt - 1)
         apart = 0.0
         for removal, hidden in zip(removals, found.hidden, strict=True):
             with skip(model, removal, stack):
                 expected = model(**inputs, use_cache=False).logits[:, -1]
-            ours = shared.wiring.logits(hidden, shared.filler)[:, -1]
+            ours = shared.traced.logits(hidden, shared.filler)[:, -1]
             apart = max(apart, float((ours - expected).abs().max() / expected.abs().max()))
     return apart
 
@@ -63,5 +63,5 @@ def test_logits_are_the_model_s_own(model_type: str) -> None:
 
 @pytest.mark.parametrize("model_type", ["qwen3_vl", "git"])
 def test_what_pictures_do_elsewhere_is_noticed(model_type: str) -> None:
-    with pytest.raises(Unshareable):
+    with pytest.raises(NotShareable):
         most_apart(model_type)

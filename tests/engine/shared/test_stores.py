@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from depthprune.engine.shared.prefix_state import Stem, StemStore
-from depthprune.engine.shared.trie_schedule import StateStore
+from depthprune.engine.shared.prefix_state import PrefixState, PrefixStore
+from depthprune.engine.shared.trie_schedule import HiddenStateCache
 
 KEYS = [(0, 0, start, start + 2) for start in range(4)]
 
@@ -20,17 +20,17 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def stem(seed: int) -> Stem:
-    """Return a stem of 2 x 3 x 8 floats, and a mask of as many bytes as it has entries."""
+def prefix(seed: int) -> PrefixState:
+    """Return a prefix state of 2 x 3 x 8 floats, and a mask of as many bytes as it has entries."""
     generator = torch.Generator().manual_seed(seed)
     mask = torch.rand(2, 1, 3, 3, generator=generator) > 0.5
-    return Stem(torch.rand(2, 3, 8, generator=generator), (None, mask), (3, 2), 0, "left")
+    return PrefixState(torch.rand(2, 3, 8, generator=generator), (None, mask), (3, 2), 0, "left")
 
 
 SIZE = 2 * 3 * 8 * 4 + 2 * 3 * 3
 
 
-def assert_equal(found: Stem | None, expected: Stem) -> None:
+def assert_equal(found: PrefixState | None, expected: PrefixState) -> None:
     assert found is not None
     assert torch.equal(found.hidden, expected.hidden)
     assert found.tensors[0] is None
@@ -39,10 +39,10 @@ def assert_equal(found: Stem | None, expected: Stem) -> None:
     assert (found.lengths, found.ahead, found.side) == ((3, 2), 0, "left")
 
 
-def filled(room: int, disk_room: int) -> StemStore:
-    store = StemStore(room, disk_room)
+def filled(room: int, disk_room: int) -> PrefixStore:
+    store = PrefixStore(room, disk_room)
     for seed, key in enumerate(KEYS):
-        store.put(key, stem(seed))
+        store.put(key, prefix(seed))
     return store
 
 
@@ -51,7 +51,7 @@ def test_stems_come_back_from_memory_or_disk(room: int) -> None:
     store = filled(room, 10 * SIZE)
     for _ in range(2):
         for seed, key in enumerate(KEYS):
-            assert_equal(store.get(key), stem(seed))
+            assert_equal(store.get(key), prefix(seed))
     assert store.num_bytes() <= room
 
 
@@ -62,7 +62,7 @@ def test_what_goes_beyond_memory_and_disk_is_forgotten() -> None:
 
 
 def test_a_stem_that_was_never_put_is_not_there() -> None:
-    assert StemStore(0, 0).get(KEYS[0]) is None
+    assert PrefixStore(0, 0).get(KEYS[0]) is None
 
 
 def test_a_full_disk_is_said_and_no_error(
@@ -104,7 +104,7 @@ def test_files_are_private_and_go_with_the_store(folders: Path) -> None:
 
 
 def test_states_come_back_by_rows_and_positions() -> None:
-    store = StateStore(2**20)
+    store = HiddenStateCache(2**20)
     store.use(0, 1)
     states = store.begin((0, 0, 0, 3), [(), (), ()], 4, 1)
     assert states is not None
@@ -116,7 +116,7 @@ def test_states_come_back_by_rows_and_positions() -> None:
 
 
 def test_a_state_is_kept_only_with_those_on_the_way_to_it() -> None:
-    store = StateStore(2**20)
+    store = HiddenStateCache(2**20)
     store.use(0, 1)
     states = store.begin((0, 0, 0, 1), [()], 3, 1)
     assert states is not None
@@ -127,7 +127,7 @@ def test_a_state_is_kept_only_with_those_on_the_way_to_it() -> None:
 
 def test_states_stay_within_their_room() -> None:
     size = 3 * 8 * 4
-    store = StateStore(2 * size)
+    store = HiddenStateCache(2 * size)
     store.use(0, 1)
     states = store.begin((0, 0, 0, 1), [()], 3, size)
     assert states is not None
@@ -140,7 +140,7 @@ def test_states_stay_within_their_room() -> None:
 
 
 def test_splits_used_in_turns_share_the_room_and_others_leave() -> None:
-    store = StateStore(1000)
+    store = HiddenStateCache(1000)
     for memory in (0, 1):
         store.use(memory, 1)
         assert store.begin((memory, 0, 0, 1), [()], 1, 1) is not None

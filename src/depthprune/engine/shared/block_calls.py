@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Unshareable(Exception):
+class NotShareable(Exception):
     """This model, or this batch, must be evaluated one removal after the other; says why."""
 
 
@@ -66,10 +66,10 @@ def find_dims(
         sizes: (rows, length) of either recording.
 
     Raises:
-        Unshareable: a dimension is neither fixed, nor the rows, nor the length.
+        NotShareable: a dimension is neither fixed, nor the rows, nor the length.
     """
     if len(small) != len(large):
-        raise Unshareable("blocks are given tensors of changing dimensions")
+        raise NotShareable("blocks are given tensors of changing dimensions")
     rows, lengths = [], []
     for dim, (before, after) in enumerate(zip(small, large, strict=True)):
         if (before, after) == (sizes[0][0], sizes[1][0]):
@@ -77,14 +77,14 @@ def find_dims(
         elif (before, after) == (sizes[0][1], sizes[1][1]):
             lengths.append(dim)
         elif before != after:
-            raise Unshareable("blocks are given a tensor whose dimensions have no known meaning")
+            raise NotShareable("blocks are given a tensor whose dimensions have no known meaning")
     alike = not rows and bool(lengths) and small[0] == 1
     if alike:
         rows = [0]
     if len(rows) > 1 or len(lengths) > 2 or (lengths and not rows):
-        raise Unshareable("blocks are given a tensor whose dimensions have no known meaning")
+        raise NotShareable("blocks are given a tensor whose dimensions have no known meaning")
     if len(lengths) == 2 and (len(small) != 4 or rows != [0] or lengths != [2, 3]):
-        raise Unshareable("attention masks are not of shape (rows, heads, queries, keys)")
+        raise NotShareable("attention masks are not of shape (rows, heads, queries, keys)")
     return Dims(rows[0] if rows else None, tuple(lengths), alike)
 
 
@@ -141,7 +141,7 @@ def _walk(value: Any, place: Place, change: Callable[[Any, Place], Any]) -> Any:
         )
     if value is CACHE or isinstance(value, bool | int | float | str):
         return value
-    raise Unshareable(f"blocks are given a {type(value).__name__}")
+    raise NotShareable(f"blocks are given a {type(value).__name__}")
 
 
 _ABSENT = object()
@@ -194,7 +194,7 @@ def observe_outputs(blocks: Sequence[nn.Module], run: Callable[[], Any]) -> list
     """Run the model as it is and return what kind of value each block returns.
 
     Raises:
-        Unshareable: a block does not turn one hidden state into one of the same shape.
+        NotShareable: a block does not turn one hidden state into one of the same shape.
     """
     import torch
 
@@ -211,7 +211,7 @@ def observe_outputs(blocks: Sequence[nn.Module], run: Callable[[], Any]) -> list
                 or hidden.shape != given.shape
                 or hidden.dim() != 3
             ):
-                raise Unshareable("its blocks do not turn one hidden state into another")
+                raise NotShareable("its blocks do not turn one hidden state into another")
             outputs[index] = Output(tuple(result[1:]) if isinstance(result, tuple) else None)
             return result
 
@@ -220,7 +220,7 @@ def observe_outputs(blocks: Sequence[nn.Module], run: Callable[[], Any]) -> list
     with overridden(blocks, make):
         run()
     if len(outputs) != len(blocks):
-        raise Unshareable("not every block is run")
+        raise NotShareable("not every block is run")
     return [outputs[index] for index in range(len(blocks))]
 
 
@@ -230,7 +230,7 @@ def observe_calls(
     """Run the model with blocks that do nothing and return what each was given.
 
     Raises:
-        Unshareable: blocks are not simply run one after the other.
+        NotShareable: blocks are not simply run one after the other.
     """
     calls: list[BlockCall] = []
     names = [_parameters(block) for block in blocks]
@@ -239,7 +239,7 @@ def observe_calls(
         def recorded(*arguments: Any, **options: Any) -> Any:
             hidden, named = _bind(names[index], arguments, options)
             if index != len(calls) or (calls and hidden is not calls[0].hidden):
-                raise Unshareable("something happens between its blocks")
+                raise NotShareable("something happens between its blocks")
             calls.append(BlockCall(hidden, named))
             return outputs[index].wrap(hidden)
 
@@ -248,7 +248,7 @@ def observe_calls(
     with overridden(blocks, make):
         run()
     if len(calls) != len(blocks):
-        raise Unshareable("not every block is run")
+        raise NotShareable("not every block is run")
     return calls
 
 
@@ -285,7 +285,7 @@ def _bind(
     from transformers import Cache
 
     if len(arguments) > len(names):
-        raise Unshareable("its blocks take arguments without names")
+        raise NotShareable("its blocks take arguments without names")
     named = dict(zip(names, arguments, strict=False)) | options
     hidden = named.pop(names[0])
     return hidden, {

@@ -2,7 +2,7 @@
 
 No architecture is known by name. The model is run with blocks that only note what they are given;
 from batches of two sizes, with padding and without, follows what every dimension of every tensor
-counts. What does not fit the picture raises `Unshareable`.
+counts. What does not fit the picture raises `NotShareable`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from depthprune.engine.shared.block_calls import (
     CACHE,
     BlockCall,
     Dims,
+    NotShareable,
     Output,
     Place,
     Slot,
-    Unshareable,
     fill,
     find_dims,
     observe_calls,
@@ -43,15 +43,15 @@ class Statistics:
         block_tokens: rows times length over these calls, padding included.
         nodes: hidden states of batches that blocks led to, in first passes.
         nodes_known: those that had not to be computed again, because they were kept.
-        real_tokens: tokens of prompts and drafts that went into the first block of a walk.
+        real_tokens: tokens of prompts and drafts that went into the first block of a schedule.
         padding_tokens: padding that went with them.
         drafts_offered: answers (of one sample without some blocks) that began with a draft.
-        drafts_accepted: those of them that the draft foretold completely.
+        drafts_accepted: those of them that the draft predicted completely.
         answers: all answers that were generated.
         decoded: answers that needed more than the first pass.
         rounds: passes over unfinished answers.
         peak_states: hidden states of a batch held at a time, at most.
-        stems: batches whose inputs went through vision tower and embeddings.
+        prefix_states: batches whose inputs went through vision tower and embeddings.
         fallbacks: removals that were evaluated by the reference, a split each.
     """
 
@@ -67,7 +67,7 @@ class Statistics:
     decoded: int = 0
     rounds: int = 0
     peak_states: int = 0
-    stems: int = 0
+    prefix_states: int = 0
     fallbacks: int = 0
 
     def add(self, **counts: int) -> None:
@@ -84,7 +84,7 @@ SIZES = ((2, 5), (3, 7))
 
 
 @dataclass(frozen=True)
-class Wiring:
+class TracedBlocks:
     """The blocks of a model and what they are given.
 
     Attributes:
@@ -119,7 +119,7 @@ class Wiring:
         """Run the model without its blocks; return what the first is given, and all slots.
 
         Raises:
-            Unshareable: blocks are called in another way than on the tokens tried at first.
+            NotShareable: blocks are called in another way than on the tokens tried at first.
         """
         calls = observe_calls(self.blocks, self.outputs, run)
         found = _tensors(calls)
@@ -127,13 +127,13 @@ class Wiring:
         for places, dims in zip(self.places, self.slots, strict=True):
             tensor = found.get(places[0])
             if any(found.get(place) is not tensor for place in places):
-                raise Unshareable("blocks are given other tensors than on a few tokens")
+                raise NotShareable("blocks are given other tensors than on a few tokens")
             if tensor is None and not dims.causal_if_none:
-                raise Unshareable("blocks are given fewer tensors than on a few tokens")
+                raise NotShareable("blocks are given fewer tensors than on a few tokens")
             tensors.append(tensor)
         known = {place for places in self.places for place in places}
         if any(value is not None and place not in known for place, value in found.items()):
-            raise Unshareable("blocks are given more tensors than on a few tokens")
+            raise NotShareable("blocks are given more tensors than on a few tokens")
         return calls[0].hidden, tensors
 
     def entrance(self, run: Callable[[], Any]) -> torch.Tensor:
@@ -158,13 +158,13 @@ class Wiring:
         return found
 
 
-def find_wiring(
+def trace_blocks(
     model: Any,
     blocks: Sequence[nn.Module],
     run: Run,
     work: Statistics,
     cache_name: str | None = None,
-) -> Wiring:
+) -> TracedBlocks:
     """Find out how `run` makes the model call its blocks.
 
     Args:
@@ -175,7 +175,7 @@ def find_wiring(
         cache_name: the parameter that takes the cache, where `run` gives none.
 
     Raises:
-        Unshareable: the blocks cannot be run apart from the model.
+        NotShareable: the blocks cannot be run apart from the model.
     """
     small, large = (_some_inputs(model, *size, padded=True) for size in SIZES)
     whole = _some_inputs(model, *SIZES[0], padded=False)
@@ -186,11 +186,11 @@ def find_wiring(
     ]
     few, many, unpadded = map(_tensors, recordings)
     if few.keys() != many.keys():
-        raise Unshareable("the arguments of its blocks depend on the batch")
+        raise NotShareable("the arguments of its blocks depend on the batch")
     groups: dict[tuple[int, int, int], list[Place]] = {}
     for place, tensor in few.items():
         if (tensor is None) is not (many[place] is None):
-            raise Unshareable("the arguments of its blocks depend on the batch")
+            raise NotShareable("the arguments of its blocks depend on the batch")
         if tensor is not None:
             key = id(tensor), id(many[place]), id(unpadded.get(place))
             groups.setdefault(key, []).append(place)
@@ -201,10 +201,10 @@ def find_wiring(
         dims = find_dims(tuple(before.shape), tuple(after.shape), SIZES)
         missing = unpadded.get(places[0]) is None
         if missing and not dims.is_mask:
-            raise Unshareable("the arguments of its blocks depend on the padding")
+            raise NotShareable("the arguments of its blocks depend on the padding")
         slots.append(replace(dims, causal_if_none=missing))
     if not any(dims.is_mask for dims in slots):
-        raise Unshareable("its blocks are given no attention mask")
+        raise NotShareable("its blocks are given no attention mask")
     placed = {
         place: Slot(index) for index, places in enumerate(groups.values()) for place in places
     }
@@ -213,10 +213,10 @@ def find_wiring(
         for calls in recordings[:2]
     ]
     if templates[0] != templates[1]:
-        raise Unshareable("the arguments of its blocks depend on the batch")
+        raise NotShareable("the arguments of its blocks depend on the batch")
     if not all(CACHE in template.values() for template in templates[0]):
-        raise Unshareable("its blocks take no cache")
-    return Wiring(
+        raise NotShareable("its blocks take no cache")
+    return TracedBlocks(
         model,
         tuple(blocks),
         tuple(outputs),
@@ -227,9 +227,9 @@ def find_wiring(
     )
 
 
-def cache_name_of(wiring: Wiring) -> str:
+def cache_name_of(traced: TracedBlocks) -> str:
     """Return the parameter that takes the cache."""
-    return next(name for name, value in wiring.templates[0].items() if value is CACHE)
+    return next(name for name, value in traced.templates[0].items() if value is CACHE)
 
 
 def _with_cache(calls: Sequence[BlockCall], name: str | None) -> list[BlockCall]:
@@ -272,28 +272,28 @@ class Embedding:
     positions, scales), the model itself is run, without its blocks.
 
     Args:
-        wiring: of the model.
+        traced: the blocks of the model.
         hidden: what the first block was given for `ids`, (rows, length, size).
         ids: tokens, (rows, length).
         mask: which of them are no padding, (rows, length).
 
     Raises:
-        Unshareable: what the first block is given depends on something else.
+        NotShareable: what the first block is given depends on something else.
     """
 
     def __init__(
-        self, wiring: Wiring, hidden: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor
+        self, traced: TracedBlocks, hidden: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor
     ) -> None:
         import torch
 
-        self._wiring = wiring
-        self._table = wiring.model.get_input_embeddings()
-        self._takes_positions = "position_ids" in inspect.signature(wiring.model.forward).parameters
+        self._wiring = traced
+        self._table = traced.model.get_input_embeddings()
+        self._takes_positions = "position_ids" in inspect.signature(traced.model.forward).parameters
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         words = mask.bool()
         self._is_table = torch.equal(self._table(ids)[words], hidden[words])
         if not torch.equal(self(ids, positions)[words], hidden[words]):
-            raise Unshareable("what its first block is given depends on more than the token")
+            raise NotShareable("what its first block is given depends on more than the token")
 
     def __call__(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Return what the first block is given, (rows, length, size)."""

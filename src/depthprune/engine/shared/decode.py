@@ -1,4 +1,4 @@
-"""Answers that no draft foretold to their end, of many removals and batches, decoded together.
+"""Answers that no draft predicted to their end, of many removals and batches, decoded together.
 
 In every round each row reads its last certain token, and after it what another known answer with
 the same beginning says: one round may settle several tokens. Block i is run for the rows whose
@@ -9,22 +9,30 @@ are never seen, because they stand at later positions, and are overwritten there
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from depthprune.engine.inputs import on_device
 from depthprune.engine.shared.block_calls import Dims
-from depthprune.engine.shared.block_tracing import Wiring
-from depthprune.engine.shared.prefill import Growing, KeysKnown, KeysOnly, Prefilled, repeated
-from depthprune.engine.shared.prefix_state import Stem, causal_mask
-from depthprune.engine.shared.trie_schedule import EARLIER, KeptStates, Node, Walk
+from depthprune.engine.shared.block_tracing import TracedBlocks
+from depthprune.engine.shared.prefill import (
+    Growing,
+    KeysAndValues,
+    KeysKnown,
+    KeysOnly,
+    Prefilled,
+    repeated,
+)
+from depthprune.engine.shared.prefix_state import PrefixState, causal_mask
+from depthprune.engine.shared.trie_schedule import EARLIER, CachedStates, Node, TrieSchedule
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True)
-class Rows:
+class UnfinishedRows:
     """N unfinished rows: what decoding needs to know of them.
 
     Attributes:
@@ -33,15 +41,15 @@ class Rows:
         tensors: what goes into the slots at the A positions of an answer: (N, A, ...), of a mask
             (N, A, heads, P + A); what has no positions is as the blocks take it.
         members: for each block, which rows it is run for, ascending.
-        keys, values: for each block, (members, heads, columns, size); None where it has none.
+        attended: for each block, keys and values of its members, (members, heads, columns, size);
+            None where it has none.
     """
 
     prompt: int
     lengths: tuple[int, ...]
     tensors: tuple[torch.Tensor, ...]
     members: tuple[tuple[int, ...], ...]
-    keys: tuple[torch.Tensor | None, ...]
-    values: tuple[torch.Tensor | None, ...]
+    attended: tuple[KeysAndValues | None, ...]
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -49,79 +57,79 @@ class Rows:
     @property
     def device(self) -> torch.device:
         """Where the tensors are."""
-        return next(tensor.device for tensor in self.keys if tensor is not None)
+        return self.prompt_keys.device
+
+    @property
+    def prompt_keys(self) -> torch.Tensor:
+        """The keys of the first block that attends."""
+        return next(pair[0] for pair in self.attended if pair is not None)
 
 
 def take_rows(
-    wiring: Wiring,
-    walk: Walk,
-    stem: Stem,
+    traced: TracedBlocks,
+    schedule: TrieSchedule,
+    prefix: PrefixState,
     prefilled: Prefilled,
     owners: Sequence[tuple[int, int]],
-    kept: KeptStates | None = None,
-) -> Rows:
+    kept: CachedStates | None = None,
+) -> UnfinishedRows:
     """Return what decoding needs of some rows of a first pass.
 
     Args:
-        wiring: of the model.
-        walk: of the first pass.
-        stem: of its batch.
+        traced: the blocks of the model.
+        schedule: of the first pass.
+        prefix: of its batch.
         prefilled: what came out of it.
-        owners: for each row, the position of its removal in the walk, and of its prompt.
-        kept: the states that the walk took for known.
+        owners: for each row, the position of its removal in the schedule, and of its prompt.
+        kept: the states that the schedule took for known.
     """
-    device = stem.device
-    size = len(stem.lengths)
+    device = prefix.device
+    size = len(prefix.lengths)
     members: list[tuple[int, ...]] = []
-    keys: list[torch.Tensor | None] = []
-    values: list[torch.Tensor | None] = []
-    for block in range(len(walk.levels)):
-        calls = [walk.calls[removal][block] for removal, _ in owners]
+    attended: list[KeysAndValues | None] = []
+    for block in range(len(schedule.levels)):
+        calls = [schedule.calls[removal][block] for removal, _ in owners]
         ran = [place for place, call in enumerate(calls) if call is not None and call >= 0]
         earlier = [place for place, call in enumerate(calls) if call == EARLIER]
         members.append(tuple(sorted(ran + earlier)))
         index = on_device([(calls[place] or 0) * size + owners[place][1] for place in ran], device)
-        found = [
-            (known_keys.index_select(0, index), known_values.index_select(0, index))
-            for known_keys, known_values in ((prefilled.keys[block], prefilled.values[block]),)
-            if known_keys is not None and known_values is not None and ran
-        ]
+        known = prefilled.attended[block]
+        found = [_rows_of(known, index)] if known is not None and ran else []
         if earlier:
             again = _keys_again(
-                wiring, walk, stem, prefilled, [owners[place] for place in earlier], block, kept
+                traced,
+                schedule,
+                prefix,
+                prefilled,
+                [owners[place] for place in earlier],
+                block,
+                kept,
             )
             found += [again] if again is not None else []
-        if not found:
-            keys.append(None)
-            values.append(None)
-            continue
-        order = on_device(_places_of(members[-1], ran + earlier), device)
-        keys.append(_in_order([pair[0] for pair in found], order))
-        values.append(_in_order([pair[1] for pair in found], order))
+        attended.append(_in_order(found, members[-1], ran + earlier, device) if found else None)
     batch = [row for _, row in owners]
     rows = on_device(batch, device)
-    return Rows(
-        stem.prompt,
-        tuple(stem.lengths[row] for row in batch),
+    return UnfinishedRows(
+        prefix.prompt,
+        tuple(prefix.lengths[row] for row in batch),
         tuple(
-            _at_answers(tensor, dims, rows, stem)
-            for tensor, dims in zip(stem.tensors, wiring.slots, strict=True)
+            _at_answers(tensor, dims, rows, prefix)
+            for tensor, dims in zip(prefix.tensors, traced.slots, strict=True)
         ),
         tuple(members),
-        tuple(keys),
-        tuple(values),
+        tuple(attended),
     )
 
 
 def _keys_again(
-    wiring: Wiring,
-    walk: Walk,
-    stem: Stem,
+    traced: TracedBlocks,
+    schedule: TrieSchedule,
+    prefix: PrefixState,
     prefilled: Prefilled,
     owners: Sequence[tuple[int, int]],
     block: int,
-    kept: KeptStates | None,
-) -> tuple[torch.Tensor, torch.Tensor] | None:
+    kept: CachedStates | None,
+) -> KeysAndValues | None:
     """Return keys and values at a block that an earlier pass ran: its states are kept."""
     import torch
 
@@ -130,55 +138,53 @@ def _keys_again(
     states: dict[tuple[Node, int], int] = {}
     wanted = []
     for removal, row in owners:
-        leaf = walk.leaves[removal]
+        leaf = schedule.leaves[removal]
         wanted.append(states.setdefault((leaf[: leaf.index(block)], row), len(states)))
     given = [(kept.get(node) if node else prefilled.given)[row] for node, row in states]
-    index = on_device([row for _, row in states], stem.device)
+    index = on_device([row for _, row in states], prefix.device)
     tensors = [
         tensor
         if tensor is None or dims.rows is None or dims.alike
         else tensor.index_select(dims.rows, index)
         for tensor, dims in zip(
-            repeated(stem.tensors, wiring.slots, 1, prefilled.given.shape[1]),
-            wiring.slots,
+            repeated(prefix.tensors, traced.slots, 1, prefilled.given.shape[1]),
+            traced.slots,
             strict=True,
         )
     ]
-    places = on_device(wanted, stem.device)
-    try:
-        wiring.call(block, torch.stack(given), tensors, KeysOnly())
-    except KeysKnown as known:
-        return known.keys.index_select(0, places), known.values.index_select(0, places)
-    return None
+    cache = KeysOnly()
+    with suppress(KeysKnown):
+        traced.call(block, torch.stack(given), tensors, cache)
+    return None if cache.known is None else _rows_of(cache.known, on_device(wanted, prefix.device))
 
 
-def _places_of(wanted: Sequence[int], given: Sequence[int]) -> list[int]:
-    """Return where each of the wanted numbers stands among the given ones."""
-    place = {number: index for index, number in enumerate(given)}
-    return [place[number] for number in wanted]
+def _rows_of(known: KeysAndValues, index: torch.Tensor) -> KeysAndValues:
+    keys, values = known
+    return keys.index_select(0, index), values.index_select(0, index)
 
 
-def _in_order(parts: Sequence[torch.Tensor], order: torch.Tensor) -> torch.Tensor:
+def _in_order(
+    parts: Sequence[KeysAndValues],
+    wanted: Sequence[int],
+    given: Sequence[int],
+    device: torch.device,
+) -> KeysAndValues:
+    """Return keys and values in the order of `wanted`; in the parts they stand as in `given`."""
     import torch
 
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts)).index_select(0, order)
+    if len(parts) == 1:
+        return parts[0]
+    place = {number: index for index, number in enumerate(given)}
+    keys, values = (torch.cat(each) for each in zip(*parts, strict=True))
+    return _rows_of((keys, values), on_device([place[number] for number in wanted], device))
 
 
-def join_rows(parts: Sequence[Rows], slots: Sequence[Dims], ahead: int) -> Rows:
+def join_rows(parts: Sequence[UnfinishedRows], slots: Sequence[Dims], ahead: int) -> UnfinishedRows:
     """Return all rows together, with room for the keys and values of `ahead` more tokens."""
     prompt = max(part.prompt for part in parts)
     starts = [sum(len(part) for part in parts[:place]) for place in range(len(parts))]
     blocks = range(len(parts[0].members))
-    prompts = [part.prompt for part in parts]
-
-    def buffers(of_parts: Sequence[Sequence[torch.Tensor | None]]) -> tuple[Any, ...]:
-        # One more column, where tokens are written that are no one's.
-        return tuple(
-            _buffer(prompts, [tensors[block] for tensors in of_parts], prompt, ahead + 1)
-            for block in blocks
-        )
-
-    return Rows(
+    return UnfinishedRows(
         prompt,
         tuple(length for part in parts for length in part.lengths),
         tuple(
@@ -193,12 +199,14 @@ def join_rows(parts: Sequence[Rows], slots: Sequence[Dims], ahead: int) -> Rows:
             )
             for block in blocks
         ),
-        buffers([part.keys for part in parts]),
-        buffers([part.values for part in parts]),
+        # One more column, where tokens are written that are no one's.
+        tuple(_buffers(parts, block, prompt, prompt + ahead + 1) for block in blocks),
     )
 
 
-def select_rows(rows: Rows, wanted: Sequence[int], slots: Sequence[Dims]) -> Rows:
+def select_rows(
+    rows: UnfinishedRows, wanted: Sequence[int], slots: Sequence[Dims]
+) -> UnfinishedRows:
     """Return some of the rows, whose places ascend."""
     device = rows.device
     index = on_device(wanted, device)
@@ -208,7 +216,7 @@ def select_rows(rows: Rows, wanted: Sequence[int], slots: Sequence[Dims]) -> Row
         places = [place for place, row in enumerate(own) if row in new_place]
         members.append(tuple(new_place[own[place]] for place in places))
         kept.append(on_device(places, device))
-    return Rows(
+    return UnfinishedRows(
         rows.prompt,
         tuple(rows.lengths[row] for row in wanted),
         tuple(
@@ -220,31 +228,26 @@ def select_rows(rows: Rows, wanted: Sequence[int], slots: Sequence[Dims]) -> Row
             for tensor, dims in zip(rows.tensors, slots, strict=True)
         ),
         tuple(members),
-        *(
-            tuple(
-                None if tensor is None else tensor.index_select(0, index)
-                for tensor, index in zip(tensors, kept, strict=True)
-            )
-            for tensors in (rows.keys, rows.values)
+        tuple(
+            None if known is None else _rows_of(known, index)
+            for known, index in zip(rows.attended, kept, strict=True)
         ),
     )
 
 
-def forget_answer(rows: Rows, wanted: int, start: int) -> None:
+def forget_answer(rows: UnfinishedRows, wanted: int, start: int) -> None:
     """Forget keys and values of a row's answer from token `start` on."""
-    for own, keys, values in zip(rows.members, rows.keys, rows.values, strict=True):
-        if wanted in own and keys is not None and values is not None:
-            place = own.index(wanted)
-            keys[place, :, rows.prompt + start :] = 0
-            values[place, :, rows.prompt + start :] = 0
+    for own, known in zip(rows.members, rows.attended, strict=True):
+        for tensor in known if known is not None and wanted in own else ():
+            tensor[own.index(wanted), :, rows.prompt + start :] = 0
 
 
 def _at_answers(
-    tensor: torch.Tensor | None, dims: Dims, rows: torch.Tensor, stem: Stem
+    tensor: torch.Tensor | None, dims: Dims, rows: torch.Tensor, prefix: PrefixState
 ) -> torch.Tensor:
-    """Return what goes into a slot at the positions of an answer, see `Rows.tensors`."""
+    """Return what goes into a slot at the positions of an answer, see `UnfinishedRows.tensors`."""
     if tensor is None:
-        tensor = causal_mask(stem.prompt + stem.ahead, stem.hidden)
+        tensor = causal_mask(prefix.prompt + prefix.ahead, prefix.hidden)
     if dims.rows is None:
         return tensor
     if tensor.shape[dims.rows] == 1:
@@ -255,7 +258,7 @@ def _at_answers(
         tensor = tensor.index_select(dims.rows, rows)
     if not dims.lengths:
         return tensor
-    tensor = tensor.narrow(dims.lengths[0], stem.prompt, stem.ahead)
+    tensor = tensor.narrow(dims.lengths[0], prefix.prompt, prefix.ahead)
     return tensor.movedim((dims.rows, dims.lengths[0]), (0, 1))
 
 
@@ -273,31 +276,36 @@ def _joined(tensors: Sequence[torch.Tensor], dims: Dims, columns: int) -> torch.
     return torch.cat(list(tensors))
 
 
-def _buffer(
-    prompts: Sequence[int], tensors: Sequence[torch.Tensor | None], prompt: int, room: int
-) -> torch.Tensor | None:
-    """Return keys or values of all parts, their prompts ending at the same column."""
-    known = [
-        (length, tensor)
-        for length, tensor in zip(prompts, tensors, strict=True)
-        if tensor is not None
-    ]
-    if not known:
+def _buffers(
+    parts: Sequence[UnfinishedRows], block: int, prompt: int, columns: int
+) -> KeysAndValues | None:
+    """Return keys and values of all parts at a block, their prompts ending at the same column."""
+    known = [(prompt - part.prompt, part.attended[block]) for part in parts]
+    pairs = [(first, pair) for first, pair in known if pair is not None]
+    if not pairs:
         return None
-    first = known[0][1]
-    count = sum(len(tensor) for _, tensor in known)
-    buffer = first.new_zeros(count, first.shape[1], prompt + room, first.shape[3])
+    keys, values = (
+        _buffer([(first, pair[which]) for first, pair in pairs], columns) for which in (0, 1)
+    )
+    return keys, values
+
+
+def _buffer(parts: Sequence[tuple[int, torch.Tensor]], columns: int) -> torch.Tensor:
+    """Return some tensors below each other, each from its first column on."""
+    like = parts[0][1]
+    count = sum(len(tensor) for _, tensor in parts)
+    buffer = like.new_zeros(count, like.shape[1], columns, like.shape[3])
     start = 0
-    for length, tensor in known:
-        columns = slice(prompt - length, prompt - length + tensor.shape[2])
-        buffer[start : start + len(tensor), :, columns] = tensor
+    for first, tensor in parts:
+        own = slice(first, first + tensor.shape[2])
+        buffer[start : start + len(tensor), :, own] = tensor
         start += len(tensor)
     return buffer
 
 
 def advance(
-    wiring: Wiring,
-    rows: Rows,
+    traced: TracedBlocks,
+    rows: UnfinishedRows,
     embed: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     tokens: Sequence[Sequence[int]],
     starts: Sequence[int],
@@ -305,7 +313,7 @@ def advance(
     """Let every row read some tokens of its answer; return the last block's output.
 
     Args:
-        wiring: of the model.
+        traced: the blocks of the model.
         rows: whose keys and values are written into.
         embed: turns tokens and positions into what the first block is given.
         tokens: for each row, at least one.
@@ -316,9 +324,8 @@ def advance(
     """
     import torch
 
-    wiring.work.add(rounds=1)
-    first = next(tensor for tensor in rows.keys if tensor is not None)
-    device, trash = first.device, first.shape[2] - 1
+    traced.work.add(rounds=1)
+    device, trash = rows.device, rows.prompt_keys.shape[2] - 1
     width = max(map(len, tokens))
     # One transfer for all numbers of the round.
     numbers = on_device(
@@ -341,12 +348,12 @@ def advance(
     count = torch.arange(len(rows), device=device)[:, None]
     tensors = [
         _at(tensor, dims, count, answer, extent)
-        for tensor, dims in zip(rows.tensors, wiring.slots, strict=True)
+        for tensor, dims in zip(rows.tensors, traced.slots, strict=True)
     ]
     hidden = embed(ids, lengths + answer)
     chosen: dict[tuple[int, ...], tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]] = {}
     for block, own in enumerate(rows.members):
-        keys, values = rows.keys[block], rows.values[block]
+        known = rows.attended[block]
         if not own:
             continue
         if own not in chosen:
@@ -357,18 +364,16 @@ def advance(
                 if whole
                 else [
                     tensor if dims.rows is None else tensor.index_select(dims.rows, index)
-                    for tensor, dims in zip(tensors, wiring.slots, strict=True)
+                    for tensor, dims in zip(tensors, traced.slots, strict=True)
                 ]
             )
             chosen[own] = index, part, columns if whole else columns[index]
         index, part, own_columns = chosen[own]
         given = hidden if len(own) == len(rows) else hidden[index]
-        cache = (
-            None
-            if keys is None or values is None
-            else Growing(keys, values, count[: len(own)], own_columns, extent)
-        )
-        output = wiring.call(block, given, part, cache)
+        cache = None
+        if known is not None:
+            cache = Growing(known, count[: len(own)], own_columns, extent)
+        output = traced.call(block, given, part, cache)
         hidden = output if len(own) == len(rows) else hidden.index_copy(0, index, output)
     return hidden
 

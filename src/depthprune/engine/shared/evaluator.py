@@ -11,21 +11,24 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from depthprune.base.log import logger
-from depthprune.base.removal import Removal, make_removal
-from depthprune.blocks.admissible import check_admissible
+from depthprune.base.removal import Removal
 from depthprune.blocks.stack import refuse_while_skipping
 from depthprune.engine.batching import is_out_of_memory
 from depthprune.engine.evaluator import Evaluation
 from depthprune.engine.generate import end_tokens
 from depthprune.engine.modes import Mode
-from depthprune.engine.reference import ReferenceEvaluator, evaluation_mode
+from depthprune.engine.reference import (
+    ReferenceEvaluator,
+    admissible_removals,
+    evaluation_mode,
+)
 from depthprune.engine.shared.agreement import differences
-from depthprune.engine.shared.block_calls import Unshareable
+from depthprune.engine.shared.block_calls import NotShareable
 from depthprune.engine.shared.block_tracing import Statistics
-from depthprune.engine.shared.prefix_state import StemStore
+from depthprune.engine.shared.prefix_state import PrefixStore
 from depthprune.engine.shared.shared_model import SharedModel, Way, follows, share
-from depthprune.engine.shared.split_run import MOST_REMOVALS, Call, Sizes, SplitMemory, Stores
-from depthprune.engine.shared.trie_schedule import StateStore
+from depthprune.engine.shared.split_run import MOST_REMOVALS, Sizes, SplitMemory, SplitRun, Stores
+from depthprune.engine.shared.trie_schedule import HiddenStateCache
 from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:
@@ -100,8 +103,8 @@ class SharedEvaluator:
         )
         self._unchecked = self._checks
         self._stores = Stores(
-            StemStore(cache_bytes, disk_bytes),
-            StateStore(_room(self._reference.device, cache_bytes)),
+            PrefixStore(cache_bytes, disk_bytes),
+            HiddenStateCache(_room(self._reference.device, cache_bytes)),
         )
         self._memories: list[SplitMemory] = []
         self._numbers = count()
@@ -143,9 +146,7 @@ class SharedEvaluator:
             DepthpruneError: a single sample does not fit into memory.
         """
         started = perf_counter()
-        wanted = tuple(make_removal(removal) for removal in removals)
-        for removal in wanted:
-            check_admissible(self.stack, removal)
+        wanted = admissible_removals(self.stack, removals)
         refuse_while_skipping(self.loaded.model)
         self._forget_another_model()
         self._reported = self._unused = 0
@@ -178,7 +179,7 @@ class SharedEvaluator:
             return
         if self._state is not None:
             for memory in self._memories:
-                self._stores.stems.forget(memory.number)
+                self._stores.prefix_states.forget(memory.number)
             self._stores.states.clear()
             self._memories.clear()
             self._models.clear()
@@ -213,7 +214,7 @@ class SharedEvaluator:
                 memory.known = other.known
         self._memories.append(memory)
         for old in self._memories[:-KEPT_MEMORIES]:
-            self._stores.stems.forget(old.number)
+            self._stores.prefix_states.forget(old.number)
             self._stores.states.forget(old.number)
         del self._memories[:-KEPT_MEMORIES]
         return memory
@@ -235,9 +236,9 @@ class SharedEvaluator:
                 model = self.loaded.model
                 together = [each for each in removals if follows(model, self.stack, each)]
                 self._mention(len(removals) - len(together))
-                call = Call(shared, memory, mode, self._stores, self._sizes, self._report)
+                call = SplitRun(shared, memory, mode, self._stores, self._sizes, self._report)
                 answers = call.answers(sorted(together))
-            except Unshareable as error:
+            except NotShareable as error:
                 self._refuse(way, str(error))
                 return {}
         return answers if self._is_right(way, memory, answers) else {}
@@ -250,14 +251,14 @@ class SharedEvaluator:
             model, processor = self.loaded.model, self.loaded.processor
             try:
                 self._models[way] = share(model, processor, self.stack, self._work, way)
-            except Unshareable:
+            except NotShareable:
                 raise
             # A block may raise anything when it is called in a way that it does not know.
             except Exception as error:
                 if is_out_of_memory(error):
                     raise
                 lines = str(error).splitlines() or [type(error).__name__]
-                raise Unshareable(f"its blocks cannot be run apart ({lines[0]})") from error
+                raise NotShareable(f"its blocks cannot be run apart ({lines[0]})") from error
         return self._models[way]
 
     def _refuse(self, way: Way, reason: str) -> None:

@@ -12,7 +12,7 @@ from depthprune.engine.generate import decode
 from depthprune.engine.inputs import Row, Tokens, on_device
 from depthprune.engine.likelihood import rows_at_once
 from depthprune.engine.shared.decode import (
-    Rows,
+    UnfinishedRows,
     advance,
     forget_answer,
     join_rows,
@@ -20,9 +20,9 @@ from depthprune.engine.shared.decode import (
     take_rows,
 )
 from depthprune.engine.shared.prefill import prefill
-from depthprune.engine.shared.prefix_state import Stem
+from depthprune.engine.shared.prefix_state import PrefixState
 from depthprune.engine.shared.shared_model import SharedModel
-from depthprune.engine.shared.trie_schedule import KeptStates, plan_walk_from
+from depthprune.engine.shared.trie_schedule import CachedStates, plan_schedule_from
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ class KnownAnswers:
     def draft(self, sample: str, begun: Sequence[int] = ()) -> Tokens:
         """Return what to read after `begun`: the most frequent answer that begins so.
 
-        Its last token is left out, because nothing needs to be foretold from it.
+        Its last token is left out, because nothing needs to be predicted from it.
         """
         best = self._best.get((sample, tuple(begun)), ())
         return best[len(begun) : -1]
@@ -62,7 +62,7 @@ class KnownAnswers:
 def accept(
     begun: Sequence[int],
     draft: Sequence[int],
-    foretold: Sequence[int],
+    predicted: Sequence[int],
     ends: Collection[int],
     longest: int,
 ) -> tuple[list[int], bool]:
@@ -71,12 +71,12 @@ def accept(
     Args:
         begun: the tokens that were certain before.
         draft: what was read after them.
-        foretold: the likeliest token after `begun`, and after each token of the draft.
+        predicted: the likeliest token after `begun`, and after each token of the draft.
         ends: tokens that end an answer.
         longest: how many tokens an answer has at most.
     """
     answer = list(begun)
-    for place, token in enumerate(foretold[: len(draft) + 1]):
+    for place, token in enumerate(predicted[: len(draft) + 1]):
         answer.append(token)
         if token in ends or len(answer) == longest:
             return answer, True
@@ -94,7 +94,7 @@ ROUND_TOKENS = {"cpu": 512, "cuda": 4096}
 arithmetic, which a processor is soon short of, and a GPU only much later."""
 
 
-class Writing:
+class GenerationRun:
     """Finds the answers to samples for many removals.
 
     Args:
@@ -120,7 +120,7 @@ class Writing:
         self._longest = longest
         self._known = known
         self._done = done
-        self._parts: list[Rows] = []
+        self._parts: list[UnfinishedRows] = []
         self._begun: list[tuple[int, Row, list[int]]] = []
         # (removal, row index) of answers in which something overflows whatever is read.
         self._overflowing: set[tuple[int, int]] = set()
@@ -134,64 +134,64 @@ class Writing:
         """Return what to read after the prompts of some rows."""
         return [self._known.draft(row.sample.id) for row in rows]
 
-    def read(self, stem: Stem, rows: Sequence[Row], kept: KeptStates | None) -> None:
+    def read(self, prefix: PrefixState, rows: Sequence[Row], kept: CachedStates | None) -> None:
         """Run the prompts of some rows, with a draft each; collect what is left unfinished."""
         drafts = self.drafts(rows) if kept is None else list(kept.drafts)
-        found = [self._first_pass(range(len(self._removals)), stem, rows, drafts, kept)]
-        if found[0].spoilt:
+        found = [self._first_pass(range(len(self._removals)), prefix, rows, drafts, kept)]
+        if found[0].overflowed:
             nothing: list[Tokens] = [()] * len(rows)
-            found.append(self._first_pass(found[0].spoilt, stem, rows, nothing, None))
+            found.append(self._first_pass(found[0].overflowed, prefix, rows, nothing, None))
         # Nothing is noted before all is there: what runs out of memory is run again.
         for each in found:
             if each.part is not None:
                 self._parts.append(each.part)
                 self._begun += each.begun
             answers = len(each.begun) + len(each.finished)
-            self._shared.wiring.work.add(answers=answers, decoded=len(each.begun))
+            self._shared.traced.work.add(answers=answers, decoded=len(each.begun))
             for answered in each.finished:
                 self._finish(*answered)
 
     def _first_pass(
         self,
         numbers: Sequence[int],
-        stem: Stem,
+        prefix: PrefixState,
         rows: Sequence[Row],
         drafts: Sequence[Tokens],
-        kept: KeptStates | None,
+        kept: CachedStates | None,
     ) -> _FirstPass:
         """Run the prompts and drafts of some rows for the removals at some positions."""
         import torch
 
-        shared, wiring, work = self._shared, self._shared.wiring, self._shared.wiring.work
-        hidden = stem.hidden
-        width = max(map(len, drafts)) if kept is None else kept.length - stem.prompt
+        shared, traced, work = self._shared, self._shared.traced, self._shared.traced.work
+        hidden = prefix.hidden
+        width = max(map(len, drafts)) if kept is None else kept.length - prefix.prompt
         if width:
             device = hidden.device
             padded = [[*draft, *[shared.filler] * (width - len(draft))] for draft in drafts]
             ids = on_device(padded, device)
-            start = on_device(stem.lengths, device)[:, None]
+            start = on_device(prefix.lengths, device)[:, None]
             positions = start + torch.arange(width, device=device)
             hidden = torch.cat([hidden, self._embed(ids, positions)], dim=1)
         removals = tuple(self._removals[number] for number in numbers)
-        walk = plan_walk_from(removals, len(wiring.blocks), kept)
-        prefilled = prefill(wiring, walk, stem, hidden, stem.prompt - 1, kept)
-        foretold = self._likeliest(torch.cat(prefilled.hidden))
-        real = sum(stem.lengths) + sum(map(len, drafts))
+        schedule = plan_schedule_from(removals, len(traced.blocks), kept)
+        prefilled = prefill(traced, schedule, prefix, hidden, prefix.prompt - 1, kept)
+        predicted = self._likeliest(torch.cat(prefilled.hidden))
+        real = sum(prefix.lengths) + sum(map(len, drafts))
         work.add(real_tokens=real, padding_tokens=hidden.shape[0] * hidden.shape[1] - real)
-        spoilt = [
+        overflowed = [
             number
             for place, number in enumerate(numbers)
             if any(
                 draft and _overflows(tokens)
-                for draft, tokens in zip(drafts, foretold[place * len(rows) :], strict=False)
+                for draft, tokens in zip(drafts, predicted[place * len(rows) :], strict=False)
             )
         ]
         unfinished, begun, finished = [], [], []
         for removal, number in enumerate(numbers):
-            if number in spoilt:
+            if number in overflowed:
                 continue
             for place, (row, draft) in enumerate(zip(rows, drafts, strict=True)):
-                tokens = _as_likely(foretold[removal * len(rows) + place])
+                tokens = _as_likely(predicted[removal * len(rows) + place])
                 answer, ended = accept((), draft, tokens, shared.ends, self._longest)
                 if ended:
                     finished.append((number, row, answer))
@@ -199,9 +199,11 @@ class Writing:
                 else:
                     unfinished.append((removal, place))
                     begun.append((number, row, answer))
-        part = take_rows(wiring, walk, stem, prefilled, unfinished, kept) if unfinished else None
-        work.add(drafts_offered=sum(map(bool, drafts)) * (len(numbers) - len(spoilt)))
-        return _FirstPass(part, begun, finished, spoilt)
+        part = (
+            take_rows(traced, schedule, prefix, prefilled, unfinished, kept) if unfinished else None
+        )
+        work.add(drafts_offered=sum(map(bool, drafts)) * (len(numbers) - len(overflowed)))
+        return _FirstPass(part, begun, finished, overflowed)
 
     def settle(self) -> None:
         """Decode all rows that were left unfinished."""
@@ -215,8 +217,8 @@ class Writing:
 
         run_in_batches(len(begun), len(begun), run)
 
-    def _join(self, parts: Sequence[Rows], start: int, stop: int) -> Rows:
-        slots = self._shared.wiring.slots
+    def _join(self, parts: Sequence[UnfinishedRows], start: int, stop: int) -> UnfinishedRows:
+        slots = self._shared.traced.slots
         chosen, first = [], 0
         for part in parts:
             places = range(max(start - first, 0), min(stop - first, len(part)))
@@ -227,12 +229,12 @@ class Writing:
             first += len(part)
         return join_rows(chosen, slots, self._longest - 1)
 
-    def _decode(self, rows: Rows, begun: Sequence[tuple[int, Row, list[int]]]) -> None:
-        shared, wiring = self._shared, self._shared.wiring
+    def _decode(self, rows: UnfinishedRows, begun: Sequence[tuple[int, Row, list[int]]]) -> None:
+        shared, traced = self._shared, self._shared.traced
         waiting = [(place, *one) for place, one in enumerate(begun)]
         while waiting:
             if len(waiting) <= KEPT_SHARE * len(rows):
-                rows = select_rows(rows, [place for place, *_ in waiting], wiring.slots)
+                rows = select_rows(rows, [place for place, *_ in waiting], traced.slots)
                 waiting = [(place, *one[1:]) for place, one in enumerate(waiting)]
             # Rows that are finished but still there read any token, at their first position.
             tokens: list[list[int]] = [[shared.filler]] * len(rows)
@@ -244,24 +246,24 @@ class Writing:
                     draft = ()
                 tokens[place] = [answer[-1], *draft[:width]]
                 starts[place] = len(answer) - 1
-            foretold = self._likeliest(advance(wiring, rows, self._embed, tokens, starts))
-            spoilt = [
+            predicted = self._likeliest(advance(traced, rows, self._embed, tokens, starts))
+            overflowed = [
                 (place, (removal, row.index))
                 for place, removal, row, _ in waiting
-                if len(tokens[place]) > 1 and _overflows(foretold[place])
+                if len(tokens[place]) > 1 and _overflows(predicted[place])
             ]
-            if spoilt:
-                self._overflowing.update(answered for _, answered in spoilt)
-                for place, _ in spoilt:
+            if overflowed:
+                self._overflowing.update(answered for _, answered in overflowed)
+                for place, _ in overflowed:
                     forget_answer(rows, place, starts[place])
                     tokens[place] = tokens[place][:1]
-                foretold = self._likeliest(advance(wiring, rows, self._embed, tokens, starts))
+                predicted = self._likeliest(advance(traced, rows, self._embed, tokens, starts))
             left = []
             for place, removal, row, answer in waiting:
                 longer, finished = accept(
                     answer,
                     tokens[place][1:],
-                    _as_likely(foretold[place]),
+                    _as_likely(predicted[place]),
                     shared.ends,
                     self._longest,
                 )
@@ -283,10 +285,10 @@ class Writing:
         import torch
 
         shared = self._shared
-        step = rows_at_once(shared.wiring.model, hidden.shape[1])
+        step = rows_at_once(shared.traced.model, hidden.shape[1])
         found = torch.cat(
             [
-                shared.wiring.logits(part, shared.filler).float().argmax(dim=-1)
+                shared.traced.logits(part, shared.filler).float().argmax(dim=-1)
                 for part in torch.split(hidden, step)
             ]
         )
@@ -305,21 +307,21 @@ class _FirstPass:
         part: what decoding needs of the rows that are not finished; None when all are.
         begun: these rows: the removal's position, the row, and the answer as far as it is known.
         finished: the others.
-        spoilt: the positions of removals under which a row overflowed that had read a draft. What
-            overflows spoils the whole row, even where it is not to be seen (nothing times infinity
-            is not nothing), so that without the draft the answer may be another.
+        overflowed: positions of the removals under which a row overflowed that had read a draft.
+            An overflow changes the whole row, even where it does not show (zero times infinity is
+            no zero), so that without the draft the answer may be another.
     """
 
-    part: Rows | None
+    part: UnfinishedRows | None
     begun: list[tuple[int, Row, list[int]]]
     finished: list[tuple[int, Row, list[int]]]
-    spoilt: list[int]
+    overflowed: list[int]
 
 
-def _overflows(foretold: Sequence[int]) -> bool:
-    return any(token < 0 for token in foretold)
+def _overflows(predicted: Sequence[int]) -> bool:
+    return any(token < 0 for token in predicted)
 
 
-def _as_likely(foretold: Sequence[int]) -> list[int]:
+def _as_likely(predicted: Sequence[int]) -> list[int]:
     """Return the tokens that were found the likeliest, also where numbers overflowed."""
-    return [token if token >= 0 else -1 - token for token in foretold]
+    return [token if token >= 0 else -1 - token for token in predicted]

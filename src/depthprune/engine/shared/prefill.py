@@ -7,56 +7,52 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from depthprune.engine.shared.block_calls import Dims, Unshareable
-from depthprune.engine.shared.block_tracing import Wiring
-from depthprune.engine.shared.prefix_state import Stem, causal_mask
-from depthprune.engine.shared.trie_schedule import KeptStates, Node, Walk, plan_walk
+from depthprune.engine.shared.block_calls import Dims, NotShareable
+from depthprune.engine.shared.block_tracing import TracedBlocks
+from depthprune.engine.shared.prefix_state import PrefixState, causal_mask
+from depthprune.engine.shared.trie_schedule import CachedStates, Node, TrieSchedule, plan_schedule
 
 if TYPE_CHECKING:
     import torch
 
 
+KeysAndValues = tuple["torch.Tensor", "torch.Tensor"]
+"""What attention keeps of some rows: each (rows, heads, length, size)."""
+
+
 class Recording:
-    """Keeps the keys and values of one call of a block, each (rows, heads, length, size)."""
+    """Keeps the keys and values of one call of a block."""
 
     def __init__(self) -> None:
-        self.keys: torch.Tensor | None = None
-        self.values: torch.Tensor | None = None
+        self.known: KeysAndValues | None = None
 
-    def update(
-        self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def update(self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any) -> KeysAndValues:
         """Take the new keys and values; return all that attention sees."""
-        if self.keys is not None:
-            raise Unshareable("a block attends more than once")
-        self.keys, self.values = keys, values
-        return keys, values
+        if self.known is not None:
+            raise NotShareable("a block attends more than once")
+        self.known = keys, values
+        return self.known
 
 
 class KeysKnown(Exception):
     """Leaves a block as soon as its keys and values are known."""
 
-    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-        super().__init__("keys and values are known")
-        self.keys, self.values = keys, values
-
 
 class KeysOnly(Recording):
     """Keeps the keys and values, and ends the call."""
 
-    def update(
-        self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        raise KeysKnown(*super().update(keys, values))
+    def update(self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any) -> KeysAndValues:
+        super().update(keys, values)
+        raise KeysKnown
 
 
 class Known:
     """Gives keys and values that are known already in place of new ones."""
 
-    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-        self._known = keys, values
+    def __init__(self, known: KeysAndValues) -> None:
+        self._known = known
 
-    def update(self, *_: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def update(self, *_: Any, **__: Any) -> KeysAndValues:
         return self._known
 
 
@@ -64,30 +60,24 @@ class Growing:
     """Writes new keys and values into buffers, each row at columns of its own.
 
     Args:
-        keys, values: buffers, (rows, heads, columns, size).
+        buffers: for keys and values, (rows, heads, columns, size).
         rows: 0, 1, 2..., of shape (rows, 1).
         columns: where the new ones belong, (rows, new).
         extent: how many columns attention sees.
     """
 
     def __init__(
-        self,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        rows: torch.Tensor,
-        columns: torch.Tensor,
-        extent: int,
+        self, buffers: KeysAndValues, rows: torch.Tensor, columns: torch.Tensor, extent: int
     ) -> None:
-        self._keys, self._values = keys, values
+        self._buffers = buffers
         self._rows, self._columns, self._extent = rows, columns, extent
 
-    def update(
-        self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        # The dimension of the heads stands between the two that are indexed: it comes last.
-        self._keys.transpose(1, 2)[self._rows, self._columns] = keys.transpose(1, 2)
-        self._values.transpose(1, 2)[self._rows, self._columns] = values.transpose(1, 2)
-        return self._keys[:, :, : self._extent], self._values[:, :, : self._extent]
+    def update(self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any) -> KeysAndValues:
+        for buffer, new in zip(self._buffers, (keys, values), strict=True):
+            # The dimension of the heads stands between the two that are indexed: it comes last.
+            buffer.transpose(1, 2)[self._rows, self._columns] = new.transpose(1, 2)
+        all_keys, all_values = (buffer[:, :, : self._extent] for buffer in self._buffers)
+        return all_keys, all_values
 
 
 CALL_TOKENS = {"cpu": 8192}
@@ -101,43 +91,41 @@ class Prefilled:
     Attributes:
         hidden: for each removal, the last block's output from `first` on,
             (B, length - first, size).
-        keys, values: for each block, those of all nodes, (nodes * B, heads, length, size); None
-            where the block was not run, or attends to nothing.
+        attended: for each block, keys and values of all nodes, (nodes * B, heads, length, size);
+            None where the block was not run, or attends to nothing.
         given: what went into the first block, (B, length, size).
     """
 
     hidden: tuple[torch.Tensor, ...]
-    keys: tuple[torch.Tensor | None, ...]
-    values: tuple[torch.Tensor | None, ...]
+    attended: tuple[KeysAndValues | None, ...]
     given: torch.Tensor
 
 
 def prefill(
-    wiring: Wiring,
-    walk: Walk,
-    stem: Stem,
+    traced: TracedBlocks,
+    schedule: TrieSchedule,
+    prefix: PrefixState,
     hidden: torch.Tensor,
     first: int,
-    kept: KeptStates | None = None,
+    kept: CachedStates | None = None,
 ) -> Prefilled:
-    """Run the blocks over a batch for all removals of a walk.
+    """Run the blocks over a batch for all removals of a schedule.
 
     Args:
-        wiring: of the model.
-        walk: over the trie of the removals.
-        stem: of the batch.
+        traced: the blocks of the model.
+        schedule: over the trie of the removals.
+        prefix: of the batch.
         hidden: what goes into the first block, (B, length, size): the prompts, and what follows.
         first: the position from which on the outputs matter. The last block is run for these
             alone, with the keys and values of all.
-        kept: the states that the walk takes for known; new ones are added.
+        kept: the states that the schedule takes for known; new ones are added.
     """
     import torch
 
     rows, length = hidden.shape[:2]
-    tensors = repeated(stem.tensors, wiring.slots, max(map(len, walk.levels)), length)
+    tensors = repeated(prefix.tensors, traced.slots, max(map(len, schedule.levels)), length)
     states: dict[Node, torch.Tensor] = {(): hidden}
-    keys: list[torch.Tensor | None] = []
-    values: list[torch.Tensor | None] = []
+    attended: list[KeysAndValues | None] = []
 
     def state_at(node: Node) -> torch.Tensor:
         if node in states or kept is None:
@@ -145,38 +133,37 @@ def prefill(
         return kept.get(node)
 
     at_once = max(1, CALL_TOKENS.get(hidden.device.type, sys.maxsize) // (rows * length))
-    for block, nodes in enumerate(walk.levels):
+    for block, nodes in enumerate(schedule.levels):
         caches = []
         for start in range(0, len(nodes), at_once):
             part = nodes[start : start + at_once]
             given = _together([state_at(node[:-1]) for node in part])
-            batch = first_rows(tensors, wiring.slots, len(part) * rows)
+            batch = first_rows(tensors, traced.slots, len(part) * rows)
             cache = Recording()
-            if block == walk.last and first > 0:
-                result, cache = _last_block(wiring, block, given, batch, first)
+            if block == schedule.last and first > 0:
+                result, cache = _last_block(traced, block, given, batch, first)
             else:
-                result = wiring.call(block, given, batch, cache)
+                result = traced.call(block, given, batch, cache)
             caches.append(cache)
             for node, state in zip(part, torch.split(result, rows), strict=True):
                 states[node] = state
-                if kept is not None and block != walk.last:
+                if kept is not None and block != schedule.last:
                     kept.put(node, state)
             del given, result
-        wiring.work.peak_states = max(wiring.work.peak_states, len(states))
-        keys.append(_all([cache.keys for cache in caches]))
-        values.append(_all([cache.values for cache in caches]))
-        for node in walk.done_with[block]:
+        traced.work.peak_states = max(traced.work.peak_states, len(states))
+        attended.append(_all([cache.known for cache in caches]))
+        for node in schedule.done_with[block]:
             states.pop(node, None)
-    wiring.work.add(
-        nodes=walk.nodes, nodes_known=plan_walk(walk.removals, len(walk.levels)).nodes - walk.nodes
+    traced.work.add(
+        nodes=schedule.nodes,
+        nodes_known=plan_schedule(schedule.removals, len(schedule.levels)).nodes - schedule.nodes,
     )
     return Prefilled(
         tuple(
-            states[leaf] if leaf[-1] == walk.last else states[leaf][:, first:]
-            for leaf in walk.leaves
+            states[leaf] if leaf[-1] == schedule.last else states[leaf][:, first:]
+            for leaf in schedule.leaves
         ),
-        tuple(keys),
-        tuple(values),
+        tuple(attended),
         hidden,
     )
 
@@ -211,7 +198,7 @@ def first_rows(
 
 
 def _last_block(
-    wiring: Wiring,
+    traced: TracedBlocks,
     block: int,
     given: torch.Tensor,
     tensors: Sequence[torch.Tensor | None],
@@ -221,12 +208,12 @@ def _last_block(
     cache = KeysOnly()
     try:
         # A block that attends to nothing comes to its end.
-        return wiring.call(block, given, tensors, cache)[:, first:], cache
-    except KeysKnown as known:
-        keys, values = known.keys, known.values
+        return traced.call(block, given, tensors, cache)[:, first:], cache
+    except KeysKnown:
+        assert cache.known is not None
     count = given.shape[1] - first
     short: list[torch.Tensor | None] = []
-    for tensor, dims in zip(tensors, wiring.slots, strict=True):
+    for tensor, dims in zip(tensors, traced.slots, strict=True):
         if dims.is_mask:
             mask = causal_mask(given.shape[1], given) if tensor is None else tensor
             short.append(mask.narrow(2, first, count))
@@ -234,13 +221,16 @@ def _last_block(
             short.append(tensor.narrow(dims.lengths[0], first, count))
         else:
             short.append(tensor)
-    return wiring.call(block, given[:, first:], short, Known(keys, values)), cache
+    return traced.call(block, given[:, first:], short, Known(cache.known)), cache
 
 
-def _all(parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
-    """Return the keys or values of all parts of a level, None where there are none."""
+def _all(parts: Sequence[KeysAndValues | None]) -> KeysAndValues | None:
+    """Return the keys and values of all parts of a level, None where there are none."""
     known = [part for part in parts if part is not None]
-    return _together(known) if known else None
+    if not known:
+        return None
+    keys, values = map(_together, zip(*known, strict=True))
+    return keys, values
 
 
 def _together(states: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The stem: all that happens to a batch before the first block, once for all removals.
+"""The prefix state: all that happens to a batch before the first block, once for all removals.
 
 Embeddings, vision tower and projector run here, and what the model gives to its blocks (masks,
 angles of positions) is kept for the prompt and for every position of an answer: neither depends on
@@ -19,20 +19,20 @@ from typing import TYPE_CHECKING, Any
 from depthprune.base.language import counted
 from depthprune.base.log import logger
 from depthprune.engine.inputs import Side
-from depthprune.engine.shared.block_calls import Dims, Unshareable
-from depthprune.engine.shared.block_tracing import Wiring
+from depthprune.engine.shared.block_calls import Dims, NotShareable
+from depthprune.engine.shared.block_tracing import TracedBlocks
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True)
-class Stem:
+class PrefixState:
     """What the blocks are given for B rows.
 
     Attributes:
         hidden: what goes into the first block for the prompts, (B, P, size).
-        tensors: what goes into the slots of `Wiring`, for P + A positions; a mask may be None.
+        tensors: what goes into `TracedBlocks.slots`, for P + A positions; a mask may be None.
         lengths: how many tokens each prompt has, padding left out.
         ahead: A, the positions that may follow a prompt.
         side: where padding stands.
@@ -64,62 +64,62 @@ class Stem:
             str(slot): tensor for slot, tensor in enumerate(self.tensors) if tensor is not None
         }
 
-    def with_tensors(self, named: Mapping[str, torch.Tensor]) -> Stem:
-        """Return this stem with the data of `named`, or with none where that is missing."""
+    def with_tensors(self, named: Mapping[str, torch.Tensor]) -> PrefixState:
+        """Return this prefix state with the data of `named`, or with none where that is missing."""
         hidden = named.get("hidden", self.hidden[:0])
         tensors = tuple(named.get(str(slot)) for slot in range(len(self.tensors)))
         return replace(self, hidden=hidden, tensors=tensors)
 
 
-def make_stem(
-    wiring: Wiring,
+def make_prefix_state(
+    traced: TracedBlocks,
     run: Callable[[Mapping[str, Any]], Any],
     inputs: Mapping[str, Any],
     ahead: int,
     filler: int,
     side: Side = "left",
-) -> Stem:
+) -> PrefixState:
     """Run what comes before the blocks.
 
     Args:
-        wiring: of the model.
-        run: the model over the inputs, as when the wiring was found.
+        traced: the blocks of the model.
+        run: the model over the inputs, as when the blocks were traced.
         inputs: of a batch, on the model's device.
         ahead: how many positions may follow a prompt.
         filler: a token that stands for a word at these positions.
         side: where the inputs are padded.
 
     Raises:
-        Unshareable: this batch is treated in another way than a few tokens.
+        NotShareable: this batch is treated in another way than a few tokens.
     """
     lengths = inputs["attention_mask"].sum(dim=1).tolist()
-    turn = _turn(wiring.model)
+    turn = _turn(traced.model)
     if turn is not None and min(lengths) <= turn < max(lengths) + ahead:
-        raise Unshareable(f"its angles of positions are others beyond {counted(turn, 'token')}")
+        raise NotShareable(f"its angles of positions are others beyond {counted(turn, 'token')}")
     longer = _extend(inputs, ahead, filler)
-    hidden, tensors = wiring.observe(lambda: run(longer))
+    hidden, tensors = traced.observe(lambda: run(longer))
     prompt = inputs["input_ids"].shape[1]
     if hidden.shape[:2] != longer["input_ids"].shape:
-        raise Unshareable("its blocks see more or fewer positions than there are tokens")
-    return Stem(hidden[:, :prompt].clone(), tuple(tensors), tuple(lengths), ahead, side)
+        raise NotShareable("its blocks see more or fewer positions than there are tokens")
+    return PrefixState(hidden[:, :prompt].clone(), tuple(tensors), tuple(lengths), ahead, side)
 
 
-def rows_of(stem: Stem, slots: Sequence[Dims], start: int, stop: int) -> Stem:
-    """Return the stem of rows `start` to `stop` (excluded), without padding that all have."""
-    lengths = stem.lengths[start:stop]
+def rows_of(prefix: PrefixState, slots: Sequence[Dims], start: int, stop: int) -> PrefixState:
+    """Return the state of rows `start` to `stop` (excluded), without padding that all have."""
+    lengths = prefix.lengths[start:stop]
     size = max(lengths)
-    first = stem.prompt - size if stem.side == "left" else 0
+    first = prefix.prompt - size if prefix.side == "left" else 0
     tensors = [
-        None if tensor is None else _part(tensor, dims, start, stop, first, size + stem.ahead)
-        for tensor, dims in zip(stem.tensors, slots, strict=True)
+        None if tensor is None else _part(tensor, dims, start, stop, first, size + prefix.ahead)
+        for tensor, dims in zip(prefix.tensors, slots, strict=True)
     ]
     if min(lengths) == size:
         tensors = [
             None if dims.causal_if_none and _is_causal(tensor) else tensor
             for tensor, dims in zip(tensors, slots, strict=True)
         ]
-    hidden = stem.hidden[start:stop, first : first + size]
-    return replace(stem, hidden=hidden, tensors=tuple(tensors), lengths=lengths)
+    hidden = prefix.hidden[start:stop, first : first + size]
+    return replace(prefix, hidden=hidden, tensors=tuple(tensors), lengths=lengths)
 
 
 def _turn(model: Any) -> int | None:
@@ -180,8 +180,8 @@ Key = tuple[int, int, int, int]
 """Number of the split's memory, of the group, first and last row."""
 
 
-class StemStore:
-    """Keeps stems; those used longest ago go to disk first.
+class PrefixStore:
+    """Keeps prefix states; those used longest ago go to disk first.
 
     Args:
         room: how many bytes may be kept in memory.
@@ -192,23 +192,23 @@ class StemStore:
     def __init__(self, room: int, disk_room: int) -> None:
         self._room = room
         self._disk_room = disk_room
-        self._kept: dict[Key, Stem] = {}
-        self._spilled: dict[Key, tuple[Path, Stem, int]] = {}
+        self._kept: dict[Key, PrefixState] = {}
+        self._spilled: dict[Key, tuple[Path, PrefixState, int]] = {}
         self._folder: Path | None = None
         self._number = 0
 
-    def get(self, key: Key) -> Stem | None:
-        """Return a stem that was put here, or None when it is here no more."""
-        stem = self._kept.pop(key, None)
-        if stem is None:
-            stem = self._load(key)
-        if stem is not None:
-            self.put(key, stem)
-        return stem
+    def get(self, key: Key) -> PrefixState | None:
+        """Return a prefix state that was put here, or None when it is here no more."""
+        prefix = self._kept.pop(key, None)
+        if prefix is None:
+            prefix = self._load(key)
+        if prefix is not None:
+            self.put(key, prefix)
+        return prefix
 
-    def put(self, key: Key, stem: Stem) -> None:
-        """Keep a stem."""
-        self._kept[key] = stem
+    def put(self, key: Key, prefix: PrefixState) -> None:
+        """Keep a prefix state."""
+        self._kept[key] = prefix
         size = self.num_bytes()
         while size > self._room and self._kept:
             oldest = next(iter(self._kept))
@@ -217,22 +217,22 @@ class StemStore:
             self._spill(oldest, evicted)
 
     def forget(self, memory: int) -> None:
-        """Drop all stems of a split's memory."""
+        """Drop all prefix states of a split's memory."""
         for key in [key for key in self._kept if key[0] == memory]:
             del self._kept[key]
         for key in [key for key in self._spilled if key[0] == memory]:
             self._spilled.pop(key)[0].unlink(missing_ok=True)
 
     def num_bytes(self) -> int:
-        """How much memory the stems take."""
-        return sum(stem.num_bytes() for stem in self._kept.values())
+        """How much memory the prefix states take."""
+        return sum(prefix.num_bytes() for prefix in self._kept.values())
 
-    def _spill(self, key: Key, stem: Stem) -> None:
+    def _spill(self, key: Key, prefix: PrefixState) -> None:
         import torch
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        size = stem.num_bytes()
+        size = prefix.num_bytes()
         path = None
         if size + sum(size for *_, size in self._spilled.values()) > self._disk_room:
             return
@@ -245,7 +245,7 @@ class StemStore:
             # Copies: several tensors may be views of one, which the format does not know.
             named = {
                 name: tensor.cpu().clone(memory_format=torch.contiguous_format)
-                for name, tensor in stem.named().items()
+                for name, tensor in prefix.named().items()
             }
             save_file(named, path)
         except (OSError, SafetensorError) as error:
@@ -258,10 +258,10 @@ class StemStore:
                 if path is not None:
                     path.unlink()
             return
-        # What is left of the stem in memory has no data: it says how to put the file together.
-        self._spilled[key] = path, stem.with_tensors({}), size
+        # What is left of the state in memory has no data: it says how to put the file together.
+        self._spilled[key] = path, prefix.with_tensors({}), size
 
-    def _load(self, key: Key) -> Stem | None:
+    def _load(self, key: Key) -> PrefixState | None:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 

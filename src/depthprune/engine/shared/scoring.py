@@ -20,11 +20,11 @@ from depthprune.engine.inputs import Row, Tokens, on_device
 from depthprune.engine.likelihood import rows_at_once
 from depthprune.engine.modes import Mode, Outcome
 from depthprune.engine.shared.block_calls import Dims
-from depthprune.engine.shared.block_tracing import Wiring
+from depthprune.engine.shared.block_tracing import TracedBlocks
 from depthprune.engine.shared.prefill import prefill
-from depthprune.engine.shared.prefix_state import Stem, causal_mask
+from depthprune.engine.shared.prefix_state import PrefixState, causal_mask
 from depthprune.engine.shared.shared_model import SharedModel
-from depthprune.engine.shared.trie_schedule import KeptStates, plan_walk_from
+from depthprune.engine.shared.trie_schedule import CachedStates, plan_schedule_from
 
 if TYPE_CHECKING:
     import torch
@@ -83,10 +83,10 @@ def plan_packing(rows: Sequence[Row], lengths: Sequence[int]) -> Packing | None:
     return Packing(tuple(map(tuple, members)), tuple(shared), tuple(lengths))
 
 
-def pack(packing: Packing, stem: Stem, slots: Sequence[Dims]) -> Stem:
-    """Return the stem of the packed rows; its slots are never alike for all rows.
+def pack(packing: Packing, prefix: PrefixState, slots: Sequence[Dims]) -> PrefixState:
+    """Return the prefix state of the packed rows; its slots are never alike for all rows.
 
-    The stem's padding stands on the right.
+    The prefix state's padding stands on the right.
     """
     import torch
 
@@ -94,7 +94,7 @@ def pack(packing: Packing, stem: Stem, slots: Sequence[Dims]) -> Stem:
     longest = max(map(len, tokens))
     # Padding is a context's first token, which nothing sees.
     padded = [row + [row[0]] * (longest - len(row)) for row in tokens]
-    device = stem.device
+    device = prefix.device
     source = on_device(padded, device)
     rows, places = source[..., 0], source[..., 1]
     real = torch.arange(longest, device=device) < on_device(list(map(len, tokens)), device)[:, None]
@@ -103,14 +103,14 @@ def pack(packing: Packing, stem: Stem, slots: Sequence[Dims]) -> Stem:
     seen = (context[:, None, :] | (rows[:, :, None] == rows[:, None, :])) & real[:, None, :]
     first_rows = rows[:, 0]
     tensors = [
-        _packed_mask(tensor, dims, stem, rows, places, seen)
+        _packed_mask(tensor, dims, prefix, rows, places, seen)
         if dims.is_mask
         else _packed(tensor, dims, rows, places, first_rows)
-        for tensor, dims in zip(stem.tensors, slots, strict=True)
+        for tensor, dims in zip(prefix.tensors, slots, strict=True)
     ]
     return replace(
-        stem,
-        hidden=stem.hidden[rows, places],
+        prefix,
+        hidden=prefix.hidden[rows, places],
         tensors=tuple(tensors),
         lengths=tuple(map(len, tokens)),
     )
@@ -195,14 +195,14 @@ def _packed(
 def _packed_mask(
     tensor: torch.Tensor | None,
     dims: Dims,
-    stem: Stem,
+    prefix: PrefixState,
     rows: torch.Tensor,
     places: torch.Tensor,
     seen: torch.Tensor,
 ) -> torch.Tensor:
     import torch
 
-    mask = causal_mask(stem.prompt, stem.hidden) if tensor is None else tensor
+    mask = causal_mask(prefix.prompt, prefix.hidden) if tensor is None else tensor
     own = torch.zeros_like(rows) if len(mask) == 1 else rows
     # (packed rows, queries, keys, heads)
     found = mask.movedim(1, 3)[own[:, :, None], places[:, :, None], places[:, None, :]]
@@ -210,7 +210,7 @@ def _packed_mask(
     return found.masked_fill(~seen[..., None], hidden).movedim(3, 1)
 
 
-class Reading:
+class ScoringRun:
     """Finds the likelihoods that samples ask for, for many removals.
 
     Args:
@@ -239,40 +239,40 @@ class Reading:
         """Return what to read after some rows: nothing."""
         return [()] * len(rows)
 
-    def read(self, stem: Stem, rows: Sequence[Row], kept: KeptStates | None) -> None:
+    def read(self, prefix: PrefixState, rows: Sequence[Row], kept: CachedStates | None) -> None:
         """Run some rows, and find their likelihoods."""
-        firsts = [row.span(length)[0] for row, length in zip(rows, stem.lengths, strict=True)]
+        firsts = [row.span(length)[0] for row, length in zip(rows, prefix.lengths, strict=True)]
         first = min(firsts)
-        packing = plan_packing(rows, stem.lengths)
+        packing = plan_packing(rows, prefix.lengths)
         if packing is None:
-            found = self._run(self._shared.wiring, stem, first, kept)
+            found = self._run(self._shared.traced, prefix, first, kept)
         else:
-            wiring = self._shared.wiring
-            packed = pack(packing, stem, wiring.slots)
-            own = tuple(replace(dims, alike=False) for dims in wiring.slots)
+            traced = self._shared.traced
+            packed = pack(packing, prefix, traced.slots)
+            own = tuple(replace(dims, alike=False) for dims in traced.slots)
             start = first_packed(packing, firsts)
             found = tuple(
                 unpack(packing, hidden, start, firsts, first)
-                for hidden in self._run(replace(wiring, slots=own), packed, start, None)
+                for hidden in self._run(replace(traced, slots=own), packed, start, None)
             )
         outcomes = [
             outcome
             for part in self._together(found)
-            for outcome in self._outcomes(part, stem, rows, first)
+            for outcome in self._outcomes(part, prefix, rows, first)
         ]
         places = [(removal, row) for removal in range(len(self._removals)) for row in rows]
         for (removal, row), outcome in zip(places, outcomes, strict=True):
             self._done(removal, row, outcome)
 
     def _run(
-        self, wiring: Wiring, stem: Stem, first: int, kept: KeptStates | None
+        self, traced: TracedBlocks, prefix: PrefixState, first: int, kept: CachedStates | None
     ) -> tuple[torch.Tensor, ...]:
         """Return for each removal the last block's output from `first` on."""
-        walk = plan_walk_from(self._removals, len(wiring.blocks), kept)
-        real = sum(stem.lengths)
-        padding = len(stem.lengths) * stem.prompt - real
-        wiring.work.add(real_tokens=real, padding_tokens=padding)
-        return prefill(wiring, walk, stem, stem.hidden, first, kept).hidden
+        schedule = plan_schedule_from(self._removals, len(traced.blocks), kept)
+        real = sum(prefix.lengths)
+        padding = len(prefix.lengths) * prefix.prompt - real
+        traced.work.add(real_tokens=real, padding_tokens=padding)
+        return prefill(traced, schedule, prefix, prefix.hidden, first, kept).hidden
 
     def settle(self) -> None:
         """Nothing is left unfinished."""
@@ -280,22 +280,22 @@ class Reading:
     def _together(self, hidden: Sequence[torch.Tensor]) -> list[Sequence[torch.Tensor]]:
         """Return the hidden states of so many removals at once that their logits fit."""
         rows, length = hidden[0].shape[:2]
-        step = rows_at_once(self._shared.wiring.model, rows * length)
+        step = rows_at_once(self._shared.traced.model, rows * length)
         return [hidden[start : start + step] for start in range(0, len(hidden), step)]
 
     def _outcomes(
-        self, hidden: Sequence[torch.Tensor], stem: Stem, rows: Sequence[Row], first: int
+        self, hidden: Sequence[torch.Tensor], prefix: PrefixState, rows: Sequence[Row], first: int
     ) -> list[Outcome]:
         import torch
 
-        device = stem.device
+        device = prefix.device
         count = len(hidden)
-        positions = torch.arange(stem.prompt, device=device)
-        lengths = torch.tensor(stem.lengths, device=device)
+        positions = torch.arange(prefix.prompt, device=device)
+        lengths = torch.tensor(prefix.lengths, device=device)
         inputs = {
             # For its shape alone: what was read is in the hidden states.
             "input_ids": torch.zeros(
-                count * len(rows), stem.prompt, dtype=torch.long, device=device
+                count * len(rows), prefix.prompt, dtype=torch.long, device=device
             ),
             "attention_mask": (positions < lengths[:, None]).long().repeat(count, 1),
             "rows": torch.arange(count * len(rows), device=device),
@@ -314,7 +314,7 @@ class StandIn:
     """
 
     def __init__(self, shared: SharedModel, hidden: torch.Tensor, first: int) -> None:
-        self.config = shared.wiring.model.config
+        self.config = shared.traced.model.config
         self._shared = shared
         self._hidden = hidden
         self._first = first
@@ -325,6 +325,6 @@ class StandIn:
         part = self._hidden[:, start : start + len(logits_to_keep)]
         if len(rows) < len(part):
             part = part[rows]
-        return SimpleNamespace(logits=self._shared.wiring.logits(part, self._shared.filler))
+        return SimpleNamespace(logits=self._shared.traced.logits(part, self._shared.filler))
 
     __call__ = forward

@@ -15,19 +15,19 @@ from depthprune.blocks.skipping import skip
 from depthprune.engine.chat import tokenizer_of
 from depthprune.engine.generate import end_tokens, greedily
 from depthprune.engine.inputs import Side
-from depthprune.engine.shared.block_calls import Unshareable
+from depthprune.engine.shared.block_calls import NotShareable
 from depthprune.engine.shared.block_tracing import (
     Embedding,
     Run,
     Statistics,
-    Wiring,
+    TracedBlocks,
     cache_name_of,
-    find_wiring,
+    trace_blocks,
 )
 from depthprune.engine.shared.decode import advance, join_rows, take_rows
 from depthprune.engine.shared.prefill import prefill
-from depthprune.engine.shared.prefix_state import Stem, make_stem
-from depthprune.engine.shared.trie_schedule import plan_walk
+from depthprune.engine.shared.prefix_state import PrefixState, make_prefix_state
+from depthprune.engine.shared.trie_schedule import plan_schedule
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,7 @@ class SharedModel:
     """How to run the blocks of a model.
 
     Attributes:
-        wiring: of its blocks.
+        traced: its blocks.
         run: the model over inputs, in one of the ways.
         embed: for tokens of answers; None where texts are read.
         tokenizer: the model's.
@@ -60,36 +60,36 @@ class SharedModel:
         filler: a token that stands for a word.
     """
 
-    wiring: Wiring
+    traced: TracedBlocks
     run: Run
     embed: Embedding | None
     tokenizer: Any
     ends: tuple[int, ...]
     filler: int
 
-    def stem(self, inputs: Mapping[str, Any], ahead: int) -> Stem:
-        """Return the stem of a batch; `ahead` positions may follow its prompts.
+    def prefix(self, inputs: Mapping[str, Any], ahead: int) -> PrefixState:
+        """Return the prefix state of a batch; `ahead` positions may follow its prompts.
 
         Rows are padded on the left where they are continued, on the right where they are read.
         """
         side: Side = "right" if self.embed is None else "left"
-        return make_stem(self.wiring, self.run, inputs, ahead, self.filler, side)
+        return make_prefix_state(self.traced, self.run, inputs, ahead, self.filler, side)
 
 
 def share(model: Any, processor: Any, stack: Stack, work: Statistics, way: Way) -> SharedModel:
     """Find out how to run the blocks of a model apart from it, and try it.
 
     Raises:
-        Unshareable: this architecture cannot be run so.
+        NotShareable: this architecture cannot be run so.
     """
     if model.config.is_encoder_decoder or stack.part not in ("text", "decoder"):
-        raise Unshareable(f"its blocks are those of a {stack.part} stack, not of a decoder alone")
+        raise NotShareable(f"its blocks are those of a {stack.part} stack, not of a decoder alone")
     if len(stack.containers) > 1 or stack.tensors:
-        raise Unshareable("more than a list of blocks belongs to its stack")
+        raise NotShareable("more than a list of blocks belongs to its stack")
     if len(set(getattr(model, "hf_device_map", {}).values())) > 1:
-        raise Unshareable("it is spread over several devices")
+        raise NotShareable("it is spread over several devices")
     if stack.origin is None:
-        raise Unshareable("it has no configuration")
+        raise NotShareable("it has no configuration")
     blocks = list(model.get_submodule(stack.path).children())
     tokenizer = tokenizer_of(processor)
     ends = end_tokens(model, processor)
@@ -100,44 +100,46 @@ def share(model: Any, processor: Any, stack: Stack, work: Statistics, way: Way) 
             model.generate(**inputs, generation_config=config)
 
     # What is tried out is not counted.
-    wiring = find_wiring(model, blocks, generate, Statistics())
+    traced = trace_blocks(model, blocks, generate, Statistics())
     if way == "read":
-        return _counting(_share_reading(model, tokenizer, stack, wiring, filler), work)
+        return _counting(_share_scoring(model, tokenizer, stack, traced, filler), work)
     ids, mask = _trial_tokens(model)
-    hidden = wiring.observe(lambda: generate({"input_ids": ids, "attention_mask": mask}))[0]
-    embed = Embedding(wiring, hidden, ids, mask)
-    shared = SharedModel(wiring, generate, embed, tokenizer, ends, filler)
+    hidden = traced.observe(lambda: generate({"input_ids": ids, "attention_mask": mask}))[0]
+    embed = Embedding(traced, hidden, ids, mask)
+    shared = SharedModel(traced, generate, embed, tokenizer, ends, filler)
     _try(shared, embed, model, stack, ids, mask)
     return _counting(shared, work)
 
 
 def _counting(shared: SharedModel, work: Statistics) -> SharedModel:
-    return replace(shared, wiring=replace(shared.wiring, work=work))
+    return replace(shared, traced=replace(shared.traced, work=work))
 
 
-def _share_reading(
-    model: Any, tokenizer: Any, stack: Stack, generating: Wiring, filler: int
+def _share_scoring(
+    model: Any, tokenizer: Any, stack: Stack, generating: TracedBlocks, filler: int
 ) -> SharedModel:
     """Find out how the model calls its blocks where texts are read, and try it."""
 
     def read(inputs: Mapping[str, Any]) -> None:
         model(**inputs, use_cache=False)
 
-    wiring = find_wiring(model, generating.blocks, read, generating.work, cache_name_of(generating))
-    shared = SharedModel(wiring, read, None, tokenizer, (), filler)
+    traced = trace_blocks(
+        model, generating.blocks, read, generating.work, cache_name_of(generating)
+    )
+    shared = SharedModel(traced, read, None, tokenizer, (), filler)
     ids, mask = _trial_tokens(model)
     mask = mask.flip(1)
     removals = [(), *_trial_removals(model, stack)]
-    stem = shared.stem({"input_ids": ids, "attention_mask": mask}, 0)
+    prefix = shared.prefix({"input_ids": ids, "attention_mask": mask}, 0)
     words = mask[:, 1:].bool()
     for first in (0, 1):
         found = prefill(
-            wiring, plan_walk(tuple(removals), stack.num_blocks), stem, stem.hidden, first
+            traced, plan_schedule(tuple(removals), stack.num_blocks), prefix, prefix.hidden, first
         )
         for removal, hidden in zip(removals, found.hidden, strict=True):
             with skip(model, removal, stack):
                 expected = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-            ours = wiring.logits(hidden, filler)[:, 1 - first :]
+            ours = traced.logits(hidden, filler)[:, 1 - first :]
             _compare(ours[words], expected[:, 1:][words])
     return shared
 
@@ -194,24 +196,26 @@ def _try(
     """Compare with the model itself: whole and without a block, at once and token by token.
 
     Raises:
-        Unshareable: logits are not the same.
+        NotShareable: logits are not the same.
     """
     import torch
 
-    wiring = shared.wiring
+    traced = shared.traced
     removals = [(), *_trial_removals(model, stack)]
-    walk = plan_walk(tuple(removals), stack.num_blocks)
-    stem = shared.stem({"input_ids": ids[:, :PROMPT], "attention_mask": mask[:, :PROMPT]}, AHEAD)
+    schedule = plan_schedule(tuple(removals), stack.num_blocks)
+    prefix = shared.prefix(
+        {"input_ids": ids[:, :PROMPT], "attention_mask": mask[:, :PROMPT]}, AHEAD
+    )
     answers = ids[:, PROMPT:]
     positions = mask[:, :PROMPT].sum(1, keepdim=True) + torch.arange(AHEAD, device=ids.device)
-    whole = torch.cat([stem.hidden, embed(answers, positions)], dim=1)
-    at_once = prefill(wiring, walk, stem, whole, PROMPT - 1)
-    prompts = prefill(wiring, walk, stem, stem.hidden, PROMPT - 1)
+    whole = torch.cat([prefix.hidden, embed(answers, positions)], dim=1)
+    at_once = prefill(traced, schedule, prefix, whole, PROMPT - 1)
+    prompts = prefill(traced, schedule, prefix, prefix.hidden, PROMPT - 1)
     owners = [(removal, row) for removal in range(len(removals)) for row in range(len(ids))]
-    rows = join_rows([take_rows(wiring, walk, stem, prompts, owners)], wiring.slots, AHEAD)
+    rows = join_rows([take_rows(traced, schedule, prefix, prompts, owners)], traced.slots, AHEAD)
     read = answers.tolist() * len(removals)
-    advance(wiring, rows, embed, [row[:1] for row in read], [0] * len(read))
-    stepwise = advance(wiring, rows, embed, [row[1:] for row in read], [1] * len(read))
+    advance(traced, rows, embed, [row[:1] for row in read], [0] * len(read))
+    stepwise = advance(traced, rows, embed, [row[1:] for row in read], [1] * len(read))
     for place, removal in enumerate(removals):
         with skip(model, removal, stack):
             after_prompt = _logits(model, shared.tokenizer, ids[:, :PROMPT], mask[:, :PROMPT])
@@ -223,7 +227,7 @@ def _try(
             (prompts.hidden[place][:, -1:], after_prompt),
             (stepwise[own, -1:], at_end),
         ):
-            _compare(wiring.logits(found, shared.filler)[:, -1], expected)
+            _compare(traced.logits(found, shared.filler)[:, -1], expected)
     _try_writing(shared, model, ids[:, :PROMPT], mask[:, :PROMPT])
 
 
@@ -233,7 +237,7 @@ def _try_writing(shared: SharedModel, model: Any, ids: torch.Tensor, mask: torch
     Some architectures lose padding when they write on.
 
     Raises:
-        Unshareable: they are not.
+        NotShareable: they are not.
     """
     import torch
 
@@ -244,8 +248,8 @@ def _try_writing(shared: SharedModel, model: Any, ids: torch.Tensor, mask: torch
     whole = torch.cat([ids, tokens], dim=1), torch.cat([mask, torch.ones_like(tokens)], dim=1)
     try:
         _compare(written.logits[-1], _logits(model, shared.tokenizer, *whole))
-    except Unshareable:
-        raise Unshareable("what it writes depends on how its prompt is padded or split") from None
+    except NotShareable:
+        raise NotShareable("what it writes depends on how its prompt is padded or split") from None
 
 
 def _trial_removals(model: Any, stack: Stack) -> Sequence[Removal]:
@@ -260,7 +264,7 @@ def _compare(found: torch.Tensor, expected: torch.Tensor) -> None:
     tolerance = TOLERANCE.get(str(found.dtype).removeprefix("torch."), 1e-1)
     apart = (found.float() - expected.float()).abs().max()
     if not apart <= tolerance * max(1.0, float(expected.float().abs().max())):
-        raise Unshareable(f"its logits are {float(apart):.2g} apart from the model's own")
+        raise NotShareable(f"its logits are {float(apart):.2g} apart from the model's own")
 
 
 def _logits(model: Any, tokenizer: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

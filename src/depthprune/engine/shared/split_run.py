@@ -2,62 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from depthprune.base.errors import DepthpruneError
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal
-from depthprune.engine.batching import free_memory, is_out_of_memory, no_memory, run_in_batches
+from depthprune.engine.batching import (
+    free_memory,
+    memory_complaint,
+    no_memory,
+    run_in_batches,
+)
 from depthprune.engine.inputs import PreparedRows, Row, move
-from depthprune.engine.modes import Mode, Outcome
-from depthprune.engine.shared.generation import KnownAnswers, Writing
-from depthprune.engine.shared.prefix_state import Stem, StemStore, rows_of
-from depthprune.engine.shared.scoring import Reading
+from depthprune.engine.modes import CollectedOutcomes, Mode, Outcome
+from depthprune.engine.shared.generation import GenerationRun, KnownAnswers
+from depthprune.engine.shared.prefix_state import PrefixState, PrefixStore, rows_of
+from depthprune.engine.shared.scoring import ScoringRun
 from depthprune.engine.shared.shared_model import SharedModel
-from depthprune.engine.shared.trie_schedule import BatchStates, KeptStates, Key, StateStore
-from depthprune.tasks.task import Sample, TaskSplit
-
-
-class Collected:
-    """Collects outcomes of rows.
-
-    Args:
-        mode: makes answers of them.
-        samples: the N samples of the call.
-        rows: all their rows.
-        count: R, how many removals there are.
-    """
-
-    def __init__(
-        self,
-        mode: Mode,
-        samples: Sequence[Sample],
-        rows: Sequence[Row],
-        count: int,
-    ) -> None:
-        self._mode = mode
-        self._samples = samples
-        self._outcomes: list[list[list[tuple[Row, Outcome]]]] = [
-            [[] for _ in samples] for _ in range(count)
-        ]
-        self._rows_of = Counter(row.index for row in rows)
-        self.finished = 0
-        """How many answers are complete."""
-
-    def add(self, removal: int, row: Row, outcome: Outcome) -> None:
-        """Take the outcome of a row for the removal at a position."""
-        found = self._outcomes[removal][row.index]
-        found.append((row, outcome))
-        self.finished += len(found) == self._rows_of[row.index]
-
-    def answers(self) -> list[tuple[str, ...]]:
-        """Return R tuples of N answers."""
-        return [
-            tuple(map(self._mode.answer, self._samples, outcomes)) for outcomes in self._outcomes
-        ]
-
+from depthprune.engine.shared.trie_schedule import BatchStates, CachedStates, HiddenStateCache, Key
+from depthprune.tasks.task import TaskSplit
 
 MOST_REMOVALS = 64
 """More removals at once gain little; the last of them hold a hidden state each."""
@@ -100,7 +64,7 @@ class Sizes:
     """How much is run at once; both are lowered when memory runs out.
 
     Attributes:
-        batch: rows that go through the stem together.
+        batch: rows that go through the prefix state together.
         most: answers that are under way at a time, at most; None while nothing is known.
     """
 
@@ -112,8 +76,8 @@ class Sizes:
 class Stores:
     """What is kept between calls."""
 
-    stems: StemStore
-    states: StateStore
+    prefix_states: PrefixStore
+    states: HiddenStateCache
 
 
 Done = Callable[[int, Row, Outcome], None]
@@ -123,7 +87,7 @@ class TooManyRemovals(Exception):
     """Not even one sample fits into memory without the blocks of so many removals."""
 
 
-class Call:
+class SplitRun:
     """Finds the answers to a split's samples.
 
     Args:
@@ -156,7 +120,7 @@ class Call:
         """Return the answers without the blocks of each removal, which all differ.
 
         Raises:
-            Unshareable: the samples cannot be evaluated together.
+            NotShareable: the samples cannot be evaluated together.
             DepthpruneError: a single sample does not fit into memory.
         """
         batches = sum(-(-len(group.rows) // self._sizes.batch) for group in self._memory.groups)
@@ -165,32 +129,26 @@ class Call:
         count = MOST_REMOVALS
         while len(answers) < len(removals):
             together = tuple(removals[len(answers) : len(answers) + count])
-            complaint = self._complaint(together, answers)
-            if complaint is not None:
-                free_memory()
-                if len(together) == 1:
-                    raise no_memory(complaint)
-                count = len(together) // 2
-                logger.warning("out of memory with %d removals at once", len(together))
+            try:
+                answers.update(zip(together, self._answers(together), strict=True))
+            except TooManyRemovals as error:
+                complaint = str(error)
+            else:
+                # Where more were under way before memory ran out, some of the next are reported.
+                finished = len(together) * len(self._memory.places)
+                self._reported = max(0, self._reported - finished)
+                continue
+            free_memory()
+            if len(together) == 1:
+                raise no_memory(complaint)
+            count = len(together) // 2
+            logger.warning("out of memory with %d removals at once", len(together))
         return answers
-
-    def _complaint(
-        self, together: tuple[Removal, ...], answers: dict[Removal, tuple[str, ...]]
-    ) -> str | None:
-        """Add the answers for some removals; say why when there is not enough memory."""
-        try:
-            answers.update(zip(together, self._answers(together), strict=True))
-        except TooManyRemovals as error:
-            return str(error)
-        # Where more were under way before memory ran out, some of the next are reported already.
-        finished = len(together) * len(self._memory.places)
-        self._reported = max(0, self._reported - finished)
-        return None
 
     def _answers(self, together: tuple[Removal, ...]) -> list[tuple[str, ...]]:
         memory = self._memory
         samples = [memory.split.samples[place] for place in memory.places]
-        collected = Collected(self._mode, samples, memory.rows, len(together))
+        collected = CollectedOutcomes(self._mode, samples, memory.rows, len(together))
 
         def done(removal: int, row: Row, outcome: Outcome) -> None:
             collected.add(removal, row, outcome)
@@ -202,40 +160,40 @@ class Call:
         job.settle()
         return collected.answers()
 
-    def _job(self, together: tuple[Removal, ...], done: Done) -> Writing | Reading:
+    def _job(self, together: tuple[Removal, ...], done: Done) -> GenerationRun | ScoringRun:
         if self._mode.side == "left":
             longest, known = self._mode.new_tokens, self._memory.known
-            return Writing(self._shared, together, longest, known, done)
-        return Reading(self._shared, together, self._mode, done)
+            return GenerationRun(self._shared, together, longest, known, done)
+        return ScoringRun(self._shared, together, self._mode, done)
 
-    def _run_group(self, job: Writing | Reading, number: int, count: int) -> None:
+    def _run_group(self, job: GenerationRun | ScoringRun, number: int, count: int) -> None:
         group = self._memory.groups[number]
 
         def run(start: int, stop: int) -> None:
             key = self._memory.number, number, start, stop
-            stem = self._stem(key, group)
-            states = self._states(key, job, stem, group.rows[start:stop])
-            self._read(job, stem, states, group.rows[start:stop], count)
+            prefix = self._prefix(key, group)
+            states = self._states(key, job, prefix, group.rows[start:stop])
+            self._read(job, prefix, states, group.rows[start:stop], count)
 
         self._sizes.batch = run_in_batches(len(group.rows), self._sizes.batch, run)
 
     def _read(
         self,
-        job: Writing | Reading,
-        stem: Stem,
+        job: GenerationRun | ScoringRun,
+        prefix: PrefixState,
         states: BatchStates | None,
         rows: Sequence[Row],
         count: int,
     ) -> None:
         """Run a batch in parts of so many rows as can be under way at a time."""
-        slots = self._shared.wiring.slots
+        slots = self._shared.traced.slots
         start = 0
         while start < len(rows):
-            limit = self._limit(stem)
+            limit = self._limit(prefix)
             stop = min(start + max(1, limit // count), len(rows))
-            part = rows_of(stem, slots, start, stop)
-            kept = None if states is None else _kept(states, stem, part, start, stop)
-            complaint = _complaint_of(job, part, rows[start:stop], kept)
+            part = rows_of(prefix, slots, start, stop)
+            kept = None if states is None else _kept(states, prefix, part, start, stop)
+            complaint = memory_complaint(partial(job.read, part, rows[start:stop], kept))
             if complaint is None:
                 start = stop
                 if job.waiting >= limit:
@@ -252,40 +210,40 @@ class Call:
                 self._sizes.most = count * (stop - start) // 2
             free_memory()
 
-    def _limit(self, stem: Stem) -> int:
+    def _limit(self, prefix: PrefixState) -> int:
         """Return how many answers may be under way at a time."""
-        row = stem.hidden[0].nbytes + stem.hidden[0, 0].nbytes * stem.ahead
+        row = prefix.hidden[0].nbytes + prefix.hidden[0, 0].nbytes * prefix.ahead
         # Keys and values of a block take no more than two hidden states, and a trie of removals
         # has half as many nodes as their paths have blocks; some more are in the works.
-        bytes_per_answer = row * (len(self._shared.wiring.blocks) + 8)
+        bytes_per_answer = row * (len(self._shared.traced.blocks) + 8)
         limit = max(self._sizes.batch * ROWS_PER_BATCH, FLIGHT_BYTES // bytes_per_answer)
         return limit if self._sizes.most is None else min(limit, self._sizes.most)
 
-    def _stem(self, key: Key, group: PreparedRows) -> Stem:
-        stem = self._stores.stems.get(key)
-        if stem is None:
-            device = self._shared.wiring.model.get_input_embeddings().weight.device
+    def _prefix(self, key: Key, group: PreparedRows) -> PrefixState:
+        prefix = self._stores.prefix_states.get(key)
+        if prefix is None:
+            device = self._shared.traced.model.get_input_embeddings().weight.device
             inputs = move(group.inputs(*key[2:]), device)
-            stem = self._shared.stem(inputs, max(0, self._mode.new_tokens - 1))
-            self._stores.stems.put(key, stem)
-            # From now on the stem stands for them; pictures are large.
+            prefix = self._shared.prefix(inputs, max(0, self._mode.new_tokens - 1))
+            self._stores.prefix_states.put(key, prefix)
+            # From now on the prefix state stands for them; pictures are large.
             group.forget(*key[2:])
-            self._shared.wiring.work.add(stems=1)
-        return stem
+            self._shared.traced.work.add(prefix_states=1)
+        return prefix
 
     def _states(
-        self, key: Key, job: Writing | Reading, stem: Stem, rows: Sequence[Row]
+        self, key: Key, job: GenerationRun | ScoringRun, prefix: PrefixState, rows: Sequence[Row]
     ) -> BatchStates | None:
         """Return the hidden states that are kept of a batch, None where they are not."""
         states = self._stores.states.get(key)
         if states is not None:
             return states
         drafts = job.drafts(rows)
-        if stem.ahead and not any(drafts):
+        if prefix.ahead and not any(drafts):
             # There will be drafts soon, and states hold what is read of them.
             return None
-        length = stem.prompt + max(map(len, drafts))
-        least = stem.hidden.nbytes * len(self._shared.wiring.blocks)
+        length = prefix.prompt + max(map(len, drafts))
+        least = prefix.hidden.nbytes * len(self._shared.traced.blocks)
         return self._stores.states.begin(key, drafts, length, least)
 
     def _report(self, finished: int) -> None:
@@ -296,20 +254,9 @@ class Call:
             self._reported = finished
 
 
-def _kept(states: BatchStates, stem: Stem, part: Stem, start: int, stop: int) -> KeptStates:
+def _kept(
+    states: BatchStates, prefix: PrefixState, part: PrefixState, start: int, stop: int
+) -> CachedStates:
     """Return the kept states of a part of a batch, without padding that all its rows have."""
-    cut = stem.prompt - part.prompt
-    return states.rows(start, stop, cut if stem.side == "left" else 0, states.length - cut)
-
-
-def _complaint_of(
-    job: Writing | Reading, stem: Stem, rows: Sequence[Row], kept: KeptStates | None
-) -> str | None:
-    """Run some rows; return the first line of the error where memory ran out."""
-    try:
-        job.read(stem, rows, kept)
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, DepthpruneError) or not is_out_of_memory(error):
-            raise
-        return (str(error).splitlines() or [type(error).__name__])[0]
-    return None
+    cut = prefix.prompt - part.prompt
+    return states.rows(start, stop, cut if prefix.side == "left" else 0, states.length - cut)

@@ -23,11 +23,11 @@ Node = tuple[int, ...]
 """The blocks that a hidden state went through; the last one is the node's own."""
 
 EARLIER = -1
-"""In `Walk.calls`: the block was run in an earlier pass."""
+"""In `TrieSchedule.calls`: the block was run in an earlier pass."""
 
 
 @dataclass(frozen=True)
-class Walk:
+class TrieSchedule:
     """How to get to the leaves of all removals.
 
     Attributes:
@@ -54,10 +54,10 @@ class Walk:
 
 
 @lru_cache(maxsize=64)
-def plan_walk(
+def plan_schedule(
     removals: tuple[Removal, ...], num_blocks: int, known: tuple[int, ...] | None = None
-) -> Walk:
-    """Return the walk to the leaves of `removals`, which all differ.
+) -> TrieSchedule:
+    """Return the schedule to the leaves of `removals`, which all differ.
 
     Args:
         removals: of blocks.
@@ -89,7 +89,7 @@ def plan_walk(
     for node, block in last_use.items():
         if node not in kept:
             done_with[block].append(node)
-    return Walk(
+    return TrieSchedule(
         removals,
         tuple(map(tuple, levels)),
         tuple(map(tuple, done_with)),
@@ -125,13 +125,13 @@ class BatchStates:
         """How much memory the states take."""
         return sum(state.nbytes for state in self.states.values())
 
-    def rows(self, start: int, stop: int, first: int, length: int) -> KeptStates:
+    def rows(self, start: int, stop: int, first: int, length: int) -> CachedStates:
         """Return the states of some rows, of which `length` positions matter from `first` on."""
-        return KeptStates(self, range(start, stop), first, length)
+        return CachedStates(self, range(start, stop), first, length)
 
 
 @dataclass(frozen=True)
-class KeptStates:
+class CachedStates:
     """The kept states of some rows of a batch."""
 
     batch: BatchStates
@@ -172,10 +172,12 @@ class KeptStates:
         batch.filled[node].update(self.places)
 
 
-def plan_walk_from(removals: tuple[Removal, ...], num_blocks: int, kept: KeptStates | None) -> Walk:
-    """Return the walk to the leaves of `removals` from the states that are kept."""
+def plan_schedule_from(
+    removals: tuple[Removal, ...], num_blocks: int, kept: CachedStates | None
+) -> TrieSchedule:
+    """Return the schedule to the leaves of `removals` from the states that are kept."""
     if kept is None:
-        return plan_walk(removals, num_blocks)
+        return plan_schedule(removals, num_blocks)
     known = kept.known()
     entries = []
     for removal in removals:
@@ -184,10 +186,10 @@ def plan_walk_from(removals: tuple[Removal, ...], num_blocks: int, kept: KeptSta
         while entry < len(leaf) and leaf[: entry + 1] in known:
             entry += 1
         entries.append(entry)
-    return plan_walk(removals, num_blocks, tuple(entries))
+    return plan_schedule(removals, num_blocks, tuple(entries))
 
 
-class StateStore:
+class HiddenStateCache:
     """The states of many batches, those of each split within its share of the room.
 
     Splits that are used in turns share the room; what belongs to one that was not used for longer

@@ -24,8 +24,8 @@ from depthprune.base.documents import (
 )
 from depthprune.base.errors import FileError, LayoutError
 from depthprune.base.removal import active_blocks
-from depthprune.benchmark.latency import Conditions, Latency, SampleLatency
-from depthprune.benchmark.sweep import Measured
+from depthprune.benchmark.latency import Latency, LatencyConditions, SampleLatency
+from depthprune.benchmark.sweep import SweepMeasurement
 from depthprune.report.render.plain import plain
 from depthprune.study import ModelRecord
 
@@ -153,7 +153,7 @@ def _is_recommended(point: SweepPoint) -> bool | None:
     return None if point.recommended is None else point.recommended == point.removal
 
 
-def _samples(measured: Measured) -> list[SimpleNamespace]:
+def _samples(measured: SweepMeasurement) -> list[SimpleNamespace]:
     timed = {one.sample_id: one for one in measured.latency.samples}
     scores, baseline = measured.measurement.scores, measured.baseline.scores
     answers = measured.measurement.answers
@@ -201,7 +201,7 @@ def sweep_file_name(task: str, num_active: int) -> str:
 
 
 def sweep_file_value(
-    point: SweepPoint, measured: Measured, model: ModelRecord, blocks_from: str
+    point: SweepPoint, measured: SweepMeasurement, model: ModelRecord, blocks_from: str
 ) -> Json:
     """Return the content of that file as plain JSON data.
 
@@ -249,7 +249,7 @@ def latency_of(file: SimpleNamespace) -> Latency:
     about, stats = file.provenance.latency, file.aggregate_stats
     return Latency(
         removal=file.removal,
-        conditions=Conditions(
+        conditions=LatencyConditions(
             model=file.provenance.model_fingerprint,
             task=file.provenance.task_fingerprint,
             **{name: getattr(about, name) for name in CONDITIONS},

@@ -16,7 +16,7 @@ from depthprune.report.table import Cell, Column, Kind, Section, Table, table_of
 from depthprune.tasks.damage import Damage
 
 if TYPE_CHECKING:
-    from depthprune.benchmark.compare import Comparison, EvaluationFile, Row
+    from depthprune.benchmark.compare import ComparedValue, EvaluationComparison, EvaluationFile
 
 Card = Mapping[str, Any]
 
@@ -66,7 +66,7 @@ def error_lines(errors: Mapping[str, str]) -> list[str]:
     ]
 
 
-def comparison_section(comparison: Comparison) -> Section:
+def comparison_section(comparison: EvaluationComparison) -> Section:
     """Return evaluations side by side, the baseline first.
 
     In brackets behind a value stands the difference to the baseline (perplexity; accuracy, in
@@ -102,7 +102,7 @@ def comparison_section(comparison: Comparison) -> Section:
     return Section("comparison", t("Evaluations side by side"), tables=[table], notes=notes)
 
 
-def comparison_value(comparison: Comparison) -> dict[str, Any]:
+def comparison_value(comparison: EvaluationComparison) -> dict[str, Any]:
     """Return a comparison as plain JSON data."""
     return {
         "models": [
@@ -299,7 +299,7 @@ def _headings(files: Sequence[EvaluationFile]) -> list[str]:
     ]
 
 
-def _label(row: Row, comparison: Comparison) -> str:
+def _label(row: ComparedValue, comparison: EvaluationComparison) -> str:
     section, name = row.key
     if row.kind == "ppl":
         windows = ", ".join(window or t("window not stated") for window in row.windows)
@@ -318,7 +318,7 @@ def _label(row: Row, comparison: Comparison) -> str:
     return filled(labels[section], name=name, n=len(comparison.common_tasks))
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: ComparedValue) -> list[str]:
     cells = []
     for place, (value, change) in enumerate(zip(row.values, row.changes, strict=True)):
         if value is None:
@@ -332,14 +332,14 @@ def _cells(row: Row) -> list[str]:
     return cells
 
 
-def _value(row: Row, value: float) -> str:
+def _value(row: ComparedValue, value: float) -> str:
     if row.kind == "count":
         return _count(int(value))
     kind, digits = KINDS.get(row.kind, ("number", 2))
     return value_text(Column("", kind, digits), value)
 
 
-def _change(row: Row, change: float) -> str:
+def _change(row: ComparedValue, change: float) -> str:
     if row.kind in ("accuracy", "score"):
         return f"{100 * change:+.2f}"
     return f"{change:+.2f}" if row.kind == "ppl" else f"x{change:.2f}"
