@@ -62,7 +62,7 @@ class RemovalPlan:
 
     Attributes:
         kept: the blocks that stay, ascending.
-        changes: what the modules that stay must be told.
+        changes: attributes that the modules that stay must be given.
         problem: why the shorter model cannot be made of the blocks that stay, or None.
         data: the configuration of the shorter model; empty where the model has none.
         constants: names of attributes that follow the place of a block, see `PlaceConstant`.

@@ -249,7 +249,7 @@ def execute_cut(
         plan: from `plan_cut`.
         output: is made; its parents too.
         overwrite: replace a checkpoint that is there, once the new one is whole.
-        on_bytes: is told how many bytes of weights more were written.
+        on_bytes: called with the number of bytes of weights written since the last call.
         drops: what the removal was measured to cost, for the model card.
         command: by which the model can be made again.
         extra_files: texts to be written beside, by name, see `also`.

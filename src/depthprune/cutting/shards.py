@@ -138,10 +138,10 @@ def _aligned(tensors: list[TargetTensor]) -> tuple[TargetTensor, ...]:
 
 
 OnBytes = Callable[[int], None]
-"""Is told how many bytes more were written."""
+"""Called with the number of bytes that were written since the last call."""
 
 _AT_ONCE = 64 * 2**20
-"""Bytes that the system copies before progress is told."""
+"""Bytes that the system copies before progress is reported."""
 
 
 @dataclass(frozen=True)

@@ -178,9 +178,9 @@ def image_digest(image: ImageSource) -> str:
     picture = image.open()
     digest = getattr(image, "digest", None)
     if digest is not None:
-        told = str(digest())
+        text = str(digest())
         # A study keeps digests as words.
-        return told if told.split() == [told] else hashlib.sha256(told.encode()).hexdigest()
+        return text if text.split() == [text] else hashlib.sha256(text.encode()).hexdigest()
     return hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
 
 

@@ -32,7 +32,7 @@ class DataOptions(Options):
     """Samples of each split; 0 means all."""
 
     seed: int = 0
-    """Chooses the samples."""
+    """Seed of the samples."""
 
     holdout: Annotated[float, Ge(0), Lt(1)] = 0.0
     """Share of each split that is never searched: what is recommended is verified on it."""
