@@ -42,13 +42,13 @@ class Column:
     """A heading, and what stands below it.
 
     Attributes:
-        name: the heading.
-        kind: of the values.
-        digits: behind the point, of a `number` and a `size`.
-        key: the heading in files for programs, in every language; empty where there are none.
-        better: which end is the better one; None where neither is.
-        room: letters that it has at least in text, where it has as many.
-        is_spare: whether a narrow terminal does without it.
+        name: heading.
+        kind: kind of the values.
+        digits: number of decimals of a `number` and a `size`.
+        key: heading in files for programs, the same in every language; empty without such files.
+        better: whether high or low values are better; None where neither is.
+        room: minimum width in text, in letters.
+        is_spare: whether a narrow terminal leaves the column out.
     """
 
     name: str
@@ -70,11 +70,11 @@ class Cell:
     """A value of which more is known.
 
     Attributes:
-        value: of the kind of its column; None: not known.
-        text: how it is shown, where that is not said by the kind.
-        mark: behind it: the number of the note that belongs to it, or a sign that a note explains.
-        is_best: of its column, as far as the digits that are shown tell.
-        tone: whether it stands out, or stands back, where there are colours.
+        value: value of the kind of its column; None: not known.
+        text: how the value is shown, where the kind does not say it.
+        mark: number of the note about this value, or a sign that a note explains; shown behind it.
+        is_best: whether no value of the column is shown as a better one.
+        tone: how the value stands out where there are colours.
     """
 
     value: Any
@@ -89,16 +89,16 @@ class Table:
     """Rows of values under columns.
 
     Attributes:
-        columns: of the table; where none has a name, the rows stand without headings.
-        rows: as wide as `columns`; values of the columns' kinds, or cells with such values.
-        title: what it shows; empty where the section says it.
-        notes: how to read it.
-        marked: the notes that marks point to; the first is number 1.
-        names: columns at the left that name the rows: where a table is too wide, it goes on in
-            another one that begins with them. 0: it always fits.
-        reference: place of the row that the others are compared with.
-        ends: places of rows that end a group.
-        is_spaced: whether a terminal has room for two spaces between columns.
+        columns: columns; where none has a name, the rows stand without headings.
+        rows: values or cells, one for each column.
+        title: what the table shows; empty where the section says it.
+        notes: how to read the table.
+        marked: notes that marks point to; the first is number 1.
+        names: number of columns at the left that name the rows: a table that is too wide goes on
+            in another one that begins with them. 0: the table always fits.
+        reference: index of the row that the others are compared with.
+        ends: indices of rows that end a group.
+        is_spaced: whether two spaces separate the columns on a terminal, instead of one.
     """
 
     columns: Sequence[Column]
@@ -126,9 +126,9 @@ def table_of(
     """Return a table with a row for each item.
 
     Args:
-        items: of which the rows tell.
-        columns: each with what it says of an item.
-        options: of the table.
+        items: one item for each row.
+        columns: each column with the function that returns its value for an item.
+        options: other attributes of the table.
     """
     rows = [[value(one) for _, value in columns] for one in items]
     return Table([column for column, _ in columns], rows, **options)
@@ -157,11 +157,11 @@ class Section:
     """What answers one question.
 
     Attributes:
-        name: for links.
-        title: the question, or the topic; empty where it stands alone.
-        sentences: the answer in words, or why there is none.
-        tables: the numbers behind it.
-        notes: further lines, below the tables.
+        name: name of the section in links.
+        title: question or topic; empty where the section stands alone.
+        sentences: answer in words, or why there is none.
+        tables: numbers behind the answer.
+        notes: further lines below the tables.
     """
 
     name: str

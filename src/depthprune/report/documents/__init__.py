@@ -37,8 +37,8 @@ class WrittenPictures:
     """What was written beside the documents, and what could not be.
 
     Attributes:
-        files: that were written, without the figures.
-        figures: that were written.
+        files: written files that are no figures.
+        figures: written figures.
         missing: packages that are not installed, by what needs them.
     """
 
@@ -57,10 +57,10 @@ def write_pictures(
     """Write figures, `report.html` and LaTeX tables; a package that is missing costs only its part.
 
     Args:
-        analysis: to be shown.
-        folder: of the documents.
-        formats: of the figures: png, svg, pdf.
-        skip: what is not wanted.
+        analysis: analysis of one model.
+        folder: folder of the documents.
+        formats: formats of the figures: png, svg, pdf.
+        skip: kinds that are not written.
 
     Raises:
         FileError: the folder cannot be written, or a format is unknown.
@@ -103,8 +103,8 @@ PACKAGES = ("matplotlib", "jinja2")
 
 def _package(error: Exception) -> str | None:
     """Return the optional package whose absence this error is about; None: another mistake."""
-    told = str(getattr(error, "name", None) or error)
-    return next((package for package in PACKAGES if package in told), None)
+    message = str(getattr(error, "name", None) or error)
+    return next((package for package in PACKAGES if package in message), None)
 
 
 TEXTS: dict[str, Callable[[Analysis], str]] = {
@@ -136,7 +136,7 @@ def write_documents(
     """Write every document of an analysis into a folder and return their paths.
 
     Args:
-        analysis: to be told.
+        analysis: analysis of one model.
         folder: is made if it is missing; files of these names are replaced.
         texts, values: whether texts for people are written, and JSON for programs.
 

@@ -104,7 +104,7 @@ def lead(found: Recommendations, choice: Choice | None) -> str:
 
 
 def nothing_text(found: Recommendations) -> str:
-    """Return what is said where no removal is recommended."""
+    """Return why no removal is recommended."""
     if found.is_weak:
         return t("nothing: a baseline is too weak for drops to say anything.")
     if refused(found):

@@ -28,13 +28,13 @@ def responses(analysis: Analysis) -> Section:
         sentence = t(
             "Most sensitive: {most} ({most_drop} points per block); least: {least} ({least_drop})."
         )
-        told = sentence.format(
+        text = sentence.format(
             most=known[0].dataset,
             most_drop=percent(known[0].sensitivity or 0.0),
             least=known[-1].dataset,
             least_drop=percent(known[-1].sensitivity or 0.0),
         )
-        sentences.append(told)
+        sentences.append(text)
     table = table_of(
         found,
         [
@@ -103,7 +103,7 @@ def pairs(analysis: Analysis) -> Section:
     )
     ends = ((t("Most alike:"), alike), (t("Least alike:"), unlike))
     return Section(
-        name, title, tables=[*(_pairs(ones, told) for told, ones in ends if ones), groups]
+        name, title, tables=[*(_pairs(ones, heading) for heading, ones in ends if ones), groups]
     )
 
 

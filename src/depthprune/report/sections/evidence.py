@@ -141,7 +141,7 @@ def searched_text(one: VerifiedRemoval) -> str:
 
 
 def chosen_text(found: Recommendations, one: Combination) -> str:
-    """Return among how many a removal was chosen, and what it costs when that is reckoned with."""
+    """Return among how many a removal was chosen, and what it costs when that is corrected for."""
     chosen = found.selections.get(one.removal)
     if chosen is None or chosen.among < 2:
         return ""

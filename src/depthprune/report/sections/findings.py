@@ -51,7 +51,7 @@ def task_types(analysis: Analysis) -> Section:
             "{least_n:drop|drops})."
         )
         most, least = (one.single_drops or one.drops for one in (found[0], found[-1]))
-        told = filled(
+        text = filled(
             sentence,
             most=_type(found[0]),
             most_drop=percent(most.mean),
@@ -61,7 +61,7 @@ def task_types(analysis: Analysis) -> Section:
             least_n=least.count,
         )
     else:
-        told = t("All datasets are of one type: {type}.", type=_type(found[0]))
+        text = t("All datasets are of one type: {type}.", type=_type(found[0]))
     samples = samples_by_dataset(analysis)
 
     def num_samples(one: TaskTypeFinding) -> int:
@@ -104,7 +104,7 @@ def task_types(analysis: Analysis) -> Section:
         names=1,
     )
     orders = [order] if any(one.blocks for one in found) else []
-    return Section(name, title, [told], [drops, *orders, best])
+    return Section(name, title, [text], [drops, *orders, best])
 
 
 def positions(analysis: Analysis) -> Section:
@@ -171,15 +171,17 @@ def synergy(analysis: Analysis) -> Section:
     sentences = [filled(sentence, better=len(better), n=len(covered))]
     left_out = len(found) - len(covered)
     if left_out:
-        told = t(
+        text = t(
             "Left out: {n} whose synergy is known on one dataset only, which is mostly chance."
         )
-        sentences.append(filled(told, n=left_out))
+        sentences.append(filled(text, n=left_out))
     elif least == 1:
         sentences.append(t("Each synergy is known on one dataset only, which is mostly chance."))
     worse = antagonistic(covered, top=ENDS)
     ends = ((t("Most synergistic:"), better[:ENDS]), (t("Most antagonistic:"), worse))
-    return Section(name, title, sentences, [_synergies(ones, told) for told, ones in ends if ones])
+    return Section(
+        name, title, sentences, [_synergies(ones, heading) for heading, ones in ends if ones]
+    )
 
 
 def consistency(analysis: Analysis) -> Section:
@@ -194,7 +196,7 @@ def consistency(analysis: Analysis) -> Section:
     samples = samples_by_removal(analysis.table)
     first, last = found[:ENDS], found[ENDS:][-ENDS:][::-1]
     ends = ((t("Most consistent:"), first), (t("Least consistent:"), last))
-    tables = [_consistencies(ones, samples, told) for told, ones in ends if ones]
+    tables = [_consistencies(ones, samples, heading) for heading, ones in ends if ones]
     if any(one.ruinous for one in (*first, *last)):
         ruinous = t("*: consistently bad, it costs more than half of the accuracy.")
         tables[-1] = replace(tables[-1], notes=[ruinous])
@@ -221,7 +223,7 @@ def distributions(analysis: Analysis) -> Section:
     overall = analysis.findings.overall
     rows = [(t("all"), overall), *analysis.findings.by_number.items()]
     sentence = t("Half of all {n} measured {n:drop|drops} are at most {median} points.")
-    told = filled(sentence, n=f"{overall.count:,}", median=percent(overall.median))
+    text = filled(sentence, n=f"{overall.count:,}", median=percent(overall.median))
     removed = Column(t("removed"), "count")
     numbers = table_of(
         rows,
@@ -241,7 +243,7 @@ def distributions(analysis: Analysis) -> Section:
         t("Share of the drops, in %, that are at most so many points:"),
     )
     title = t("Distribution of the drops")
-    return Section("distributions", title, [told], [numbers, shares])
+    return Section("distributions", title, [text], [numbers, shares])
 
 
 def samples_by_removal(table: DropTable) -> dict[Removal, int]:

@@ -27,6 +27,14 @@ from depthprune.report.sections.evidence import (
 from depthprune.report.sections.inputs import weak_lines
 from depthprune.report.table import Cell, Column, Section, Table, table_of
 
+SHOWN = 5
+"""Combinations of each number removed that the rankings show."""
+
+ROBUST_SHOWN = 2
+
+Row = tuple[int | None, Combination | None]
+"""How many blocks are removed, where a group begins, and the combination; None: none is ranked."""
+
 
 def ranking_table(
     found: Recommendations, rankings: Mapping[int, RankedCombinations], shown: int
@@ -41,20 +49,17 @@ def ranking_table(
     return _combinations(found, rows, ends)
 
 
-def path_table(found: Recommendations) -> Table:
-    """Return the steps of the path with their cumulative drops."""
-    path = [step.combination for step in found.stepwise.steps]
-    return _combinations(found, [(len(one.removal), one) for one in path])
-
-
-def step_table(steps: Sequence[Step]) -> Table:
+def _step_table(steps: Sequence[Step]) -> Table:
     """Return what each step of the path adds to the drop, and which of them jumps."""
     interval = (Column(t("95% interval (points)"), "interval"), lambda pair: pair[1].interval)
     has_intervals = any(step.interval is not None for step in steps)
     return table_of(
         pairwise(steps),
         [
-            (Column(t("step"), "shown"), lambda pair: " → ".join(map(_number, pair))),
+            (
+                Column(t("step"), "shown"),
+                lambda pair: " → ".join(str(len(step.combination.removal)) for step in pair),
+            ),
             (Column(t("adds block"), "shown"), _added),
             (
                 Column(t("increment (points)"), "points"),
@@ -68,11 +73,14 @@ def step_table(steps: Sequence[Step]) -> Table:
             ),
             (Column("n", "samples"), lambda pair: pair[1].num_samples),
         ],
+        title=t("What each step adds, in percentage points"),
+        notes=[
+            t(
+                "Increment: this mean drop minus the one before, each over its own datasets. "
+                "Paired: over the sets that measured both."
+            )
+        ],
     )
-
-
-Row = tuple[int | None, Combination | None]
-"""How many blocks are removed, where a group begins, and the combination; None: none is ranked."""
 
 
 def _combinations(found: Recommendations, rows: Sequence[Row], ends: Sequence[int] = ()) -> Table:
@@ -98,10 +106,7 @@ def _combinations(found: Recommendations, rows: Sequence[Row], ends: Sequence[in
             ),
             (Column(t("drop (points)"), "points"), of(lambda one: one.mean)),
             *([interval] if has_intervals else []),
-            (
-                Column(t("std (points)"), "points"),
-                of(std_of),
-            ),
+            (Column(t("std (points)"), "points"), of(std_of)),
             (accuracy, of(lambda one: one.accuracy)),
             (Column(t("sets"), "shown"), of(lambda one: f"{one.coverage}/{found.num_datasets}")),
             (Column("n", "samples"), of(lambda one: one.num_samples)),
@@ -137,11 +142,11 @@ def rules_table(found: Recommendations) -> Table:
 
 def _rules(found: Recommendations, number: int) -> list[tuple[Combination | None, list[str]]]:
     """Return the combinations recommended for a number of blocks, with the rules that do so."""
-    nothing = RankedCombinations((), 0, 0)
+    robust = found.robust.get(number)
     steps = [step.combination for step in found.stepwise.steps]
     candidates = {
         t("best"): found.independent[number].combinations[:1],
-        t("robust"): found.robust.get(number, nothing).combinations[:1],
+        t("robust"): robust.combinations[:1] if robust else (),
         t("step by step"): [one for one in steps if len(one.removal) == number],
     }
     named: dict[Removal, tuple[Combination, list[str]]] = {}
@@ -162,19 +167,9 @@ def reading_note() -> str:
     return f"{text} {interval_note()}"
 
 
-def _number(step: Step) -> str:
-    return str(len(step.combination.removal))
-
-
 def _added(pair: tuple[Step, Step]) -> str:
     before, after = (set(step.combination.removal) for step in pair)
     return blocks(tuple(sorted(after - before)))
-
-
-SHOWN = 5
-"""Combinations of each number removed that the rankings show."""
-
-ROBUST_SHOWN = 2
 
 
 def recommendations(found: Recommendations) -> list[Section]:
@@ -211,13 +206,13 @@ def independent(found: Recommendations, *, shown: int = SHOWN) -> Section:
 
 def robust(found: Recommendations) -> Section:
     """Return the best removals that enough datasets measured."""
-    title = t(
-        "Robust: the best of those with a coverage of at least {coverage} "
-        "{coverage:dataset|datasets}"
-    )
     return Section(
         "robust",
-        filled(title, coverage=found.robust_coverage),
+        t(
+            "Robust: the best of those with a coverage of at least {coverage} "
+            "{coverage:dataset|datasets}",
+            coverage=found.robust_coverage,
+        ),
         tables=[_ranking(found, found.robust, ROBUST_SHOWN)],
         notes=[left_out(found.robust, found.robust_coverage)],
     )
@@ -240,14 +235,11 @@ def stepwise(found: Recommendations) -> Section:
     if not steps:
         return Section("stepwise", title, missing(found))
     jumped = jumps(found) or ([t("No step jumps.")] if steps[1:] else [])
-    tables = [replace(path_table(found), notes=[*missing(found), *jumped])]
+    path = [step.combination for step in steps]
+    table = _combinations(found, [(len(one.removal), one) for one in path])
+    tables = [replace(table, notes=[*missing(found), *jumped])]
     if steps[1:]:
-        name = t("What each step adds, in percentage points")
-        note = t(
-            "Increment: this mean drop minus the one before, each over its own datasets. "
-            "Paired: over the sets that measured both."
-        )
-        tables.append(replace(step_table(steps), title=name, notes=[note]))
+        tables.append(_step_table(steps))
     return Section("stepwise", title, tables=tables)
 
 
@@ -256,25 +248,25 @@ def missing(found: Recommendations) -> list[str]:
     path = found.stepwise
     if path.missing is None:
         return []
+    if not path.steps:
+        return [t("No single block is ranked: there is no path.")]
     text = t(
         "No superset of the last step with {number} {number:block|blocks} is ranked "
         "(measured on enough datasets): the path ends here. Measure more: depthprune "
-        "search --complete 3."
+        "search --complete 3.",
+        number=path.missing,
     )
-    if not path.steps:
-        text = t("No single block is ranked: there is no path.")
-    return [filled(text, number=path.missing)]
+    return [text]
 
 
 def jumps(found: Recommendations) -> list[str]:
     """Return the steps of the path that cost out of proportion."""
-    jump = t(
-        "Jump (!): the step to {number} {number:block|blocks} costs {increment} points "
-        "more, more than three times the median of the steps before it."
-    )
     return [
-        filled(
-            jump, number=len(step.combination.removal), increment=percent(step.incremental or 0.0)
+        t(
+            "Jump (!): the step to {number} {number:block|blocks} costs {increment} points "
+            "more, more than three times the median of the steps before it.",
+            number=len(step.combination.removal),
+            increment=percent(step.incremental or 0.0),
         )
         + _on_common_sets(before, step)
         for before, step in pairwise(found.stepwise.steps)
@@ -298,13 +290,10 @@ def must_stay(found: Recommendations) -> Section:
     nothing = filled(
         text, judged=found.num_judged, coverage=found.min_coverage, total=found.num_blocks
     )
-    line = t(
-        "Block {block}: {evidence}; {share} % of the accuracy is lost; "
-        "hit hardest is {dataset} ({drop} points)"
-    )
     lines = [
-        filled(
-            line,
+        t(
+            "Block {block}: {evidence}; {share} % of the accuracy is lost; "
+            "hit hardest is {dataset} ({drop} points)",
             block=blocks(one.combination.removal),
             evidence=evidence(one.combination, found.datasets),
             share=percent(one.share, 0),
@@ -323,22 +312,16 @@ def adjusted(found: Recommendations) -> Section:
 
 def targets(found: Recommendations) -> Section:
     """Return what meets each target that was asked for."""
-    met = t("{target}: {removal}{reached}")
-    none = t("{target}: no ranked combination meets it")
     lines = []
     for target in found.targets:
-        if (one := target.combination) is None:
-            lines.append(filled(none, target=target_name(target)))
+        name, one = target_name(target), target.combination
+        if one is None:
+            lines.append(t("{target}: no ranked combination meets it", target=name))
             continue
-        told = reached(target)
-        lines.append(
-            filled(
-                met,
-                target=target_name(target),
-                removal=removal_text(found, one),
-                reached=t("; {reached}", reached=told) if told else "",
-            )
-        )
+        more = reached(target)
+        more = t("; {reached}", reached=more) if more else ""
+        removal = removal_text(found, one)
+        lines.append(t("{target}: {removal}{reached}", target=name, removal=removal, reached=more))
     return Section("targets", t("Targets"), lines)
 
 
@@ -357,14 +340,12 @@ def _adjusted_lines(found: Recommendations) -> list[str]:
     if not found.disagreements:
         same = t("Plain means and drops adjusted for the datasets name the same winners.")
         return [same, *_assumption(found)]
-    warning = t(
-        "Warning, {number} removed: the plain mean favours {plain} ({plain_sets}, n = {plain_n}: "
-        "{plain_drop} points, adjusted {plain_adjusted}), but over equal datasets {other} costs "
-        "less ({other_sets}, n = {other_n}: {other_drop} points, adjusted {other_adjusted})."
-    )
     return [
-        filled(
-            warning,
+        t(
+            "Warning, {number} removed: the plain mean favours {plain} ({plain_sets}, n = "
+            "{plain_n}: {plain_drop} points, adjusted {plain_adjusted}), but over equal datasets "
+            "{other} costs less ({other_sets}, n = {other_n}: {other_drop} points, adjusted "
+            "{other_adjusted}).",
             number=one.number,
             plain=blocks(one.plain.removal),
             plain_sets=coverage_text(one.plain, found.datasets),
@@ -397,21 +378,18 @@ def _assumption(found: Recommendations) -> list[str]:
 def warnings(found: Recommendations) -> list[str]:
     """Return where the best is less than it seems: metrics, datasets, jumps, what is left out."""
     lines = unbounded_lines(found)
-    text = t(
-        "Removing {number}: the best, {blocks}, was measured on {coverage} of {total} "
-        "{total:dataset|datasets} only; nothing is known about the others."
-    )
     for number, ranking in sorted(found.independent.items()):
         for best in ranking.combinations[:1]:
             if best.coverage < found.robust_coverage:
-                told = filled(
-                    text,
+                text = t(
+                    "Removing {number}: the best, {blocks}, was measured on {coverage} of {total} "
+                    "{total:dataset|datasets} only; nothing is known about the others.",
                     number=number,
                     blocks=blocks(best.removal),
                     coverage=best.coverage,
                     total=found.num_datasets,
                 )
-                lines.append(told)
+                lines.append(text)
     lines += _adjusted_lines(found) if found.disagreements else []
     lines += [*jumps(found), *missing(found)]
     rankings = found.independent.values()
@@ -439,12 +417,14 @@ def notes(found: Recommendations) -> list[str]:
             )
         )
     elif not any(ranking.combinations for ranking in found.independent.values()):
-        nothing = t(
-            "Note: no removal that is ranked was measured on {coverage} "
-            "{coverage:dataset|datasets} or more: nothing can be recommended. --min-coverage "
-            "changes the limit."
+        lines.append(
+            t(
+                "Note: no removal that is ranked was measured on {coverage} "
+                "{coverage:dataset|datasets} or more: nothing can be recommended. --min-coverage "
+                "changes the limit.",
+                coverage=found.min_coverage,
+            )
         )
-        lines.append(filled(nothing, coverage=found.min_coverage))
     elif all(isnan(drop) for drop in found.adjusted.values()):
         lines.append(
             t(
@@ -453,20 +433,25 @@ def notes(found: Recommendations) -> list[str]:
             )
         )
     if found.num_incomplete:
-        text = t(
-            "Note: {incomplete} of {all} {all:combination|combinations} "
-            "{incomplete:was|were} measured on some of the {total} datasets only, as "
-            "searches on each dataset by itself do. On equal ground: `depthprune search "
-            "--joint`, or `--complete 3` for the best of each number."
-        )
         counts = {"incomplete": found.num_incomplete, "all": found.num_combinations}
-        lines.append(filled(text, **counts, total=found.num_datasets))
-    if found.path_ends:
-        ends = t(
-            "Note: the stepwise path removes block {blocks}, an end of the stack: `select` follows "
-            "it with --protect none only."
+        lines.append(
+            t(
+                "Note: {incomplete} of {all} {all:combination|combinations} "
+                "{incomplete:was|were} measured on some of the {total} datasets only, as "
+                "searches on each dataset by itself do. On equal ground: `depthprune search "
+                "--joint`, or `--complete 3` for the best of each number.",
+                **counts,
+                total=found.num_datasets,
+            )
         )
-        lines.append(filled(ends, blocks=blocks(found.path_ends)))
+    if found.path_ends:
+        lines.append(
+            t(
+                "Note: the stepwise path removes block {blocks}, an end of the stack: `select` "
+                "follows it with --protect none only.",
+                blocks=blocks(found.path_ends),
+            )
+        )
     return lines
 
 
@@ -475,12 +460,9 @@ def _on_common_sets(before: Step, step: Step) -> str:
     one, known = step.combination.drops.keys(), before.combination.drops.keys()
     if step.paired is None or one == known:
         return ""
-    text = t(
+    return t(
         " On the {sets} {sets:dataset|datasets} that measured both it adds {paired} (n = "
-        "{samples})."
-    )
-    return filled(
-        text,
+        "{samples}).",
         sets=len(one & known),
         paired=percent(step.paired),
         samples=samples_text(step.num_samples),
@@ -501,8 +483,10 @@ def reached(target: Target) -> str:
     if target.reached is None or target.kind == "max_drop":
         return ""
     if target.kind == "speedup":
-        text = t("about {reached:.2f} times as fast (estimated from the share that stays)")
-        return filled(text, reached=target.reached)
+        return t(
+            "about {reached:.2f} times as fast (estimated from the share that stays)",
+            reached=target.reached,
+        )
     if target.exact:
         share = t("{reached} % of the parameters stay")
     else:

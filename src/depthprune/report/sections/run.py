@@ -31,18 +31,21 @@ from depthprune.study.records import FEWEST_FRESH
 
 def work_line(work: VerificationWork) -> str:
     """Return what is about to be measured on fresh samples, and how long that takes."""
-    told = {"removals": work.removals, "samples": sum(work.samples.values())}
-    told["datasets"] = len(work.samples)
+    counts = {
+        "removals": work.removals,
+        "samples": sum(work.samples.values()),
+        "datasets": len(work.samples),
+    }
     if work.seconds is None:
         return t(
             "Verifying {removals} {removals:removal|removals} on {samples} fresh "
             "{samples:sample|samples} of {datasets} {datasets:dataset|datasets}.",
-            **told,
+            **counts,
         )
     return t(
         "Verifying {removals} {removals:removal|removals} on {samples} fresh "
         "{samples:sample|samples} of {datasets} {datasets:dataset|datasets}: about {time}.",
-        **told,
+        **counts,
         time=duration(work.seconds),
     )
 
@@ -92,14 +95,14 @@ class Ending:
     """What a run ends with; None for what was not asked for, or cannot be said.
 
     Attributes:
-        recommendations: of the analysis.
-        choice: the removal that was carried out.
-        page: the interactive report.
-        speedup: measured.
-        parameters: that stay, and of the whole model.
+        recommendations: recommendations of the analysis.
+        choice: removal that was carried out.
+        page: path of the interactive report.
+        speedup: measured speed-up.
+        parameters: number of parameters that stay, and of the whole model.
         cut: folder of the smaller model.
-        loader: the class of transformers that loads it.
-        checks: how the smaller model answered.
+        loader: class of transformers that loads the smaller model.
+        checks: how the smaller model answered, task by task.
     """
 
     recommendations: Recommendations

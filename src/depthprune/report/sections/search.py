@@ -205,8 +205,8 @@ def _with_drop(removal: Removal | None, drop: float | None) -> str | None:
 def _gain(one: Gain | MeanGain | None) -> str | None:
     if one is None or one.gain is None:
         return None
-    told = percent(one.gain, 1)
-    return told if one.held_out is None else f"{told} ({percent(one.held_out, 1)})"
+    text = percent(one.gain, 1)
+    return text if one.held_out is None else f"{text} ({percent(one.held_out, 1)})"
 
 
 def _by_seen(race: RaceReport) -> list[tuple[Removal, int]]:
@@ -379,8 +379,8 @@ def summary_value(summary: StudySummary) -> dict[str, Any]:
             for dataset, found in summary.best.items()
         },
     }
-    told: dict[str, Any] = plain(value)
-    return told
+    made: dict[str, Any] = plain(value)
+    return made
 
 
 def _combination(one: Combination) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def selection(
     """Return which blocks go and stay, and what stands in the way."""
     facts = t("Scores: {path} ({field}), {n} {n:block|blocks}; protected: {blocks}")
     protected = selections[0].protected
-    told = filled(
+    text = filled(
         facts,
         path=found.path,
         field=found.field or t("nothing but scores"),
@@ -41,7 +41,7 @@ def selection(
     return Section(
         "selection",
         "",
-        [told],
+        [text],
         [table, *(_check_table(one) for one in checks if not one.met)],
         [
             filled(met, blocks=_blocks_or_none(one.expected), n=one.selection.num_active)
