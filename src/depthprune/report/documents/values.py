@@ -379,15 +379,24 @@ def cross_dataset_pieces(analysis: Analysis) -> Iterator[bytes]:
     yield b'{\n "combination_stats": {'
     separator = "\n  "
     for one in _combinations(analysis):
-        line = json.dumps(plain(_stats(one, analysis)), ensure_ascii=False, allow_nan=False)
+        line = _json(_stats(one, analysis))
         yield f'{separator}"{format_removal(one.removal)}": {line}'.encode(
             "utf-8", "backslashreplace"
         )
         separator = ",\n  "
     yield b"\n },\n"
-    rest = json.dumps(plain(_rest(analysis)), indent=1, ensure_ascii=False, allow_nan=False)
+    rest = _json(_rest(analysis), indent=1)
     yield rest.removeprefix("{\n").encode("utf-8", "backslashreplace")
     yield b"\n"
+
+
+def _json(value: dict[str, Any], indent: int | None = None) -> str:
+    """Return a value as JSON; only one with numbers that are not finite is made plain first."""
+    form: dict[str, Any] = {"indent": indent, "ensure_ascii": False, "allow_nan": False}
+    try:
+        return json.dumps(value, default=plain, **form)
+    except ValueError:
+        return json.dumps(plain(value), **form)
 
 
 def _combinations(analysis: Analysis) -> Iterator[Combination]:
