@@ -14,7 +14,7 @@ from depthprune.analysis.findings import Analysis, find
 from depthprune.analysis.recommend import recommend
 from depthprune.analysis.result_set import ResultSet, SplitAgreement, split_agreement
 from depthprune.base.errors import FileError
-from depthprune.report.latex import (
+from depthprune.report.papers import (
     CONSISTENCY_TABLE,
     IMPORTANCE_TABLE,
     block_importance_table,

@@ -77,7 +77,7 @@ def write_pictures(
         return [write_report(analysis, folder / PAGE)]
 
     def latex() -> list[Path]:
-        from depthprune.report.latex import write_latex
+        from depthprune.report.papers import write_latex
 
         return write_latex(analysis, folder)
 

@@ -61,7 +61,7 @@ def evaluation_sections(card: Card) -> list[Section]:
 def error_lines(errors: Mapping[str, str]) -> list[str]:
     """Return a line for each reason why parts could not be measured."""
     return [
-        t("Failed: {part}: {error}").format(part=", ".join(parts), error=error)
+        t("Failed: {part}: {error}", part=", ".join(parts), error=error)
         for parts, error in grouped(errors)
     ]
 
@@ -151,7 +151,7 @@ def _model_line(info: Mapping[str, Any]) -> str:
 def _module_line(card: Card) -> str:
     counts = card["model_info"]["module_parameters"]
     listed = ", ".join(f"{kind} {_count(counts[kind])}" for kind in counts if counts[kind])
-    return t("Parameters: {listed}").format(listed=listed)
+    return t("Parameters: {listed}", listed=listed)
 
 
 def _perplexity_table(texts: Mapping[str, Any]) -> Table:
@@ -185,7 +185,7 @@ def _accuracy_table(zeroshot: Mapping[str, Any]) -> Table:
         for name, one in zeroshot["tasks"].items()
     ]
     if zeroshot["average"] is not None:
-        label = t("average of {n}").format(n=len(zeroshot["average_of"]))
+        label = t("average of {n}", n=len(zeroshot["average_of"]))
         rows.append([label, "", zeroshot["average"], "", ""])
     return Table(columns, rows, ends=[len(zeroshot["tasks"]) - 1], is_spaced=True)
 

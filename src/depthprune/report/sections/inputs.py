@@ -54,11 +54,11 @@ def problem_lines(results: ResultSet, *, shown: int | None = PROBLEMS_SHOWN) -> 
     if not results.problems:
         return []
     listed = results.problems if shown is None else results.problems[:shown]
-    lines = [t("About the input ({n}):").format(n=len(results.problems))]
+    lines = [t("About the input ({n}):", n=len(results.problems))]
     lines += [f"  - {problem}" for problem in listed]
     more = len(results.problems) - len(listed)
     if more:
-        lines.append("  " + t("... and {n} more").format(n=more))
+        lines.append("  " + t("... and {n} more", n=more))
     return lines
 
 

@@ -205,7 +205,7 @@ def _layers_cell(row: ModelRow, percentage: int) -> Cell:
         return Cell(None, t("unknown"))
     parts = [", ".join(map(str, layers_below(row.comparison, percentage)))]
     if not is_located(row.comparison):
-        parts.append(t("{n} unknown").format(n=row.comparison.missing_layers))
+        parts.append(t("{n} unknown", n=row.comparison.missing_layers))
     text = ", ".join(filter(None, parts)) or t("none")
     return Cell(text, text)
 
@@ -215,13 +215,14 @@ def _reason(column: ModelColumn, found: NumberConditions, usual: NumberCondition
     if column.kind == "ppl" and found.basis is None:
         return t("window not stated in the file: not compared with the others")
     if column.kind == "ppl" and found.basis != usual.basis:
-        return t("window {window}: not compared with the others").format(window=found.basis)
+        return t("window {window}: not compared with the others", window=found.basis)
     if found.basis != usual.basis:
-        return t("mean of {tasks} alone: not compared with the others").format(tasks=found.basis)
+        return t("mean of {tasks} alone: not compared with the others", tasks=found.basis)
     if column.kind == "ppl":
         return t("another text of this name: not compared with the others")
-    return t("measured otherwise ({condition}): not compared with the others").format(
-        condition=shown(found.details or "")
+    return t(
+        "measured otherwise ({condition}): not compared with the others",
+        condition=shown(found.details or ""),
     )
 
 
@@ -230,13 +231,14 @@ def _notes(table: ModelTable) -> list[str]:
         t(
             "Best of each column in bold, where at least two of one family compete. {unknown}: no "
             "file says it. "
-            "GB and MB: 2^30 and 2^20 bytes."
-        ).format(unknown=UNKNOWN),
+            "GB and MB: 2^30 and 2^20 bytes.",
+            unknown=UNKNOWN,
+        ),
     ]
     origin = t("{model}: the model that the others were pruned from; it does not compete.")
     notes += [origin.format(model=shown(row.name)) for row in table.rows if row.is_reference]
     notes += [
-        t("{model}: not known: {why}").format(model=shown(row.name), why=why.translated())
+        t("{model}: not known: {why}", model=shown(row.name), why=why.translated())
         for row in table.rows
         for why in (row.facts.unknown if row.facts is not None else ())
     ]
@@ -263,6 +265,6 @@ def _notes(table: ModelTable) -> list[str]:
         )
     for row in table.rows:
         found = remarks(row.facts) if row.facts is not None else []
-        found += [t("no analysis; {command} makes one").format(command=row.mend)] * bool(row.mend)
+        found += [t("no analysis; {command} makes one", command=row.mend)] * bool(row.mend)
         notes += [f"{shown(row.name)}: {shown(text)}" for text in (*found, *row.notes)]
     return notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -21,11 +21,11 @@ from depthprune.report.sections.structure_words import (
     strategy_lines,
     what_happened,
 )
-from depthprune.report.table import Cell, Column, Section, Table, with_columns
+from depthprune.report.table import Cell, Column, Section, Table, table_of, with_columns
 from depthprune.structure.analyses import ModelAnalysis
 from depthprune.structure.anatomy import Anatomy, Attention, Layer, Sparsity, added
 from depthprune.structure.compare import label_of
-from depthprune.structure.comparison import CountChange, Label, ModelComparison
+from depthprune.structure.comparison import CountChange, Label, LayerComparison, ModelComparison
 from depthprune.structure.layouts import anatomy_document, comparison_document
 
 TONES: dict[Label, Any] = {
@@ -75,37 +75,37 @@ def compared_layers(analysis: ModelAnalysis) -> Table:
     after: dict[int | None, Attention] = {
         layer.index: layer.attention for layer in analysis.anatomy.layers
     }
-    counted = any(layer.sparsity is not None for layer in comparison.layers)
-    columns = [
-        Column(t("Layer"), key="layer"),
-        Column(t("Original"), "amount", key="original"),
-        Column(t("kept"), "amount", key="pruned"),
-        Column(t("lost %"), "points", key="lost"),
-        Column(t("attn %"), "points", key="attention"),
-        Column(t("MLP %"), "points", key="mlp"),
-        Column(t("Heads"), "shown", key="heads"),
-        Column(t("Inner size"), "shown", key="inner"),
-        *([Column(t("zeros %"), "points", key="zeros")] if counted else []),
-        Column(t("What happened"), key="happened"),
+
+    def inner_size(layer: LayerComparison) -> str | None:
+        size = layer.intermediate_size
+        return None if size is None else _before_after(size.original, size.pruned)
+
+    def heads_of(layer: LayerComparison) -> str | None:
+        return _heads_before_after(before[layer.index], after.get(layer.pruned_index))
+
+    def happened(layer: LayerComparison) -> Cell:
+        return Cell(what_happened(layer), tone=TONES.get(label_of(layer)))
+
+    columns: list[tuple[Column, Callable[[LayerComparison], Any]]] = [
+        (Column(t("Layer"), key="layer"), lambda one: str(one.index)),
+        (Column(t("Original"), "amount", key="original"), lambda one: _known(one.total.original)),
+        (Column(t("kept"), "amount", key="pruned"), lambda one: _known(one.total.pruned)),
+        (Column(t("lost %"), "points", key="lost"), lambda one: _known(one.total.ratio)),
+        (Column(t("attn %"), "points", key="attention"), lambda one: _known(one.attention.ratio)),
+        (Column(t("MLP %"), "points", key="mlp"), lambda one: _known(one.mlp.ratio)),
+        (Column(t("Heads"), "shown", key="heads"), heads_of),
+        (Column(t("Inner size"), "shown", key="inner"), inner_size),
+        (Column(t("What happened"), key="happened"), happened),
     ]
-    rows = [
-        [
-            str(layer.index),
-            _known(layer.total.original),
-            _known(layer.total.pruned),
-            *map(_known, (layer.total.ratio, layer.attention.ratio, layer.mlp.ratio)),
-            _heads_before_after(before[layer.index], after.get(layer.pruned_index)),
-            layer.intermediate_size
-            and _before_after(layer.intermediate_size.original, layer.intermediate_size.pruned),
-            *([layer.sparsity] if counted else []),
-            Cell(what_happened(layer), tone=TONES.get(label_of(layer))),
-        ]
-        for layer in comparison.layers
-    ]
-    if comparison.missing_layers:
-        text = t("{n} missing, which {n:one is|ones are} unknown", n=comparison.missing_layers)
-        rows.append(["?", *[""] * (len(columns) - 2), Cell(text, tone="bad")])
-    return Table(columns, rows)
+    if any(layer.sparsity is not None for layer in comparison.layers):
+        zeros = Column(t("zeros %"), "points", key="zeros")
+        columns.insert(-1, (zeros, lambda layer: layer.sparsity))
+    table = table_of(comparison.layers, columns)
+    if not comparison.missing_layers:
+        return table
+    text = t("{n} missing, which {n:one is|ones are} unknown", n=comparison.missing_layers)
+    missing = ["?", *[""] * (len(columns) - 2), Cell(text, tone="bad")]
+    return replace(table, rows=[*table.rows, missing])
 
 
 def label_counts(comparison: ModelComparison) -> list[str]:
@@ -196,20 +196,17 @@ def _counts(anatomy: Anatomy) -> dict[str, int | None]:
 
 
 def _parts(anatomy: Anatomy) -> Table:
-    columns = [
-        Column(t("Part")),
-        Column(t("Parameters"), "amount"),
-        Column(t("share %"), "points"),
-    ]
-    rows = [
+    def share(count: int | None) -> float | None:
+        return count / anatomy.total if anatomy.total and count is not None else None
+
+    return table_of(
+        _counts(anatomy).items(),
         [
-            name,
-            _known(count),
-            count / anatomy.total if anatomy.total and count is not None else None,
-        ]
-        for name, count in _counts(anatomy).items()
-    ]
-    return Table(columns, rows)
+            (Column(t("Part")), lambda part: part[0]),
+            (Column(t("Parameters"), "amount"), lambda part: _known(part[1])),
+            (Column(t("share %"), "points"), lambda part: share(part[1])),
+        ],
+    )
 
 
 def _compared_parts(original: Anatomy, pruned: Anatomy) -> Table:
@@ -217,25 +214,19 @@ def _compared_parts(original: Anatomy, pruned: Anatomy) -> Table:
     if any(one.norm == 0 and one.other for one in (original, pruned)):
         original, pruned = _without_norm(original), _without_norm(pruned)
     before, after = _counts(original), _counts(pruned)
-    changes = {
-        name: CountChange(before.get(name, 0), after.get(name, 0))
-        for name in _in_order(before, after)
-    }
-    columns = [
-        Column(t("Part")),
-        Column(t("Original"), "amount"),
-        Column(t("Pruned"), "amount"),
-        Column(t("lost %"), "points"),
-    ]
-    rows = [
+    names = _in_order(before, after)
+    return table_of(
+        [(name, CountChange(before.get(name, 0), after.get(name, 0))) for name in names],
         [
-            name,
-            *map(_known, (one.original, one.pruned)),
-            _known(one.ratio) if one.original else None,
-        ]
-        for name, one in changes.items()
-    ]
-    return Table(columns, rows)
+            (Column(t("Part")), lambda part: part[0]),
+            (Column(t("Original"), "amount"), lambda part: _known(part[1].original)),
+            (Column(t("Pruned"), "amount"), lambda part: _known(part[1].pruned)),
+            (
+                Column(t("lost %"), "points"),
+                lambda part: _known(part[1].ratio) if part[1].original else None,
+            ),
+        ],
+    )
 
 
 def _in_order(before: Iterable[str], after: Iterable[str]) -> list[str]:
@@ -253,30 +244,24 @@ def _without_norm(anatomy: Anatomy) -> Anatomy:
 
 
 def _layers(anatomy: Anatomy) -> Table:
-    counted = any(layer.sparsity for layer in anatomy.layers)
-    columns = [
-        Column(t("Layer")),
-        Column(t("Parameters"), "amount"),
-        Column(t("Attention"), "amount"),
-        Column(t("Heads"), "shown"),
-        Column(t("MLP"), "amount"),
-        Column(t("Inner size"), "shown"),
-        *([Column(t("zeros %"), "points")] if counted else []),
-    ]
-
-    def row(layer: Layer) -> list[Any]:
+    def inner_size(layer: Layer) -> str | None:
         inner, experts = layer.mlp.intermediate_size, layer.mlp.num_experts
-        return [
-            str(layer.index),
-            _known(layer.total),
-            _or_none(layer.attention.total),
-            heads(layer.attention),
-            _or_none(layer.mlp.total),
-            None if inner is None else f"{experts} x {inner}" if experts else str(inner),
-            *([layer.sparsity.ratio if layer.sparsity else None] if counted else []),
-        ]
+        if inner is None:
+            return None
+        return f"{experts} x {inner}" if experts else str(inner)
 
-    return Table(columns, [row(layer) for layer in anatomy.layers])
+    columns: list[tuple[Column, Callable[[Layer], Any]]] = [
+        (Column(t("Layer")), lambda layer: str(layer.index)),
+        (Column(t("Parameters"), "amount"), lambda layer: _known(layer.total)),
+        (Column(t("Attention"), "amount"), lambda layer: _or_none(layer.attention.total)),
+        (Column(t("Heads"), "shown"), lambda layer: heads(layer.attention)),
+        (Column(t("MLP"), "amount"), lambda layer: _or_none(layer.mlp.total)),
+        (Column(t("Inner size"), "shown"), inner_size),
+    ]
+    if any(layer.sparsity for layer in anatomy.layers):
+        zeros = Column(t("zeros %"), "points")
+        columns.append((zeros, lambda layer: layer.sparsity.ratio if layer.sparsity else None))
+    return table_of(anatomy.layers, columns)
 
 
 def _joined(table: Table) -> Table:

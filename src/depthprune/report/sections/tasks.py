@@ -45,14 +45,14 @@ def sent_sections(
     """
     head = f"{task.name} ({task.task_type}), {split}"
     lines = [
-        t("Sent to {model}.").format(model=model)
+        t("Sent to {model}.", model=model)
         if model
         else t(
             "Before the model's chat template; --model shows the text as it is sent, with its "
             "tokens."
         ),
         answer_line(task, found),
-        t("Metric: {metric}.").format(metric=task.metric),
+        t("Metric: {metric}.", metric=task.metric),
     ]
     return [Section("task", head, lines), *(_sample(one, has_model=bool(model)) for one in found)]
 
@@ -82,7 +82,7 @@ def _sample(one: Sent, *, has_model: bool) -> Section:
     sample = one.sample
     if sample.choices:
         named = ", ".join(shown(choice) for choice in sample.choices)
-        sentences.append(t("Options: {options}").format(options=named))
+        sentences.append(t("Options: {options}", options=named))
     sentences.append(accepted(sample.references))
     tables = [_lines(text) for text in one.texts]
     return Section(sample.id, shown(sample.id), sentences, tables)
@@ -92,13 +92,13 @@ def accepted(references: Sequence[str]) -> str:
     """Return a line with the accepted answers, equal ones counted."""
     counts = Counter(references)
     named = [shown(text) + (f" (×{n})" if n > 1 else "") for text, n in counts.most_common()]
-    return t("Accepted: {answers}").format(answers="; ".join(named) or "-")
+    return t("Accepted: {answers}", answers="; ".join(named) or "-")
 
 
 def _tokens(one: Sent) -> str:
     total = " + ".join(map(str, one.tokens))
     if not one.picture_tokens:
-        return t("Tokens: {tokens}").format(tokens=total)
+        return t("Tokens: {tokens}", tokens=total)
     of_pictures = t("Tokens: {tokens}, of which {pictures} stand for pictures")
     return of_pictures.format(tokens=total, pictures=one.picture_tokens)
 
@@ -112,8 +112,8 @@ def _pictures(one: Sent) -> Iterator[str]:
 
 def _as_sent(size: tuple[int, int], tiles: int) -> str:
     if tiles == 1:
-        return t("sent as {size}").format(size=_size(size))
-    return t("sent as {n} pieces of {size}").format(n=tiles, size=_size(size))
+        return t("sent as {size}", size=_size(size))
+    return t("sent as {n} pieces of {size}", n=tiles, size=_size(size))
 
 
 def _size(size: tuple[int, int]) -> str:
