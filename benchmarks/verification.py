@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 import depthprune as dp
 from depthprune.analysis.intervals import Differences, Interval, score_ends
-from depthprune.analysis.recommend import Recommendations
+from depthprune.analysis.recommend import Recommended
 from depthprune.analysis.verified import choose_first
 from depthprune.base.progress import progress
 from depthprune.base.removal import Removal, format_removal
@@ -57,7 +57,7 @@ class Verdict:
     fresh: tuple[float, Interval]
 
 
-def studies(folder: Path, seeds: int, samples: int) -> Iterator[tuple[int, Recommendations]]:
+def studies(folder: Path, seeds: int, samples: int) -> Iterator[tuple[int, Recommended]]:
     """Search and verify; yield what is recommended for each seed."""
     model = dp.load_model("demo")
     for seed in range(seeds):
@@ -96,9 +96,7 @@ def truth(folder: Path, removals: Iterable[Removal]) -> dict[Removal, Scores]:
     return dict(known)
 
 
-def verdicts(
-    seed: int, found: Recommendations, scores: Mapping[Removal, Scores]
-) -> Iterator[Verdict]:
+def verdicts(seed: int, found: Recommended, scores: Mapping[Removal, Scores]) -> Iterator[Verdict]:
     """Yield every removal that was verified."""
     assert found.verified is not None
     ranked = {one.removal: one for each in found.independent.values() for one in each.combinations}

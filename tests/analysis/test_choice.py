@@ -8,7 +8,7 @@ import pytest
 
 from depthprune.analysis.findings import analyze_results
 from depthprune.analysis.options import Ranking, Targets
-from depthprune.analysis.recommend import Recommendations
+from depthprune.analysis.recommend import Recommended
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.sweep import mean_speedup
 from depthprune.analysis.verified import choose, choose_number
@@ -24,12 +24,12 @@ def results() -> ResultSet:
 
 
 @pytest.fixture
-def found(results: ResultSet) -> Recommendations:
+def found(results: ResultSet) -> Recommended:
     return analyze_results(results).recommendations
 
 
 def test_the_last_conservative_removal_is_chosen_when_nothing_is_asked_for(
-    found: Recommendations,
+    found: Recommended,
 ) -> None:
     choice = choose(found)
     assert choice is not None

@@ -16,7 +16,7 @@ from scipy.stats import pearsonr, spearmanr
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.dataset_agreement import extreme_pairs
 from depthprune.analysis.drop_table import drop_table
-from depthprune.analysis.findings import Findings, find
+from depthprune.analysis.findings import AnalysisFindings, find
 from depthprune.analysis.result_set import (
     DatasetMeasurements,
     ResultSet,
@@ -144,7 +144,7 @@ def test_a_missing_cell_is_never_read_as_zero(
 # What the published results show, against numbers computed from the files without this package.
 
 
-Published = tuple[dict[str, dict[Removal, float]], Findings]
+Published = tuple[dict[str, dict[Removal, float]], AnalysisFindings]
 
 
 def published_drops() -> dict[str, dict[Removal, float]]:

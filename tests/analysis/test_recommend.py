@@ -16,7 +16,7 @@ from depthprune.analysis import recommend as module
 from depthprune.analysis.combinations import combine
 from depthprune.analysis.drop_table import drop_table
 from depthprune.analysis.options import Ranking, Targets
-from depthprune.analysis.recommend import Recommendations, recommend
+from depthprune.analysis.recommend import Recommended, recommend
 from depthprune.analysis.result_set import ResultSet
 from depthprune.base.errors import AnalysisError, DepthpruneError
 from depthprune.base.removal import Removal
@@ -24,7 +24,7 @@ from tests.analysis.results import Cells, cells, result_set, results
 from tests.measurements import dataset
 
 
-def best(found: Recommendations, number: int) -> Removal:
+def best(found: Recommended, number: int) -> Removal:
     return found.independent[number].combinations[0].removal
 
 
@@ -32,7 +32,7 @@ def measured(drawn: Cells) -> bool:
     return any(drop is not None for row in drawn.values() for drop in row)
 
 
-def outcome(found: Recommendations) -> Mapping[str, object]:
+def outcome(found: Recommended) -> Mapping[str, object]:
     """Return what is recommended, without the names of the datasets."""
     return {
         "independent": [

@@ -11,7 +11,7 @@ import pytest
 
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.combinations import combine
-from depthprune.analysis.recommend import Recommendations, recommend, scores_realising
+from depthprune.analysis.recommend import Recommended, recommend, scores_realising
 from depthprune.analysis.result_set import ResultSet
 from depthprune.analysis.verified import choose
 from depthprune.importance.compare import rank_agreement
@@ -40,7 +40,7 @@ def published(folder: Path) -> ResultSet:
 
 
 @pytest.fixture(scope="module")
-def found(published: ResultSet) -> Recommendations:
+def found(published: ResultSet) -> Recommended:
     return recommend(published)
 
 
@@ -68,20 +68,20 @@ def test_all_eight_datasets_are_read_with_their_task_types(published: ResultSet)
 
 
 @pytest.mark.parametrize("number", EXPECTED["independent"])
-def test_the_independent_best_five(found: Recommendations, number: str) -> None:
+def test_the_independent_best_five(found: Recommended, number: str) -> None:
     ranked = found.independent[int(number)].combinations
     assert [list(one.removal) for one in ranked[:5]] == EXPECTED["independent"][number]
 
 
 @pytest.mark.parametrize("number", EXPECTED["robust"])
-def test_the_robust_best(found: Recommendations, number: str) -> None:
+def test_the_robust_best(found: Recommended, number: str) -> None:
     best = found.robust[int(number)].combinations[0]
     assert list(best.removal) == EXPECTED["robust"][number]
     assert best.coverage >= 3
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_the_stepwise_path(found: Recommendations, number: int) -> None:
+def test_the_stepwise_path(found: Recommended, number: int) -> None:
     step, expected = found.stepwise.steps[number], EXPECTED["stepwise"][number]
     assert list(step.combination.removal) == expected["blocks"]
     assert step.combination.mean == pytest.approx(expected["drop"] / 100, abs=POINT)
@@ -93,7 +93,7 @@ def test_the_stepwise_path(found: Recommendations, number: int) -> None:
         assert step.incremental == pytest.approx(expected["incremental"] / 100, abs=POINT)
 
 
-def test_the_path_is_complete_and_jumps_at_the_fourth_block_only(found: Recommendations) -> None:
+def test_the_path_is_complete_and_jumps_at_the_fourth_block_only(found: Recommended) -> None:
     assert found.stepwise.missing is None
     assert [step.jump for step in found.stepwise.steps] == [False, False, False, True]
 
@@ -105,7 +105,7 @@ def test_the_average_accuracies(published: ResultSet, removal: str) -> None:
     assert 100 * one.accuracy == pytest.approx(EXPECTED["average_accuracy"][removal], abs=0.02)
 
 
-def test_block_0_is_the_only_one_that_must_never_go(found: Recommendations) -> None:
+def test_block_0_is_the_only_one_that_must_never_go(found: Recommended) -> None:
     (essential,) = found.essential
     assert essential.combination.removal == (0,)
     assert 100 * essential.combination.mean == pytest.approx(
@@ -116,15 +116,13 @@ def test_block_0_is_the_only_one_that_must_never_go(found: Recommendations) -> N
 
 
 @pytest.mark.parametrize("active", EXPECTED["num_active_blocks"])
-def test_selecting_by_the_scores_removes_exactly_the_path(
-    found: Recommendations, active: str
-) -> None:
+def test_selecting_by_the_scores_removes_exactly_the_path(found: Recommended, active: str) -> None:
     removal = select_blocks(scores_realising(found), int(active))
     assert list(removal) == EXPECTED["num_active_blocks"][active]
 
 
 def test_removals_measured_on_one_dataset_only_are_left_out_and_counted(
-    found: Recommendations,
+    found: Recommended,
 ) -> None:
     # (2, 4) and (3, 14) would win: one dataset each, and better than the unpruned model there.
     assert found.independent[2].low_coverage == 2
@@ -132,7 +130,7 @@ def test_removals_measured_on_one_dataset_only_are_left_out_and_counted(
     assert min(one.coverage for one in found.independent[2].combinations) == 2
 
 
-def test_the_recommended_strategies(found: Recommendations) -> None:
+def test_the_recommended_strategies(found: Recommended) -> None:
     assert {one.name: [each.removal for each in one.combinations] for one in found.strategies} == {
         "conservative": [(4,), (4, 13)],
         "balanced": [(2, 4, 7)],
@@ -143,7 +141,7 @@ def test_the_recommended_strategies(found: Recommendations) -> None:
     assert choice.combination.removal == (4, 13)
 
 
-def test_the_limit_is_a_tenth_of_the_mean_baseline(found: Recommendations) -> None:
+def test_the_limit_is_a_tenth_of_the_mean_baseline(found: Recommended) -> None:
     assert found.limit.drop == pytest.approx(0.0757, abs=POINT)
     assert found.limit.baseline == pytest.approx(0.7571, abs=POINT)
     assert found.limit.coverage == 6
@@ -151,13 +149,13 @@ def test_the_limit_is_a_tenth_of_the_mean_baseline(found: Recommendations) -> No
 
 
 def test_single_blocks_are_measured_everywhere_so_that_adjusting_changes_nothing(
-    published: ResultSet, found: Recommendations
+    published: ResultSet, found: Recommended
 ) -> None:
     for one in found.independent[1].combinations:
         assert found.adjusted[one.removal] == pytest.approx(one.mean, abs=1e-12)
 
 
-def test_for_two_blocks_the_adjusted_winner_is_another(found: Recommendations) -> None:
+def test_for_two_blocks_the_adjusted_winner_is_another(found: Recommended) -> None:
     (disagreement,) = found.disagreements
     assert (disagreement.plain.removal, disagreement.adjusted.removal) == ((2, 10), (12, 14))
 

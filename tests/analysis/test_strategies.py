@@ -13,7 +13,7 @@ from depthprune.analysis import recommend as module
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.intervals import Interval
 from depthprune.analysis.options import Ranking
-from depthprune.analysis.recommend import Recommendations, recommend
+from depthprune.analysis.recommend import Recommended, recommend
 from depthprune.analysis.recommended_strategies import (
     choose_strategies,
     find_candidates,
@@ -49,7 +49,7 @@ def chosen(
     }
 
 
-def removals(found: Recommendations) -> Chosen:
+def removals(found: Recommended) -> Chosen:
     return {one.name: [each.removal for each in one.combinations] for one in found.strategies}
 
 

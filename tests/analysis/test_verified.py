@@ -13,7 +13,7 @@ from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.findings import analyze_results
 from depthprune.analysis.intervals import paired_intervals
 from depthprune.analysis.options import Targets
-from depthprune.analysis.recommend import Recommendations
+from depthprune.analysis.recommend import Recommended
 from depthprune.analysis.result_set import FreshResults, ResultSet
 from depthprune.analysis.verified import Verified, choose, choose_first, refused, removals_to_verify
 from depthprune.base.removal import Removal
@@ -44,7 +44,7 @@ def with_fresh(lost: Mapping[Removal, int], names: tuple[str, ...] = ("set0", "s
     return searched(fresh=FreshResults(fresh, dict.fromkeys(names, "train")))
 
 
-def found(results: ResultSet, **targets: float) -> Recommendations:
+def found(results: ResultSet, **targets: float) -> Recommended:
     return analyze_results(results, targets=Targets(**targets)).recommendations
 
 
@@ -54,7 +54,7 @@ def value(results: ResultSet) -> Verified:
     return verified
 
 
-def removal_of(recommendations: Recommendations) -> Removal:
+def removal_of(recommendations: Recommended) -> Removal:
     choice = choose(recommendations)
     assert choice is not None
     return choice.combination.removal

@@ -24,7 +24,7 @@ from depthprune.analysis.drop_table import (
     drop_table,
 )
 from depthprune.analysis.options import Ranking, Targets
-from depthprune.analysis.recommend import Recommendations, recommend
+from depthprune.analysis.recommend import Recommended, recommend
 from depthprune.analysis.responses import (
     BlockDrop,
     DatasetResponse,
@@ -44,7 +44,7 @@ from depthprune.tasks.damage import Damage
 
 
 @dataclass(frozen=True)
-class Findings:
+class AnalysisFindings:
     """Everything that was found, beside the recommendations.
 
     Attributes:
@@ -82,7 +82,9 @@ class Findings:
     pair_groups: tuple[PairGroup, ...] = ()
 
 
-def find(results: ResultSet, *, min_common: int = 5, table: DropTable | None = None) -> Findings:
+def find(
+    results: ResultSet, *, min_common: int = 5, table: DropTable | None = None
+) -> AnalysisFindings:
     """Return everything the results show beyond their rankings.
 
     Cells that were not measured count nowhere; what cannot be computed is None or left out, so that
@@ -101,7 +103,7 @@ def find(results: ResultSet, *, min_common: int = 5, table: DropTable | None = N
     pairs = dataset_pairs(table, min_common=min_common)
     found_synergies = synergies(table)
     consistency = consistencies(table)
-    return Findings(
+    return AnalysisFindings(
         by_task_type=task_type_findings(table),
         positions=positions(table),
         synergies=found_synergies,
@@ -132,8 +134,8 @@ class Analysis:
 
     results: ResultSet
     table: DropTable
-    findings: Findings
-    recommendations: Recommendations
+    findings: AnalysisFindings
+    recommendations: Recommended
 
     @cached_property
     def damage(self) -> Mapping[str, Mapping[Removal, Damage]]:

@@ -62,7 +62,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Recommendations:
+class Recommended:
     """All recommendations of one result set.
 
     Attributes:
@@ -233,14 +233,14 @@ def share_that_stays(results: ResultSet, removal: Removal) -> float:
     return 1 - sum(results.block_parameters[block] for block in removal) / results.parameters
 
 
-def scores_realising(recommendations: Recommendations) -> dict[int, float]:
+def scores_realising(recommendations: Recommended) -> dict[int, float]:
     """Return a score for every block: removing the lowest ones follows the stepwise path.
 
     The n blocks with the lowest scores are those of step n; so the selection of
     `num_blocks - n` active blocks gives exactly that step. Only removals that contain each other
     have an order: where the independent best ones do not, it is the stepwise path that is realised.
     A selection that protects the first and the last block follows the path as far as it removes
-    neither (`Recommendations.path_ends` says when it does).
+    neither (`Recommended.path_ends` says when it does).
 
     The scores are places, 0 for the block that goes first: drops would tie or come out of order,
     as a mean over other datasets may fall from step to step. Behind the path follow the other
@@ -277,7 +277,7 @@ def recommend(
     top: int = 5,
     seed: int = 0,
     table: DropTable | None = None,
-) -> Recommendations:
+) -> Recommended:
     """Return which blocks to remove, by every rule, with the evidence behind each.
 
     Args:
@@ -338,7 +338,7 @@ def _decide(
     combinations: Iterable[Combination],
     *,
     intervals: bool,
-) -> Recommendations:
+) -> Recommended:
     by_number: dict[int, list[Combination]] = {}
     for one in combinations:
         by_number.setdefault(len(one.removal), []).append(one)
@@ -357,7 +357,7 @@ def _decide(
         baselines,
         essential={one.combination.removal[0] for one in essential},
     )
-    return Recommendations(
+    return Recommended(
         num_blocks=results.num_blocks,
         datasets=tuple(dataset.dataset for dataset in results.datasets),
         min_coverage=ranking.min_coverage,
@@ -390,7 +390,7 @@ def _rankings(
     }
 
 
-def _shown(found: Recommendations, top: int) -> set[Removal]:
+def _shown(found: Recommended, top: int) -> set[Removal]:
     """Return all that reports show: what was chosen, and what it is compared with."""
     shown = [one.combination for one in found.essential]
     shown += [one.adjusted for one in found.disagreements]
@@ -398,7 +398,7 @@ def _shown(found: Recommendations, top: int) -> set[Removal]:
     return {one.removal for one in shown} | alone | _chosen(found, top)
 
 
-def _chosen(found: Recommendations, top: int = 1) -> set[Removal]:
+def _chosen(found: Recommended, top: int = 1) -> set[Removal]:
     """Return what was chosen for its drop: for a strategy, a target, the path or a ranking."""
     rankings = [*found.independent.values(), *found.robust.values()]
     chosen = [one for ranking in rankings for one in ranking.combinations[:top]]

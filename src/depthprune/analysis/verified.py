@@ -19,7 +19,7 @@ from depthprune.analysis.result_set import DatasetMeasurements, FreshResults, Re
 from depthprune.base.removal import Removal, rounded
 
 if TYPE_CHECKING:
-    from depthprune.analysis.recommend import Recommendations
+    from depthprune.analysis.recommend import Recommended
 
 
 VerifiedRole = StrategyName | TargetKind | Literal["smaller", "runner_up", "one_shot"]
@@ -151,7 +151,7 @@ class Verified:
 Roles = dict[Removal, tuple[VerifiedRole, ...]]
 
 
-def removals_to_verify(found: Recommendations) -> Roles:
+def removals_to_verify(found: Recommended) -> Roles:
     """Return what is measured on fresh samples, with what each is.
 
     All that is recommended, by strategies and for targets; the second best removal of as many
@@ -179,13 +179,13 @@ def removals_to_verify(found: Recommendations) -> Roles:
     return roles
 
 
-def one_shot_removal(found: Recommendations, number: int) -> Removal | None:
+def one_shot_removal(found: Recommended, number: int) -> Removal | None:
     """Return so many blocks that cost least alone; None where not so many were measured alone."""
     ranked = sorted(found.singles, key=lambda block: (rounded(found.singles[block]), block))
     return tuple(sorted(ranked[:number])) if number <= len(ranked) else None
 
 
-def verified(found: Recommendations, results: ResultSet, *, seed: int = 0) -> Verified | None:
+def verified(found: Recommended, results: ResultSet, *, seed: int = 0) -> Verified | None:
     """Return what fresh samples say about removals; None where nothing was ever verified.
 
     Args:
@@ -221,7 +221,7 @@ def verified(found: Recommendations, results: ResultSet, *, seed: int = 0) -> Ve
 def _verified(
     removal: Removal,
     roles: tuple[VerifiedRole, ...],
-    found: Recommendations,
+    found: Recommended,
     fresh: Sequence[DatasetMeasurements],
     searched: dict[str, DatasetMeasurements],
     results: FreshResults,
@@ -271,7 +271,7 @@ def _gain(
     return FreshGain(one_shot, drop, drop - fmean(one.drop(removal) for one in used), interval)
 
 
-def _limit(found: Recommendations, roles: Sequence[VerifiedRole]) -> tuple[float | None, bool]:
+def _limit(found: Recommended, roles: Sequence[VerifiedRole]) -> tuple[float | None, bool]:
     """Return what a removal of these roles may cost, and whether its mean decides."""
     for role in roles:
         if role == "max_drop":
@@ -284,7 +284,7 @@ def _limit(found: Recommendations, roles: Sequence[VerifiedRole]) -> tuple[float
     return None, False
 
 
-def _runner_up(found: Recommendations) -> Removal | None:
+def _runner_up(found: Recommended) -> Removal | None:
     """Return the second best of as many blocks as the removal that every report names."""
     choice = choose_first(found)
     if choice is None:
@@ -331,7 +331,7 @@ class Choice:
     refused: tuple[Removal, ...] = ()
 
 
-def choose(found: Recommendations) -> Choice | None:
+def choose(found: Recommended) -> Choice | None:
     """Return the removal to carry out when nobody says which: the one that every report names.
 
     What meets a target, where one was asked for and can be met: the largest drop before the
@@ -344,12 +344,12 @@ def choose(found: Recommendations) -> Choice | None:
     return None if choice is None else replace(choice, refused=gone)
 
 
-def choose_first(found: Recommendations) -> Choice | None:
+def choose_first(found: Recommended) -> Choice | None:
     """Return what `choose` would, had nothing been verified."""
     return next(_in_order(found), None)
 
 
-def refused(found: Recommendations) -> tuple[Removal, ...]:
+def refused(found: Recommended) -> tuple[Removal, ...]:
     """Return what would be carried out, had fresh samples confirmed it; most blocks first."""
     gone: list[Removal] = []
     for choice in _in_order(found):
@@ -362,7 +362,7 @@ def refused(found: Recommendations) -> tuple[Removal, ...]:
     return tuple(gone)
 
 
-def _in_order(found: Recommendations) -> Iterator[Choice]:
+def _in_order(found: Recommended) -> Iterator[Choice]:
     """Yield what may be carried out: what is recommended, then the next smaller ones."""
     met = {one.kind: one for one in found.targets if one.combination is not None}
     kind = next((kind for kind in _TARGETS if kind in met), None)
@@ -381,7 +381,7 @@ def _in_order(found: Recommendations) -> Iterator[Choice]:
         yield Choice(one, "conservative")
 
 
-def choose_number(found: Recommendations, removed: int) -> Choice | None:
+def choose_number(found: Recommended, removed: int) -> Choice | None:
     """Return the removal of so many blocks to carry out; None where none is ranked.
 
     The step of the stepwise path; where that ends, the robust best, and else the independent best,

@@ -11,11 +11,10 @@ from rich.console import RenderableType
 
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.dataset_agreement import Consistency, Pair
-from depthprune.analysis.findings import Analysis
-from depthprune.analysis.findings import Findings as Found
+from depthprune.analysis.findings import Analysis, AnalysisFindings
 from depthprune.analysis.options import Ranking as Ranking
 from depthprune.analysis.options import Targets
-from depthprune.analysis.recommend import Recommendations as Ranked
+from depthprune.analysis.recommend import Recommended
 from depthprune.analysis.recommended_strategies import StrategyName
 from depthprune.analysis.responses import BlockDrop
 from depthprune.analysis.result_set import SplitAgreement
@@ -186,7 +185,7 @@ class Recommendations:
             computed.
     """
 
-    found: Ranked
+    found: Recommended
 
     @property
     def strategies(self) -> dict[str, list[Recommendation]]:
@@ -243,7 +242,7 @@ class Recommendations:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Findings(Found):
+class Findings(AnalysisFindings):
     """Everything that results show; each finding is an attribute. Drops are fractions.
 
     Attributes:

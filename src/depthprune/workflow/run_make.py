@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from depthprune.analysis.recommend import Recommendations
+from depthprune.analysis.recommend import Recommended
 from depthprune.analysis.sweep import SweepPoint
 from depthprune.analysis.verified import Choice, choose_number
 from depthprune.base.errors import DepthpruneError, FileError, ModelError, spelled, spelling
@@ -92,7 +92,7 @@ def sweep(
     section: SweepSection,
     ready: ReadySearch,
     splits: Sequence[TaskSplit],
-    found: Recommendations,
+    found: Recommended,
     choice: Choice | None,
     progress_report: ProgressReport,
 ) -> tuple[list[SweepPoint], tuple[Failure, ...]]:
@@ -145,7 +145,7 @@ def sweep(
     return swept.points, report.failures
 
 
-def _recommended(found: Recommendations, choice: Choice | None) -> dict[int, Removal]:
+def _recommended(found: Recommended, choice: Choice | None) -> dict[int, Removal]:
     """Return the recommended removal for each number of active blocks."""
     choices: list[Choice | None] = [choose_number(found, number) for number in found.independent]
     # Comes last: what is carried out is what is measured for its number of blocks.

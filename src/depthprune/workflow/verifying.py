@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.from_study import dataset_measurements
 from depthprune.analysis.options import Ranking, Targets
-from depthprune.analysis.recommend import Recommendations, recommend
+from depthprune.analysis.recommend import Recommended, recommend
 from depthprune.analysis.verified import choose, choose_number, removals_to_verify, verified
 from depthprune.base.errors import DepthpruneError, TaskError
 from depthprune.base.progress import shown
@@ -218,7 +218,7 @@ def _wanted(
     """Return what says which removals are still to be verified."""
     from depthprune.blocks.admissible import inadmissible_reason
 
-    found: list[Recommendations] = []
+    found: list[Recommended] = []
 
     def wanted() -> list[Removal]:
         now = read_result_set(folder, what.ranking.split, selection=what.selection)

@@ -16,7 +16,7 @@ from depthprune.analysis.combinations import (
 from depthprune.analysis.dataset_agreement import Pair, extreme_pairs
 from depthprune.analysis.drop_table import Distribution, DropTable
 from depthprune.analysis.findings import Analysis
-from depthprune.analysis.recommend import Recommendations, scores_realising
+from depthprune.analysis.recommend import Recommended, scores_realising
 from depthprune.analysis.recommended_strategies import RecommendedStrategy
 from depthprune.analysis.verified import VerifiedRemoval, choose, refused
 from depthprune.base.language import language
@@ -28,7 +28,7 @@ from depthprune.report.sections.inputs import samples_by_dataset, weak_value
 from depthprune.report.sections.recommendations import SHOWN, notes
 
 
-def combination_value(one: Combination, found: Recommendations) -> dict[str, Any]:
+def combination_value(one: Combination, found: Recommended) -> dict[str, Any]:
     """Return a combination with everything that is known of it but its drops by dataset."""
     chosen = found.selections.get(one.removal)
     return {
@@ -70,7 +70,7 @@ def distribution_value(drops: Distribution | None) -> dict[str, Any] | None:
     }
 
 
-def verified_value(found: Recommendations) -> dict[str, Any] | None:
+def verified_value(found: Recommended) -> dict[str, Any] | None:
     """Return what was measured again on fresh samples; null where nothing ever was."""
     known = found.verified
     if known is None:
@@ -280,7 +280,7 @@ def scores_value(analysis: Analysis) -> dict[str, Any]:
     return _plain(value)
 
 
-def _rankings(rankings: Mapping[int, RankedCombinations], found: Recommendations) -> dict[int, Any]:
+def _rankings(rankings: Mapping[int, RankedCombinations], found: Recommended) -> dict[int, Any]:
     return {
         removed: {
             "best": _or_null(next(iter(ranking.combinations), None), found),
@@ -293,7 +293,7 @@ def _rankings(rankings: Mapping[int, RankedCombinations], found: Recommendations
     }
 
 
-def _recommended(found: Recommendations) -> dict[str, Any] | None:
+def _recommended(found: Recommended) -> dict[str, Any] | None:
     choice = choose(found)
     if choice is None:
         return None
@@ -307,7 +307,7 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _or_null(one: Combination | None, found: Recommendations) -> dict[str, Any] | None:
+def _or_null(one: Combination | None, found: Recommended) -> dict[str, Any] | None:
     return None if one is None else combination_value(one, found)
 
 
@@ -323,7 +323,7 @@ def _first(rankings: Mapping[int, RankedCombinations]) -> dict[int, Combination]
     }
 
 
-def _config(one: Combination, kind: str, found: Recommendations) -> dict[str, Any]:
+def _config(one: Combination, kind: str, found: Recommended) -> dict[str, Any]:
     return {
         "num_active_blocks": found.num_blocks - len(one.removal),
         "removed_block_indices": one.removal,

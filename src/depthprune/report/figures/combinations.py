@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from depthprune.analysis.dataset_agreement import Consistency
 from depthprune.analysis.drop_table import Distribution
-from depthprune.analysis.findings import Analysis, Findings
+from depthprune.analysis.findings import Analysis, AnalysisFindings
 from depthprune.analysis.synergy import Synergy, antagonistic, synergistic, trusted_coverage
 from depthprune.base.language import counted
 from depthprune.report.figures.marks import (
@@ -202,7 +202,7 @@ def _draw_synergy_boxes(panel: Axes, by_number: Mapping[int, Distribution]) -> N
     )
 
 
-def _draw_variation(panel: Axes, found: Sequence[Consistency], findings: Findings) -> None:
+def _draw_variation(panel: Axes, found: Sequence[Consistency], findings: AnalysisFindings) -> None:
     defined = [(one.coverage, one.variation) for one in found if one.variation is not None]
     if not defined:
         say(panel, "every mean drop is zero: no coefficient of variation is defined")

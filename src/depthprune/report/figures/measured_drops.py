@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from depthprune.analysis.drop_table import Distribution
-from depthprune.analysis.findings import Analysis, Findings
+from depthprune.analysis.findings import Analysis, AnalysisFindings
 from depthprune.analysis.intervals import Interval
 from depthprune.analysis.responses import BlockDrop, Position, PositionByNumber
 from depthprune.base.language import counted
@@ -210,7 +210,7 @@ def known_intervals(analysis: Analysis) -> dict[int, Interval]:
 
 
 def _draw_blocks(
-    panel: Axes, findings: Findings, num_blocks: int, intervals: Mapping[int, Interval]
+    panel: Axes, findings: AnalysisFindings, num_blocks: int, intervals: Mapping[int, Interval]
 ) -> None:
     if not findings.blocks:
         say(panel, NO_SINGLES)

@@ -20,7 +20,7 @@ from depthprune.analysis.combinations import (
 )
 from depthprune.analysis.drop_table import rounded_array, row_statistics
 from depthprune.analysis.findings import Analysis
-from depthprune.analysis.recommend import EVERY_INTERVAL, Recommendations
+from depthprune.analysis.recommend import EVERY_INTERVAL, Recommended
 from depthprune.analysis.synergy import Estimator, estimator
 from depthprune.base.removal import Removal
 
@@ -151,7 +151,7 @@ def _estimator(known: Estimator, num_blocks: int) -> dict[str, Any]:
     }
 
 
-def _places(found: Recommendations, rows: Mapping[Removal, int], *, robust: bool) -> dict[str, int]:
+def _places(found: Recommended, rows: Mapping[Removal, int], *, robust: bool) -> dict[str, int]:
     rankings = found.robust if robust else found.independent
     return {
         str(number): rows[ranking.combinations[0].removal]
@@ -160,7 +160,7 @@ def _places(found: Recommendations, rows: Mapping[Removal, int], *, robust: bool
     }
 
 
-def _named(found: Recommendations) -> set[Removal]:
+def _named(found: Recommended) -> set[Removal]:
     rankings = [*found.independent.values(), *found.robust.values()]
     named = [ranking.combinations[0] for ranking in rankings if ranking.combinations]
     named += [step.combination for step in found.stepwise.steps]

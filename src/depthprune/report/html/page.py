@@ -8,7 +8,7 @@ from typing import Any
 
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.findings import Analysis
-from depthprune.analysis.recommend import Recommendations
+from depthprune.analysis.recommend import Recommended
 from depthprune.analysis.verified import Choice, choose
 from depthprune.base.files import write_text
 from depthprune.base.language import t
@@ -107,7 +107,7 @@ def _answer(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _cards(found: Recommendations, choice: Choice | None) -> Iterator[dict[str, str]]:
+def _cards(found: Recommended, choice: Choice | None) -> Iterator[dict[str, str]]:
     for target in found.targets:
         yield _card(found, target_name(target), target.combination, reached(target))
     for strategy in found.strategies:
@@ -119,9 +119,7 @@ def _cards(found: Recommendations, choice: Choice | None) -> Iterator[dict[str, 
             yield _card(found, name, one, reason)
 
 
-def _card(
-    found: Recommendations, name: str, one: Combination | None, reason: str
-) -> dict[str, str]:
+def _card(found: Recommended, name: str, one: Combination | None, reason: str) -> dict[str, str]:
     """Return the card of a strategy or a target; `removal` is for the what-if strip."""
     card = {"name": name[:1].upper() + name[1:], "reason": reason[:1].upper() + reason[1:]}
     if one is None:

@@ -7,7 +7,7 @@ from math import isinf
 
 from depthprune.analysis.combinations import Combination
 from depthprune.analysis.intervals import FEWEST
-from depthprune.analysis.recommend import Recommendations
+from depthprune.analysis.recommend import Recommended
 from depthprune.analysis.recommended_strategies import RecommendedStrategy, StrategyName, upper_end
 from depthprune.analysis.verified import (
     Choice,
@@ -36,7 +36,7 @@ LONG = 8
 """Blocks that a sentence names; more are counted."""
 
 
-def strategies(found: Recommendations) -> Section:
+def strategies(found: Recommended) -> Section:
     """Return each strategy with its removals and its reason."""
     names = strategy_names()
     lines = []
@@ -59,7 +59,7 @@ def strategy_names() -> dict[StrategyName, str]:
     }
 
 
-def removal_text(found: Recommendations, one: Combination) -> str:
+def removal_text(found: Recommended, one: Combination) -> str:
     """Return which blocks go, and the evidence."""
     return t(
         "remove {number} of {total} {total:block|blocks} ({blocks}); {evidence}",
@@ -70,7 +70,7 @@ def removal_text(found: Recommendations, one: Combination) -> str:
     )
 
 
-def strategy_reason(found: Recommendations, strategy: RecommendedStrategy) -> str:
+def strategy_reason(found: Recommended, strategy: RecommendedStrategy) -> str:
     """Return why a strategy has the removals that it has, or none, in one sentence."""
     if found.limit.drop <= 0:
         return t("the mean baseline accuracy is 0, so that no drop says what a removal costs.")
@@ -87,7 +87,7 @@ def strategy_reason(found: Recommendations, strategy: RecommendedStrategy) -> st
     )
 
 
-def lead(found: Recommendations, choice: Choice | None) -> str:
+def lead(found: Recommended, choice: Choice | None) -> str:
     """Return the answer in one sentence."""
     if choice is None:
         return t("No removal is recommended.")
@@ -103,7 +103,7 @@ def lead(found: Recommendations, choice: Choice | None) -> str:
     return t("{who}: accuracy drops by {drop} points.", who=who, drop=percent(one.mean))
 
 
-def nothing_text(found: Recommendations) -> str:
+def nothing_text(found: Recommended) -> str:
     """Return why no removal is recommended."""
     if found.is_weak:
         return t("nothing: a baseline is too weak for drops to say anything.")
@@ -126,7 +126,7 @@ def choice_reason(choice: Choice) -> str:
     }[choice.rule]
 
 
-def unbounded_lines(found: Recommendations) -> list[str]:
+def unbounded_lines(found: Recommended) -> list[str]:
     """Return which metrics may exceed 1, and how much of the limit is theirs."""
     text = t(
         "Note: the metric of {dataset} may exceed 1 (CIDEr-D, or unknown); it makes up {share} % "
@@ -145,7 +145,7 @@ def unbounded_lines(found: Recommendations) -> list[str]:
     ]
 
 
-def _conservative(found: Recommendations, strategy: RecommendedStrategy) -> str:
+def _conservative(found: Recommended, strategy: RecommendedStrategy) -> str:
     known = {"least": found.limit.coverage, "total": found.num_datasets, "bound": _bound(found)}
     if not strategy.combinations:
         return _none_conservative(found, known)
@@ -167,7 +167,7 @@ def _conservative(found: Recommendations, strategy: RecommendedStrategy) -> str:
     return text
 
 
-def _none_conservative(found: Recommendations, known: dict[str, object]) -> str:
+def _none_conservative(found: Recommended, known: dict[str, object]) -> str:
     judged = [one for ones in found.candidates.steps for one in ones]
     if not judged:
         return t(
@@ -192,7 +192,7 @@ def _none_conservative(found: Recommendations, known: dict[str, object]) -> str:
     )
 
 
-def _aggressive(found: Recommendations, strategy: RecommendedStrategy) -> str:
+def _aggressive(found: Recommended, strategy: RecommendedStrategy) -> str:
     if not strategy.combinations:
         return t(
             "no removal without a block that must never go keeps half of the baseline accuracy."
@@ -215,7 +215,7 @@ def _aggressive(found: Recommendations, strategy: RecommendedStrategy) -> str:
     return text + t(".")
 
 
-def _bound(found: Recommendations) -> str:
+def _bound(found: Recommended) -> str:
     """Return what must be within the limit, and what the limit is."""
     limit = found.limit
     if limit.baseline is None:
@@ -232,7 +232,7 @@ def _bound(found: Recommendations) -> str:
     return filled(text, limit=percent(limit.drop), share=share)
 
 
-def answer(found: Recommendations, choice: Choice | None) -> Section:
+def answer(found: Recommended, choice: Choice | None) -> Section:
     """Return what to remove and what that costs, on fresh samples where there are any.
 
     Args:
@@ -247,7 +247,7 @@ def answer(found: Recommendations, choice: Choice | None) -> Section:
     return Section("answer", t("What to remove"), sentences, tables)
 
 
-def answer_rows(found: Recommendations, choice: Choice | None) -> Iterator[tuple[str, str]]:
+def answer_rows(found: Recommended, choice: Choice | None) -> Iterator[tuple[str, str]]:
     """Yield the answer as facts, each with its name."""
     if choice is None:
         yield t("Recommended:"), nothing_text(found)
@@ -278,15 +278,15 @@ def answer_rows(found: Recommendations, choice: Choice | None) -> Iterator[tuple
         yield t("Verified:"), _coverage(found.verified)
 
 
-def _known(found: Recommendations, choice: Choice | None) -> VerifiedRemoval | None:
+def _known(found: Recommended, choice: Choice | None) -> VerifiedRemoval | None:
     return None if choice is None else found.on_fresh_samples(choice.combination.removal)
 
 
-def _fresh(found: Recommendations, one: VerifiedRemoval) -> str:
+def _fresh(found: Recommended, one: VerifiedRemoval) -> str:
     return t(", ").join([fresh_drop(one), fresh_facts(found, one)])
 
 
-def _refused(found: Recommendations, choice: Choice | None) -> Iterator[tuple[str, str]]:
+def _refused(found: Recommended, choice: Choice | None) -> Iterator[tuple[str, str]]:
     """Yield what fresh samples did not confirm, and what became of it."""
     if (taken := choose(found)) is None:
         then = t("nothing smaller is left")
@@ -361,7 +361,7 @@ def _datasets(known: VerifiedRemoval) -> Table:
     )
 
 
-def _removals(found: Recommendations, verified: Verified) -> Table:
+def _removals(found: Recommended, verified: Verified) -> Table:
     roles = _roles()
     kept = {True: t("yes"), False: t("NO"), None: None}
     return table_of(

@@ -7,7 +7,7 @@ from math import nan
 from statistics import pstdev
 
 from depthprune.analysis.combinations import Combination, CorrectedDrop, mark
-from depthprune.analysis.recommend import Recommendations
+from depthprune.analysis.recommend import Recommended
 from depthprune.analysis.verified import VerifiedRemoval
 from depthprune.base.language import t
 from depthprune.report.formatting import blocks, interval_text, percent
@@ -93,7 +93,7 @@ def facts(one: Combination, datasets: Sequence[str], chosen: CorrectedDrop | Non
     return t(", ").join(filter(None, parts))
 
 
-def cost(found: Recommendations, one: Combination) -> tuple[str, str]:
+def cost(found: Recommended, one: Combination) -> tuple[str, str]:
     """Return a drop and what stands behind it: on fresh samples first, where it was verified."""
     known = found.on_fresh_samples(one.removal)
     if not known:
@@ -109,7 +109,7 @@ def fresh_drop(one: VerifiedRemoval) -> str:
     return t("drop {drop} points on fresh samples", drop=percent(one.drop))
 
 
-def fresh_facts(found: Recommendations, one: VerifiedRemoval) -> str:
+def fresh_facts(found: Recommended, one: VerifiedRemoval) -> str:
     """Return what stands behind a drop on fresh samples, over the datasets that have them."""
     drops = {each.dataset: each.drop for each in one.datasets}
     std = pstdev(drops.values()) if drops else nan
@@ -140,7 +140,7 @@ def searched_text(one: VerifiedRemoval) -> str:
     return t(", ").join(parts)
 
 
-def chosen_text(found: Recommendations, one: Combination) -> str:
+def chosen_text(found: Recommended, one: Combination) -> str:
     """Return among how many a removal was chosen, and what it costs when that is corrected for."""
     chosen = found.selections.get(one.removal)
     if chosen is None or chosen.among < 2:

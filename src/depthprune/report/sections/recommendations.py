@@ -9,7 +9,7 @@ from math import isnan
 from typing import Any
 
 from depthprune.analysis.combinations import Combination, RankedCombinations
-from depthprune.analysis.recommend import Recommendations, Target
+from depthprune.analysis.recommend import Recommended, Target
 from depthprune.analysis.recommended_strategies import Step
 from depthprune.analysis.verified import choose
 from depthprune.base.language import filled, t
@@ -37,7 +37,7 @@ Row = tuple[int | None, Combination | None]
 
 
 def ranking_table(
-    found: Recommendations, rankings: Mapping[int, RankedCombinations], shown: int
+    found: Recommended, rankings: Mapping[int, RankedCombinations], shown: int
 ) -> Table:
     """Return the first combinations of each ranking, with the adjusted drop beside the plain."""
     rows: list[Row] = []
@@ -83,7 +83,7 @@ def _step_table(steps: Sequence[Step]) -> Table:
     )
 
 
-def _combinations(found: Recommendations, rows: Sequence[Row], ends: Sequence[int] = ()) -> Table:
+def _combinations(found: Recommended, rows: Sequence[Row], ends: Sequence[int] = ()) -> Table:
     """Return combinations by number removed."""
 
     def of(value: Callable[[Combination], Any]) -> Callable[[Row], Any]:
@@ -116,7 +116,7 @@ def _combinations(found: Recommendations, rows: Sequence[Row], ends: Sequence[in
     )
 
 
-def rules_table(found: Recommendations) -> Table:
+def rules_table(found: Recommended) -> Table:
     """Return for each number removed what is best, robust, and next step by step."""
     rows: list[Row] = []
     rules: list[str] = []
@@ -140,7 +140,7 @@ def rules_table(found: Recommendations) -> Table:
     )
 
 
-def _rules(found: Recommendations, number: int) -> list[tuple[Combination | None, list[str]]]:
+def _rules(found: Recommended, number: int) -> list[tuple[Combination | None, list[str]]]:
     """Return the combinations recommended for a number of blocks, with the rules that do so."""
     robust = found.robust.get(number)
     steps = [step.combination for step in found.stepwise.steps]
@@ -172,7 +172,7 @@ def _added(pair: tuple[Step, Step]) -> str:
     return blocks(tuple(sorted(after - before)))
 
 
-def recommendations(found: Recommendations) -> list[Section]:
+def recommendations(found: Recommended) -> list[Section]:
     """Return every recommendation with its evidence, in reading order; none where it is weak."""
     if found.is_weak:
         return []
@@ -181,7 +181,7 @@ def recommendations(found: Recommendations) -> list[Section]:
     return [answer(found, choose(found)), *(build(found) for build in builders), reading]
 
 
-def short(found: Recommendations) -> list[Section]:
+def short(found: Recommended) -> list[Section]:
     """Return what most people want to know; nothing where a baseline is too weak."""
     builders = (*_asked(found), strategies, stepwise, must_stay)
     if found.is_weak:
@@ -189,11 +189,11 @@ def short(found: Recommendations) -> list[Section]:
     return [answer(found, choose(found)), *(build(found) for build in builders)]
 
 
-def _asked(found: Recommendations) -> list[Callable[[Recommendations], Section]]:
+def _asked(found: Recommended) -> list[Callable[[Recommended], Section]]:
     return [targets] if found.targets else []
 
 
-def independent(found: Recommendations, *, shown: int = SHOWN) -> Section:
+def independent(found: Recommended, *, shown: int = SHOWN) -> Section:
     """Return the best removals of each number of blocks."""
     title = t("Independent best: for each number removed, the smallest mean drops")
     return Section(
@@ -204,7 +204,7 @@ def independent(found: Recommendations, *, shown: int = SHOWN) -> Section:
     )
 
 
-def robust(found: Recommendations) -> Section:
+def robust(found: Recommended) -> Section:
     """Return the best removals that enough datasets measured."""
     return Section(
         "robust",
@@ -228,7 +228,7 @@ def left_out(rankings: Mapping[int, RankedCombinations], min_coverage: int) -> s
     return text + below_limit_note(rankings.values())
 
 
-def stepwise(found: Recommendations) -> Section:
+def stepwise(found: Recommended) -> Section:
     """Return the stepwise path with cumulative and incremental drops, and where it jumps."""
     steps = found.stepwise.steps
     title = t("Stepwise: each step removes one more block than the step before")
@@ -243,7 +243,7 @@ def stepwise(found: Recommendations) -> Section:
     return Section("stepwise", title, tables=tables)
 
 
-def missing(found: Recommendations) -> list[str]:
+def missing(found: Recommended) -> list[str]:
     """Return where the stepwise path ends before what was measured does, if it does."""
     path = found.stepwise
     if path.missing is None:
@@ -259,7 +259,7 @@ def missing(found: Recommendations) -> list[str]:
     return [text]
 
 
-def jumps(found: Recommendations) -> list[str]:
+def jumps(found: Recommended) -> list[str]:
     """Return the steps of the path that cost out of proportion."""
     return [
         t(
@@ -274,7 +274,7 @@ def jumps(found: Recommendations) -> list[str]:
     ]
 
 
-def must_stay(found: Recommendations) -> Section:
+def must_stay(found: Recommended) -> Section:
     """Return the blocks that must stay, with the evidence."""
     if not found.num_judged:
         text = t(
@@ -305,12 +305,12 @@ def must_stay(found: Recommendations) -> Section:
     return Section("must-stay", t("Blocks that must never go"), lines or [nothing])
 
 
-def adjusted(found: Recommendations) -> Section:
+def adjusted(found: Recommended) -> Section:
     """Return where plain means and adjusted drops name different winners, and what is assumed."""
     return Section("adjusted", t("Adjusted for the datasets"), _adjusted_lines(found))
 
 
-def targets(found: Recommendations) -> Section:
+def targets(found: Recommended) -> Section:
     """Return what meets each target that was asked for."""
     lines = []
     for target in found.targets:
@@ -325,16 +325,14 @@ def targets(found: Recommendations) -> Section:
     return Section("targets", t("Targets"), lines)
 
 
-def _ranking(
-    found: Recommendations, rankings: Mapping[int, RankedCombinations], shown: int
-) -> Table:
+def _ranking(found: Recommended, rankings: Mapping[int, RankedCombinations], shown: int) -> Table:
     """Return rankings, with what their table has no room for: marks, and the names of datasets."""
     ones = [one for _, each in sorted(rankings.items()) for one in each.combinations[:shown]]
     notes = [*mark_lines(ones), *dataset_lines(ones, found.datasets)]
     return replace(ranking_table(found, rankings, shown), notes=notes)
 
 
-def _adjusted_lines(found: Recommendations) -> list[str]:
+def _adjusted_lines(found: Recommended) -> list[str]:
     if not found.adjusted or all(isnan(drop) for drop in found.adjusted.values()):
         return [t("The drops cannot be adjusted for the datasets.")]
     if not found.disagreements:
@@ -362,7 +360,7 @@ def _adjusted_lines(found: Recommendations) -> list[str]:
     ] + _assumption(found)
 
 
-def _assumption(found: Recommendations) -> list[str]:
+def _assumption(found: Recommended) -> list[str]:
     """Return what the adjusted drop assumes, where it is more than the plain mean."""
     if not found.num_incomplete:
         return []
@@ -375,7 +373,7 @@ def _assumption(found: Recommendations) -> list[str]:
     ]
 
 
-def warnings(found: Recommendations) -> list[str]:
+def warnings(found: Recommended) -> list[str]:
     """Return where the best is less than it seems: metrics, datasets, jumps, what is left out."""
     lines = unbounded_lines(found)
     for number, ranking in sorted(found.independent.items()):
@@ -398,7 +396,7 @@ def warnings(found: Recommendations) -> list[str]:
     return lines
 
 
-def notes(found: Recommendations) -> list[str]:
+def notes(found: Recommended) -> list[str]:
     """Return what a reader must know before the tables."""
     lines = []
     if found.num_datasets == 1:

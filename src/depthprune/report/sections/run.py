@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from depthprune.analysis.recommend import Recommendations
+from depthprune.analysis.recommend import Recommended
 from depthprune.analysis.sweep import Speedup
 from depthprune.analysis.verified import Choice, refused
 from depthprune.base.language import t
@@ -105,7 +105,7 @@ class Ending:
         checks: how the smaller model answered, task by task.
     """
 
-    recommendations: Recommendations
+    recommendations: Recommended
     choice: Choice | None
     page: Path | None = None
     speedup: Speedup | None = None
@@ -115,7 +115,7 @@ class Ending:
     checks: tuple[CutCheck, ...] = ()
 
 
-def choice_line(choice: Choice | None, found: Recommendations) -> str:
+def choice_line(choice: Choice | None, found: Recommended) -> str:
     """Return which removal is carried out, and why this one."""
     if choice is None:
         return t("Recommended: {text}", text=nothing_text(found))
