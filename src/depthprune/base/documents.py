@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from operator import attrgetter
 from pathlib import Path
+from sys import float_info
 from typing import Any, TypeVar
 
 from depthprune.base.errors import FileError, LayoutError, RemovalError
@@ -126,7 +128,7 @@ class Layout(Kind):
         super().__init__("a JSON object", self._read, self._write)
         self.make, self.fields = make, fields
         self._rows = [
-            (one.name, one.attribute, one.kind.read, one.kind is COUNT, one)
+            (one.name, one.attribute, one.kind.read, *_plain(one.kind), one)
             for one in fields
             if not one.derived
         ]
@@ -135,9 +137,9 @@ class Layout(Kind):
         if not isinstance(value, dict):
             raise unexpected(self.noun, value)
         found: Json = {}
-        for name, attribute, read, is_count, field in self._rows:
+        for name, attribute, read, plain, least, end, field in self._rows:
             given = value.get(name)
-            if is_count and type(given) is int and 0 <= given < MOST:
+            if type(given) is plain and least <= given < end:
                 found[attribute] = given  # what most fields hold, without a call
             elif given is not None:
                 try:
@@ -153,6 +155,13 @@ class Layout(Kind):
     def _write(self, holder: Any) -> Json:
         values = ((one, one.value_of(holder)) for one in self.fields)
         return {one.name: value for one, value in values if value is not None or not one.omit}
+
+
+def _plain(kind: Kind) -> tuple[type | None, float, float]:
+    """Return a type whose values between two numbers a kind takes as they are."""
+    if kind is COUNT:
+        return int, 0, MOST
+    return (float, -float_info.max, inf) if kind is NUMBER else (None, 0, 0)
 
 
 def each(kind: Kind) -> Kind:
