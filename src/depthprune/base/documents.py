@@ -127,7 +127,7 @@ class Layout(Kind):
     def __init__(self, make: Callable[..., Any], *fields: Field) -> None:
         super().__init__("a JSON object", self._read, self._write)
         self.make, self.fields = make, fields
-        self._rows = [
+        self._rows: list[tuple[Any, ...]] = [
             (one.name, one.attribute, one.kind.read, *_plain(one.kind), one)
             for one in fields
             if not one.derived
