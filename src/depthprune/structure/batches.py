@@ -129,8 +129,11 @@ def batch(
         )
     original = None if base_model is None else read_model(base_model)
     make_folder(output_dir)
-    files = _files_of(original, base_model)
-    asked = _digest([__version__, count_zeros, current_language(), str(base_model), files])
+    files: Sequence[Path] = ()
+    if original is not None and base_model is not None:
+        files = original.checkpoint.files if original.checkpoint else [Path(base_model)]
+    wanted = [__version__, count_zeros, current_language(), str(base_model)]
+    asked = _digest([*wanted, _times(files)])
     before = _earlier(output_dir) if resume else {}
     lacking = _without_model(models_dir, models, output_dir)
     results: list[BatchResult] = []
@@ -289,12 +292,6 @@ def _state(model: FoundModel, asked: str) -> str | None:
         return _digest([asked, _times(files)])
     except OSError:
         return None
-
-
-def _files_of(model: ReadModel | None, named: str | Path | None) -> list[list[Any]]:
-    if model is None or named is None:
-        return []
-    return _times([Path(named)] if model.checkpoint is None else model.checkpoint.files)
 
 
 def _times(files: Iterable[Path]) -> list[list[Any]]:

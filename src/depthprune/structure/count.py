@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -117,8 +117,14 @@ def _tied_heads(
     """Return whether the head is the embedding, and copies of it that were stored all the same."""
     embeddings = [each for each in outside["embedding"] if len(each.shape) == 2]
     words = {each.shape[0] for each in embeddings}
-    heads = [each for each in outside["lm_head"] if _makes_scores(each, words)]
-    said = [_ties(config) for config in (text_config(checkpoint.config), checkpoint.config)]
+    # What makes scores of words: other layers of a head are square.
+    heads = [
+        each
+        for each in outside["lm_head"]
+        if len(each.shape) == 2 and (each.shape[0] in words or each.shape[0] != each.shape[1])
+    ]
+    configs = (text_config(checkpoint.config), checkpoint.config)
+    said = [config.get("tie_word_embeddings") for config in configs]
     if not heads:
         return bool(embeddings) and (True in said or False not in said), ()
     if True not in said:
@@ -129,15 +135,6 @@ def _tied_heads(
         if head.shape == embedding.shape and _begin_alike(head, embedding, checkpoint.tensors)
     )
     return bool(copies), copies
-
-
-def _ties(config: Mapping[str, Any]) -> object:
-    return config.get("tie_word_embeddings")
-
-
-def _makes_scores(head: Stored, words: Collection[int]) -> bool:
-    """Return whether a tensor of the head makes scores: other layers of a head are square."""
-    return len(head.shape) == 2 and (head.shape[0] in words or head.shape[0] != head.shape[1])
 
 
 def _begin_alike(one: Stored, other: Stored, tensors: Mapping[str, Tensor]) -> bool:

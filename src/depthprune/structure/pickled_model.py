@@ -15,6 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from depthprune.base.language import Note
 from depthprune.checkpoint.inert_pickle import Record, Reference
 from depthprune.checkpoint.pickled_tensor import DTYPES, LARGEST, MOST_AXES, PickledTensor, Storage
 from depthprune.checkpoint.stored import DTYPE_BITS, Shape, Tensor
@@ -26,6 +27,7 @@ from depthprune.checkpoint.torch_files import (
     walk,
     weights_of,
 )
+from depthprune.structure.notes import Sentence
 from depthprune.structure.tensors import MadeTensor, sparse_tensor, stored_bytes
 
 MOST_VALUES = 20_000
@@ -218,7 +220,7 @@ class PickledModel:
 
     Attributes:
         tensors: by name, as torch names them.
-        unknown: names of tensors whose shape nothing tells, for each the form it has.
+        unknown: names of tensors whose shape nothing tells, each with the reason.
         types: class names of modules by their paths; the model's own path is empty.
         attributes: whole numbers that modules hold, by their paths.
         config: of the first module that has one.
@@ -226,7 +228,7 @@ class PickledModel:
     """
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
-    unknown: dict[str, str] = field(default_factory=dict)
+    unknown: dict[str, Note] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
     attributes: dict[str, dict[str, int]] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
@@ -286,7 +288,8 @@ def _add(model: PickledModel, name: str, value: Any) -> None:
         if (found := described(name, value)) is not None:
             model.tensors[name] = found
         else:
-            model.unknown[name] = value.kind.rpartition(".")[2]
+            form = value.kind.rpartition(".")[2]
+            model.unknown[name] = Note(Sentence.OTHER_FORM, form=form)
 
 
 def _counts(attributes: dict[Any, Any]) -> dict[str, int]:

@@ -18,7 +18,6 @@ from depthprune.checkpoint.folder import (
 from depthprune.checkpoint.safetensors_files import read_header
 from depthprune.checkpoint.stored import Tensor
 from depthprune.cutting.keys import Unwrapping
-from depthprune.structure.notes import Sentence
 from depthprune.structure.origin import origin_of
 from depthprune.structure.pickled_model import PickledModel, read_pickled_model
 from depthprune.structure.ranks import join_ranks
@@ -57,15 +56,15 @@ def read_checkpoint(source: str | Path, *, revision: str | None = None) -> Check
     config = _config(weights, pickled)
     tensors, unclear = unfold(tensors, config)
     unclear |= {unwrapping.tensor(name): reason for name, reason in unknown.items()}
-    beside = pickled.beside if pickled else {}
-    provenance, notes = origin_of(weights.folder, (weights.path.name, beside), ("config", config))
+    said = ((weights.path.name, pickled.beside), ("config", config))
+    provenance, notes = origin_of(weights.folder, *said)
     return Checkpoint(
         path=weights.path,
         tensors=tensors,
         files=weights.files,
         config=config,
-        types=unwrapping.modules(pickled.types) if pickled else {},
-        attributes=unwrapping.modules(pickled.attributes) if pickled else {},
+        types=unwrapping.modules(pickled.types),
+        attributes=unwrapping.modules(pickled.attributes),
         partial=weights.partial,
         unknown=unclear,
         provenance=provenance,
@@ -73,12 +72,10 @@ def read_checkpoint(source: str | Path, *, revision: str | None = None) -> Check
     )
 
 
-def _read_files(
-    weights: Weights,
-) -> tuple[dict[str, Tensor], PickledModel | None, dict[str, Note]]:
+def _read_files(weights: Weights) -> tuple[dict[str, Tensor], PickledModel, dict[str, Note]]:
     """Return the tensors of all files, what the last pickled one says, and what is not known."""
     read: list[Mapping[str, Tensor]] = []
-    pickled: PickledModel | None = None
+    pickled = PickledModel()
     unknown: dict[str, Note] = {}
     for file in weights.files:
         if file.suffix == ".safetensors":
@@ -88,9 +85,7 @@ def _read_files(
         else:
             pickled = read_pickled_model(file)
             read.append(pickled.tensors)
-            unknown |= {
-                name: Note(Sentence.OTHER_FORM, form=form) for name, form in pickled.unknown.items()
-            }
+            unknown |= pickled.unknown
     if weights.ranks and not weights.partial:
         tensors, unclear = join_ranks(weights.ranks, read)
         return tensors, pickled, unknown | unclear
@@ -115,11 +110,11 @@ def _located(source: str | Path, revision: str | None) -> Path:
         raise error.but(mend=mend) from error
 
 
-def _config(weights: Weights, pickled: PickledModel | None) -> dict[str, Any]:
+def _config(weights: Weights, pickled: PickledModel) -> dict[str, Any]:
     path = configuration_path(weights.folder)
-    if pickled and pickled.config:
+    if pickled.config or not path.is_file():
         return pickled.config
-    return read_json_object(path, weights.folder) if path.is_file() else {}
+    return read_json_object(path, weights.folder)
 
 
 def _check_index(weights: Weights, tensors: Mapping[str, Tensor]) -> None:

@@ -105,12 +105,11 @@ def find_weights(path: Path) -> Weights:
             raise _not_read(path, format_name)
         return _of_group(path.parent, [path.name], named=True)
     names = file_names(path)
-    found = _chosen(path, names) or _glanced(path, names)
+    found = _meant(path, names)
     if found is None and (path / SUBFOLDER).is_dir():
         check_link(path / SUBFOLDER, path)
         inner, within = path / SUBFOLDER, file_names(path / SUBFOLDER)
-        found = _chosen(inner, within) or _glanced(inner, within)
-        found = found or _any(inner, models_among(within))
+        found = _meant(inner, within) or _any(inner, models_among(within))
     found = found or _any(path, models_among(names))
     if found is None:
         raise _no_weights(path, names)
@@ -156,25 +155,20 @@ def is_standard(folder: Path, names: Sequence[str]) -> bool:
         return True
 
 
-def _chosen(folder: Path, names: Sequence[str]) -> Weights | None:
-    """Return the weights that have a name which tells that they are meant."""
+def _meant(folder: Path, names: Sequence[str]) -> Weights | None:
+    """Return the weights that are meant: by their name, else those that look as a model's do.
+
+    Gradients and the like may lie beside them.
+    """
     groups = models_among(names)
     chosen = [group for group in groups if Path(group[0]).stem == SUBFOLDER]
-    if chosen:
-        return _any(folder, chosen, groups)
-    if not is_standard(folder, names):
-        return None
-    for name in _INDEXES:
-        check_link(folder / name, folder)
-    found = find_weight_files(folder)
-    notes = _left_out(groups, [file.name for file in found.files])
-    return Weights(folder, folder, found.files, notes=notes, index=found.index)
-
-
-def _glanced(folder: Path, names: Sequence[str]) -> Weights | None:
-    """Return the weights that look as a model's do, among gradients and the like."""
-    groups = models_among(names)
-    return _any(folder, [group for group in groups if glance(folder / group[0])], groups)
+    if not chosen and is_standard(folder, names):
+        for name in _INDEXES:
+            check_link(folder / name, folder)
+        found = find_weight_files(folder)
+        notes = _left_out(groups, [file.name for file in found.files])
+        return Weights(folder, folder, found.files, notes=notes, index=found.index)
+    return _any(folder, chosen or [group for group in groups if glance(folder / group[0])], groups)
 
 
 def _any(
