@@ -31,6 +31,7 @@ LAYOUTS = {
     "pruned_model_analysis.json": "structure.layouts:ANATOMY",
     "model_comparison.json": "structure.layouts:COMPARISON",
     "pruning_comparison.json": "structure.layouts:COMPARISON",
+    "batch_analysis_results.json": "structure.batches:BATCH",
     "block_configs_for_core_exp.json": "strategies.block_files:CONFIGS",
     "pruning_recommendations.json": "strategies.block_files:RECOMMENDATIONS",
     "{task}_blocks{active}.json": "report.documents.sweep:SWEEP_FILE",

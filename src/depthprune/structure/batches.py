@@ -9,11 +9,22 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from depthprune import __version__
-from depthprune.base.errors import DepthpruneError, FileError, LayoutError, option
-from depthprune.base.files import make_folder, read_json, write_json
+from depthprune.base.documents import (
+    COUNT,
+    TEXT,
+    Field,
+    Json,
+    Kind,
+    Layout,
+    each,
+    one_of,
+    read_document,
+)
+from depthprune.base.errors import DepthpruneError, LayoutError, option
+from depthprune.base.files import make_folder, write_json
 from depthprune.base.language import current_language
 from depthprune.base.log import logger
 from depthprune.base.progress import progress
@@ -187,28 +198,37 @@ def merged_analyses(*dirs: Path) -> ModelSummaries:
     )
 
 
-def results_document(outcome: BatchOutcome) -> dict[str, Any]:
+PATH = Kind(TEXT.noun, lambda value: Path(TEXT.read(value)), str)
+ANALYSIS_PATH = Kind(
+    TEXT.noun, lambda value: Path(TEXT.read(value)).parent, lambda one: str(one / FOLDER)
+)
+
+RESULT = Layout(
+    BatchResult,
+    Field("model_name", TEXT, "name", required=True),
+    Field("model_path", PATH, "source", required=True),
+    Field("kind", TEXT, null=True, required=True),
+    Field("status", one_of(get_args(Status)), required=True),
+    Field("error", TEXT),
+    Field("output_dir", ANALYSIS_PATH, "folder", required=True),
+    Field("state", TEXT),
+)
+BATCH = Layout(
+    BatchOutcome,
+    Field("models_dir", PATH, required=True),
+    Field("base_model", TEXT, "base", null=True, required=True),
+    Field("output_dir", PATH, required=True),
+    Field("total_models", COUNT, lambda outcome: len(outcome.results), derived=True),
+    Field("successful", COUNT, lambda outcome: len(outcome.with_status("success")), derived=True),
+    Field("failed", COUNT, lambda outcome: len(outcome.with_status("failed")), derived=True),
+    Field("results", each(RESULT), required=True),
+)
+"""Of `batch_analysis_results.json`."""
+
+
+def results_document(outcome: BatchOutcome) -> Json:
     """Return the content of `batch_analysis_results.json`."""
-    return {
-        "models_dir": str(outcome.models_dir),
-        "base_model": outcome.base,
-        "output_dir": str(outcome.output_dir),
-        "total_models": len(outcome.results),
-        "successful": len(outcome.with_status("success")),
-        "failed": len(outcome.with_status("failed")),
-        "results": [
-            {
-                "model_name": one.name,
-                "model_path": str(one.source),
-                "kind": one.kind,
-                "status": one.status,
-                "error": one.error,
-                "output_dir": str(one.folder / FOLDER),
-                "state": one.state,
-            }
-            for one in outcome.results
-        ],
-    }
+    return dict(BATCH.write(outcome))
 
 
 def _result(model: FoundModel, output_dir: Path, state: str | None) -> BatchResult:
@@ -303,11 +323,10 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
-def _earlier(output_dir: Path) -> dict[str, str]:
+def _earlier(output_dir: Path) -> dict[str, str | None]:
     """Return the states of the models that an earlier run analyzed."""
-    path = output_dir / RESULTS_FILE
     try:
-        results = read_json(path)["results"]
-        return {one["model_name"]: one["state"] for one in results if one["status"] == "success"}
-    except (FileError, KeyError, TypeError):  # none, or not of this program: all are analyzed
+        outcome: BatchOutcome = read_document(output_dir / RESULTS_FILE, BATCH.read)
+    except DepthpruneError:  # none, or not of this program: all are analyzed
         return {}
+    return {one.name: one.state for one in outcome.with_status("success")}
