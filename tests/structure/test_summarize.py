@@ -402,7 +402,7 @@ def test_a_ratio_is_written_in_four_ways(text: str, ratio: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "half", "-20", "0", "20000", "nan", "inf", "101%"])
 def test_what_is_no_ratio_is_refused(text: str) -> None:
-    with pytest.raises(AnalysisError, match="no pruning ratio"):
+    with pytest.raises(AnalysisError, match="the pruning ratio must be"):
         parse_ratio(text)
 
 
