@@ -12,8 +12,7 @@ import depthprune as dp
 from depthprune.analysis.options import Ranking, Targets
 from depthprune.base.errors import DepthpruneError
 from depthprune.benchmark.latency import LatencyOptions
-from depthprune.benchmark.measure import METRICS
-from depthprune.benchmark.options import BenchmarkOptions
+from depthprune.benchmark.options import METRICS, BenchmarkOptions
 from depthprune.cli.run import DEMO_STUDY, EXAMPLE
 from depthprune.cli.search_flags import SearchFlags
 from depthprune.cutting import CutOptions
