@@ -23,8 +23,8 @@ from depthprune.base.errors import InadmissibleRemovalError, RemovalError
 from depthprune.blocks.admissible import admissibility, check_admissible, inadmissible_reason
 from depthprune.blocks.skipping import skip
 from depthprune.blocks.stack import find_stack
+from tests import models as tiny
 from tests.architectures.check import build
-from tests.blocks import tiny
 
 
 def jamba() -> PreTrainedModel:

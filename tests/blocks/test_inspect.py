@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from depthprune.base.errors import ModelError, StackError
 from depthprune.blocks.inspect import inspect_model
-from tests.blocks import tiny
+from tests import models as tiny
 
 
 def folder_of(model: PreTrainedModel, path: Path) -> Path:

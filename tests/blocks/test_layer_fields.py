@@ -19,7 +19,7 @@ from depthprune.blocks.layer_fields import (
     shorten_generation,
 )
 from depthprune.blocks.layer_rules import Inexpressible, Shortening
-from tests.blocks import tiny
+from tests import models as tiny
 
 COUNT = "num_hidden_layers"
 

@@ -16,7 +16,7 @@ from depthprune.blocks.models import load_model
 from depthprune.blocks.skeleton import model_kind
 from depthprune.checkpoint.fingerprint import model_fingerprint
 from depthprune.tasks.demo import MODEL_PATH
-from tests.blocks import tiny
+from tests import models as tiny
 
 
 @pytest.fixture(scope="module")

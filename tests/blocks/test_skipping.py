@@ -22,8 +22,8 @@ from depthprune.base.errors import RemovalError, StackError
 from depthprune.base.removal import Removal
 from depthprune.blocks.skipping import skip
 from depthprune.blocks.stack import find_stack
+from tests import models as tiny
 from tests.architectures.check import snapshot_difference, take_snapshot
-from tests.blocks import tiny
 
 MODELS: dict[str, Callable[[], Any]] = {
     "llama": tiny.llama,

@@ -23,7 +23,7 @@ import depthprune.blocks
 from depthprune.base.errors import RemovalError, StackError
 from depthprune.blocks.skipping import skip
 from depthprune.blocks.stack import Stack, choose_stack, find_stack, find_stacks
-from tests.blocks import tiny
+from tests import models as tiny
 
 
 def test_a_decoder_has_one_stack_named_by_its_list_and_its_count() -> None:

@@ -20,8 +20,8 @@ from depthprune.checkpoint.folder import (
     weight_files,
 )
 from depthprune.structure.reading import read_checkpoint
-from tests.blocks import tiny
-from tests.blocks.cut.cutting import cut, saved
+from tests import models as tiny
+from tests.cutting.cutting import cut, saved
 
 
 @pytest.fixture

@@ -241,7 +241,7 @@ def test_the_tree_tells_classes_and_attributes(tmp_path: Path) -> None:
 
 
 def test_modules_of_transformers(tmp_path: Path) -> None:
-    from tests.blocks.tiny import llama
+    from tests.models import llama
 
     model = llama(2)
     path = save(tmp_path / "a.pt", model)

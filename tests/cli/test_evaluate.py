@@ -9,8 +9,8 @@ import datasets
 import pytest
 
 from depthprune.tasks.lm_eval import catalogue
+from tests.benchmark.cards import card, old_card
 from tests.cli.program import Program
-from tests.engine.cards import card, old_card
 from tests.tasks import harness
 
 QUICK = ("--prompt-tokens", 4, "--new-tokens", 3, "--repeats", 1)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.benchmark.cards import card
 from tests.cli.program import Program
-from tests.engine.cards import card
 from tests.structure.models import SHARED, put, real_models
 
 

@@ -19,7 +19,7 @@ from depthprune.report.sections.evaluation import (
     evaluation_sections,
     ratio_text,
 )
-from tests.engine.cards import card, old_card
+from tests.benchmark.cards import card, old_card
 
 
 def markdown(tmp_path: Path, *contents: Any, lang: Lang = "en") -> str:

@@ -38,7 +38,7 @@ from depthprune.structure.model_row import (
 )
 from depthprune.structure.model_table import ModelTable, model_table
 from depthprune.structure.summaries import summarize
-from tests.engine.cards import card, old_card
+from tests.benchmark.cards import card, old_card
 from tests.structure.models import SHARED, compared, layer, put, real_models, removed, row
 
 

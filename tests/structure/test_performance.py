@@ -22,7 +22,7 @@ from depthprune.structure.model_row import (
     performance_file,
     read_performance,
 )
-from tests.engine.cards import card, old_card
+from tests.benchmark.cards import card, old_card
 from tests.structure.models import HERE, put
 
 REAL = HERE / "evaluations"

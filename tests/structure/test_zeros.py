@@ -23,7 +23,7 @@ from depthprune.structure.count import anatomy_of
 from depthprune.structure.reading import read_checkpoint
 from depthprune.structure.tensors import Checkpoint
 from depthprune.structure.zeros import COUNTED, Groups, Zeros, add_zeros, count_tensor, count_zeros
-from tests.blocks import tiny
+from tests import models as tiny
 from tests.structure.counted import describe, in_layer
 
 DTYPES = {

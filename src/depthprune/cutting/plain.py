@@ -1,7 +1,7 @@
 """Architectures that are plain enough to be cut by a table, without building their skeletons.
 
 For these the configuration says block by block all that there is to say, the keys of the checkpoint
-are counted in one place, and every removal is admissible. `tests/blocks/cut/test_plain.py` compares
+are counted in one place, and every removal is admissible. `tests/cutting/test_plain.py` compares
 each row with what probing finds.
 """
 

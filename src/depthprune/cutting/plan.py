@@ -3,7 +3,7 @@
 Two ways lead to a plan. Ordinary language models are looked up in a table (`plain`): only
 config.json and the headers of the weight files are read, and torch is not needed. For all others,
 and for other parts than the language model, skeletons are built (`probe`), in a process of its own.
-Both give the same plan: `tests/blocks/cut/test_plain.py`.
+Both give the same plan: `tests/cutting/test_plain.py`.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ from depthprune.cutting.model_card import also_for, model_card
 from depthprune.cutting.plan import plan_cut
 from depthprune.cutting.shards import runs_of
 from depthprune.cutting.verify import verify_cut
-from tests.blocks import tiny
-from tests.blocks.cut.cutting import cut, saved
+from tests import models as tiny
+from tests.cutting.cutting import cut, saved
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from transformers import LlamaForCausalLM, PreTrainedModel, T5ForConditionalGene
 
 from depthprune.base.errors import FileError
 from depthprune.cutting.plan import plan_cut
-from tests.blocks import tiny
-from tests.blocks.cut.cutting import cut, load_strictly, saved, skipped_logits, tensors
+from tests import models as tiny
+from tests.cutting.cutting import cut, load_strictly, saved, skipped_logits, tensors
 
 
 def saved_as_pickles(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from transformers import Mamba2Config, Mamba2ForCausalLM
 
-from tests.blocks import tiny
-from tests.blocks.cut.cutting import cut, load_strictly, saved, skipped_logits
+from tests import models as tiny
+from tests.cutting.cutting import cut, load_strictly, saved, skipped_logits
 
 
 @pytest.mark.parametrize("written", ["Infinity", '{"__float__": "Infinity"}'])

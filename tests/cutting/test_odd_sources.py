@@ -23,8 +23,8 @@ from depthprune.cutting.execute import clear_leftovers, execute_cut
 from depthprune.cutting.model_card import model_card
 from depthprune.cutting.plan import plan_cut
 from depthprune.workflow.cutting import cut_command
-from tests.blocks import tiny
-from tests.blocks.cut.cutting import cut, load_strictly, saved
+from tests import models as tiny
+from tests.cutting.cutting import cut, load_strictly, saved
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from depthprune.benchmark.compare import (
     compare_evaluations,
     read_evaluation,
 )
-from tests.engine.cards import card, old_card
+from tests.benchmark.cards import card, old_card
 
 OLD_FILES = Path("/work/shared/pruned_models")
 

@@ -16,9 +16,9 @@ from transformers import PreTrainedModel
 from depthprune.base.errors import InadmissibleRemovalError
 from depthprune.blocks.stack import find_stack
 from depthprune.cutting.plan import plan_cut
+from tests import models as tiny
 from tests.architectures.check import build, first_admissible, make_inputs
-from tests.blocks import tiny
-from tests.blocks.cut.cutting import cut, load_strictly, saved, skipped_logits, tensors
+from tests.cutting.cutting import cut, load_strictly, saved, skipped_logits, tensors
 
 ARCHITECTURES = [
     ("causal", "llama"),

@@ -22,8 +22,8 @@ from depthprune.cutting import execute as folder
 from depthprune.cutting import shards as copying
 from depthprune.cutting.execute import execute_cut
 from depthprune.cutting.plan import plan_cut
-from tests.blocks import tiny
-from tests.blocks.cut.cutting import cut, saved, tensors
+from tests import models as tiny
+from tests.cutting.cutting import cut, saved, tensors
 
 
 @pytest.fixture(scope="module")

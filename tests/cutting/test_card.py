@@ -20,9 +20,9 @@ from depthprune.cutting.model_card import check_also, model_card, unfitting_fiel
 from depthprune.cutting.plain import PLAIN_TYPES, PLAIN_WRAPPERS, _loader
 from depthprune.cutting.plan import plan_cut
 from depthprune.report.sections.cut import also_warnings
+from tests import models as tiny
 from tests.architectures.tiny_configs import tiny_config
-from tests.blocks import tiny
-from tests.blocks.cut.cutting import cut, saved
+from tests.cutting.cutting import cut, saved
 
 SMALL = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4,
          "num_hidden_layers": 4}  # fmt: skip

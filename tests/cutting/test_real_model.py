@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from depthprune.blocks.skipping import skip
 from depthprune.blocks.stack import find_stack
-from tests.blocks.cut.cutting import cut
+from tests.cutting.cutting import cut
 
 REMOVAL = (4, 13, 22)
 TEXTS = ("The capital of France is", "def fibonacci(n):", "Once upon a time, in a small village,")

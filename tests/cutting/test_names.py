@@ -19,8 +19,8 @@ from depthprune.cutting.model_card import model_card
 from depthprune.cutting.plan import CutPlan, plan_cut
 from depthprune.cutting.quantization import BlockNames, is_quantized, rename_blocks
 from depthprune.report.sections.cut import plan_section
-from tests.blocks import tiny
-from tests.blocks.cut.cutting import saved
+from tests import models as tiny
+from tests.cutting.cutting import saved
 
 LAYERS = Numbering("model.layers.")
 
