@@ -37,11 +37,13 @@ class Data:
     def sample(self, row: dict[str, Any]) -> Sample:
         """Return one sample: a text to be read, or a question with options or answers."""
         if "text" in row:
-            return Sample(row["id"], "", (row["text"],))
+            return Sample(row["id"], "", references=(row["text"],))
         if "choices" in row:
             letter = "ABCD"[row["answer"]]
-            return Sample(row["id"], row["question"], (letter,), choices=tuple(row["choices"]))
-        return Sample(row["id"], row["question"], tuple(row["answers"]))
+            return Sample(
+                row["id"], row["question"], references=(letter,), choices=tuple(row["choices"])
+            )
+        return Sample(row["id"], row["question"], references=tuple(row["answers"]))
 
     def describe(self) -> str:
         """Return where the data lie."""
