@@ -18,7 +18,7 @@ from depthprune.study import StoredSplit
 from depthprune.study.store import StudyStore
 from depthprune.tasks.load import load_split
 from depthprune.tasks.registry import find_task, list_tasks
-from depthprune.workflow.verifying import Verification, verify_again
+from depthprune.workflow.verifying import VerificationOptions, verify_again
 
 NAME = "demo_okvqa"
 
@@ -105,7 +105,7 @@ def test_what_is_not_confirmed_gives_way_to_the_next_smaller_one_which_is_verifi
 
 def test_what_the_study_knows_of_itself_is_enough(folder: Path) -> None:
     told: list[float | None] = []
-    what = Verification(num_samples=60, announce=lambda work: told.append(work.seconds))
+    what = VerificationOptions(num_samples=60, announce=lambda work: told.append(work.seconds))
     report = verify_again(folder, StudyPlaces(), what)
     assert report.measured > 1
     assert told[0] is not None
@@ -131,7 +131,7 @@ def test_data_that_have_changed_are_named_and_nothing_is_verified_on_them(
     task = replace(find_task(NAME, list_tasks(())), prompt="{question}!")
     monkeypatch.setattr("depthprune.tasks.registry.named_tasks", lambda *_: [task])
     before = measurements(folder)
-    report = verify_again(folder, StudyPlaces(), Verification())
+    report = verify_again(folder, StudyPlaces(), VerificationOptions())
     assert (report.measured, report.reused) == (0, 0)
     assert "prompt" in str(report.unverified[NAME])
     assert any(NAME in line for line in done_lines(report))
@@ -143,7 +143,7 @@ def test_data_that_have_changed_are_named_and_nothing_is_verified_on_them(
 
 def test_a_model_that_was_moved_is_named_and_may_be_given(folder: Path) -> None:
     with pytest.raises(ModelError):
-        verify_again(folder, StudyPlaces(model="/nowhere"), Verification())
+        verify_again(folder, StudyPlaces(model="/nowhere"), VerificationOptions())
 
 
 def test_code_is_not_run_because_a_study_says_so(folder: Path) -> None:
