@@ -187,7 +187,7 @@ def _model(model: ModelSummary, originals: Originals) -> dict[str, Any]:
             "head": anatomy.lm_head,
             "tied": anatomy.tied,
             "bytes": anatomy.bytes,
-            "dtypes": anatomy.dtypes,
+            "dtypes": list(anatomy.dtypes),
             "towers": list(anatomy.towers.items()),
             "zeros": None if zeros is None else (zeros.ratio, zeros.pattern),
         }
