@@ -27,19 +27,19 @@ _SHARE = Refusal(
 
 @dataclass(frozen=True)
 class Ranking(Options):
-    """What is ranked."""
+    """Ranking."""
 
     split: str | None = None
-    """Split to analyze; without it the one that most datasets have."""
+    """Split to analyze (default: the split that most datasets have)."""
 
     min_coverage: Annotated[int, Ge(1)] = 2
-    """Minimum number of datasets that a ranked combination was measured on."""
+    """Minimum number of datasets on which a ranked combination was measured."""
 
     min_drop: Annotated[float, Ge(-1), Le(1), _SMALLEST] | None = None
-    """Smallest mean drop that is ranked, a fraction; without it there is no limit."""
+    """Minimum mean drop of a ranked combination, as a fraction (default: no limit)."""
 
     robust_coverage: Annotated[int, Ge(1)] = 3
-    """Minimum number of datasets that a robust combination was measured on."""
+    """Minimum number of datasets on which a robust combination was measured."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Targets(Options):
     """Targets instead of a number of blocks."""
 
     max_drop: Annotated[float, Ge(0), Le(1), _LARGEST] | None = None
-    """Largest mean drop, a fraction (0.05 for five points): the most blocks within it go."""
+    """Maximum mean drop as a fraction (0.05 is 5 points): removes as many blocks as it allows."""
 
     speedup: Annotated[float, Gt(1), _FASTER] | None = None
-    """Smallest estimated speed-up (1.2 for a fifth faster): the fewest blocks that reach it go."""
+    """Minimum estimated speed-up (1.2 is a fifth faster): removes as few blocks as reach it."""
 
     params: Annotated[float, Gt(0), Lt(1), _SHARE] | None = None
-    """Largest share of the parameters that stays (0.85): the fewest blocks that reach it go."""
+    """Maximum fraction of parameters to keep (e.g. 0.85): removes as few blocks as reach it."""

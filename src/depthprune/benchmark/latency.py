@@ -40,16 +40,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LatencyOptions(Options):
-    """How times are measured."""
+    """Latency."""
 
     latency_samples: Annotated[int, Ge(1)] = 8
     """Number of samples of each task that are timed, one at a time."""
 
     warmup: Annotated[int, Ge(0)] = 2
-    """Number of rounds to warm up, which do not count."""
+    """Number of warm-up rounds, which are not counted."""
 
     latency_tokens: Annotated[int, Ge(2)] = 16
-    """Number of generated tokens of every timed answer, whatever it says."""
+    """Number of tokens generated for every timed answer, regardless of its content."""
 
 
 @dataclass(frozen=True)

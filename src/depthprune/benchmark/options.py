@@ -26,51 +26,54 @@ STANDARD = Windows(2048, 512)
 
 @dataclass(frozen=True)
 class BenchmarkOptions(Options):
-    """What is measured."""
+    """Metrics."""
 
     metrics: tuple[str, ...] = ()
-    """Metrics: ppl, zeroshot, speed, memory, as ppl,speed. All when not given; none with tasks."""
+    """Metrics: ppl, zeroshot, speed, memory; several as ppl,speed. Default: all, or none if tasks
+    are given."""
 
     ppl_texts: tuple[str, ...] = tuple(HUB_TEXTS)
-    """Texts for ppl: wikitext2, ptb, or files: plain text, or .jsonl with a field text."""
+    """Texts for perplexity: wikitext2, ptb, or files (plain text, or .jsonl with a field text)."""
 
     window: int = 2048
-    """Window in tokens, in which texts are read; at most the number of the model's positions."""
+    """Window of perplexity in tokens; at most the number of positions of the model."""
 
     stride: int | None = None
-    """Tokens from one window to the next; the rest of it is context. A quarter of the window."""
+    """Stride in tokens between windows; the overlap is context only. Default: a quarter of the
+    window."""
 
     zeroshot_tasks: tuple[str, ...] = ZERO_SHOT_TASKS
     """Tasks or groups of the lm-evaluation-harness, or YAML files with definitions."""
 
     lm_eval_paths: tuple[Path, ...] = ()
-    """Folders with definitions of the lm-evaluation-harness; Python they name is executed."""
+    """Folders with task definitions for the lm-evaluation-harness. Python code that they name is
+    executed."""
 
     num_samples: Annotated[int, Ge(0)] = 0
     """Number of samples of each task, drawn at random; 0 means all."""
 
     prompt_tokens: int = 64
-    """Prompt length in tokens, where generation is timed."""
+    """Prompt length in tokens for the measurement of generation speed."""
 
     new_tokens: int = 128
-    """Number of tokens that every row generates while it is timed."""
+    """Number of generated tokens for each sequence of the speed measurement."""
 
     repeats: int = 5
-    """Number of timed runs of each batch size, after one to warm up."""
+    """Number of timed runs of each batch size, after one warm-up run."""
 
     remove: tuple[str, ...] = ()
-    """Skipped blocks, as 4,13: the model is measured as if they had never been there."""
+    """Blocks to skip, e.g. 4,13; the model is evaluated as if these blocks did not exist."""
 
     download: bool = False
-    """Allow fetching model, texts and tasks from the hub; otherwise only the cache is read."""
+    """Download model, texts and tasks from the hub; otherwise only the local cache is read."""
 
 
 @dataclass(frozen=True)
 class ScoredTasks(Options):
-    """Which tasks it is scored on."""
+    """Tasks and data."""
 
     tasks: tuple[str, ...] = ()
-    """Tasks of any kind, as in a search, e.g. okvqa lm_eval:arc_easy; on all their samples."""
+    """Tasks to score on all their samples, e.g. okvqa lm_eval:arc_easy; any task of a search."""
 
     splits: Annotated[tuple[str, ...], MinLen(1)] = ("validation",)
     """Splits of each task."""
@@ -79,10 +82,10 @@ class ScoredTasks(Options):
     """Folder with local copies of the data: DIR/TASK/SPLIT.jsonl, .parquet or a folder."""
 
     follow_links: bool = False
-    """Read pictures behind symbolic links that lead out of the data folder."""
+    """Follow symbolic links to images outside the data folder."""
 
     task_files: tuple[Path, ...] = ()
-    """Your own tasks: YAML, or a Python file, which is executed."""
+    """Files that define your own tasks: YAML, or Python, which is executed."""
 
     def find(self, asked: BenchmarkOptions) -> tuple[tuple[Task, str], ...]:
         """Return the tasks, each with each split; nothing where none is named.

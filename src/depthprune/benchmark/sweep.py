@@ -34,16 +34,17 @@ from depthprune.tasks.task import Task, TaskSplit
 
 @dataclass(frozen=True)
 class SweepOptions(LatencyOptions):
-    """How times are measured."""
+    """Latency."""
 
     remeasure_latency: bool = False
-    """Measure times that are known already."""
+    """Measure latencies again that the study already holds."""
 
     profile: Literal["h100", "a100", "cpu"] | None = None
-    """Device, batch size and memory of a kind of machine; what is given explicitly wins."""
+    """Preset of device, batch size and memory for a machine; options given explicitly take
+    precedence."""
 
     max_memory: Annotated[float, Gt(0)] | None = None
-    """Maximum memory of each GPU in GiB; batches that need more are halved."""
+    """Maximum memory of each GPU in GiB; larger batches are halved."""
 
     def memory(self, given: ModelOptions) -> float | None:
         """Return the GiB of each GPU that may be used; None for all, and on what is no GPU."""

@@ -35,11 +35,11 @@ def analyze(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Turn what was measured into findings: recommendations, reports, figures and a page.
+    """Write recommendations, reports, figures and an interactive page from measured results.
 
     Reads a study or a folder of documented result files, prints the short answer, and writes
     quick_summary.md, text reports, JSON files for other commands, the figures, report.html and
-    tables for LaTeX. Nothing is measured; the input is not changed.
+    tables for LaTeX. It measures nothing and does not change the input.
 
     For example:
 
@@ -51,13 +51,13 @@ def analyze(
     Parameters
     ----------
     path
-        Folder of a study, or a folder of documented result files.
+        Study folder, or folder of documented result files.
     output
-        Folder for the documents; `analysis` in what is analyzed when not given.
+        Output folder (default: `analysis` inside the analyzed folder).
     formats
         Formats of the figures.
     skip
-        Outputs that are left out.
+        Outputs to skip.
 
     """
     from depthprune.analysis.collect import read_result_set
@@ -96,12 +96,13 @@ def recommend(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Say which blocks to remove, by what was measured: every rule, each with its evidence.
+    """Recommend which blocks to remove, each recommendation with its rule and its evidence.
 
-    Shows the best removals of each number of blocks, a path that removes one block after the other,
-    what is robust over datasets, conservative, balanced and aggressive strategies, and the blocks
-    that must stay. Nothing is measured, unless it is to be verified: a removal that was chosen for
-    its drop looks better on the samples that chose it than on others.
+    Shows the best removals of each size, a path that removes one block after another, removals that
+    are robust over datasets, conservative, balanced and aggressive strategies, and the blocks that
+    must stay. Nothing is measured without --verify. A removal that was chosen for its low drop
+    looks better on the samples it was chosen on than on others: --verify measures it on fresh
+    samples.
 
     For example:
 
@@ -114,19 +115,19 @@ def recommend(
     Parameters
     ----------
     path
-        Folder of a study, or a folder of documented result files.
+        Study folder, or folder of documented result files.
     verify
-        Measure what is recommended again, on samples that were not searched: as many of each
-        dataset, or so many (50 or more). They are kept in the study.
+        Verify the recommended removals on samples that the search did not use: as many of each
+        dataset as were searched, or the given number (50 or more). The results are kept in the
+        study.
     model
-        Place of the study's model for --verify, if it was moved.
+        Current location of the study's model for --verify, if it was moved.
     data_dir
-        Folder of the study's data for --verify, if they were moved.
+        Current folder of the study's data for --verify, if they were moved.
     trust_remote_code
-        Run code that the study names, for --verify: of its model, of its tasks. Only if you trust
-        it.
+        Run code of the study's model and tasks for --verify. Only for code you trust.
     output_file
-        JSON file for the recommendations, as `analyze` writes pruning_recommendations.json.
+        JSON file for the recommendations, in the layout of pruning_recommendations.json.
 
     """
     from depthprune.analysis.collect import read_result_set

@@ -40,13 +40,13 @@ and what each loss costs on every dataset.
 
 For example:
 
-    depthprune demo                                  see it work, in minutes
-    depthprune search MODEL --task okvqa             which blocks can go together
-    depthprune recommend FOLDER                      which to remove, and why
-    depthprune cut MODEL --remove 4,13 --output DIR  the smaller checkpoint
+    depthprune demo                                  a complete example, in minutes
+    depthprune search MODEL --task okvqa             blocks to remove together
+    depthprune recommend FOLDER                      which blocks to remove, and why
+    depthprune cut MODEL --remove 4,13 --output DIR  write the smaller checkpoint
 
-Every option may be written with dashes or with underscores. A command that was stopped goes on
-where it was when it is run again.
+Options can be written with dashes or with underscores. An interrupted command resumes when you run
+it again.
 """,
     help_format="markdown",
     version=__version__,
@@ -98,19 +98,19 @@ for _title, _commands in COMMANDS.items():
 
 study = App(
     name="study",
-    help="Look after a study: find damage to it, and mend it.",
+    help="Check a study for damage, and repair it.",
     group=_GROUPS["Inspect"],
 )
 structure = App(
     name="structure",
-    help="""Look into checkpoints without loading them: what is in each layer, and what is gone.
+    help="""Inspect checkpoints without loading them: what is in each layer, and what was pruned.
 
-Only the headers of the weight files are read; nothing of a pickled model is executed.
+Only the headers of the weight files are read; no code of a pickled model is executed.
 
 For example:
 
-    depthprune structure analyze MODEL                        parts and layers
-    depthprune structure analyze MODEL --compare_with BASE    what is gone
+    depthprune structure analyze MODEL                        parameters by layer
+    depthprune structure analyze MODEL --compare_with BASE    what was pruned
     depthprune structure batch --models_dir D --base_model BASE --output_dir O
     depthprune structure summarize --dirs baselines results --output summary
 """,
@@ -119,7 +119,7 @@ For example:
 )
 scores = App(
     name="scores",
-    help="Make files of importance scores that are not measured.",
+    help="Create importance score files without measuring.",
     group=_GROUPS["Older pipelines"],
 )
 for _parent in (study, structure, scores):
@@ -142,7 +142,7 @@ def start(
     quiet
         Show no progress on stderr, only warnings and errors.
     verbose
-        Show what is being done, on stderr.
+        Show informational messages on stderr.
     debug
         Show the Python traceback of an error.
     """

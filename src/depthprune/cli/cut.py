@@ -47,25 +47,27 @@ NOT_VERIFIED = 1
 
 @dataclass(frozen=True)
 class WhichFlags(Options):
-    """Which blocks go (one of these)."""
+    """Blocks to remove (one of these)."""
 
     remove: tuple[str, ...] = ()
-    """The blocks, as 4,13."""
+    """Blocks to remove, e.g. 4,13."""
 
     num_active_blocks: int | None = None
-    """Number of blocks that stay, by --importance_scores_file: the lowest scores go."""
+    """Number of blocks to keep; those with the lowest scores of --importance_scores_file are
+    removed."""
 
     importance_scores_file: tuple[Path, ...] = ()
-    """File of the scores, see `depthprune select`; of several the first that exists."""
+    """File of importance scores (see `depthprune select`); of several, the first that exists."""
 
     protect: tuple[str, ...] = ()
-    """Blocks that stay whatever their score; the first and the last when not given; or none."""
+    """Blocks to keep regardless of their scores, or none (default: the first and the last)."""
 
     recommendation: Path | None = None
-    """pruning_recommendations.json, or block_configs of `analyze` or `select --output_file`."""
+    """File to take the blocks from: pruning_recommendations.json, or block_configs of `analyze` or
+    `select --output_file`."""
 
     removed: int | None = None
-    """Number of blocks that go by --recommendation; what is recommended when not given."""
+    """Number of blocks to remove by --recommendation (default: the recommended number)."""
 
     def removal(self) -> tuple[Removal, int | None]:
         """Return the blocks that go, and of how many, where the source says it.
@@ -138,11 +140,11 @@ def cut(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Write the checkpoint without some blocks; it loads wherever the whole one does.
+    """Write a smaller checkpoint without the given blocks; it loads wherever the original does.
 
-    Bytes are copied, nothing is computed, in 29 MB of memory; synced to the disk, it takes 1.27
-    times as long as cp and sync.
-    The folder is whole or absent, also after a kill. Exit code 1: --verify finds a difference.
+    Copies bytes and computes nothing. It needs 29 MB of memory and, with syncing to the disk, takes
+    1.27 times as long as cp and sync. The output folder is either complete or absent, even after a
+    kill. Exit code 1: --verify found a difference.
 
     For example:
 
@@ -156,7 +158,7 @@ def cut(
     Parameters
     ----------
     output
-        The folder to write; not needed with --dry_run.
+        Output folder; not needed with --dry_run.
 
     """
     set_language(lang)

@@ -40,17 +40,23 @@ SOME_FAILED = 1
 @with_flags
 def evaluate(
     model: Annotated[
-        str | None, Parameter(name=("--model", "--model-path"), help="Folder, hub name, or demo.")
+        str | None,
+        Parameter(name=("--model", "--model-path"), help="Model: a folder, a hub name, or demo."),
     ] = None,
     *,
     output: Annotated[
         Path | None,
-        Parameter(help="File for the results, evaluation_results.json; of --compare, the table."),
+        Parameter(
+            help="File for the results (default: evaluation_results.json), or for the table of "
+            "--compare."
+        ),
     ] = None,
-    overwrite: Annotated[bool, Parameter(help="Begin anew, whatever the file holds.")] = False,
+    overwrite: Annotated[
+        bool, Parameter(help="Start over, replacing the results in the file.")
+    ] = False,
     compare: Annotated[
         tuple[str, ...],
-        Parameter(help="Measure nothing: compare such files, as base.json,cut.json."),
+        Parameter(help="Result files to compare, e.g. base.json,cut.json; nothing is measured."),
     ] = (),
     dry_run: DryRun = False,
     estimate: Estimate = False,
@@ -60,12 +66,12 @@ def evaluate(
     scored: ScoredTasks = ScoredTasks(),  # noqa: B008 - frozen
     card: BenchmarkOptions = BenchmarkOptions(),
 ) -> None:
-    """Evaluate a model: tasks, perplexity, zero-shot accuracy, speed, memory, parameters.
+    """Evaluate a model: tasks, perplexity, zero-shot accuracy, speed, memory and parameters.
 
-    Works on a model, on one that `cut` wrote, and on a model whose blocks are skipped (--remove).
-    Everything is read and checked before anything is measured. Every part is written when it is
-    finished; run it again to go on. What fails is named, also in the file, and the exit code is 1;
-    the other parts are kept.
+    Works on unpruned models, on models that `cut` wrote, and with skipped blocks (--remove). All
+    inputs are read and checked before anything is measured. Each part is written as soon as it is
+    finished; run the same command again to resume. Parts that fail are named, also in the file, and
+    the exit code is 1; the other parts are kept.
 
     For example:
 

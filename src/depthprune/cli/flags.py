@@ -15,26 +15,26 @@ from depthprune.base.language import Lang
 from depthprune.base.options import Options
 from depthprune.base.removal import Removal, parse_removal
 
-Language = Annotated[
-    Lang, Parameter(name="--lang", help="Language of what is printed: en or zh (Chinese).")
-]
+Language = Annotated[Lang, Parameter(name="--lang", help="Output language: en or zh (Chinese).")]
 AsJson = Annotated[
     bool, Parameter(name="--json", help="Print one JSON object on stdout, for scripts.")
 ]
 Model = Annotated[
-    str, Parameter(name=("--model", "--model-path"), help="Folder, hub name, or demo.")
+    str, Parameter(name=("--model", "--model-path"), help="Model: a folder, a hub name, or demo.")
 ]
 Output = Annotated[
     Path | None,
     Parameter(
         name=("--output", "--output-dir"),
-        help="Folder of the study; depthprune-MODEL when not given.",
+        help="Study folder (default: depthprune-MODEL).",
     ),
 ]
-DryRun = Annotated[bool, Parameter(help="Measure nothing: check everything, say what it takes.")]
+DryRun = Annotated[
+    bool, Parameter(help="Check everything and print the amount of work, without measuring.")
+]
 Estimate = Annotated[
     bool,
-    Parameter(help="As --dry-run, and answer 8 samples of each task, to estimate the hours."),
+    Parameter(help="Like --dry-run, and run 8 samples of each task to estimate the time."),
 ]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -53,13 +53,13 @@ NUM_BLOCKS = 16
 
 @dataclass(frozen=True)
 class SourceFlags(Options):
-    """Where the scores come from (one of these)."""
+    """Source of the scores (one of these)."""
 
     comparison_dir: Path | None = None
-    """Folder tree with importance_comparison_{dataset}.json files; or a study."""
+    """Folder tree with files importance_comparison_{dataset}.json, or a study."""
 
     results_dir: Path | None = None
-    """Folder tree of results, {dataset}/{split}/layer_importance_scores.json and the like."""
+    """Folder tree of result files, such as {dataset}/{split}/layer_importance_scores.json."""
 
     study: Path | None = None
     """Folder of a study."""
@@ -98,10 +98,10 @@ def from_removals(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Write a score file by which the named blocks go, in this order, before all others.
+    """Write a score file that removes the given blocks first, in the given order.
 
-    The blocks that are not named share the highest score. `select` keeps the first and the last
-    block by default, also when they are named here.
+    All other blocks share the highest score. `select` keeps the first and the last block by
+    default, even if they are given here.
 
     For example:
 
@@ -112,11 +112,11 @@ def from_removals(
     Parameters
     ----------
     order
-        Blocks in the order in which they go, as 4 13 10 2.
+        Blocks in the order of removal, e.g. 4 13 10 2.
     num_blocks
-        Number of blocks of the model; 16 when neither this nor a study is given.
+        Number of blocks of the model (default: that of the study, or 16).
     study
-        Folder of a study, which knows how many blocks its model has.
+        Study folder, which states the number of blocks of its model.
     output_file
         JSON file for the scores.
 
@@ -199,12 +199,12 @@ def compare(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Compare the importance of blocks on train and on validation, for each dataset.
+    """Compare the importance of blocks between train and validation, for each dataset.
 
-    Prints Spearman's rho with its p-value, whether the orders are consistent, how many of the least
-    and of the most important blocks they have in common, and the blocks whose rank differs. Writes
-    DATASET/importance_comparison_DATASET.json and one table over datasets, comparison_summary.txt
-    and .json.
+    Prints Spearman's rho with its p-value, whether the two orders are consistent, how many of the
+    least and of the most important blocks they share, and the blocks whose ranks differ. Writes
+    DATASET/importance_comparison_DATASET.json, and comparison_summary.txt and .json with one table
+    over all datasets.
 
     For example:
 
@@ -216,19 +216,20 @@ def compare(
     Parameters
     ----------
     train_scores
-        A score file, with --validation_scores and --dataset_name in place of a folder.
+        Score file of the train split, with --validation_scores and --dataset_name instead of a
+        folder.
     validation_scores
-        The score file of the other split.
+        Score file of the validation split.
     dataset_name
         Dataset of the two score files.
     threshold
-        Smallest rho that is called consistent.
+        Minimum rho of consistent orders.
     top_k
-        Number of the least, and of the most important blocks that are compared.
+        Number of least important and of most important blocks to compare.
     max_shift
-        Largest difference of ranks, in places, at which the splits agree about a block.
+        Maximum difference of a block's ranks at which the splits agree about it.
     output_dir
-        Folder for the files; importance_comparison in the study, or here, when not given.
+        Output folder (default: importance_comparison in the study, or in the current folder).
 
     """
     set_language(lang)
@@ -296,10 +297,10 @@ def merge(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Merge the importance of blocks over splits and datasets into one score file.
+    """Merge the importance scores of blocks over splits and datasets into one score file.
 
-    Prints the blocks from the least to the most important with their drop on each dataset. Beside
-    the output file, NAME_simple.json holds the scores alone.
+    Prints the blocks from least to most important with their drop on each dataset. NAME_simple.json
+    beside the output file contains only the scores.
 
     For example:
 
@@ -311,14 +312,14 @@ def merge(
     Parameters
     ----------
     output_file
-        JSON file for the full result, which `select` reads.
+        JSON file for the full result; `select` reads it.
     method
         Mean over the datasets: average, weighted_avg or median.
     train_val_weight
-        Weight of the training split; the other split has the rest.
+        Weight of the training split; the remaining weight goes to the other split.
     dataset_weights
-        Weights for weighted_avg, normalised: one for each dataset in the order of their sorted
-        names, or as name=weight.
+        Weights for weighted_avg, as name=weight or in the order of the sorted dataset names; they
+        are normalised.
 
     """
     set_language(lang)
@@ -358,10 +359,10 @@ def select(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Say which blocks stay and which go: the lowest scores go first.
+    """Select blocks to keep by importance score: those with the lowest scores are removed.
 
-    Reads what `merge`, `profile`, `compare` and `scores from-removals` write, and any JSON file of
-    {"0": score, ...}. Exit code 1: --expect is not met.
+    Reads the files of `merge`, `profile`, `compare` and `scores from-removals`, and any JSON file
+    of the form {"0": score, ...}. Exit code 1: the blocks of --expect are not the ones selected.
 
     For example:
 
@@ -372,17 +373,17 @@ def select(
     Parameters
     ----------
     importance_scores_file
-        File of the scores; of several the first that exists. When there is none, the
-        single-dataset scores beside it are taken, and a note says so.
+        File of importance scores; of several, the first that exists. If none exists, the
+        single-dataset scores beside it are used, with a note.
     num_active_blocks
-        Numbers of blocks that stay; may be left out with --expect.
+        Numbers of blocks to keep; optional with --expect.
     protect
-        Blocks that stay whatever their score, as 0 15; none: no block. The first and the last when
-        not given.
+        Blocks to keep regardless of their scores, e.g. 0 15, or none (default: the first and the
+        last).
     expect
-        Blocks that should go, as 4,13; otherwise the scores in the way are shown.
+        Blocks expected to be removed, e.g. 4,13. If they are not, the scores responsible are shown.
     num_blocks
-        Number of blocks of the model, where the score file does not state it.
+        Number of blocks of the model, if the score file does not state it.
     output_file
         JSON file for the selection: block_configs, by number of active blocks.
 

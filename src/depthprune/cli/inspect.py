@@ -30,9 +30,9 @@ def inspect(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Show the stack of blocks that was found, its parameters, and what can be skipped and cut.
+    """Show a model's stack of blocks, its parameters, and which blocks can be skipped and cut.
 
-    Reads the configuration only: no weights are loaded, so even a 70B model is quick.
+    Reads only the configuration and loads no weights, so it is quick even for a 70B model.
 
     For example:
 
@@ -42,13 +42,13 @@ def inspect(
     Parameters
     ----------
     stack
-        The stack to look at: text, vision, encoder, decoder.
+        Stack of blocks to show: text, vision, encoder or decoder.
     trust_remote_code
         Run code that comes with the checkpoint. Only for checkpoints you trust.
     revision
         Branch, tag or commit of a hub model.
     download
-        Allow fetching the configuration from the hub; otherwise only the local cache is read.
+        Download the configuration from the hub; otherwise only the local cache is read.
 
     """
     set_language(lang)
@@ -80,11 +80,11 @@ def tasks(
     data: DataOptions = DataOptions(),
     run: PromptOptions = PromptOptions(),  # noqa: B008 - frozen
 ) -> None:
-    """List the tasks: built in, of the demo, and your own; or show what a model is sent.
+    """List the built-in tasks, the demo tasks and your own, or show the prompts of a task.
 
-    With --show: for some samples of a task the text as it is sent, after the model's chat
-    template, the number of tokens, the sizes of pictures as given and as sent, accepted answers,
-    metric and the longest answer. Nothing is measured, and no weights are loaded.
+    --show prints for some samples of a task the prompt after the model's chat template, the number
+    of tokens, the sizes of images before and after processing, the accepted answers, the metric and
+    the maximum length of the answer. Nothing is measured, and no weights are loaded.
 
     For example:
 
@@ -95,11 +95,11 @@ def tasks(
     Parameters
     ----------
     show
-        Tasks whose prompts are shown.
+        Tasks to show the prompts of.
     model
-        Folder, hub name, or demo: whose chat template and processor are used.
+        Model whose chat template and processor are used: a folder, a hub name, or demo.
     number
-        Number of samples that are shown of each task and split.
+        Number of samples to show of each task and split.
 
     """
     set_language(lang)

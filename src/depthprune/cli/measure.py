@@ -35,18 +35,19 @@ from depthprune.workflow.measuring import search_request
 from depthprune.workflow.outcome import SUMMARY, closing, findings
 
 Protect = Annotated[
-    tuple[str, ...], Parameter(help="Blocks that always stay, as 0 15 or 0,15; none by default.")
+    tuple[str, ...],
+    Parameter(help="Blocks that are never removed, e.g. 0 15 or 0,15 (default: none)."),
 ]
 MinCoverage = Annotated[
-    int, Parameter(help="Smallest number of datasets that a ranked combination was measured on.")
+    int, Parameter(help="Minimum number of datasets on which a ranked combination was measured.")
 ]
 MinDrop = Annotated[
     float | None,
-    Parameter(help="Smallest mean drop that is ranked; no limit when not given."),
+    Parameter(help="Minimum mean drop of a ranked combination (default: no limit)."),
 ]
 AllowWeakBaseline = Annotated[
     bool,
-    Parameter(help="Go on where the whole model's answers are no basis for drops."),
+    Parameter(help="Continue even if the unpruned model's answers are too poor to measure drops."),
 ]
 
 
@@ -65,11 +66,11 @@ def profile(
     run: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
 ) -> None:
-    """Measure what every single block is worth: remove each in turn, on every task.
+    """Measure the importance of every block: remove each block alone and evaluate every task.
 
-    Writes layer_importance_scores.json and one sensitivity_block_N.json per block for each task
-    and split; with both splits measured, also how well train and validation agree. Run it again
-    to go on after an interruption: nothing is measured twice.
+    Writes layer_importance_scores.json and one sensitivity_block_N.json per block for each task and
+    split. If both splits are measured, it also reports how well train and validation agree. After
+    an interruption, run the same command again to resume: nothing is measured twice.
 
     For example:
 
@@ -104,11 +105,11 @@ def search(
     run: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
 ) -> None:
-    """Search for the blocks that can go together: by beam search, on each task by itself.
+    """Search for blocks that can be removed together: by default a beam search on each task.
 
-    Step 1 removes every block alone, each later step extends the best removals by one block. What
-    `profile` measured in the same folder on the same samples is used, not measured again. At the
-    end it says what the search gained over removing the blocks that cost least alone.
+    The first step removes every block alone; each later step extends the best removals by one
+    block. Results of `profile` in the same folder and on the same samples are reused. At the end,
+    the gain of the search over removing the individually least important blocks is reported.
 
     For example:
 

@@ -70,14 +70,15 @@ def proxies(
     run: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
 ) -> None:
-    """Guess what every block is worth by proxies, and how well they predict the measured drops.
+    """Estimate the importance of every block with proxies, and compare them with measured drops.
 
-    A proxy needs no answers: one pass over prompts and reference answers (block_influence,
-    angular_distance, relative_magnitude), gradients (taylor), or the loss without each block
-    (perplexity). Where the study holds the drops of `profile`, also: rank correlation with them.
+    Proxies need no generated answers. block_influence, angular_distance and relative_magnitude take
+    one pass over prompts and reference answers; taylor uses gradients; perplexity is the loss
+    without each block. If the study holds drops measured by `profile`, the rank correlation with
+    them is printed too.
 
-    Writes proxies/TASK/SPLIT/PROXY.json into the folder of the study, which `select
-    --importance_scores_file` reads. What is there already is not computed again.
+    Writes proxies/TASK/SPLIT/PROXY.json into the study folder; `select --importance_scores_file`
+    reads these files. Existing scores are not computed again.
 
     For example:
 

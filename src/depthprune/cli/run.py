@@ -24,8 +24,8 @@ from depthprune.workflow.sweeping import unfinished
 Verify = Annotated[
     bool | int | None,
     Parameter(
-        help="Measure what is recommended again, on samples that were not searched: as many of "
-        "each dataset, or so many; by default, where the study file does not say false.",
+        help="Verify the recommended removals on samples that the search did not use: as many of "
+        "each dataset as were searched, or the given number. On unless the study file says false.",
         negative="--no-verify",
     ),
 ]
@@ -45,7 +45,7 @@ def run(
         Path | None,
         Parameter(
             name=("--output", "--output-dir"),
-            help="Folder of the study, instead of the one in the file.",
+            help="Study folder, instead of the one in the file.",
         ),
     ] = None,
     num_samples: int | None = None,
@@ -56,14 +56,15 @@ def run(
     json: AsJson = False,
     lang: Annotated[
         Lang | None,
-        Parameter(name="--lang", help="Language, instead of the one in the file."),
+        Parameter(name="--lang", help="Output language, instead of the one in the file."),
     ] = None,
 ) -> None:
-    """Do what a study file says, from measuring the blocks to the smaller model.
+    """Run a study file: all stages, from measuring the blocks to writing the smaller model.
 
-    Profile, compare and merge, search, verify, analyze, sweep, cut, and evaluate the cut model: the
-    stages that the file has a section for. `depthprune init` writes a file with every field
-    explained. Run it again to go on after an interruption: nothing is measured twice.
+    The stages are profile, compare and merge, search, verify, analyze, sweep, cut, and evaluate the
+    cut model; those that the file has a section for are run. `depthprune init` writes a study file
+    with every field explained. After an interruption, run the same command again to resume: nothing
+    is measured twice.
 
     For example:
 
@@ -75,11 +76,11 @@ def run(
     Parameters
     ----------
     study_file
-        YAML file that says what is done.
+        Study file (YAML).
     num_samples
-        Samples of each split, instead of the number in the file; 0 means all.
+        Number of samples of each split, instead of the number in the file; 0 means all.
     allow_weak_baseline
-        Go on where the whole model's answers are no basis for drops.
+        Continue even where the unpruned model's answers are too poor to measure drops.
 
     """
     study = read_study_file(study_file)
@@ -130,7 +131,7 @@ EXAMPLE = Path(str(STUDIES.joinpath("example.yaml")))
 def init(
     study_file: Path = Path("study.yaml"), *, overwrite: bool = False, lang: Language = "en"
 ) -> None:
-    """Write an example of a study file: every field with its explanation; it runs as it is.
+    """Write an example study file: it explains every field, and runs unchanged.
 
     For example:
 
@@ -140,9 +141,9 @@ def init(
     Parameters
     ----------
     study_file
-        File that is written.
+        Path of the new file.
     overwrite
-        Replace a file that is there.
+        Replace an existing file.
 
     """
     set_language(lang)
@@ -169,19 +170,19 @@ DEMO_STUDY = Path(str(STUDIES.joinpath("demo.yaml")))
 def demo(
     *,
     output: Annotated[
-        Path, Parameter(name=("--output", "--output-dir"), help="Folder of the study.")
+        Path, Parameter(name=("--output", "--output-dir"), help="Study folder.")
     ] = Path("depthprune-demo"),
     num_samples: int | None = None,
     verify: Verify = None,
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Run a study of the embedded model: 16 blocks, eight datasets, a few minutes on a CPU.
+    """Run a complete study of the bundled demo model: 16 blocks, eight datasets, minutes on a CPU.
 
-    Needs no network and no GPU. One beam search on the mean drop over all datasets, as
-    `depthprune search demo --joint --num-samples 64 --output depthprune-demo`; then
-    what is recommended is verified on fresh samples, written up, timed, cut out, and the smaller
-    model is asked again.
+    Needs neither a network nor a GPU. Runs one beam search on the mean drop over all datasets, like
+    `depthprune search demo --joint --num-samples 64 --output depthprune-demo`. Then it verifies the
+    recommended removals on fresh samples, writes the report, measures latency, cuts the recommended
+    blocks out of the checkpoint, and evaluates the smaller model on the same questions.
 
     For example:
 
@@ -190,7 +191,8 @@ def demo(
     Parameters
     ----------
     num_samples
-        Samples of each dataset, 64 when not given; more take longer and give narrower intervals.
+        Number of samples of each dataset (default: 64). More samples take longer and give narrower
+        intervals.
 
     """
     set_language(lang)

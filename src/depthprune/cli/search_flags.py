@@ -16,7 +16,7 @@ from depthprune.cli.flags import NAMES
 from depthprune.strategies.options import SearchChoice, SearchOptions, default_of
 from depthprune.strategies.strategy import STRATEGIES
 
-_SEARCH = Group.create_ordered("How it is searched", sort_key=1)
+_SEARCH = Group.create_ordered("Search", sort_key=1)
 
 _TYPES = get_type_hints(SearchChoice)  # without the bounds, which the class itself checks
 _TYPES |= {"strategy": Literal[tuple(STRATEGIES)], "task_weights": tuple[str, ...]}
@@ -48,7 +48,7 @@ _FLAGS = [_flag(one) for one in fields(SearchChoice) if one.name != "protect"]
 @Parameter(name="*")
 @dataclass(frozen=True)
 class SearchFlags(make_dataclass("_Flags", _FLAGS, frozen=True)):  # type: ignore[misc]
-    """How it is searched."""
+    """Search."""
 
     def options(self, tasks: Sequence[str], protect: frozenset[int]) -> SearchOptions:
         """Return what the library takes, for a search over these tasks.

@@ -63,12 +63,12 @@ def analyze(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Say what a checkpoint consists of, and what each layer lost against its original.
+    """Show what a checkpoint contains, and what each layer lost compared with the original.
 
-    Only the headers of its files are read, in any of the formats of pruned models: folders and
-    shards of safetensors, state dictionaries and whole pickled modules (.bin, .pt; none of their
-    code is run), sliced ones too. Layers that were removed are found: by what the checkpoint says
-    of its origin, by equal weights, by the best match.
+    Reads only the headers of the files, in every format of pruned models: folders and shards of
+    safetensors, state dictionaries and whole pickled modules (.bin, .pt; none of their code is
+    run), including sliced models. Removed layers are identified by the origin stated in the
+    checkpoint, by equal weights, or by the best match.
 
     For example:
 
@@ -81,21 +81,21 @@ def analyze(
     Parameters
     ----------
     model_path
-        The checkpoint: a folder, a weight file, a name on the hub that is in the local cache, or
-        demo, the embedded model.
+        Checkpoint: a folder, a weight file, the hub name of a model in the local cache, or demo,
+        the bundled model.
     compare_with
-        Its original: the same, or a JSON file of an analysis, which has no weights to know layers
-        by, but is at hand after the original is gone.
+        Original checkpoint, or the JSON file of its analysis. The JSON file works after the
+        original was deleted, but contains no weights to identify layers by.
     output_dir
-        Folder for the analysis as JSON and text files. Without it they go into the folder
-        analysis beside the weights, where structure summarize looks for them; of demo and of
-        models in the hub's cache none are written.
+        Folder for the analysis as JSON and text files. Default: the folder analysis beside the
+        weights, where structure summarize looks for them; none for demo and for models in the hub's
+        cache.
     count_zeros
-        Read all weights and count the zeros among them: unstructured and n:m sparsity.
+        Read all weights and count zeros: unstructured and n:m sparsity.
     strict
-        End with exit code 2 when a count is not known.
+        Exit with code 2 if a count is unknown.
     name
-        What the model is called; its folder or file when not given.
+        Name of the model in the output (default: the name of its folder or file).
     revision
         Branch, tag or commit of a hub model.
 
@@ -148,12 +148,13 @@ def batch(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Analyze every model below a folder beside the original they were made from.
+    """Analyze every model in a folder tree, compared with their original.
 
-    Finds folders in Hugging Face format, weight files (.bin, .pt), models in a folder pruned_model
-    and what SliceGPT writes; only headers are read. The analysis of D/a/b goes to O/a/b/analysis.
-    A model that cannot be read is named at the end and in batch_analysis_results.json, the others
-    are analyzed, and the exit code is 1. Run again, only what changed or failed is analyzed.
+    Finds folders in Hugging Face format, weight files (.bin, .pt), models in folders named
+    pruned_model, and models written by SliceGPT; reads only headers. The analysis of D/a/b is
+    written to O/a/b/analysis. Models that cannot be read are named at the end and in
+    batch_analysis_results.json; the others are analyzed, and the exit code is 1. Run again, it
+    analyzes only what changed or failed.
 
     For example:
 
@@ -167,21 +168,21 @@ def batch(
     Parameters
     ----------
     models_dir
-        Folder that is searched for models, to any depth; links to other folders are not followed.
+        Folder to search for models, at any depth; links to other folders are not followed.
     base_model
-        The original: a checkpoint, or a JSON file of its analysis. Parameters are only counted
-        when it is not given.
+        Original: a checkpoint, or the JSON file of its analysis. Without it, parameters are only
+        counted.
     output_dir
-        Folder that gets an analysis/ for each model; the folder of the models when not given.
+        Output folder, with one analysis/ for each model (default: the folder of the models).
     merge_results
-        Write what is known of all models into models_summary.json too. Without --base_model
-        nothing is analyzed: the analyses that are there are merged.
+        Also write the analyses of all models to models_summary.json. Without --base_model, nothing
+        is analyzed: existing analyses are merged.
     count_zeros
-        Read all weights and count the zeros among them: unstructured and n:m sparsity.
+        Read all weights and count zeros: unstructured and n:m sparsity.
     strict
-        End with exit code 2 when a count of a model is not known.
+        Exit with code 2 if a count of a model is unknown.
     resume
-        Leave out models whose files are unchanged since their analysis; --force analyzes all.
+        Skip models whose files are unchanged since their analysis; --force analyzes all.
 
     """
     set_language(lang)
@@ -229,11 +230,12 @@ def summarize(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Summarize many models: parameters, pruning ratio, layers, and which of them are empty.
+    """Summarize many models: parameters, pruning ratio, layers, and empty layers.
 
-    Reads only files in `analysis/` folders, made by `structure analyze` and `batch` or by the old
-    scripts, at any depth; no model is opened. A model without analysis is listed with the command
-    that makes one; a file that is broken is named, and the others of its folder count.
+    Reads only files in `analysis/` folders, written by `structure analyze`, `structure batch` or
+    the old scripts, at any depth; no model is opened. A model without an analysis is listed with
+    the command that creates one. A broken file is named, and the other files of its folder are
+    used.
 
     For example:
 
@@ -246,16 +248,17 @@ def summarize(
     Parameters
     ----------
     dirs
-        Folders to search; the current one when not given.
+        Folders to search (default: the current one).
     output
-        Name of the files; their endings are added. With an ending of its own, that format only.
+        Name of the files without extension; a name with an extension writes that format only.
     format
-        Formats of the files: txt, json, csv, md, html, xlsx; txt and json when not given.
+        Formats of the files: txt, json, csv, md, html, xlsx (default: txt and json).
     method
-        Only models with this in their name, e.g. magnitude, h-gsp, or a pattern: 'wanda_*'.
+        Text that the names of listed models contain, e.g. magnitude, h-gsp, or a pattern:
+        'wanda_*'.
     ratio
-        Only models that lost about this much, or whose name ends with it: 0.2, 20, 20% and 2000
-        all mean a fifth. Measured ratios count as equal within 1.5 points.
+        Approximate pruning ratio of listed models, or the end of their names: 0.2, 20, 20% and 2000
+        all mean a fifth. Measured ratios match within 1.5 points.
 
     """
     set_language(lang)

@@ -23,7 +23,7 @@ DAMAGED = 1
 
 
 def check(folder: Path, *, json: AsJson = False, lang: Language = "en") -> None:
-    """List everything in a study that is not what was stored; nothing is changed.
+    """List everything in a study that is damaged, without changing anything.
 
     The exit code is 0 where all is intact, and 1 where something is damaged.
 
@@ -48,7 +48,7 @@ def check(folder: Path, *, json: AsJson = False, lang: Language = "en") -> None:
 
 
 def repair(folder: Path, *, json: AsJson = False, lang: Language = "en") -> None:
-    """Drop everything in a study that is damaged, so that the next run measures it anew.
+    """Delete everything in a study that is damaged, so that the next run measures it again.
 
     What is intact stays as it is. A study whose file itself is damaged cannot be mended so.
 
@@ -78,7 +78,7 @@ def _tell(found: Sequence[DamagedRow], line: str, mend: str, as_json: bool) -> N
 
 
 def status(study: Path, *, json: AsJson = False, lang: Language = "en") -> None:
-    """Say what is being measured, how far it is, how long it takes, and whether it still works.
+    """Show the progress of a running study, the time left, and whether it is still working.
 
     Reads the study while another process writes it, and changes nothing.
 
@@ -117,11 +117,11 @@ def answers(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Show what was asked and answered, with all blocks and without some: why a score fell.
+    """Compare the answers with all blocks and without some, to see why a score fell.
 
-    For each sample the prompt as it was sent, the accepted answers, both answers and their scores;
-    above them how many answers differ, and how many are empty, repetitive, cut off, or in another
-    script. Nothing is measured.
+    Prints the prompt, the accepted answers, both answers and their scores for each sample. A
+    summary above them counts the answers that differ, and those that are empty, repetitive, cut
+    off, or in another script. Nothing is measured.
 
     For example:
 
@@ -132,18 +132,17 @@ def answers(
     Parameters
     ----------
     path
-        Folder of a study, or a folder of documented result files.
+        Study folder, or folder of documented result files.
     removal
-        The blocks that were left out, as 4 13 or 4,13.
+        Removed blocks, e.g. 4 13 or 4,13.
     task
-        The dataset; may be left out where there is one.
+        Dataset; optional if there is only one.
     split
-        Split of the dataset, for example validation; the one that most datasets have when not
-        given.
+        Split of the dataset, e.g. validation (default: the split that most datasets have).
     changed
-        Only answers that differ from the whole model's, those that lost most first.
+        Show only answers that differ from the unpruned model's, with the largest losses first.
     number
-        Number of samples that are shown; 0 shows all.
+        Number of samples to show; 0 shows all.
 
     """
     set_language(lang)

@@ -55,28 +55,29 @@ from depthprune.workflow.sweeping import (
 
 @dataclass(frozen=True)
 class BlockFlags(Options):
-    """Which blocks stay.
+    """Blocks to keep.
 
     Without any file, by the stepwise path that the study recommends.
     """
 
     num_active_blocks: tuple[int, ...] = ()
-    """Numbers of blocks that stay, as 12 14 16; all blocks are the unpruned model."""
+    """Numbers of blocks to keep, e.g. 12 14 16; the full number is the unpruned model."""
 
     importance_scores_file: tuple[Path, ...] = ()
-    """File of scores, the lowest go; of several the first that exists, else those beside it."""
+    """File of importance scores; blocks with the lowest are removed. Of several, the first that
+    exists, else the scores beside it."""
 
     recommendation: Path | None = None
-    """File that `recommend --output_file` or `analyze` wrote."""
+    """Recommendations written by `recommend --output_file` or `analyze`."""
 
     block_configs: Path | None = None
-    """Blocks by number of active blocks, as `select --output_file` writes them."""
+    """Blocks for each number of active blocks, in the layout of `select --output_file`."""
 
     protect: tuple[str, ...] = ()
-    """With scores: blocks that stay whatever theirs; the first and the last when not given."""
+    """Blocks to keep regardless of their scores (default: the first and the last)."""
 
     min_drop: float | None = None
-    """The smallest mean drop that is ranked, as in `recommend`; no limit when not given."""
+    """Minimum mean drop of a ranked combination, as in `recommend` (default: no limit)."""
 
     @property
     def file(self) -> Path | None:
@@ -181,12 +182,12 @@ def sweep(
     blocks: BlockFlags = BlockFlags(),
     times: SweepOptions = SweepOptions(),
 ) -> None:
-    """Measure models of fewer blocks: accuracy with intervals, and the time of every stage.
+    """Measure accuracy, with intervals, and latency by stage for several numbers of blocks.
 
-    Accuracies go into the study and are never measured twice. For each task and number of active
-    blocks it writes sweep/TASK_blocksN.json into the study's folder, beside them a table and a
-    figure of accuracy against latency. Run it again to go on after an interruption. Exit code 2:
-    something could not be measured; the rest is kept.
+    Accuracies are stored in the study and never measured twice. Writes sweep/TASK_blocksN.json into
+    the study folder for each task and number of active blocks, with a table and a figure of
+    accuracy against latency. After an interruption, run the same command again to resume. Exit code
+    2: something could not be measured; all other results are kept.
 
     For example:
 

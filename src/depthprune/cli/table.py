@@ -46,11 +46,12 @@ def table(
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
-    """Put every pruned model into one table: size, perplexity, accuracies, speed, layers.
+    """Compare pruned models in one table: size, perplexity, accuracies, speed, layers.
 
-    Reads `evaluation_results.json`, made by `evaluate` or by the old scripts, and the files in
-    `analysis/`, made by `structure analyze`, at any depth; no model is opened. What no file says is
-    N/A. Perplexities of different windows are never compared: each says which one it has.
+    Reads `evaluation_results.json` (written by `evaluate` or by the old scripts) and the files in
+    `analysis/` (written by `structure analyze`) at any depth; no model is opened. Unknown values
+    are N/A. Perplexities are labelled with their windows, and those of different windows are never
+    compared.
 
     For example:
 
@@ -63,28 +64,29 @@ def table(
     Parameters
     ----------
     result_dir
-        Folders to search; the current one when not given.
+        Folders to search (default: the current one).
     output
-        File for the table; its ending says the format: .xlsx, .csv, .md, .html, .tex.
+        File for the table; its extension sets the format: .xlsx, .csv, .md, .html, .tex.
     format
-        Format, whatever the ending of the output: xlsx, csv, md, html or latex; without an output
-        the table is printed in it.
+        Format, regardless of the extension of the output: xlsx, csv, md, html or latex. Without an
+        output file, the table is printed in this format.
     sort_by
-        A column by its name in .csv files, e.g. model, size_gb, parameters_b, ppl_wikitext2,
-        mean_accuracy, peak_memory_mb, layers_below_20. The best first, unknown ones last.
+        Column to sort by, named as in .csv files, e.g. model, size_gb, parameters_b, ppl_wikitext2,
+        mean_accuracy, peak_memory_mb, layers_below_20. Best values first, unknown values last.
     reverse
-        List the best last.
+        Sort the best values last.
     method
-        Only models with this in their name, e.g. magnitude, h-gsp, or a pattern: 'wanda_*'.
+        Text that the names of listed models contain, e.g. magnitude, h-gsp, or a pattern:
+        'wanda_*'.
     ratio
-        Only models that lost about this much, or whose name ends with it: 0.2, 20, 20% or 2000.
+        Approximate pruning ratio of listed models, or the end of their names: 0.2, 20, 20% or 2000.
     base
-        The model that the others were pruned from, which does not compete for the best; found by
-        its number of parameters when not given.
+        Unpruned model, which is not compared for the best values (default: found by its number of
+        parameters).
     window
-        Window of the perplexity that is shown where a model has several: 2048/512, or 128.
+        Window of the perplexity to show for models that have several: 2048/512, or 128.
     figures
-        Folder for pruning_heatmap and size_performance.
+        Folder for the figures pruning_heatmap and size_performance.
     figure_formats
         Formats of the figures.
 

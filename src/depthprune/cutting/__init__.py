@@ -17,28 +17,29 @@ class CutOptions(Options):
     """How the smaller checkpoint is written."""
 
     dry_run: bool = False
-    """Show what stays, what goes and what changes; write nothing."""
+    """Show what is kept, removed and changed, without writing anything."""
 
     overwrite: bool = False
-    """Replace a checkpoint that is there, once the new one is whole."""
+    """Replace an existing checkpoint once the new one is complete."""
 
     max_shard_size: str = "5GB"
-    """Weights in one file at most: 5GB, 500MB, 2GiB."""
+    """Maximum size of one weight file, e.g. 5GB, 500MB, 2GiB."""
 
     stack: str = "text"
-    """The stack to cut: text, vision, encoder, decoder."""
+    """Stack of blocks to cut: text, vision, encoder or decoder."""
 
     study: Path | None = None
-    """Folder of a study of this model: the measured drops go into the model card."""
+    """Folder of a study of this model, whose measured drops are added to the model card."""
 
     also: tuple[Tool, ...] = ()
-    """Write the same removal for other tools: mergekit (YAML), llama.cpp (--prune-layers)."""
+    """Other tools to write the removal for as well: mergekit (YAML), llama.cpp (--prune-layers)."""
 
     settings: tuple[str, ...] = ()
-    """Set a field of the new config.json, as FIELD=JSON; repeatable."""
+    """Field of the new config.json to set, as FIELD=JSON; repeatable."""
 
     verify: bool = False
-    """Load both models and compare skipping with cutting; needs memory for the whole model."""
+    """Load both models and compare the cut one with skipping the blocks; needs memory for the whole
+    model."""
 
     trust_remote_code: bool = False
     """Run code that comes with the checkpoint. Only for checkpoints you trust."""
@@ -47,4 +48,4 @@ class CutOptions(Options):
     """Branch, tag or commit of a hub model."""
 
     download: bool = False
-    """Allow fetching the model from the hub; otherwise only the local cache is read."""
+    """Download the model from the hub; otherwise only the local cache is read."""

@@ -15,25 +15,26 @@ from depthprune.base.prompting import NONE, OWN, PromptSettings
 
 @dataclass(frozen=True)
 class PromptOptions(Options):
-    """How the model is asked."""
+    """Prompts."""
 
     chat_template: str | None = None
-    """auto: the model's own; none; or a file. If not given: auto, but none for lm_eval: tasks."""
+    """Chat template: auto (the model's own), none, or a file. Default: auto, but none for lm_eval:
+    tasks."""
 
     system_prompt: str = ""
     """System prompt before every question."""
 
     thinking: bool = False
-    """Let a model think before it answers, where its chat template offers the choice."""
+    """Enable thinking before the answer, for models whose chat template has this switch."""
 
     prompt_date: str = PromptSettings.date
-    """Date for chat templates that ask for one; always the same, so that prompts are, too."""
+    """Date for chat templates that contain one; fixed, so that prompts are reproducible."""
 
     min_pixels: Annotated[int, Ge(1)] | None = None
-    """Minimum number of pixels of a picture, where the model's processor knows a limit."""
+    """Minimum number of pixels of an image, for processors that support a limit."""
 
     max_pixels: Annotated[int, Ge(1)] | None = None
-    """Maximum number of pixels of a picture, where the model's processor knows a limit."""
+    """Maximum number of pixels of an image, for processors that support a limit."""
 
     trust_remote_code: bool = False
     """Run code that comes with the checkpoint. Only for checkpoints you trust."""
@@ -58,25 +59,26 @@ class PromptOptions(Options):
 
 @dataclass(frozen=True)
 class ModelOptions(PromptOptions):
-    """How the model is run."""
+    """Model and device."""
 
     dtype: str = "auto"
-    """float32, bfloat16 or float16; auto: the checkpoint's own, on a CPU never float16."""
+    """Data type: float32, bfloat16, float16, or auto (the checkpoint's own; on a CPU never
+    float16)."""
 
     device: str = "auto"
-    """cpu, cuda, cuda:1, mps; auto takes a GPU when there is one."""
+    """Device: cpu, cuda, cuda:1, mps, or auto (a GPU if there is one)."""
 
     device_map: str | None = None
-    """Placement over several devices, as in transformers: auto, balanced, sequential."""
+    """Device map of transformers for a model on several devices: auto, balanced, sequential."""
 
     batch_size: Annotated[int, Ge(1)] | None = None
-    """Batch size in samples; chosen by memory when not given, halved when memory runs out."""
+    """Batch size in samples (default: chosen by memory); halved when memory runs out."""
 
     stack: str = "text"
-    """The stack to prune: text, vision, encoder, decoder."""
+    """Stack of blocks to prune: text, vision, encoder or decoder."""
 
     self_check: bool = True
-    """At first, compare a few answers with those of plain generation, removal by removal."""
+    """Check at the start that a few answers equal those of plain generation, removal by removal."""
 
 
 def _template(name: str) -> str:

@@ -27,7 +27,7 @@ from depthprune.strategies.strategy import STRATEGIES, Strategy
 
 @dataclass(frozen=True)
 class SearchOptions(Options):
-    """How it is searched.
+    """Search.
 
     Raises:
         DepthpruneError: a value is out of its bounds, weights are given without a joint search, or
@@ -35,8 +35,8 @@ class SearchOptions(Options):
     """
 
     strategy: Strategy = field(default_factory=Beam)
-    """Strategy: beam, greedy (a beam of one), exhaustive (everything), evolutionary (small
-    changes), or file.py:Name, one of your own, whose file is executed."""
+    """Search strategy: beam, greedy (a beam of width 1), exhaustive (every removal), evolutionary
+    (small changes of the best removals), or file.py:Name for your own, whose file is executed."""
 
     protect: frozenset[int] = frozenset()
     """Blocks that always stay (default: none)."""
@@ -48,7 +48,7 @@ class SearchOptions(Options):
     """Weights of the tasks in a joint search: okvqa=2 doc_qa=1, or numbers in their order."""
 
     complete: Annotated[int, Ge(0)] = 0
-    """Number of best combinations of each size to measure on every dataset in the end."""
+    """Number of best combinations of each size that are measured on every dataset at the end."""
 
     warm_start: str | None = None
     """Proxy whose proposals are measured first: {proxies}."""

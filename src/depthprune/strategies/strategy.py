@@ -202,10 +202,11 @@ class LimitedStrategy(Strategy):
     """A strategy that removes several blocks together: how far it goes."""
 
     max_removed: Annotated[Annotated[int, Ge(1)] | None, Named("max_blocks_to_remove")] = None
-    """Maximum number of removed blocks: 4, or what `max_drop` allows; of an exhaustive search 2."""
+    """Maximum number of removed blocks. Default: 4, or only limited by `max_drop` if that is given;
+    2 for exhaustive."""
 
     max_drop: Annotated[float, Le(1), _LARGEST_DROP] | None = None
-    """Largest drop of a removal that is searched further; a fraction: 0.05 is five points."""
+    """Maximum drop of a removal that the search still extends; a fraction: 0.05 is 5 points."""
 
     def most_removed(self, space: SearchSpace) -> int:
         """Return the largest number of blocks that may be removed together."""

@@ -19,41 +19,44 @@ Prompts = Literal["own", "lmms-eval"]
 
 @dataclass(frozen=True)
 class DataOptions(Options):
-    """What it is measured on."""
+    """Tasks and data."""
 
     tasks: tuple[str, ...] = ()
-    """Tasks, e.g. okvqa text_vqa; all: every built-in one; demo: the eight embedded ones;
-    lm_eval:arc_easy: a task, group or tag of the lm-evaluation-harness."""
+    """Tasks, e.g. okvqa text_vqa. all: every built-in task; demo: the eight demo tasks;
+    lm_eval:NAME: a task, group or tag of the lm-evaluation-harness, e.g. lm_eval:arc_easy."""
 
     splits: Annotated[tuple[str, ...], MinLen(1)] = ("train+validation",)
-    """Splits; train+validation samples evenly over both, `train validation` measures each."""
+    """Splits. train+validation draws samples evenly from both; `train validation` measures each by
+    itself."""
 
     num_samples: Annotated[int, Ge(0)] = 1000
-    """Samples of each split; 0 means all."""
+    """Number of samples of each split; 0 means all."""
 
     seed: int = 0
-    """Seed of the samples."""
+    """Random seed of the choice of samples."""
 
     holdout: Annotated[float, Ge(0), Lt(1)] = 0.0
-    """Share of each split that is never searched: what is recommended is verified on it."""
+    """Fraction of each split that the search never uses; recommended removals are verified on
+    it."""
 
     data_dir: Path | None = None
     """Folder with local copies of the data: DIR/TASK/SPLIT.jsonl, .parquet or a folder."""
 
     follow_links: bool = False
-    """Read pictures behind symbolic links that lead out of the data folder."""
+    """Follow symbolic links to images outside the data folder."""
 
     task_files: tuple[Path, ...] = ()
-    """Your own tasks: YAML, or a Python file, which is executed."""
+    """Files that define your own tasks: YAML, or Python, which is executed."""
 
     lm_eval_paths: tuple[Path, ...] = ()
-    """Folders with definitions of the lm-evaluation-harness; Python they name is executed."""
+    """Folders with task definitions for the lm-evaluation-harness. Python code that they name is
+    executed."""
 
     prompts: Prompts = "own"
-    """own; lmms-eval: built-in tasks as that program asks them, see docs/tasks.md."""
+    """Prompts of the built-in tasks: own, or the prompts of lmms-eval (see docs/tasks.md)."""
 
     download: bool = False
-    """Allow fetching model and data from the hub; otherwise only the local cache is read."""
+    """Download model and data from the hub; otherwise only the local cache is read."""
 
     @property
     def samples(self) -> int | None:

@@ -63,7 +63,7 @@ def profile(
     allow_weak_baseline: bool = False,
     progress: bool = True,
 ) -> Study:
-    """Measure what every single block is worth: remove each in turn, on every task.
+    """Measure the importance of every block: remove each block alone and evaluate every task.
 
     Everything is kept in the study as soon as it is measured; the same call goes on after an
     interruption, and nothing is measured twice. Result files are written beside it.

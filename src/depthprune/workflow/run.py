@@ -78,7 +78,7 @@ def run(
     lang: Lang | None = None,
     progress: bool = True,
 ) -> Outcome:
-    """Do what a study file says, from measuring the blocks to the smaller model.
+    """Run a study file: all stages, from measuring the blocks to writing the smaller model.
 
     The same files are written as by `depthprune run`. Run it again to go on after an interruption:
     nothing is measured twice.

@@ -223,7 +223,7 @@ def sweep(
     seed: int = 0,
     progress: bool = True,
 ) -> Table:
-    """Measure models of fewer blocks: accuracy with intervals, and the time of every stage.
+    """Measure accuracy, with intervals, and latency by stage for several numbers of blocks.
 
     Accuracies go into the study, times and a figure into its folder `sweep`; the same call goes on
     after an interruption, and nothing is measured twice.

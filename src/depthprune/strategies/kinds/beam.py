@@ -19,10 +19,10 @@ class RaceOptions(Options):
     """How candidates race: those that are certainly out of the beam are measured no further."""
 
     confidence: Annotated[float, Gt(0), Lt(1), Named("race_confidence")] = 0.95
-    """Confidence that racing keeps the beams of the whole search; a fraction."""
+    """Confidence that a search with racing finds the same beams as one without, as a fraction."""
 
     chunk: Annotated[int, Ge(1), Named("race_chunk")] = 64
-    """Number of samples of each task between two looks at a race."""
+    """Number of samples of each task between two checks for candidates to stop."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class BeamSearch(LimitedStrategy):
     """
 
     race: RaceOptions | None = None
-    """Early stop of removals that are almost certainly out of the beam (beam and greedy only)."""
+    """Stop measuring candidates early that almost certainly miss the beam (beam and greedy
+    only)."""
 
     @property
     @abstractmethod
