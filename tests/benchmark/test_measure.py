@@ -37,7 +37,7 @@ from depthprune.tasks.registry import get_task
 from depthprune.testing import tiny_models as tiny
 from tests.tasks import harness
 
-pytest.importorskip("lm_eval")
+harness_metrics = pytest.importorskip("lm_eval.api.metrics")
 
 SPEED = SpeedOptions(batch_sizes=(1, 4), prompt_tokens=5, new_tokens=3, repeats=2)
 PARTS = (
@@ -47,22 +47,24 @@ PARTS = (
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own_definitions_only() -> Iterator[None]:
-    """Leave out the harness's own 15,000, which take seconds to read."""
+def _a_small_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Leave out what takes seconds: the harness's own 15,000 definitions, 1000 draws."""
+    draw = harness_metrics.bootstrap_stderr
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalogue, "_shipped_index", dict)
+        patch.setattr(
+            harness_metrics,
+            "bootstrap_stderr",
+            lambda metric, column, iters: draw(metric, column, harness.DRAWS),
+        )
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+        patch.setenv("DISABLE_MULTIPROC", "1")
         yield
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return harness.write_definitions(tmp_path_factory.mktemp("definitions"))
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setenv("DISABLE_MULTIPROC", "1")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from depthprune.blocks.models import LoadedModel
 from depthprune.blocks.skipping import skip
 from depthprune.engine.chat import prompt_remarks, prompted
 from depthprune.engine.reference import ReferenceEvaluator
-from depthprune.tasks.lm_eval import harness_task, lm_eval_metrics
+from depthprune.tasks.lm_eval import catalogue, harness_task, lm_eval_metrics
 from depthprune.tasks.load import load_split
 from depthprune.tasks.task import TaskSplit
 from depthprune.testing import tiny_models as tiny
@@ -33,11 +34,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return harness.write_definitions(tmp_path_factory.mktemp("definitions"))
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the cache of `datasets` apart; let standard errors be drawn in this process."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setenv("DISABLE_MULTIPROC", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+        patch.setenv("DISABLE_MULTIPROC", "1")
+        # The harness's own 15,000 definitions take seconds to read.
+        patch.setattr(catalogue, "_shipped_index", dict)
+        yield
 
 
 def llama() -> LoadedModel:
@@ -61,7 +66,7 @@ def our_metrics(
     loaded: LoadedModel, split: TaskSplit, removal: Removal = ()
 ) -> dict[str, float | None]:
     found = ReferenceEvaluator(loaded, batch_size=4).evaluate(split, [removal])
-    return lm_eval_metrics(split, found.answers[0], bootstrap_iters=20)
+    return lm_eval_metrics(split, found.answers[0], bootstrap_iters=harness.DRAWS)
 
 
 def test_standard_errors_are_drawn_in_this_process(
