@@ -31,7 +31,7 @@ def accuracies(num_samples: int, removals: list[tuple[int, ...]]) -> dict[str, n
 
 def test_the_demo_has_a_fatal_block_free_ones_and_ones_with_work_of_their_own() -> None:
     removals = [(), (FATAL,), *((block,) for block in FREE), *((block,) for block in OWN_WORK)]
-    found = accuracies(32, removals)
+    found = accuracies(16, removals)
     drops = {name: values[0] - values for name, values in found.items()}
     mean = np.mean(list(drops.values()), axis=0)
     assert mean[1] > 0.5

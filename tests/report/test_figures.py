@@ -140,7 +140,7 @@ def analysis(case: str) -> Analysis:
 def figure(case: str, name: str) -> Figure:
     drawn = {**FIGURES, **SPLIT_FIGURES}[name](analysis(case))
     drawn.set_dpi(DPI)
-    drawn.canvas.draw()
+    drawn.draw_without_rendering()
     # The layout is settled now.
     drawn.set_layout_engine("none")
     return drawn
@@ -170,11 +170,6 @@ def drawn_texts(drawn: Figure) -> list[tuple[str, Bbox]]:
     ]
 
 
-@cache
-def texts_of(case: str, name: str) -> list[tuple[str, Bbox]]:
-    return drawn_texts(figure(case, name))
-
-
 def bars(axes: Axes) -> list[Rectangle]:
     drawn = [one for one in axes.containers if isinstance(one, BarContainer)]
     return [bar for container in drawn for bar in container.patches]
@@ -198,44 +193,46 @@ def test_the_figures_have_the_documented_names() -> None:
 
 
 @pytest.mark.parametrize(("case", "name"), EVERY)
-def test_no_text_of_a_figure_is_cut(case: str, name: str) -> None:
+def test_every_text_of_a_figure_can_be_read_and_says_what_it_is_about(case: str, name: str) -> None:
     drawn = figure(case, name)
-    width, height = drawn.get_size_inches() * DPI
-    outside = [
-        text
-        for text, box in texts_of(case, name)
-        if box.x0 < -1 or box.y0 < -1 or box.x1 > width + 1 or box.y1 > height + 1
-    ]
-    assert outside == []
-
-
-@pytest.mark.parametrize(("case", "name"), EVERY)
-def test_no_text_of_a_figure_lies_on_another(case: str, name: str) -> None:
-    texts = texts_of(case, name)
-    boxes = np.array([box.extents for _, box in texts])
-    # A pixel of each side is room for accents that none of these letters has.
-    left, bottom, right, top = boxes[:, 0] + 1, boxes[:, 1] + 1, boxes[:, 2] - 1, boxes[:, 3] - 1
-    across = (left[:, None] < right[None, :]) & (left[None, :] < right[:, None])
-    along = (bottom[:, None] < top[None, :]) & (bottom[None, :] < top[:, None])
-    pairs = np.argwhere(np.triu(across & along, k=1))
-    assert [(texts[first][0], texts[second][0]) for first, second in pairs] == []
-
-
-@pytest.mark.parametrize(("case", "name"), EVERY)
-def test_a_figure_says_what_it_is_about(case: str, name: str) -> None:
-    drawn = figure(case, name)
+    texts = drawn_texts(drawn)
+    assert outside(drawn, texts) == []
+    assert overlapping(texts) == []
     caption = drawn.get_supxlabel()
     assert drawn.get_suptitle()
     assert analysis(case).results.model in caption
     assert f"{analysis(case).table.num_blocks} blocks" in " ".join(caption.split())
 
 
-def test_overlapping_texts_would_be_found() -> None:
+def outside(drawn: Figure, texts: list[tuple[str, Bbox]]) -> list[str]:
+    """Return the texts that the edge of the figure cuts."""
+    width, height = drawn.get_size_inches() * DPI
+    return [
+        text
+        for text, box in texts
+        if box.x0 < -1 or box.y0 < -1 or box.x1 > width + 1 or box.y1 > height + 1
+    ]
+
+
+def overlapping(texts: list[tuple[str, Bbox]]) -> list[tuple[str, str]]:
+    """Return the pairs of texts that lie on each other."""
+    boxes = np.array([box.extents for _, box in texts])
+    # A pixel of each side is room for accents that none of these letters has.
+    left, bottom, right, top = boxes[:, 0] + 1, boxes[:, 1] + 1, boxes[:, 2] - 1, boxes[:, 3] - 1
+    across = (left[:, None] < right[None, :]) & (left[None, :] < right[:, None])
+    along = (bottom[:, None] < top[None, :]) & (bottom[None, :] < top[:, None])
+    pairs = np.argwhere(np.triu(across & along, k=1))
+    return [(texts[first][0], texts[second][0]) for first, second in pairs]
+
+
+def test_texts_that_overlap_or_are_cut_would_be_found() -> None:
     drawn = Figure(dpi=DPI)
     drawn.text(0.5, 0.5, "one")
     drawn.text(0.51, 0.5, "another")
-    first, second = (box for _, box in drawn_texts(drawn))
-    assert first.x1 > second.x0
+    drawn.text(0.99, 0.1, "cut")
+    texts = drawn_texts(drawn)
+    assert overlapping(texts) == [("one", "another")]
+    assert outside(drawn, texts) == ["cut"]
 
 
 def test_rankings_draw_the_ranked_mean_drops() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -28,6 +30,13 @@ REMOVALS: tuple[Removal, ...] = ((), (0,), (3,), (1, 2), (0, 3), (0, 1, 2), (1, 
 
 def reference(loaded: LoadedModel, split: TaskSplit, removals: Any = REMOVALS) -> Evaluation:
     return ReferenceEvaluator(loaded, batch_size=3).evaluate(split, removals)
+
+
+@cache
+def plain_answers(make: Callable[[], conformance.Subject]) -> Evaluation:
+    """Return what the reference answers, worked out once for all tests of a subject."""
+    subject = make()
+    return reference(subject.loaded, subject.split)
 
 
 def shared(loaded: LoadedModel, **options: Any) -> SharedEvaluator:
@@ -90,8 +99,9 @@ def test_a_sliding_window_shorter_than_the_prompt_is_honoured() -> None:
     loaded = tiny.loaded(tiny.sliding_qwen2(), tiny.word_tokenizer())
     split = tiny.split_of(tiny.text_samples())
     evaluator = shared(loaded)
+    plain = reference(loaded, split)
     for _ in range(2):
-        assert_same(evaluator.evaluate(split, REMOVALS), reference(loaded, split))
+        assert_same(evaluator.evaluate(split, REMOVALS), plain)
     assert evaluator.statistics.fallbacks == 0
 
 
@@ -115,8 +125,9 @@ def test_answers_may_be_short_or_long(make: Any, longest: int) -> None:
     subject = make()
     split = replace(subject.split, task=replace(subject.split.task, max_new_tokens=longest))
     evaluator = shared(subject.loaded)
+    plain = reference(subject.loaded, split)
     for _ in range(2):
-        assert_same(evaluator.evaluate(split, REMOVALS), reference(subject.loaded, split))
+        assert_same(evaluator.evaluate(split, REMOVALS), plain)
 
 
 def test_answers_may_end_at_once() -> None:
@@ -186,7 +197,7 @@ def test_a_known_answer_is_not_decoded_again() -> None:
 def test_answers_do_not_depend_on_the_memory_for_states(make: Any, room: int) -> None:
     subject = make()
     evaluator = shared(subject.loaded, cache_bytes=room, disk_bytes=room)
-    plain = reference(subject.loaded, subject.split)
+    plain = plain_answers(make)
     for part in (REMOVALS[:1], REMOVALS[1:3], REMOVALS):
         found = evaluator.evaluate(subject.split, part)
         for removal, answers in zip(part, found.answers, strict=True):
@@ -260,7 +271,7 @@ class LimitedMemory:
 @pytest.mark.parametrize("room", [40, 20, 4])
 def test_memory_that_runs_out_changes_no_answer(make: Any, room: int) -> None:
     subject = make()
-    plain = reference(subject.loaded, subject.split)
+    plain = plain_answers(make)
     done: list[int] = []
     evaluator = shared(subject.loaded, batch_size=8, on_batch=done.append)
     evaluator.evaluate(subject.split, [()])
@@ -275,7 +286,7 @@ def test_few_answers_are_under_way_where_memory_is_small(monkeypatch: pytest.Mon
     monkeypatch.setattr(call, "FLIGHT_BYTES", 0)
     subject = conformance.llama_writes()
     evaluator = shared(subject.loaded, batch_size=1)
-    plain = reference(subject.loaded, subject.split)
+    plain = plain_answers(conformance.llama_writes)
     assert_same(evaluator.evaluate(subject.split, REMOVALS), plain)
 
 
