@@ -28,6 +28,8 @@ from transformers import (
     ViTForImageClassification,
 )
 
+from depthprune.testing.tiny_models import spread
+
 SIZES: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -40,10 +42,15 @@ SIZES: dict[str, Any] = {
 }
 
 
+def _spread(model: Any) -> Any:
+    """Give every weight so much weight that a missing block changes the logits."""
+    return spread(model, scale=0.15)
+
+
 def llama(num_blocks: int = 6, **options: Any) -> LlamaForCausalLM:
     """Return a Llama; its name is the plain decoder in these tests."""
     options = {**SIZES, "num_key_value_heads": 2, **options}
-    return _random(LlamaForCausalLM(LlamaConfig(num_hidden_layers=num_blocks, **options)))
+    return _spread(LlamaForCausalLM(LlamaConfig(num_hidden_layers=num_blocks, **options)))
 
 
 def gemma2(num_blocks: int = 6) -> Gemma2ForCausalLM:
@@ -56,7 +63,7 @@ def gemma2(num_blocks: int = 6) -> Gemma2ForCausalLM:
         query_pre_attn_scalar=8,
         **SIZES,
     )
-    return _random(Gemma2ForCausalLM(config))
+    return _spread(Gemma2ForCausalLM(config))
 
 
 def qwen2(num_blocks: int = 6) -> Qwen2ForCausalLM:
@@ -69,7 +76,7 @@ def qwen2(num_blocks: int = 6) -> Qwen2ForCausalLM:
         max_window_layers=3,
         **SIZES,
     )
-    return _random(Qwen2ForCausalLM(config))
+    return _spread(Qwen2ForCausalLM(config))
 
 
 def llava(num_blocks: int = 6) -> LlavaForConditionalGeneration:
@@ -91,7 +98,7 @@ def llava(num_blocks: int = 6) -> LlavaForConditionalGeneration:
         vision_feature_select_strategy="full",
         vision_feature_layer=-1,
     )
-    return _random(LlavaForConditionalGeneration(config))
+    return _spread(LlavaForConditionalGeneration(config))
 
 
 def t5(encoder_blocks: int = 4, decoder_blocks: int = 4) -> T5ForConditionalGeneration:
@@ -106,12 +113,12 @@ def t5(encoder_blocks: int = 4, decoder_blocks: int = 4) -> T5ForConditionalGene
         num_decoder_layers=decoder_blocks,
         decoder_start_token_id=0,
     )
-    return _random(T5ForConditionalGeneration(config))
+    return _spread(T5ForConditionalGeneration(config))
 
 
 def bert(num_blocks: int = 4) -> BertForMaskedLM:
     """Return a BERT."""
-    return _random(BertForMaskedLM(BertConfig(num_hidden_layers=num_blocks, **SIZES)))
+    return _spread(BertForMaskedLM(BertConfig(num_hidden_layers=num_blocks, **SIZES)))
 
 
 def vit(num_blocks: int = 4) -> ViTForImageClassification:
@@ -124,7 +131,7 @@ def vit(num_blocks: int = 4) -> ViTForImageClassification:
         image_size=16,
         patch_size=8,
     )
-    return _random(ViTForImageClassification(config))
+    return _spread(ViTForImageClassification(config))
 
 
 def swin() -> SwinForImageClassification:
@@ -132,17 +139,7 @@ def swin() -> SwinForImageClassification:
     config = SwinConfig(
         image_size=32, patch_size=4, embed_dim=16, depths=[2, 4], num_heads=[2, 2], window_size=2
     )
-    return _random(SwinForImageClassification(config))
-
-
-def _random(model: Any) -> Any:
-    """Give every weight so much weight that a missing block changes the logits."""
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.15)
-    return model.eval()
+    return _spread(SwinForImageClassification(config))
 
 
 def built_without(

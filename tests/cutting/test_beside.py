@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -302,10 +305,32 @@ def test_errors_of_the_other_process_are_told(
     source = saved(make(), tmp_path)
     with pytest.raises(error) as here:
         plan_cut(source, (1,), **options)
+    asked: list[bytes] = []
+
+    def answer_here(
+        command: list[str], *, input: bytes, **_options: Any
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Do what the other process does, which takes seconds to load torch."""
+        asked.append(input)
+        output = os.dup(1)
+        with tempfile.TemporaryFile() as written, monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "torch", torch)
+            patch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(input)))
+            os.dup2(written.fileno(), 1)
+            try:
+                probe._answer()
+            finally:
+                os.dup2(output, 1)
+                os.close(output)
+            written.seek(0)
+            return subprocess.CompletedProcess(command, 0, written.read(), b"")
+
+    monkeypatch.setattr(probe.subprocess, "run", answer_here)
     monkeypatch.delitem(sys.modules, "torch")
     with pytest.raises(error) as apart:
         plan_cut(source, (1,), **options)
     assert str(apart.value) == str(here.value)
+    assert len(asked) == 1
 
 
 def test_another_process_that_dies_is_told(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
