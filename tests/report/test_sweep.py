@@ -91,7 +91,9 @@ def test_a_file_says_whether_the_blocks_are_the_recommended_ones() -> None:
         (("aggregate_stats", "latency", "total_ms", "mean"), -1.0),
         (("provenance", "latency", "samples"), "2"),
         (("per_sample_results",), {}),
-        (("num_active_blocks",), -1),
+        (("provenance", "latency", "batch_size"), 4),
+        (("provenance", "latency", "threads"), 0),
+        (("num_active_blocks",), 0),
         (("format",), "other"),
     ],
 )

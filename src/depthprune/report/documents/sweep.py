@@ -47,13 +47,27 @@ def _positive(value: Any) -> float:
     return number
 
 
+def _from_one(value: Any) -> int:
+    number: int = COUNT.read(value)
+    if number < 1:
+        raise WrongFieldError(f"{value} is below 1")
+    return number
+
+
+def _one(value: Any) -> int:
+    if COUNT.read(value) != 1:
+        raise WrongFieldError(f"only a batch size of 1 is known, not {value}")
+    return 1
+
+
 POSITIVE = Kind("a number from 0", _positive)
+FROM_ONE = Kind("a count from 1", _from_one)
 BLOCKS = each(COUNT)
 ENDS = Kind("the two ends of an interval", each(NUMBER).read, plain)
 
 TIMES = Layout(
     SimpleNamespace,
-    _field("count", COUNT),
+    _field("count", FROM_ONE),
     *(_field(name, POSITIVE) for name in ("mean", "std", "p50", "p95", "p99")),
 )
 """Milliseconds; `count` measurements."""
@@ -115,15 +129,16 @@ SAMPLE = Layout(
 
 CONDITIONS: dict[str, Kind] = {
     **dict.fromkeys(("stack", "device"), TEXT),
-    "threads": COUNT,
+    "threads": FROM_ONE,
     **dict.fromkeys(("dtype", "attention", "torch", "transformers"), TEXT),
-    **dict.fromkeys(("samples", "warmup", "new_tokens"), COUNT),
+    "samples": FROM_ONE,
+    **dict.fromkeys(("warmup", "new_tokens"), COUNT),
 }
 """Under which latencies were measured, besides model and task."""
 
 LATENCY = Layout(
     SimpleNamespace,
-    _field("batch_size", COUNT, lambda _: 1),
+    _field("batch_size", Kind("1", _one), lambda _: 1),
     *(_field(name, kind, f"conditions.{name}") for name, kind in CONDITIONS.items()),
     _field("measured_at", TEXT),
     _field("alternated_with", each(BLOCKS)),
@@ -182,8 +197,8 @@ SWEEP_FILE = Layout(
         _field(name, TEXT, f"point.split.{name}")
         for name in ("task", "task_type", "split", "metric")
     ),
-    _field("num_blocks", COUNT, "point.num_blocks"),
-    _field("num_active_blocks", COUNT, "point.num_active"),
+    _field("num_blocks", FROM_ONE, "point.num_blocks"),
+    _field("num_active_blocks", FROM_ONE, "point.num_active"),
     _field("removed_block_indices", BLOCKS, "point.removal"),
     _field("active_block_indices", BLOCKS, lambda file: _active(file.point)),
     _or_null("recommended_block_indices", BLOCKS, "point.recommended"),
