@@ -116,8 +116,10 @@ class TestLocalCopies:
 
     def test_a_task_without_copy_names_the_folders_there(self, tmp_path: Path) -> None:
         (tmp_path / "okvqa").mkdir()
-        with pytest.raises(TaskError, match="no copy of text_vqa") as error:
-            get_task("text_vqa", data_dir=tmp_path)
+        task = get_task("text_vqa", data_dir=tmp_path)
+        with pytest.raises(TaskError, match="no such folder of data") as error:
+            load_split(task, "validation")
+        assert error.value.where == str(tmp_path / "text-vqa")
         assert "folders that are there: okvqa" in str(error.value)
 
     def test_a_missing_data_folder(self, tmp_path: Path) -> None:

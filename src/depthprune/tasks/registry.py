@@ -139,7 +139,7 @@ def place_task(
         follow_links: see `get_task`.
 
     Raises:
-        TaskError: there is no such folder, or it lacks the data of a hub task.
+        TaskError: there is no such folder.
     """
     if data_dir is not None and not Path(data_dir).is_dir():
         raise TaskError("there is no such data folder", where=str(data_dir))
@@ -206,12 +206,7 @@ def _harness_name(name: str) -> str | None:
 
 
 def _local_copy(task: Task, source: HubSource, data_dir: Path) -> LocalSource:
-    for name in (task.folder, task.name):
-        if (data_dir / name).is_dir():
-            return LocalSource(data_dir / name, source.fields, or_plain=True)
-    present = sorted(entry.name for entry in data_dir.iterdir() if entry.is_dir())
-    raise TaskError(
-        f"the data folder has no copy of {task.name}",
-        where=str(data_dir / task.folder),
-        mend=f"folders that are there: {', '.join(present) or 'none'}",
-    )
+    """Return the folder of a task's data; where there is none, reading it says so."""
+    folders = [data_dir / name for name in (task.folder, task.name)]
+    folder = next((folder for folder in folders if folder.is_dir()), folders[0])
+    return LocalSource(folder, source.fields, or_plain=True)

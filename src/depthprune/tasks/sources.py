@@ -243,7 +243,15 @@ class LocalSource:
         if self.path.is_file() or any((self.path / mark).is_file() for mark in _WHOLE_FOLDER):
             return {_ONLY_SPLIT: _of_split(self.path)}
         if not self.path.is_dir():
-            raise TaskError("there is no such folder of data", where=str(self.path))
+            around = self.path.parent
+            beside = (
+                sorted(e.name for e in around.iterdir() if e.is_dir()) if around.is_dir() else []
+            )
+            raise TaskError(
+                "there is no such folder of data",
+                where=str(self.path),
+                mend=f"folders that are there: {', '.join(beside[:20]) or 'none'}",
+            )
         found = _scan(self.path)
         if not found:
             present = sorted(entry.name for entry in self.path.iterdir())
