@@ -64,9 +64,9 @@ def test_a_raced_search_says_what_it_stopped_and_keeps_it_out_of_everything_else
     [
         (("--race", "--strategy", "exhaustive"), "exhaustive cannot race"),
         (("--race", "--strategy", "evolutionary"), "evolutionary cannot race"),
-        (("--race", "--race-confidence", 1), "between 0 and 1"),
-        (("--race", "--race_confidence", 0), "between 0 and 1"),
-        (("--race", "--race-chunk", 0), "0 samples at a time"),
+        (("--race", "--race-confidence", 1), "must be less than 1"),
+        (("--race", "--race_confidence", 0), "must be more than 0"),
+        (("--race", "--race-chunk", 0), "must be 1 or more"),
         (("--race-chunk", 8), "add --race"),
     ],
 )

@@ -428,7 +428,7 @@ def test_verification_is_on_unless_the_file_or_the_command_says_no(
         told.append(options["verify"])
         return Outcome(dp.Study(tmp_path), {})
 
-    monkeypatch.setattr("depthprune.workflow.run.run_study", run_study)
+    monkeypatch.setattr("depthprune.cli.run.run_study", run_study)
     (tmp_path / "study.yaml").write_text("model: {source: demo}\nsearch:\n")
     assert program("run", tmp_path / "study.yaml", *given).code == 0
     assert program("demo", "--output", tmp_path, *given).code == 0

@@ -320,7 +320,7 @@ class StudyFile:
         said = taken(self.search, SearchChoice)
         if is_own(said.strategy):
             said = replace(said, strategy=str(self._beside(Path(said.strategy))))
-        if said.task_weights:
+        if said.task_weights and said.joint:
             weights = check_weights(said.task_weights, tasks, option="task_weights", thing="task")
             said = replace(said, task_weights=weights)
         return said.options()
