@@ -59,7 +59,7 @@ def test_the_list_of_commands_is_that_of_the_imported_ones(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = program("--help").out
-    assert "Say which blocks to remove" in quick
+    assert "Recommend which blocks to remove" in quick
     monkeypatch.setattr(module, "_docstring", lambda source, function: None)
     assert program("--help").out == quick
 

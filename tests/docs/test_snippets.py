@@ -13,6 +13,7 @@ import pytest
 
 from depthprune.cutting.execute import execute_cut
 from depthprune.cutting.plan import plan_cut
+from depthprune.importance.proxies import PROXIES
 from depthprune.tasks.demo import MODEL_PATH
 from tests.docs.test_documentation import ROOT, blocks
 
@@ -65,8 +66,11 @@ def test_the_python_of_a_page_runs(page: str, place: Path, monkeypatch: pytest.M
     prepare(place, page)
     module = ModuleType("snippets")
     monkeypatch.setitem(sys.modules, module.__name__, module)  # dataclasses look it up
-    for number, code in enumerate(blocks(ROOT / "docs" / page, "python")):
-        exec(compile(code, f"{page}, snippet {number + 1}", "exec"), vars(module))
+    try:
+        for number, code in enumerate(blocks(ROOT / "docs" / page, "python")):
+            exec(compile(code, f"{page}, snippet {number + 1}", "exec"), vars(module))
+    finally:
+        PROXIES.forget("depth")
 
 
 def test_no_page_is_left_out() -> None:

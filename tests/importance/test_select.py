@@ -111,7 +111,7 @@ def test_scores_of_a_part_of_the_blocks_are_refused() -> None:
         select_blocks({1: 1, 2: 1, 3: 1}, 2)
     with pytest.raises(DepthpruneError, match="block 4 has none"):  # protected, but only by default
         select_blocks({0: 1, 1: 1, 2: 1, 3: 1}, 4, num_blocks=5)
-    with pytest.raises(DepthpruneError, match="no scores"):
+    with pytest.raises(DepthpruneError, match="scores to select by are required"):
         select_blocks({}, 1)
 
 

@@ -48,8 +48,7 @@ class Counting(Scorer):
 """
 
 OWN_PROXIES = """
-from depthprune.importance import proxies as proxy
-from depthprune.importance.proxies import (ProxyScores)
+from depthprune.importance.proxies import ProxyScores, proxy
 
 @proxy("mine", "-i for block i", "Folklore", "hidden states")
 def mine(calibration):
