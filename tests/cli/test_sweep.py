@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -215,11 +216,13 @@ def test_what_was_compared_with_nothing_is_not_recommended(sweep: Sweep, profile
 def test_other_blocks_than_the_recommended_ones_are_told(
     sweep: Sweep, profiled: Path, tmp_path: Path
 ) -> None:
-    given = configs(tmp_path, {"14": [4, 13]})
+    given = configs(tmp_path, {"14": [4, 13], "16": []})
     done = sweep("--block_configs", given, "--lang", "zh", output=profiled)
     assert "推荐移除：4, 7" in done.out
     file = read_sweep_file(profiled / "sweep" / f"{TASK}_blocks14.json")
     assert file.is_recommended is False
+    # Files are the same in every language.
+    assert not re.search("[一-鿿]", (profiled / "sweep" / "sweep_summary.txt").read_text("utf-8"))
 
 
 def test_a_written_recommendation_decides(

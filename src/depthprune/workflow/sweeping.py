@@ -121,9 +121,11 @@ class SweepFindings:
             missing = error
         with language("en"):
             parts = [*sections_parts(sweep_sections(self.points)), *failure_lines(failures)]
+            # Tables put their cells into words when they are rendered.
+            text = as_text(parts)
         with together():
             write_json(self.folder / f"{SUMMARY}.json", self.value(failures))
-            write_text(self.folder / f"{SUMMARY}.txt", as_text(parts))
+            write_text(self.folder / f"{SUMMARY}.txt", text)
             if missing is None:
                 write_bytes(self.folder / FIGURE, figure)
         if missing is not None:
