@@ -40,9 +40,9 @@ and what each loss costs on every dataset.
 
 For example:
 
-    depthprune demo                                  a complete example, in minutes
+    depthprune demo                                  a first example, in minutes
     depthprune search MODEL --task okvqa             blocks to remove together
-    depthprune recommend FOLDER                      which blocks to remove, and why
+    depthprune recommend FOLDER                      what to remove, and why
     depthprune cut MODEL --remove 4,13 --output DIR  write the smaller checkpoint
 
 Options can be written with dashes or with underscores. An interrupted command resumes when you run
