@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,12 @@ SUBJECTS = (llama_writes, gpt2_writes, llava_sees, qwen2_vl_sees, gpt2_chooses_t
 ALL_SUBJECTS = (*SUBJECTS, llama_chats, llama_chooses_letters, llava_chooses_letters)
 
 
+@cache
+def in_one_call(suite: type[EvaluatorConformance], make: Callable[[], Subject]) -> Evaluation:
+    subject = make()
+    return suite().make(subject.loaded, 8).evaluate(subject.split, REMOVALS)
+
+
 def name(make: Any) -> str:
     return str(make.__name__)
 
@@ -136,6 +143,12 @@ class EvaluatorConformance:
     def any_subject(self, request: pytest.FixtureRequest) -> Subject:
         return request.param()  # type: ignore[no-any-return]
 
+    @pytest.fixture
+    def whole(self, subject: Subject, request: pytest.FixtureRequest) -> Evaluation:
+        """All removals on all samples in one call of an evaluator and a model of its own."""
+        make_subject = request.node.callspec.params["subject"]
+        return in_one_call(type(self), make_subject)  # type: ignore[arg-type]  # classes are hashable
+
     # What comes back
 
     def test_scores_are_float32_with_a_row_per_removal_and_a_column_per_sample(
@@ -147,16 +160,17 @@ class EvaluatorConformance:
         assert evaluation.removals == REMOVALS
         assert evaluation.sample_ids == tuple(sample.id for sample in subject.split.samples)
 
-    def test_scores_are_what_the_scorer_says_of_the_answers(self, subject: Subject) -> None:
-        evaluation = self.make(subject.loaded, 3).evaluate(subject.split, REMOVALS)
+    def test_scores_are_what_the_scorer_says_of_the_answers(
+        self, subject: Subject, whole: Evaluation
+    ) -> None:
         expected = [
             [
                 subject.split.scorer.score(*pair)
                 for pair in zip(subject.split.samples, row, strict=True)
             ]
-            for row in evaluation.answers
+            for row in whole.answers
         ]
-        np.testing.assert_array_equal(evaluation.scores, np.array(expected, np.float32))
+        np.testing.assert_array_equal(whole.scores, np.array(expected, np.float32))
 
     def test_no_removals_and_no_samples_give_empty_scores(self, subject: Subject) -> None:
         evaluator = self.make(subject.loaded, 3)
@@ -207,33 +221,33 @@ class EvaluatorConformance:
         assert_same(self.make(subject.loaded, 8).evaluate(subject.split, REMOVALS), before)
 
     def test_answers_are_without_dropout_also_for_a_model_left_in_training(
-        self, subject: Subject
+        self, subject: Subject, whole: Evaluation
     ) -> None:
-        before = self.make(subject.loaded, 8).evaluate(subject.split, REMOVALS)
         for module in subject.loaded.model.modules():
             if hasattr(module, "attention_dropout"):
                 module.attention_dropout = 0.9
         subject.loaded.model.train()
-        assert_same(self.make(subject.loaded, 8).evaluate(subject.split, REMOVALS), before)
+        assert_same(self.make(subject.loaded, 8).evaluate(subject.split, REMOVALS), whole)
 
     # What they do not depend on
 
     @pytest.mark.parametrize("batch_size", [1, 7])
     def test_answers_do_not_depend_on_the_batch_size(
-        self, subject: Subject, batch_size: int
+        self, subject: Subject, whole: Evaluation, batch_size: int
     ) -> None:
-        whole = self.make(subject.loaded, 8).evaluate(subject.split, REMOVALS)
         assert_same(self.make(subject.loaded, batch_size).evaluate(subject.split, REMOVALS), whole)
 
-    def test_answers_do_not_depend_on_their_neighbours(self, subject: Subject) -> None:
-        whole = self.make(subject.loaded, 3).evaluate(subject.split, REMOVALS)
+    def test_answers_do_not_depend_on_their_neighbours(
+        self, subject: Subject, whole: Evaluation
+    ) -> None:
         backwards = replace(subject.split, samples=subject.split.samples[::-1])
         turned = self.make(subject.loaded, 3).evaluate(backwards, REMOVALS)
         for row, other in zip(whole.answers, turned.answers, strict=True):
             assert_same_answers(other[::-1], row)
 
-    def test_answers_do_not_depend_on_the_other_removals(self, subject: Subject) -> None:
-        whole = self.make(subject.loaded, 8).evaluate(subject.split, REMOVALS)
+    def test_answers_do_not_depend_on_the_other_removals(
+        self, subject: Subject, whole: Evaluation
+    ) -> None:
         turned = self.make(subject.loaded, 8).evaluate(subject.split, REMOVALS[::-1])
         alone = self.make(subject.loaded, 8).evaluate(subject.split, [REMOVALS[2]])
         for row, other in zip(whole.answers, turned.answers[::-1], strict=True):
@@ -245,19 +259,21 @@ class EvaluatorConformance:
         assert_same_answers(twice.answers[0], twice.answers[1])
 
     @pytest.mark.parametrize("part", [slice(0, 3), slice(3, None), slice(None, None, 3)], ids=str)
-    def test_answers_do_not_depend_on_the_slice(self, subject: Subject, part: slice) -> None:
-        evaluator = self.make(subject.loaded, 4)
-        whole = evaluator.evaluate(subject.split, REMOVALS)
-        piece = evaluator.evaluate(subject.split, REMOVALS, part)
+    def test_answers_do_not_depend_on_the_slice(
+        self, subject: Subject, whole: Evaluation, part: slice
+    ) -> None:
+        piece = self.make(subject.loaded, 4).evaluate(subject.split, REMOVALS, part)
         assert piece.sample_ids == whole.sample_ids[part]
         for row, other in zip(whole.answers, piece.answers, strict=True):
             assert_same_answers(other, row[part])
 
-    def test_answers_do_not_depend_on_earlier_calls(self, subject: Subject) -> None:
+    def test_answers_do_not_depend_on_earlier_calls(
+        self, subject: Subject, whole: Evaluation
+    ) -> None:
         evaluator = self.make(subject.loaded, 4)
-        first = evaluator.evaluate(subject.split, REMOVALS)
         evaluator.evaluate(subject.split, [(2,)], slice(1, 5))
-        assert_same(evaluator.evaluate(subject.split, REMOVALS), first)
+        assert_same(evaluator.evaluate(subject.split, REMOVALS), whole)
+        assert_same(evaluator.evaluate(subject.split, REMOVALS), whole)
 
     def test_samples_with_one_two_and_no_pictures_go_together(self) -> None:
         subject = llava_sees()
@@ -278,9 +294,11 @@ class EvaluatorConformance:
         with untouched(subject.loaded):
             self.make(subject.loaded, 4).evaluate(subject.split, REMOVALS)
 
-    def test_the_model_is_as_before_after_a_failure(self, subject: Subject) -> None:
+    def test_the_model_is_as_before_after_a_failure(
+        self, subject: Subject, whole: Evaluation
+    ) -> None:
         evaluator = self.make(subject.loaded, 4)
-        whole = evaluator.evaluate(subject.split, REMOVALS)
+        answer_first(subject)
         with (
             untouched(subject.loaded),
             failing(subject.loaded.model, after=1),
