@@ -184,3 +184,18 @@ def test_comparisons_of_splits_alone_are_read(program: Program) -> None:
     done = program("recommend", PUBLISHED / "exp3_importance_comparison")
     assert done.code == 0, done.err
     assert "only comparisons of splits" in done.out
+
+
+@pytest.mark.parametrize("number", [True, 60])
+@pytest.mark.parametrize("first", [True, False])
+def test_the_number_of_verify_may_be_left_out_also_before_the_folder(
+    program: Program, folder: Path, monkeypatch: pytest.MonkeyPatch, number: bool | int, first: bool
+) -> None:
+    asked: list[bool | int] = []
+    monkeypatch.setattr(
+        "depthprune.cli.analyze._verify", lambda path, places, verify, *_: asked.append(verify)
+    )
+    verify = ["--verify"] if number is True else ["--verify", number]
+    done = program("recommend", *([*verify, folder] if first else [folder, *verify]))
+    assert done.code == 0, done.err
+    assert asked == [number]

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextvars import copy_context
 from io import TextIOWrapper
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -147,8 +148,15 @@ def start(
         Show the Python traceback of an error.
     """
     configure_logging(verbose=verbose or debug)
+    tokens = tuple(_with_value(*pair) for pair in zip_longest(tokens, tokens[1:], fillvalue=""))
     with spelled(flag), shown(not quiet):
         return _run(tokens, debug=debug)
+
+
+def _with_value(token: str, following: str) -> str:
+    """Return `--verify`, whose number may be left out, so that it takes no folder for its number."""
+    alone = token == "--verify" and not following.lstrip("+-").isdigit()
+    return "--verify=true" if alone else token
 
 
 def _run(tokens: Sequence[str], *, debug: bool) -> int:
