@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from depthprune.analysis.verified import VerifiedRemoval
 from depthprune.base.errors import FileError
 from depthprune.study import StudyStore
 from tests.cli.program import Finished, Program
@@ -120,6 +121,36 @@ def test_the_number_of_blocks_to_cut_may_be_said(program: Program, tmp_path: Pat
     assert "the output exists already" in refused.err
     assert "`overwrite: true`" in refused.err
     assert not (tmp_path / "other").exists()
+
+
+def test_what_fresh_samples_do_not_confirm_is_told_and_not_cut_out(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = study_file(
+        tmp_path,
+        "model: {source: demo}\ntasks: [demo_okvqa]\nsplits: train\nnum_samples: 50\n"
+        "output: study\nsearch: {beam_width: 1, max_blocks_to_remove: 2, "
+        "protect: [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15]}\n"
+        "analyze: {skip: [figures, latex, html]}\ncut:\n",
+    )
+    monkeypatch.setattr(VerifiedRemoval, "keeps_to", lambda one, *_, **__: len(one.removal) < 2)
+    done = program("run", path)
+    assert done.code == 0, done.err
+    end = " ".join(ending(done).split())
+    assert "Recommended: remove 1 of 16 blocks" in end
+    assert "Not confirmed: 4, 13: drop" in end
+    assert "instead" in end
+    (cut,) = (tmp_path / "study" / "cut").iterdir()
+    assert len(json.loads((cut / "depthprune.json").read_text())["removed"]) == 1
+
+    # None is left: the model is not cut at all, and what was measured is kept.
+    monkeypatch.setattr(VerifiedRemoval, "keeps_to", lambda *_, **__: False)
+    again = program("run", path, "--json")
+    value = value_of(again)
+    assert (value["search"]["measured"], value["end"]["removed"]) == (0, None)
+    assert value["end"]["not_confirmed"][0] == [4, 13]
+    assert "cut" not in value
+    assert len(list((tmp_path / "study" / "cut").iterdir())) == 1
 
 
 @pytest.mark.parametrize(
