@@ -145,7 +145,14 @@ DAMAGES = {
     "UPDATE split SET metric = 'anls'": {(), (1,), (2,)},
     "UPDATE prompts SET texts = zeroblob(9)": set(),
     "UPDATE run SET how = '{'": set(),
+    """UPDATE run SET how = '{"samples": 9}'""": set(),
+    "UPDATE run SET created = '2020-01-01T00:00:00+00:00'": set(),
     "UPDATE stopped SET removal = '3-4'": set(),
+    "UPDATE stopped SET num_samples = 3": set(),
+    "UPDATE race SET candidates = '3;5'": set(),
+    "UPDATE race SET confidence = 0.5": set(),
+    "UPDATE accepted SET split_id = 9": set(),
+    "UPDATE cut SET measurement_id = 9 WHERE measurement_id = 3": set(),
     "UPDATE race_chunk SET scores = zeroblob(4)": set(),
 }
 
@@ -178,13 +185,14 @@ def fill(study: StudyStore, removals: list[Removal]) -> None:
     study.begin_run({"samples": 8})
     key = study.add_split(SPLIT)
     study.keep_prompts(key, SETTINGS, [("a",)] * len(SPLIT.sample_ids))
+    study.keep_references(key, [("a",)] * len(SPLIT.sample_ids))
     race = study.race(RaceRecord((key,), SETTINGS, 0.95, "", ((3,), (4,))))
     if not race.chunks(key, (3,)):
         places = np.arange(2, dtype=np.int32)
         race.add_chunk(key, (3,), RaceChunk(0, places, scores_of((3,))[:2], ("a", "b"), 0.1))
     race.stop([(4,)], 2)
     for removal in study.missing(key, removals, SETTINGS):
-        study.add(key, SETTINGS, removal, scores_of(removal), answers_of(removal), 0.25)
+        study.add(key, SETTINGS, removal, scores_of(removal), answers_of(removal), 0.25, cut=[1])
 
 
 def test_what_cannot_be_dropped_is_an_error_and_nothing_changes(tmp_path: Path) -> None:
@@ -215,6 +223,8 @@ def test_flipped_bits_are_told_or_harmless(tmp_path: Path, seed: int) -> None:
             if one.scores is not None
         }
         drops = study.drops(1, SETTINGS)
+        runs, stopped = study.runs(), study.stopped(1, SETTINGS)
+        references, cut = study.references(1), study.cut_answers(1, SETTINGS, ())
     path = tmp_path / "study.db"
     content = bytearray(path.read_bytes())
     generator = np.random.default_rng(seed)
@@ -232,6 +242,10 @@ def test_flipped_bits_are_told_or_harmless(tmp_path: Path, seed: int) -> None:
             for one in study.measurements():
                 assert one.scores is not None
                 assert true[one.removal] == (one.accuracy, one.answers, one.scores.tobytes())
+            assert study.runs() in (runs, [])
+            assert study.stopped(1, SETTINGS) in (stopped, [])
+            assert study.references(1) in (references, None)
+            assert study.cut_answers(1, SETTINGS, ()) in (cut, None)
     except StudyError as error:
         assert "damaged" in str(error) or "not a study" in str(error) or "cannot" in str(error)
 
@@ -276,3 +290,17 @@ def test_a_study_without_these_tables_is_read_and_gone_on_with(tmp_path: Path) -
     with StudyStore.open(tmp_path, model=MODEL) as study:
         study.add(key, SETTINGS, (2,), scores_of((2,)), answers_of((2,)), 1.0, cut=[])
         assert study.cut_answers(key, SETTINGS, (2,)) == ()
+
+
+def test_a_study_from_before_seals_is_read_and_sealed_when_it_is_written_to(tmp_path: Path) -> None:
+    with StudyStore.open(tmp_path, model=MODEL) as study:
+        fill(study, [()])
+        study._connection.execute("DROP TABLE seal")
+    assert check_study(tmp_path) == []
+    with StudyStore.open(tmp_path, read_only=True) as study:
+        (run,) = study.runs()
+    with StudyStore.open(tmp_path, model=MODEL) as study:
+        assert study.runs() == [run]
+        study._connection.execute("""UPDATE run SET how = '{"samples": 9}'""")
+    with StudyStore.open(tmp_path, read_only=True) as study:
+        assert (study.runs(), len(study.damage)) == ([], 1)

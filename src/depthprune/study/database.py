@@ -16,7 +16,7 @@ from depthprune.study.records import (
     listed,
     new_study,
 )
-from depthprune.study.rows import insert_model, read_model, replace_identity
+from depthprune.study.rows import SEALED, insert_model, read_model, replace_identity, seal
 
 APPLICATION_ID = 0x44505255
 """Marks an SQLite file as a study (`PRAGMA application_id`); the bytes read `DPRU`."""
@@ -140,6 +140,11 @@ CREATE TABLE cut (
     measurement_id INTEGER PRIMARY KEY REFERENCES measurement (id) ON DELETE CASCADE,
     places         BLOB NOT NULL,
     checksum       TEXT NOT NULL
+);
+CREATE TABLE seal (
+    sealed   TEXT NOT NULL,
+    checksum TEXT NOT NULL,
+    PRIMARY KEY (sealed, checksum)
 );
 """
 
@@ -267,7 +272,7 @@ def open_database(
                     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                     insert_model(connection, new_model)
             elif not read_only:
-                _execute(connection, LATER_SCHEMA.replace("TABLE", "TABLE IF NOT EXISTS"))
+                _add_later(connection)
                 if model is not None:
                     _keep_identity(connection, model)
             return connection, read_model(connection)
@@ -381,6 +386,17 @@ def _keep_identity(connection: sqlite3.Connection, model: ModelRecord) -> None:
     if model.identity and not _has_measurements(connection):
         with transaction(connection):
             replace_identity(connection, model.identity)
+
+
+def _add_later(connection: sqlite3.Connection) -> None:
+    """Give a study the tables that it lacks; what it holds already is sealed as it is."""
+    found = "SELECT 1 FROM main.sqlite_master WHERE name = 'seal'"
+    with transaction(connection):
+        is_new = not connection.execute(found).fetchone()
+        _execute(connection, LATER_SCHEMA.replace("TABLE", "TABLE IF NOT EXISTS"))
+        for table, rows in SEALED.items() if is_new else ():
+            for _, *row in connection.execute(rows).fetchall():
+                seal(connection, table, *row)
 
 
 def _has_measurements(connection: sqlite3.Connection) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -68,6 +67,8 @@ def repair_study(folder: Path) -> list[DamagedRow]:
                 for one in found:
                     for statement in _statements(one.table):
                         connection.execute(statement, (one.key,))
+                for _, *row in connection.execute(rows.SEALED["run"]).fetchall():
+                    rows.seal(connection, "run", *row)
             database.put_log_away(connection)
         finally:
             connection.close()
@@ -84,12 +85,18 @@ def _damage(connection: sqlite3.Connection, path: Path) -> list[DamagedRow]:
             where=str(path),
             mend="restore it from a copy, or move it away and measure anew",
         )
-    return [
+    found = [
         DamagedRow(what, table, key)
         for table, statement, describe, read in _TABLES
         for key, *row in connection.execute(statement)
         if (what := _what(tuple(row), describe, read)) is not None
+    ] + [
+        DamagedRow(_SEALED[table](row), table, key)
+        for table, statement in rows.SEALED.items()
+        for key, *row in connection.execute(statement).fetchall()
+        if not rows.is_sealed(connection, table, *row)
     ]
+    return list(dict.fromkeys(found))
 
 
 def _what(
@@ -110,12 +117,6 @@ def _whole(row: tuple[Any, ...]) -> None:
     if row[0] is None or row[3] is None:
         raise ValueError("its split or its settings are gone")
     rows.measurement_from_row(row, with_samples=True)
-
-
-def _stopped(row: tuple[Any, ...]) -> None:
-    removal, splits, candidates = row
-    for text in (removal, splits, *candidates.split(";")):
-        rows.unpack_removal(text)
 
 
 _Read = Callable[[tuple[Any, ...]], Any]
@@ -160,21 +161,17 @@ _TABLES: tuple[tuple[str, str, Callable[[tuple[Any, ...]], str], _Read], ...] = 
         lambda row: f"what a race saw of removal {row[0]}",
         chunk_from_row,
     ),
-    (
-        "stopped",
-        "SELECT stopped.rowid, removal, splits, candidates FROM stopped "
-        "LEFT JOIN race ON race.id = race_id",
-        lambda row: f"that a race stopped removal {row[0]}",
-        _stopped,
-    ),
-    (
-        "run",
-        "SELECT rowid, how FROM run",
-        lambda row: "how it was measured",
-        lambda row: json.loads(row[0]),
-    ),
 )
 """Table, statement (the key of the row comes first), what a row is about, and what reads it."""
+
+_SEALED: dict[str, Callable[[list[Any]], str]] = {
+    "run": lambda row: "how it was measured",
+    "race": lambda row: "between which removals a race was",
+    "stopped": lambda row: f"that a race stopped removal {row[1]}",
+    "accepted": lambda row: "the accepted answers of a split",
+    "cut": lambda row: "which answers of a measurement reached the limit of their length",
+}
+"""What a sealed row is about."""
 
 
 def _statements(table: str) -> Iterator[str]:
@@ -186,6 +183,9 @@ def _statements(table: str) -> Iterator[str]:
         yield f"DELETE FROM samples WHERE measurement_id IN ({of_split})"
         for other in ("measurement", "prompts", "race_chunk"):
             yield f"DELETE FROM {other} WHERE split_id = ?"
+    if table == "race":
+        for other in ("stopped", "race_chunk"):
+            yield f"DELETE FROM {other} WHERE race_id = ?"
     if table == "run":  # measurements, which are intact, name it
         yield "UPDATE run SET how = '{\"damaged\": ' || id || '}' WHERE id = ?"
     else:

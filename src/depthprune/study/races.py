@@ -6,7 +6,7 @@ It lies in tables of its own: a mean over a part of the samples is never among t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,6 +102,8 @@ class StoredRace:
                 f"SELECT id FROM race WHERE {conditions}", tuple(columns.values())
             ).fetchone()
             self._key: int = found[0] if found else rows.insert(connection, "race", **columns)
+            if not found:
+                rows.seal(connection, "race", self._key, *columns.values())
 
     def add_chunk(self, split_key: int, removal: Removal, chunk: RaceChunk) -> None:
         """Store how one candidate scores on some samples.
@@ -171,42 +173,58 @@ class StoredRace:
         """Store that candidates were stopped after so many samples; told again, nothing changes."""
         created = datetime.now(UTC).isoformat(timespec="seconds")
         with explained_errors(self._path), transaction(self._connection):
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO stopped VALUES (?, ?, ?, ?)",
-                [(self._key, rows.pack_removal(one), num_samples, created) for one in removals],
-            )
+            for one in removals:
+                row = (self._key, rows.pack_removal(one), num_samples, created)
+                statement = "INSERT OR IGNORE INTO stopped VALUES (?, ?, ?, ?)"
+                if self._connection.execute(statement, row).rowcount:
+                    rows.seal(self._connection, "stopped", *row)
 
     def stopped(self) -> dict[Removal, int]:
         """Return the candidates that were stopped, with the number of samples seen of each."""
         with explained_errors(self._path):
             found = self._connection.execute(
-                "SELECT removal, num_samples FROM stopped WHERE race_id = ?", (self._key,)
+                "SELECT race_id, removal, num_samples, created FROM stopped WHERE race_id = ? "
+                "ORDER BY removal",
+                (self._key,),
             ).fetchall()
-        return {rows.unpack_removal(removal): number for removal, number in sorted(found)}
+            for row in found:
+                _check_stop(self._connection, row)
+        return {rows.unpack_removal(removal): number for _, removal, number, _ in found}
 
 
 def stopped_candidates(
     connection: sqlite3.Connection, split_key: int, settings: str
-) -> list[StoppedCandidate]:
-    """Return what was stopped on a split and is not measured in full on it."""
+) -> tuple[list[tuple[Any, ...]], Callable[[tuple[Any, ...]], StoppedCandidate]]:
+    """Return rows of what was stopped and is not measured in full on a split, and what reads one.
+
+    Among them are those of races over other splits.
+    """
     found = connection.execute(
-        "SELECT removal, num_samples, splits, confidence, options, candidates, created "
-        "FROM stopped JOIN race ON race.id = race_id JOIN settings ON settings.id = settings_id "
+        "SELECT race_id, removal, num_samples, created, race.id, settings_id, splits, confidence, "
+        "options, candidates FROM stopped JOIN race ON race.id = race_id "
+        "JOIN settings ON settings.id = settings_id "
         "WHERE text = ? AND NOT EXISTS (SELECT 1 FROM measurement "
         "WHERE split_id = ? AND measurement.settings_id = race.settings_id "
         "AND measurement.removal = stopped.removal) ORDER BY race.id",
         (settings, split_key),
     ).fetchall()
-    candidates = []
-    for removal, number, splits, confidence, options, competitors, created in found:
+
+    def read(row: tuple[Any, ...]) -> StoppedCandidate:
+        _check_stop(connection, row[:4])
+        if not rows.is_sealed(connection, "race", *row[4:]):
+            raise rows.damaged("between which removals a race was")
+        _, removal, number, created, _, _, splits, confidence, options, candidates = row
         keys = tuple(map(int, splits.split(",")))
-        if split_key in keys:
-            removals = tuple(map(rows.unpack_removal, competitors.split(";")))
-            record = RaceRecord(keys, settings, confidence, options, removals)
-            candidates.append(
-                StoppedCandidate(rows.unpack_removal(removal), number, record, created)
-            )
-    return sorted(candidates, key=lambda one: (len(one.removal), one.removal))
+        removals = tuple(map(rows.unpack_removal, candidates.split(";")))
+        race = RaceRecord(keys, settings, confidence, options, removals)
+        return StoppedCandidate(rows.unpack_removal(removal), number, race, created)
+
+    return found, read
+
+
+def _check_stop(connection: sqlite3.Connection, row: tuple[Any, ...]) -> None:
+    if not rows.is_sealed(connection, "stopped", *row):
+        raise rows.damaged(f"that a race stopped removal {row[1]}")
 
 
 def check_places(places: ArrayLike, num_samples: int) -> None:

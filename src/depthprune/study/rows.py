@@ -135,9 +135,33 @@ def _read_identity(connection: sqlite3.Connection) -> Identity:
     return identity
 
 
-def run_from_row(row: tuple[Any, ...]) -> Run:
+def seal(connection: sqlite3.Connection, table: str, *row: Any) -> None:
+    """Keep the checksum of a row of a table that has no column for it."""
+    connection.execute("INSERT OR IGNORE INTO seal VALUES (?, ?)", (table, row_checksum(*row)))
+
+
+def is_sealed(connection: sqlite3.Connection, table: str, *row: Any) -> bool:
+    """Return whether a row is what was stored; of a table without seals, all are taken to be."""
+    counted = "SELECT count(*), sum(checksum = ?) FROM seal WHERE sealed = ?"
+    known, same = connection.execute(counted, (row_checksum(*row), table)).fetchone()
+    return not known or bool(same)
+
+
+SEALED = {
+    "run": "SELECT rowid, id, created, how FROM run",
+    "race": "SELECT rowid, id, settings_id, splits, confidence, options, candidates FROM race",
+    "stopped": "SELECT rowid, race_id, removal, num_samples, created FROM stopped",
+    "accepted": "SELECT rowid, split_id, checksum FROM accepted",
+    "cut": "SELECT rowid, measurement_id, checksum FROM cut",
+}
+"""Tables whose rows are sealed; selects SQLite's key of each, then what its seal is about."""
+
+
+def run_from_row(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Run:
     """Return the run of a row of the table."""
     key, created, how = row
+    if not is_sealed(connection, "run", *row):
+        raise damaged("how it was measured")
     try:
         return Run(key, created, json.loads(how))
     except (ValueError, TypeError) as error:
@@ -292,6 +316,16 @@ def prompts_from_row(row: tuple[Any, ...]) -> tuple[str, ...]:
     """
     task, split, *stored = row
     return checked_texts(stored, f"the prompts of {task} {split}")
+
+
+def sealed_texts(
+    connection: sqlite3.Connection, table: str, stored: Sequence[Any], what: str
+) -> tuple[str, ...]:
+    """Return packed texts of a row of key, texts and checksum, see `checked_texts`."""
+    key, packed, checksum = stored
+    if not is_sealed(connection, table, key, checksum):
+        raise damaged(what)
+    return checked_texts((packed, checksum), what)
 
 
 def checked_texts(stored: Sequence[Any], what: str) -> tuple[str, ...]:

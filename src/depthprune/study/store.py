@@ -160,15 +160,19 @@ class StudyStore:
         """
         text = json.dumps(how, sort_keys=True)
         with self.transaction():
-            self._connection.execute(
-                "INSERT OR IGNORE INTO run (created, how) VALUES (?, ?)", (_now(), text)
-            )
-            ((self._run,),) = self._query("SELECT id FROM run WHERE how = ?", (text,))
+            found = "SELECT id, created, how FROM run WHERE how = ?"
+            if not self._query(found, (text,)):
+                rows.insert(self._connection, "run", created=_now(), how=text)
+                rows.seal(self._connection, "run", *self._query(found, (text,))[0])
+            ((self._run, *_),) = self._query(found, (text,))
 
     def runs(self) -> list[Run]:
         """Return how the measurements were made, in the order the runs were first begun."""
         return list(
-            self._intact(self._query("SELECT id, created, how FROM run"), rows.run_from_row)
+            self._intact(
+                self._query("SELECT id, created, how FROM run"),
+                partial(rows.run_from_row, self._connection),
+            )
         )
 
     def add_split(self, record: SplitRecord) -> int:
@@ -246,8 +250,10 @@ class StudyStore:
 
     def references(self, split_key: int) -> list[tuple[str, ...]] | None:
         """Return the accepted answers to each sample of a split; None when not recorded."""
-        found = self._query("SELECT texts, checksum FROM accepted WHERE split_id = ?", (split_key,))
-        texts = self._texts(found, "the accepted answers of a split")
+        found = self._query(
+            "SELECT split_id, texts, checksum FROM accepted WHERE split_id = ?", (split_key,)
+        )
+        texts = self._texts("accepted", found, "the accepted answers of a split")
         return None if texts is None else [tuple(json.loads(text)) for text in texts]
 
     def cut_answers(
@@ -255,17 +261,21 @@ class StudyStore:
     ) -> tuple[int, ...] | None:
         """Return the places of answers that reached the limit of their length; None: not known."""
         found = self._query(
-            "SELECT places, cut.checksum FROM cut JOIN measurement ON measurement.id = "
-            "measurement_id JOIN settings ON settings.id = settings_id "
+            "SELECT measurement_id, places, cut.checksum FROM cut "
+            "JOIN measurement ON measurement.id = measurement_id "
+            "JOIN settings ON settings.id = settings_id "
             "WHERE split_id = ? AND text = ? AND removal = ?",
             (split_key, settings, rows.pack_removal(make_removal(removal))),
         )
-        places = self._texts(found, "which answers of a measurement were cut off")
+        places = self._texts("cut", found, "which answers of a measurement were cut off")
         return None if places is None else tuple(map(int, places))
 
-    def _texts(self, found: Sequence[tuple[Any, ...]], what: str) -> tuple[str, ...] | None:
+    def _texts(
+        self, table: str, found: Sequence[tuple[Any, ...]], what: str
+    ) -> tuple[str, ...] | None:
         """Return packed texts out of a query; None where there are none, or damaged ones."""
-        return next(self._intact(found, partial(rows.checked_texts, what=what)), None)
+        read = partial(rows.sealed_texts, self._connection, table, what=what)
+        return next(self._intact(found, read), None)
 
     def _insert_texts(
         self, table: str, texts: Sequence[str], *, column: str = "texts", **keys: int
@@ -274,6 +284,8 @@ class StudyStore:
         packed = rows.pack_texts(texts)
         columns = {**keys, column: packed, "checksum": bytes_checksum(packed)}
         rows.insert(self._connection, table, **columns)
+        if table in rows.SEALED:
+            rows.seal(self._connection, table, *keys.values(), columns["checksum"])
 
     def _prompts(self, split_key: int, settings: str) -> tuple[str, ...] | None:
         found = self._query(
@@ -466,7 +478,9 @@ class StudyStore:
         Ordered as `measurements`.
         """
         with database.explained_errors(self._path):
-            return stopped_candidates(self._connection, split_key, settings)
+            found, read = stopped_candidates(self._connection, split_key, settings)
+            stopped = [one for one in self._intact(found, read) if split_key in one.race.splits]
+        return sorted(stopped, key=lambda one: (len(one.removal), one.removal))
 
     def _store(
         self,
