@@ -154,7 +154,7 @@ def start(
 
 
 def _with_value(token: str, following: str) -> str:
-    """Return `--verify`, whose number may be left out, so that it takes no folder for its number."""
+    """Return `--verify`, whose number may be left out, such that it takes no folder for one."""
     alone = token == "--verify" and not following.lstrip("+-").isdigit()
     return "--verify=true" if alone else token
 
