@@ -45,6 +45,7 @@ test-per-layer: $(INSTALLED)
 	$(BIN)/python -m pytest -m per_layer tests/architectures -s
 
 test-slow: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[distributed]"
 	$(BIN)/python -m pytest -m slow
 
 test-real: $(INSTALLED)

@@ -20,7 +20,7 @@ SECTIONS = {
         *("find_stack", "Stack", "skip"),
     ),
     "Measuring": (
-        *("profile", "search", "Beam", "Greedy", "Exhaustive", "Evolutionary"),
+        *("profile", "search", "Beam", "Greedy", "Exhaustive", "Evolutionary", "Workers"),
         *("verify", "sweep", "evaluate", "Evaluation"),
     ),
     "What was measured": ("open_study", "Study", "Table"),

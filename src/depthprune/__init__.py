@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from depthprune.base.errors import DepthpruneError as DepthpruneError
     from depthprune.base.removal import Removal as Removal
     from depthprune.blocks.stack import Stack as Stack
+    from depthprune.engine.options import Workers as Workers
     from depthprune.strategies import Beam as Beam
     from depthprune.strategies import Evolutionary as Evolutionary
     from depthprune.strategies import Exhaustive as Exhaustive
@@ -67,6 +68,7 @@ _MODULES = {
     "base.errors": ("DepthpruneError",),
     "base.removal": ("Removal",),
     "blocks.stack": ("Stack",),
+    "engine.options": ("Workers",),
     "structure": ("structure",),
     "strategies": ("Beam", "Evolutionary", "Exhaustive", "Greedy"),
     "tasks.metrics": ("Metric", "metric"),

@@ -174,6 +174,7 @@ EXTRAS = {
     "openpyxl": "report",
     "pyarrow": "run",
     "pycocoevalcap": "caption",
+    "ray": "distributed",
     "safetensors": "run",
     "torch": "run",
     "transformers": "run",

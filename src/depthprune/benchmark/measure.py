@@ -38,6 +38,7 @@ from depthprune.blocks.skipping import skip
 from depthprune.blocks.stack import Stack
 from depthprune.engine.batching import free_memory
 from depthprune.engine.chat import prompted, refuse_pictures
+from depthprune.engine.evaluator import Evaluator
 from depthprune.engine.inputs import max_positions
 from depthprune.engine.reference import ReferenceEvaluator, input_device
 from depthprune.engine.session import cut_places
@@ -60,6 +61,9 @@ Advance = Callable[[float], None]
 
 Prepared = tuple[Json, Callable[[Advance], Json]]
 """The settings that identify what a part finds, and what measures it."""
+
+Answering = Callable[[Callable[[float], None]], Evaluator]
+"""Returns an evaluator that calls what it is given with the number of finished answers."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ def run_benchmark(
     *,
     name: str | None = None,
     overwrite: bool = False,
+    evaluator: Answering | None = None,
 ) -> BenchmarkOutcome:
     """Measure what is asked for and not in the file yet; the file is written after every part.
 
@@ -101,6 +106,7 @@ def run_benchmark(
         path: of the file.
         name: of the model in the file; its own when None.
         overwrite: begin anew, whatever the file holds.
+        evaluator: answers the tasks, see `OpenModel.answering`; plain generation where not given.
 
     Raises:
         ModelError: the model writes no text.
@@ -117,7 +123,7 @@ def run_benchmark(
     with skip(loaded.model, plan.removal, stack):
         info = model_info(loaded, stack, plan.removal, name=name)
     file = ResultsFile(path, info, overwrite=overwrite)
-    parts = list(_Parts(loaded, stack, plan))
+    parts = list(_Parts(loaded, stack, plan, evaluator))
     file.content["config"] = config_value(loaded, plan)
     ready: list[tuple[Part, Prepared]] = []
     measured, reused, failed = [], [], {}
@@ -189,6 +195,7 @@ class _Parts:
     loaded: LoadedModel
     stack: Stack
     plan: BenchmarkPlan
+    evaluator: Answering | None = None
 
     def __iter__(self) -> Iterator[tuple[Part, Callable[[], Prepared]]]:
         plan = self.plan
@@ -209,13 +216,9 @@ class _Parts:
         removals = scored_removals(self.plan, split.task)
 
         def measure(advance: Advance) -> Json:
-            evaluator = ReferenceEvaluator(
-                self.loaded,
-                part=self.plan.part,
-                batch_size=self.plan.batch_size or "auto",
-                on_batch=lambda count: advance(count / len(split.samples) / len(removals)),
-            )
-            found = evaluator.evaluate(split, removals)
+            found = self._evaluator(
+                lambda count: advance(count / len(split.samples) / len(removals))
+            ).evaluate(split, removals)
             own, whole = found.answers[0], found.answers[-1]
             if len(removals) == 1:
                 return _score(split, found.scores[0], own, whole, is_cut=False)
@@ -224,6 +227,16 @@ class _Parts:
             return value | {"whole": {one: beside[one] for one in ("accuracy", "stderr", "damage")}}
 
         return {"task": split.fingerprint, "with_whole": len(removals) > 1}, measure
+
+    def _evaluator(self, on_batch: Callable[[float], None]) -> Evaluator:
+        if self.evaluator is not None:
+            return self.evaluator(on_batch)
+        return ReferenceEvaluator(
+            self.loaded,
+            part=self.plan.part,
+            batch_size=self.plan.batch_size or "auto",
+            on_batch=on_batch,
+        )
 
     def _perplexities(self, source: TextSet) -> Prepared:
         text = source.read(download=self.plan.download)

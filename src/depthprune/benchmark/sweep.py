@@ -236,6 +236,7 @@ def run_sweep(
     """
     from depthprune.blocks.admissible import check_admissible
 
+    model = model.with_weights()
     for one in configurations:
         check_admissible(model.stack, one.removal)
     removals = list(dict.fromkeys([(), *(one.removal for one in configurations)]))

@@ -16,7 +16,7 @@ from depthprune.blocks.processors import (
     limit_pixels,
     load_processor,
 )
-from depthprune.blocks.skeleton import ModelKind, model_kind, quiet
+from depthprune.blocks.skeleton import ModelKind, build_model, model_kind, quiet
 from depthprune.checkpoint.fingerprint import model_fingerprint, module_fingerprint
 from depthprune.checkpoint.folder import checkpoint_folder, find_weight_files, read_config
 
@@ -62,6 +62,7 @@ def load_model(
     revision: str | None = None,
     download: bool = False,
     prompt: PromptSettings = USUAL_PROMPTS,
+    weights: bool = True,
 ) -> LoadedModel:
     """Load a model with its tokenizer (which pads a decoder's rows on the left) or processor.
 
@@ -75,12 +76,21 @@ def load_model(
         revision: of the model on the hub.
         download: whether the network may be asked for what the local cache lacks.
         prompt: how questions are put to it.
+        weights: whether they are loaded; without, the model is on the meta device and has no
+            fingerprint.
 
     Raises:
         ModelError: the model, its configuration, its weights or the device are not there, or the
             weights do not fit the configuration.
     """
     torch_dtype = _dtype(dtype)
+    if not weights:
+        folder, remote, config = _found(source, trust_remote_code, revision, download)
+        model = build_model(config, trust_remote_code=trust_remote_code).eval()
+        kind = model_kind(config)[0]
+        processor = _load_processor(folder or source, kind, config, remote, prompt)
+        name = folder.resolve().name if folder else str(source)
+        return LoadedModel(model, processor, kind, name, "", prompt)
     place = None if device_map is not None else _device(device)
     folder, remote, config = _found(source, trust_remote_code, revision, download)
     where = folder or source

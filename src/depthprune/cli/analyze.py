@@ -17,6 +17,7 @@ from depthprune.base.language import set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.flags import AsJson, Language, with_flags
 from depthprune.cli.output import show, show_json, show_wrapped
+from depthprune.engine.options import Workers
 
 if TYPE_CHECKING:
     from depthprune.strategies.how import StudyPlaces
@@ -95,6 +96,7 @@ def recommend(
     output_file: Path | None = None,
     json: AsJson = False,
     lang: Language = "en",
+    workers: Workers = Workers(),
 ) -> None:
     """Recommend which blocks to remove, each recommendation with its rule and its evidence.
 
@@ -143,7 +145,8 @@ def recommend(
     if verify is not False:
         from depthprune.strategies.how import StudyPlaces
 
-        _verify(path, StudyPlaces(model, data_dir, trust_remote_code), verify, ranking, targets)
+        places = StudyPlaces(model, data_dir, trust_remote_code, workers)
+        _verify(path, places, verify, ranking, targets)
     analysis = analyze_results(read_result_set(path, ranking.split), ranking, targets)
     value = recommendations_value(analysis)
     if output_file is not None:

@@ -20,7 +20,7 @@ from depthprune.benchmark.results_file import check_results_path
 from depthprune.cli.flags import AsJson, DryRun, Estimate, Language, with_flags
 from depthprune.cli.measure import show_forecast
 from depthprune.cli.output import show, show_json, show_wrapped
-from depthprune.engine.options import ModelOptions
+from depthprune.engine.options import ModelOptions, Workers
 from depthprune.report.render.markdown import section_lines
 from depthprune.report.render.text import section_parts, sections_parts
 from depthprune.report.sections.evaluation import (
@@ -65,6 +65,7 @@ def evaluate(
     run: ModelOptions = ModelOptions(),
     scored: ScoredTasks = ScoredTasks(),  # noqa: B008 - frozen
     card: BenchmarkOptions = BenchmarkOptions(),
+    workers: Workers = Workers(),
 ) -> None:
     """Evaluate a model: tasks, perplexity, zero-shot accuracy, speed, memory and parameters.
 
@@ -107,7 +108,8 @@ def evaluate(
         )
     check_results_path(path, overwrite=overwrite)
     asked = [one.task for one in options.tasks] + [task for task, _ in options.scored]
-    opened = open_model(model_source(model, run, download=card.download), asked)
+    source = model_source(model, run, download=card.download, workers=workers)
+    opened = open_model(source, asked).with_weights()
     if dry_run or estimate:
         found = forecast_scores(opened, options, path, estimate=estimate)
         show_forecast(found, as_json=json)
@@ -119,6 +121,7 @@ def evaluate(
         path,
         name=DEMO if model == DEMO else None,
         overwrite=overwrite,
+        evaluator=None if opened.pool is None else opened.answering,
     )
     if json:
         show_json(outcome.content)

@@ -23,7 +23,7 @@ from depthprune.cli.flags import (
 )
 from depthprune.cli.output import show, show_json
 from depthprune.cli.search_flags import SearchFlags
-from depthprune.engine.options import ModelOptions
+from depthprune.engine.options import ModelOptions, Workers
 from depthprune.report.formatting import as_text
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.status import forecast_section, forecast_value
@@ -65,6 +65,7 @@ def profile(
     lang: Language = "en",
     run: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
+    workers: Workers = Workers(),
 ) -> None:
     """Measure the importance of every block: remove each block alone and evaluate every task.
 
@@ -83,7 +84,8 @@ def profile(
     if race:
         raise cannot(Ablation().name, "race")
     kept = frozenset(protected_blocks(protect) or ())
-    request = search_request(model, output, run, data, SearchOptions(Ablation(), protect=kept))
+    how = SearchOptions(Ablation(), protect=kept)
+    request = search_request(model, output, run, data, how, workers)
     request = replace(request, allow_weak_baseline=allow_weak_baseline)
     _measure(request, Ranking(), dry_run, estimate, json)
 
@@ -104,6 +106,7 @@ def search(
     how: SearchFlags = SearchFlags(),  # noqa: B008 - frozen
     run: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
+    workers: Workers = Workers(),
 ) -> None:
     """Search for blocks that can be removed together: by default a beam search on each task.
 
@@ -125,7 +128,7 @@ def search(
     """
     set_language(lang)
     ranking = Ranking(min_coverage=min_coverage, min_drop=min_drop)
-    request = search_request(model, output, run, data)
+    request = search_request(model, output, run, data, workers=workers)
     kept = frozenset(protected_blocks(protect) or ())
     request = replace(
         request,

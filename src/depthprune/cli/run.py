@@ -13,9 +13,10 @@ from depthprune.base.files import write_text
 from depthprune.base.language import Lang, filled, set_language, t
 from depthprune.base.terminal import terminal
 from depthprune.cli.cut import NOT_VERIFIED
-from depthprune.cli.flags import AsJson, DryRun, Estimate, Language
+from depthprune.cli.flags import AsJson, DryRun, Estimate, Language, with_flags
 from depthprune.cli.measure import show_forecast
 from depthprune.cli.output import show, show_json
+from depthprune.engine.options import Workers
 from depthprune.strategies.verification import VerificationWork
 from depthprune.workflow.run import predict_work, run_study
 from depthprune.workflow.study_file import StudyFile, read_study_file
@@ -38,6 +39,7 @@ def tell_work(work: VerificationWork) -> None:
     terminal(stderr=True).print(work_line(work), highlight=False)
 
 
+@with_flags
 def run(
     study_file: Path,
     *,
@@ -58,6 +60,7 @@ def run(
         Lang | None,
         Parameter(name="--lang", help="Output language, instead of the one in the file."),
     ] = None,
+    workers: Workers = Workers(),
 ) -> None:
     """Run a study file: all stages, from measuring the blocks to writing the smaller model.
 
@@ -97,6 +100,7 @@ def run(
         num_samples=num_samples,
         allow_weak_baseline=allow_weak_baseline,
         verify=verify,
+        workers=workers,
     )
 
 

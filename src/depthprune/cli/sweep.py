@@ -22,7 +22,7 @@ from depthprune.benchmark.sweep import (
 )
 from depthprune.cli.flags import AsJson, Language, Model, Output, protected_blocks, with_flags
 from depthprune.cli.output import show_json, show_wrapped
-from depthprune.engine.options import ModelOptions
+from depthprune.engine.options import ModelOptions, Workers
 from depthprune.importance.score_files import ScoreFile, find_scores
 from depthprune.report.render.text import sections_parts
 from depthprune.report.sections.sweep import failure_lines, report_lines, sweep_sections
@@ -181,6 +181,7 @@ def sweep(
     data: DataOptions = DataOptions(),
     blocks: BlockFlags = BlockFlags(),
     times: SweepOptions = SweepOptions(),
+    workers: Workers = Workers(),
 ) -> None:
     """Measure accuracy, with intervals, and latency by stage for several numbers of blocks.
 
@@ -200,7 +201,7 @@ def sweep(
     """
     set_language(lang)
     folder = study_folder(output, model)
-    request = _request(model, folder, run, data, times)
+    request = _request(model, folder, run, data, times, workers)
     source = read_source(blocks, folder)
     splits, missing = load_sweep_splits(request)
     opened = open_model(request.model, request.tasks)
@@ -232,7 +233,12 @@ def sweep(
 
 
 def _request(
-    model: str, folder: Path, run: ModelOptions, data: DataOptions, times: SweepOptions
+    model: str,
+    folder: Path,
+    run: ModelOptions,
+    data: DataOptions,
+    times: SweepOptions,
+    workers: Workers,
 ) -> SweepRequest:
     if len(data.splits) != 1:
         raise DepthpruneError(
@@ -241,7 +247,7 @@ def _request(
             mend="name one; train+validation is one of both together",
         )
     return SweepRequest(
-        model=model_source(model, times.run(run), download=data.download),
+        model=model_source(model, times.run(run), download=data.download, workers=workers),
         tasks=data.find_tasks(model),
         split=data.splits[0],
         folder=folder,

@@ -69,6 +69,35 @@ class Evaluator(Protocol):
         ...
 
 
+def as_slice(places: range) -> slice:
+    """Return the slice that selects these places of a sequence."""
+    # Before the first place stands nothing; -1 would be the last.
+    return slice(places.start, places.stop if places.stop >= 0 else None, places.step)
+
+
+def scored(
+    split: TaskSplit,
+    places: range,
+    answers: Sequence[Sequence[str]],
+    known: dict[tuple[int, str], float],
+) -> NDArray[np.float32]:
+    """Return the scores of answers to a split's samples, (R, N); equal ones are scored once.
+
+    Args:
+        split: with the samples and what scores answers to them.
+        places: of the N samples.
+        answers: R rows of N answers.
+        known: scores by place and answer; what is not known yet is added.
+    """
+    pairs = [(place, answer) for row in answers for place, answer in zip(places, row, strict=True)]
+    new = [pair for pair in dict.fromkeys(pairs) if pair not in known]
+    samples = [split.samples[place] for place, _ in new]
+    found = split.scorer.score_many(samples, [answer for _, answer in new]) if new else []
+    known.update(zip(new, found, strict=True))
+    scores = np.array([known[pair] for pair in pairs], dtype=np.float32)
+    return scores.reshape(len(answers), len(places))
+
+
 def in_calls(evaluator: Evaluator, removals: Sequence[Removal]) -> Iterator[Sequence[Removal]]:
     """Yield the removals in turn, so many at once as the evaluator likes by then."""
     start = 0

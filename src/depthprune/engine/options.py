@@ -8,7 +8,7 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from depthprune.base.errors import DepthpruneError
+from depthprune.base.errors import DepthpruneError, option
 from depthprune.base.options import Options
 from depthprune.base.prompting import NONE, OWN, PromptSettings
 
@@ -79,6 +79,43 @@ class ModelOptions(PromptOptions):
 
     self_check: bool = True
     """Check at the start that a few answers equal those of plain generation, removal by removal."""
+
+
+@dataclass(frozen=True)
+class Workers(Options):
+    """Workers."""
+
+    workers: int | str | None = None
+    """Number of worker processes that share the samples, or all: every GPU. Default: none, all work
+    is done in this process. Needs the extra `distributed`."""
+
+    ray: str | None = None
+    """Ray cluster: auto (the one this machine belongs to) or HOST:PORT. Default: this machine
+    alone."""
+
+    gpus_per_worker: Annotated[int, Ge(1)] | None = None
+    """GPUs of each worker (default: 1 where there are GPUs); a model larger than one GPU is spread
+    over them."""
+
+    max_restarts: Annotated[int, Ge(0)] = 3
+    """Number of lost workers that are replaced before the command gives up."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.workers is None or self.workers == "all":
+            return
+        if isinstance(self.workers, str) or self.workers < 0:
+            raise DepthpruneError(
+                f"{option('workers')} must be a number of 0 or more, or all, not {self.workers!r}",
+                option="workers",
+            )
+
+    @property
+    def wanted(self) -> int | str:
+        """How many workers there are to be; 0 where all work is done in this process."""
+        if self.workers is None:
+            return 0 if self.ray is None else "all"
+        return self.workers
 
 
 def _template(name: str) -> str:

@@ -14,6 +14,7 @@ import depthprune
 from depthprune.base.errors import DepthpruneError, ModelError, StudyError, TaskError, option
 from depthprune.base.log import logger
 from depthprune.base.options import Options
+from depthprune.engine.options import Workers
 from depthprune.engine.session import Session, split_record
 from depthprune.strategies.model import ModelSource, OpenModel, prompted_tasks
 from depthprune.study import SplitRecord, StoredSplit, StudyStore
@@ -153,17 +154,17 @@ def _by_sample(record: SplitRecord, entries: Sequence[Sequence[str]]) -> dict[st
 
 
 def _model(model: OpenModel) -> dict[str, Any]:
-    options, loaded = model.options, model.loaded.model
+    options, state = model.options, model.state
     place = Path(options.source).expanduser()
     return {
         "source": str(place.resolve()) if place.is_dir() else options.source,
         "revision": options.revision,
-        "commit": getattr(loaded.config, "_commit_hash", None),
+        "commit": state["commit"],
         "part": options.stack,
-        "dtype": str(loaded.dtype).removeprefix("torch."),
-        "device": str(loaded.device),
+        "dtype": state["dtype"],
+        "device": state["device"],
         "device_map": options.device_map,
-        "attention": getattr(loaded.config, "_attn_implementation", None),
+        "attention": state["attention"],
         "batch_size": options.batch_size or "auto",
         "trust_remote_code": options.trust_remote_code,
         "prompt": asdict(options.prompt()),
@@ -175,7 +176,8 @@ def _said(options: Options) -> dict[str, Any]:
     return {
         one.name: _plain(one.name, value)
         for one in fields(options)  # type: ignore[arg-type]
-        if (value := getattr(options, one.name)) != one.default
+        # Workers change no answer, and are those of a run, not of what it measured.
+        if (value := getattr(options, one.name)) != one.default and one.name != "workers"
     }
 
 
@@ -230,11 +232,13 @@ class StudyPlaces:
         data_dir: of the data, where they have moved.
         run_code: execute what the study names: code of its checkpoint, task files in Python,
             definitions of the lm-evaluation-harness. A study of others may name anything.
+        workers: that share the work now.
     """
 
     model: str | None = None
     data_dir: Path | None = None
     run_code: bool = False
+    workers: Workers = Workers()
 
 
 @dataclass(frozen=True)
@@ -276,7 +280,7 @@ def model_again(how: Mapping[str, Any], places: StudyPlaces = StudyPlaces()) -> 
         StudyError: the study does not say how it was measured.
         ModelError: it runs code of its own, and that is not allowed.
     """
-    known = {one.name for one in fields(ModelSource)} - {"download", "source", "name"}
+    known = {one.name for one in fields(ModelSource)} - {"download", "source", "name", "workers"}
     asked = {name: value for name, value in _asked(how, "model").items() if name in known}
     name = how["asked"]["model"].get("name")
     if asked.get("trust_remote_code") and not places.run_code:
@@ -287,7 +291,7 @@ def model_again(how: Mapping[str, Any], places: StudyPlaces = StudyPlaces()) -> 
             option="trust_remote_code",
         )
     source = places.model or (model_place(DEMO) if name == DEMO else how["model"]["source"])
-    return ModelSource(**asked, source=source, name=name)
+    return ModelSource(**asked, source=source, name=name, workers=places.workers)
 
 
 def splits_again(

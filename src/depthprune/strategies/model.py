@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from depthprune.base.log import logger
 from depthprune.base.progress import Progress, progress
 from depthprune.engine.chat import prompt_remarks, prompted, refuse_pictures
-from depthprune.engine.options import ModelOptions
+from depthprune.engine.options import ModelOptions, Workers
 from depthprune.strategies.strategy import SearchSpace
 from depthprune.study import ModelRecord
 from depthprune.tasks.demo import DEMO, model_place
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from depthprune.blocks.models import LoadedModel
     from depthprune.blocks.stack import Stack
     from depthprune.engine.evaluator import Evaluator
+    from depthprune.engine.workers.sliced import Pool
+    from depthprune.engine.workers.worker import WorkerFacts
 
 
 @dataclass(frozen=True)
@@ -32,17 +34,27 @@ class ModelSource(ModelOptions):
         source: a folder in Hugging Face format, or a hub name.
         name: what the study calls the model; None takes the last part of the source.
         download: whether the hub may be asked for what the local cache lacks.
+        workers: that share its work.
     """
 
     source: str = field(kw_only=True)
     name: str | None = field(kw_only=True, default=None)
     download: bool = field(kw_only=True, default=False)
+    workers: Workers = field(kw_only=True, default=Workers())
 
 
-def model_source(model: str, options: ModelOptions, *, download: bool = False) -> ModelSource:
+def model_source(
+    model: str,
+    options: ModelOptions,
+    *,
+    download: bool = False,
+    workers: Workers = Workers(),
+) -> ModelSource:
     """Return a model that a user named, to be run by these options; `demo` is the embedded one."""
     name = model if model == DEMO else None
-    return ModelSource(**vars(options), source=model_place(model), name=name, download=download)
+    return ModelSource(
+        **vars(options), source=model_place(model), name=name, download=download, workers=workers
+    )
 
 
 @dataclass(frozen=True)
@@ -53,16 +65,41 @@ class OpenModel:
         options: how it was asked for.
         loaded: the model with its tokenizer or processor.
         stack: of the blocks.
+        pool: the workers that answer in its place; `loaded` has no weights then, unless they were
+            asked for.
     """
 
     options: ModelSource
     loaded: LoadedModel
     stack: Stack
+    pool: Pool | None = field(default=None, repr=False)
 
     @cached_property
     def record(self) -> ModelRecord:
         """What a study keeps about it."""
+        if self.pool is not None:
+            return self.pool.facts.record
         return model_record(self.loaded, self.stack, self.options.name)
+
+    @cached_property
+    def state(self) -> Mapping[str, Any]:
+        """How it runs, as plain JSON data."""
+        if self.pool is not None:
+            return self.pool.facts.state
+        model = self.loaded.model
+        return {
+            "commit": getattr(model.config, "_commit_hash", None),
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "device": str(model.device),
+            "attention": getattr(model.config, "_attn_implementation", None),
+        }
+
+    def with_weights(self) -> OpenModel:
+        """Return it with its weights in this process, also where workers answer in its place."""
+        if self.loaded.model.device.type != "meta":
+            return self
+        whole = open_model(replace(self.options, workers=Workers()))
+        return OpenModel(self.options, whole.loaded, whole.stack, self.pool)
 
     def space(self, protect: frozenset[int]) -> SearchSpace:
         """Return the removals that a search may consider.
@@ -87,13 +124,21 @@ class OpenModel:
 
     def evaluator(self, bar: Progress) -> Evaluator:
         """Return what measures removals, and advances the bar by every answer."""
+        return self.answering(bar.advance)
+
+    def answering(self, on_batch: Callable[[float], None]) -> Evaluator:
+        """Return what measures removals, and calls `on_batch` with how many were finished."""
+        if self.pool is not None:
+            from depthprune.engine.workers.sliced import SlicedEvaluator
+
+            return SlicedEvaluator(self.pool, self.stack, on_batch)
         from depthprune.engine.shared import SharedEvaluator
 
         return SharedEvaluator(
             self.loaded,
             stack=self.stack,
             batch_size=self.options.batch_size or "auto",
-            on_batch=bar.advance,
+            on_batch=on_batch,
             self_check=self.options.self_check,
         )
 
@@ -140,11 +185,47 @@ def open_model(options: ModelSource, tasks: Iterable[Task] = ()) -> OpenModel:
             revision=options.revision,
             download=options.download,
             prompt=options.prompt(),
+            weights=not options.workers.wanted,
         )
     logger.info("%s: loaded, in %s on %s", loaded.name, loaded.model.dtype, loaded.model.device)
     for remark in prompt_remarks(loaded, tasks):
         logger.warning("%s", remark)
-    return OpenModel(options, loaded, find_stack(loaded.model, options.stack))
+    stack = find_stack(loaded.model, options.stack)
+    if not options.workers.wanted:
+        return OpenModel(options, loaded, stack)
+    pool = start_workers(options)
+    loaded = replace(loaded, fingerprint=pool.facts.record.fingerprint)
+    return OpenModel(options, loaded, stack, pool)
+
+
+def start_workers(options: ModelSource) -> Pool:
+    """Start the workers that were asked for; each opens the model.
+
+    Raises:
+        DepthpruneError: they cannot be started, or not all are alike.
+    """
+    from depthprune.engine.workers.ray_pool import RayPool
+
+    on_cpu = options.device == "cpu"
+    return RayPool(options.workers, partial(open_on_worker, options), on_cpu=on_cpu)
+
+
+def open_on_worker(options: ModelSource, bar: Progress) -> tuple[Evaluator, WorkerFacts]:
+    """Open a model where this is called, as a worker does."""
+    from depthprune.engine.workers.worker import WorkerFacts
+
+    several = (options.workers.gpus_per_worker or 1) > 1
+    alone = replace(
+        options,
+        workers=Workers(),
+        source=model_place(DEMO) if options.name == DEMO else options.source,
+        # Which GPUs it sees is decided where workers are placed.
+        device="auto" if options.device.startswith("cuda") else options.device,
+        device_map=options.device_map or ("auto" if several else None),
+    )
+    opened = open_model(alone)
+    evaluator = opened.evaluator(bar)
+    return evaluator, WorkerFacts(opened.record, evaluator.settings, opened.state)
 
 
 def prompted_tasks(options: ModelSource, tasks: Sequence[Task]) -> tuple[Task, ...]:

@@ -110,7 +110,7 @@ def proposed_by(
             return kept
         options = model.options
         found = proxy_scores(
-            *(name, model.loaded, split),
+            *(name, model.with_weights().loaded, split),
             part=options.stack,
             batch_size=options.batch_size or "auto",
             on_batch=advance,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import ModelError, TaskError
 from depthprune.base.progress import shown
-from depthprune.engine.options import ModelOptions
+from depthprune.engine.options import ModelOptions, Workers
 from depthprune.strategies import Ablation, Beam, Strategy
 from depthprune.strategies.model import model_source
 from depthprune.strategies.options import SearchOptions
@@ -36,6 +36,7 @@ def search_request(
     run: ModelOptions,
     data: DataOptions,
     search: SearchOptions | None = None,
+    workers: Workers = Workers(),
 ) -> SearchRequest:
     """Return what a search measures by these options.
 
@@ -43,7 +44,7 @@ def search_request(
         DepthpruneError: no task is named, or there is no such task.
     """
     return SearchRequest(
-        model=model_source(model, run, download=data.download),
+        model=model_source(model, run, download=data.download, workers=workers),
         tasks=data.find_tasks(model),
         splits=data.splits,
         folder=study_folder(output, model),
@@ -60,6 +61,7 @@ def profile(
     *,
     folder: str | Path,
     seed: int = 0,
+    workers: Workers | int | str | None = None,
     allow_weak_baseline: bool = False,
     progress: bool = True,
 ) -> Study:
@@ -73,6 +75,7 @@ def profile(
         tasks: samples, from `load_tasks`.
         folder: of the study; made if missing. It belongs to one model.
         seed: with which the samples were chosen; only kept.
+        workers: that share the samples: a number of processes, `all` for every GPU, or `Workers`.
         allow_weak_baseline: go on where the whole model's answers are no basis for drops.
         progress: show a bar with the time left.
 
@@ -85,7 +88,7 @@ def profile(
         DepthpruneError: model or tasks cannot be used.
     """
     return _measure(
-        *(as_model(model), tasks, folder, SearchOptions(Ablation()), progress),
+        *(as_model(model, workers), tasks, folder, SearchOptions(Ablation()), progress),
         seed=seed,
         allow_weak_baseline=allow_weak_baseline,
     )
@@ -103,6 +106,7 @@ def search(
     warm_start: str | None = None,
     protect: Collection[int] = (),
     seed: int = 0,
+    workers: Workers | int | str | None = None,
     allow_weak_baseline: bool = False,
     progress: bool = True,
 ) -> Study:
@@ -123,6 +127,7 @@ def search(
         warm_start: a proxy that proposes removals to measure first, e.g. block_influence.
         protect: blocks that always stay.
         seed: of random choices, and with which the samples were chosen.
+        workers: that share the samples: a number of processes, `all` for every GPU, or `Workers`.
         allow_weak_baseline: go on where the whole model's answers are no basis for drops.
         progress: show a bar with the time left.
 
@@ -136,7 +141,7 @@ def search(
         DepthpruneError: an option does not fit, or model or tasks cannot be used.
     """
     return _measure(
-        *(as_model(model), tasks, folder),
+        *(as_model(model, workers), tasks, folder),
         SearchOptions(
             strategy=strategy,
             protect=frozenset(protect),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depthprune.base.errors import ModelError, TaskError
 from depthprune.base.language import counted
-from depthprune.engine.options import PromptOptions
+from depthprune.engine.options import PromptOptions, Workers
 from depthprune.strategies.model import ModelSource, OpenModel
 from depthprune.strategies.pipeline import load_splits
 from depthprune.tasks.demo import DEMO, model_place
@@ -133,13 +133,33 @@ def load_model(
     return Model(options, loaded_module(source, processor), find_stack(source, stack))
 
 
-def as_model(model: Model | str | Path | nn.Module) -> Model:
-    """Return a model, which may be named by its source.
+def as_model(
+    model: Model | str | Path | nn.Module, workers: Workers | int | str | None = None
+) -> Model:
+    """Return a model, which may be named by its source; with workers, they answer in its place.
 
     Raises:
-        DepthpruneError: see `load_model`.
+        DepthpruneError: see `load_model`; or the workers cannot load it, because it is in memory
+            alone.
     """
-    return model if isinstance(model, Model) else load_model(model)
+    from depthprune.strategies.model import open_model, start_workers
+
+    asked = workers if isinstance(workers, Workers) else Workers(workers)
+    if asked.wanted and isinstance(model, str | Path):
+        name = DEMO if str(model) == DEMO else None
+        opened = open_model(ModelSource(source=model_place(model), name=name, workers=asked))
+        return Model(opened.options, opened.loaded, opened.stack, opened.pool)
+    found = model if isinstance(model, Model) else load_model(model)
+    if not asked.wanted:
+        return found
+    if found.options.source == type(found.model).__name__:
+        raise ModelError(
+            "workers load the model themselves, and this one is in memory alone",
+            option="workers",
+            mend="save it by save_pretrained, with its processor, and give the folder",
+        )
+    options = replace(found.options, workers=asked)
+    return Model(options, found.loaded, found.stack, start_workers(options))
 
 
 def load_tasks(

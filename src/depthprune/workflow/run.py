@@ -18,6 +18,7 @@ from depthprune.benchmark.options import BenchmarkPlan
 from depthprune.benchmark.sweep import Failure
 from depthprune.checkpoint.folder import source_folder, weight_files
 from depthprune.cutting.verify import LogitComparison
+from depthprune.engine.options import Workers
 from depthprune.report.documents import PAGE
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.run import Ending, ending_section, ending_value, is_exact
@@ -115,6 +116,7 @@ def run_study(
     num_samples: int | None = None,
     allow_weak_baseline: bool = False,
     verify: bool | int | None = None,
+    workers: Workers = Workers(),
     show: Show | None = None,
     announce: Announce | None = None,
 ) -> Outcome:
@@ -126,6 +128,7 @@ def run_study(
         num_samples: instead of the number in the file; 0 means all.
         allow_weak_baseline: allow it, whatever the file says.
         verify: instead of what the file says, see `run`.
+        workers: instead of those in the file, where any are asked for.
         show: shows what a stage found.
         announce: is told what verifying will take, before it begins.
 
@@ -135,7 +138,7 @@ def run_study(
     content = study.content
     verifies = content.verify if verify is None else verify
     num_fresh = fresh_number(verifies)
-    requests, ready, card = _checked(study, output, num_samples, allow_weak_baseline)
+    requests, ready, card = _checked(study, output, num_samples, allow_weak_baseline, workers)
     last = ready[-1]
     progress_report = ProgressReport(last.request.folder, show)
     outcomes = [
@@ -184,11 +187,15 @@ def predict_work(
 
 
 def _checked(
-    study: StudyFile, output: Path | None, num_samples: int | None, allow_weak_baseline: bool
+    study: StudyFile,
+    output: Path | None,
+    num_samples: int | None,
+    allow_weak_baseline: bool,
+    workers: Workers = Workers(),
 ) -> tuple[dict[str, SearchRequest], list[ReadySearch], BenchmarkPlan | None]:
     """Return what a study file asks for, ready: what cannot be is refused before the hours."""
     content = study.content
-    requests = study.requests(output, num_samples)
+    requests = study.requests(output, num_samples, workers)
     if allow_weak_baseline:
         requests = {n: replace(one, allow_weak_baseline=True) for n, one in requests.items()}
     card = None if content.evaluate is None else cut_card(study, content.evaluate)

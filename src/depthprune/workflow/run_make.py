@@ -378,7 +378,8 @@ def evaluate(
         closing = [done_line(found)]
         is_whole = True
         if card is not None:
-            outcome = run_benchmark(opened.loaded, opened.stack, card, folder / RESULTS)
+            whole = opened.with_weights()
+            outcome = run_benchmark(whole.loaded, whole.stack, card, folder / RESULTS)
             parts += [p for one in evaluation_sections(outcome.content) for p in section_parts(one)]
             parts += error_lines(outcome.failed)
             value["card"] = outcome.content

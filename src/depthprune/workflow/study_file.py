@@ -40,7 +40,7 @@ from depthprune.base.yaml_file import YamlFile, read_yaml
 from depthprune.benchmark.latency import LatencyOptions
 from depthprune.benchmark.options import BenchmarkOptions
 from depthprune.cutting import CutOptions
-from depthprune.engine.options import ModelOptions
+from depthprune.engine.options import ModelOptions, Workers
 from depthprune.importance.compare import THRESHOLD, TOP_K
 from depthprune.importance.merge import OPTION, TRAIN_WEIGHT, Method, Scores, merge_scores
 from depthprune.importance.sources import DatasetScores
@@ -210,7 +210,10 @@ class EvaluateSection(_section("_Evaluate", **_CARD)):  # type: ignore[misc]
     metrics: Annotated[list[Metric], BeforeValidator(_as_list)] = Field(default_factory=list)
 
 
-class StudyContent(_section("_Content", model=(ModelSection, ...), **fields_of(DataOptions))):  # type: ignore[misc]
+_CONTENT = fields_of(DataOptions) | fields_of(Workers)
+
+
+class StudyContent(_section("_Content", model=(ModelSection, ...), **_CONTENT)):  # type: ignore[misc]
     """What a study file says; the shipped example explains every field."""
 
     output: Place | None = None
@@ -337,26 +340,33 @@ class StudyFile:
         return None if output is None else self._beside(output)
 
     def requests(
-        self, output: Path | None = None, num_samples: int | None = None
+        self,
+        output: Path | None = None,
+        num_samples: int | None = None,
+        workers: Workers = Workers(),
     ) -> dict[str, SearchRequest]:
         """Return what is to be measured: `profile`, `search` or both, in this order.
 
         Args:
             output: a folder instead of the one in the file.
             num_samples: instead of the number in the file; 0 means all.
+            workers: instead of those in the file, where any are asked for.
 
         Raises:
             DepthpruneError: there is no such task, or options do not fit each other.
         """
         with self.about("tasks"):
-            return self._requests(output, num_samples)
+            return self._requests(output, num_samples, workers)
 
-    def _requests(self, output: Path | None, num_samples: int | None) -> dict[str, SearchRequest]:
+    def _requests(
+        self, output: Path | None, num_samples: int | None, workers: Workers
+    ) -> dict[str, SearchRequest]:
         request = search_request(
             self.model,
             self.folder() if output is None else output,
             self.model_options(),
             self.data_options(num_samples),
+            workers=taken(self.content, Workers) if workers == Workers() else workers,
         )
         search = replace(
             request,

@@ -36,6 +36,7 @@ from depthprune.benchmark.sweep import (
     SweepRequest,
     run_sweep,
 )
+from depthprune.engine.options import Workers
 from depthprune.report.documents.sweep import (
     known_latency,
     sweep_file_name,
@@ -223,6 +224,7 @@ def sweep(
     protect: Collection[int] | None = None,
     times: LatencyOptions = LatencyOptions(),  # noqa: B008 - frozen
     seed: int = 0,
+    workers: Workers | int | str | None = None,
     progress: bool = True,
 ) -> Table:
     """Measure accuracy, with intervals, and latency by stage for several numbers of blocks.
@@ -241,6 +243,7 @@ def sweep(
         protect: with scores: blocks that stay; None keeps the first and the last.
         times: how times are measured.
         seed: with which the samples were chosen; only kept.
+        workers: that share the samples, see `search`.
         progress: show a bar.
 
     Returns:
@@ -254,7 +257,7 @@ def sweep(
             the rest is kept.
         MissingDependencyError: the figure needs matplotlib; all else is written.
     """
-    loaded = as_model(model)
+    loaded = as_model(model, workers)
     check_measurable(loaded, tasks)
     splits = {one.split for one in tasks}
     if len(splits) != 1:

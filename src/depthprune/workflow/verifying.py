@@ -15,6 +15,7 @@ from depthprune.analysis.verified import choose, choose_number, removals_to_veri
 from depthprune.base.errors import DepthpruneError, TaskError
 from depthprune.base.progress import shown
 from depthprune.base.removal import Removal, check_removal, make_removal
+from depthprune.engine.options import Workers
 from depthprune.strategies.how import (
     FoundAgain,
     SearchedSplit,
@@ -91,6 +92,7 @@ def verify(
     *,
     samples: int | None = None,
     tasks: Sequence[TaskSplit] = (),
+    workers: Workers | int | str | None = None,
     progress: bool = True,
 ) -> Table:
     """Measure removals again, on samples that the search never saw.
@@ -110,6 +112,7 @@ def verify(
             verified from 50 on.
         tasks: whose further samples are taken; those of the study where not given: it knows how
             they were loaded.
+        workers: that share the samples, see `search`.
         progress: show a bar with the time left.
 
     Returns:
@@ -122,7 +125,7 @@ def verify(
     """
     from depthprune.blocks.admissible import check_admissible
 
-    loaded, known = as_model(model), as_study(study)
+    loaded, known = as_model(model, workers), as_study(study)
     asked = None if removals is None else [make_removal(one) for one in removals]
     for removal in asked or ():
         check_removal(removal, loaded.num_blocks)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthprune.base.language import counted
 from depthprune.base.removal import Removal, format_removal
+from depthprune.engine.evaluator import as_slice
 from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.tasks.task import TaskSplit
 
@@ -48,9 +49,7 @@ def differences(
     """
     few = places[:SAMPLES]
     removals = _some(sorted(answers))
-    # Before the first sample stands nothing; -1 would be the last.
-    stop = few.stop if few.stop >= 0 else None
-    found = reference.evaluate(split, removals, slice(few.start, stop, few.step))
+    found = reference.evaluate(split, removals, as_slice(few))
     pairs = [
         (removal, sample_id, ours, theirs)
         for removal, row in zip(removals, found.answers, strict=True)

@@ -8,13 +8,11 @@ from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-
 from depthprune.base.log import logger
 from depthprune.base.removal import Removal
 from depthprune.blocks.stack import refuse_while_skipping
 from depthprune.engine.batching import is_out_of_memory
-from depthprune.engine.evaluator import Evaluation
+from depthprune.engine.evaluator import Evaluation, scored
 from depthprune.engine.generate import end_tokens
 from depthprune.engine.modes import Mode
 from depthprune.engine.reference import (
@@ -33,7 +31,6 @@ from depthprune.tasks.task import TaskSplit
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
 
     from depthprune.blocks.models import LoadedModel
     from depthprune.blocks.stack import Stack
@@ -162,7 +159,7 @@ class SharedEvaluator:
             found = self._reference.evaluate(split, rest, samples)
             answers |= dict(zip(rest, found.answers, strict=True))
         rows = tuple(answers[removal] for removal in wanted)
-        scores = _scores(memory, rows)
+        scores = scored(split, memory.places, rows, memory.scores)
         if wanted:
             self._pace = (perf_counter() - started) / len(wanted)
         return Evaluation(
@@ -297,19 +294,6 @@ class SharedEvaluator:
             return True
         self._refuse(way, f"{problem}; please report this")
         return False
-
-
-def _scores(memory: SplitMemory, answers: Sequence[Sequence[str]]) -> NDArray[np.float32]:
-    """Return the scores of answers to a split's samples, (R, N); equal ones are scored once."""
-    pairs = [
-        (place, answer) for row in answers for place, answer in zip(memory.places, row, strict=True)
-    ]
-    new = [pair for pair in dict.fromkeys(pairs) if pair not in memory.scores]
-    samples = [memory.split.samples[place] for place, _ in new]
-    found = memory.split.scorer.score_many(samples, [answer for _, answer in new]) if new else []
-    memory.scores.update(zip(new, found, strict=True))
-    scores = np.array([memory.scores[pair] for pair in pairs], dtype=np.float32)
-    return scores.reshape(len(answers), len(memory.places))
 
 
 def _state_of(model: Any, processor: Any) -> object:

@@ -1,0 +1,1 @@
+"""Several processes, each with the whole model, that share the samples of every call."""

@@ -1,0 +1,270 @@
+"""Specification of workers: however many share the samples, the study holds the same rows."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from depthprune.base.errors import DepthpruneError
+from depthprune.base.progress import Progress
+from depthprune.engine.options import ModelOptions, Workers
+from depthprune.engine.workers import worker as worker_module
+from depthprune.engine.workers.sliced import SlicedEvaluator, cut
+from depthprune.strategies import Beam, model
+from depthprune.strategies.kinds.beam import RaceOptions
+from depthprune.strategies.model import ModelSource, OpenModel, model_source, open_on_worker
+from depthprune.strategies.options import SearchOptions
+from depthprune.strategies.pipeline import SearchRequest, search_model
+from depthprune.tasks.options import DataOptions
+from depthprune.testing.workers import LocalPool
+from tests.cli.test_kill import content
+
+STAYING = frozenset(range(16)) - {1, 4, 7, 13}
+TASKS = ("demo_okvqa", "demo_coco_caption", "demo_science_qa_img")
+"""The last one is asked for likelihoods."""
+
+
+def request(folder: Path, workers: Workers, tasks: tuple[str, ...] = TASKS) -> SearchRequest:
+    data = DataOptions(tasks=tasks, num_samples=12)
+    found = [
+        replace(one, answer="choose", metric="choice_likelihood") if "science" in one.name else one
+        for one in data.find_tasks("demo")
+    ]
+    beam = Beam(max_removed=2, width=1, race=RaceOptions(chunk=4))
+    return SearchRequest(
+        model=model_source("demo", ModelOptions(dtype="float32", device="cpu"), workers=workers),
+        tasks=tuple(found),
+        splits=("validation",),
+        folder=folder,
+        search=SearchOptions(beam, protect=STAYING, joint=True),
+        num_samples=12,
+        allow_weak_baseline=True,
+        data=data,
+    )
+
+
+def in_process(monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[LocalPool]:
+    pools: list[LocalPool] = []
+
+    def start(source: ModelSource) -> LocalPool:
+        number = source.workers.wanted
+        assert isinstance(number, int)
+        pools.append(LocalPool(number, partial(open_on_worker, source), **options))
+        return pools[-1]
+
+    monkeypatch.setattr(model, "start_workers", start)
+    return pools
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    folder = tmp_path_factory.mktemp("alone")
+    search_model(request(folder, Workers()))
+    return content(folder)
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_the_study_holds_the_same_rows_for_any_number_of_workers(
+    number: int, alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pools := in_process(monkeypatch)).clear()
+    search_model(request(tmp_path, Workers(number)))
+    assert content(tmp_path) == alone
+    assert {worker for worker, _ in pools[0].jobs} == set(range(number))
+
+
+def test_what_a_lost_worker_had_is_answered_by_the_others(
+    alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools = in_process(monkeypatch, lost=(1, 8, 9, 20))
+    search_model(request(tmp_path, Workers(3)))
+    assert content(tmp_path) == alone
+    again = pools[0].jobs[3:5]
+    assert sum(len(job.places) for _, job in again) == len(pools[0].jobs[1][1].places)
+
+
+def test_the_driver_holds_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_process(monkeypatch)
+    opened = model.open_model(request(tmp_path, Workers(1)).model)
+    whole = model.open_model(request(tmp_path, Workers()).model)
+    assert opened.loaded.model.device.type == "meta"
+    assert opened.record == whole.record
+    assert opened.state == whole.state
+    assert opened.with_weights().loaded.model.device.type == "cpu"
+
+
+def test_a_worker_keeps_its_slice_of_a_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools = in_process(monkeypatch)
+    search_model(request(tmp_path, Workers(2), ("demo_okvqa",)))
+    places = {(w, job.number, job.places) for w, job in pools[0].jobs if len(job.places) > 2}
+    assert len(places) <= 4, "one for each worker and order of the samples"
+
+
+class Paced(LocalPool):
+    """Workers of which the first takes three times as long."""
+
+    def result(self, handle: Any) -> Any:
+        answered = super().result(handle)
+        worker, job = self.jobs[handle]
+        seconds = len(job.places) * len(job.removals) * (3.0 if worker == 0 else 1.0)
+        return type(answered)(answered.answers, seconds, answered.removals_per_call)
+
+
+def test_slices_are_sized_by_the_pace_of_the_baseline_then_fixed(tmp_path: Path) -> None:
+    asked = request(tmp_path, Workers(), ("demo_okvqa",))
+    (split,) = model_splits(asked)
+    opened: OpenModel = model.open_model(asked.model)
+    pool = Paced(2, partial(open_on_worker, asked.model))
+    evaluator = SlicedEvaluator(pool, opened.stack, lambda _: None)
+    evaluator.evaluate(split, [()])
+    for removal in [(1,), (4,)]:
+        evaluator.evaluate(split, [removal])
+    assert [len(job.places) for _, job in pool.jobs] == [6, 6, 3, 9, 3, 9]
+
+
+def model_splits(asked: SearchRequest) -> list[Any]:
+    from depthprune.strategies.pipeline import load_splits
+
+    return load_splits(asked.tasks, asked.splits, asked.num_samples, asked.seed)
+
+
+@pytest.mark.parametrize("number", [1, 3, 7, 12])
+@pytest.mark.parametrize("places", [range(5), range(3, 40, 2), range(9, -1, -1), range(0)])
+def test_slices_are_consecutive_and_whole(number: int, places: range) -> None:
+    shares = np.random.default_rng(number).random(number) + 0.01
+    parts = cut(places, list(shares))
+    assert len(parts) == number
+    assert [place for part in parts for place in part] == list(places)
+
+
+def test_another_version_on_a_node_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = worker_module.versions()
+    monkeypatch.setattr(worker_module, "versions", lambda: there | {"torch": "2.0.1"})
+    with pytest.raises(DepthpruneError, match=r"torch 2\.0\.1, and this machine " + there["torch"]):
+        worker_module.Worker().open(b"", there, ".", None)
+
+
+def test_a_warning_of_a_worker_is_passed_on_once() -> None:
+    handler = worker_module._Messages()
+    handler.emit(worker_module.logging.LogRecord("x", 30, "", 0, "slow: %s", ("why",), None))
+    assert handler.fetch() == ((30, "slow: why"),)
+    assert handler.fetch() == ()
+
+
+@pytest.mark.parametrize("wrong", ["both", -1])
+def test_a_number_of_workers_is_a_number_or_all(wrong: Any) -> None:
+    with pytest.raises(DepthpruneError, match="0 or more, or all"):
+        Workers(wrong)
+
+
+def test_a_cluster_alone_means_all_of_it() -> None:
+    assert Workers(ray="auto").wanted == "all"
+    assert Workers().wanted == 0
+
+
+HAS_RAY = importlib.util.find_spec("ray") is not None
+needs_ray = pytest.mark.skipif(not HAS_RAY, reason="the extra `distributed` is not installed")
+
+
+@pytest.mark.skipif(HAS_RAY, reason="the extra `distributed` is installed")
+def test_without_ray_the_extra_is_named(tmp_path: Path) -> None:
+    done = depthprune("search", "demo", "--workers", "2", "--output", str(tmp_path / "study"))
+    assert done.returncode == 2
+    assert "pip install 'depthprune[distributed]'" in done.stderr
+
+
+def depthprune(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "depthprune", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=280)
+
+
+def children(word: str) -> list[int]:
+    """Return the processes whose name holds a word: those of Ray's actors."""
+    found = []
+    for place in Path("/proc").iterdir():
+        if place.name.isdigit():
+            try:
+                name = (place / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if name.startswith(word):
+                found.append(int(place.name))
+    return found
+
+
+@needs_ray
+@pytest.mark.slow
+def test_real_workers_one_of_them_killed_in_mid_call(
+    alone: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import ray
+
+    asked = request(tmp_path, Workers(2))
+    opened = model.open_model(asked.model)
+    try:
+        pool: Any = opened.pool
+        submit, killed = pool.submit, []
+
+        def deadly(worker: int, job: Any) -> Any:
+            handle = submit(worker, job)
+            if job.removals != ((),) and not killed:
+                killed.extend(children("ray::Worker")[:1])
+                os.kill(killed[0], signal.SIGKILL)
+            return handle
+
+        pool.submit = deadly
+        from depthprune.strategies.pipeline import make_ready, run_search
+
+        run_search(make_ready(asked, model_splits(asked), opened))
+        assert killed
+        assert "was lost and is replaced" in caplog.text
+        assert content(tmp_path) == alone
+    finally:
+        ray.shutdown()
+
+
+@needs_ray
+@pytest.mark.slow
+def test_after_max_restarts_the_node_and_the_cause_are_named(tmp_path: Path) -> None:
+    import ray
+
+    asked = request(tmp_path, Workers(1, max_restarts=0), ("demo_okvqa",))
+    opened = model.open_model(asked.model)
+    try:
+        for process in children("ray::Worker"):
+            os.kill(process, signal.SIGKILL)
+        (split,) = model_splits(asked)
+        with pytest.raises(DepthpruneError, match=r"1 worker failed, the last one on .*: .*Worker"):
+            opened.evaluator(Progress()).evaluate(split, [()])
+    finally:
+        ray.shutdown()
+
+
+@needs_ray
+@pytest.mark.slow
+def test_nothing_is_left_running_after_the_driver_was_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "depthprune", "search", "demo", "--workers", "2"]
+    process = subprocess.Popen([*command, "--output", str(tmp_path / "study")])
+    until = time.monotonic() + 120
+    while not (len(children("ray::Worker")) == 2 and (tmp_path / "study" / "study.db").exists()):
+        assert time.monotonic() < until
+        time.sleep(0.5)
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 60
+    while children("ray::Worker"):
+        assert time.monotonic() < until
+        time.sleep(0.5)
