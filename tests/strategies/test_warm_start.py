@@ -87,6 +87,7 @@ def test_a_proxy_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     bar = CountingBar(0)
     options = SimpleNamespace(stack="text", batch_size=None)
     model: Any = SimpleNamespace(loaded=None, record=MODEL, options=options)
+    model.with_weights = lambda: model
 
     def proposed(settings: str) -> tuple[Removal, ...]:
         evaluator = FakeEvaluator(lambda task, removal: 0.0, settings=settings)

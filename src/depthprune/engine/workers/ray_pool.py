@@ -285,7 +285,7 @@ def _connect(ray: Any, options: Workers) -> None:
         raise DepthpruneError(
             f"there is no cluster of Ray at {options.ray}: {str(error).splitlines()[0]}",
             option="ray",
-            mend="`ray start --head` starts one; the token must be the same on every node",
+            mend="start one with the command `ray start`; the token must be the same on every node",
         ) from error
 
 
