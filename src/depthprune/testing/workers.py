@@ -70,3 +70,6 @@ class LocalPool:
     def done(self) -> Mapping[int, float]:
         """See `Pool.done`."""
         return {}
+
+    def close(self) -> None:
+        """See `Pool.close`."""

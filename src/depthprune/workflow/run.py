@@ -249,6 +249,8 @@ def _carry_out(
         falls_short = verified is not None and not verified.agrees
         if content.evaluate is not None:
             # The whole model makes room for the smaller one.
+            if last.model.pool is not None:
+                last.model.pool.close()
             del last
             ready.clear()
             checks, is_whole = evaluate(card, request, splits, removal, output, progress_report)

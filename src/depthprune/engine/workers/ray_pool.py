@@ -138,6 +138,11 @@ class RayPool:
         heard = {worker: self._hear(slot) for worker, slot in enumerate(self._slots)}
         return {worker: signs.done for worker, signs in heard.items() if signs is not None}
 
+    def close(self) -> None:
+        """See `Pool.close`."""
+        for slot in self._slots:
+            self._ray.kill(slot.actor)
+
     def _start(self) -> _Slot:
         actor = self._kind.remote()
         opened = actor.open.remote(*self._opening)

@@ -70,6 +70,10 @@ class Pool(Protocol):
         """Return how many answers of its job each worker has finished; let them be heard."""
         ...
 
+    def close(self) -> None:
+        """End the workers, so that others find a place."""
+        ...
+
 
 class SlicedEvaluator:
     """Shares the samples of every call out to workers, and scores their answers.
