@@ -70,3 +70,19 @@ def test_the_help_of_a_command_is_the_same_after_the_list(program: Program) -> N
     program("--help")
     assert program("recommend", "--help").out == alone
     assert program("--verbose", "recommend", "--help").out == alone
+
+
+def test_the_program_alone_says_where_to_begin() -> None:
+    alone, asked = (
+        subprocess.run(
+            [sys.executable, "-c", RUN.format(arguments=arguments)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        for arguments in ([], ["--help"])
+    )
+    first, _, help_text = alone.partition("\n\n")
+    assert first == "New here? depthprune init, then depthprune run study.yaml"
+    assert help_text == asked

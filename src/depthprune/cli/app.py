@@ -201,6 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = sys.argv[1:] if arguments is None else arguments
     named = next((one for one in given if not one.startswith("-")), None)
+    if not given:
+        print("New here? depthprune init, then depthprune run study.yaml\n")
     if named is None:
         _describe_commands(app)
     elif named in SUBCOMMANDS:
