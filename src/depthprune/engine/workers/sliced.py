@@ -1,8 +1,7 @@
 """The evaluator whose samples are shared out to workers: each answers its slice of every call.
 
-By samples, because what removals share is then shared nearly as in one process (98 to 99 percent of
-the work, see docs/distributed.md), whatever the number of workers. A worker is always given the
-same slice of a split: what it remembers belongs to places.
+By samples, because what removals share is then shared as in one process, whatever the number of
+workers. A worker is always given the same slice of a split: what it remembers belongs to places.
 """
 
 from __future__ import annotations
