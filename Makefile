@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test coverage lint format test-architectures test-per-layer test-slow test-real golden golden-check train-demo clean
+.PHONY: help demo test coverage lint format test-architectures test-per-layer test-slow test-real golden golden-check train-demo dist clean
 
 help:
 	@echo "make demo                 install into .venv and run the main job on the embedded model"
@@ -17,6 +17,7 @@ help:
 	@echo "make golden               record what commands print and write (minutes)"
 	@echo "make golden-check         compare with what was recorded, byte by byte (minutes)"
 	@echo "make train-demo           train the embedded demo model from nothing (an hour on 2 cores)"
+	@echo "make dist                 build the wheel and the source package into dist/, and check them"
 	@echo "make format               put the code into ruff's form"
 
 demo: $(INSTALLED)
@@ -59,6 +60,13 @@ golden-check: $(INSTALLED)
 
 train-demo: $(INSTALLED)
 	$(BIN)/python training/train_demo.py --output src/depthprune/tasks/demo/model
+
+dist:
+	rm -rf dist build/dist-tools
+	$(PYTHON) -m venv build/dist-tools
+	build/dist-tools/bin/python -m pip install --quiet --disable-pip-version-check build twine
+	build/dist-tools/bin/python -m build --outdir dist .
+	build/dist-tools/bin/twine check --strict dist/*
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
