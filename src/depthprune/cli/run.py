@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from depthprune.base.errors import FileError
+from depthprune.base.errors import FileError, MissingDependencyError
 from depthprune.base.files import write_text
 from depthprune.base.language import Lang, filled, set_language, t
 from depthprune.base.terminal import terminal
@@ -21,6 +22,18 @@ from depthprune.strategies.verification import VerificationWork
 from depthprune.workflow.run import predict_work, run_study
 from depthprune.workflow.study_file import StudyFile, read_study_file
 from depthprune.workflow.sweeping import unfinished
+
+
+def _require_extras() -> None:
+    """Name what the demo needs and is not installed, before anything is printed or measured."""
+    run = find_spec("torch") and find_spec("transformers")
+    caption = find_spec("nltk") or find_spec("pycocoevalcap")
+    if missing := [extra for extra, found in (("run", run), ("caption", caption)) if not found]:
+        raise MissingDependencyError(
+            "the demo needs packages that are not installed",
+            mend=f"pip install 'depthprune[{','.join(missing)}]'",
+        )
+
 
 Verify = Annotated[
     bool | int | None,
@@ -200,6 +213,7 @@ def demo(
 
     """
     set_language(lang)
+    _require_extras()
     study = read_study_file(DEMO_STUDY)
     samples = study.data_options(num_samples).samples
     if not json:
