@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from depthprune.base.progress import shown
 from depthprune.base.removal import check_removal, make_removal
 from depthprune.benchmark.measure import run_benchmark
-from depthprune.benchmark.options import BenchmarkOptions, benchmark_plan
+from depthprune.benchmark.options import BenchmarkOptions, ScoredTasks, benchmark_plan
 from depthprune.workflow.models import Model, as_model
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ class Evaluation:
         return {name: one.get("accuracy") for name, one in tasks.items()}
 
     @property
+    def scores(self) -> dict[str, float]:
+        """Accuracy of each task of `score`, a fraction; with several splits as task/split."""
+        return {name: one["accuracy"] for name, one in self.card["scores"].items()}
+
+    @property
     def tokens_per_second(self) -> dict[int, float]:
         """New tokens per second of all rows together, by batch size."""
         return {_size(name): one["tokens_per_second"] for name, one in self.card["speed"].items()}
@@ -71,23 +76,31 @@ def evaluate(
     ppl_texts: Sequence[str | Path] = BenchmarkOptions.ppl_texts,
     tasks: Sequence[str] = BenchmarkOptions.zeroshot_tasks,
     num_samples: int | None = None,
+    score: Sequence[str] = (),
+    splits: Sequence[str] = ScoredTasks.splits,
+    data_dir: str | Path | None = None,
+    task_files: Sequence[str | Path] = (),
     removal: Iterable[int] = (),
     output: str | Path | None = None,
     overwrite: bool = False,
     download: bool = False,
     progress: bool = True,
 ) -> Evaluation:
-    """Measure perplexity, zero-shot accuracy, speed and memory of a model, or of it without blocks.
+    """Measure accuracy, perplexity, speed and memory of a model, or of it without blocks.
 
     What fails is told in `failed`, and the other parts are measured. With an output file every part
     is kept as soon as it is measured, and the same call goes on.
 
     Args:
         model: from `load_model`, or what that takes.
-        metrics: some of ppl, zeroshot, speed, memory.
+        metrics: some of ppl, zeroshot, speed, memory; when not given all, or none beside `score`.
         ppl_texts: for ppl: wikitext2, ptb, or files: plain text, or .jsonl with a field text.
         tasks: for zeroshot: tasks or groups of the lm-evaluation-harness.
-        num_samples: documents of each zero-shot task, drawn at random; None takes all.
+        score: tasks that are scored on all their samples, as `load_tasks` takes them.
+        splits: of each of them.
+        data_dir: folder with local copies of their data.
+        task_files: files that define own tasks: YAML, or Python, which is executed.
+        num_samples: samples of each task, drawn at random; None takes all.
         removal: blocks that are skipped, counted from 0 in the whole model.
         output: a JSON file that keeps what is measured; None keeps nothing.
         overwrite: begin anew, whatever the file holds.
@@ -111,7 +124,13 @@ def evaluate(
         download=download,
     )
     gone = check_removal(make_removal(removal), loaded.num_blocks)
-    options = replace(benchmark_plan(asked, loaded.options), removal=gone)
+    scored = ScoredTasks(
+        tasks=tuple(score),
+        splits=tuple(splits),
+        data_dir=None if data_dir is None else Path(data_dir),
+        task_files=tuple(map(Path, task_files)),
+    )
+    options = replace(benchmark_plan(asked, loaded.options, scored), removal=gone)
     with TemporaryDirectory() as folder, shown(progress):
         path = Path(folder) / "evaluation.json" if output is None else Path(output)
         found = run_benchmark(

@@ -336,16 +336,23 @@ def cut_card(study: StudyFile, section: EvaluateSection) -> BenchmarkPlan | None
     Raises:
         DepthpruneError: there is no such text or task.
     """
-    if not section.metrics:
+    if not (section.metrics or section.tasks):
         return None
+    data = study.data_options()
     asked = replace(
         taken(section, BenchmarkOptions),
         ppl_texts=tuple(map(study.file_or_name, section.ppl_texts)),
-        lm_eval_paths=study.data_options().lm_eval_paths,
+        lm_eval_paths=data.lm_eval_paths,
         download=study.content.download,
     )
+    scored = replace(
+        taken(section, ScoredTasks),
+        data_dir=data.data_dir,
+        follow_links=data.follow_links,
+        task_files=data.task_files,
+    )
     with study.about("evaluate", "zeroshot_tasks"):
-        return benchmark_plan(asked, study.model_options())
+        return benchmark_plan(asked, study.model_options(), scored)
 
 
 def evaluate(

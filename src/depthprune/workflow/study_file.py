@@ -202,6 +202,7 @@ class CutSection(_section("_Cut", **_CUT)):  # type: ignore[misc]
 
 
 _CARD = fields_of(BenchmarkOptions, "ppl_texts", "zeroshot_tasks", "num_samples")
+_CARD |= fields_of(ScoredTasks, "tasks", "splits")
 
 
 class EvaluateSection(_section("_Evaluate", **_CARD)):  # type: ignore[misc]
