@@ -189,6 +189,17 @@ def test_a_model_is_evaluated(demo: dp.Model, tmp_path: Path) -> None:
     assert raised.value.option == "metrics"
 
 
+def test_tasks_are_scored_with_and_without_blocks(demo: dp.Model, profiled: dp.Study) -> None:
+    found = dp.evaluate(demo, score=["demo_okvqa"], num_samples=6, removal=[0])
+    assert list(found.scores) == ["demo_okvqa"]
+    (score,) = found.card["scores"].values()
+    assert (score["n"], score["split"]) == (6, "validation")
+    assert score["whole"]["accuracy"] > score["accuracy"] == found.scores["demo_okvqa"]
+    assert (found.card["ppl"], found.card["speed"]) == ({}, {})
+    with pytest.raises(dp.DepthpruneError, match="okvqaa"):
+        dp.evaluate(demo, score=["okvqaa"])
+
+
 def test_nothing_is_printed(
     demo: dp.Model,
     tasks: list[dp.TaskSplit],

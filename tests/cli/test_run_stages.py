@@ -164,6 +164,10 @@ def test_what_fresh_samples_do_not_confirm_is_told_and_not_cut_out(
             "cut:\nevaluate: {metrics: ppl, ppl_texts: nowhere}\n",
             ("nowhere", "line 14, evaluate.ppl_texts"),
         ),
+        (
+            "cut:\nevaluate: {tasks: [okvqaa]}\n",
+            ("okvqaa", "line 14, evaluate.tasks"),
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_measured(
@@ -305,9 +309,11 @@ def test_a_number_that_nothing_ranked_has_is_an_error_that_names_the_field(
 
 def test_metrics_of_the_smaller_model_are_measured_once(program: Program, tmp_path: Path) -> None:
     (tmp_path / "my.txt").write_text("what is in the picture? a red circle. " * 4)
-    text = STAGES + "cut: {removed: 1}\nevaluate: {metrics: ppl, ppl_texts: my.txt}\n"
+    card = "{metrics: ppl, ppl_texts: my.txt, tasks: demo_tally_qa, num_samples: 3}"
+    text = STAGES + f"cut: {{removed: 1}}\nevaluate: {card}\n"
     path = study_file(tmp_path, text)
     first = value_of(program("run", path, "--json"))["evaluate"]["card"]
     assert first["ppl"]
+    assert first["scores"]["demo_tally_qa"]["n"] == 3
     again = value_of(program("run", path, "--json"))["evaluate"]["card"]
     assert again["ppl"] == first["ppl"]

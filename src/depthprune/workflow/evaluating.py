@@ -49,7 +49,7 @@ class Evaluation:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Accuracy of each task of `score`, a fraction; with several splits as task/split."""
+        """Accuracy of each task of `score`, a fraction; of several splits as "task split"."""
         return {name: one["accuracy"] for name, one in self.card["scores"].items()}
 
     @property

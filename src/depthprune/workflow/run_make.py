@@ -20,7 +20,12 @@ from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
 from depthprune.benchmark.latency import LatencyOptions
 from depthprune.benchmark.measure import run_benchmark
-from depthprune.benchmark.options import BenchmarkOptions, BenchmarkPlan, benchmark_plan
+from depthprune.benchmark.options import (
+    BenchmarkOptions,
+    BenchmarkPlan,
+    ScoredTasks,
+    benchmark_plan,
+)
 from depthprune.benchmark.sweep import Failure, SweepRequest
 from depthprune.checkpoint.fingerprint import model_fingerprint
 from depthprune.checkpoint.folder import source_folder, weight_files

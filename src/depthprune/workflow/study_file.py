@@ -38,7 +38,7 @@ from depthprune.base.registry import is_own
 from depthprune.base.weights import check_weights
 from depthprune.base.yaml_file import YamlFile, read_yaml
 from depthprune.benchmark.latency import LatencyOptions
-from depthprune.benchmark.options import BenchmarkOptions
+from depthprune.benchmark.options import BenchmarkOptions, ScoredTasks
 from depthprune.cutting import CutOptions
 from depthprune.engine.options import ModelOptions, Workers
 from depthprune.importance.compare import THRESHOLD, TOP_K
