@@ -356,6 +356,11 @@ def cut_card(study: StudyFile, section: EvaluateSection) -> BenchmarkPlan | None
         follow_links=data.follow_links,
         task_files=data.task_files,
     )
+    try:
+        scored.find(asked)
+    except DepthpruneError as error:
+        # Not the tasks of the study, whose option has the same name.
+        raise error.but(where=study.place(("evaluate", "tasks"))) from error
     with study.about("evaluate", "zeroshot_tasks"):
         return benchmark_plan(asked, study.model_options(), scored)
 
