@@ -9,11 +9,13 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from depthprune.tasks import Sample, Task
-from depthprune.tasks.task import Scorer
+from depthprune.tasks.metrics.likelihood import parse_responses
+from depthprune.tasks.task import Request, Scorer
 
 FOLDER = Path(os.environ.get("DEPTHPRUNE_REAL", "real")) / "data"
 EXAMPLES = "12 + 5 = 17\n30 - 4 = 26\n8 + 21 = 29\n45 - 13 = 32\n"
@@ -75,9 +77,49 @@ class ByJudge(Scorer):
         return float(self.judge(answer, sample.references[0]))
 
 
+class Sums(Judged):
+    """Sums after worked examples, as they stand: a chat template makes sentences of the answers."""
+
+    def sample(self, row: dict[str, Any]) -> Sample:
+        """Return one sum, whose answer ends with its line."""
+        context = EXAMPLES + row["question"]
+        request = Request("generate", context, until=("\n",), max_new_tokens=6)
+        return replace(super().sample(row), requests=(request,))
+
+
+class LastWords(Data):
+    """Sentences that go on with one of four words, as they stand."""
+
+    def sample(self, row: dict[str, Any]) -> Sample:
+        """Return one sentence with four continuations."""
+        context = row["question"].removesuffix(" ...")
+        requests = [Request("loglikelihood", context, f" {word}") for word in row["choices"]]
+        return replace(super().sample(row), requests=tuple(requests))
+
+    def scorer(self, samples: Sequence[Sample]) -> Scorer:
+        """Return the scorer of these samples."""
+        return Likeliest()
+
+
+class Likeliest(Scorer):
+    """1 where the right continuation has the highest likelihood per byte."""
+
+    name = "likeliest"
+    bounds = (0.0, 1.0)
+
+    def score(self, sample: Sample, answer: str) -> float:
+        """Return 1 or 0."""
+        found = parse_responses(sample, answer)
+        likelihoods = [
+            likelihood / len(one.continuation.encode())
+            for (likelihood, _), one in zip(found, sample.requests, strict=True)
+        ]
+        return float("ABCD"[likelihoods.index(max(likelihoods))] == sample.references[0])
+
+
 def first_number(answer: str, wanted: str) -> bool:
-    """Return whether the first number of an answer is the wanted one."""
-    found = re.search(r"-?\d+", answer)
+    """Return whether the first number that was written is the wanted one."""
+    found = re.search(r"-?\d+", json.loads(answer)[0])
     return found is not None and found[0] == wanted
 
 
@@ -106,11 +148,12 @@ def chosen(name: str) -> Task:
 
 
 definitions, capitals, elements = map(chosen, ("definitions", "capitals", "elements"))
-last_words = chosen("last_words")
+last_words = Task(
+    "last_words", "Multiple Choice", LastWords("last_words"), metric="exact_match", answer="respond"
+)
 prose = Task("prose", "Language Modeling", Data("prose"), metric="perplexity", answer="read")
 arithmetic = Task(
-    "arithmetic", "Exact Match", Judged("arithmetic", first_number),
-    prompt=f"{EXAMPLES}{{question}}", max_new_tokens=6,
+    "arithmetic", "Exact Match", Sums("arithmetic", first_number), answer="respond"
 )  # fmt: skip
 instructions = Task(
     "instructions", "Exact Match", Judged("instructions", by_rule), max_new_tokens=48
