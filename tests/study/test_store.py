@@ -294,7 +294,7 @@ def test_an_imported_accuracy_must_be_a_number(study: StudyStore) -> None:
         study.add_imported(key, "i", (), accuracy=float("nan"), origin="x")
 
 
-def test_a_hundred_thousand_drops_are_read_in_under_two_seconds(study: StudyStore) -> None:
+def test_a_hundred_thousand_drops_take_little_more_than_their_checksums(study: StudyStore) -> None:
     key = study.add_split(SPLIT)
     add(study, ())
     with study.transaction():
@@ -308,12 +308,17 @@ def test_a_hundred_thousand_drops_are_read_in_under_two_seconds(study: StudyStor
                 "created": "2026-11-30T12:00:00+00:00",
             }
             rows.insert_measurement(study._connection, key, SETTINGS, columns, None)
-    # Processor time of untraced code: neither a busy machine nor coverage is what is measured.
+    # Processor time of untraced code, beside what the checksums alone take here and now: neither a
+    # busy machine nor coverage is what is measured.
     trace = sys.gettrace()
     sys.settrace(None)
+    started = process_time()
+    for row in study._connection.execute("SELECT * FROM measurement"):
+        rows.row_checksum(*row)
+    checksums = process_time() - started
     started = process_time()
     drops = study.drops(key, SETTINGS)
     seconds = process_time() - started
     sys.settrace(trace)
     assert len(drops) == 100_001
-    assert seconds < 2.0  # half of it checks the checksums
+    assert seconds < 4 * checksums
