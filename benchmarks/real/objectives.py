@@ -1,11 +1,13 @@
 """Which number ranks removals best on few samples: accuracy, or what lies behind it?
 
-python benchmarks/real/objectives.py REAL [--removals FILE.json] [--output DIR]
+python benchmarks/real/objectives.py REAL
+python benchmarks/real/objectives.py REAL --removals benchmarks/real/removals.json \
+    --output several --samples 48 64
 
 REAL is the folder that `build.py` wrote. Every sample of three multiple-choice tasks is answered
 without each removal (all single blocks, or those of the file), with the losses of all options kept.
-Then, many times over, a few samples of each task rank the removals, and the other samples judge
-which one came first. What is measured is kept in DIR and not measured again.
+Then, many times over, a few samples of each task rank the removals of as many blocks, and the other
+samples judge which one came first. What is measured is kept in DIR and not measured again.
 
 All removals share their common prefixes: one walk through the trie of removals, with the prompt of
 a sample once and its options as branches of one row.
@@ -27,7 +29,6 @@ from torch.nn.functional import scaled_dot_product_attention, silu
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 TASKS = ("definitions", "capitals", "elements")
-SAMPLES = {"train": 96, "validation": 112}
 BATCH = 16
 DRAWS = 400
 NUMBERS = (8, 16, 24, 48)
@@ -160,7 +161,9 @@ class Walk:
         return losses, torch.stack(first)
 
 
-def measured(real: Path, removals: Sequence[Removal], output: Path) -> Iterator[dict[str, Any]]:
+def measured(
+    real: Path, removals: Sequence[Removal], samples: Sequence[int], output: Path
+) -> Iterator[dict[str, Any]]:
     """Yield for each task the numbers of all its samples; measure what is not kept yet.
 
     Each of shape (removals, samples), higher is better: `accuracy`, `probability` and `loss` of the
@@ -170,7 +173,7 @@ def measured(real: Path, removals: Sequence[Removal], output: Path) -> Iterator[
     output.mkdir(parents=True, exist_ok=True)
     for task in TASKS:
         parts: list[Any] = []
-        for split, most in SAMPLES.items():
+        for split, most in zip(("train", "validation"), samples, strict=True):
             lines = (real / "data" / task / f"{split}.jsonl").read_text(encoding="utf-8")
             rows = list(map(json.loads, lines.splitlines()))[:most]
             for start in range(0, len(rows), BATCH):
@@ -213,6 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("real", type=Path)
     parser.add_argument("--removals", type=Path, help="JSON list of lists of blocks")
+    parser.add_argument("--samples", type=int, nargs=2, default=[96, 112], help="of each half")
     parser.add_argument("--output", type=Path, default=Path("objectives"))
     asked = parser.parse_args()
     torch.set_grad_enabled(False)
@@ -220,18 +224,21 @@ def main() -> None:
     singles = [(block,) for block in range(config["num_hidden_layers"])]
     given = json.loads(asked.removals.read_text()) if asked.removals else singles
     removals = [tuple(one) for one in given]
-    tasks = list(measured(asked.real, removals, asked.output))
-    judges = min(one["accuracy"].shape[1] for one in tasks)
-    print(f"{len(removals)} removals, {sum(one['accuracy'].shape[1] for one in tasks)} samples")
-    print("objective    samples  lost by the first, points  rank correlation")
-    for number in (one for one in NUMBERS if 2 * one <= judges):
-        for name in tasks[0]:
-            lost, correlation = compared(tasks, name, number)
-            error = lost.std() / np.sqrt(len(lost))
-            print(
-                f"{name:<12} {number:>7}  {100 * lost.mean():>16.2f} +- {100 * error:.2f}"
-                f"  {correlation.mean():>16.3f}"
-            )
+    tasks = list(measured(asked.real, removals, asked.samples, asked.output))
+    print(f"{sum(one['accuracy'].shape[1] for one in tasks)} samples")
+    for removed in sorted(set(map(len, removals))):
+        places = [place for place, one in enumerate(removals) if len(one) == removed]
+        alike = [{name: value[places] for name, value in one.items()} for one in tasks]
+        print(f"\n{len(places)} removals of {removed} blocks")
+        print("objective    samples  lost by the first, points  rank correlation")
+        for number in NUMBERS:
+            for name in alike[0]:
+                lost, correlation = compared(alike, name, number)
+                error = lost.std() / np.sqrt(len(lost))
+                print(
+                    f"{name:<12} {number:>7}  {100 * lost.mean():>16.2f} +- {100 * error:.2f}"
+                    f"  {correlation.mean():>16.3f}"
+                )
 
 
 def compared(
