@@ -71,6 +71,7 @@ def test_every_option_of_every_strategy_is_in_the_flat_list_once_with_a_sentence
             "protect",
             "joint",
             "task_weights",
+            "objective",
             "complete",
             "warm_start",
         ),

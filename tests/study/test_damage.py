@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from depthprune.base.errors import StudyError
+from depthprune.base.errors import DamagedError, StudyError
 from depthprune.base.removal import Removal
 from depthprune.study import StudyStore
 from depthprune.study.integrity import check_study, repair_study
@@ -304,3 +304,41 @@ def test_a_study_from_before_seals_is_read_and_sealed_when_it_is_written_to(tmp_
         study._connection.execute("""UPDATE run SET how = '{"samples": 9}'""")
     with StudyStore.open(tmp_path, read_only=True) as study:
         assert (study.runs(), len(study.damage)) == ([], 1)
+
+
+def test_a_measurement_whose_losses_are_damaged_is_measured_anew(tmp_path: Path) -> None:
+    losses = np.linspace(0, 2, 8, dtype=np.float32)
+    with filled_study(tmp_path, []) as study:
+        key = study.add_split(SPLIT)
+        for removal in ((), (1,)):
+            given = (key, SETTINGS, removal, scores_of(removal), answers_of(removal), 1.0)
+            study.add(*given, losses=losses)
+        assert study.losses(key, SETTINGS)[(1,)].tolist() == losses.tolist()
+        where = "WHERE measurement_id = (SELECT id FROM measurement WHERE removal = '1')"
+        study._connection.execute(f"UPDATE loss SET losses = zeroblob(32) {where}")
+        with pytest.raises(DamagedError, match="the losses of removal 1"):
+            study.losses(key, SETTINGS)
+    with StudyStore.open(tmp_path, read_only=True) as study:
+        assert study.losses(key, SETTINGS) == {}
+        assert len(study.damage) == 1
+    assert [one.what for one in check_study(tmp_path)] == ["the losses of removal 1"]
+    repair_study(tmp_path)
+    with StudyStore.open(tmp_path, read_only=True) as study:
+        assert list(study.losses(key, SETTINGS)) == list(study.drops(key, SETTINGS)) == [()]
+
+
+def test_losses_that_changed_places_are_damaged(tmp_path: Path) -> None:
+    with filled_study(tmp_path, []) as study:
+        key = study.add_split(SPLIT)
+        for number, removal in enumerate(((), (1,), (2,))):
+            given = (key, SETTINGS, removal, scores_of(removal), answers_of(removal), 1.0)
+            study.add(*given, losses=np.full(8, number, np.float32))
+        study._connection.execute("PRAGMA foreign_keys = OFF")
+        for before, after in ((2, 9), (3, 2), (9, 3)):
+            study._connection.execute(
+                "UPDATE loss SET measurement_id = ? WHERE measurement_id = ?", (after, before)
+            )
+    assert {one.what for one in check_study(tmp_path)} == {
+        "the losses of removal 1",
+        "the losses of removal 2",
+    }

@@ -34,6 +34,7 @@ from depthprune.study import (
     read_results,
 )
 from depthprune.study.importing import IMPORTED
+from depthprune.study.records import Objective
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.builtin import shipped_task_types
 
@@ -277,7 +278,11 @@ def _named(problems: Sequence[str]) -> str:
 
 
 def read_result_set(
-    path: Path, split: str | None = None, *, selection: Collection[tuple[int, str]] | None = None
+    path: Path,
+    split: str | None = None,
+    *,
+    selection: Collection[tuple[int, str]] | None = None,
+    objective: Objective | None = None,
 ) -> ResultSet:
     """Read everything measured of one model: a study, or a tree of documented result files.
 
@@ -290,6 +295,8 @@ def read_result_set(
             `choose_splits`.
         selection: of a study, only what was measured of these splits under these settings, as
             (key, settings); None takes all.
+        objective: what removals of a study are ranked by, where it holds losses; None: as they were
+            when it was searched.
 
     Raises:
         FileError: there is no such folder or file.
@@ -301,7 +308,11 @@ def read_result_set(
     if path.name == DATABASE_NAME and path.is_file():
         path = path.parent
     is_study = (path / DATABASE_NAME).is_file()
-    results = study_result_set(path, split, selection) if is_study else file_result_set(path, split)
+    results = (
+        study_result_set(path, split, selection, objective)
+        if is_study
+        else file_result_set(path, split)
+    )
     datasets, problems = check_numbers(_with_task_types(results.datasets), results.num_blocks)
     problems = [*results.problems, *problems]
     if not datasets:

@@ -29,6 +29,8 @@ class Combination:
         num_samples: samples behind the drops, over all its datasets; 0 when one is unknown.
         interval: paired, of the mean drop, see `mean_intervals`; None without per-sample scores,
             below ten samples, or where it was not asked for, see `with_intervals`.
+        loss: what it is ranked by in place of `mean` where datasets have losses, see
+            `DropTable.ranks`.
     """
 
     removal: Removal
@@ -38,6 +40,12 @@ class Combination:
     accuracy: float
     num_samples: int
     interval: Interval | None
+    loss: float | None = None
+
+    @property
+    def order(self) -> float:
+        """What it is ranked by, the smallest first."""
+        return self.mean if self.loss is None else self.loss
 
     @property
     def coverage(self) -> int:
@@ -50,7 +58,7 @@ class RankedCombinations:
     """Combinations from the smallest mean drop to the largest, and how many were left out.
 
     Attributes:
-        combinations: best first; equal mean drops are ordered by block indices.
+        combinations: best first by `order`; equal ones are ordered by block indices.
         low_coverage: left out because too few datasets measured them.
         improving: left out because their mean drop is below the limit.
     """
@@ -90,14 +98,17 @@ def table_combinations(table: DropTable) -> list[Combination]:
         table.total_samples.tolist(),
         strict=True,
     )
+    losses: list[float | None] = [None] * len(table.removals)
+    if table.losses is not None:
+        losses = row_statistics(table.losses)[0].tolist()
     combinations = []
-    for removal, row, *numbers in columns:
+    for loss, (removal, row, *numbers) in zip(losses, columns, strict=True):
         cells = zip(table.datasets, row.tolist(), strict=True)
         by_dataset = {name: drop for name, drop in cells if not isnan(drop)}
         if by_dataset:
             mean, std, accuracy, num_samples = numbers
             combinations.append(
-                Combination(removal, by_dataset, mean, std, accuracy, num_samples, None)
+                Combination(removal, by_dataset, mean, std, accuracy, num_samples, None, loss)
             )
     return combinations
 
@@ -150,7 +161,7 @@ def rank(
         for combination in covered
         if min_drop is None or rounded(combination.mean) >= min_drop
     ]
-    kept.sort(key=lambda combination: (rounded(combination.mean), combination.removal))
+    kept.sort(key=lambda combination: (rounded(combination.order), combination.removal))
     return RankedCombinations(tuple(kept), len(given) - len(covered), len(covered) - len(kept))
 
 
@@ -204,13 +215,16 @@ def comparable(table: DropTable) -> bool:
 def find_disagreements(
     independent: Mapping[int, RankedCombinations], adjusted: Mapping[Removal, float]
 ) -> tuple[Disagreement, ...]:
-    """Return where the smallest adjusted drop is not that of the smallest plain mean."""
+    """Return where the smallest adjusted drop is not that of the smallest plain mean.
+
+    Nowhere if removals are ranked by losses: the winner is none of the drop then.
+    """
     found = []
     for number, ranking in sorted(independent.items()):
         comparable_ones = [
             one for one in ranking.combinations if not np.isnan(adjusted[one.removal])
         ]
-        if not comparable_ones:
+        if not comparable_ones or comparable_ones[0].loss is not None:
             continue
         plain, best = ranking.combinations[0], _smallest(comparable_ones, adjusted)
         drops = adjusted[plain.removal], adjusted[best.removal]
@@ -307,9 +321,12 @@ def find_selections(
     drawn = {one.removal: one for pool in pools.values() for one in pool}
     rows = {removal: row for row, removal in enumerate(drawn)}
     luck = _luck(list(drawn.values()), datasets, seed)
+    by_loss = any(one.losses for one in datasets)
+    of_choice = _luck(list(drawn.values()), datasets, seed, ranked=True) if by_loss else luck
     for removal, pool in pools.items():
-        added = luck[[rows[one.removal] for one in pool]]
-        disturbed = added + np.array([one.mean for one in pool])[:, None]
+        places = [rows[one.removal] for one in pool]
+        added = luck[places]
+        disturbed = of_choice[places] + np.array([one.order for one in pool])[:, None]
         chosen = disturbed.argmin(axis=0)
         correction = max(0.0, -float(added[chosen, np.arange(added.shape[1])].mean()))
         found[removal] = _corrected(pool[0], correction, found[removal].among)
@@ -325,9 +342,13 @@ def _all_known(pool: Sequence[Combination], datasets: Mapping[str, DatasetMeasur
 
 
 def _luck(
-    combinations: Sequence[Combination], datasets: Sequence[DatasetMeasurements], seed: int
+    combinations: Sequence[Combination],
+    datasets: Sequence[DatasetMeasurements],
+    seed: int,
+    *,
+    ranked: bool = False,
 ) -> NDArray[np.float64]:
-    """Return what the draws add to each mean drop, shape (R, 2 DRAWS).
+    """Return what the draws add to each mean drop, shape (R, 2 DRAWS); or to what ranks it.
 
     A draw weighs every sample's difference from the mean by a standard normal number, the same one
     for all removals, so that what they have in common stays common.
@@ -335,10 +356,11 @@ def _luck(
     found = np.zeros((len(combinations), DRAWS))
     for one in datasets:
         rows = [row for row, each in enumerate(combinations) if one.dataset in each.drops]
-        baseline = one.paired_scores(())
+        of = one.ranked_scores if ranked else one.paired_scores
+        baseline = of(())
         if not rows or baseline is None:
             continue
-        given = (one.paired_scores(combinations[row].removal) for row in rows)
+        given = (of(combinations[row].removal) for row in rows)
         scores = [each for each in given if each is not None]
         means = baseline.mean(dtype=np.float64) - [each.mean(dtype=np.float64) for each in scores]
         num_samples = len(baseline)

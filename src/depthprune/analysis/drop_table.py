@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from depthprune.analysis.result_set import DatasetMeasurements
 from depthprune.base.removal import DECIMALS, Removal
+from depthprune.study.records import increases
 
 _Number = TypeVar("_Number", np.float64, np.int64)
 
@@ -36,6 +37,8 @@ class DropTable:
         drops: fractions, float64 of shape (R, D).
         accuracies: float64 of shape (R, D); NaN also where only the drop is known.
         num_samples: int64 of shape (R, D); 0 where unknown.
+        losses: by how much the loss rises, on datasets that have it; elsewhere the drops; float64
+            of shape (R, D). None where no dataset has it.
     """
 
     num_blocks: int
@@ -46,6 +49,12 @@ class DropTable:
     drops: NDArray[np.float64]
     accuracies: NDArray[np.float64]
     num_samples: NDArray[np.int64]
+    losses: NDArray[np.float64] | None = None
+
+    @property
+    def ranks(self) -> NDArray[np.float64]:
+        """What removals are ranked by, the smallest first, shape (R, D)."""
+        return self.drops if self.losses is None else self.losses
 
     @property
     def coverage(self) -> NDArray[np.int64]:
@@ -125,6 +134,12 @@ def drop_table(datasets: Sequence[DatasetMeasurements], num_blocks: int) -> Drop
             np.isnan(stated), dataset.baseline.accuracy - found, stated
         )
         num_samples[number, places] = _column(map(_NUM_SAMPLES, measured), np.int64)
+    losses = drops.copy() if any(one.losses for one in datasets) else None
+    if losses is not None:
+        for number, dataset in enumerate(datasets):
+            for removal, rise in increases(dataset.losses).items():
+                if removal in dataset.measurements:
+                    losses[number, rows[removal]] = rise
     return DropTable(
         num_blocks=num_blocks,
         removals=tuple(removals),
@@ -134,6 +149,7 @@ def drop_table(datasets: Sequence[DatasetMeasurements], num_blocks: int) -> Drop
         drops=np.ascontiguousarray(drops.T),
         accuracies=np.ascontiguousarray(accuracies.T),
         num_samples=np.ascontiguousarray(num_samples.T),
+        losses=None if losses is None else np.ascontiguousarray(losses.T),
     )
 
 

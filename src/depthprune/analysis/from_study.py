@@ -20,7 +20,14 @@ from depthprune.analysis.result_set import (
 from depthprune.base.errors import AnalysisError
 from depthprune.base.language import counted
 from depthprune.study import Measurement, ModelRecord, StoredSplit, StudyStore
-from depthprune.study.records import FEWEST_FRESH, UNVERIFIED, SeenSamples, seen_samples
+from depthprune.study.records import (
+    FEWEST_FRESH,
+    OBJECTIVE,
+    UNVERIFIED,
+    Objective,
+    SeenSamples,
+    seen_samples,
+)
 from depthprune.tasks.weak import CHANCE, Weakness
 
 MOST_SCORES = 2**28
@@ -38,13 +45,17 @@ class _Variant:
 
 
 def study_result_set(
-    folder: Path, split: str | None, selection: Collection[tuple[int, str]] | None = None
+    folder: Path,
+    split: str | None,
+    selection: Collection[tuple[int, str]] | None = None,
+    objective: Objective | None = None,
 ) -> ResultSet:
     """Return what a study holds; it is only read.
 
     Of several prompts, samples or settings for one split, those with the most measurements are
     taken, equal numbers the newest; that is said in `problems`. With a selection, only those splits
-    under those settings are looked at.
+    under those settings are looked at. Removals are ranked by `objective`; None: as they were when
+    the study was searched last.
 
     Raises:
         StudyError: the study cannot be read.
@@ -71,12 +82,13 @@ def study_result_set(
         problems += messages
         used = [found[dataset][chosen[dataset]] for dataset in sorted(chosen)]
         with_samples = _can_hold_scores(used, problems)
+        objective = objective or _searched_by(study)
         datasets = tuple(
             replace(measured, weakness=_weakness(study, one.stored, one.settings))
             for one in used
             if (
                 measured := split_measurements(
-                    study, one.stored.key, one.settings, with_samples=with_samples
+                    study, one.stored.key, one.settings, objective, with_samples=with_samples
                 )
             )
             is not None
@@ -174,7 +186,12 @@ def _can_hold_scores(used: Sequence[_Variant], problems: list[str]) -> bool:
 
 
 def split_measurements(
-    study: StudyStore, key: int, settings: str, *, with_samples: bool = True
+    study: StudyStore,
+    key: int,
+    settings: str,
+    objective: Objective = "accuracy",
+    *,
+    with_samples: bool = True,
 ) -> DatasetMeasurements | None:
     """Return what a study holds of a split; None where its baseline is missing or damaged."""
     record = study.split(key)
@@ -185,11 +202,25 @@ def split_measurements(
     baseline = by_removal.pop((), None)
     if baseline is None:
         return None
-    return DatasetMeasurements(record.task, record.task_type, baseline, by_removal, record.metric)
+    return DatasetMeasurements(
+        record.task,
+        record.task_type,
+        baseline,
+        by_removal,
+        record.metric,
+        losses=study.losses(key, settings) if objective == "loss" and with_samples else {},
+    )
+
+
+def _searched_by(study: StudyStore) -> Objective:
+    """Return what removals were ranked by when the study was searched last."""
+    runs = [] if study.lacks is not None else study.runs()
+    said = [run.how[OBJECTIVE] for run in runs if OBJECTIVE in run.how]
+    return "loss" if said[-1:] == ["loss"] else "accuracy"
 
 
 def dataset_measurements(
-    study: StudyStore, splits: Sequence[int], settings: str
+    study: StudyStore, splits: Sequence[int], settings: str, objective: Objective = "accuracy"
 ) -> list[DatasetMeasurements]:
     """Return what a study holds of some splits, as far as their baseline is measured.
 
@@ -197,8 +228,9 @@ def dataset_measurements(
         study: to be read.
         splits: keys of one split of several tasks, in the order wanted.
         settings: the decoding settings that the measurements were taken under.
+        objective: what removals are ranked by.
     """
-    found = (split_measurements(study, key, settings) for key in splits)
+    found = (split_measurements(study, key, settings, objective) for key in splits)
     return [one for one in found if one is not None]
 
 

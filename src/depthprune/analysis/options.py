@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from depthprune.base.options import Options, Refusal
+from depthprune.study.records import Objective
 
 TargetKind = Literal["max_drop", "speedup", "params"]
 
@@ -37,6 +38,10 @@ class Ranking(Options):
 
     min_drop: Annotated[float, Ge(-1), Le(1), _SMALLEST] | None = None
     """Minimum mean drop of a ranked combination, as a fraction (default: no limit)."""
+
+    objective: Objective | None = None
+    """What removals are ranked by: loss, where the study holds it, or accuracy (default: as the
+    study was searched)."""
 
     robust_coverage: Annotated[int, Ge(1)] = 3
     """Minimum number of datasets on which a robust combination was measured."""

@@ -82,6 +82,7 @@ class Recommended:
         disagreements: where adjusted and plain drops name different winners.
         targets: one for each target that was asked for.
         singles: mean drop of every block that was measured alone, by block; none is left out.
+        single_ranks: what these blocks are ranked by: the drops, or the increases of the loss.
         num_judged: single blocks with enough coverage to tell whether they must stay.
         weak: datasets whose baseline is no basis for drops, or may be none. Where that is certain
             of one, nothing is ranked, and this is the reason.
@@ -105,6 +106,7 @@ class Recommended:
     disagreements: tuple[Disagreement, ...]
     targets: tuple[Target, ...] = ()
     singles: Mapping[int, float] = field(default_factory=dict)
+    single_ranks: Mapping[int, float] = field(default_factory=dict)
     num_judged: int = 0
     weak: tuple[WeakBaseline, ...] = ()
     verified: Verified | None = None
@@ -253,7 +255,7 @@ def scores_realising(recommendations: Recommended) -> dict[int, float]:
     for step in recommendations.stepwise.steps:
         order += [block for block in step.combination.removal if block not in order]
     essential = recommendations.essential_blocks
-    singles = recommendations.singles
+    singles = recommendations.single_ranks
 
     def place(block: int) -> tuple[bool, bool, float, int]:
         measured = block in singles
@@ -377,6 +379,7 @@ def _decide(
         disagreements=find_disagreements(independent, adjusted),
         targets=choose_targets(independent, results, targets),
         singles={one.removal[0]: one.mean for one in singles},
+        single_ranks={one.removal[0]: one.order for one in singles},
         num_judged=len(judged),
     )
 

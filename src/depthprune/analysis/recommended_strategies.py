@@ -356,7 +356,7 @@ def _in_place_of(
         (one for one in spared.get(len(step.removal), ()) if one.coverage >= step.coverage), None
     )
     itself = () if set(essential) & set(step.removal) else (step,)
-    if best is None or (itself and rounded(best.mean) >= rounded(step.mean)):
+    if best is None or (itself and rounded(best.order) >= rounded(step.order)):
         return itself
     return (best, *itself)
 

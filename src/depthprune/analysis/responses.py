@@ -189,7 +189,7 @@ def task_type_findings(table: DropTable) -> tuple[TaskTypeFinding, ...]:
 def best_by_number(
     table: DropTable, columns: Sequence[int]
 ) -> dict[int, tuple[Removal, float, int]]:
-    """Return, by number removed, the removal with the smallest mean drop, with drop and coverage.
+    """Return, by number removed, the removal that ranks first, with mean drop and coverage.
 
     Only removals with the largest coverage that any removal of that number reaches are compared: a
     mean over the easiest dataset alone cannot beat one over all. Improvements count as what they
@@ -200,12 +200,13 @@ def best_by_number(
         columns: the datasets, by their index.
     """
     means, _, coverage = row_statistics(table.drops[:, columns])
+    ranks, _, _ = row_statistics(table.ranks[:, columns])
     best: dict[int, tuple[Removal, float, int]] = {}
     for number, rows in table.rows_by_number.items():
         largest = int(coverage[rows].max())
         if largest:
             comparable = coverage[rows] == largest
-            ranked = np.where(comparable, rounded_array(means[rows]), np.inf)
+            ranked = np.where(comparable, rounded_array(ranks[rows]), np.inf)
             row = rows.start + int(np.argmin(ranked))
             best[number] = table.removals[row], float(means[row]), largest
     return best

@@ -91,6 +91,8 @@ class DatasetMeasurements:
         measurements: by removal, the baseline not included; their accuracies likewise.
         metric: what the scores are, with what it depends on.
         weakness: why the baseline is no basis for drops; None where it is one, or was not judged.
+        losses: of each sample, by removal and of the baseline, where removals are ranked by them;
+            of all removals or, where they are ranked by their drops, of none.
     """
 
     dataset: str
@@ -99,6 +101,7 @@ class DatasetMeasurements:
     measurements: Mapping[Removal, Measurement]
     metric: str = ""
     weakness: Weakness | None = None
+    losses: Mapping[Removal, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def may_exceed_one(self) -> bool:
@@ -123,6 +126,10 @@ class DatasetMeasurements:
         if baseline is None or scores is None or not 0 < len(scores) == len(baseline):
             return None
         return scores
+
+    def ranked_scores(self, removal: Removal) -> NDArray[np.float32] | None:
+        """Return what the samples add to what ranks a removal; the larger, the better."""
+        return -self.losses[removal] if self.losses else self.paired_scores(removal)
 
 
 def may_exceed_one(metric: str, task_type: str) -> bool:

@@ -95,7 +95,8 @@ class Gain:
     Attributes:
         number: blocks removed.
         active: blocks that stay.
-        best: the removal with the smallest mean drop.
+        best: the removal that is ranked first: the one with the smallest mean drop, unless losses
+            rank them.
         best_drop: its mean drop.
         candidates: removals of this size that `best` was chosen among.
         one_shot: the least important blocks together; None when it is not known.
@@ -130,9 +131,9 @@ def search_gains(
     """Return what the search gained, for each number of removed blocks from two on.
 
     Only removals that were measured on every dataset count. The one-shot removal is one of them,
-    so a gain is never negative: chosen and judged on the same samples, the best of many removals
-    looks better than it is, even where all are equally good; so it has no interval. From fresh
-    samples there is one, see `FreshGain`.
+    so a gain is never negative, unless losses rank them: chosen and judged on the same samples, the
+    best of many removals looks better than it is, even where all are equally good; so it has no
+    interval. From fresh samples there is one, see `FreshGain`.
 
     The held-out gain does: the best removal is chosen on every other sample of each dataset and
     judged on the samples between, both ways, and the two gains are averaged; it may be negative.
@@ -163,7 +164,7 @@ def search_gains(
             continue
         candidates = [table.removals[place] for place in places]
         drops = shares @ table.drops[places].T
-        best = _smallest(drops)
+        best = _smallest(shares @ table.ranks[places].T)
         if max_drop is not None and rounded(drops[best]) > max_drop:
             continue
         together = one_shot.get(number)
@@ -217,18 +218,20 @@ def _held_out(
     one_shot: int,
 ) -> float | None:
     """Choose on one half of the samples and judge on the other, both ways."""
-    halves = np.zeros((2, len(candidates)))
+    halves = np.zeros((2, 2, len(candidates)))
     for one, share in zip(datasets, shares, strict=True):
-        scores = [one.paired_scores(each) for each in ((), *candidates)]
-        known = [each for each in scores if each is not None]
-        if len(known) < len(scores) or len(known[0]) < 2:
-            return None
-        rows = np.array(known, dtype=np.float64)
-        for half in (0, 1):
-            means = rows[:, half::2].mean(axis=1)
-            halves[half] += share * (means[0] - means[1:])
+        for place, of in enumerate((one.paired_scores, one.ranked_scores)):
+            scores = [of(each) for each in ((), *candidates)]
+            known = [each for each in scores if each is not None]
+            if len(known) < len(scores) or len(known[0]) < 2:
+                return None
+            rows = np.array(known, dtype=np.float64)
+            for half in (0, 1):
+                means = rows[:, half::2].mean(axis=1)
+                halves[place, half] += share * (means[0] - means[1:])
+    drops, ranks = halves
     gains = [
-        halves[judged, one_shot] - halves[judged, _smallest(halves[chosen])]
+        drops[judged, one_shot] - drops[judged, _smallest(ranks[chosen])]
         for chosen, judged in ((0, 1), (1, 0))
     ]
     return float(np.mean(gains))

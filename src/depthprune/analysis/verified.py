@@ -181,7 +181,8 @@ def removals_to_verify(found: Recommended) -> Roles:
 
 def one_shot_removal(found: Recommended, number: int) -> Removal | None:
     """Return so many blocks that cost least alone; None where not so many were measured alone."""
-    ranked = sorted(found.singles, key=lambda block: (rounded(found.singles[block]), block))
+    ranks = found.single_ranks
+    ranked = sorted(ranks, key=lambda block: (rounded(ranks[block]), block))
     return tuple(sorted(ranked[:number])) if number <= len(ranked) else None
 
 

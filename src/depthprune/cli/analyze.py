@@ -70,7 +70,7 @@ def analyze(
     # as often as usual costs a tenth of the time.
     gc.set_threshold(50_000)
     folder = output or (path.parent if path.is_file() else path) / FOLDER
-    results = read_result_set(path, ranking.split)
+    results = read_result_set(path, ranking.split, objective=ranking.objective)
     check_can_make(folder)  # before the work, not after it
     written = write_analysis(
         analyze_results(results, ranking, targets), folder, formats=formats, skip=skip
@@ -147,7 +147,9 @@ def recommend(
 
         places = StudyPlaces(model, data_dir, trust_remote_code, workers)
         _verify(path, places, verify, ranking, targets)
-    analysis = analyze_results(read_result_set(path, ranking.split), ranking, targets)
+    analysis = analyze_results(
+        read_result_set(path, ranking.split, objective=ranking.objective), ranking, targets
+    )
     value = recommendations_value(analysis)
     if output_file is not None:
         write_json(output_file, value)

@@ -22,7 +22,8 @@ class Evaluation:
         sample_ids: N sample ids, in the order of the split.
         scores: float32 array of shape (R, N).
         answers: R tuples of N answers behind the scores (see `Scorer.score` for their form); a
-            generated one that reached the limit of its length is a `CutAnswer`.
+            generated one that reached the limit of its length is a `CutAnswer`, and a chosen one a
+            `Choice` where the losses of the options are known.
     """
 
     removals: tuple[Removal, ...]

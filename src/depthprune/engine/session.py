@@ -17,8 +17,9 @@ from depthprune.base.log import logger
 from depthprune.base.progress import Progress
 from depthprune.base.removal import Removal, format_removal
 from depthprune.engine.evaluator import Evaluation, Evaluator, in_calls
+from depthprune.engine.objective import OptionLosses
 from depthprune.study import Measurement, SplitRecord, StudyStore
-from depthprune.study.records import Role
+from depthprune.study.records import Objective, Role, increases
 from depthprune.tasks.task import CutAnswer, Task, TaskSplit
 
 LOOK_EVERY = 5.0
@@ -87,14 +88,17 @@ class Session:
         bar: Progress | None = None,
         *,
         role: Role = "search",
+        objective: Objective = "accuracy",
     ) -> None:
         """Begin; `role` is what the splits are measured for, see `SplitRecord`."""
         self._role = role
+        self._objective = objective
         self.study = study
         self.evaluator = evaluator
         self.bar = Progress() if bar is None else bar
         self.evaluated = 0
         self._keys: dict[tuple[str, str, str], int] = {}
+        self._losses = OptionLosses()
         self._expected = 0
         self._settled: set[tuple[int, Removal]] = set()
         self._looked = 0.0
@@ -118,6 +122,20 @@ class Session:
     def drops(self, group: SplitGroup) -> dict[Removal, float]:
         """Return the mean drop of every removal that is measured on all splits of a group."""
         return mean_drops(self.tables(group), group.weights)
+
+    def ranks(self, group: SplitGroup) -> dict[Removal, float]:
+        """Return what ranks the removals in place of their drops; empty where that is the drop.
+
+        The mean increase of the loss by every removal that `drops` holds. A split without losses
+        (its answers are written, or were measured without) counts with its drop.
+        """
+        if self._objective == "accuracy":
+            return {}
+        tables: list[Mapping[Removal, float]] = []
+        for split, drops in zip(group.splits, self.tables(group), strict=True):
+            losses = self.study.losses(self.key(split), self.settings)
+            tables.append(increases(losses) if losses else drops)
+        return mean_drops(tables, group.weights)
 
     def measurement(self, split: TaskSplit, removal: Removal) -> Measurement | None:
         """Return what the study holds of one removal on one split."""
@@ -152,7 +170,7 @@ class Session:
                 self._measure(split, together, visits[place] if visits else None)
                 self.settle(SplitGroup((split,)), together)
                 if monotonic() - self._looked > LOOK_EVERY:
-                    self.look(self.drops(group))
+                    self.look(self.drops(group), self.ranks(group))
             measured += len(missing)
         return measured
 
@@ -173,13 +191,14 @@ class Session:
         keys = {self.key(split) for split in group.splits}
         return sum(key in keys for key, _ in self._settled)
 
-    def look(self, drops: Mapping[Removal, float]) -> None:
+    def look(self, drops: Mapping[Removal, float], ranks: Mapping[Removal, float]) -> None:
         """Let the progress say which is the best of the removals of the most blocks."""
         self._looked = monotonic()
         most = max(map(len, drops), default=0)
         if most:
-            drop, best = min((drops[one], one) for one in drops if len(one) == most)
-            self.bar.found(best, drop)
+            ranks = ranks or drops
+            _, best = min((ranks[one], one) for one in drops if len(one) == most)
+            self.bar.found(best, drops[best])
 
     def evaluate(
         self, split: TaskSplit, removals: Sequence[Removal], samples: slice = slice(None)
@@ -203,15 +222,17 @@ class Session:
             ]
         for row, removal in enumerate(removals):
             scores = np.concatenate([part.scores[row] for part, _ in parts]).astype(np.float32)
-            answers = [answer for part, _ in parts for answer in part.answers[row]]
+            shown = [answer for part, _ in parts for answer in part.answers[row]]
+            answers = [shown[place] for place in back]
             self.study.add(
                 self.key(split),
                 self.settings,
                 removal,
                 scores[back],
-                [answers[place] for place in back],
+                answers,
                 sum(seconds for _, seconds in parts),
-                cut=cut_places([answers[place] for place in back], split.task),
+                cut=cut_places(answers, split.task),
+                losses=self._losses.of(split, answers),
             )
             logger.info(
                 "%s, %s: %s: accuracy %.4f",

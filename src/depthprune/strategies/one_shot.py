@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from depthprune.base.removal import Removal, rounded
+from depthprune.base.removal import Removal
 from depthprune.strategies.kinds.exhaustive import Ablation
 from depthprune.strategies.strategy import STOPPED, SearchSpace, Strategy, within
 
@@ -32,7 +32,7 @@ def one_shot_removals(
     singles = space.extend(())
     if any(single not in drops for single in singles):
         return {}
-    ranked = sorted(singles, key=lambda single: (rounded(drops[single]), single))
+    ranked = sorted(singles, key=lambda single: space.order(single, drops))
     removals = taken_together((block for (block,) in ranked), space, max_removed)
     return {len(removal): removal for removal in removals if len(removal) > 1}
 

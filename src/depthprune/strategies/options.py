@@ -23,6 +23,7 @@ from depthprune.importance.proxies import PROXIES
 from depthprune.strategies.kinds.beam import Beam, RaceOptions
 from depthprune.strategies.kinds.exhaustive import Ablation, Exhaustive
 from depthprune.strategies.strategy import STRATEGIES, Strategy
+from depthprune.study.records import Objective
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class SearchOptions(Options):
     task_weights: Mapping[str, Annotated[float, Ge(0)]] = field(default_factory=dict)
     """Weights of the tasks in a joint search: okvqa=2 doc_qa=1, or numbers in their order."""
 
+    objective: Objective | None = None
+    """What removals are ranked by: loss (log-loss over the options, where a task has options; needs
+    fewer samples) or accuracy (default: accuracy)."""
+
     complete: Annotated[int, Ge(0)] = 0
     """Number of best combinations of each size that are measured on every dataset at the end."""
 
@@ -61,6 +66,12 @@ class SearchOptions(Options):
                 option="task_weights",
                 mend=f"add {option('joint')}, or leave the weights out",
             )
+        if self.objective == "loss" and getattr(self.strategy, "race", None) is not None:
+            raise DepthpruneError(
+                "a race is about accuracies: it cannot rank by the loss",
+                option="objective",
+                mend=f"leave out {option('race')}, or choose {option('objective', 'accuracy')}",
+            )
         if self.warm_start is None:
             return
         if isinstance(self.strategy, Ablation | Exhaustive):
@@ -71,6 +82,11 @@ class SearchOptions(Options):
                 mend="leave it out, or choose the strategy beam, greedy or evolutionary",
             )
         PROXIES.find(self.warm_start, "warm_start")
+
+    @property
+    def ranked_by(self) -> Objective:
+        """What removals are ranked by, also where it was not said."""
+        return self.objective or "accuracy"
 
 
 def field_docs(owner: type) -> dict[str, str]:

@@ -47,6 +47,7 @@ from depthprune.strategies.runner import (
 from depthprune.strategies.strategy import STOPPED, LimitedStrategy, SearchSpace, Strategy
 from depthprune.strategies.warm_start import proposed_by
 from depthprune.study import StudyStore
+from depthprune.study.records import OBJECTIVE
 from depthprune.study.result_files import check_result_files, write_result_files
 from depthprune.tasks.load import check_needs, load_split
 from depthprune.tasks.options import DataOptions
@@ -236,13 +237,13 @@ def run_search(ready: ReadySearch, to_check: Sequence[ReadySearch] | None = None
         StudyStore.open(request.folder, model=model.record) as study,
         progress("measuring", work, study.tell) as bar,
     ):
-        session = Session(study, model.evaluator(bar), bar)
+        session = Session(study, model.evaluator(bar), bar, objective=search.ranked_by)
         session.expect(sum(most_measurements(strategy, space, group) for group in groups))
         how = how_measured(
             *(model, request.tasks, request.splits),
             *(request.num_samples, request.seed, request.data),
         )
-        begin_run(study, how | {CHANCE: chances(ready.splits)})
+        begin_run(study, how | {CHANCE: chances(ready.splits), OBJECTIVE: search.ranked_by})
         keys = tuple(begin_split(session, model, split) for split in ready.splits)
         check_result_files(
             study, request.folder / RESULTS, [(key, session.settings) for key in keys]
@@ -340,7 +341,7 @@ def one_shot_by_key(
     if not isinstance(strategy, Compared):
         return {}
     drops = dict.fromkeys(stopped, STOPPED) | session.drops(group)
-    one_shot = strategy.one_shot(space, drops)
+    one_shot = strategy.one_shot(replace(space, ranks=session.ranks(group)), drops)
     return {session.key(split): one_shot for split in group.splits}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from time import perf_counter
 
@@ -110,11 +110,11 @@ def run(strategy: Strategy, space: SearchSpace, session: Session, group: SplitGr
         else:
             measured += race.measure(batch, drops)
             stopped = dict.fromkeys(race.stopped, STOPPED)
-        found = session.drops(group)
+        found, ranks = session.drops(group), session.ranks(group)
         session.settle(group, batch)
-        session.look(found)
+        session.look(found, ranks)
         drops = stopped | found
-        batch = strategy.ask(space, drops)
+        batch = strategy.ask(replace(space, ranks=ranks), drops)
         if batch:
             logger.info("%s: %d removals are looked at next", group.name, len(batch))
     evaluated = session.evaluated - evaluated

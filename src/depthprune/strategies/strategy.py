@@ -32,6 +32,8 @@ class SearchSpace:
         admissible: whether the architecture can express a removal.
         proposed: removals to measure first, which compete from then on.
         seed: of what a strategy draws at random.
+        ranks: what candidates are ranked by in place of their drops, by removal; the smallest is
+            the best. Empty where that is the drop.
 
     Raises:
         RemovalError: nothing can be removed, or what is protected or proposed does not exist.
@@ -42,6 +44,7 @@ class SearchSpace:
     admissible: Callable[[Removal], bool] = field(default=everything_is_admissible, compare=False)
     proposed: tuple[Removal, ...] = ()
     seed: int = 0
+    ranks: Mapping[Removal, float] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if self.num_blocks < 2:
@@ -89,6 +92,10 @@ class SearchSpace:
     def most_removed(self) -> int:
         """The largest number of blocks that can be removed at once."""
         return min(len(self.free), self.num_blocks - 1)
+
+    def order(self, removal: Removal, drops: Mapping[Removal, float]) -> tuple[float, Removal]:
+        """Return what sorts measured removals, the best first; equal ones by block indices."""
+        return rounded(self.ranks.get(removal, drops[removal])), removal
 
     def admits(self, removal: Removal) -> bool:
         """Return whether a removal of existing blocks may be asked for; the baseline may not."""

@@ -141,6 +141,11 @@ CREATE TABLE cut (
     places         BLOB NOT NULL,
     checksum       TEXT NOT NULL
 );
+CREATE TABLE loss (
+    measurement_id INTEGER PRIMARY KEY REFERENCES measurement (id) ON DELETE CASCADE,
+    losses         BLOB NOT NULL,
+    checksum       TEXT NOT NULL
+);
 CREATE TABLE seal (
     sealed   TEXT NOT NULL,
     checksum TEXT NOT NULL,

@@ -156,6 +156,13 @@ _TABLES: tuple[tuple[str, str, Callable[[tuple[Any, ...]], str], _Read], ...] = 
         lambda row: list(map(int, rows.checked_texts(row, ""))),
     ),
     (
+        "loss",
+        "SELECT measurement_id, measurement_id, removal, losses, loss.checksum FROM loss "
+        "LEFT JOIN measurement ON measurement.id = measurement_id",
+        lambda row: f"the losses of removal {rows.shown_removal(row[1])}",
+        rows.losses_from_row,
+    ),
+    (
         "race_chunk",
         "SELECT rowid, removal, start, places, scores, answers, seconds, checksum FROM race_chunk",
         lambda row: f"what a race saw of removal {row[0]}",
@@ -177,8 +184,10 @@ _SEALED: dict[str, Callable[[list[Any]], str]] = {
 def _statements(table: str) -> Iterator[str]:
     """Yield what drops a row by its key, after all that refers to it."""
     of_split = "SELECT id FROM measurement WHERE split_id = ?"
-    if table == "measurement":
+    if table in ("measurement", "loss"):
         yield "DELETE FROM samples WHERE measurement_id = ?"
+    if table == "loss":  # what has no losses any more is measured anew
+        yield "DELETE FROM measurement WHERE id = ?"
     if table == "split":
         yield f"DELETE FROM samples WHERE measurement_id IN ({of_split})"
         for other in ("measurement", "prompts", "race_chunk"):

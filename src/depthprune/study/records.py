@@ -339,6 +339,12 @@ class FoundResults:
 FEWEST_FRESH = 50
 """Fresh samples of a dataset below which nothing is verified on it."""
 
+Objective = Literal["loss", "accuracy"]
+"""What removals are ranked by: their loss where options are compared, or their accuracy."""
+
+OBJECTIVE = "objective"
+"""Where `Run.how` of a study says what removals were ranked by."""
+
 UNVERIFIED = "unverified"
 """In what a study says of a run that verified: by dataset, why it could not be verified: a
 sentence, or the number of fresh samples where there are too few."""
@@ -377,3 +383,9 @@ def seen_samples(splits: Iterable[StoredSplit]) -> SeenSamples:
         ids.setdefault(stored.record.task, set()).update(stored.record.sample_ids)
         pictures.update(one for shown in stored.record.pictures for one in shown)
     return SeenSamples(ids, frozenset(pictures))
+
+
+def increases(losses: Mapping[Removal, NDArray[np.float32]]) -> dict[Removal, float]:
+    """Return how much every removal raises the mean loss; the baseline is among them."""
+    means = {removal: float(one.mean(dtype=np.float64)) for removal, one in losses.items()}
+    return {removal: mean - means[()] for removal, mean in means.items() if () in means}

@@ -375,6 +375,23 @@ def unpack_scores(packed: bytes, num_samples: int | None = None) -> NDArray[np.f
     return np.frombuffer(packed, "<f4").astype(np.float32)
 
 
+def losses_from_row(row: tuple[Any, ...]) -> tuple[Removal, NDArray[np.float32]]:
+    """Return the removal of a measurement and the loss of each sample.
+
+    Raises:
+        DamagedError: they are not what was stored; names the removal.
+    """
+    key, removal, packed, checksum = row
+    if checksum != loss_checksum(key, packed):
+        raise damaged(f"the losses of removal {shown_removal(removal)}")
+    return unpack_removal(removal), unpack_scores(packed)
+
+
+def loss_checksum(key: int, packed: bytes) -> str:
+    """Return the checksum of the losses of the measurement with this key."""
+    return row_checksum(key, bytes_checksum(packed))
+
+
 def damaged(what: str) -> DamagedError:
     """Return the error that says that something in the study's file is not what was stored."""
     return DamagedError(

@@ -362,6 +362,7 @@ class StudyStore:
         seconds: float,
         *,
         cut: Sequence[int] | None = None,
+        losses: NDArray[np.float32] | None = None,
     ) -> None:
         """Store one measurement; when this returns, it is on the disk.
 
@@ -373,6 +374,7 @@ class StudyStore:
             answers: the answers behind them.
             seconds: how long the measurement took.
             cut: places of the answers that reached the limit of their length; None: not known.
+            losses: of each sample, see `option_losses`; None: not known.
 
         Raises:
             StudyError: the numbers do not fit the split, are not finite, or differ from those that
@@ -387,7 +389,7 @@ class StudyStore:
             "num_samples": len(exact),
             "seconds": float(seconds),
         }
-        self._store(split_key, settings, removal, columns, samples, cut)
+        self._store(split_key, settings, removal, columns, samples, cut, losses)
 
     def add_imported(
         self,
@@ -467,6 +469,22 @@ class StudyStore:
         }
         return {removal: drops[removal] for removal in sorted(drops, key=_rank)}
 
+    def losses(self, split_key: int, settings: str) -> dict[Removal, NDArray[np.float32]]:
+        """Return the loss of each sample under every removal measured on a split, and without any.
+
+        Empty where one of them has none: losses and accuracies do not compare.
+        """
+        found = self._query(
+            "SELECT measurement_id, removal, losses, loss.checksum FROM measurement "
+            "LEFT JOIN loss ON measurement_id = measurement.id "
+            "JOIN settings ON settings.id = settings_id WHERE split_id = ? AND text = ?",
+            (split_key, settings),
+        )
+        if any(key is None for key, *_ in found):
+            return {}
+        losses = dict(self._intact(found, rows.losses_from_row))
+        return losses if len(losses) == len(found) else {}
+
     def race(self, record: RaceRecord) -> StoredRace:
         """Return the race that `record` is about, begun if it is new; see `StoredRace`."""
         return StoredRace(self._connection, self._path, record)
@@ -490,6 +508,7 @@ class StudyStore:
         columns: dict[str, Any],
         samples: _Samples | None,
         cut: Sequence[int] | None = None,
+        losses: NDArray[np.float32] | None = None,
     ) -> None:
         removal = check_removal(make_removal(removal), self.model.num_blocks)
         existing = self.measurement(split_key, settings, removal)
@@ -512,6 +531,11 @@ class StudyStore:
             if cut is not None:
                 places = list(map(str, cut))
                 self._insert_texts("cut", places, column="places", measurement_id=key)
+            if losses is not None:
+                loss = rows.pack_scores(losses)
+                checksum = rows.loss_checksum(key, loss)
+                columns = {"measurement_id": key, "losses": loss, "checksum": checksum}
+                rows.insert(self._connection, "loss", **columns)
 
     def _checked_samples(
         self, split_key: int, removal: Removal, scores: ArrayLike, answers: Sequence[str]

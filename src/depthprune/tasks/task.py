@@ -96,6 +96,21 @@ class CutAnswer(str):
     """A generated answer that did not end: it reached the limit of its length."""
 
 
+class Choice(str):
+    """The letter of the option that is the likeliest, with the loss of every option.
+
+    Attributes:
+        losses: in the order of the options, in nats per byte.
+    """
+
+    losses: tuple[float, ...]
+
+    def __new__(cls, letter: str, losses: Sequence[float] = ()) -> Choice:
+        self = super().__new__(cls, letter)
+        self.losses = tuple(losses)
+        return self
+
+
 class Scorer(Protocol):
     """Scores answers to the samples of one split (it may know statistics of the whole split)."""
 

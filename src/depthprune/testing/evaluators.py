@@ -25,7 +25,7 @@ from depthprune.base.errors import InadmissibleRemovalError, RemovalError, TaskE
 from depthprune.base.removal import Removal
 from depthprune.blocks.models import LoadedModel
 from depthprune.engine.evaluator import Evaluation, Evaluator
-from depthprune.tasks.task import Sample, TaskSplit, messages, render_prompt
+from depthprune.tasks.task import Choice, Sample, TaskSplit, messages, render_prompt
 from depthprune.testing import tiny_models as tiny
 
 REMOVALS: tuple[Removal, ...] = ((), (0,), (1, 2), (0, 1, 3))
@@ -379,6 +379,10 @@ def assert_same_answers(found: Sequence[str], expected: Sequence[str]) -> None:
             assert answer == {**other, "nll": pytest.approx(other["nll"], rel=1e-4)}
         return
     assert list(found) == list(expected)
+    chosen = [pair for pair in zip(found, expected, strict=True) if isinstance(pair[1], Choice)]
+    for answer, other in chosen:
+        assert isinstance(answer, Choice)
+        assert answer.losses == pytest.approx(other.losses, rel=1e-4)
 
 
 def plain_answer(model: Any, loaded: LoadedModel, split: TaskSplit, sample: Sample) -> str:
@@ -430,7 +434,7 @@ def _plain_choice(
         chances = _logits(model, prompt, tokens).log_softmax(-1)[-1 - end.shape[1] : -1]
         size = 1 if option == letter else len(option.encode())
         losses.append(-float(chances.gather(1, end[0][:, None]).sum()) / size)
-    return "ABC"[int(np.argmin(losses))]
+    return Choice("ABC"[int(np.argmin(losses))], losses)
 
 
 def _plain_reading(model: Any, loaded: LoadedModel, sample: Sample) -> str:

@@ -105,7 +105,12 @@ def findings(
             keys.setdefault(record.split, {})[record.task] = key
         summaries = {
             split: summarize_study(
-                dataset_measurements(study, list(same_split.values()), outcome.settings),
+                dataset_measurements(
+                    study,
+                    list(same_split.values()),
+                    outcome.settings,
+                    outcome.search.ranked_by,
+                ),
                 study.model.num_blocks,
                 min_coverage=ranking.min_coverage,
                 min_drop=ranking.min_drop,

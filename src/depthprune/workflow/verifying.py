@@ -186,7 +186,7 @@ def verify_again(
         DepthpruneError: the model cannot be had again, or answers otherwise; the study does not say
             how it was measured.
     """
-    names = read_result_set(folder, what.ranking.split).splits
+    names = read_result_set(folder, what.ranking.split, objective=what.ranking.objective).splits
     with StudyStore.open(folder, read_only=True) as store:
         used = analysed_splits(store, names)
         source = model_again(measured_how(store, used[0]), places)
@@ -224,7 +224,9 @@ def _wanted(
     found: list[Recommended] = []
 
     def wanted() -> list[Removal]:
-        now = read_result_set(folder, what.ranking.split, selection=what.selection)
+        now = read_result_set(
+            folder, what.ranking.split, selection=what.selection, objective=what.ranking.objective
+        )
         if not found:
             found.append(recommend(now, what.ranking, what.targets))
         known = replace(found[0], verified=verified(found[0], now))

@@ -48,8 +48,14 @@ def mark_text(one: Combination, chosen: CorrectedDrop | None = None) -> str:
 
 
 def mark_lines(ones: Iterable[Combination]) -> list[str]:
-    """Return which of the combinations cost nothing measurable, and of which nothing is known."""
-    return [
+    """Return what ranked the combinations, where it was not the drop, and which of them cost
+    nothing measurable, and of which nothing is known."""
+    ones = list(ones)
+    ranked = t(
+        "Ranked by the loss over the options, which tells more than the accuracy of as many "
+        "samples; the drop is that of the accuracy."
+    )
+    return [ranked] * any(one.loss is not None for one in ones) + [
         t("{mark}: {combinations}", mark=text[0].upper() + text[1:], combinations=listed)
         for text, listed in _grouped(ones, mark_text)
         if text

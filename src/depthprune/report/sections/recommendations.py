@@ -335,6 +335,9 @@ def _ranking(found: Recommended, rankings: Mapping[int, RankedCombinations], sho
 def _adjusted_lines(found: Recommended) -> list[str]:
     if not found.adjusted or all(isnan(drop) for drop in found.adjusted.values()):
         return [t("The drops cannot be adjusted for the datasets.")]
+    ranked = (one for each in found.independent.values() for one in each.combinations)
+    if any(one.loss is not None for one in ranked):
+        return [t("Removals are ranked by losses, which are not adjusted for the datasets.")]
     if not found.disagreements:
         same = t("Plain means and drops adjusted for the datasets name the same winners.")
         return [same, *_assumption(found)]

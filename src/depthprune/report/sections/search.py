@@ -393,7 +393,7 @@ def _combination(one: Combination) -> dict[str, Any]:
         "num_datasets": one.coverage,
         "num_samples": one.num_samples,
         "drops": one.drops,
-    }
+    } | ({} if one.loss is None else {"loss_increase": one.loss})
 
 
 def _datasets(summary: StudySummary) -> Table:

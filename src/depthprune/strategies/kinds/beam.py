@@ -10,7 +10,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Lt
 
 from depthprune.base.options import Named, Options
-from depthprune.base.removal import Removal, rounded
+from depthprune.base.removal import Removal
 from depthprune.strategies.strategy import STOPPED, STRATEGIES, LimitedStrategy, SearchSpace, within
 
 
@@ -80,7 +80,7 @@ class BeamSearch(LimitedStrategy):
             if missing:
                 yield BeamStep(number, candidates, missing, ())
                 return
-            parents = self._best(candidates, drops)
+            parents = self._best(space, candidates, drops)
             yield BeamStep(number, candidates, (), parents)
             if not parents and all(len(one) <= number for one in proposals):
                 return
@@ -96,14 +96,14 @@ class BeamSearch(LimitedStrategy):
         return space.proposals(self.most_removed(space))
 
     def _best(
-        self, candidates: tuple[Removal, ...], drops: Mapping[Removal, float]
+        self, space: SearchSpace, candidates: tuple[Removal, ...], drops: Mapping[Removal, float]
     ) -> tuple[Removal, ...]:
         kept = [
             removal
             for removal in candidates
             if drops[removal] != STOPPED and within(drops[removal], self.max_drop)
         ]
-        return tuple(sorted(kept, key=lambda one: (rounded(drops[one]), one))[: self.width])
+        return tuple(sorted(kept, key=lambda one: space.order(one, drops))[: self.width])
 
 
 @STRATEGIES.add("greedy")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from random import Random
@@ -10,7 +10,7 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from depthprune.base.removal import Removal, rounded
+from depthprune.base.removal import Removal
 from depthprune.strategies.one_shot import one_shot_removals
 from depthprune.strategies.strategy import STRATEGIES, LimitedStrategy, SearchSpace, within
 
@@ -117,7 +117,7 @@ class Evolutionary(LimitedStrategy):
                 yield Generation(number, candidates, missing, ())
                 return
             pool = {*best, *candidates}
-            best = tuple(sorted(pool, key=lambda one: (rounded(drops[one]), one))[:SURVIVORS])
+            best = tuple(sorted(pool, key=lambda one: space.order(one, drops))[:SURVIVORS])
             yield Generation(number, candidates, (), best)
             known.update(candidates)
             # A single block has no neighbours that are not measured already.
@@ -153,21 +153,21 @@ def _start(
     one_shot = one_shot_removals(drops, space, number).get(number)
     start = proposed if one_shot is None else [*proposed, one_shot]
     if smaller:
-        start = start + _best_first(space.extend(smaller[0]), smaller[0], drops)[:1]
+        start = start + _best_first(space, smaller[0], drops)[:1]
     return tuple(dict.fromkeys(start))
 
 
 def _best_first(
-    larger: Iterable[Removal], smaller: Removal, drops: Mapping[Removal, float]
+    space: SearchSpace, smaller: Removal, drops: Mapping[Removal, float]
 ) -> list[Removal]:
     """Order removals by how little the block costs alone that `smaller` does not hold."""
 
     def cost(removal: Removal) -> tuple[float, Removal]:
         (added,) = set(removal) - set(smaller)
         # Where the architecture cannot lose a block alone, its drop is not known.
-        return rounded(drops.get((added,), 1.0)), removal
+        return (space.order((added,), drops)[0] if (added,) in drops else 1.0), removal
 
-    return sorted(larger, key=cost)
+    return sorted(space.extend(smaller), key=cost)
 
 
 def _mutated(space: SearchSpace, parent: Removal, random: Random) -> Removal:
