@@ -379,10 +379,10 @@ def assert_same_answers(found: Sequence[str], expected: Sequence[str]) -> None:
             assert answer == {**other, "nll": pytest.approx(other["nll"], rel=1e-4)}
         return
     assert list(found) == list(expected)
-    chosen = [pair for pair in zip(found, expected, strict=True) if isinstance(pair[1], Choice)]
-    for answer, other in chosen:
-        assert isinstance(answer, Choice)
-        assert answer.losses == pytest.approx(other.losses, rel=1e-4)
+    for answer, other in zip(found, expected, strict=True):
+        if isinstance(other, Choice):
+            assert isinstance(answer, Choice)
+            assert answer.losses == pytest.approx(other.losses, rel=1e-4)
 
 
 def plain_answer(model: Any, loaded: LoadedModel, split: TaskSplit, sample: Sample) -> str:
