@@ -22,7 +22,7 @@ FLOORS = [
     {"importance"},
     {"strategies"},
     {"benchmark"},
-    {"structure"},
+    {"structure", "widths"},
     {"analysis"},
     {"report"},
     {"testing", "workflow"},

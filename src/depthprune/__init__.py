@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from depthprune.workflow.models import load_model as load_model
     from depthprune.workflow.models import load_tasks as load_tasks
     from depthprune.workflow.models import skip as skip
+    from depthprune.workflow.pruning import prune as prune
     from depthprune.workflow.run import Outcome as Outcome
     from depthprune.workflow.run import run as run
     from depthprune.workflow.scores import Scores as Scores
@@ -86,6 +87,7 @@ _MODULES = {
     "workflow.evaluating": ("Evaluation", "evaluate"),
     "workflow.measuring": ("profile", "search"),
     "workflow.models": ("Model", "find_stack", "load_model", "load_tasks", "skip"),
+    "workflow.pruning": ("prune",),
     "workflow.run": ("Outcome", "run"),
     "workflow.scores": ("Scores", "compare", "merge", "select"),
     "workflow.studies": ("Study", "Table", "open_study"),

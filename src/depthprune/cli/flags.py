@@ -133,6 +133,21 @@ def _flagged(options: type, heading: dict[str, Any]) -> type:
     return Flags
 
 
+def words_of(*options: Options) -> list[str]:
+    """Return the flags that set options to what they are, where that is not their default."""
+    words = []
+    for given in options:
+        kind: Any = type(given)
+        for each in fields(kind):
+            value = getattr(given, each.name)
+            if value == each.default:
+                continue
+            words.append(flag(each.name if value is not False else f"no_{each.name}"))
+            if not isinstance(value, bool):
+                words += map(str, value if isinstance(value, tuple) else (value,))
+    return words
+
+
 def block_set(given: Sequence[str]) -> Removal:
     """Return blocks that were written as `0 15` or `0,15`; `0-15` is the pair, as in file names.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from depthprune.base.files import check_can_make
 from depthprune.base.language import set_language, t
 from depthprune.base.progress import progress
-from depthprune.cli.flags import AsJson, Language, Model, Output, flag, with_flags
+from depthprune.cli.flags import AsJson, Language, Model, Output, with_flags, words_of
 from depthprune.cli.output import show_json, show_sections
 from depthprune.engine.options import ModelOptions
 from depthprune.importance.compare import (
@@ -109,16 +109,8 @@ def _profile_command(model: str, run: ModelOptions, data: DataOptions, folder: P
 
     With the names that the user gave: in a study, tasks of the lm-evaluation-harness have others.
     """
-    words = ["depthprune", "profile", model, "--task", *(data.tasks or (DEMO,))]
-    for flags in (data, run):
-        for each in fields(flags):
-            value = getattr(flags, each.name)
-            if each.name == "tasks" or value == each.default:
-                continue
-            words.append(flag(each.name if value is not False else f"no_{each.name}"))
-            if not isinstance(value, bool):
-                words += map(str, value if isinstance(value, tuple) else (value,))
-    return shlex.join([*words, "--output", str(folder)])
+    words = words_of(replace(data, tasks=data.tasks or (DEMO,)), run)
+    return shlex.join(["depthprune", "profile", model, *words, "--output", str(folder)])
 
 
 def _proxies_of(

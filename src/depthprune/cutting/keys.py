@@ -176,6 +176,12 @@ _OF_EXTRA = re.compile(r"\.(eh_proj|enorm|hnorm|shared_head|mtp\w*)\.")
 """Tensors that only such blocks have."""
 
 
+Kind = Literal[
+    "extra blocks", "found field", "place constant", "no alignment", "wrapped keys", "other class",
+    "modelling file",
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class CutNote:
     """A remark on a field of the configuration, or on an attribute of the blocks.
@@ -185,11 +191,13 @@ class CutNote:
             `found field`: `field` is in no table, and follows the blocks as their modules show;
             `place constant`: the attribute `field` is computed from the place of a block;
             `no alignment`: no block is left that `field` of generation_config.json names;
-            `wrapped keys`: those of the weights had `field` around them, which was taken off.
+            `wrapped keys`: those of the weights had `field` around them, which was taken off;
+            `other class`: the model is loaded by the class `field`, not by that of the source;
+            `modelling file`: it is built by the code in the file `field`.
         field: its name.
     """
 
-    kind: Literal["extra blocks", "found field", "place constant", "no alignment", "wrapped keys"]
+    kind: Kind
     field: str
 
     def __str__(self) -> str:
@@ -214,6 +222,14 @@ NOTES = {
         "the model computes {field} from the place of a block or from the number of blocks, and "
         "no checkpoint stores it: every block takes the value of its new place, in the measured "
         "drops (skip) as in this checkpoint"
+    ),
+    "other class": (
+        "the class of the source refuses this number of heads; {field} computes the same and "
+        "takes it"
+    ),
+    "modelling file": (
+        "the blocks have different widths, which no class of transformers builds: load it with "
+        "trust_remote_code=True, which runs {field} of this folder"
     ),
     "no alignment": (
         "all blocks that {field} in generation_config.json names are gone, and with them the "

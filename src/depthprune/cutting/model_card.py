@@ -23,7 +23,7 @@ from depthprune.cutting import Tool
 from depthprune.cutting.shards import runs_of
 
 if TYPE_CHECKING:
-    from depthprune.cutting.plan import CutPlan
+    from depthprune.cutting.plan import CutPlan, Pruned
 
 
 PROVENANCE_NAME = "depthprune.json"
@@ -67,7 +67,29 @@ def provenance(
             for change in plan.fields
         ],
         "notes": [str(note) for note in plan.notes],
+        **({} if plan.pruned is None else {"pruned": _units(plan.pruned)}),
     }
+
+
+def _units(pruned: Pruned) -> dict[str, Any]:
+    """Return which units stay, ranges of their original indices as texts: `0-12,14`."""
+
+    def ranges(layers: Sequence[Sequence[int]]) -> list[str]:
+        return [",".join(_text_of(run[0], run[-1]) for run in runs_of(kept)) for kept in layers]
+
+    return {
+        "method": pruned.method,
+        "num_groups": pruned.num_groups,
+        "num_channels": pruned.num_channels,
+        "parameters_before": pruned.parameters_before,
+        "parameters_after": pruned.parameters_after,
+        "groups": ranges(pruned.groups),
+        "channels": ranges(pruned.channels),
+    }
+
+
+def _text_of(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
 
 
 def _earlier(plan: CutPlan) -> Any:
@@ -191,13 +213,10 @@ class MeasuredDrop:
 def model_card(plan: CutPlan, drops: Sequence[MeasuredDrop], command: str | None) -> str:
     """Return the text of README.md (Markdown with the hub's front matter)."""
     saved = 1 - plan.bytes_after / plan.bytes_before if plan.bytes_before else 0.0
-    removed = format_removal(plan.removal, ", ")
     parts = [
         _front_matter(plan),
         f"# {_title(plan)}",
-        f"{_name(plan)} without {_count(plan.removal)} {removed} of its {plan.num_blocks} "
-        f"transformer blocks ({_part(plan)}, counted from 0): "
-        f"{counted(len(plan.kept), 'block is', 'blocks are')} left, "
+        f"{_name(plan)} {_what_goes(plan)}, "
         f"{format_size(plan.bytes_after)} instead of {format_size(plan.bytes_before)} "
         f"({saved:.1%} less). All other weights are those of the source, byte by byte; nothing was "
         "trained.",
@@ -207,6 +226,30 @@ def model_card(plan: CutPlan, drops: Sequence[MeasuredDrop], command: str | None
         _reproducing(plan, command),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _what_goes(plan: CutPlan) -> str:
+    if plan.pruned is not None:
+        groups, channels = zip(*plan.pruned.widths, strict=True)
+        return (
+            f"with narrower blocks: {_range(groups)} of {plan.pruned.num_groups} attention groups "
+            f"(key-value heads with their query heads) and {_range(channels)} of "
+            f"{plan.pruned.num_channels} MLP channels stay in each of its {plan.num_blocks} "
+            f"transformer blocks ({_part(plan)}), those that the method {plan.pruned.method} "
+            f"scores highest: {plan.pruned.parameters_after:,} of "
+            f"{plan.pruned.parameters_before:,} parameters"
+        )
+    removed = format_removal(plan.removal, ", ")
+    return (
+        f"without {_count(plan.removal)} {removed} of its {plan.num_blocks} "
+        f"transformer blocks ({_part(plan)}, counted from 0): "
+        f"{counted(len(plan.kept), 'block is', 'blocks are')} left"
+    )
+
+
+def _range(numbers: Sequence[int]) -> str:
+    least, most = min(numbers), max(numbers)
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def _front_matter(plan: CutPlan) -> str:
@@ -259,6 +302,8 @@ def _name(plan: CutPlan) -> str:
 
 
 def _title(plan: CutPlan) -> str:
+    if plan.pruned is not None:
+        return f"{_name(plan).rpartition('/')[2]}, {plan.pruned.ratio:.0%} of its weights pruned"
     blocks = counted(plan.num_blocks, "block")
     return f"{_name(plan).rpartition('/')[2]} with {len(plan.kept)} of {blocks}"
 
@@ -314,9 +359,15 @@ def _interval(ends: tuple[float, float] | None) -> str:
 
 def _loading(plan: CutPlan) -> str:
     loader = plan.loader
+    like = "Like the source; depthprune is not needed."
+    if loader.remote_code and plan.pruned is not None:
+        like = (
+            "No class of transformers has blocks of different widths: the modelling file of this "
+            "folder, a few lines, builds them. depthprune is not needed."
+        )
     remote = ", trust_remote_code=True" if loader.remote_code else ""
     return (
-        "## How to load it\n\nLike the source; depthprune is not needed.\n\n```python\n"
+        f"## How to load it\n\n{like}\n\n```python\n"
         f"from transformers import {loader.name}\n\n"
         f'model = {loader.name}.from_pretrained("THIS_FOLDER"{remote})\n```'
     )
@@ -324,14 +375,12 @@ def _loading(plan: CutPlan) -> str:
 
 def _reproducing(plan: CutPlan, command: str | None) -> str:
     blocks = format_removal(plan.removal, ",")
-    made = (
-        printable(command)
-        if command
-        else (f"depthprune cut {shlex.quote(_name(plan))} --remove {blocks} --output DIR")
-    )
+    made = command or f"depthprune cut {shlex.quote(_name(plan))} --remove {blocks} --output DIR"
+    index = "block" if plan.pruned is None else "group and channel that stayed"
     return (
         f"## How to make it again\n\n```bash\n{printable(made)}\n```\n\n"
-        "`depthprune.json` has the fingerprint of the source and the original index of every block."
+        f"`depthprune.json` has the fingerprint of the source and the original index of every "
+        f"{index}."
     )
 
 

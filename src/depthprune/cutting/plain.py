@@ -107,7 +107,7 @@ def find_plain(config: Section, tensors: Collection[str], removal: Removal) -> C
     Args:
         config: the content of config.json.
         tensors: the keys of the checkpoint.
-        removal: the blocks that go.
+        removal: the blocks that go; where none goes, more models are plain.
 
     Raises:
         ModelError: config.json counts more blocks than there are tensors.
@@ -123,9 +123,7 @@ def find_plain(config: Section, tensors: Collection[str], removal: Removal) -> C
         return None
     if any(name != kind.count and name in section for name in _COUNTS):
         return None  # said twice, and a class may take either
-    if not _says_all(section, kind, num_blocks) or any(section.get(name) for name in _PLACED):
-        return None
-    if unknown_fields(section, kind.count, shortening(section, kind.count, ())):
+    if removal and not _follows_blocks(section, kind, num_blocks):
         return None
     paths = {match[1] for key in tensors if (match := re.match(rf"({kind.lists})\.\d+\.", key))}
     if len(paths) != 1:
@@ -147,7 +145,7 @@ def find_plain(config: Section, tensors: Collection[str], removal: Removal) -> C
         containers=(path,),
         numberings=(Numbering(f"{path}."),),
         slices={},
-        config=shorten_dict(config, count, removal),
+        config=shorten_dict(config, count, removal) if removal else config,
         loader=loader,
     )
 
@@ -176,6 +174,13 @@ def _loader(config: Section) -> Loader | None:
         if architecture.endswith(ending):
             return Loader(name)
     return None
+
+
+def _follows_blocks(section: Section, kind: PlainType, num_blocks: int) -> bool:
+    """Return whether all is known that fields say of single blocks."""
+    if not _says_all(section, kind, num_blocks) or any(section.get(name) for name in _PLACED):
+        return False
+    return not unknown_fields(section, kind.count, shortening(section, kind.count, ()))
 
 
 def _says_all(section: Section, kind: PlainType, num_blocks: int) -> bool:

@@ -64,6 +64,38 @@ from depthprune.cutting.source_files import (
 
 
 @dataclass(frozen=True)
+class Pruned:
+    """Units that go within the blocks, see `depthprune.widths`.
+
+    Attributes:
+        method: that scored them.
+        groups: the attention groups that stay in each block.
+        channels: the MLP channels that stay in each block.
+        num_groups, num_channels: of each block of the whole model.
+        parameters_before, parameters_after: of the whole model and of the smaller one.
+    """
+
+    method: str
+    groups: tuple[tuple[int, ...], ...]
+    channels: tuple[tuple[int, ...], ...]
+    num_groups: int
+    num_channels: int
+    parameters_before: int
+    parameters_after: int
+
+    @property
+    def ratio(self) -> float:
+        """The share of the parameters that goes."""
+        return 1 - self.parameters_after / self.parameters_before
+
+    @property
+    def widths(self) -> tuple[tuple[int, int], ...]:
+        """How many groups and channels each block keeps."""
+        pairs = zip(self.groups, self.channels, strict=True)
+        return tuple((len(groups), len(channels)) for groups, channels in pairs)
+
+
+@dataclass(frozen=True)
 class CutPlan:
     """All that `execute_cut` will do.
 
@@ -88,6 +120,7 @@ class CutPlan:
         loader: how transformers loads the smaller checkpoint.
         is_text: whether the blocks are those of a language model that has no encoder.
         settings: what the user gave for fields of config.json.
+        pruned: what goes within the blocks; None where whole blocks go.
     """
 
     source: Path
@@ -110,6 +143,7 @@ class CutPlan:
     loader: Loader
     is_text: bool
     settings: Mapping[str, Any] = field(default_factory=dict)
+    pruned: Pruned | None = None
 
     @property
     def kept(self) -> tuple[int, ...]:
@@ -150,6 +184,7 @@ def plan_cut(
     download: bool = False,
     probed: bool = False,
     settings: Mapping[str, Any] | None = None,
+    may_stay_whole: bool = False,
 ) -> CutPlan:
     """Return how to write the checkpoint `source` without the blocks `removal`.
 
@@ -165,6 +200,7 @@ def plan_cut(
         download: whether the network may be asked for what the local cache lacks.
         probed: build the skeleton even of a plain architecture.
         settings: values for fields of the new config.json, by their paths.
+        may_stay_whole: allow removing no block, from plain architectures.
 
     Raises:
         ModelError: there is no such checkpoint, it is damaged, its configuration and its weights do
@@ -177,7 +213,7 @@ def plan_cut(
     folder = source_folder(source, revision=revision, download=download)
     limit = parse_size(max_shard_size)
     gone = make_removal(removal)
-    if not gone:
+    if not (gone or may_stay_whole):
         raise RemovalError("no block is to go", mend="name at least one block, as in 4,13")
     check_link(configuration_path(folder), folder)
     config = read_config(folder)
@@ -187,6 +223,12 @@ def plan_cut(
     found = None
     if part == "text" and not (probed or settings):
         found = find_plain(config, tensors, gone)
+    if found is None and not gone:
+        raise ModelError(
+            "the weights are not named as this architecture names them",
+            where=str(folder),
+            mend="save the model with this version of transformers, then prune it",
+        )
     if found is None:
         way = "probed"
         shapes = {name: tensor.shape for name, tensor in tensors.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from depthprune.base.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
     from depthprune.blocks.models import LoadedModel
     from depthprune.cutting.plan import CutPlan
@@ -75,10 +76,20 @@ def verify_cut(plan: CutPlan, output: Path, *, trust_remote_code: bool = False) 
     return compare_cut(output, skipped_logits(plan, trust_remote_code=trust_remote_code))
 
 
-def skipped_logits(plan: CutPlan, *, trust_remote_code: bool = False) -> SkippedLogits:
+def skipped_logits(
+    plan: CutPlan,
+    *,
+    trust_remote_code: bool = False,
+    mask: Callable[[PreTrainedModel], None] | None = None,
+) -> SkippedLogits:
     """Return what the whole model computes while blocks are skipped; see `verify_cut`.
 
     Nothing of the smaller one is needed: what cannot be verified is said before it is written.
+
+    Args:
+        plan: of the cut.
+        trust_remote_code: whether code that comes with the checkpoint may run.
+        mask: sets to zero what goes within the blocks.
 
     Raises:
         ModelError: the model cannot be loaded, or has no tokenizer.
@@ -95,10 +106,14 @@ def skipped_logits(plan: CutPlan, *, trust_remote_code: bool = False) -> Skipped
     whole = load_model(plan.source, **loading)
     inputs = _inputs(whole)
     stack = find_stack(whole.model, plan.part).with_settings(plan.settings)
+    if mask is not None:
+        mask(whole.model)
     with skip(whole.model, plan.removal, stack):
         logits = [_logits(whole, one) for one in inputs]
     del whole
     gc.collect()
+    # The code of a pruned model was written with it.
+    loading["trust_remote_code"] = trust_remote_code or plan.loader.remote_code
     return SkippedLogits(tuple(inputs), tuple(logits), loading)
 
 

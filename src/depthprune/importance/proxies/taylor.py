@@ -40,11 +40,8 @@ def taylor_scores(calibration: Calibration) -> ProxyScores:
         ModelError: the weights are quantised, offloaded or shared by several blocks, or a gradient
             is not finite.
     """
-    parameters = [_parameters(calibration.model, block) for block in calibration.blocks]
-    scores: dict[int, float] = {}
-    lots = list(_lots([sum(map(_gradient_bytes, each)) for each in parameters], _room(parameters)))
-    for lot in lots:
-        scores |= _scores_of(calibration, {block: parameters[block] for block in lot}, len(lots))
+    blocks = [list(block.parameters()) for block in calibration.blocks]
+    scores = {block: _score(block, pairs) for block, pairs in summed_gradients(calibration, blocks)}
     return ProxyScores(
         "taylor",
         scores,
@@ -53,12 +50,33 @@ def taylor_scores(calibration: Calibration) -> ProxyScores:
     )
 
 
-def _scores_of(
-    calibration: Calibration, parameters: dict[int, list[nn.Parameter]], num_lots: int
-) -> dict[int, float]:
+def summed_gradients(
+    calibration: Calibration, parameters: Sequence[Sequence[nn.Parameter]]
+) -> Iterator[tuple[int, list[tuple[nn.Parameter, torch.Tensor]]]]:
+    """Yield each block with its parameters and dL/dw of each, in float32, over all samples.
+
+    Args:
+        calibration: the samples.
+        parameters: those of each block that are wanted.
+
+    Raises:
+        ModelError: the weights are quantised or offloaded.
+    """
+    for each in parameters:
+        _check_differentiable(calibration.model, each)
+    lots = list(_lots([sum(map(_gradient_bytes, each)) for each in parameters], _room(parameters)))
+    for lot in lots:
+        wanted = [parameter for block in lot for parameter in parameters[block]]
+        gradients = iter(_gradients(calibration, wanted, len(lots)))
+        for block in lot:
+            yield block, [(parameter, next(gradients)) for parameter in parameters[block]]
+
+
+def _gradients(
+    calibration: Calibration, wanted: Sequence[nn.Parameter], num_lots: int
+) -> list[torch.Tensor]:
     import torch
 
-    wanted = [parameter for each in parameters.values() for parameter in each]
     sums = [torch.zeros_like(parameter, dtype=torch.float32) for parameter in wanted]
 
     def run(inputs: dict[str, Any], rows: Sequence[Row]) -> None:
@@ -73,11 +91,7 @@ def _scores_of(
 
     with _only_differentiable(calibration.model, wanted):
         calibration.read(run, whole_logits=True, share=1 / num_lots)
-    gradients = iter(sums)
-    return {
-        block: _score(block, [(parameter, next(gradients)) for parameter in each])
-        for block, each in parameters.items()
-    }
+    return sums
 
 
 def _score(block: int, weights: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> float:
@@ -108,9 +122,7 @@ def _only_differentiable(model: nn.Module, wanted: Sequence[nn.Parameter]) -> It
             parameter.requires_grad_(required)
 
 
-def _parameters(model: Any, block: nn.Module) -> list[nn.Parameter]:
-    """Return the weights of a block, each once."""
-    parameters = list(block.parameters())
+def _check_differentiable(model: Any, parameters: Sequence[nn.Parameter]) -> None:
     quantised = getattr(model.config, "quantization_config", None) is not None
     if quantised or not all(parameter.is_floating_point() for parameter in parameters):
         raise ModelError(
@@ -123,7 +135,6 @@ def _parameters(model: Any, block: nn.Module) -> list[nn.Parameter]:
             mend=f"use a device (or several, {option('device_map')}) that holds the model, or "
             "leave the proxy taylor out",
         )
-    return parameters
 
 
 def _gradient_bytes(parameter: nn.Parameter) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from depthprune.cutting import Tool
     from depthprune.cutting.execute import CutResult
     from depthprune.cutting.keys import CutNote
-    from depthprune.cutting.plan import CutPlan
+    from depthprune.cutting.plan import CutPlan, Pruned
     from depthprune.cutting.source_files import Reason
     from depthprune.cutting.verify import LogitComparison
 
@@ -29,23 +29,12 @@ _MOST_FILES = 12
 def plan_section(plan: CutPlan) -> Section:
     """Return what stays, what goes, which fields change, and what is copied."""
     saved = 1 - plan.bytes_after / plan.bytes_before if plan.bytes_before else 0.0
-    facts = t(
-        "{name}: {n} {n:block|blocks} ({path}); removed: {blocks}; {kept} {kept:block "
-        "stays|blocks stay}"
-    )
     weights = t(
         "Weights: {before} -> {after} ({saved} less), {n} {n:tensor|tensors} in "
         "{files} {files:file|files}; disk needed: {disk}"
     )
     sentences = [
-        filled(
-            facts,
-            name=printable(plan.name),
-            n=plan.num_blocks,
-            path=plan.config_path,
-            blocks=blocks_named(plan.removal),
-            kept=len(plan.kept),
-        ),
+        _what_goes(plan),
         filled(
             weights,
             before=format_size(plan.bytes_before),
@@ -73,7 +62,52 @@ def plan_section(plan: CutPlan) -> Section:
         left = [f"{name} ({reasons[reason]})" for name, reason in plan.files.left_out]
         notes.append(t("Left out: {files}", files=_listed(left)))
     notes += map(_note, plan.notes)
-    return Section("plan", "", sentences, [fields], notes)
+    tables = [fields] if plan.pruned is None else [fields, *_widths_table(plan.pruned)]
+    return Section("plan", "", sentences, tables, notes)
+
+
+def _what_goes(plan: CutPlan) -> str:
+    facts = {"name": printable(plan.name), "n": plan.num_blocks, "path": plan.config_path}
+    if plan.pruned is None:
+        return filled(
+            t(
+                "{name}: {n} {n:block|blocks} ({path}); removed: {blocks}; {kept} {kept:block "
+                "stays|blocks stay}"
+            ),
+            **facts,
+            blocks=blocks_named(plan.removal),
+            kept=len(plan.kept),
+        )
+    pruned = plan.pruned
+    return filled(
+        t(
+            "{name}: {n} {n:block|blocks} ({path}), pruned by {method}: {after} of {before} "
+            "parameters stay ({saved} less)"
+        ),
+        **facts,
+        method=pruned.method,
+        before=f"{pruned.parameters_before:,}",
+        after=f"{pruned.parameters_after:,}",
+        saved=f"{pruned.ratio:.1%}",
+    )
+
+
+def _widths_table(pruned: Pruned) -> list[Table]:
+    """Return what stays in the blocks, one line for neighbours that are alike."""
+    rows: list[list[Any]] = []
+    for block, widths in enumerate(pruned.widths):
+        if rows and rows[-1][1:] == list(widths):
+            rows[-1][0] = f"{rows[-1][0].partition('-')[0]}-{block}"
+        else:
+            rows.append([str(block), *widths])
+    groups, channels = t("attention groups"), t("MLP channels")
+    of = t("{name} of {count}")
+    columns = [
+        Column(t("block")),
+        Column(of.format(name=groups, count=pruned.num_groups), "count"),
+        Column(of.format(name=channels, count=f"{pruned.num_channels:,}"), "count"),
+    ]
+    return [Table(columns, rows)]
 
 
 def also_warnings(tools: Sequence[Tool], fields: Sequence[str]) -> list[str]:
@@ -93,26 +127,35 @@ def also_warnings(tools: Sequence[Tool], fields: Sequence[str]) -> list[str]:
     return [instead[tool].format(fields=_listed(list(fields))) for tool in tools]
 
 
-def closing_parts(result: CutResult | None, verified: LogitComparison | None) -> list[str]:
-    """Return what was written and how it was verified."""
+def closing_parts(
+    result: CutResult | None, verified: LogitComparison | None, *, pruned: bool = False
+) -> list[str]:
+    """Return what was written and how it was verified; `pruned` is said of units within blocks."""
     if result is None:
         return [t("Nothing was written: this is the plan (--dry-run).")]
     path, size = printable(str(result.output)), format_size(result.num_bytes)
     lines = [t("Written: {path} ({size})", path=path, size=size)]
-    return [*lines, verified_line(verified)] if verified is not None else lines
+    return [*lines, verified_line(verified, pruned=pruned)] if verified is not None else lines
 
 
-def verified_line(verified: LogitComparison) -> str:
+def verified_line(verified: LogitComparison, *, pruned: bool = False) -> str:
     """Return whether skipping and cutting agree, and on what that was seen."""
-    text = (
-        t("Verified: skipping and cutting agree; logits differ by {difference} at most.")
-        if verified.agrees
-        else t("NOT verified: the logits of skipping and cutting differ by {difference}.")
-    )
+    texts = {
+        (False, True): t(
+            "Verified: skipping and cutting agree; logits differ by {difference} at most."
+        ),
+        (False, False): t(
+            "NOT verified: the logits of skipping and cutting differ by {difference}."
+        ),
+        (True, True): t(
+            "Verified: masking and pruning agree; logits differ by {difference} at most."
+        ),
+        (True, False): t("NOT verified: the logits of masking and pruning differ by {difference}."),
+    }
     inputs = (
         t("{n} {n:input|inputs}, with a picture") if verified.images else t("{n} {n:input|inputs}")
     )
-    line = filled(text, difference=f"{verified.difference:.2g}")
+    line = filled(texts[pruned, verified.agrees], difference=f"{verified.difference:.2g}")
     return f"{line} ({filled(inputs, n=verified.num_inputs)})"
 
 
@@ -137,7 +180,19 @@ def plan_value(plan: CutPlan) -> dict[str, Any]:
         "copied": [file.path for file in plan.files.copied],
         "left_out": [{"file": name, "reason": why} for name, why in plan.files.left_out],
         "quantized": plan.quantized,
+        **_pruned_value(plan.pruned),
         "notes": [str(note) for note in plan.notes],
+    }
+
+
+def _pruned_value(pruned: Pruned | None) -> dict[str, Any]:
+    if pruned is None:
+        return {}
+    return {
+        "method": pruned.method,
+        "parameters_before": pruned.parameters_before,
+        "parameters_after": pruned.parameters_after,
+        "widths": [{"groups": groups, "channels": channels} for groups, channels in pruned.widths],
     }
 
 
