@@ -37,7 +37,7 @@ Namer = Callable[[str], str]
 """From a key of a checkpoint to the tensor of the model that it is loaded into."""
 
 
-def _namer(model: PreTrainedModel, keys: Iterable[str]) -> Namer:
+def key_namer(model: PreTrainedModel, keys: Iterable[str]) -> Namer:
     """Return what `from_pretrained` makes of the keys of a checkpoint."""
     from transformers.conversion_mapping import get_model_conversion_mapping
     from transformers.core_model_loading import (
@@ -68,7 +68,7 @@ def find_numberings(
     model: PreTrainedModel, stack: Stack, shapes: Shapes
 ) -> tuple[tuple[Numbering, ...], dict[str, int]]:
     """Return where the keys count the blocks, and which tensors have a slice per block."""
-    name = _namer(model, shapes)
+    name = key_namer(model, shapes)
     own = model.state_dict()
     axes = {tensor.name: tensor.axis for tensor in stack.tensors}
     numberings: dict[str, Numbering] = {}
@@ -126,8 +126,8 @@ def check_keys(
     """Raise when the new keys would not be loaded into the tensors that they belong to."""
     kept = active_blocks(removal, stack.num_blocks)
     changes = change_keys(keys, numberings, stack.num_blocks, removal)
-    before = _namer(whole, keys)
-    after = _namer(shorter, changes.new_names.values())
+    before = key_namer(whole, keys)
+    after = key_namer(shorter, changes.new_names.values())
     own = whole.state_dict()
     for key, new_key in changes.new_names.items():
         target = before(key)

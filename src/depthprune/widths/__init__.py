@@ -102,8 +102,8 @@ class PruneOptions(Options):
         """
         found: set[int] = set()
         for part in " ".join(self.protect_layers).replace(",", " ").split():
-            first, _, last = part.partition("-")
-            last = last or first
+            first, dash, last = part.partition("-")
+            last = last if dash else first
             if not (first.isdecimal() and last.isdecimal() and len(part) < 20):
                 raise self._wrong(f"{part!r} is neither a block nor a range of blocks")
             if not int(first) <= int(last) < num_blocks:

@@ -223,9 +223,15 @@ def _measured(
         groups = size("self_attn.k_proj.weight") // head_dim
     else:
         groups = (size("self_attn.qkv_proj.weight") // head_dim - heads) // 2
-    if groups < 1 or heads % groups:
+    said = (section.get("num_key_value_heads"), section.get("head_dim"))
+    if (
+        groups < 1
+        or heads % groups
+        or said not in {(one, two) for one in (None, groups) for two in (None, head_dim)}
+    ):
         raise ModelError(
-            f"{heads} query heads cannot share {groups} key-value heads",
+            f"config.json says {heads} query heads, {said[0]} key-value heads and a head size of "
+            f"{said[1]}; by the weights these are {heads}, {groups} and {head_dim}",
             where=f"{prefix}0",
             mend="check that config.json and the weights belong together",
         )

@@ -24,7 +24,7 @@ from depthprune.widths.layout import FAMILIES, Layout
 MODELLING_FILE = "modeling_widths.py"
 
 _MODELLING = '''\
-"""{base} with blocks of different widths: {field} of config.json, heads and MLP channels."""
+"""{base} whose blocks have different widths: heads and MLP channels by {field}."""
 
 import copy
 
@@ -37,15 +37,15 @@ class {name}({base}):
         text = config.get_text_config()
         queries = text.num_attention_heads // text.num_key_value_heads
         blocks = self.get_submodule("{path}")
-        for index, (groups, channels) in enumerate(text.{field}):
+        for index, (block, (groups, channels)) in enumerate(zip(blocks, text.{field})):
             own = copy.deepcopy(text)
             own.num_attention_heads, own.num_key_value_heads = groups * queries, groups
             own.intermediate_size = channels
-{attention}            blocks[index].mlp = type(blocks[index].mlp)(own)
+{attention}            block.mlp = type(block.mlp)(own)
         self.post_init()
 '''
 _ATTENTION = """\
-            blocks[index].self_attn = type(blocks[index].self_attn)(own, index)
+            block.self_attn = type(block.self_attn)(own, index)
 """
 _FIELD = "block_widths"
 
@@ -116,15 +116,17 @@ def plan_widths(
         total - removed_parameters(layout, kept),
     )
     files: dict[str, str] = {}
+    targets = [one for shard in whole.shards for one in shard.tensors]
     loader, notes = whole.loader, whole.notes
     if how.widths == "uniform":
         config, changed = _uniform_config(whole, layout, *pruned.widths[0])
         notes += (CutNote("other class", changed),) if changed else ()
     else:
-        config, files = _global_config(whole, layout, pruned)
+        path, names = _names_in_memory(whole)
+        config, files = _global_config(whole, layout, pruned, path)
+        targets = [replace(one, name=names[one.name]) for one in targets]
         loader = Loader(loader.name, remote_code=True)
         notes += (CutNote("modelling file", MODELLING_FILE),)
-    targets = [one for shard in whole.shards for one in shard.tensors]
     shards = make_shards(
         [replace(one, slices=_slices(layout, kept, one)) for one in targets],
         parse_size(how.max_shard_size),
@@ -193,15 +195,33 @@ def _uniform_config(
     return config, f"{named}ForCausalLM"
 
 
+def _names_in_memory(whole: CutPlan) -> tuple[str, dict[str, str]]:
+    """Return the path of the blocks, and what transformers calls the tensors, by their keys.
+
+    Keys of older versions are renamed when they are loaded, but not for code of a checkpoint.
+    """
+    from depthprune.blocks.models import load_config
+    from depthprune.blocks.skeleton import build_model
+    from depthprune.blocks.stack import find_stack
+    from depthprune.cutting.probe import key_namer
+
+    config = load_config(str(whole.source), trust_remote_code=False, local_files_only=True)
+    model = build_model(config, trust_remote_code=False)
+    keys = [one.name for shard in whole.shards for one in shard.tensors]
+    name = key_namer(model, keys)
+    return find_stack(model, "text").path, {key: name(key) for key in keys}
+
+
 def _global_config(
-    whole: CutPlan, layout: Layout, pruned: Pruned
+    whole: CutPlan, layout: Layout, pruned: Pruned, path: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return config.json of blocks that differ, and the modelling file that builds them."""
     named = whole.config.get("architectures") or [""]
     base = str(named[0])
-    if not re.fullmatch(r"[A-Za-z]\w*(ForCausalLM|ForConditionalGeneration)", base, re.ASCII):
+    known = re.fullmatch(r"[A-Za-z]\w*(ForCausalLM|ForConditionalGeneration)", base, re.ASCII)
+    if not known or layout.family.inputs_first:
         raise DepthpruneError(
-            f"blocks of different widths are not written for {base or layout.model_type!r}",
+            f"blocks of different widths are not written for {base or layout.model_type}",
             option="widths",
             mend=f"choose {option('widths', 'uniform')}",
         )
@@ -223,7 +243,7 @@ def _global_config(
         base=base,
         name=own,
         field=_FIELD,
-        path="model.layers" if base.endswith("ForCausalLM") else "model.language_model.layers",
+        path=path,
         attention=_ATTENTION if layout.groups else "",
     )
     return config, {MODELLING_FILE: text}
