@@ -17,7 +17,8 @@ from depthprune.importance.proxies import PROXIES
 from depthprune.tasks.demo import MODEL_PATH
 from tests.docs.test_documentation import ROOT, blocks
 
-PAGES = ["cut.md", "engine.md", "extending.md", "search.md", "structure.md", "study.md", "tasks.md"]
+PAGES = ["cut.md", "engine.md", "extending.md", "search.md", "structure.md", "study.md", "tasks.md",
+         "widths.md"]  # fmt: skip
 MODELS = ("model", "Qwen2.5-VL-3B-Instruct", "Llama-3-8B")
 """What pages call a model; here each is the demo model."""
 
