@@ -30,7 +30,8 @@ PACKAGE = Path(str(importlib.util.find_spec("depthprune").origin)).parent  # typ
 MAKERS = ("namedtuple", "NamedTuple", "make_dataclass", "NewType", "TypedDict", "Enum")
 FLOORS = (
     "base", "checkpoint", "blocks", "tasks", "study", "cutting", "engine", "importance",
-    "strategies", "benchmark", "structure", "widths", "analysis", "report", "workflow", "testing", "cli", "",
+    "strategies", "benchmark", "structure", "widths", "analysis", "report", "workflow", "testing",
+    "cli", "",
 )  # fmt: skip
 """From the lowest to the highest; the last is the package's own files."""
 
