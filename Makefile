@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test coverage lint format test-architectures test-per-layer test-slow test-real golden golden-check train-demo dist clean
+.PHONY: help demo test coverage lint format test-architectures test-per-layer test-slow test-real real golden golden-check train-demo dist clean
 
 help:
 	@echo "make demo                 install into .venv and run the main job on the embedded model"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-per-layer       what belongs to a block stays with it, in every architecture (long)"
 	@echo "make test-slow            the long sweeps of the other tests"
 	@echo "make test-real            cut a real model of 30 blocks (downloads 93 MB, or DEPTHPRUNE_SMOLLM2=FOLDER)"
+	@echo "make real                 which rule chooses the blocks of a real model best, into build/real (an hour; SIZE= in full: a night)"
 	@echo "make golden               record what commands print and write (minutes)"
 	@echo "make golden-check         compare with what was recorded, byte by byte (minutes)"
 	@echo "make train-demo           train the embedded demo model from nothing (an hour on 2 cores)"
@@ -51,6 +52,13 @@ test-slow: $(INSTALLED)
 
 test-real: $(INSTALLED)
 	$(BIN)/python -m pytest -m real -s -rs
+
+SIZE ?= --small
+
+real: $(INSTALLED)
+	$(BIN)/python benchmarks/real/build.py build/real
+	$(BIN)/python benchmarks/real/proxies.py build/real
+	$(BIN)/python benchmarks/real/rules.py build/real $(SIZE) --figure build/real/rules.png
 
 golden: $(INSTALLED)
 	$(BIN)/python -m tests.golden record

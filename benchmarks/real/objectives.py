@@ -20,7 +20,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,9 +32,21 @@ TASKS = ("definitions", "capitals", "elements")
 BATCH = 16
 DRAWS = 400
 NUMBERS = (8, 16, 24, 48)
+TEXT = 192
+"""Tokens that are read of a text."""
 
 Removal = tuple[int, ...]
 Row = dict[str, Any]
+
+
+class Asked(NamedTuple):
+    """What is asked of the model: tokens of the prompt and of each option, with what its loss is
+    divided by; without the chat template where it is plain."""
+
+    prompt: list[int]
+    options: list[list[int]]
+    sizes: list[int]
+    is_plain: bool
 
 
 class Walk:
@@ -55,15 +67,35 @@ class Walk:
         text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         return list(self.tokenizer(text)["input_ids"])
 
+    def asked(self, row: Row) -> Asked:
+        """Return what is asked of the model: a question by the chat template, with its options; a
+        sentence as it stands, with the words it may go on with; or a text that is only read."""
+        plain = "text" in row or row["question"].endswith(" ...")
+        if "text" in row:
+            first, *rest = self.tokenizer(row["text"])["input_ids"][:TEXT]
+            return Asked([first], [rest], [len(rest)], plain)
+        texts = [f" {one}" for one in row["choices"]] if plain else row["choices"]
+        options = [self.tokenizer(one, add_special_tokens=False)["input_ids"] for one in texts]
+        sizes = [len(one.encode()) for one in texts]
+        if plain:
+            prompt = self.tokenizer(row["question"].removesuffix(" ..."))["input_ids"]
+            return Asked(list(prompt), options, sizes, plain)
+        return Asked(self.tokens(row["question"])[len(self.shared) :], options, sizes, plain)
+
     def losses(
         self, rows: Sequence[Row], removals: Sequence[Removal]
     ) -> dict[Removal, tuple[NDArray[np.float32], torch.Tensor]]:
         """Return for each removal the loss per byte of every option, shape (rows, options), and
-        the log-probabilities of the first token of the answer, shape (rows, vocabulary)."""
-        ids, positions, mask, spans = self._laid_out(rows)
+        the log-probabilities of the first token of the answer, shape (rows, vocabulary).
+
+        All rows are asked by the chat template, or none; a text is one option, its loss per token.
+        """
+        given = list(map(self.asked, rows))
+        before = [] if given[0].is_plain else self.shared
+        ids, positions, mask, spans = self._laid_out(given, len(before))
         turned, shared_turned = (
             self.model.model.rotary_emb(torch.zeros(1), one)
-            for one in (positions, torch.arange(len(self.shared))[None])
+            for one in (positions, torch.arange(len(before))[None])
         )
         found: dict[Removal, tuple[NDArray[np.float32], torch.Tensor]] = {}
 
@@ -76,29 +108,29 @@ class Walk:
                 walk(place + 1, hidden, shared, without)
             if kept := [one for one in todo if place not in one]:
                 block = self.model.model.layers[place]
-                further, cache = self._block(block, shared, shared_turned, None, None)
+                further, cache = shared, None
+                if before:
+                    further, cache = self._block(block, shared, shared_turned, None, None)
                 own, _ = self._block(block, hidden, turned, mask, cache)
                 walk(place + 1, own, further, kept)
 
         embed = self.model.model.embed_tokens
-        walk(0, embed(ids), embed(torch.tensor([self.shared])), list(removals))
+        walk(0, embed(ids), embed(torch.tensor([before], dtype=torch.long)), list(removals))
         return found
 
-    def _laid_out(self, rows: Sequence[Row]) -> tuple[Any, Any, Any, list[Any]]:
-        """Return tokens, positions and mask of rows without the shared prefix, and for each row the
-        places that predict each option, its tokens, and its bytes."""
-        first = len(self.shared)
+    def _laid_out(self, rows: Sequence[Asked], first: int) -> tuple[Any, Any, Any, list[Any]]:
+        """Return tokens, positions and mask of rows behind `first` shared tokens, and for each row
+        the places that predict each option, its tokens, and its size."""
         laid, spans = [], []
         for row in rows:
-            prompt = self.tokens(row["question"])[first:]
-            tokens, positions, owners = list(prompt), list(range(len(prompt))), [0] * len(prompt)
+            size = len(row.prompt)
+            tokens, positions, owners = list(row.prompt), list(range(size)), [0] * size
             span = []
-            for number, text in enumerate(row["choices"], 1):
-                option = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+            for number, option in enumerate(row.options, 1):
                 own = range(len(tokens), len(tokens) + len(option) - 1)
-                span.append(([len(prompt) - 1, *own], option, len(text.encode())))
+                span.append(([size - 1, *own], option, row.sizes[number - 1]))
                 tokens += option[:-1]
-                positions += range(len(prompt), len(prompt) + len(option) - 1)
+                positions += range(size, size + len(option) - 1)
                 owners += [number] * (len(option) - 1)
             laid.append((tokens, positions, owners))
             spans.append(span)
