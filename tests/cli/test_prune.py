@@ -164,3 +164,49 @@ def test_an_existing_folder_is_kept(program: Program, source: Path, tmp_path: Pa
     done = program("prune", source, "--method", "magnitude", "--output", output)
     assert done.code == 2
     assert [path.name for path in output.iterdir()] == ["mine.txt"]
+
+
+def test_shortgpt_removes_as_many_whole_blocks_as_the_ratio_pays(
+    program: Program, tmp_path: Path
+) -> None:
+    shortgpt = ("prune", "demo", "--method", "shortgpt", "--task", "demo_okvqa", *FEW)
+    done = program(*shortgpt, "--output", tmp_path / "fewer")
+    assert done.code == 0, done.err
+    anatomy = dp.structure.analyze(tmp_path / "fewer").anatomy
+    whole = dp.structure.analyze("demo").anatomy
+    assert (whole.total, anatomy.total) == (1_638_432, 1_638_432 - 3 * 83_136)
+    found = program("proxies", "demo", "--task", "demo_okvqa", *FEW, "--output", tmp_path / "study",
+                    "--proxy", "block_influence", "--json")  # fmt: skip
+    assert found.code == 0
+    (path,) = (tmp_path / "study").rglob("block_influence.json")
+    scores = json.loads(path.read_text())["importance_scores"]
+    removed = json.loads((tmp_path / "fewer" / "depthprune.json").read_text())["removed"]
+    assert removed == sorted(sorted(map(int, scores), key=lambda block: scores[str(block)])[:3])
+    assert program(*shortgpt, "--dry-run", "--ratio", 0.01).code == 2
+    assert program(*shortgpt, "--dry-run", "--widths", "global").code == 2
+
+
+def test_hgsp_reads_the_drops_of_a_study_of_this_model(
+    program: Program, source: Path, tmp_path: Path
+) -> None:
+    samples = dp.load_tasks("demo_okvqa", num_samples=8)
+    study = dp.profile("demo", samples, folder=tmp_path / "study", progress=False)
+    how = {
+        "calibration": samples,
+        "widths": "global",
+        "keep_at_least": 0.3,
+        "dry_run": True,
+        "progress": False,
+    }
+    found, plain = (
+        dp.prune("demo", method="hgsp", study=study.folder, temperature=power, **how)  # type: ignore[arg-type]
+        for power in (1.0, 0.0)
+    )
+    assert found.plan.pruned is not None and plain.plan.pruned is not None
+    taylor = dp.prune("demo", method="taylor", **how)  # type: ignore[arg-type]
+    assert taylor.plan.pruned is not None
+    assert plain.plan.pruned.widths == taylor.plan.pruned.widths
+    assert found.plan.pruned.widths != taylor.plan.pruned.widths
+    done = program("prune", source, "--method", "hgsp", "--study", study.folder, "--widths",
+                   "global", "--task", "demo_okvqa", "--dry-run")  # fmt: skip
+    assert "the study is about another model" in done.err

@@ -9,7 +9,7 @@ import pytest
 
 from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.widths import PruneOptions
-from depthprune.widths.choose import Kept, Scores, choose, removed_parameters
+from depthprune.widths.choose import Kept, Scores, choose, removed_parameters, weighed
 from depthprune.widths.layout import Layout, find_layout
 from depthprune.widths.plan import plan_whole, plan_widths
 from tests.structure.shapes import LLAMA_3_8B_PARAMETERS, SMALL_LLAMA, llama_shapes, write_llama
@@ -202,3 +202,46 @@ def test_a_score_that_is_not_a_number_is_told(small: Layout) -> None:
     scores[1]["channels"][5] = float("nan")
     with pytest.raises(ModelError, match="block 1"):
         choose(small, scores, 4 * 7000, PruneOptions(ratio=0.2))
+
+
+def test_llm_pruner_takes_what_its_published_model_lacks(large: Layout, small: Layout) -> None:
+    how = PruneOptions(method="llm-pruner", widths="global")
+    kept = choose(large, chance(large), LLAMA_3_8B_PARAMETERS, how)
+    whole = Kept(tuple(range(8)), tuple(range(14_336)))
+    assert [block for block, one in enumerate(kept) if one == whole] == [0, 1, 2, 3, 30, 31]
+    assert {(len(one.groups), len(one.channels)) for one in kept[4:30]} == {(6, 10_321)}
+    lost = (
+        sum(8 - len(one.groups) for one in kept),
+        sum(14_336 - len(one.channels) for one in kept),
+    )
+    assert lost == (52, 104_390)
+    with pytest.raises(DepthpruneError, match="of 4 blocks none is left"):
+        choose(small, chance(small), 4 * 7000, how)
+
+
+def test_hgsp_weighs_the_units_of_a_block_by_its_drop() -> None:
+    scores: Scores = [{"groups": np.array([2.0]), "channels": np.array([3.0])} for _ in range(3)]
+    drops = {0: 0.5, 1: -0.1, 2: 0.0}
+    found = weighed(scores, drops, 2.0)
+    assert found[0]["groups"].tolist() == pytest.approx([2 * np.log(1.5) ** 2])
+    assert [one["channels"].tolist() for one in found[1:]] == [[0.0], [0.0]]
+    assert [one["groups"].tolist() for one in weighed(scores, drops, 0.0)] == [[2.0]] * 3
+    with pytest.raises(DepthpruneError, match="has not measured the drop of every single block"):
+        weighed(scores, {0: 0.1, 1: 0.2}, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"method": "hgsp", "study": Path("s")}, "hgsp makes blocks differ"),
+        ({"method": "llm-pruner"}, "llm-pruner makes blocks differ"),
+        ({"method": "hgsp", "widths": "global"}, "which a study has measured"),
+        ({"method": "taylor", "study": Path("s")}, "no other method reads one"),
+        ({"temperature": float("nan")}, "temperature must be"),
+    ],
+)
+def test_methods_that_do_not_fit_their_options_are_told(
+    options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(DepthpruneError, match=words):
+        PruneOptions(**options)  # type: ignore[arg-type]

@@ -40,8 +40,8 @@ def prune(
 ) -> None:
     """Write a checkpoint with narrower blocks: attention heads and MLP channels go, blocks stay.
 
-    wanda and taylor read samples of --task; 128 are usual. The output folder is either complete or
-    absent, even after a kill. Exit code 1: --verify found a difference.
+    All methods but magnitude read samples of --task; 128 are usual. The output folder is either
+    complete or absent, even after a kill. Exit code 1: --verify found a difference.
 
     For example:
 
@@ -49,6 +49,7 @@ def prune(
         depthprune prune MODEL --method magnitude --ratio 0.2 --output DIR
         depthprune prune MODEL --method taylor --task okvqa --num-samples 128 --output DIR
         depthprune prune MODEL --method wanda --task okvqa --widths global --output DIR
+        depthprune prune MODEL --method hgsp --study S --task okvqa --widths global --output DIR
         depthprune prune MODEL --method magnitude --keep-kv-heads 6 --multiple-of 128 --dry-run
 
     Parameters
@@ -74,6 +75,6 @@ def prune(
         show_json(plan_value(plan) | closing_value(output, report.result, verified))
     else:
         parts: list[Any] = section_parts(plan_section(plan))
-        show([*parts, *closing_parts(report.result, verified, pruned=True)])
+        show([*parts, *closing_parts(report.result, verified, pruned=plan.pruned is not None)])
     if verified is not None and not verified.agrees:
         raise SystemExit(NOT_VERIFIED)

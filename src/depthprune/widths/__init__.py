@@ -8,6 +8,7 @@ worth, `choose` which go within a budget, `plan` what is written.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
@@ -22,6 +23,9 @@ METHODS = {
     "magnitude": "sum of |w| over the unit's weights; reads no samples",
     "wanda": "sum of |w| times the root mean square of what the weight is multiplied with",
     "taylor": "sum of |w * dL/dw|, L the loss of the reference answers",
+    "hgsp": "taylor times (ln(1 + drop))^T, the drop of its block as a study measured it",
+    "llm-pruner": "taylor; blocks 4 to n-3 lose a quarter of their groups, 28% of their channels",
+    "shortgpt": "whole blocks, by block influence",
 }
 """What a unit's score is, divided by its parameters; by method."""
 
@@ -39,8 +43,9 @@ class PruneOptions(Options):
     """How much is pruned, and how."""
 
     method: str = "wanda"
-    """Score of a unit: magnitude (|w|, reads no samples), wanda (|w| times the size of its input)
-    or taylor (|w times its gradient|)."""
+    """Score of a unit: magnitude (|w|, reads no samples), wanda (|w| times the size of its input),
+    taylor (|w times its gradient|) or hgsp (taylor, weighed by --study). llm-pruner: taylor, a
+    fixed share of the inner blocks. shortgpt: whole blocks go, by block influence."""
 
     ratio: Annotated[float, Gt(0), Lt(1)] = 0.2
     """Share of the model's parameters to remove, at most."""
@@ -61,6 +66,12 @@ class PruneOptions(Options):
 
     protect_layers: tuple[str, ...] = ()
     """Blocks that are not pruned, with ranges: 0-3,29 (global)."""
+
+    study: Path | None = None
+    """Study of this model whose drops of single blocks hgsp weighs their units by."""
+
+    temperature: Annotated[float, Ge(0)] = 1.0
+    """Power T of hgsp's weight (ln(1 + drop))^T; 0 is taylor."""
 
     dry_run: bool = False
     """Show what would be kept, without writing anything."""
@@ -85,6 +96,19 @@ class PruneOptions(Options):
                 f"there is no method {self.method!r}",
                 option="method",
                 mend=f"choose one of {', '.join(METHODS)}",
+            )
+        if self.method in ("hgsp", "llm-pruner") and self.widths == "uniform":
+            raise DepthpruneError(
+                f"{self.method} makes blocks differ, and uniform widths are all alike",
+                option="method",
+                mend=f"add {option('widths', 'global')}",
+            )
+        if (self.method == "hgsp") != (self.study is not None):
+            raise DepthpruneError(
+                "hgsp weighs units by the drops of their blocks, which a study has measured; no "
+                "other method reads one",
+                option="study",
+                mend=f"{option('method', 'hgsp')} with {option('study', 'FOLDER')}, or taylor",
             )
         for name in ("protect_layers", "keep_at_least"):
             if getattr(self, name) and self.widths == "uniform":

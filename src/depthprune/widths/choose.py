@@ -61,7 +61,10 @@ def choose(layout: Layout, scores: Scores, total: int, how: PruneOptions) -> tup
             option="keep_kv_heads",
         )
     budget = int(how.ratio * total)
-    chosen = (_uniform if how.widths == "uniform" else _global)(layout, scores, budget, how)
+    if how.method == "llm-pruner":
+        chosen = _of_inner_blocks(layout, scores, how)
+    else:
+        chosen = (_uniform if how.widths == "uniform" else _global)(layout, scores, budget, how)
     _check_emptied(chosen, layout)
     return chosen
 
@@ -182,6 +185,47 @@ def _global(layout: Layout, scores: Scores, budget: int, how: PruneOptions) -> t
     return tuple(
         Kept(*(tuple(np.flatnonzero(one[unit]).tolist()) for unit in UNITS)) for one in stays
     )
+
+
+def _of_inner_blocks(layout: Layout, scores: Scores, how: PruneOptions) -> tuple[Kept, ...]:
+    """Remove what LLM-Pruner's published models lack, whatever the ratio: of 8 groups 2."""
+    inner = set(range(4, len(scores) - 2)) - how.protected(len(scores))
+    if not inner:
+        raise DepthpruneError(
+            f"llm-pruner prunes blocks 4 to n-3, and of {counted(len(scores), 'block')} none is "
+            "left to prune",
+            option="method",
+            mend=f"choose {option('method', 'taylor')}",
+        )
+    whole = Kept(tuple(range(layout.groups)), tuple(range(layout.channels)))
+    groups = max(layout.groups - layout.groups // 4, how.keep_kv_heads or 0)
+    channels = _rounded(layout.channels * 72 // 100, how)
+    return tuple(
+        Kept(_highest(one["groups"], groups), _highest(one["channels"], channels))
+        if block in inner
+        else whole
+        for block, one in enumerate(scores)
+    )
+
+
+def weighed(scores: Scores, drops: Mapping[int, float], temperature: float) -> Scores:
+    """Return scores times (ln(1 + drop))^T of their block; a drop below 0 counts as 0.
+
+    Raises:
+        DepthpruneError: a block has no drop, or there are drops of other blocks.
+    """
+    if set(drops) != set(range(len(scores))):
+        differing = sorted(set(drops) ^ set(range(len(scores))))
+        raise DepthpruneError(
+            f"the study has not measured the drop of every single block of the model: "
+            f"{', '.join(map(str, differing[:8]))}",
+            option="study",
+            mend="measure it: depthprune profile MODEL",
+        )
+    return [
+        {unit: one[unit] * np.log1p(max(drops[block], 0.0)) ** temperature for unit in UNITS}
+        for block, one in enumerate(scores)
+    ]
 
 
 def _check_emptied(chosen: Sequence[Kept], layout: Layout) -> None:

@@ -111,7 +111,10 @@ def taylor_scores(layout: Layout, calibration: Calibration) -> Scores:
     return [found[block] for block in range(len(parameters))]
 
 
-SCORED = {"wanda": wanda_scores, "taylor": taylor_scores}
+SCORED = {
+    "wanda": wanda_scores,
+    **dict.fromkeys(("taylor", "hgsp", "llm-pruner"), taylor_scores),
+}
 """The methods that read samples."""
 
 
