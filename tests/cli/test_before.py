@@ -29,7 +29,13 @@ def test_a_dry_run_says_what_a_search_takes_and_makes_nothing(
     given = ("search", "demo", "--task", "demo_okvqa", "--num-samples", 4, "--output")
     done = program(*given, tmp_path / "new", "--dry-run")
     assert done.code == 0
-    for told in ("146", "584", "Time: not known; with --estimate", "Nothing was measured"):
+    for told in (
+        "146",
+        "584",
+        "Memory: 6.55 MB",
+        "Time: not known; with --estimate",
+        "Nothing was measured",
+    ):
         assert told in done.out
     assert max(map(len, done.out.splitlines()[1:])) <= 80
     value = json.loads(program(*given, tmp_path / "new", "--dry-run", "--json").out)

@@ -86,3 +86,66 @@ def test_without_a_name_it_is_study_yaml(
     monkeypatch.chdir(tmp_path)
     assert program("init").code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+
+
+def test_it_is_written_for_a_model_and_its_tasks(program: Program, tmp_path: Path) -> None:
+    """Every field but the asked ones stays, and so does every remark."""
+    path = tmp_path / "studies" / "mine.yaml"
+    path.parent.mkdir()
+    mine = tmp_path / "mine.py"
+    mine.write_text("")
+    given = ("--model", "org/model: 3B", "--task", "okvqa", "lm_eval:arc_easy", "--task-file", mine)
+    assert program("init", path, *given).code == 0
+    content = read_study_file(path).content
+    assert content.model.source == "org/model: 3B"
+    assert content.tasks == ["okvqa", "lm_eval:arc_easy"]
+    assert content.task_files == [mine]
+    assert (content.num_samples, content.output) == (1000, None)
+    assert content.search is not None
+    assert content.search.joint
+    example = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
+    changed = [one for one, other in zip(lines, example, strict=True) if one != other]
+    assert len(changed) == 7
+    assert [line for line in changed if line != line.rstrip()] == []
+    assert all("#" in line for line in changed if "tasks:" not in line)
+
+
+def test_a_model_folder_is_named_as_seen_from_the_file(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "studies").mkdir()
+    for path in (Path("one.yaml"), Path("studies/two.yaml")):
+        assert program("init", path, "--model", "model", "--minimal").code == 0
+    assert yaml.safe_load(Path("one.yaml").read_text())["model"]["source"] == "model"
+    assert yaml.safe_load(Path("studies/two.yaml").read_text())["model"]["source"] == "../model"
+    # The tasks of the demo are not those of another model.
+    refused = program("run", "one.yaml")
+    assert refused.code == 2
+    assert "tasks" in refused.err
+
+
+def test_the_minimal_file_runs_too_and_its_fields_are_explained(
+    program: Program, tmp_path: Path
+) -> None:
+    path = tmp_path / "study.yaml"
+    assert program("init", path, "--minimal", "--model", "demo", "--task", "demo_okvqa").code == 0
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 30
+    fields = re.findall(r"^ *\w+:.*$", text, re.MULTILINE)
+    assert [line for line in fields if "# " not in line] == ["model:", 'tasks: ["demo_okvqa"]']
+    assert program("run", path, "--num-samples", 1).code == 0
+
+
+def test_completion_knows_every_command_and_option(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    assert program("--install-completion").code == 0
+    (script,) = (tmp_path / ".local").rglob("depthprune")
+    text = script.read_text()
+    for word in ("--beam-width", "--importance-scores-file", "summarize", "recommend"):
+        assert word in text

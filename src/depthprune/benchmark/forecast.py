@@ -98,6 +98,7 @@ class Forecast:
         searches: in their order.
         num_bytes: that the study will grow by, about.
         free: bytes on its disk.
+        weights: bytes of the model in memory.
         cut_bytes: of the smaller model that is written at most; None where none is.
     """
 
@@ -105,6 +106,7 @@ class Forecast:
     searches: tuple[SearchForecast, ...]
     num_bytes: int
     free: int
+    weights: int
     cut_bytes: int | None = None
 
     @property
@@ -172,6 +174,7 @@ def forecast(
         searches=tuple(found),
         num_bytes=round(answers * (stored or BYTES_PER_ANSWER)),
         free=shutil.disk_usage(_existing(folder)).free,
+        weights=model.loaded.model.get_memory_footprint(),
         cut_bytes=cut_bytes,
     )
 
@@ -197,7 +200,8 @@ def forecast_scores(
         names = (split.task.name, split.split, len(split.samples))
         rows.append(SplitForecast(*names, most, 0, pace, basis))
     found = SearchForecast("evaluate", {}, tuple(rows), ("metrics",) if card.metrics else ())
-    return Forecast(path, (found,), 0, shutil.disk_usage(_existing(path)).free)
+    free = shutil.disk_usage(_existing(path)).free
+    return Forecast(path, (found,), 0, free, model.loaded.model.get_memory_footprint())
 
 
 def most_by_number(strategy: Strategy, space: SearchSpace) -> dict[int, int]:

@@ -81,6 +81,9 @@ SUBCOMMANDS = {
 
 _GROUPS = {title: Group.create_ordered(title, sort_key=0) for title in COMMANDS}
 _ALWAYS = Group.create_ordered("For every command", sort_key=9)
+app.register_install_completion_command(
+    help="Install completion of commands and options for this shell.", group=_ALWAYS
+)
 app["--help"].group = app["--version"].group = _ALWAYS
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from importlib.util import find_spec
+from json import dumps as json_text
+from os.path import relpath
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +22,7 @@ from depthprune.cli.measure import show_forecast
 from depthprune.cli.output import show, show_json
 from depthprune.engine.options import Workers
 from depthprune.strategies.verification import VerificationWork
+from depthprune.tasks.demo import DEMO
 from depthprune.workflow.run import predict_work, run_study
 from depthprune.workflow.study_file import StudyFile, read_study_file
 from depthprune.workflow.sweeping import unfinished
@@ -144,21 +148,42 @@ STUDIES = files("depthprune.cli").joinpath("studies")
 EXAMPLE = Path(str(STUDIES.joinpath("example.yaml")))
 """The example: it names every field, explains it, and runs as it is."""
 
+MINIMAL = Path(str(STUDIES.joinpath("minimal.yaml")))
+"""The fields that most studies change."""
+
 
 def init(
-    study_file: Path = Path("study.yaml"), *, overwrite: bool = False, lang: Language = "en"
+    study_file: Path = Path("study.yaml"),
+    *,
+    model: str | None = None,
+    tasks: Annotated[tuple[str, ...], Parameter(name=("--task", "--tasks"))] = (),
+    task_files: Annotated[tuple[Path, ...], Parameter(name="--task-file")] = (),
+    minimal: bool = False,
+    overwrite: bool = False,
+    lang: Language = "en",
 ) -> None:
-    """Write an example study file: it explains every field, and runs unchanged.
+    """Write a study file: an example of every field, explained, or one for your model and tasks.
+
+    The example runs unchanged, on the bundled demo model.
 
     For example:
 
         depthprune init
-        depthprune init studies/qwen.yaml
+        depthprune init --model ./model --task okvqa doc_qa
+        depthprune init studies/qwen.yaml --model ./model --task okvqa --minimal
 
     Parameters
     ----------
     study_file
         Path of the new file.
+    model
+        Model: a folder, a hub name, or demo. Name its tasks with --task, or in the file.
+    tasks
+        Tasks, e.g. okvqa text_vqa.
+    task_files
+        Files that define your own tasks: YAML, or Python, which is executed when the study runs.
+    minimal
+        Only the fields that most studies change.
     overwrite
         Replace an existing file.
 
@@ -176,9 +201,53 @@ def init(
             where=str(study_file),
             mend="name another one, or add --overwrite",
         )
-    write_text(study_file, EXAMPLE.read_text(encoding="utf-8"))
+    text = (MINIMAL if minimal else EXAMPLE).read_text(encoding="utf-8")
+    chosen = _chosen(study_file.parent, model, tasks, task_files)
+    write_text(study_file, _filled_in(text, chosen))
     written = t("Written: {path}. Edit it, then: depthprune run {path}").format(path=study_file)
     show([written])
+
+
+def _chosen(
+    folder: Path, model: str | None, tasks: tuple[str, ...], task_files: tuple[Path, ...]
+) -> dict[str, Any]:
+    """Return the fields of a study file that lies in a folder, of what was asked for."""
+
+    def seen_from_there(path: str | Path) -> str:
+        return str(path) if Path(path).is_absolute() else relpath(path, folder)
+
+    chosen: dict[str, Any] = {}
+    if tasks:
+        chosen |= {"tasks": list(tasks), "joint": len(tasks) > 1}
+    if task_files:
+        chosen["task_files"] = [seen_from_there(one) for one in task_files]
+    if model is not None and model != DEMO:
+        # A name that no folder has is one of the hub.
+        chosen["source"] = seen_from_there(model) if Path(model).exists() else model
+        chosen |= {
+            "tasks": list(tasks),
+            "output": None,
+            "num_samples": 1000,
+            "max_blocks_to_remove": None,
+        }
+    return chosen
+
+
+def _filled_in(text: str, chosen: dict[str, Any]) -> str:
+    """Return a study file with other values in the first line of each field; remarks stay."""
+    for name, value in chosen.items():
+        # JSON is YAML, and quotes what needs it.
+        plain = json_text(value, ensure_ascii=False)
+        line = re.compile(rf"^( *{name}: )(\[.*?\]|\S+)( *)", re.MULTILINE)
+
+        def written(found: re.Match[str], plain: str = plain) -> str:
+            width = len(found[2] + found[3]) if found[3] else 0
+            return found[1] + (
+                plain.ljust(width) if len(plain) < width else f"{plain} " if found[3] else plain
+            )
+
+        text = line.sub(written, text, count=1)
+    return text
 
 
 DEMO_STUDY = Path(str(STUDIES.joinpath("demo.yaml")))

@@ -277,5 +277,6 @@ def refuse_pictures(model: str, processor: Any, tasks: Sequence[str]) -> None:
         raise TaskError(
             f"{model} reads text only, and these tasks have pictures: {', '.join(tasks)}",
             option="tasks",
-            mend="choose a vision-language model, or tasks of texts",
+            mend="choose a vision-language model, or tasks of texts: "
+            "task_type: Exact Match or Multiple Choice",
         )

@@ -48,6 +48,8 @@ def forecast_section(found: Forecast) -> Section:
     sentences = _time(found)
     for name in dict.fromkeys(note for each in found.searches for note in each.notes):
         sentences.append(t("What {option} adds is not counted.", option=option(name)))
+    size = format_size(found.weights)
+    sentences.append(t("Memory: {size} for the weights; answers take more.", size=size))
     if found.num_bytes:
         size, free = format_size(found.num_bytes), format_size(found.free)
         text = t("Disk: about {size} for the study ({free} are free).", size=size, free=free)
@@ -78,6 +80,7 @@ def forecast_value(found: Forecast) -> dict[str, Any]:
         "seconds": found.seconds,
         "study_bytes": found.num_bytes,
         "free_bytes": found.free,
+        "weight_bytes": found.weights,
         "cut_bytes": found.cut_bytes,
     }
 
