@@ -19,3 +19,14 @@ def test_the_page_is_what_the_code_says() -> None:
     text = (DOCS / "layouts.md").read_text(encoding="utf-8")
     assert text == maker.page(), "python docs/make_layouts.py writes it anew"
     assert [file for file in LAYOUTS if f"`{file}`" not in text] == []
+
+
+def test_the_fields_within_lists_and_objects_are_listed_too() -> None:
+    text = (DOCS / "layouts.md").read_text(encoding="utf-8")
+    for field in (
+        "samples[].sample_id",  # of a list
+        "model.num_blocks",  # of an object
+        "robust_best.*.best",  # of objects in one of any names
+        "layers[].layer_idx",  # of a list whose items get what they leave out
+    ):
+        assert f"| `{field}` |" in text

@@ -65,6 +65,7 @@ class Kind:
         noun: for messages: `a count`.
         read: returns what a value means, or raises WrongFieldError; it is never given null.
         write: returns the value in JSON.
+        inner: of each value in a list or an object of any names.
     """
 
     def __init__(
@@ -72,8 +73,9 @@ class Kind:
         noun: str,
         read: Callable[[Any], Any],
         write: Callable[[Any], Any] = lambda value: value,
+        inner: Kind | None = None,
     ) -> None:
-        self.noun, self.read, self.write = noun, read, write
+        self.noun, self.read, self.write, self.inner = noun, read, write, inner
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def each(kind: Kind) -> Kind:
                 raise
         return tuple(found)
 
-    return Kind("a list", read, lambda values: list(map(kind.write, values)))
+    return Kind("a list", read, lambda values: list(map(kind.write, values)), kind)
 
 
 def named(kind: Kind, *, null: bool = False) -> Kind:
@@ -199,7 +201,7 @@ def named(kind: Kind, *, null: bool = False) -> Kind:
                 raise
         return found
 
-    return Kind("a JSON object", read, dict)
+    return Kind("a JSON object", read, dict, kind)
 
 
 def one_of(known: Sequence[str]) -> Kind:

@@ -64,7 +64,7 @@ def numbered(layer: Layout) -> Kind:
             raise WrongFieldError(f"layer {index} is listed twice", place, name)
         return layers
 
-    return Kind(listed.noun, read, listed.write)
+    return Kind(listed.noun, read, listed.write, listed.inner)
 
 
 def _sparsity(**found: Any) -> Sparsity:
