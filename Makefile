@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test coverage lint format test-architectures test-per-layer test-slow test-real real golden golden-check train-demo dist clean
+.PHONY: help demo test coverage lint format test-architectures test-per-layer test-slow test-real test-oldest real golden golden-check train-demo dist clean
 
 help:
 	@echo "make demo                 install into .venv and run the main job on the embedded model"
@@ -15,10 +15,11 @@ help:
 	@echo "make test-slow            the long sweeps of the other tests"
 	@echo "make test-real            cut a real model of 30 blocks (downloads 93 MB, or DEPTHPRUNE_SMOLLM2=FOLDER)"
 	@echo "make real                 which rule chooses the blocks of a real model best, into build/real (an hour; SIZE= in full: a night)"
+	@echo "make test-oldest          the tests with the oldest packages that pyproject.toml allows (PYTHON=python3.11)"
 	@echo "make golden               record what commands print and write (minutes)"
 	@echo "make golden-check         compare with what was recorded, byte by byte (minutes)"
 	@echo "make train-demo           train the embedded demo model from nothing (an hour on 2 cores)"
-	@echo "make dist                 build the wheel and the source package into dist/, and check them"
+	@echo "make dist                 build wheel and source package into dist/, and try the wheel in a clean environment"
 	@echo "make format               put the code into ruff's form"
 
 demo: $(INSTALLED)
@@ -60,6 +61,13 @@ real: $(INSTALLED)
 	$(BIN)/python benchmarks/real/proxies.py build/real
 	$(BIN)/python benchmarks/real/rules.py build/real $(SIZE) --figure build/real/rules.png
 
+# An environment of its own: what pip would choose today is what `make test` has.
+test-oldest:
+	rm -rf build/oldest && $(PYTHON) -m venv build/oldest
+	$(PYTHON) .ci/oldest > build/oldest/constraints.txt
+	build/oldest/bin/python -m pip install --quiet --disable-pip-version-check -c build/oldest/constraints.txt -e ".[dev]"
+	OMP_NUM_THREADS=1 build/oldest/bin/python -m pytest -n auto --maxprocesses 4
+
 golden: $(INSTALLED)
 	$(BIN)/python -m tests.golden record
 
@@ -75,6 +83,7 @@ dist:
 	build/dist-tools/bin/python -m pip install --quiet --disable-pip-version-check build twine
 	build/dist-tools/bin/python -m build --outdir dist .
 	build/dist-tools/bin/twine check --strict dist/*
+	PYTHON=$(PYTHON) bash .ci/installed dist/*.whl
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
