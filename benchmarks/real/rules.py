@@ -41,7 +41,7 @@ NUMBERS = (2, 4, 6, 8)
 SEEDS = 5
 WARM = "block_influence"
 OURS = "joint beam, by loss"
-PIECE = 12
+PIECE = 16
 """Rows that a process measures at once."""
 
 _walk: Any = None
@@ -65,6 +65,12 @@ def piece(
     started = process_time()
     found = _walk.losses(rows, removals)
     return {one: found[one][0].tolist() for one in removals}, process_time() - started
+
+
+def pieces(rows: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Return the places of all rows, in lots of like length."""
+    order = sorted(range(len(rows)), key=lambda place: len(json.dumps(rows[place])))
+    return [order[start : start + PIECE] for start in range(0, len(order), PIECE)]
 
 
 class NotMeasuredError(Exception):
@@ -100,24 +106,26 @@ class Measured:
             return
         if self.pool is None:
             raise NotMeasuredError
+        # Rows of like length are measured together: nothing is computed for padding.
         running = [
-            (task, self.pool.submit(piece, rows[start : start + PIECE], new))
+            (task, places, self.pool.submit(piece, [rows[one] for one in places], new))
             for task, rows in self.rows.items()
-            for start in range(0, len(rows), PIECE)
+            for places in pieces(rows)
         ]
-        losses: dict[Removal, dict[str, list[list[float]]]] = {
-            one: {task: [] for task in self.rows} for one in new
+        losses: dict[Removal, dict[str, Any]] = {
+            one: {task: [None] * len(rows) for task, rows in self.rows.items()} for one in new
         }
         seconds = 0.0
-        for task, each in running:
+        for task, places, each in running:
             found, spent = each.result()
             seconds += spent
             for one in new:
-                losses[one][task] += found[one]
+                for place, value in zip(places, found[one], strict=True):
+                    losses[one][task][place] = value
         with self.path.open("a", encoding="utf-8") as file:
             for one in new:
-                value = {"removal": one, "losses": losses[one], "seconds": seconds / len(new)}
-                file.write(json.dumps(value) + "\n")
+                kept = {"removal": one, "losses": losses[one], "seconds": seconds / len(new)}
+                file.write(json.dumps(kept) + "\n")
                 self.losses[one], self.seconds[one] = losses[one], seconds / len(new)
         print(f"{self.path.name}: {len(self.losses)} removals", flush=True)
 
