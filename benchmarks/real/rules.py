@@ -20,7 +20,7 @@ import random
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -95,9 +95,11 @@ class Measured:
         self.seconds: dict[Removal, float] = {}
         kept = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
         for line in kept.splitlines():
-            value = json.loads(line)
-            removal = tuple(value["removal"])
-            self.losses[removal], self.seconds[removal] = value["losses"], value["seconds"]
+            # The last one may have been cut short.
+            with suppress(ValueError):
+                value = json.loads(line)
+                removal = tuple(value["removal"])
+                self.losses[removal], self.seconds[removal] = value["losses"], value["seconds"]
 
     def measure(self, removals: Iterable[Removal]) -> None:
         """Measure what is not known, and keep it."""
@@ -120,13 +122,13 @@ class Measured:
             found, spent = each.result()
             seconds += spent
             for one in new:
-                for place, value in zip(places, found[one], strict=True):
-                    losses[one][task][place] = value
+                for place, each_loss in zip(places, found[one], strict=True):
+                    losses[one][task][place] = each_loss
         with self.path.open("a", encoding="utf-8") as file:
             for one in new:
-                kept = {"removal": one, "losses": losses[one], "seconds": seconds / len(new)}
-                file.write(json.dumps(kept) + "\n")
                 self.losses[one], self.seconds[one] = losses[one], seconds / len(new)
+                value = {"removal": one, "losses": losses[one], "seconds": self.seconds[one]}
+                file.write(f"\n{json.dumps(value)}")
         print(f"{self.path.name}: {len(self.losses)} removals", flush=True)
 
     def right(self, removal: Removal, task: str) -> NDArray[np.float64]:

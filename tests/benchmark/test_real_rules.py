@@ -129,6 +129,24 @@ def test_what_is_kept_is_not_measured_again(
     assert Walk.measured == measured > 0
 
 
+def test_a_run_that_was_killed_while_it_wrote_goes_on(
+    rules: Any,
+    real: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run(rules, real, monkeypatch)
+    first, measured = capsys.readouterr().out, Walk.measured
+    (held,) = (real / "rules").glob("validation-def*.jsonl")
+    text = held.read_text()
+    held.write_text(text[: len(text) // 2])
+    run(rules, real, monkeypatch)
+    assert table(capsys.readouterr().out, 8) == table(first, 8)
+    assert Walk.measured > measured
+    run(rules, real, monkeypatch, "--kept")
+    assert table(capsys.readouterr().out, 8) == table(first, 8)
+
+
 def test_a_rule_that_is_not_measured_is_left_out(
     rules: Any,
     real: Path,
