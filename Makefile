@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test coverage lint format test-architectures test-per-layer test-slow test-real test-oldest real golden golden-check train-demo dist clean
+.PHONY: help demo test coverage lint format test-architectures test-per-layer test-slow test-real test-oldest real golden golden-check train-demo dist docs clean
 
 help:
 	@echo "make demo                 install into .venv and run the main job on the embedded model"
@@ -20,6 +20,8 @@ help:
 	@echo "make golden-check         compare with what was recorded, byte by byte (minutes)"
 	@echo "make train-demo           train the embedded demo model from nothing (an hour on 2 cores)"
 	@echo "make dist                 build wheel and source package into dist/, and try the wheel in a clean environment"
+	@echo "make dist                 build the wheel and the source package into dist/, and check them"
+	@echo "make docs                 build the documentation as a site into build/site, and check its links"
 	@echo "make format               put the code into ruff's form"
 
 demo: $(INSTALLED)
@@ -84,6 +86,14 @@ dist:
 	build/dist-tools/bin/python -m build --outdir dist .
 	build/dist-tools/bin/twine check --strict dist/*
 	PYTHON=$(PYTHON) bash .ci/installed dist/*.whl
+
+# Pages link to files of the repository beside docs/: in the site those stand with the pages, or lead nowhere.
+docs:
+	rm -rf build/docs build/site
+	test -d build/docs-tools || $(PYTHON) -m venv build/docs-tools
+	build/docs-tools/bin/python -m pip install --quiet --disable-pip-version-check "mkdocs-material>=9.5,<10"
+	$(PYTHON) docs/make_site.py build/docs
+	NO_MKDOCS_2_WARNING=1 build/docs-tools/bin/mkdocs build --strict --quiet
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'

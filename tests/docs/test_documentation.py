@@ -18,7 +18,7 @@ from depthprune.workflow.study_file import StudyContent
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "BENCHMARKS.md", "CHANGELOG.md")
-PAGES = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").rglob("*.md"))]
 MANUAL = [page for page in PAGES if page.name not in ("CHANGELOG.md", "api.md")]
 """Pages about today's program; the history names options as they were called."""
 
