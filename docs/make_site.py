@@ -2,7 +2,7 @@
 
 python docs/make_site.py build/docs
 
-Links to BENCHMARKS.md, ... lead to copies of these; links to README and code lead to the repository.
+Links to BENCHMARKS.md, ... lead to copies; links to README and code lead to the repository.
 """
 
 from __future__ import annotations
