@@ -20,7 +20,6 @@ help:
 	@echo "make golden-check         compare with what was recorded, byte by byte (minutes)"
 	@echo "make train-demo           train the embedded demo model from nothing (an hour on 2 cores)"
 	@echo "make dist                 build wheel and source package into dist/, and try the wheel in a clean environment"
-	@echo "make dist                 build the wheel and the source package into dist/, and check them"
 	@echo "make docs                 build the documentation as a site into build/site, and check its links"
 	@echo "make format               put the code into ruff's form"
 
