@@ -104,7 +104,7 @@ class PlainLoop:
 
     def _answers(self, split: TaskSplit, removal: Removal, samples: slice) -> tuple[str, ...]:
         model, processor = self.loaded.model, self.loaded.processor
-        mode = mode_of(self.loaded, split.task, None)
+        mode = mode_of(self.loaded, split, None)
         chosen = split.samples[samples]
         answers: list[str] = []
         with without(model, removal), torch.inference_mode():

@@ -18,7 +18,7 @@ from depthprune.base.errors import TaskError
 from depthprune.blocks.models import LoadedModel
 from depthprune.engine import likelihood, requests
 from depthprune.engine.evaluator import Evaluation
-from depthprune.engine.generate import StopAtTexts
+from depthprune.engine.generate import StopAtTexts, StopTexts
 from depthprune.engine.reference import ReferenceEvaluator
 from depthprune.engine.requests import encode_pair, rolling_windows, rows_to_respond
 from depthprune.tasks.metrics.likelihood import parse_responses
@@ -304,7 +304,7 @@ def test_a_row_stops_at_its_own_text_whatever_its_neighbours_do() -> None:
 def test_a_row_that_has_stopped_writes_no_more() -> None:
     tokenizer = tiny.word_tokenizer()
     red, blue, cat = tokenizer.convert_tokens_to_ids(["red", "blue", "cat"])
-    stopping = StopAtTexts(tokenizer, ["blue cat"], start=1)
+    stopping = StopAtTexts(StopTexts(tokenizer, ["blue cat"]), start=1)
     steps = ([[1, red], [1, blue]], [[1, red, blue], [1, blue, cat]])
     done = [stopping(torch.tensor(step), None).tolist() for step in steps]
     assert done == [[False, False], [False, True]]
@@ -313,7 +313,7 @@ def test_a_row_that_has_stopped_writes_no_more() -> None:
 
 def test_a_stop_text_in_the_prompt_stops_nothing() -> None:
     tokenizer = tiny.word_tokenizer()
-    stopping = StopAtTexts(tokenizer, ["cat"], start=2)
+    stopping = StopAtTexts(StopTexts(tokenizer, ["cat"]), start=2)
     tokens = tokenizer.convert_tokens_to_ids(["a", "cat", "red"])
     assert stopping(torch.tensor([tokens]), None).tolist() == [False]
 
@@ -365,7 +365,7 @@ def test_a_stop_text_counts_also_when_it_is_written_in_other_tokens_than_its_own
         encode=lambda text, **_: [words.index(text)],
         decode=lambda tokens: "".join(words[token] for token in tokens),
     )
-    stopping = StopAtTexts(tokenizer, ["dog"], 1)
+    stopping = StopAtTexts(StopTexts(tokenizer, ["dog"]), 1)
     assert stopping(torch.tensor([[9, 4, 1, 2]]), None).tolist() == [False]
     assert stopping(torch.tensor([[9, 4, 1, 2, 3]]), None).tolist() == [True]
     assert stopping.ends == [4]

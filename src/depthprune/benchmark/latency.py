@@ -248,7 +248,7 @@ def _jobs(loaded: LoadedModel, split: TaskSplit, options: LatencyOptions) -> lis
     """Return what is run for each sample, with the inputs where the model takes them."""
     model, processor = loaded.model, loaded.processor
     limit = max_positions(model)
-    mode = mode_of(loaded, split.task, limit)
+    mode = mode_of(loaded, split, limit)
     writes = split.task.answer == "generate"
     jobs = []
     for sample in split.samples[: options.latency_samples]:

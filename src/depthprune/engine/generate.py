@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
@@ -16,6 +18,65 @@ LOOK_BACK = 2
 (`MultiTokenEOSCriteria` of the lm-evaluation-harness)."""
 
 
+REMEMBERED_ENDS = 2**16
+"""Short sequences of tokens of which it is remembered whether a stop text ends them."""
+
+
+class StopTexts:
+    """Texts that end an answer as soon as they were written."""
+
+    def __init__(self, tokenizer: Any, texts: Sequence[str]) -> None:
+        """Take the texts; an empty one ends nothing."""
+        self.texts = tuple(filter(None, texts))
+        self._longest: list[tuple[str, int]] = [
+            (text, len(tokenizer.encode(text, add_special_tokens=False)) + LOOK_BACK)
+            for text in self.texts
+        ]
+        self._decode = lru_cache(REMEMBERED_ENDS)(tokenizer.decode)
+
+    def end(self, tokens: Sequence[int]) -> bool:
+        """Return whether the last tokens of an answer hold one of the texts."""
+        return any(text in self._decode(tuple(tokens[-last:])) for text, last in self._longest)
+
+    def cut(self, text: str) -> str:
+        """Return an answer up to the first of the texts."""
+        for stop in self.texts:
+            text = text.split(stop)[0]
+        return text
+
+
+@dataclass(frozen=True)
+class Ending:
+    """When an answer ends, and what text its tokens are.
+
+    Attributes:
+        tokenizer: the model's.
+        ends: tokens that end it.
+        longest: how many tokens it has at most.
+        stops: texts that end it and are no part of it; None where blanks around it are no part
+            of it, and an answer that reached its length is marked (`decode`).
+    """
+
+    tokenizer: Any
+    ends: tuple[int, ...]
+    longest: int
+    stops: StopTexts | None = None
+
+    def ended(self, answer: Sequence[int]) -> bool:
+        """Return whether an answer ends with its last token; it did not before."""
+        return (
+            answer[-1] in self.ends
+            or len(answer) == self.longest
+            or (self.stops is not None and self.stops.end(answer))
+        )
+
+    def text(self, answer: Sequence[int]) -> str:
+        """Return the text of an answer that has ended."""
+        if self.stops is None:
+            return decode(self.tokenizer, answer, self.ends)
+        return self.stops.cut(self.tokenizer.decode(answer, skip_special_tokens=True))
+
+
 class StopAtTexts:
     """A stopping criterion for `generate`: a row is done when it has written one of the texts.
 
@@ -23,15 +84,11 @@ class StopAtTexts:
         ends: for each row, after how many new tokens a text appeared; None where none has.
     """
 
-    def __init__(self, tokenizer: Any, texts: Sequence[str], start: int) -> None:
+    def __init__(self, stops: StopTexts, start: int) -> None:
         """Take the stop texts, and the length of the prompts."""
         self.ends: list[int | None] = []
-        self._tokenizer = tokenizer
+        self._stops = stops
         self._start = start
-        self._texts = [
-            (text, len(tokenizer.encode(text, add_special_tokens=False)) + LOOK_BACK)
-            for text in texts
-        ]
 
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
         """Return which rows are done, bool of shape (rows,)."""
@@ -40,12 +97,9 @@ class StopAtTexts:
         written = input_ids[:, self._start :].tolist()
         self.ends = self.ends or [None] * len(written)
         for place, tokens in enumerate(written):
-            if self.ends[place] is None and self._has_stopped(tokens):
+            if self.ends[place] is None and self._stops.end(tokens):
                 self.ends[place] = len(tokens)
         return torch.tensor([end is not None for end in self.ends], device=input_ids.device)
-
-    def _has_stopped(self, tokens: list[int]) -> bool:
-        return any(text in self._tokenizer.decode(tokens[-last:]) for text, last in self._texts)
 
 
 def rows_to_generate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -300,7 +300,8 @@ class PreparedRows:
     """Rows in the order they are run, with the inputs of their batches kept while there is room.
 
     Longest rows first, so that little is padded and a batch that does not fit into memory fails at
-    once, but those of one sample together: they begin alike. All rows have images, or none has.
+    once, but those of one sample together: they begin alike. All rows have images, or none
+    has.
     """
 
     def __init__(self, rows: Sequence[Row], encode: Encode, room: int) -> None:
@@ -343,17 +344,22 @@ class PreparedRows:
 
 
 def prepare_rows(
-    rows: Sequence[Row], encode: Encode, size: int, room: int
+    rows: Sequence[Row],
+    encode: Encode,
+    size: int,
+    room: int,
+    ahead: Callable[[Row], int] = lambda _: 0,
 ) -> tuple[PreparedRows, ...]:
-    """Prepare rows in at most two groups: those with images and those without.
+    """Prepare rows in groups: those with images, those without, by the length of their answers.
 
     Processors of several architectures refuse batches in which only some samples have images.
+    `ahead` says how many tokens may follow a row.
 
     Raises:
         TaskError: an image cannot be read, or a sample cannot be encoded.
     """
     groups = []
-    for group in _split_by_images(rows):
+    for group in _alike(rows, ahead):
         prepared = PreparedRows(group, encode, room)
         prepared.prepare(size)
         room -= prepared.num_bytes
@@ -361,11 +367,11 @@ def prepare_rows(
     return tuple(groups)
 
 
-def _split_by_images(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    for has_images in (True, False):
-        group = [row for row in rows if bool(row.sample.images) is has_images]
-        if group:
-            yield group
+def _alike(rows: Sequence[Row], ahead: Callable[[Row], int]) -> Iterable[list[Row]]:
+    groups: dict[tuple[bool, int], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((not row.sample.images, ahead(row)), []).append(row)
+    return (groups[kind] for kind in sorted(groups))
 
 
 def on_device(numbers: Sequence[Any], device: torch.device) -> torch.Tensor:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from depthprune.engine.generate import generate, only_text, rows_to_generate
+from depthprune.engine.chat import tokenizer_of
+from depthprune.engine.generate import Ending, end_tokens, generate, only_text, rows_to_generate
 from depthprune.engine.inputs import Inputs, Row, Side
 from depthprune.engine.likelihood import choose, reading, rows_to_choose, rows_to_read, score
-from depthprune.engine.requests import respond, responses, rows_to_respond
-from depthprune.tasks.task import Sample, Task
+from depthprune.engine.requests import (
+    ending_of,
+    request_of,
+    respond,
+    responses,
+    rows_to_respond,
+)
+from depthprune.tasks.task import Sample, TaskSplit
 
 if TYPE_CHECKING:
     from depthprune.blocks.models import LoadedModel
@@ -30,7 +37,8 @@ class Mode:
         rows: Returns the rows of all samples; raises TaskError for a sample that has none.
         run: Runs the model once over a batch of rows; returns the outcome of each.
         answer: Returns the answer to a sample (see `Scorer.score`) from the outcomes of its rows.
-        new_tokens: How many tokens may follow a row.
+        new_tokens: How many tokens may follow a row, beside those that its prompt leaves room for.
+        ending: Returns how the answer to a row ends; None where (some) rows are only read.
     """
 
     side: Side
@@ -38,10 +46,16 @@ class Mode:
     run: Callable[[Any, Inputs, Sequence[Row]], list[Outcome]]
     answer: Callable[[Sample, Sequence[tuple[Row, Outcome]]], str]
     new_tokens: int = 0
+    ending: Callable[[Row], Ending] | None = None
+
+    def ahead(self, row: Row) -> int:
+        """How many tokens of its own answer the model may read after a row."""
+        return 0 if self.ending is None else max(0, self.ending(row).longest - 1)
 
 
-def mode_of(loaded: LoadedModel, task: Task, read_tokens: int | None) -> Mode:
-    """Return the mode of a task; `read_tokens` is the most that is read of a text."""
+def mode_of(loaded: LoadedModel, split: TaskSplit, read_tokens: int | None) -> Mode:
+    """Return the mode of a split's task; `read_tokens` is the most that is read of a text."""
+    task = split.task
     model, processor, settings = loaded.model, loaded.processor, loaded.prompt
     if task.answer == "choose":
         rows = partial(rows_to_choose, processor, task, settings=settings)
@@ -54,10 +68,22 @@ def mode_of(loaded: LoadedModel, task: Task, read_tokens: int | None) -> Mode:
         # Rows that are continued are padded anew, on the left; the room for what is written is
         # taken from the prompt.
         rows = partial(rows_to_respond, model, processor, limit=read_tokens)
-        return Mode("right", rows, partial(respond, processor), responses)
+        run = partial(respond, processor)
+        kinds = {request.kind for sample in split.samples for request in sample.requests}
+        if kinds != {"generate"}:
+            return Mode("right", rows, run, responses)
+        of_request = cache(partial(ending_of, model, tokenizer_of(processor)))
+
+        def ending(row: Row) -> Ending:
+            request = request_of(row)
+            return of_request(request.until, request.max_new_tokens)
+
+        return Mode("left", rows, run, responses, ending=ending)
     rows = partial(rows_to_generate, processor, task, settings=settings)
     longest = task.max_new_tokens
-    return Mode("left", rows, partial(generate, processor, longest), only_text, longest)
+    own = Ending(tokenizer_of(processor), end_tokens(model, processor), longest)
+    run = partial(generate, processor, longest)
+    return Mode("left", rows, run, only_text, longest, lambda _: own)
 
 
 class CollectedOutcomes:

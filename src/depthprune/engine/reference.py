@@ -150,7 +150,7 @@ class ReferenceEvaluator:
 
     def mode_of(self, split: TaskSplit) -> Mode:
         """Return how the samples of a split are answered."""
-        return mode_of(self.loaded, split.task, self._read_limit())
+        return mode_of(self.loaded, split, self._read_limit())
 
     def _read_limit(self) -> int | None:
         limits = (self._read_tokens, max_positions(self.loaded.model))
@@ -173,7 +173,7 @@ class ReferenceEvaluator:
             return inputs
 
         rows = mode.rows([split.samples[place] for place in places])
-        groups = prepare_rows(rows, encoded, self._size, self._cache_bytes)
+        groups = prepare_rows(rows, encoded, self._size, self._cache_bytes, mode.ahead)
         self._prepared = [*self._prepared[1 - KEPT_SPLITS :], (split, places, groups)]
         while len(self._prepared) > 1 and self._cached_bytes() > self._cache_bytes:
             del self._prepared[0]

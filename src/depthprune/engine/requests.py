@@ -15,7 +15,7 @@ from typing import Any
 from depthprune.base.errors import TaskError
 from depthprune.base.language import counted
 from depthprune.engine.chat import tokenizer_of
-from depthprune.engine.generate import StopAtTexts, checkpoint_ends, greedily
+from depthprune.engine.generate import Ending, StopAtTexts, StopTexts, checkpoint_ends, greedily
 from depthprune.engine.inputs import Inputs, Row, Tokens, move, pad
 from depthprune.engine.likelihood import Likelihood, score
 from depthprune.tasks.task import Request, Sample
@@ -67,7 +67,7 @@ def respond(processor: Any, model: Any, inputs: Inputs, rows: Sequence[Row]) -> 
         fill = tokenizer.pad_token_id or 0
         prompts = pad([rows[place].tokens for place in places], "left", fill)
         prompts = move(prompts, inputs["input_ids"].device)
-        texts = write(model, tokenizer, prompts, until, longest)
+        texts = write(model, prompts, ending_of(model, tokenizer, until, longest))
         outcomes.update(zip(places, texts, strict=True))
     return [outcomes[place] for place in range(len(rows))]
 
@@ -163,29 +163,29 @@ def start_token(tokenizer: Any) -> int:
     )
 
 
-def write(
-    model: Any, tokenizer: Any, inputs: Mapping[str, Any], until: Sequence[str], longest: int
-) -> list[str]:
-    """Return what the model writes after every row of a left-padded batch, greedily.
+def ending_of(model: Any, tokenizer: Any, until: Sequence[str], longest: int) -> Ending:
+    """Return how an answer to a request ends.
 
-    A row ends before the first of the texts `until`, with an end token, or after `longest` tokens.
+    That is before the first of the texts `until`, with an end token, or after `longest` tokens.
     """
-    ends = checkpoint_ends(model, tokenizer)
     stops = list(until)
     if tokenizer.eos_token_id is not None:
         stops.append(tokenizer.decode([tokenizer.eos_token_id], skip_special_tokens=False))
+    ends = checkpoint_ends(model, tokenizer)
+    return Ending(tokenizer, ends, longest, StopTexts(tokenizer, stops))
+
+
+def write(model: Any, inputs: Mapping[str, Any], ending: Ending) -> list[str]:
+    """Return what the model writes after every row of a left-padded batch, greedily."""
+    assert ending.stops is not None
     start = inputs["input_ids"].shape[1]
-    stopping = StopAtTexts(tokenizer, [stop for stop in stops if stop], start)
-    with greedily(model, tokenizer, ends, longest) as config:
+    stopping, ends = StopAtTexts(ending.stops, start), ending.ends
+    with greedily(model, ending.tokenizer, ends, ending.longest) as config:
         written = model.generate(**inputs, generation_config=config, stopping_criteria=[stopping])
     texts = []
     for tokens, end in zip(written[:, start:].tolist(), stopping.ends, strict=True):
         last = next((place + 1 for place, token in enumerate(tokens) if token in ends), len(tokens))
-        kept = tokens[: last if end is None else min(end, last)]
-        text: str = tokenizer.decode(kept, skip_special_tokens=True)
-        for stop in filter(None, stops):
-            text = text.split(stop)[0]
-        texts.append(text)
+        texts.append(ending.text(tokens[: last if end is None else min(end, last)]))
     return texts
 
 

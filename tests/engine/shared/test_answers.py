@@ -17,6 +17,7 @@ from depthprune.blocks.admissible import inadmissible_reason
 from depthprune.blocks.models import LoadedModel
 from depthprune.blocks.stack import find_stack
 from depthprune.engine import Evaluation, ReferenceEvaluator, SharedEvaluator
+from depthprune.engine.inputs import Row
 from depthprune.engine.shared import split_run as call
 from depthprune.engine.shared.generation import KnownAnswers
 from depthprune.tasks.task import TaskSplit
@@ -166,7 +167,7 @@ def test_no_drafts_change_an_answer(
     known = evaluator._memories[0].known = KnownAnswers()
     evaluator._stores.states.clear()
     for sample, answer in drafts:
-        known.add(split.samples[sample].id, answer)
+        known.add(Row(0, split.samples[sample], "", ()), answer)
     assert_same(evaluator.evaluate(split, REMOVALS), plain)
 
 

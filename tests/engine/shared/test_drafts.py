@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from depthprune.engine.inputs import Row
 from depthprune.engine.shared.generation import KnownAnswers, accept
+from depthprune.tasks.task import Sample
 
 END = 0
 LONGEST = 5
 tokens = st.lists(st.integers(0, 3), max_size=LONGEST)
+
+
+def ended(answer: Sequence[int]) -> bool:
+    return answer[-1] == END or len(answer) == LONGEST
+
+
+def row(sample: str) -> Row:
+    return Row(0, Sample(sample, "", references=()), "", ())
 
 
 def greedy(answer: list[int], begun: int, draft: list[int]) -> list[int]:
@@ -43,7 +55,7 @@ def test_no_drafts_change_an_answer(answer: list[int], drafts: list[list[int]]) 
     for draft in [*drafts, *[[]] * LONGEST]:
         if finished:
             break
-        found, finished = accept(found, draft, greedy(answer, len(found), draft), {END}, LONGEST)
+        found, finished = accept(found, draft, greedy(answer, len(found), draft), ended)
         assert found == answer[: len(found)]
     assert finished
     assert found == answer
@@ -53,34 +65,34 @@ def test_no_drafts_change_an_answer(answer: list[int], drafts: list[list[int]]) 
 def test_a_right_draft_is_accepted_at_once(answer: list[int]) -> None:
     answer = written(answer)
     draft = answer[:-1]
-    assert accept((), draft, greedy(answer, 0, draft), {END}, LONGEST) == (answer, True)
+    assert accept((), draft, greedy(answer, 0, draft), ended) == (answer, True)
 
 
 def test_without_a_draft_one_token_is_certain() -> None:
-    assert accept((), (), [3, 7], {END}, LONGEST) == ([3], False)
+    assert accept((), (), [3, 7], ended) == ([3], False)
 
 
 def test_an_answer_ends_with_an_end_token_whatever_the_draft_says() -> None:
-    assert accept((), (3, 0, 3), [3, 0, 3, 3], {END}, LONGEST) == ([3, 0], True)
+    assert accept((), (3, 0, 3), [3, 0, 3, 3], ended) == ([3, 0], True)
 
 
 def test_an_answer_ends_at_its_longest() -> None:
-    assert accept((1, 1, 1, 1), (1, 1), [1, 1, 1], {END}, LONGEST) == ([1] * 5, True)
+    assert accept((1, 1, 1, 1), (1, 1), [1, 1, 1], ended) == ([1] * 5, True)
 
 
 def test_the_most_frequent_answer_is_the_draft_without_its_last_token() -> None:
     known = KnownAnswers()
     for answer in ([1, 2, 0], [1, 3, 0], [1, 3, 0]):
-        known.add("a", answer)
-    assert known.draft("a") == (1, 3)
-    assert known.draft("b") == ()
+        known.add(row("a"), answer)
+    assert known.draft(row("a")) == (1, 3)
+    assert known.draft(row("b")) == ()
 
 
 def test_only_an_answer_that_begins_alike_can_go_on() -> None:
     known = KnownAnswers()
-    known.add("a", [1, 2, 3, 0])
-    known.add("a", [2, 2, 0])
-    assert known.draft("a", [1]) == (2, 3)
-    assert known.draft("a", [1, 2]) == (3,)
-    assert known.draft("a", [3]) == ()
-    assert known.draft("a", [1, 2, 3, 0]) == ()
+    known.add(row("a"), [1, 2, 3, 0])
+    known.add(row("a"), [2, 2, 0])
+    assert known.draft(row("a"), [1]) == (2, 3)
+    assert known.draft(row("a"), [1, 2]) == (3,)
+    assert known.draft(row("a"), [3]) == ()
+    assert known.draft(row("a"), [1, 2, 3, 0]) == ()

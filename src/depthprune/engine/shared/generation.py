@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from depthprune.base.removal import Removal
 from depthprune.engine.batching import run_in_batches
-from depthprune.engine.generate import decode
+from depthprune.engine.generate import Ending
 from depthprune.engine.inputs import Row, Tokens, on_device
 from depthprune.engine.likelihood import rows_at_once
 from depthprune.engine.shared.decode import (
@@ -28,43 +28,79 @@ if TYPE_CHECKING:
     import torch
 
 
-class KnownAnswers:
-    """The answers to each sample of a split, and how often they were given.
+MOST_ANSWERS = 32
+"""Different answers that are known of a row, at most: those given most often lately."""
 
-    An answer is all that was generated: its end token too, where it has one.
+LOOKED_UP = (8, 4, 2)
+"""Where no known answer begins like one that is being written, what followed its last tokens before
+is read, there or in a known answer: the more tokens are the same, the likelier it follows again."""
+
+
+LONGEST_GUESS = 16
+"""Tokens that are read where an answer repeats itself."""
+
+
+class KnownAnswers:
+    """The answers to each row of a split, and how often they were given.
+
+    An answer is all that was generated: its end token too, where it has one. Tokens are kept as the
+    characters of texts, which are small, and searched fast.
     """
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, Tokens], int] = {}
-        # For each sample and each beginning of its answers, the most frequent of them.
-        self._best: dict[tuple[str, Tokens], Tokens] = {}
+        self._counts: dict[tuple[str, tuple[int, ...]], dict[str, int]] = {}
 
-    def add(self, sample: str, answer: Sequence[int]) -> None:
-        """Note an answer to a sample."""
-        tokens = tuple(answer)
-        count = self._counts.get((sample, tokens), 0) + 1
-        self._counts[sample, tokens] = count
-        for end in range(len(tokens)):
-            start = sample, tokens[:end]
-            best = self._best.get(start)
-            if best is None or count > self._counts[sample, best]:
-                self._best[start] = tokens
+    def add(self, row: Row, answer: Sequence[int]) -> None:
+        """Note an answer to a row."""
+        counts = self._counts.setdefault((row.sample.id, row.options), {})
+        text = _text(answer)
+        # The latest comes last.
+        counts[text] = counts.pop(text, 0) + 1
+        if len(counts) > MOST_ANSWERS:
+            del counts[min(list(counts)[:-1], key=counts.__getitem__)]
 
-    def draft(self, sample: str, begun: Sequence[int] = ()) -> Tokens:
+    def draft(self, row: Row, begun: Sequence[int] = ()) -> Tokens:
         """Return what to read after `begun`: the most frequent answer that begins so.
 
-        Its last token is left out, because nothing needs to be predicted from it.
+        If there is none, what followed the last tokens of `begun` before. The last token of an
+        answer is left out, because nothing needs to be predicted from it.
         """
-        best = self._best.get((sample, tuple(begun)), ())
-        return best[len(begun) : -1]
+        start = _text(begun)
+        counts = self._counts.get((row.sample.id, row.options), {})
+        alike = [answer for answer in counts if answer.startswith(start)]
+        if alike:
+            best = max(reversed(alike), key=counts.__getitem__)
+            return _tokens(best[len(start) : -1])
+        often = sorted(counts, key=counts.__getitem__, reverse=True)
+        for length in LOOKED_UP:
+            last = start[-length:]
+            if len(last) < length:
+                continue
+            place = start.rfind(last, 0, -1)
+            if place >= 0:
+                # What was repeated is taken to be repeated again.
+                period = start[place + length :]
+                return _tokens(period * (LONGEST_GUESS // len(period) + 1))
+            found = [(answer.rfind(last), answer) for answer in often]
+            for place, answer in found:
+                if place >= 0:
+                    return _tokens(answer[place + length : -1])
+        return ()
+
+
+def _text(tokens: Sequence[int]) -> str:
+    return "".join(map(chr, tokens))
+
+
+def _tokens(text: str) -> Tokens:
+    return tuple(map(ord, text))
 
 
 def accept(
     begun: Sequence[int],
     draft: Sequence[int],
     predicted: Sequence[int],
-    ends: Collection[int],
-    longest: int,
+    ended: Callable[[Sequence[int]], bool],
 ) -> tuple[list[int], bool]:
     """Return the answer as far as it is certain now, and whether that is all of it.
 
@@ -72,13 +108,12 @@ def accept(
         begun: the tokens that were certain before.
         draft: what was read after them.
         predicted: the likeliest token after `begun`, and after each token of the draft.
-        ends: tokens that end an answer.
-        longest: how many tokens an answer has at most.
+        ended: whether an answer ends with its last token.
     """
     answer = list(begun)
     for place, token in enumerate(predicted[: len(draft) + 1]):
         answer.append(token)
-        if token in ends or len(answer) == longest:
+        if ended(answer):
             return answer, True
         if place == len(draft) or draft[place] != token:
             break
@@ -100,7 +135,7 @@ class GenerationRun:
     Args:
         shared: the model.
         removals: different ones.
-        longest: how many tokens an answer has at most.
+        ending: how the answer to a row ends.
         known: answers of the same samples, for drafts; new ones are added.
         done: called with a removal's position, a row, and its answer as text.
     """
@@ -109,7 +144,7 @@ class GenerationRun:
         self,
         shared: SharedModel,
         removals: tuple[Removal, ...],
-        longest: int,
+        ending: Callable[[Row], Ending],
         known: KnownAnswers,
         done: Callable[[int, Row, str], None],
     ) -> None:
@@ -117,7 +152,7 @@ class GenerationRun:
         self._shared = shared
         self._embed = shared.embed
         self._removals = removals
-        self._longest = longest
+        self._ending = ending
         self._known = known
         self._done = done
         self._parts: list[UnfinishedRows] = []
@@ -132,7 +167,7 @@ class GenerationRun:
 
     def drafts(self, rows: Sequence[Row]) -> list[Tokens]:
         """Return what to read after the prompts of some rows."""
-        return [self._known.draft(row.sample.id) for row in rows]
+        return [self._known.draft(row) for row in rows]
 
     def read(self, prefix: PrefixState, rows: Sequence[Row], kept: CachedStates | None) -> None:
         """Run the prompts of some rows, with a draft each; collect what is left unfinished."""
@@ -192,7 +227,7 @@ class GenerationRun:
                 continue
             for place, (row, draft) in enumerate(zip(rows, drafts, strict=True)):
                 tokens = _as_likely(predicted[removal * len(rows) + place])
-                answer, ended = accept((), draft, tokens, shared.ends, self._longest)
+                answer, ended = accept((), draft, tokens, self._ending(row).ended)
                 if ended:
                     finished.append((number, row, answer))
                     work.add(drafts_accepted=int(bool(draft)))
@@ -213,11 +248,15 @@ class GenerationRun:
         self._parts, self._begun = [], []
 
         def run(start: int, stop: int) -> None:
-            self._decode(self._join(parts, start, stop), begun[start:stop])
+            own = begun[start:stop]
+            ahead = max(self._ending(row).longest for _, row, _ in own) - 1
+            self._decode(self._join(parts, start, stop, ahead), own)
 
         run_in_batches(len(begun), len(begun), run)
 
-    def _join(self, parts: Sequence[UnfinishedRows], start: int, stop: int) -> UnfinishedRows:
+    def _join(
+        self, parts: Sequence[UnfinishedRows], start: int, stop: int, ahead: int
+    ) -> UnfinishedRows:
         slots = self._shared.traced.slots
         chosen, first = [], 0
         for part in parts:
@@ -227,7 +266,7 @@ class GenerationRun:
             elif len(places):
                 chosen.append(select_rows(part, places, slots))
             first += len(part)
-        return join_rows(chosen, slots, self._longest - 1)
+        return join_rows(chosen, slots, ahead)
 
     def _decode(self, rows: UnfinishedRows, begun: Sequence[tuple[int, Row, list[int]]]) -> None:
         shared, traced = self._shared, self._shared.traced
@@ -241,10 +280,12 @@ class GenerationRun:
             starts = [0] * len(rows)
             width = max(0, ROUND_TOKENS.get(rows.device.type, 1024) // len(waiting) - 1)
             for place, removal, row, answer in waiting:
-                draft = self._known.draft(row.sample.id, answer)
+                draft = self._known.draft(row, answer)
                 if (removal, row.index) in self._overflowing:
                     draft = ()
-                tokens[place] = [answer[-1], *draft[:width]]
+                # The last token of an answer is never read.
+                room = self._ending(row).longest - 1 - len(answer)
+                tokens[place] = [answer[-1], *draft[: min(width, room)]]
                 starts[place] = len(answer) - 1
             predicted = self._likeliest(advance(traced, rows, self._embed, tokens, starts))
             overflowed = [
@@ -260,13 +301,9 @@ class GenerationRun:
                 predicted = self._likeliest(advance(traced, rows, self._embed, tokens, starts))
             left = []
             for place, removal, row, answer in waiting:
-                longer, finished = accept(
-                    answer,
-                    tokens[place][1:],
-                    _as_likely(predicted[place]),
-                    shared.ends,
-                    self._longest,
-                )
+                ended = self._ending(row).ended
+                found = _as_likely(predicted[place])
+                longer, finished = accept(answer, tokens[place][1:], found, ended)
                 if finished:
                     self._finish(removal, row, longer)
                 else:
@@ -274,8 +311,8 @@ class GenerationRun:
             waiting = left
 
     def _finish(self, removal: int, row: Row, answer: Sequence[int]) -> None:
-        self._known.add(row.sample.id, answer)
-        self._done(removal, row, decode(self._shared.tokenizer, answer, self._shared.ends))
+        self._known.add(row, answer)
+        self._done(removal, row, self._ending(row).text(answer))
 
     def _likeliest(self, hidden: torch.Tensor) -> list[list[int]]:
         """Return the likeliest next token at every position; so many rows at once as fit.

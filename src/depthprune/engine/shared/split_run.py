@@ -157,13 +157,14 @@ class SplitRun:
         job = self._job(together, done)
         for number in range(len(memory.groups)):
             self._run_group(job, number, len(together))
-        job.settle()
+            # Answers of another group may be longer.
+            job.settle()
         return collected.answers()
 
     def _job(self, together: tuple[Removal, ...], done: Done) -> GenerationRun | ScoringRun:
-        if self._mode.side == "left":
-            longest, known = self._mode.new_tokens, self._memory.known
-            return GenerationRun(self._shared, together, longest, known, done)
+        if self._mode.ending is not None:
+            known = self._memory.known
+            return GenerationRun(self._shared, together, self._mode.ending, known, done)
         return ScoringRun(self._shared, together, self._mode, done)
 
     def _run_group(self, job: GenerationRun | ScoringRun, number: int, count: int) -> None:
@@ -224,7 +225,7 @@ class SplitRun:
         if prefix is None:
             device = self._shared.traced.model.get_input_embeddings().weight.device
             inputs = move(group.inputs(*key[2:]), device)
-            prefix = self._shared.prefix(inputs, max(0, self._mode.new_tokens - 1))
+            prefix = self._shared.prefix(inputs, self._mode.ahead(group.rows[0]))
             self._stores.prefix_states.put(key, prefix)
             # From now on the prefix state stands for them; pictures are large.
             group.forget(*key[2:])
