@@ -34,6 +34,7 @@ LAYOUTS = {
     "batch_analysis_results.json": "structure.batches:BATCH",
     "block_configs_for_core_exp.json": "strategies.block_files:CONFIGS",
     "pruning_recommendations.json": "strategies.block_files:RECOMMENDATIONS",
+    "methods.json": "widths.methods:METHODS_FILE",
     "{task}_blocks{active}.json": "report.documents.sweep:SWEEP_FILE",
 }
 """Where the layout of each JSON file is declared: its module in this package, and its name."""

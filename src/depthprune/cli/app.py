@@ -65,7 +65,7 @@ COMMANDS = {
         "evaluate:evaluate",
     ),
     "Decide": ("analyze:recommend", "analyze:analyze"),
-    "Make": ("cut:cut", "prune:prune"),
+    "Make": ("cut:cut", "prune:prune", "methods:compare_methods"),
     "Inspect": ("inspect:inspect", "inspect:tasks", "study:status", "study:answers", "table:table"),
     "Older pipelines": ("importance:compare", "importance:merge", "importance:select"),
 }

@@ -63,7 +63,7 @@ def evaluate(
     json: AsJson = False,
     lang: Language = "en",
     run: ModelOptions = ModelOptions(),
-    scored: ScoredTasks = ScoredTasks(),  # noqa: B008 - frozen
+    scored: ScoredTasks = ScoredTasks(),
     card: BenchmarkOptions = BenchmarkOptions(),
     workers: Workers = Workers(),
 ) -> None:

@@ -144,9 +144,13 @@ def carry_out(
             "only the blocks of the language model are pruned within", option="stack"
         )
     if how.method == "shortgpt":
+        for name in ("widths", "keep_kv_heads", "multiple_of"):
+            if getattr(how, name) != getattr(PruneOptions, name):
+                raise DepthpruneError("shortgpt removes whole blocks", option=name)
+        order = blocks_by_influence(str(source), how, run, samples, download=download)
         return cut_blocks(
             source,
-            _blocks_by_influence(str(source), how, run, samples, download),
+            _paid_by(how.ratio, order, str(source)),
             output,
             CutOptions(
                 dry_run=how.dry_run,
@@ -272,43 +276,45 @@ def _block_drops(folder: Path, source: Path) -> Mapping[int, float]:
     return merge(folder).scores
 
 
-def _blocks_by_influence(
+def blocks_by_influence(
     source: str,
     how: PruneOptions,
     run: ModelOptions,
     samples: Sequence[TaskSplit] | DataOptions,
-    download: bool,
+    *,
+    download: bool = False,
 ) -> tuple[int, ...]:
-    """Return the blocks that change the hidden states least, as many as the ratio pays (ShortGPT).
+    """Return all blocks, those first that change the hidden states least (ShortGPT)."""
+    from depthprune.importance.proxies.activations import activation_scores
+
+    measure = partial(activation_scores, ["block_influence"])
+    found = _over_samples(source, how, run, samples, download, measure)
+    scores = [one["block_influence"].scores for one in found]
+    return least_important_first(
+        {block: fmean(one[block] for one in scores) for block in scores[0]}
+    )
+
+
+def _paid_by(ratio: float, order: Sequence[int], source: str) -> tuple[int, ...]:
+    """Return the first blocks of an order, as many as a share of the parameters pays.
 
     Raises:
         DepthpruneError: it pays for none, or for all.
     """
-    from depthprune.importance.proxies.activations import activation_scores
-
-    for name in ("widths", "keep_kv_heads", "multiple_of"):
-        if getattr(how, name) != getattr(PruneOptions, name):
-            raise DepthpruneError("shortgpt removes whole blocks", option=name)
     anatomy = read_model(model_place(source)).anatomy
     sizes = [layer.total for layer in anatomy.layers]
-    if anatomy.total is None or not sizes or None in sizes:
+    if anatomy.total is None or len(sizes) != len(order) or None in sizes:
         raise ModelError("its parameters cannot be counted", where=source)
-    measure = partial(activation_scores, ["block_influence"])
-    found = _over_samples(source, how, run, samples, download, measure)
-    scores = {
-        block: fmean(one["block_influence"].scores[block] for one in found)
-        for block in range(len(sizes))
-    }
-    left, removal = int(how.ratio * anatomy.total), []
-    for block in least_important_first(scores):
-        if (sizes[block] or 0) > left:
-            break
+    left = budget = int(ratio * anatomy.total)
+    removal: list[int] = []
+    for block in order:
         left -= sizes[block] or 0
+        if left < 0:
+            break
         removal.append(block)
     if not 0 < len(removal) < len(sizes):
         raise DepthpruneError(
-            f"{int(how.ratio * anatomy.total):,} parameters are {counted(len(removal), 'block')} "
-            f"of {len(sizes)}",
+            f"{budget:,} parameters are {counted(len(removal), 'block')} of {len(sizes)}",
             option="ratio",
             mend="remove another share",
         )
