@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -16,8 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from depthprune.base.errors import DepthpruneError
-from depthprune.base.progress import Progress
+import depthprune as dp
+from depthprune.base.errors import DepthpruneError, TaskError
+from depthprune.base.progress import Progress, pace_of
 from depthprune.engine.options import ModelOptions, Workers
 from depthprune.engine.workers import worker as worker_module
 from depthprune.engine.workers.sliced import SlicedEvaluator, cut
@@ -26,8 +28,13 @@ from depthprune.strategies.kinds.beam import RaceOptions
 from depthprune.strategies.model import ModelSource, OpenModel, model_source, open_on_worker
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.pipeline import SearchRequest, search_model
+from depthprune.tasks.load import load_split
 from depthprune.tasks.options import DataOptions
+from depthprune.tasks.sources import LocalSource
+from depthprune.tasks.task import TaskSplit
 from depthprune.testing.workers import LocalPool
+from depthprune.workflow.study_file import read_study_file
+from tests.cli.program import Program
 from tests.cli.test_kill import content
 
 STAYING = frozenset(range(16)) - {1, 4, 7, 13}
@@ -109,7 +116,7 @@ def test_a_worker_keeps_its_slice_of_a_split(
 ) -> None:
     pools = in_process(monkeypatch)
     search_model(request(tmp_path, Workers(2), ("demo_okvqa",)))
-    places = {(w, job.number, job.places) for w, job in pools[0].jobs if len(job.places) > 2}
+    places = {(w, job.split.number, job.places) for w, job in pools[0].jobs if len(job.places) > 2}
     assert len(places) <= 4, "one for each worker and order of the samples"
 
 
@@ -133,6 +140,119 @@ def test_slices_are_sized_by_the_pace_of_the_baseline_then_fixed(tmp_path: Path)
     for removal in [(1,), (4,)]:
         evaluator.evaluate(split, [removal])
     assert [len(job.places) for _, job in pool.jobs] == [6, 6, 3, 9, 3, 9]
+
+
+def test_workers_are_not_asked_about_a_split_of_an_earlier_search(tmp_path: Path) -> None:
+    asked = request(tmp_path, Workers(), ("demo_okvqa",))
+    opened = model.open_model(asked.model)
+    pool = LocalPool(2, partial(open_on_worker, asked.model))
+    (first,), (fresh,) = model_splits(asked), model_splits(replace(asked, seed=1))
+    for split in (first, fresh, first):  # as stages of `run` do, each with its own evaluator
+        evaluator = SlicedEvaluator(pool, opened.stack, lambda _: None)
+        expected = opened.evaluator(Progress()).evaluate(split, [(), (4,)])
+        assert evaluator.evaluate(split, [(), (4,)]).answers == expected.answers
+
+
+def test_the_progress_tells_the_pace_of_each_worker(tmp_path: Path) -> None:
+    asked = request(tmp_path, Workers(), ("demo_okvqa",))
+    opened = model.open_model(asked.model)
+    pool, bar = Paced(2, partial(open_on_worker, asked.model)), Progress("measuring", 48)
+    evaluator = replace(opened, pool=pool).evaluator(bar)
+    evaluator.evaluate(*model_splits(asked), [(), (4,)])
+    assert bar.done == 24
+    assert bar.value()["workers_per_second"] == pytest.approx([1 / 3, 1])
+    assert bar.line().startswith("measuring: ")
+    assert "answers a second, by worker 0.33 + 1," in bar.line()
+
+
+def test_paces_of_many_workers_are_told_as_a_range() -> None:
+    assert pace_of(700.4, [10.0] * 63 + [123.4]) == (
+        "700 answers a second, by each of 64 workers 10 to 123"
+    )
+
+
+STUDY = """
+model: {source: demo, dtype: float32, device: cpu}
+tasks: [demo_okvqa]
+num_samples: 6
+output: study
+workers: 5
+ray: auto
+profile: {splits: [train]}
+search: {beam_width: 1, max_blocks_to_remove: 1, protect: [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12]}
+"""
+
+
+def test_a_study_file_run_by_workers_holds_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools = in_process(monkeypatch)
+    (tmp_path / "study.yaml").write_text(STUDY)
+    whole = dp.run(tmp_path / "study.yaml", workers=0, output=tmp_path / "whole")
+    assert not pools
+    shared = dp.run(tmp_path / "study.yaml", workers=2, output=tmp_path / "shared")
+    assert content(shared.folder) == content(whole.folder)
+    assert {worker for worker, _ in pools[0].jobs} == {0, 1}
+
+
+def test_workers_of_the_command_line_go_before_those_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    study = read_study_file(tmp_path / "study.yaml")
+    for given, expected in [
+        (Workers(), Workers(5, ray="auto")),
+        (Workers(2), Workers(2, ray="auto")),
+        (Workers(0), Workers(0, ray="auto")),
+        (Workers(ray="gpu1:6379", max_restarts=0), Workers(5, ray="gpu1:6379", max_restarts=0)),
+    ]:
+        assert study.requests(workers=given)["search"].model.workers == expected
+
+
+def pictured(folder: Path, number: int = 6) -> TaskSplit:
+    """Return a split with pictures in files."""
+    Image = pytest.importorskip("PIL.Image")
+    for name in range(number):
+        Image.new("RGB", (32, 32), (40 * name, 0, 0)).save(folder / f"{name}.png")
+    rows = [
+        {"image": f"{name}.png", "question": "How red?", "answers": ["very"]}
+        for name in range(number)
+    ]
+    (folder / "validation.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (task,) = DataOptions(tasks=("demo_okvqa",)).find_tasks("demo")
+    return load_split(replace(task, name="mine", source=LocalSource(folder)), "validation", None)
+
+
+def test_pictures_that_a_node_lacks_are_found_before_anything_is_measured(tmp_path: Path) -> None:
+    asked = request(tmp_path, Workers())
+    pool = LocalPool(2, partial(open_on_worker, asked.model))
+    opened = replace(model.open_model(asked.model), pool=pool)
+    split = pictured(tmp_path)
+    opened.check_samples([split])
+    (tmp_path / "4.png").write_bytes((tmp_path / "3.png").read_bytes())
+    with pytest.raises(TaskError, match=r"has another picture there(.|\n)*at the same path"):
+        opened.check_samples([split])
+    (tmp_path / "4.png").unlink()
+    with pytest.raises(TaskError, match=r"image file cannot be read(.|\n)*4\.png(.|\n)*same path"):
+        opened.check_samples([split])
+
+
+class NotThere:
+    """A sample's part whose module another machine lacks."""
+
+    def open(self) -> Any:
+        """Nothing is opened here."""
+
+    def __reduce__(self) -> Any:
+        return importlib.import_module, ("a_module_of_one_machine",)
+
+
+def test_samples_that_a_node_cannot_read_are_refused_by_name(tmp_path: Path) -> None:
+    asked = request(tmp_path, Workers(), ("demo_okvqa",))
+    pool = LocalPool(1, partial(open_on_worker, asked.model))
+    opened = replace(model.open_model(asked.model), pool=pool)
+    (split,) = model_splits(asked)
+    strange = replace(split.samples[0], images=(NotThere(),))
+    with pytest.raises(TaskError, match=r"demo_okvqa cannot be read there: .*of_one_machine"):
+        opened.check_samples([replace(split, samples=(strange,))])
 
 
 def model_splits(asked: SearchRequest) -> list[Any]:
@@ -175,20 +295,19 @@ def test_a_cluster_alone_means_all_of_it() -> None:
     assert Workers().wanted == 0
 
 
+def test_without_ray_the_extra_is_named_before_anything_is_loaded(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = Program(capsys)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setattr("depthprune.strategies.pipeline.load_splits", None)
+    done = program("search", "demo", "--workers", 2, "--output", tmp_path / "study")
+    assert done.code == 2
+    assert "pip install 'depthprune[distributed]'" in done.err
+
+
 HAS_RAY = importlib.util.find_spec("ray") is not None
 needs_ray = pytest.mark.skipif(not HAS_RAY, reason="the extra `distributed` is not installed")
-
-
-@pytest.mark.skipif(HAS_RAY, reason="the extra `distributed` is installed")
-def test_without_ray_the_extra_is_named(tmp_path: Path) -> None:
-    done = depthprune("search", "demo", "--workers", "2", "--output", str(tmp_path / "study"))
-    assert done.returncode == 2
-    assert "pip install 'depthprune[distributed]'" in done.stderr
-
-
-def depthprune(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "depthprune", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280)
 
 
 def children(word: str) -> list[int]:

@@ -32,6 +32,9 @@ TELL_EVERY = 5.0
 RECENT = 256
 """Seconds, at least, over which a pace is taken: work at the beginning may be slower."""
 
+FEW_WORKERS = 8
+"""Paces of more workers than these are told as a range."""
+
 Tell = Callable[[dict[str, Any]], None]
 """Is told `Progress.value()` now and then, and once at the end."""
 
@@ -45,12 +48,14 @@ class Progress:
         done: of them.
         removals: that are measured, and how many there are at most; None where none are.
         best: removal and its drop (a fraction).
+        paces: of the workers that share the work, in units per second; empty where none do.
     """
 
     def __init__(self, what: str = "", total: float | None = None) -> None:
         self.what, self.total, self.done = what, total, 0.0
         self.removals: tuple[int, int] | None = None
         self.best: tuple[Removal, float] | None = None
+        self.paces: tuple[float, ...] = ()
         self.begun = self.advanced = monotonic()
         # Times with what was done by then, a second or more apart: for the pace.
         self._marks = deque([(self.begun, 0.0)], maxlen=RECENT)
@@ -82,6 +87,10 @@ class Progress:
         """Say which removal of those of as many blocks is the best so far, and its drop."""
         self.best = (removal, drop)
 
+    def paced(self, paces: Sequence[float]) -> None:
+        """Say how many units of work per second each worker does."""
+        self.paces = tuple(paces)
+
     @property
     def share(self) -> float | None:
         """The share that is done; None where the total is not known."""
@@ -99,8 +108,9 @@ class Progress:
         return None if not self.total or pace is None else max(0.0, self.total - self.done) / pace
 
     def counts(self) -> str:
-        """Return how many removals are done and which is the best, in words."""
-        return tally(self.removals, self.best)
+        """Return how many removals are done, the best, and the paces of workers, in words."""
+        paced = pace_of(self.pace(), self.paces) if self.paces else ""
+        return ", ".join(filter(None, (tally(self.removals, self.best), paced)))
 
     def rest(self) -> str:
         """Return the share that is done and the time that is left, in words."""
@@ -130,6 +140,7 @@ class Progress:
             "removals": list(self.removals or ()),
             "best": None if removal is None else {"removal": list(removal), "drop": drop},
             "per_second": self.pace(),
+            "workers_per_second": list(self.paces),
             "seconds_left": self.seconds_left(),
         }
 
@@ -152,6 +163,24 @@ def tally(removals: Sequence[int] | None, best: tuple[Removal, float] | None) ->
             )
         )
     return ", ".join(parts)
+
+
+def pace_of(all_of_them: float | None, workers: Sequence[float] = ()) -> str:
+    """Return how many answers are given per second, and by each worker, in words."""
+    parts = []
+    if all_of_them:
+        parts.append(t("{pace} answers a second", pace=_round(all_of_them)))
+    if 0 < len(workers) <= FEW_WORKERS:
+        parts.append(t("by worker {paces}", paces=" + ".join(map(_round, workers))))
+    elif workers:
+        low, high = _round(min(workers)), _round(max(workers))
+        text = t("by each of {n} workers {low} to {high}", n=len(workers), low=low, high=high)
+        parts.append(text)
+    return ", ".join(parts)
+
+
+def _round(pace: float) -> str:
+    return f"{pace:,.0f}" if pace >= 100 else f"{pace:.2g}" if pace < 10 else f"{pace:.0f}"
 
 
 def ahead(share: float, seconds_left: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from depthprune.strategies.strategy import SearchSpace
 from depthprune.study import ModelRecord
 from depthprune.tasks.demo import DEMO, model_place
 from depthprune.tasks.lm_eval.source import LmEvalSource
-from depthprune.tasks.task import PICTURE_TASKS, Task
+from depthprune.tasks.task import PICTURE_TASKS, Task, TaskSplit
 
 if TYPE_CHECKING:
     from depthprune.blocks.models import LoadedModel
@@ -101,6 +102,17 @@ class OpenModel:
         whole = open_model(replace(self.options, workers=Workers()))
         return OpenModel(self.options, whole.loaded, whole.stack, self.pool)
 
+    def check_samples(self, splits: Sequence[TaskSplit]) -> None:
+        """See that workers can read these samples, each its part; nothing without workers.
+
+        Raises:
+            DepthpruneError: names the node, and what it lacks.
+        """
+        if self.pool is not None:
+            from depthprune.engine.workers.sliced import check_samples
+
+            check_samples(self.pool, splits)
+
     def space(self, protect: frozenset[int]) -> SearchSpace:
         """Return the removals that a search may consider.
 
@@ -124,14 +136,21 @@ class OpenModel:
 
     def evaluator(self, bar: Progress) -> Evaluator:
         """Return what measures removals, and advances the bar by every answer."""
-        return self.answering(bar.advance)
+        return self.answering(bar.advance, bar.paced)
 
-    def answering(self, on_batch: Callable[[float], None]) -> Evaluator:
-        """Return what measures removals, and calls `on_batch` with how many were finished."""
+    def answering(
+        self,
+        on_batch: Callable[[float], None],
+        on_paces: Callable[[Sequence[float]], None] | None = None,
+    ) -> Evaluator:
+        """Return what measures removals, and calls `on_batch` with how many were finished.
+
+        `on_paces` is called with the answers per second of each worker, where there are any.
+        """
         if self.pool is not None:
             from depthprune.engine.workers.sliced import SlicedEvaluator
 
-            return SlicedEvaluator(self.pool, self.stack, on_batch)
+            return SlicedEvaluator(self.pool, self.stack, on_batch, on_paces)
         from depthprune.engine.shared import SharedEvaluator
 
         return SharedEvaluator(
@@ -150,6 +169,8 @@ def check_model(options: ModelSource, tasks: Sequence[Task]) -> None:
         DepthpruneError: there is no such model, its processor or weights are not there, or it
             reads text only and some tasks are about pictures; names all of these.
     """
+    if options.workers.wanted:
+        import_module("ray")
     from depthprune.blocks.models import load_model_processor
     from depthprune.checkpoint.folder import find_weight_files
 

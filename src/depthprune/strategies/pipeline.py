@@ -200,6 +200,7 @@ def _ready(
 ) -> ReadySearch:
     space = replace(model.space(request.search.protect), seed=request.seed)
     compared(request.search.strategy).check(space)
+    model.check_samples(splits)
     return ReadySearch(request, tuple(splits), tuple(groups), model, space)
 
 

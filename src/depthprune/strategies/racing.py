@@ -454,6 +454,7 @@ def raced_splits(session: Session, group: SplitGroup, chunk: int, seed: int) -> 
         ordered = replace(
             split,
             samples=tuple(split.samples[place] for place in places),
+            pictures=tuple(split.pictures[place] for place in places if split.pictures),
             # An evaluator may know splits by their fingerprints.
             fingerprint=f"{split.fingerprint} raced {seed}",
         )

@@ -39,6 +39,7 @@ class Sign:
         removals: that are measured, each once for every split, and how many there are at most.
         best: removal and drop.
         per_second: units of work.
+        workers_per_second: likewise, of each worker.
         seconds_left: at this pace.
     """
 
@@ -51,6 +52,7 @@ class Sign:
     removals: tuple[int, int] | None
     best: tuple[Removal, float] | None
     per_second: float | None
+    workers_per_second: tuple[float, ...]
     seconds_left: float | None
 
 
@@ -157,6 +159,8 @@ def _sign(holder: Holder | None, now: datetime) -> Sign:
 
     what, removals, best = (content.get(name) for name in ("what", "removals", "best"))
     counts = [one for one in removals if type(one) is int] if isinstance(removals, list) else []
+    paces = content.get("workers_per_second")
+    paces = paces if isinstance(paces, list) else []
     found = None
     if isinstance(best, dict) and isinstance(best.get("removal"), list):
         drop = number("drop", best)
@@ -172,5 +176,6 @@ def _sign(holder: Holder | None, now: datetime) -> Sign:
         removals=(counts[0], counts[1]) if len(counts) == 2 else None,
         best=found,
         per_second=number("per_second"),
+        workers_per_second=tuple(float(one) for one in paces if is_number(one)),
         seconds_left=number("seconds_left"),
     )

@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from depthprune.base.errors import spelling
 from depthprune.base.progress import Progress
 from depthprune.engine.evaluator import Evaluator
 from depthprune.engine.workers.sliced import LostWorker
-from depthprune.engine.workers.worker import Answered, Job, Worker, WorkerFacts, as_sent, versions
+from depthprune.engine.workers.worker import (
+    Answered,
+    Job,
+    Shared,
+    Worker,
+    WorkerFacts,
+    as_sent,
+    versions,
+)
 from depthprune.tasks.task import TaskSplit
 
 
@@ -32,6 +41,7 @@ class LocalPool:
     ) -> None:
         self.jobs: list[tuple[int, Job]] = []
         self._lost, self._away = set(lost), set[int]()
+        self._shared: dict[int, tuple[TaskSplit, Shared]] = {}
         self._workers = [Worker() for _ in range(number)]
         opened = pickle.dumps((make, spelling()))
         for one in self._workers:
@@ -43,10 +53,12 @@ class LocalPool:
         self._away.clear()
         return found
 
-    def share(self, split: TaskSplit) -> Callable[[], TaskSplit]:
+    def share(self, split: TaskSplit) -> Shared:
         """See `Pool.share`."""
-        sent = pickle.dumps(as_sent(split))
-        return lambda: pickle.loads(sent)
+        if id(split) not in self._shared:
+            fetch = partial(pickle.loads, pickle.dumps(as_sent(split)))
+            self._shared[id(split)] = split, Shared(len(self._shared), split.task.name, fetch)
+        return self._shared[id(split)][1]
 
     def submit(self, worker: int, job: Job) -> Any:
         """See `Pool.submit`."""

@@ -133,6 +133,11 @@ def load_model(
     return Model(options, loaded_module(source, processor), find_stack(source, stack))
 
 
+def as_workers(workers: Workers | int | str | None) -> Workers:
+    """Return workers, which may be named by their number."""
+    return workers if isinstance(workers, Workers) else Workers(workers)
+
+
 def as_model(
     model: Model | str | Path | nn.Module, workers: Workers | int | str | None = None
 ) -> Model:
@@ -144,7 +149,7 @@ def as_model(
     """
     from depthprune.strategies.model import open_model, start_workers
 
-    asked = workers if isinstance(workers, Workers) else Workers(workers)
+    asked = as_workers(workers)
     if asked.wanted and isinstance(model, str | Path):
         name = DEMO if str(model) == DEMO else None
         opened = open_model(ModelSource(source=model_place(model), name=name, workers=asked))

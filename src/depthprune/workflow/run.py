@@ -25,6 +25,7 @@ from depthprune.report.sections.run import Ending, ending_section, ending_value,
 from depthprune.strategies.pipeline import ReadySearch, SearchOutcome, SearchRequest, get_ready
 from depthprune.strategies.verification import CutCheck
 from depthprune.workflow.decisions import FOLDER, Findings, Recommendation, as_findings
+from depthprune.workflow.models import as_workers
 from depthprune.workflow.outcome import places
 from depthprune.workflow.run_make import check_cut, check_sweep, cut, cut_card, evaluate, sweep
 from depthprune.workflow.run_measure import ProgressReport, Show, analyze, measure
@@ -76,6 +77,7 @@ def run(
     num_samples: int | None = None,
     allow_weak_baseline: bool = False,
     verify: bool | int | None = None,
+    workers: Workers | int | str | None = None,
     lang: Lang | None = None,
     progress: bool = True,
 ) -> Outcome:
@@ -91,6 +93,7 @@ def run(
         allow_weak_baseline: go on where the whole model's answers are no basis for drops.
         verify: whether what is recommended is measured again on fresh samples, or on how many of
             each dataset, whatever the file says.
+        workers: that share the samples, see `search`; what is not given is as in the file.
         lang: of the reports, en or zh, instead of the one in the file.
         progress: show bars.
 
@@ -106,6 +109,7 @@ def run(
             num_samples=num_samples,
             allow_weak_baseline=allow_weak_baseline,
             verify=verify,
+            workers=as_workers(workers),
         )
 
 
@@ -128,7 +132,7 @@ def run_study(
         num_samples: instead of the number in the file; 0 means all.
         allow_weak_baseline: allow it, whatever the file says.
         verify: instead of what the file says, see `run`.
-        workers: instead of those in the file, where any are asked for.
+        workers: what is not as usual in these is instead of what the file says.
         show: shows what a stage found.
         announce: is told what verifying will take, before it begins.
 

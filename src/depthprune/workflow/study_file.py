@@ -351,7 +351,7 @@ class StudyFile:
         Args:
             output: a folder instead of the one in the file.
             num_samples: instead of the number in the file; 0 means all.
-            workers: instead of those in the file, where any are asked for.
+            workers: what is not as usual in these is instead of what the file says.
 
         Raises:
             DepthpruneError: there is no such task, or options do not fit each other.
@@ -362,12 +362,17 @@ class StudyFile:
     def _requests(
         self, output: Path | None, num_samples: int | None, workers: Workers
     ) -> dict[str, SearchRequest]:
+        given = {
+            one.name: value
+            for one in fields(Workers)
+            if (value := getattr(workers, one.name)) != one.default
+        }
         request = search_request(
             self.model,
             self.folder() if output is None else output,
             self.model_options(),
             self.data_options(num_samples),
-            workers=taken(self.content, Workers) if workers == Workers() else workers,
+            workers=replace(taken(self.content, Workers), **given),
         )
         search = replace(
             request,

@@ -23,6 +23,7 @@ from depthprune.engine.workers.sliced import LostWorker
 from depthprune.engine.workers.worker import (
     Answered,
     Job,
+    Shared,
     Signs,
     Worker,
     WorkerFacts,
@@ -76,6 +77,7 @@ class RayPool:
         self._lost = 0
         self._said: set[str] = set()
         self._running: dict[Any, _Slot] = {}
+        self._shared: dict[int, tuple[TaskSplit, Shared]] = {}  # the object keeps its id
         self.removals_per_call = 0
         import ray
 
@@ -105,12 +107,17 @@ class RayPool:
         """See `Pool.ready`."""
         return self._look() or self._wait(all_of_them=False)
 
-    def share(self, split: TaskSplit) -> Callable[[], TaskSplit]:
+    def share(self, split: TaskSplit) -> Shared:
         """See `Pool.share`."""
+        if id(split) in self._shared:
+            return self._shared[id(split)][1]
         for name, module in list(sys.modules.items()):
             if name.startswith(OWN_MODULES):  # a user's files, which no worker can import
                 self._ray.cloudpickle.register_pickle_by_value(module)
-        return partial(self._ray.get, self._ray.put(as_sent(split)))
+        fetch = partial(self._ray.get, self._ray.put(as_sent(split)))
+        shared = Shared(len(self._shared), split.task.name, fetch)
+        self._shared[id(split)] = split, shared
+        return shared
 
     def submit(self, worker: int, job: Job) -> Any:
         """See `Pool.submit`."""

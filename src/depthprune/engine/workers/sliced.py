@@ -7,14 +7,17 @@ workers. A worker is always given the same slice of a split: what it remembers b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import accumulate
+from time import monotonic
 from typing import Any, Protocol
 
+from depthprune.base.progress import progress
 from depthprune.base.removal import Removal
 from depthprune.blocks.stack import Stack
 from depthprune.engine.evaluator import Evaluation, scored
 from depthprune.engine.reference import admissible_removals
-from depthprune.engine.workers.worker import Answered, Job, WorkerFacts
+from depthprune.engine.workers.worker import Answered, Job, Shared, WorkerFacts
 from depthprune.tasks.task import TaskSplit
 
 UNEQUAL = 1.25
@@ -44,8 +47,8 @@ class Pool(Protocol):
         """
         ...
 
-    def share(self, split: TaskSplit) -> Callable[[], TaskSplit]:
-        """Return what fetches a split on a worker."""
+    def share(self, split: TaskSplit) -> Shared:
+        """Return what fetches a split on a worker; the same for the same object."""
         ...
 
     def submit(self, worker: int, job: Job) -> Any:
@@ -81,12 +84,19 @@ class SlicedEvaluator:
         pool: the workers.
         stack: of the blocks.
         on_batch: called with the number of answers that were finished since the last time.
+        on_paces: called with the answers per second of each worker while it works.
     """
 
-    def __init__(self, pool: Pool, stack: Stack, on_batch: Callable[[float], None]) -> None:
-        self._pool, self._stack, self._on_batch = pool, stack, on_batch
-        self._splits: list[tuple[TaskSplit, Callable[[], TaskSplit]]] = []
-        self._scores: list[dict[tuple[int, str], float]] = []
+    def __init__(
+        self,
+        pool: Pool,
+        stack: Stack,
+        on_batch: Callable[[float], None],
+        on_paces: Callable[[Sequence[float]], None] | None = None,
+    ) -> None:
+        self._pool, self._stack = pool, stack
+        self._on_batch, self._on_paces = on_batch, on_paces
+        self._scores: dict[int, dict[tuple[int, str], float]] = {}
         # Answers and seconds of each worker, by which slices are sized, once.
         self._seen: dict[int, tuple[float, float]] = {}
         self._shares: dict[int, float] = {}
@@ -113,39 +123,31 @@ class SlicedEvaluator:
         wanted = admissible_removals(self._stack, removals)
         places = range(len(split.samples))[samples]
         different = tuple(dict.fromkeys(wanted))
-        number = self._number(split)
+        shared = self._pool.share(split)
+        known = self._scores.setdefault(shared.number, {})
         rows: list[tuple[str, ...]] = [() for _ in wanted]
         if places and wanted:
-            found = self._answers(number, places, different)
+            found = self._answers(shared, places, different)
             rows = [found[removal] for removal in wanted]
         return Evaluation(
             removals=wanted,
             sample_ids=tuple(split.samples[place].id for place in places),
-            scores=scored(split, places, rows, self._scores[number]),
+            scores=scored(split, places, rows, known),
             answers=tuple(rows),
         )
 
-    def _number(self, split: TaskSplit) -> int:
-        # By identity: a fingerprint would do as well, but only the object itself proves it.
-        for number, (known, _) in enumerate(self._splits):
-            if known is split:
-                return number
-        self._splits.append((split, self._pool.share(split)))
-        self._scores.append({})
-        return len(self._splits) - 1
-
     def _answers(
-        self, number: int, places: range, removals: tuple[Removal, ...]
+        self, split: Shared, places: range, removals: tuple[Removal, ...]
     ) -> dict[Removal, tuple[str, ...]]:
         """Return the answers of all workers, in the order of the places."""
-        pool, fetch = self._pool, self._splits[number][1]
+        pool = self._pool
         running: dict[Any, tuple[int, range]] = {}
         found: list[tuple[range, Answered]] = []
-        reported = 0.0
+        reported, begun = 0.0, monotonic()
 
         def give(worker: int, part: range) -> None:
             if part:
-                running[pool.submit(worker, Job(number, fetch, removals, part))] = worker, part
+                running[pool.submit(worker, Job(split, removals, part))] = worker, part
 
         def spread(part: range) -> None:
             """Give what a lost worker had to those that are there."""
@@ -175,17 +177,29 @@ class SlicedEvaluator:
                 work += len(part) * len(removals)
                 self._seen[worker] = work, seconds + answered.seconds
             finished = float(sum(len(part) for part, _ in found) * len(removals))
-            under_way = pool.done()
             busy = {worker for worker, _ in running.values()}
-            finished += sum(under_way.get(worker, 0) for worker in busy)
+            under_way = {worker: n for worker, n in pool.done().items() if worker in busy}
+            finished += sum(under_way.values())
             if finished > reported:
                 self._on_batch(finished - reported)
                 reported = finished
+                if self._on_paces is not None:
+                    self._on_paces(self._paces(under_way, monotonic() - begun))
         found.sort(key=lambda pair: places.index(pair[0][0]))
         return {
             removal: tuple(text for _, one in found for text in one.answers[row])
             for row, removal in enumerate(removals)
         }
+
+    def _paces(self, under_way: Mapping[int, float], passed: float) -> list[float]:
+        """Return the answers per second of each worker, those of the call under way included."""
+        paces = []
+        for worker in sorted({*self._seen, *under_way}):
+            work, seconds = self._seen.get(worker, (0.0, 0.0))
+            if worker in under_way:
+                work, seconds = work + under_way[worker], seconds + passed
+            paces.append(work / seconds if seconds > 0 else 0.0)
+        return paces
 
     def _size(self, ready: Sequence[int], removals: Sequence[Removal]) -> None:
         """Decide which share of the samples each worker gets: by pace, once that is known."""
@@ -199,6 +213,27 @@ class SlicedEvaluator:
             usual = sum(paces.values()) / len(paces) if paces else 1.0
             self._shares = {w: paces.get(w, usual) if unequal else 1.0 for w in workers}
             self._sized = bool(paces)
+
+
+def check_samples(pool: Pool, splits: Sequence[TaskSplit]) -> None:
+    """See that every worker can read its part of some splits, with their pictures.
+
+    Raises:
+        DepthpruneError: names the node, and what it lacks.
+    """
+    with progress("checking the samples on every node"):
+        for split in splits:
+            ready, shared = pool.ready(), pool.share(split)
+            parts = cut(range(len(split.samples)), [1.0] * len(ready))
+            running = [
+                pool.submit(worker, Job(shared, (), part))
+                for worker, part in zip(ready, parts, strict=True)
+            ]
+            while running:
+                for handle in pool.wait(running):
+                    running.remove(handle)
+                    with suppress(LostWorker):  # the one that takes its place reads them itself
+                        pool.result(handle)
 
 
 def cut(places: range, shares: Sequence[float]) -> list[range]:

@@ -18,12 +18,13 @@ from time import perf_counter
 from typing import Any
 
 import depthprune
-from depthprune.base.errors import DepthpruneError, Spelling, spelled
+from depthprune.base.errors import DepthpruneError, Spelling, TaskError, spelled
 from depthprune.base.log import logger
 from depthprune.base.progress import Progress, shown
 from depthprune.base.removal import Removal
 from depthprune.engine.evaluator import Evaluator, as_slice
 from depthprune.study import ModelRecord
+from depthprune.tasks.load import image_digest
 from depthprune.tasks.task import Sample, TaskSplit
 
 
@@ -43,18 +44,31 @@ class WorkerFacts:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """A split that workers fetch when they see it first.
+
+    Attributes:
+        number: of the split among all of these workers; each keeps one object for each.
+        name: of its task.
+        fetch: returns it.
+    """
+
+    number: int
+    name: str
+    fetch: Callable[[], TaskSplit]
+
+
+@dataclass(frozen=True)
 class Job:
     """What a worker is to answer.
 
     Attributes:
-        number: of the split; a worker keeps one object for each.
-        fetch: returns the split, where the worker has not seen it.
-        removals: see `Evaluator.evaluate`.
+        split: that it is asked about.
+        removals: see `Evaluator.evaluate`; none: only see that the pictures are there.
         places: of the samples in the split.
     """
 
-    number: int
-    fetch: Callable[[], TaskSplit]
+    split: Shared
     removals: tuple[Removal, ...]
     places: range
 
@@ -93,7 +107,26 @@ class Unscored:
 def as_sent(split: TaskSplit) -> TaskSplit:
     """Return a split as a worker needs it: samples and how they are asked, without the rest."""
     task: Any = replace(split.task, source=None, metric_options={})  # type: ignore[arg-type]
-    return replace(split, task=task, scorer=Unscored(), pictures=())
+    return replace(split, task=task, scorer=Unscored())
+
+
+def check_pictures(split: TaskSplit, places: range) -> None:
+    """See that the pictures of some samples are those that were chosen.
+
+    Raises:
+        TaskError: one is not here, or is another one.
+    """
+    shared = "let every node have the data at the same path: a shared file system, or copies"
+    for place in places if split.pictures else ():
+        sample = split.samples[place]
+        try:
+            found = tuple(image_digest(image) for image in sample.images)
+        except TaskError as error:
+            raise error.but(mend=shared) from error
+        if found != split.pictures[place]:
+            raise TaskError(
+                f"sample {sample.id} of {split.task.name} has another picture there", mend=shared
+            )
 
 
 def versions() -> dict[str, str]:
@@ -177,14 +210,27 @@ class Worker:
         assert self._evaluator is not None
         assert self._spelling is not None
         self._bar.done = 0.0
-        if job.number not in self._splits:
-            self._splits[job.number] = job.fetch()
-        split = self._splits[job.number]
+        split = self._split(job.split)
+        if not job.removals:
+            check_pictures(split, job.places)
+            return Answered((), 0.0, self._evaluator.removals_per_call)
         started = perf_counter()
         with spelled(self._spelling), shown(False):
             found = self._evaluator.evaluate(split, job.removals, as_slice(job.places))
         seconds = perf_counter() - started
         return Answered(found.answers, seconds, self._evaluator.removals_per_call)
+
+    def _split(self, shared: Shared) -> TaskSplit:
+        if shared.number not in self._splits:
+            try:
+                self._splits[shared.number] = shared.fetch()
+            except Exception as error:  # unpickling imports what a user's own samples are made of
+                raise TaskError(
+                    f"the samples of {shared.name} cannot be read there: "
+                    f"{type(error).__name__}: {error}",
+                    mend="install what the task file imports on every node",
+                ) from error
+        return self._splits[shared.number]
 
     def signs(self) -> Signs:
         """Return signs of life; each message once."""

@@ -8,7 +8,7 @@ from typing import Any
 from depthprune.base.errors import option
 from depthprune.base.files import format_size
 from depthprune.base.language import filled, t
-from depthprune.base.progress import ahead, duration, tally
+from depthprune.base.progress import ahead, duration, pace_of, tally
 from depthprune.base.terminal import printable
 from depthprune.benchmark.forecast import Forecast
 from depthprune.report.table import Column, Section, table_of
@@ -119,8 +119,7 @@ def status_section(status: Status) -> Section:
             left = sign.seconds_left
             # Time has passed since it said so.
             parts.append(ahead(min(1.0, share), left and max(0.0, left - (sign.age or 0.0))))
-        if sign.per_second:
-            parts.append(t("{n} {n:answer|answers} a minute", n=round(60 * sign.per_second)))
+        parts.append(pace_of(sign.per_second, sign.workers_per_second))
         sentences += filter(None, [", ".join(filter(None, parts))])
     else:
         sentences += filter(None, [tally(sign.removals, sign.best)])
