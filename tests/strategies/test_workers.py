@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[LocalPoo
         return pools[-1]
 
     monkeypatch.setattr(model, "start_workers", start)
+    monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))
     return pools
 
 
