@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,13 +24,20 @@ import depthprune as dp
 from depthprune.base.errors import DepthpruneError, TaskError
 from depthprune.base.progress import Progress, pace_of
 from depthprune.engine.options import ModelOptions, Workers
+from depthprune.engine.workers import ray_pool
 from depthprune.engine.workers import worker as worker_module
 from depthprune.engine.workers.sliced import SlicedEvaluator, cut
 from depthprune.strategies import Beam, model
 from depthprune.strategies.kinds.beam import RaceOptions
 from depthprune.strategies.model import ModelSource, OpenModel, model_source, open_on_worker
 from depthprune.strategies.options import SearchOptions
-from depthprune.strategies.pipeline import SearchRequest, search_model
+from depthprune.strategies.pipeline import (
+    SearchRequest,
+    load_splits,
+    make_ready,
+    run_search,
+    search_model,
+)
 from depthprune.tasks.load import load_split
 from depthprune.tasks.options import DataOptions
 from depthprune.tasks.sources import LocalSource
@@ -96,11 +105,13 @@ def test_the_study_holds_the_same_rows_for_any_number_of_workers(
 def test_what_a_lost_worker_had_is_answered_by_the_others(
     alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pools = in_process(monkeypatch, lost=(1, 8, 9, 20))
+    pools = in_process(monkeypatch, lost=(1, 9, 16, 17, 28))
     search_model(request(tmp_path, Workers(3)))
     assert content(tmp_path) == alone
-    again = pools[0].jobs[3:5]
-    assert sum(len(job.places) for _, job in again) == len(pools[0].jobs[1][1].places)
+    checks = [job for _, job in pools[0].jobs[:9] if not job.removals]
+    assert len(checks) == 8, "of three workers, of which one was lost at once, for three splits"
+    again = pools[0].jobs[11:13]
+    assert sum(len(job.places) for _, job in again) == len(pools[0].jobs[9][1].places)
 
 
 def test_the_driver_holds_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,8 +269,6 @@ def test_samples_that_a_node_cannot_read_are_refused_by_name(tmp_path: Path) -> 
 
 
 def model_splits(asked: SearchRequest) -> list[Any]:
-    from depthprune.strategies.pipeline import load_splits
-
     return load_splits(asked.tasks, asked.splits, asked.num_samples, asked.seed)
 
 
@@ -347,8 +356,6 @@ def test_real_workers_one_of_them_killed_in_mid_call(
             return handle
 
         pool.submit = deadly
-        from depthprune.strategies.pipeline import make_ready, run_search
-
         run_search(make_ready(asked, model_splits(asked), opened))
         assert killed
         assert "was lost and is replaced" in caplog.text
@@ -389,3 +396,92 @@ def test_nothing_is_left_running_after_the_driver_was_killed(tmp_path: Path) -> 
     while children("ray::Worker"):
         assert time.monotonic() < until
         time.sleep(0.5)
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A cluster of Ray on this machine: two nodes, each with a place for one worker."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **QUIET})
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+QUIET = {"include_dashboard": False, "object_store_memory": 100 * 2**20}
+
+
+def searched_on(cluster: Any, folder: Path, before: Callable[[Any], object], **options: Any) -> Any:
+    """Search by two workers of a cluster; `before` is called at the first removal."""
+    asked = request(folder, Workers(2, ray=cluster.address, **options))
+    opened = model.open_model(asked.model)
+    pool: Any = opened.pool
+    submit, called = pool.submit, []
+
+    def watched(worker: int, job: Any) -> Any:
+        if any(job.removals) and not called:
+            called.append(worker)
+            before(pool)
+        return submit(worker, job)
+
+    pool.submit = watched
+    run_search(make_ready(asked, model_splits(asked), opened))
+    assert called
+    return pool
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_node_is_lost(
+    alone: Any, cluster: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = cluster.add_node(num_cpus=1, **QUIET)
+    searched_on(cluster, tmp_path, lambda _: cluster.remove_node(node, allow_graceful=False))
+    assert "was lost and is replaced" in caplog.text
+    assert content(tmp_path) == alone
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_node_joins_later(
+    alone: Any,
+    cluster: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(ray_pool, "ROOM_SECONDS", 15.0)
+
+    def join(pool: Any) -> None:
+        assert len(pool.ready()) == 1
+        cluster.add_node(num_cpus=1, **QUIET)
+        until = time.monotonic() + 90
+        while len(pool.ready()) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.5)
+
+    pool = searched_on(cluster, tmp_path, join)
+    assert "1 of 2 workers found a place; the others join" in caplog.text
+    assert all(one.signs is not None or one.is_ready for one in pool._slots)
+    assert content(tmp_path) == alone
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_worker_runs_out_of_memory(
+    alone: Any,
+    cluster: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # On this node Ray finds that memory is short whatever is used, and kills what works there.
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")
+    cluster.add_node(num_cpus=1, **QUIET)
+    monkeypatch.setattr(ray_pool, "ROOM_SECONDS", 15.0)
+    searched_on(cluster, tmp_path, lambda _: None, max_restarts=1000)
+    assert re.search(r"was lost and is replaced.*memory", caplog.text)
+    assert content(tmp_path) == alone

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from socket import create_connection
 from time import monotonic
 from typing import Any
 
@@ -85,6 +86,13 @@ class RayPool:
         _connect(ray, options)
         totals = ray.cluster_resources()
         gpus = 0 if on_cpu else (options.gpus_per_worker or int(totals.get("GPU", 0) > 0))
+        there = int(totals.get("GPU", 0))
+        if options.ray is None and gpus > there:
+            raise DepthpruneError(
+                f"a worker is to have {counted(gpus, 'GPU')}, and this machine has {there or 'none'}",
+                option="gpus_per_worker",
+                mend="ask for no more than there are, or name a cluster by " + option("ray"),
+            )
         number = _number(options, totals, gpus, len(ray.nodes()))
         cores = os.cpu_count() if options.ray is None else totals.get("CPU")
         threads = None
@@ -220,7 +228,7 @@ class RayPool:
             LostWorker: the actor has gone; another one is being started.
             DepthpruneError: too many have gone; or what was raised there.
         """
-        from ray.exceptions import RayActorError, RayTaskError
+        from ray.exceptions import RayError, RayTaskError
 
         try:
             return self._ray.get(handle)
@@ -229,7 +237,7 @@ class RayPool:
                 raise
             place = f"{error.cause.where or ''} ({slot.node})".strip()
             raise (error.cause.but(where=place) if self._options.ray else error.cause) from error
-        except RayActorError as error:
+        except RayError as error:  # the actor died, its node did, or Ray killed it for memory
             if slot in self._slots:  # else it was replaced already
                 self._replace(self._slots.index(slot), slot, str(error))
             raise LostWorker from error
@@ -249,6 +257,7 @@ class RayPool:
             "worker %d on %s was lost and is replaced; the others answer its samples (%s)",
             *(worker, where, why),
         )
+        self._ray.kill(slot.actor)
         self._slots[worker] = self._start()
 
     def _hear(self, slot: _Slot, wait: float = 0.0) -> Signs | None:
@@ -292,10 +301,13 @@ def _connect(ray: Any, options: Workers) -> None:
         )
         return
     try:
+        host, _, port = options.ray.rpartition(":")
+        if port.isdecimal():  # Ray itself tries for minutes
+            create_connection((host.rpartition("/")[2].strip("[]"), int(port)), timeout=10).close()
         ray.init(options.ray, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         raise DepthpruneError(
-            f"there is no cluster of Ray at {options.ray}: {str(error).splitlines()[0]}",
+            f"there is no cluster of Ray at {options.ray or repr('')}: {str(error).splitlines()[0]}",
             option="ray",
             mend="start one with the command `ray start`; the token must be the same on every node",
         ) from error
