@@ -244,7 +244,8 @@ class RayPool:
 
     def _replace(self, worker: int, slot: _Slot, cause: str) -> None:
         self._lost += 1
-        where, why = slot.node or "a node", " ".join(cause.split())[-600:]
+        where, why = slot.node or "a node", " ".join(cause.split())
+        why = why if len(why) <= 600 else f"{why[:300]} ... {why[-300:]}"
         if self._lost > self._options.max_restarts:
             raise DepthpruneError(
                 f"{counted(self._lost, 'worker')} failed, the last one on {where}: {why}",
