@@ -241,7 +241,7 @@ def test_pictures_that_a_node_lacks_are_found_before_anything_is_measured(tmp_pa
     split = pictured(tmp_path)
     opened.check_samples([split])
     (tmp_path / "4.png").write_bytes((tmp_path / "3.png").read_bytes())
-    with pytest.raises(TaskError, match=r"has another picture there(.|\n)*at the same path"):
+    with pytest.raises(TaskError, match=r"has another image there(.|\n)*at the same path"):
         opened.check_samples([split])
     (tmp_path / "4.png").unlink()
     with pytest.raises(TaskError, match=r"image file cannot be read(.|\n)*4\.png(.|\n)*same path"):

@@ -125,7 +125,7 @@ def check_pictures(split: TaskSplit, places: range) -> None:
             raise error.but(mend=shared) from error
         if found != split.pictures[place]:
             raise TaskError(
-                f"sample {sample.id} of {split.task.name} has another picture there", mend=shared
+                f"sample {sample.id} of {split.task.name} has another image there", mend=shared
             )
 
 
