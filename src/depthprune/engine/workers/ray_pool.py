@@ -89,7 +89,7 @@ class RayPool:
         there = int(totals.get("GPU", 0))
         if options.ray is None and gpus > there:
             raise DepthpruneError(
-                f"a worker is to have {counted(gpus, 'GPU')}, and this machine has {there or 'none'}",
+                f"a worker is to have {counted(gpus, 'GPU')}, this machine has {there or 'none'}",
                 option="gpus_per_worker",
                 mend="ask for no more than there are, or name a cluster by " + option("ray"),
             )
@@ -308,7 +308,7 @@ def _connect(ray: Any, options: Workers) -> None:
         ray.init(options.ray, **quiet)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         raise DepthpruneError(
-            f"there is no cluster of Ray at {options.ray or repr('')}: {str(error).splitlines()[0]}",
+            f"there is no cluster of Ray at {options.ray!r}: {str(error).splitlines()[0]}",
             option="ray",
             mend="start one with the command `ray start`; the token must be the same on every node",
         ) from error
