@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from depthprune.engine.objective import DIGITS, LEAST, OptionLosses
-from depthprune.tasks.task import Choice, CutAnswer, Request, Sample, Scorer, TaskSplit
+from depthprune.tasks.task import ChosenOption, CutAnswer, Request, Sample, Scorer, TaskSplit
 from depthprune.testing import tiny_models as tiny
 
 HALF = 10**-DIGITS
@@ -45,29 +45,31 @@ FOUR = Sample("s", "?", choices=("a", "b", "c", "d"))
 
 
 def test_it_is_the_log_loss_of_the_right_option_as_a_multiple_of_a_blind_guess() -> None:
-    answer = Choice("B", (1.0, 0.5, 2.0, 0.7))
+    answer = ChosenOption("B", (1.0, 0.5, 2.0, 0.7))
     weights = [2.718281828459045**-one for one in answer.losses]
     expected = -log(weights[3] / sum(weights)) / log(4)
     assert loss(FOUR, answer, {"D": 1.0}) == pytest.approx(expected, abs=HALF)
-    assert loss(FOUR, Choice("A", (3.0,) * 4), {"D": 1.0}) == pytest.approx(1.0)
+    assert loss(FOUR, ChosenOption("A", (3.0,) * 4), {"D": 1.0}) == pytest.approx(1.0)
 
 
 def test_several_right_options_and_half_right_ones_count_with_what_they_score() -> None:
-    answer = Choice("A", (0.0, 0.0, 0.0, 0.0))
+    answer = ChosenOption("A", (0.0, 0.0, 0.0, 0.0))
     assert loss(FOUR, answer, {"A": 1.0, "B": 1.0}) == pytest.approx(0.5, abs=HALF)
     assert loss(FOUR, answer, {"C": 0.5}) == pytest.approx(1.5, abs=HALF)
 
 
 @pytest.mark.parametrize("losses", [(inf,) * 4, (0.0, 0.0, 0.0, inf), (0.0, 0.0, 0.0, 5000.0)])
 def test_a_model_that_breaks_down_has_a_large_finite_loss(losses: tuple[float, ...]) -> None:
-    assert loss(FOUR, Choice("A", losses), {"D": 1.0}) == pytest.approx(-log(LEAST) / log(4), 1e-4)
+    assert loss(FOUR, ChosenOption("A", losses), {"D": 1.0}) == pytest.approx(
+        -log(LEAST) / log(4), 1e-4
+    )
 
 
 def test_a_single_option_is_never_wrong() -> None:
-    assert loss(Sample("s", "?", choices=("a",)), Choice("A", (2.0,)), {"A": 1.0}) == 0.0
+    assert loss(Sample("s", "?", choices=("a",)), ChosenOption("A", (2.0,)), {"A": 1.0}) == 0.0
 
 
-@pytest.mark.parametrize("answer", ["A", CutAnswer("a b"), Choice("A")])
+@pytest.mark.parametrize("answer", ["A", CutAnswer("a b"), ChosenOption("A")])
 def test_answers_without_losses_have_none(answer: str) -> None:
     assert loss(FOUR, answer, {"A": 1.0}) is None
 
@@ -112,5 +114,5 @@ def test_what_options_score_is_asked_once_for_each_split() -> None:
     split = replace(tiny.split_of([FOUR]), scorer=Counted({"A": 1.0}))
     losses = OptionLosses()
     for _ in range(3):
-        losses.of(split, [Choice("A", (0.0, 1.0, 1.0, 1.0))])
+        losses.of(split, [ChosenOption("A", (0.0, 1.0, 1.0, 1.0))])
     assert calls == [["A", "B", "C", "D"]]

@@ -21,7 +21,7 @@ from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.runner import run
 from depthprune.strategies.strategy import SearchSpace
 from depthprune.study.records import OBJECTIVE, Objective
-from depthprune.tasks.task import Choice, Sample, TaskSplit
+from depthprune.tasks.task import ChosenOption, Sample, TaskSplit
 from depthprune.testing import tiny_models as tiny
 from tests.strategies.fakes import open_study
 
@@ -56,7 +56,7 @@ class Chooses:
             loss = 2 + sum(LOSS[block] for block in removal)
             losses = () if removal in self.without else (loss, 2.0)
             letters = ["A" if place < right(removal) else "B" for place in range(len(chosen))]
-            rows.append(tuple(Choice(letter, losses) for letter in letters))
+            rows.append(tuple(ChosenOption(letter, losses) for letter in letters))
         scores = np.array([[answer == "A" for answer in row] for row in rows], np.float32)
         ids = tuple(one.id for one in chosen)
         return Evaluation(tuple(removals), ids, scores, tuple(rows))

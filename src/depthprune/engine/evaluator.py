@@ -23,7 +23,7 @@ class Evaluation:
         scores: float32 array of shape (R, N).
         answers: R tuples of N answers behind the scores (see `Scorer.score` for their form); a
             generated one that reached the limit of its length is a `CutAnswer`, and a chosen one a
-            `Choice` where the losses of the options are known.
+            `ChosenOption` where the losses of the options are known.
     """
 
     removals: tuple[Removal, ...]

@@ -18,7 +18,7 @@ from depthprune.base.language import counted
 from depthprune.base.log import logger
 from depthprune.base.prompting import USUAL_PROMPTS, PromptSettings
 from depthprune.engine.inputs import Inputs, Prompt, Row, lengths, prompt_of, tokenize
-from depthprune.tasks.task import Choice, Sample, Task
+from depthprune.tasks.task import ChosenOption, Sample, Task
 
 if TYPE_CHECKING:
     import torch
@@ -167,7 +167,7 @@ def rows_at_once(model: Any, length: int) -> int:
 
 def choose(
     task: Task, sample: Sample, outcomes: Sequence[tuple[Row, Sequence[Likelihood]]]
-) -> Choice:
+) -> ChosenOption:
     """Return the letter of the likeliest option; of equally likely ones, the first.
 
     Options compare by their log-likelihood per byte, so that a long text has no handicap
@@ -182,7 +182,7 @@ def choose(
         by_option[place].nll / len(option.encode())
         for place, option in enumerate(options_of(task, sample))
     ]
-    return Choice(LETTERS[losses.index(min(losses))], losses)
+    return ChosenOption(LETTERS[losses.index(min(losses))], losses)
 
 
 def reading(sample: Sample, outcomes: Sequence[tuple[Row, Sequence[Likelihood]]]) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from depthprune.engine.likelihood import LETTERS
 from depthprune.tasks.metrics.likelihood import parse_responses
-from depthprune.tasks.task import Choice, Sample, TaskSplit
+from depthprune.tasks.task import ChosenOption, Sample, TaskSplit
 
 LEAST = 1e-9
 """The smallest probability of being right; a model that overflows predicts nothing at all."""
@@ -67,7 +67,7 @@ class OptionLosses:
 
 def _losses(sample: Sample, answer: str) -> Sequence[float] | None:
     """Return the loss of every option in nats per byte; None where none are compared."""
-    if isinstance(answer, Choice):
+    if isinstance(answer, ChosenOption):
         return answer.losses or None
     requests = sample.requests
     continuations = {one.continuation for one in requests}

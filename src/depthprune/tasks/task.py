@@ -96,7 +96,7 @@ class CutAnswer(str):
     """A generated answer that did not end: it reached the limit of its length."""
 
 
-class Choice(str):
+class ChosenOption(str):
     """The letter of the option that is the likeliest, with the loss of every option.
 
     Attributes:
@@ -105,7 +105,7 @@ class Choice(str):
 
     losses: tuple[float, ...]
 
-    def __new__(cls, letter: str, losses: Sequence[float] = ()) -> Choice:
+    def __new__(cls, letter: str, losses: Sequence[float] = ()) -> ChosenOption:
         self = super().__new__(cls, letter)
         self.losses = tuple(losses)
         return self

@@ -25,7 +25,7 @@ from depthprune.base.errors import InadmissibleRemovalError, RemovalError, TaskE
 from depthprune.base.removal import Removal
 from depthprune.blocks.models import LoadedModel
 from depthprune.engine.evaluator import Evaluation, Evaluator
-from depthprune.tasks.task import Choice, Sample, TaskSplit, messages, render_prompt
+from depthprune.tasks.task import ChosenOption, Sample, TaskSplit, messages, render_prompt
 from depthprune.testing import tiny_models as tiny
 
 REMOVALS: tuple[Removal, ...] = ((), (0,), (1, 2), (0, 1, 3))
@@ -380,8 +380,8 @@ def assert_same_answers(found: Sequence[str], expected: Sequence[str]) -> None:
         return
     assert list(found) == list(expected)
     for answer, other in zip(found, expected, strict=True):
-        if isinstance(other, Choice):
-            assert isinstance(answer, Choice)
+        if isinstance(other, ChosenOption):
+            assert isinstance(answer, ChosenOption)
             assert answer.losses == pytest.approx(other.losses, rel=1e-4)
 
 
@@ -434,7 +434,7 @@ def _plain_choice(
         chances = _logits(model, prompt, tokens).log_softmax(-1)[-1 - end.shape[1] : -1]
         size = 1 if option == letter else len(option.encode())
         losses.append(-float(chances.gather(1, end[0][:, None]).sum()) / size)
-    return Choice("ABC"[int(np.argmin(losses))], losses)
+    return ChosenOption("ABC"[int(np.argmin(losses))], losses)
 
 
 def _plain_reading(model: Any, loaded: LoadedModel, sample: Sample) -> str:
