@@ -228,7 +228,7 @@ def _chosen(
             "tasks": list(tasks),
             "output": None,
             "num_samples": 1000,
-            "max_blocks_to_remove": None,
+            "max_blocks_to_remove": 4,
         }
     return chosen
 
