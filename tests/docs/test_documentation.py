@@ -83,6 +83,8 @@ def parse(line: str) -> None:
     Raises:
         CycloptsError: it would refuse it.
     """
+    # A strategy in a file that the page makes first is read when it is parsed.
+    line = re.sub(r"--strategy \S+\.py:\w+", "--strategy beam", line)
     tokens = shlex.split(line, comments=True)[1:]
     app.parse_args(tokens, exit_on_error=False, print_error=False)
 
