@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from depthprune import structure
@@ -181,3 +182,18 @@ def test_a_pruned_model_can_lose_whole_blocks_too(tmp_path: Path) -> None:
     prune_by_chance(source, tmp_path / "small", PruneOptions(ratio=0.2, keep_kv_heads=2))
     execute_cut(plan_cut(tmp_path / "small", (1,)), tmp_path / "smaller")
     assert load(tmp_path / "smaller", "llama").config.num_hidden_layers == 2
+
+
+@pytest.mark.parametrize("widths", ["uniform", "global"])
+def test_keys_of_a_wrapper_around_the_model_are_those_of_the_model(
+    widths: Literal["uniform", "global"], tmp_path: Path
+) -> None:
+    source = save(MODELS["llama"](), tmp_path / "whole")
+    held = load_file(source / "model.safetensors")
+    save_file({f"module.{name}": held[name] for name in held}, source / "model.safetensors")
+    _, layout, kept = prune_by_chance(
+        source, tmp_path / "small", PruneOptions(ratio=0.2, widths=widths, keep_kv_heads=2)
+    )
+    whole = MODELS["llama"]().eval()
+    mask(whole, layout, kept)
+    check_alike(whole, load(tmp_path / "small", "llama", trust_remote_code=widths == "global"))

@@ -162,6 +162,12 @@ def _inputs(loaded: LoadedModel) -> list[dict[str, torch.Tensor]]:
     for text in _TEXTS:
         ids = dict(loaded.tokenizer(text, return_tensors="pt"))
         kept = {name: ids[name] for name in ("input_ids", "attention_mask") if name in ids}
+        if not kept["input_ids"].numel():
+            raise ModelError(
+                "the tokenizer makes no tokens of words",
+                where=loaded.name,
+                mend="add the tokenizer files of the model that it was made from",
+            )
         if loaded.kind == "seq2seq":
             kept["decoder_input_ids"] = kept["input_ids"]
         inputs.append(kept)

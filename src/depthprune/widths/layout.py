@@ -174,12 +174,13 @@ def find_layout(plan: CutPlan) -> Layout:
     family = FAMILIES[model_type]
     (numbering,) = plan.numberings
     blocks: list[dict[str, StoredTensor]] = [{} for _ in range(plan.num_blocks)]
-    for tensor in (one.source for shard in plan.shards for one in shard.tensors):
-        block = numbering.block(tensor.name)
+    # By the names that stay: the stored ones may be those of a wrapper around the model.
+    for target in (one for shard in plan.shards for one in shard.tensors):
+        block = numbering.block(target.name)
         if block is not None and block < plan.num_blocks:
-            below = tensor.name[len(numbering.prefix) :].partition(".")[2]
+            below = target.name[len(numbering.prefix) :].partition(".")[2]
             if below in family.tensors:
-                blocks[block][below] = tensor
+                blocks[block][below] = target.source
     layout = _measured(model_type, family, name, numbering.prefix, section, blocks)
     for index, block_tensors in enumerate(blocks):
         _check_block(layout, f"{numbering.prefix}{index}", block_tensors)

@@ -116,7 +116,11 @@ def plan_widths(
         total - removed_parameters(layout, kept),
     )
     files: dict[str, str] = {}
-    targets = [one for shard in whole.shards for one in shard.tensors]
+    targets = [
+        replace(one, slices=_slices(layout, kept, one))
+        for shard in whole.shards
+        for one in shard.tensors
+    ]
     loader, notes = whole.loader, whole.notes
     if how.widths == "uniform":
         config, changed = _uniform_config(whole, layout, *pruned.widths[0])
@@ -127,15 +131,11 @@ def plan_widths(
         targets = [replace(one, name=names[one.name]) for one in targets]
         loader = Loader(loader.name, remote_code=True)
         notes += (CutNote("modelling file", MODELLING_FILE),)
-    shards = make_shards(
-        [replace(one, slices=_slices(layout, kept, one)) for one in targets],
-        parse_size(how.max_shard_size),
-    )
     plan = replace(
         whole,
         config=config,
         fields=(*whole.fields, *field_changes(whole.config, config)),
-        shards=shards,
+        shards=make_shards(targets, parse_size(how.max_shard_size)),
         loader=loader,
         notes=notes,
         pruned=pruned,
@@ -145,7 +145,7 @@ def plan_widths(
 
 def _slices(layout: Layout, kept: Sequence[Kept], target: TargetTensor) -> BlockSlices | None:
     """Return which slices of a tensor stay; None for one that stays whole."""
-    key = target.source.name
+    key = target.name
     if not key.startswith(layout.prefix):
         return target.slices
     number, _, name = key[len(layout.prefix) :].partition(".")
