@@ -210,3 +210,14 @@ def test_hgsp_reads_the_drops_of_a_study_of_this_model(
     done = program("prune", source, "--method", "hgsp", "--study", study.folder, "--widths",
                    "global", "--task", "demo_okvqa", "--dry-run")  # fmt: skip
     assert "the study is about another model" in done.err
+
+
+def test_of_a_model_that_keeps_its_heads_channels_alone_are_told(
+    program: Program, tmp_path: Path
+) -> None:
+    source = save(MODELS["gpt2"](), tmp_path / "whole")
+    done = program("prune", source, "--method", "magnitude", "--output", tmp_path / "small")
+    assert "MLP channels of 128" in done.out and "attention groups" not in done.out
+    card = (tmp_path / "small" / "README.md").read_text()
+    assert "all attention heads" in card and "0 of 0" not in card
+    assert program("prune", source, "--method", "magnitude", "--keep-kv-heads", 1).code == 2

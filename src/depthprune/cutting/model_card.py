@@ -230,14 +230,19 @@ def model_card(plan: CutPlan, drops: Sequence[MeasuredDrop], command: str | None
 
 def _what_goes(plan: CutPlan) -> str:
     if plan.pruned is not None:
-        groups, channels = zip(*plan.pruned.widths, strict=True)
+        pruned = plan.pruned
+        groups, channels = zip(*pruned.widths, strict=True)
+        heads = (
+            f"{_range(groups)} of {pruned.num_groups} attention groups (key-value heads with their "
+            "query heads)"
+            if pruned.num_groups
+            else "all attention heads"
+        )
         return (
-            f"with narrower blocks: {_range(groups)} of {plan.pruned.num_groups} attention groups "
-            f"(key-value heads with their query heads) and {_range(channels)} of "
-            f"{plan.pruned.num_channels} MLP channels stay in each of its {plan.num_blocks} "
-            f"transformer blocks ({_part(plan)}), those that the method {plan.pruned.method} "
-            f"scores highest: {plan.pruned.parameters_after:,} of "
-            f"{plan.pruned.parameters_before:,} parameters"
+            f"with narrower blocks: {heads} and {_range(channels)} of {pruned.num_channels} MLP "
+            f"channels stay in each of its {plan.num_blocks} transformer blocks ({_part(plan)}), "
+            f"those that the method {pruned.method} scores highest: {pruned.parameters_after:,} of "
+            f"{pruned.parameters_before:,} parameters"
         )
     removed = format_removal(plan.removal, ", ")
     return (

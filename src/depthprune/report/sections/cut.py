@@ -100,13 +100,14 @@ def _widths_table(pruned: Pruned) -> list[Table]:
             rows[-1][0] = f"{rows[-1][0].partition('-')[0]}-{block}"
         else:
             rows.append([str(block), *widths])
-    groups, channels = t("attention groups"), t("MLP channels")
     of = t("{name} of {count}")
-    columns = [
-        Column(t("block")),
-        Column(of.format(name=groups, count=pruned.num_groups), "count"),
-        Column(of.format(name=channels, count=f"{pruned.num_channels:,}"), "count"),
-    ]
+    channels = of.format(name=t("MLP channels"), count=f"{pruned.num_channels:,}")
+    columns = [Column(t("block")), Column(channels, "count")]
+    if pruned.num_groups:
+        groups = of.format(name=t("attention groups"), count=pruned.num_groups)
+        columns.insert(1, Column(groups, "count"))
+    else:
+        rows = [[block, channels] for block, _, channels in rows]
     return [Table(columns, rows)]
 
 
