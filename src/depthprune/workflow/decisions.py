@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rich.console import RenderableType
@@ -110,8 +111,14 @@ def _places(
     for kind, package in pictures.missing.items():
         note = t("Not written: {kind}. It needs {package}: pip install 'depthprune[{extra}]'")
         lines.append(filled(note, kind=kind, package=package, extra=EXTRA))
+    following = []
+    if choose(analysis.recommendations):
+        chosen = quote(str(folder / "pruning_recommendations.json"))
+        following.append(f"depthprune cut MODEL --recommendation {chosen} --output SMALLER")
     if analysis.recommendations.stepwise.steps:
-        lines += ["", t("Next:"), f"  {select_command(analysis, str(folder / SCORES))}"]
+        following.append(select_command(analysis, str(folder / SCORES)))
+    if following:
+        lines += ["", t("Next:"), *(f"  {command}" for command in following)]
     return lines
 
 
