@@ -14,7 +14,7 @@ help:
 	@echo "make test-per-layer       what belongs to a block stays with it, in every architecture (long)"
 	@echo "make test-slow            the long sweeps of the other tests"
 	@echo "make test-real            cut a real model of 30 blocks (downloads 93 MB, or DEPTHPRUNE_SMOLLM2=FOLDER)"
-	@echo "make real                 which rule chooses the blocks of a real model best, into build/real (an hour; SIZE= in full: a night)"
+	@echo "make real                 which rule chooses the blocks of a real model best, into build/real (one to two hours on 2 cores; SIZE= in full: a night)"
 	@echo "make test-oldest          the tests with the oldest packages that pyproject.toml allows (PYTHON=python3.11)"
 	@echo "make golden               record what commands print and write (minutes)"
 	@echo "make golden-check         compare with what was recorded, byte by byte (minutes)"

@@ -262,6 +262,11 @@ class Judged:
         return float(np.exp(np.mean([self.texts.loss(one) for one in chosen])))
 
 
+def ours_of(rules: Rules) -> str:
+    """Return what the other rules are held against: the beam, or while there is none, greedy."""
+    return OURS if OURS in rules else "greedy, by loss"
+
+
 def show(rules: Rules, judged: Judged) -> None:
     """Print a table for each number of blocks."""
     counts = ", ".join(f"{task} {len(judged.held.rows[task])}" for task in judged.tasks)
@@ -269,7 +274,7 @@ def show(rules: Rules, judged: Judged) -> None:
     print(f"\nheld-out samples: {counts}; no better than guessing, left out: {judged.weak or '-'}")
     cells = " | ".join(f"{100 * one.mean():.1f}" for one in base)
     print(f"whole model: {judged.accuracy([()]):.1f} | {cells} | {judged.perplexity([()]):.1f}")
-    ours = OURS if OURS in rules else next(reversed(rules))
+    ours = ours_of(rules)
     for number in NUMBERS:
         columns = ["rule", "blocks", "mean", f"{ours} minus rule", f"{ours} worse on"]
         columns += [*judged.tasks, "perplexity", "CPU s"]
@@ -291,7 +296,7 @@ def show(rules: Rules, judged: Judged) -> None:
                 "" if name == ours else f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]",
                 ", ".join(worse),
                 *(f"{100 * one.mean():.1f}" for one in right),
-                f"{judged.perplexity(chosen):.1f}",
+                f"{judged.perplexity(chosen):.4g}",
                 f"{seconds:.0f}",
             ]
             print(f"| {' | '.join(line)} |", flush=True)
@@ -308,6 +313,7 @@ def draw(rules: Rules, judged: Judged, blocks: int, path: Path) -> None:
         name: [judged.accuracy([one[n] for one in choices]) for n in NUMBERS]
         for name, (choices, _) in rules.items()
     }
+    ours = ours_of(rules)
     figure, axes = plt.subplots(figsize=(7.5, 4.8), layout="constrained")
     colors = iter(plt.get_cmap("tab20").colors)  # type: ignore[attr-defined]
     for name in sorted(lines, key=lambda one: -lines[one][1]):
@@ -315,11 +321,11 @@ def draw(rules: Rules, judged: Judged, blocks: int, path: Path) -> None:
             (0, *NUMBERS),
             [judged.accuracy([()]), *lines[name]],
             label=name,
-            color="black" if name == OURS else next(colors),
-            lw=2.6 if name == OURS else 1.4,
+            color="black" if name == ours else next(colors),
+            lw=2.6 if name == ours else 1.4,
             marker="o",
-            ms=5 if name == OURS else 3,
-            zorder=3 if name == OURS else 2,
+            ms=5 if name == ours else 3,
+            zorder=3 if name == ours else 2,
         )
     axes.axhline(100 * CHANCE, color="grey", lw=1, ls=":")
     axes.annotate(
