@@ -45,6 +45,7 @@ class Statistics:
         nodes_known: those that had not to be computed again, because they were kept.
         real_tokens: tokens of prompts and drafts that went into the first block of a schedule.
         padding_tokens: padding that went with them.
+        common_tokens: those of the real tokens that were read with another row, which begins alike.
         drafts_offered: answers (of one sample without some blocks) that began with a draft.
         drafts_accepted: those of them that the draft predicted completely.
         answers: all answers that were generated.
@@ -61,6 +62,7 @@ class Statistics:
     nodes_known: int = 0
     real_tokens: int = 0
     padding_tokens: int = 0
+    common_tokens: int = 0
     drafts_offered: int = 0
     drafts_accepted: int = 0
     answers: int = 0

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from depthprune.engine.inputs import on_device
+from depthprune.engine.shared.beginning import aligned_keys, starts_of
 from depthprune.engine.shared.block_calls import Dims
 from depthprune.engine.shared.block_tracing import TracedBlocks
 from depthprune.engine.shared.prefill import (
@@ -22,7 +23,7 @@ from depthprune.engine.shared.prefill import (
     KeysKnown,
     KeysOnly,
     Prefilled,
-    repeated,
+    cut,
 )
 from depthprune.engine.shared.prefix_state import PrefixState, causal_mask
 from depthprune.engine.shared.trie_schedule import EARLIER, CachedStates, Node, TrieSchedule
@@ -68,7 +69,6 @@ class UnfinishedRows:
 def take_rows(
     traced: TracedBlocks,
     schedule: TrieSchedule,
-    prefix: PrefixState,
     prefilled: Prefilled,
     owners: Sequence[tuple[int, int]],
     kept: CachedStates | None = None,
@@ -78,11 +78,11 @@ def take_rows(
     Args:
         traced: the blocks of the model.
         schedule: of the first pass.
-        prefix: of its batch.
         prefilled: what came out of it.
         owners: for each row, the position of its removal in the schedule, and of its prompt.
         kept: the states that the schedule took for known.
     """
+    prefix = prefilled.prefix
     device = prefix.device
     size = len(prefix.lengths)
     members: list[tuple[int, ...]] = []
@@ -99,7 +99,6 @@ def take_rows(
             again = _keys_again(
                 traced,
                 schedule,
-                prefix,
                 prefilled,
                 [owners[place] for place in earlier],
                 block,
@@ -124,7 +123,6 @@ def take_rows(
 def _keys_again(
     traced: TracedBlocks,
     schedule: TrieSchedule,
-    prefix: PrefixState,
     prefilled: Prefilled,
     owners: Sequence[tuple[int, int]],
     block: int,
@@ -134,6 +132,7 @@ def _keys_again(
     import torch
 
     assert kept is not None
+    prefix = prefilled.prefix
     # Removals that share a node share its keys and values.
     states: dict[tuple[Node, int], int] = {}
     wanted = []
@@ -147,7 +146,7 @@ def _keys_again(
         if tensor is None or dims.rows is None or dims.alike
         else tensor.index_select(dims.rows, index)
         for tensor, dims in zip(
-            repeated(prefix.tensors, traced.slots, 1, prefilled.given.shape[1]),
+            cut(prefix.tensors, traced.slots, prefilled.given.shape[1]),
             traced.slots,
             strict=True,
         )
@@ -155,7 +154,11 @@ def _keys_again(
     cache = KeysOnly()
     with suppress(KeysKnown):
         traced.call(block, torch.stack(given), tensors, cache)
-    return None if cache.known is None else _rows_of(cache.known, on_device(wanted, prefix.device))
+    if cache.known is None:
+        return None
+    starts = [starts_of(prefix)[row] for _, row in states]
+    keys, values = (aligned_keys(each, starts, prefix.common) for each in cache.known)
+    return _rows_of((keys, values), on_device(wanted, prefix.device))
 
 
 def _rows_of(known: KeysAndValues, index: torch.Tensor) -> KeysAndValues:

@@ -19,7 +19,7 @@ from depthprune.engine.shared.decode import (
     select_rows,
     take_rows,
 )
-from depthprune.engine.shared.prefill import prefill
+from depthprune.engine.shared.prefill import Heads, prefill
 from depthprune.engine.shared.prefix_state import PrefixState
 from depthprune.engine.shared.shared_model import SharedModel
 from depthprune.engine.shared.trie_schedule import CachedStates, plan_schedule_from
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 MOST_ANSWERS = 32
-"""Different answers that are known of a row, at most: those given most often lately."""
+"""Different answers that are known of a row, at most; of those given seldom the oldest go."""
 
 LOOKED_UP = (8, 4, 2)
 """Where no known answer begins like one that is being written, what followed its last tokens before
@@ -54,8 +54,7 @@ class KnownAnswers:
         """Note an answer to a row."""
         counts = self._counts.setdefault((row.sample.id, row.options), {})
         text = _text(answer)
-        # The latest comes last.
-        counts[text] = counts.pop(text, 0) + 1
+        counts[text] = counts.get(text, 0) + 1
         if len(counts) > MOST_ANSWERS:
             del counts[min(list(counts)[:-1], key=counts.__getitem__)]
 
@@ -69,7 +68,7 @@ class KnownAnswers:
         counts = self._counts.get((row.sample.id, row.options), {})
         alike = [answer for answer in counts if answer.startswith(start)]
         if alike:
-            best = max(reversed(alike), key=counts.__getitem__)
+            best = max(alike, key=counts.__getitem__)
             return _tokens(best[len(start) : -1])
         often = sorted(counts, key=counts.__getitem__, reverse=True)
         for length in LOOKED_UP:
@@ -169,13 +168,15 @@ class GenerationRun:
         """Return what to read after the prompts of some rows."""
         return [self._known.draft(row) for row in rows]
 
-    def read(self, prefix: PrefixState, rows: Sequence[Row], kept: CachedStates | None) -> None:
+    def read(
+        self, prefix: PrefixState, rows: Sequence[Row], kept: CachedStates | None, heads: Heads
+    ) -> None:
         """Run the prompts of some rows, with a draft each; collect what is left unfinished."""
         drafts = self.drafts(rows) if kept is None else list(kept.drafts)
-        found = [self._first_pass(range(len(self._removals)), prefix, rows, drafts, kept)]
+        found = [self._first_pass(range(len(self._removals)), prefix, rows, drafts, kept, heads)]
         if found[0].overflowed:
             nothing: list[Tokens] = [()] * len(rows)
-            found.append(self._first_pass(found[0].overflowed, prefix, rows, nothing, None))
+            found.append(self._first_pass(found[0].overflowed, prefix, rows, nothing, None, heads))
         # Nothing is noted before all is there: what runs out of memory is run again.
         for each in found:
             if each.part is not None:
@@ -193,6 +194,7 @@ class GenerationRun:
         rows: Sequence[Row],
         drafts: Sequence[Tokens],
         kept: CachedStates | None,
+        heads: Heads,
     ) -> _FirstPass:
         """Run the prompts and drafts of some rows for the removals at some positions."""
         import torch
@@ -209,7 +211,7 @@ class GenerationRun:
             hidden = torch.cat([hidden, self._embed(ids, positions)], dim=1)
         removals = tuple(self._removals[number] for number in numbers)
         schedule = plan_schedule_from(removals, len(traced.blocks), kept)
-        prefilled = prefill(traced, schedule, prefix, hidden, prefix.prompt - 1, kept)
+        prefilled = prefill(traced, schedule, prefix, hidden, prefix.prompt - 1, kept, heads)
         predicted = self._likeliest(torch.cat(prefilled.hidden))
         real = sum(prefix.lengths) + sum(map(len, drafts))
         work.add(real_tokens=real, padding_tokens=hidden.shape[0] * hidden.shape[1] - real)
@@ -234,9 +236,7 @@ class GenerationRun:
                 else:
                     unfinished.append((removal, place))
                     begun.append((number, row, answer))
-        part = (
-            take_rows(traced, schedule, prefix, prefilled, unfinished, kept) if unfinished else None
-        )
+        part = take_rows(traced, schedule, prefilled, unfinished, kept) if unfinished else None
         work.add(drafts_offered=sum(map(bool, drafts)) * (len(numbers) - len(overflowed)))
         return _FirstPass(part, begun, finished, overflowed)
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from depthprune.engine.shared.beginning import (
+    aligned,
+    head_tensors,
+    split_state,
+    whole_state,
+)
 from depthprune.engine.shared.block_calls import Dims, NotShareable
 from depthprune.engine.shared.block_tracing import TracedBlocks
 from depthprune.engine.shared.prefix_state import PrefixState, causal_mask
@@ -32,6 +38,17 @@ class Recording:
             raise NotShareable("a block attends more than once")
         self.known = keys, values
         return self.known
+
+
+class After(Recording):
+    """Keeps keys and values that follow those of a head."""
+
+    def __init__(self, head: KeysAndValues) -> None:
+        super().__init__()
+        self._head = head
+
+    def update(self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any) -> KeysAndValues:
+        return super().update(*_after(self._head, (keys, values)))
 
 
 class KeysKnown(Exception):
@@ -80,6 +97,33 @@ class Growing:
         return all_keys, all_values
 
 
+HEADS_BYTES = 256 * 1024**2
+"""What the heads of a batch take at most; those beyond are run again for each part of it."""
+
+
+class Heads:
+    """The heads of a batch at the nodes of a trie: hidden states, keys and values."""
+
+    def __init__(self, common: int = 0) -> None:
+        """Take how many tokens the batch's rows begin with."""
+        self.known: dict[Node, tuple[torch.Tensor, KeysAndValues]] = {}
+        self._common, self._bytes = common, 0
+
+    def of(self, common: int) -> Heads:
+        """Return these heads, without those of fewer or more tokens."""
+        if common != self._common:
+            self.known.clear()
+            self._common, self._bytes = common, 0
+        return self
+
+    def keep(self, node: Node, state: torch.Tensor, known: KeysAndValues) -> None:
+        """Keep a head while there is room."""
+        size = sum(tensor.nbytes for tensor in (state, *known))
+        if self._bytes + size <= HEADS_BYTES:
+            self._bytes += size
+            self.known[node] = state, known
+
+
 CALL_TOKENS = {"cpu": 8192}
 """Tokens that a call of a block is given at most, where more only leave the processor's caches."""
 
@@ -94,11 +138,13 @@ class Prefilled:
         attended: for each block, keys and values of all nodes, (nodes * B, heads, length, size);
             None where the block was not run, or attends to nothing.
         given: what went into the first block, (B, length, size).
+        prefix: of the batch, with masks for keys and values as they stand in `attended`.
     """
 
     hidden: tuple[torch.Tensor, ...]
     attended: tuple[KeysAndValues | None, ...]
     given: torch.Tensor
+    prefix: PrefixState
 
 
 def prefill(
@@ -108,6 +154,7 @@ def prefill(
     hidden: torch.Tensor,
     first: int,
     kept: CachedStates | None = None,
+    heads: Heads | None = None,
 ) -> Prefilled:
     """Run the blocks over a batch for all removals of a schedule.
 
@@ -119,70 +166,98 @@ def prefill(
         first: the position from which on the outputs matter. The last block is run for these
             alone, with the keys and values of all.
         kept: the states that the schedule takes for known; new ones are added.
+        heads: of this batch, as far as they are known; new ones are added.
     """
     import torch
 
     rows, length = hidden.shape[:2]
-    tensors = repeated(prefix.tensors, traced.slots, max(map(len, schedule.levels)), length)
-    states: dict[Node, torch.Tensor] = {(): hidden}
+    prefix = replace(prefix, common=min(prefix.common, first))
+    heads = Heads(prefix.common) if heads is None else heads.of(prefix.common)
+    common, slots, placed = prefix.common, traced.slots, aligned(prefix, traced.slots)
+    most = max(map(len, schedule.levels))
+    behind = cut(placed.tensors, slots, length)
+    if common:
+        behind = _queries(behind, slots, common, length, hidden)
+    tensors = repeated(behind, slots, most)
+    head_slots = repeated(head_tensors(prefix, slots), slots, most) if common else []
+    # Of every node the head, which all rows share, and the rows' tails.
+    states: dict[Node, tuple[torch.Tensor, torch.Tensor]] = {(): split_state(hidden, prefix)}
     attended: list[KeysAndValues | None] = []
 
-    def state_at(node: Node) -> torch.Tensor:
+    def state_at(node: Node) -> tuple[torch.Tensor, torch.Tensor]:
         if node in states or kept is None:
             return states[node]
-        return kept.get(node)
+        return split_state(kept.get(node), prefix)
 
-    at_once = max(1, CALL_TOKENS.get(hidden.device.type, sys.maxsize) // (rows * length))
+    most_tokens = CALL_TOKENS.get(hidden.device.type, sys.maxsize)
+    at_once = max(1, most_tokens // (rows * (length - common)))
     for block, nodes in enumerate(schedule.levels):
-        caches = []
+        found = []
         for start in range(0, len(nodes), at_once):
             part = nodes[start : start + at_once]
-            given = _together([state_at(node[:-1]) for node in part])
-            batch = first_rows(tensors, traced.slots, len(part) * rows)
-            cache = Recording()
-            if block == schedule.last and first > 0:
-                result, cache = _last_block(traced, block, given, batch, first)
+            given = [state_at(node[:-1]) for node in part]
+            tails = _together([tail for _, tail in given])
+            ends = block == schedule.last and first > 0
+            read, before = [head for head, _ in given], None
+            if common:
+                own = first_rows(head_slots, slots, len(part))
+                read, before = _run_heads(traced, part, read, own, heads)
+            batch = first_rows(tensors, slots, len(part) * rows)
+            if ends:
+                tails, known = _last_block(traced, block, tails, batch, first - common, before)
             else:
-                result = traced.call(block, given, batch, cache)
-            caches.append(cache)
-            for node, state in zip(part, torch.split(result, rows), strict=True):
-                states[node] = state
+                cache = Recording() if before is None else After(before)
+                tails = traced.call(block, tails, batch, cache)
+                known = cache.known
+            found.append(known)
+            for node, head, tail in zip(part, read, torch.split(tails, rows), strict=True):
+                states[node] = head, tail
                 if kept is not None and block != schedule.last:
-                    kept.put(node, state)
-            del given, result
+                    kept.put(node, whole_state(head, tail, prefix))
+            del given, read, tails
         traced.work.peak_states = max(traced.work.peak_states, len(states))
-        attended.append(_all([cache.known for cache in caches]))
+        attended.append(_all(found))
         for node in schedule.done_with[block]:
             states.pop(node, None)
     traced.work.add(
+        common_tokens=common * (rows - 1),
         nodes=schedule.nodes,
         nodes_known=plan_schedule(schedule.removals, len(schedule.levels)).nodes - schedule.nodes,
     )
     return Prefilled(
         tuple(
-            states[leaf] if leaf[-1] == schedule.last else states[leaf][:, first:]
+            states[leaf][1] if leaf[-1] == schedule.last else states[leaf][1][:, first - common :]
             for leaf in schedule.leaves
         ),
         tuple(attended),
         hidden,
+        placed,
     )
 
 
-def repeated(
-    tensors: Sequence[torch.Tensor | None], slots: Sequence[Dims], times: int, length: int
+def cut(
+    tensors: Sequence[torch.Tensor | None], slots: Sequence[Dims], length: int
 ) -> list[torch.Tensor | None]:
-    """Return the first `length` positions of what goes into the slots, for `times` batches."""
+    """Return the first `length` positions of what goes into the slots."""
     result: list[torch.Tensor | None] = []
     for tensor, dims in zip(tensors, slots, strict=True):
         if tensor is not None:
             for dim in dims.lengths:
                 tensor = tensor.narrow(dim, 0, length)
-            if dims.rows is not None and not dims.alike and times > 1:
-                tensor = tensor.repeat(
-                    *(times if dim == dims.rows else 1 for dim in range(tensor.dim()))
-                )
         result.append(tensor)
     return result
+
+
+def repeated(
+    tensors: Sequence[torch.Tensor | None], slots: Sequence[Dims], times: int
+) -> list[torch.Tensor | None]:
+    """Return what goes into the slots, for `times` batches."""
+    return [
+        tensor
+        if tensor is None or dims.rows is None or dims.alike or times == 1
+        else tensor.repeat(*(times if dim == dims.rows else 1 for dim in range(tensor.dim())))
+        for tensor, dims in zip(tensors, slots, strict=True)
+    ]
 
 
 def first_rows(
@@ -197,31 +272,84 @@ def first_rows(
     ]
 
 
+def _run_heads(
+    traced: TracedBlocks,
+    nodes: Sequence[Node],
+    given: Sequence[torch.Tensor],
+    tensors: Sequence[torch.Tensor | None],
+    heads: Heads,
+) -> tuple[list[torch.Tensor], KeysAndValues]:
+    """Run a block over the heads that are not known; return what comes out, keys and values."""
+    import torch
+
+    new = [place for place, node in enumerate(nodes) if node not in heads.known]
+    found = {node: heads.known[node] for node in nodes if node in heads.known}
+    if new:
+        cache = Recording()
+        own = first_rows(tensors, traced.slots, len(new))
+        result = traced.call(nodes[0][-1], _together([given[place] for place in new]), own, cache)
+        if cache.known is None:
+            raise NotShareable("a block keeps no keys and values")
+        keys, values = cache.known
+        each = zip(new, *(torch.split(one, 1) for one in (result, keys, values)), strict=True)
+        for place, *pieces in each:
+            state, key, value = pieces
+            found[nodes[place]] = state, (key, value)
+            heads.keep(nodes[place], *found[nodes[place]])
+    pairs = [found[node][1] for node in nodes]
+    keys, values = (_together(part) for part in zip(*pairs, strict=True))
+    return [found[node][0] for node in nodes], (keys, values)
+
+
 def _last_block(
     traced: TracedBlocks,
     block: int,
     given: torch.Tensor,
     tensors: Sequence[torch.Tensor | None],
     first: int,
-) -> tuple[torch.Tensor, Recording]:
+    head: KeysAndValues | None,
+) -> tuple[torch.Tensor, KeysAndValues | None]:
     """Run a block for the positions from `first` on, after the keys and values of all."""
     cache = KeysOnly()
     try:
         # A block that attends to nothing comes to its end.
-        return traced.call(block, given, tensors, cache)[:, first:], cache
+        return traced.call(block, given, tensors, cache)[:, first:], None
     except KeysKnown:
         assert cache.known is not None
-    count = given.shape[1] - first
+    known = cache.known if head is None else _after(head, cache.known)
+    short = _queries(tensors, traced.slots, first, given.shape[1], given)
+    return traced.call(block, given[:, first:], short, Known(known)), known
+
+
+def _queries(
+    tensors: Sequence[torch.Tensor | None],
+    slots: Sequence[Dims],
+    first: int,
+    length: int,
+    like: torch.Tensor,
+) -> list[torch.Tensor | None]:
+    """Return what goes into the slots for positions `first` to `length`, which see all keys."""
     short: list[torch.Tensor | None] = []
-    for tensor, dims in zip(tensors, traced.slots, strict=True):
+    for tensor, dims in zip(tensors, slots, strict=True):
         if dims.is_mask:
-            mask = causal_mask(given.shape[1], given) if tensor is None else tensor
-            short.append(mask.narrow(2, first, count))
+            mask = causal_mask(length, like) if tensor is None else tensor
+            short.append(mask.narrow(2, first, length - first))
         elif tensor is not None and dims.lengths:
-            short.append(tensor.narrow(dims.lengths[0], first, count))
+            short.append(tensor.narrow(dims.lengths[0], first, length - first))
         else:
             short.append(tensor)
-    return traced.call(block, given[:, first:], short, Known(cache.known)), cache
+    return short
+
+
+def _after(head: KeysAndValues, tails: KeysAndValues) -> KeysAndValues:
+    """Return the keys and values of heads, and behind each those of all its rows."""
+    import torch
+
+    keys, values = (
+        torch.cat([before.repeat_interleave(len(own) // len(before), 0), own], dim=2)
+        for before, own in zip(head, tails, strict=True)
+    )
+    return keys, values
 
 
 def _all(parts: Sequence[KeysAndValues | None]) -> KeysAndValues | None:

@@ -36,6 +36,7 @@ class PrefixState:
         lengths: how many tokens each prompt has, padding left out.
         ahead: A, the positions that may follow a prompt.
         side: where padding stands.
+        common: how many tokens all rows begin with, alike in all that the blocks are given.
     """
 
     hidden: torch.Tensor
@@ -43,6 +44,7 @@ class PrefixState:
     lengths: tuple[int, ...]
     ahead: int
     side: Side
+    common: int = 0
 
     @property
     def prompt(self) -> int:

@@ -21,7 +21,7 @@ from depthprune.engine.likelihood import rows_at_once
 from depthprune.engine.modes import Mode, Outcome
 from depthprune.engine.shared.block_calls import Dims
 from depthprune.engine.shared.block_tracing import TracedBlocks
-from depthprune.engine.shared.prefill import prefill
+from depthprune.engine.shared.prefill import Heads, prefill
 from depthprune.engine.shared.prefix_state import PrefixState, causal_mask
 from depthprune.engine.shared.shared_model import SharedModel
 from depthprune.engine.shared.trie_schedule import CachedStates, plan_schedule_from
@@ -113,6 +113,7 @@ def pack(packing: Packing, prefix: PrefixState, slots: Sequence[Dims]) -> Prefix
         hidden=prefix.hidden[rows, places],
         tensors=tuple(tensors),
         lengths=tuple(map(len, tokens)),
+        common=min(prefix.common, *packing.shared),
     )
 
 
@@ -239,13 +240,15 @@ class ScoringRun:
         """Return what to read after some rows: nothing."""
         return [()] * len(rows)
 
-    def read(self, prefix: PrefixState, rows: Sequence[Row], kept: CachedStates | None) -> None:
+    def read(
+        self, prefix: PrefixState, rows: Sequence[Row], kept: CachedStates | None, heads: Heads
+    ) -> None:
         """Run some rows, and find their likelihoods."""
         firsts = [row.span(length)[0] for row, length in zip(rows, prefix.lengths, strict=True)]
         first = min(firsts)
         packing = plan_packing(rows, prefix.lengths)
         if packing is None:
-            found = self._run(self._shared.traced, prefix, first, kept)
+            found = self._run(self._shared.traced, prefix, first, kept, heads)
         else:
             traced = self._shared.traced
             packed = pack(packing, prefix, traced.slots)
@@ -253,7 +256,7 @@ class ScoringRun:
             start = first_packed(packing, firsts)
             found = tuple(
                 unpack(packing, hidden, start, firsts, first)
-                for hidden in self._run(replace(traced, slots=own), packed, start, None)
+                for hidden in self._run(replace(traced, slots=own), packed, start, None, heads)
             )
         outcomes = [
             outcome
@@ -265,14 +268,19 @@ class ScoringRun:
             self._done(removal, row, outcome)
 
     def _run(
-        self, traced: TracedBlocks, prefix: PrefixState, first: int, kept: CachedStates | None
+        self,
+        traced: TracedBlocks,
+        prefix: PrefixState,
+        first: int,
+        kept: CachedStates | None,
+        heads: Heads,
     ) -> tuple[torch.Tensor, ...]:
         """Return for each removal the last block's output from `first` on."""
         schedule = plan_schedule_from(self._removals, len(traced.blocks), kept)
         real = sum(prefix.lengths)
         padding = len(prefix.lengths) * prefix.prompt - real
         traced.work.add(real_tokens=real, padding_tokens=padding)
-        return prefill(traced, schedule, prefix, prefix.hidden, first, kept).hidden
+        return prefill(traced, schedule, prefix, prefix.hidden, first, kept, heads).hidden
 
     def settle(self) -> None:
         """Nothing is left unfinished."""

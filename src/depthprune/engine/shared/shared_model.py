@@ -15,6 +15,7 @@ from depthprune.blocks.skipping import skip
 from depthprune.engine.chat import tokenizer_of
 from depthprune.engine.generate import end_tokens, greedily
 from depthprune.engine.inputs import Side
+from depthprune.engine.shared.beginning import with_common
 from depthprune.engine.shared.block_calls import NotShareable
 from depthprune.engine.shared.block_tracing import (
     Embedding,
@@ -58,6 +59,7 @@ class SharedModel:
         tokenizer: the model's.
         ends: tokens that end an answer.
         filler: a token that stands for a word.
+        splits: whether its blocks can be run over what all rows begin with apart from the rest.
     """
 
     traced: TracedBlocks
@@ -66,6 +68,7 @@ class SharedModel:
     tokenizer: Any
     ends: tuple[int, ...]
     filler: int
+    splits: bool = False
 
     def prefix(self, inputs: Mapping[str, Any], ahead: int) -> PrefixState:
         """Return the prefix state of a batch; `ahead` positions may follow its prompts.
@@ -73,7 +76,8 @@ class SharedModel:
         Rows are padded on the left where they are continued, on the right where they are read.
         """
         side: Side = "right" if self.embed is None else "left"
-        return make_prefix_state(self.traced, self.run, inputs, ahead, self.filler, side)
+        state = make_prefix_state(self.traced, self.run, inputs, ahead, self.filler, side)
+        return with_common(state, self.traced.slots) if self.splits else state
 
 
 def share(model: Any, processor: Any, stack: Stack, work: Statistics, way: Way) -> SharedModel:
@@ -102,17 +106,41 @@ def share(model: Any, processor: Any, stack: Stack, work: Statistics, way: Way) 
     # What is tried out is not counted.
     traced = trace_blocks(model, blocks, generate, Statistics())
     if way == "read":
-        return _counting(_share_scoring(model, tokenizer, stack, traced, filler), work)
+        shared = _share_scoring(model, tokenizer, stack, traced, filler)
+        return _ready(shared, model, work)
     ids, mask = _trial_tokens(model)
     hidden = traced.observe(lambda: generate({"input_ids": ids, "attention_mask": mask}))[0]
     embed = Embedding(traced, hidden, ids, mask)
     shared = SharedModel(traced, generate, embed, tokenizer, ends, filler)
     _try(shared, embed, model, stack, ids, mask)
-    return _counting(shared, work)
+    return _ready(shared, model, work)
 
 
-def _counting(shared: SharedModel, work: Statistics) -> SharedModel:
-    return replace(shared, traced=replace(shared.traced, work=work))
+def _ready(shared: SharedModel, model: Any, work: Statistics) -> SharedModel:
+    splits = _try_splitting(shared, model)
+    return replace(shared, splits=splits, traced=replace(shared.traced, work=work))
+
+
+def _try_splitting(shared: SharedModel, model: Any) -> bool:
+    """Return whether rows that begin alike come out the same when that is run apart."""
+    ids, mask = _trial_tokens(model)
+    first = 0 if shared.embed is None else int((mask[0] == 0).sum())
+    mask = mask.flip(1) if shared.embed is None else mask
+    ids[0, first : first + SAME] = ids[1, :SAME] = ids[1, 0]
+    prefix = shared.prefix({"input_ids": ids, "attention_mask": mask}, 0)
+    common = with_common(prefix, shared.traced.slots, 1)
+    schedule = plan_schedule(((),), len(shared.traced.blocks))
+    words = mask[:, PROMPT:].bool()
+    try:
+        apart, whole = (
+            prefill(shared.traced, schedule, one, one.hidden, PROMPT).hidden[0]
+            for one in (common, prefix)
+        )
+        _compare(apart[words], whole[words])
+    # A block may raise anything when it is called in a way that it does not know.
+    except Exception:
+        return False
+    return True
 
 
 def _share_scoring(
@@ -172,7 +200,7 @@ def _only_loses(model: Any, stack: Stack, change: AttributeChange) -> bool:
     return after is ABSENT or forgets
 
 
-PROMPT, AHEAD = 6, 3
+PROMPT, AHEAD, SAME = 6, 3, 4
 
 
 def _trial_tokens(model: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -212,7 +240,7 @@ def _try(
     at_once = prefill(traced, schedule, prefix, whole, PROMPT - 1)
     prompts = prefill(traced, schedule, prefix, prefix.hidden, PROMPT - 1)
     owners = [(removal, row) for removal in range(len(removals)) for row in range(len(ids))]
-    rows = join_rows([take_rows(traced, schedule, prefix, prompts, owners)], traced.slots, AHEAD)
+    rows = join_rows([take_rows(traced, schedule, prompts, owners)], traced.slots, AHEAD)
     read = answers.tolist() * len(removals)
     advance(traced, rows, embed, [row[:1] for row in read], [0] * len(read))
     stepwise = advance(traced, rows, embed, [row[1:] for row in read], [1] * len(read))

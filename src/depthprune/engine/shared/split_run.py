@@ -17,6 +17,7 @@ from depthprune.engine.batching import (
 from depthprune.engine.inputs import PreparedRows, Row, move
 from depthprune.engine.modes import CollectedOutcomes, Mode, Outcome
 from depthprune.engine.shared.generation import GenerationRun, KnownAnswers
+from depthprune.engine.shared.prefill import Heads
 from depthprune.engine.shared.prefix_state import PrefixState, PrefixStore, rows_of
 from depthprune.engine.shared.scoring import ScoringRun
 from depthprune.engine.shared.shared_model import SharedModel
@@ -188,20 +189,21 @@ class SplitRun:
     ) -> None:
         """Run a batch in parts of so many rows as can be under way at a time."""
         slots = self._shared.traced.slots
-        start = 0
+        start, heads = 0, Heads()
         while start < len(rows):
             limit = self._limit(prefix)
             stop = min(start + max(1, limit // count), len(rows))
             part = rows_of(prefix, slots, start, stop)
             kept = None if states is None else _kept(states, prefix, part, start, stop)
-            complaint = memory_complaint(partial(job.read, part, rows[start:stop], kept))
+            complaint = memory_complaint(partial(job.read, part, rows[start:stop], kept, heads))
             if complaint is None:
                 start = stop
                 if job.waiting >= limit:
                     job.settle()
                 continue
             del part, kept
-            # What waits to be decoded takes memory too, and so do states.
+            # What waits to be decoded takes memory too, and so do states and heads.
+            heads = Heads()
             if self._stores.states.clear() or job.waiting:
                 states = None
                 job.settle()
