@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test coverage lint format test-architectures test-per-layer test-slow test-real test-oldest real golden golden-check train-demo dist docs clean
+.PHONY: help demo test coverage lint format test-architectures test-engine test-per-layer test-slow test-real test-oldest real golden golden-check train-demo dist docs clean
 
 help:
 	@echo "make demo                 install into .venv and run the main job on the embedded model"
 	@echo "make test                 install into .venv, lint, type-check and run the tests"
 	@echo "make coverage             the same tests with coverage, which takes half as long again"
 	@echo "make test-architectures   skip blocks in every architecture of transformers (long)"
+	@echo "make test-engine          compare shared work with the reference in every architecture (long)"
 	@echo "make test-per-layer       what belongs to a block stays with it, in every architecture (long)"
 	@echo "make test-slow            the long sweeps of the other tests"
 	@echo "make test-real            cut a real model of 30 blocks (downloads 93 MB, or DEPTHPRUNE_SMOLLM2=FOLDER)"
@@ -44,6 +45,9 @@ format: $(INSTALLED)
 
 test-architectures: $(INSTALLED)
 	$(BIN)/python -m pytest -m architectures tests/architectures -s
+
+test-engine: $(INSTALLED)
+	$(BIN)/python -m pytest -m architectures tests/architectures/test_sharing.py -s
 
 test-per-layer: $(INSTALLED)
 	$(BIN)/python -m pytest -m per_layer tests/architectures -s

@@ -31,7 +31,7 @@ from depthprune.blocks.models import load_model
 from depthprune.engine import ReferenceEvaluator, SharedEvaluator
 from depthprune.engine.shared.agreement import alike
 from depthprune.tasks.load import load_split
-from depthprune.tasks.task import Request, Sample, Task
+from depthprune.tasks.task import Request, Sample, Scorer, Task
 
 sys.path.insert(0, str(Path(__file__).parent / "real"))
 import tasks as real
@@ -69,22 +69,18 @@ class FiveShots(real.Data):
             samples.append(replace(one, requests=asked))
         return samples
 
+    def scorer(self, samples: Sequence[Sample]) -> Scorer:
+        """Return the scorer of these samples."""
+        return real.Likeliest()
+
 
 def _question(sample: Sample) -> str:
     options = zip("ABCD", sample.choices, strict=True)
     return "\n".join([sample.question, *(f"{a}. {b}" for a, b in options), "Answer:"])
 
 
-class Zero(real.Likeliest):
-    """Answers are compared, not scored."""
-
-    def score(self, sample: Sample, answer: str) -> float:
-        """Return 0."""
-        return 0.0
-
-
 def _task(name: str, data: real.Data) -> Task:
-    return Task(name, "Text", data, metric=Zero(), answer="respond")
+    return Task(name, "Text", data, answer="respond")
 
 
 CASES = {

@@ -11,7 +11,7 @@ import transformers
 from tests.architectures.check import Outcome
 from tests.architectures.sharing import FELL_BACK, PARTLY, SHARED, UNAVAILABLE
 
-BEGIN = "<!-- written by `make test-architectures`; do not edit -->"
+BEGIN = "<!-- written by `make test-engine`; do not edit -->"
 END = "<!-- end of what is written -->"
 TITLES = {
     "causal": "causal language models",
