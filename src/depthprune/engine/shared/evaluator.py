@@ -264,7 +264,7 @@ class SharedEvaluator:
         if said:
             return
         logger.warning(
-            "%s is evaluated one removal after the other, which takes two to five times as long: %s",
+            "%s is evaluated one removal after the other, which takes 2 to 5 times as long: %s",
             self.loaded.name,
             reason,
         )
