@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from depthprune.analysis.dataset_agreement import Consistency
+from depthprune.analysis.dataset_agreement import Consistency, variation_by_coverage
 from depthprune.analysis.drop_table import Distribution
-from depthprune.analysis.findings import Analysis, AnalysisFindings
+from depthprune.analysis.findings import Analysis
 from depthprune.analysis.synergy import Synergy, antagonistic, synergistic, trusted_coverage
 from depthprune.base.language import counted
 from depthprune.report.figures.marks import (
@@ -49,6 +49,11 @@ from depthprune.report.sections.evidence import samples_text
 TOP = 10
 MOST_NUMBERS = 8
 NO_SYNERGY = "no combination of two blocks or more was measured together with each of its blocks"
+NEAR_ZERO = 0.01
+"""A mean drop this close to 0 makes a std divided by it arbitrary."""
+
+NEAR_ZERO_ALONE = "every mean drop is near zero: no coefficient of variation says anything"
+NO_REMOVAL_LEFT = "every removal loses an essential block or more than half of the accuracy"
 NO_COVERAGE = "no removal was measured on two datasets or more"
 
 
@@ -58,26 +63,26 @@ def combination_vs_individual(analysis: Analysis) -> Figure:
     found = analysis.findings.synergies
     shown = evenly(found, MOST_POINTS)
     caption = (
-        "Synergy = drop of a combination minus the sum of the drops of its blocks alone, both as "
-        "means over the datasets that measured all of them. Below the diagonal (blue bars): the "
-        "blocks cost less together than one by one. Error bars: ± population std over these "
-        "datasets. Boxes: middle half, line = median, diamond = mean, whiskers from the least to "
+        "Interaction = drop of a combination minus the sum of the drops of its blocks alone, both "
+        "means over the datasets that measured all of them. Below the diagonal (blue bars): better "
+        "together, the blocks cost less together than one by one; above: worse "
+        "together. Error bars: ± population std over these datasets. Boxes: middle half, line = median, whiskers from the least to "
         f"the greatest. {shown_of(len(shown), len(found), 'points, evenly chosen')}\n"
         f"{scope(analysis)}"
     )
     figure = new_figure(
-        13.0, 8.2, "Do blocks cost more together than one by one? (synergy)", caption
+        13.0, 8.2, "Do blocks cost more together than one by one? (interaction)", caption
     )
     scatter, extremes, boxes = add_panels(
         figure,
         "AB;CB",
         A=("Each combination: drop measured against drop expected", 5.0),
         B=(
-            f"Strongest synergies on {counted(trusted_coverage(found), 'dataset')} or more "
-            f"(up to {TOP} of either sign)",
+            f"Strongest interactions on {counted(trusted_coverage(found), 'dataset')} or more "
+            f"(up to {TOP} better and {TOP} worse together)",
             5.0,
         ),
-        C=("Synergy by number of removed blocks", 5.0),
+        C=("Interaction by number of removed blocks", 5.0),
         widths=(1.25, 1),
         heights=(1.5, 1),
         empty="" if found else NO_SYNERGY,
@@ -93,15 +98,22 @@ def combination_vs_individual(analysis: Analysis) -> Figure:
 @styled
 def consistency_analysis(analysis: Analysis) -> Figure:
     """Draw how far the datasets agree about each combination, against its coverage."""
-    found = analysis.findings.consistency
+    essential = analysis.recommendations.essential_blocks
+    every = analysis.findings.consistency
+    found = [one for one in every if not (one.ruinous or essential.intersection(one.removal))]
+    relative = [one for one in found if abs(one.mean) >= NEAR_ZERO]
     shown = evenly(found, MOST_POINTS)
     least = _least_coverage(analysis)
     caption = (
         "Coefficient of variation = population std over datasets / |mean drop|: small where the "
-        "datasets agree; large where the mean is near zero. Values of two or three datasets are "
+        "datasets agree. It is left out (A, C) within "
+        f"{percent(NEAR_ZERO, 0)} point of a mean drop of 0, where it says nothing: "
+        f"{counted(len(found) - len(relative), 'removal')}. Left out everywhere: "
+        f"{counted(len(every) - len(found), 'removal')} that no one would carry out (an essential "
+        "block, or more than half of the accuracy lost). Values of two or three datasets are "
         "rough. Points stand beside their coverage so that they do not hide each other; black "
         "lines: medians. Bars: mean drop ± population std, with coefficient of variation and "
-        "coverage; orange: consistently bad, it costs more than half of the accuracy. "
+        "coverage. "
         f"{shown_of(len(shown), len(found), 'points, evenly chosen')}\n{scope(analysis)}"
     )
     figure = new_figure(
@@ -110,16 +122,16 @@ def consistency_analysis(analysis: Analysis) -> Figure:
     variation, spreads, steady = add_panels(
         figure,
         "AC;BC",
-        A=("Disagreement by coverage", 5.0),
-        B=("Spread over datasets against mean drop", 5.0),
-        C=(f"The {TOP} most consistent of {counted(least, 'dataset')} or more", 5.0),
-        empty="" if found else NO_COVERAGE,
+        A=("A. Disagreement by coverage", 5.0),
+        B=("B. Spread over datasets against mean drop", 5.0),
+        C=(f"C. Up to {TOP} most consistent of {counted(least, 'dataset')} or more", 5.0),
+        empty="" if found else NO_REMOVAL_LEFT if every else NO_COVERAGE,
     )
     if not found:
         return figure
-    _draw_variation(variation, found, analysis.findings)
+    _draw_variation(variation, relative)
     _draw_spreads(figure, spreads, found, shown)
-    _draw_steady(steady, [one for one in found if one.coverage >= least][:TOP], analysis)
+    _draw_steady(steady, [one for one in relative if one.coverage >= least][:TOP], analysis)
     return figure
 
 
@@ -142,9 +154,9 @@ def _draw_expected(
             label=f"{label} (n = {count:,})",
             rasterized=len(found) > 1000,
         )
-    ends = [100 * value for one in found for value in (one.expected, one.actual)]
+    beyond = _zoom(panel, found)
     panel.axline(
-        (min(ends), min(ends)),
+        (0, 0),
         slope=1,
         color=BLACK,
         linewidth=1.0,
@@ -153,12 +165,26 @@ def _draw_expected(
     )
     frame(
         panel,
-        "sum of single-block drops (percentage points)",
+        f"sum of single-block drops (percentage points){beyond}",
         "measured drop (percentage points)",
         x_ticks=6,
         y_ticks=6,
     )
     legend_beside(panel, "blocks removed")
+
+
+def _zoom(panel: Axes, found: Sequence[Synergy]) -> str:
+    """End both axes where the points are, and return what lies beyond them, as a note."""
+    places = 100 * np.array([(one.expected, one.actual) for one in found])
+    inside = np.ones(len(found), dtype=np.bool_)
+    for which, column in zip("xy", places.T, strict=True):
+        limit, low = upper_limit(column), float(column.min())
+        high = float(column.max()) if limit is None else limit
+        room = 0.06 * (high - low) or 1.0
+        panel.set(**{f"{which}lim": (low - room, high + room)})
+        inside &= column <= high + room
+    hidden = int((~inside).sum())
+    return f"\n{counted(hidden, 'combination')} beyond the axes" if hidden else ""
 
 
 def _draw_extremes(panel: Axes, found: Sequence[Synergy]) -> None:
@@ -184,7 +210,11 @@ def _draw_extremes(panel: Axes, found: Sequence[Synergy]) -> None:
             for one in chosen
         ],
     )
-    frame(panel, "synergy (percentage points)\nless than one by one ← 0 → more", "blocks removed")
+    frame(
+        panel,
+        "interaction (percentage points)\nbetter together ← 0 → worse together",
+        "blocks removed",
+    )
 
 
 def _draw_synergy_boxes(panel: Axes, by_number: Mapping[int, Distribution]) -> None:
@@ -196,18 +226,18 @@ def _draw_synergy_boxes(panel: Axes, by_number: Mapping[int, Distribution]) -> N
     frame(
         panel,
         "number of removed blocks (n combinations)",
-        "synergy\n(percentage points)",
+        "interaction\n(percentage points)",
         zero="y",
         y_ticks=5,
     )
 
 
-def _draw_variation(panel: Axes, found: Sequence[Consistency], findings: AnalysisFindings) -> None:
+def _draw_variation(panel: Axes, found: Sequence[Consistency]) -> None:
     defined = [(one.coverage, one.variation) for one in found if one.variation is not None]
     if not defined:
-        say(panel, "every mean drop is zero: no coefficient of variation is defined")
+        say(panel, NEAR_ZERO_ALONE)
         return
-    by_coverage = findings.variation_by_coverage
+    by_coverage = variation_by_coverage(found)
     limit = upper_limit([variation for _, variation in defined])
     coverages = sorted(by_coverage)
     dots = np.array(evenly(defined, MOST_POINTS), dtype=float)
@@ -271,7 +301,7 @@ def _draw_spreads(
 
 def _draw_steady(panel: Axes, chosen: Sequence[Consistency], analysis: Analysis) -> None:
     if not chosen:
-        say(panel, NO_COVERAGE)
+        say(panel, NEAR_ZERO_ALONE)
         return
     total = len(analysis.table.datasets)
     draw_bars(
@@ -281,9 +311,8 @@ def _draw_steady(panel: Axes, chosen: Sequence[Consistency], analysis: Analysis)
                 removal_label(one.removal),
                 one.mean,
                 (one.std, one.std),
-                VERMILION if one.ruinous else GREEN,
-                f"{'undefined' if one.variation is None else format(one.variation, '.2f')} "
-                f"({one.coverage}/{total} sets)",
+                GREEN,
+                f"{one.variation:.2f} ({one.coverage}/{total} sets)",
             )
             for one in chosen
         ],

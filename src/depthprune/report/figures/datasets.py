@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
 from typing import cast
 
 import numpy as np
@@ -12,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from depthprune.analysis.dataset_agreement import Pair, PairGroup, extreme_pairs
-from depthprune.analysis.drop_table import measured_distribution
-from depthprune.analysis.findings import Analysis
+from depthprune.analysis.dataset_agreement import Pair, dataset_pairs
+from depthprune.analysis.drop_table import Distribution, measured_distribution
+from depthprune.analysis.findings import Analysis, AnalysisFindings
 from depthprune.analysis.responses import DatasetResponse
-from depthprune.base.language import counted
 from depthprune.report.figures.marks import (
+    FEWEST_VALUES,
     Bar,
     cut_axis,
     draw_bars,
@@ -36,10 +38,8 @@ from depthprune.report.figures.marks import (
 )
 from depthprune.report.figures.style import (
     BLACK,
-    BLUE,
     CATEGORIES,
     DROP_AXIS,
-    GREEN,
     GREY,
     SKY,
     SMALL_SIZE,
@@ -51,14 +51,14 @@ from depthprune.report.figures.style import (
     shown_of,
     styled,
 )
-from depthprune.report.formatting import percent, short_names
+from depthprune.report.formatting import percent, removal_label, short_names
 
 MOST_DATASETS = 50
 MOST_VALUES = 2000
 """Values that the outline of a violin is computed from."""
 
-FEWEST_VALUES = 5
-"""Values that have an outline; fewer are drawn as points alone."""
+EXTREMES = 5
+"""Pairs of datasets shown at either end."""
 
 ROW = 0.36
 
@@ -69,15 +69,15 @@ KEYS_PER_LINE = 4
 @styled
 def dataset_responses(analysis: Analysis) -> Figure:
     """Draw a violin of the drops of each dataset, its sensitivity, and how usual its order is."""
-    every = analysis.findings.responses
+    every = sorted(analysis.findings.responses, key=_median_single, reverse=True)
     shown = every[:MOST_DATASETS]
     types = sorted({one.task_type for one in shown if one.task_type})
     colours = dict(zip(types, CATEGORIES, strict=False))
     caption = (
         "Violins: outlines of all drops of a dataset, dots are drops (removals), white line = "
         f"median, n = removals; fewer than {FEWEST_VALUES} have no outline; → greatest drop beyond "
-        "the axis. Sensitivity: mean single-block drop ± population std over blocks. Agreement: "
-        "Spearman's rho between a dataset's own single-block drops and the mean of all others; "
+        "the axis. Sensitivity: median single-block drop, whiskers hold the middle half. "
+        "Agreement: Spearman's rho between a dataset's own single-block drops and the mean of all others; "
         "1 = the same order of blocks, hatched: cannot be computed. "
         f"{shown_of(len(shown), len(every), 'datasets, the most sensitive')}\n{scope(analysis)}"
     )
@@ -94,7 +94,7 @@ def dataset_responses(analysis: Analysis) -> Figure:
         "LLL;ABC",
         L=("", 0.0),
         A=("All measured drops", 6),
-        B=("Sensitivity: mean single-block drop", 2.4),
+        B=("Sensitivity: median single-block drop", 2.4),
         C=("Does it order blocks as the others do?", 2.4),
         widths=(2.1, 1, 0.9),
         heights=(0.22 * keys + 0.25, ROW * 1.25 * rows),
@@ -133,10 +133,11 @@ def dataset_pairwise_comparison(analysis: Analysis) -> Figure:
     names.sort(key=lambda name: (types[name], name))
     total = len(findings.responses)
     caption = (
-        "Pearson's correlation of the drops over the removals that both datasets measured; "
-        "1 = alike, 0 = unrelated; hatched: too few in common, or all the same. Datasets are "
-        "ordered by task type. Bars: blue Pearson, orange diamond Spearman, n = removals in "
-        "common. Boxes: middle half of the pairs, line = median, diamond = mean, dots are pairs. "
+        "Spearman's rho of the drops over the removals that both datasets measured: 1 = the same "
+        "order of removals, 0 = unrelated; hatched: too few in common, or all the same. Datasets "
+        "are ordered by task type; n = removals in common. Pearson's correlation is led by the few "
+        "removals that ruin every dataset: without essential blocks = over the removals that "
+        f"keep {_blocks(analysis)}. Boxes: middle half of the pairs, line = median. "
         f"{shown_of(len(names), total, 'datasets, the most sensitive')}\n{scope(analysis)}"
     )
     size = max(5.0, 0.42 * len(names) if len(names) <= 16 else 6.6 + 0.06 * len(names))
@@ -149,7 +150,7 @@ def dataset_pairwise_comparison(analysis: Analysis) -> Figure:
         "AB;AC",
         A=("Correlation of drops of every two datasets", size),
         B=("Most and least alike pairs", 4.5),
-        C=("Pairs of the same task type against different ones", 4.5),
+        C=("All pairs: what task types and essential blocks make of it", 4.5),
         widths=(size + 1.6, 6.2),
         heights=(1.7, 1),
         empty=few,
@@ -157,8 +158,9 @@ def dataset_pairwise_comparison(analysis: Analysis) -> Figure:
     if few:
         return figure
     _draw_correlations(figure, heat, names, findings.pairs, size)
-    _draw_extreme_pairs(extremes, findings.pairs)
-    _draw_pair_groups(groups, findings.pair_groups)
+    spared = _without_essential(analysis)
+    _draw_extreme_pairs(extremes, findings.pairs, spared)
+    _draw_pair_groups(groups, findings, spared)
     return figure
 
 
@@ -219,19 +221,30 @@ def _draw_sensitivity(
     bars = []
     for one in responses:
         singles = measured_distribution(list(one.specific_scores.values()))
-        spread = None if singles is None or singles.count < 2 else (singles.std, singles.std)
-        note = "no single block" if singles is None else f"{percent(one.sensitivity or 0.0, 1)}"
-        count = "" if singles is None else f" (n = {singles.count})"
         colour = colours.get(one.task_type, GREY)
-        bars.append(Bar("", one.sensitivity, spread, colour, note + count))
+        if singles is None:
+            bars.append(Bar("", None, None, colour, "no single block"))
+            continue
+        middle, (low, high) = singles.median, singles.quartiles
+        spread = (middle - low, high - middle) if singles.count > 1 else None
+        note = f"{percent(middle, 1)} (n = {singles.count})"
+        bars.append(Bar("", middle, spread, colour, note))
     draw_bars(panel, bars)
     panel.set_yticks([])
-    frame(panel, "mean drop\n(percentage points)", x_ticks=4)
+    frame(panel, "median drop\n(percentage points)", x_ticks=4)
+
+
+def _median_single(one: DatasetResponse) -> float:
+    singles = measured_distribution(list(one.specific_scores.values()))
+    return -inf if singles is None else singles.median
 
 
 def _draw_agreement(
     panel: Axes, responses: Sequence[DatasetResponse], colours: dict[str, str]
 ) -> None:
+    if all(one.generic_agreement is None for one in responses):
+        say(panel, "too few single blocks, or no other dataset, to compare with")
+        return
     for place, one in enumerate(responses):
         if one.generic_agreement is None:
             hatch_row(panel, place)
@@ -248,7 +261,7 @@ def _draw_agreement(
 
 
 def correlation_matrix(names: Sequence[str], pairs: Sequence[Pair]) -> NDArray[np.float64]:
-    """Return Pearson's correlations as a symmetric matrix, NaN where undefined, 1 on the diagonal.
+    """Return Spearman's correlations as a symmetric matrix, NaN where undefined, 1 on the diagonal.
 
     Args:
         names: of the datasets, in the order of rows and columns.
@@ -258,9 +271,9 @@ def correlation_matrix(names: Sequence[str], pairs: Sequence[Pair]) -> NDArray[n
     matrix = np.full((len(names), len(names)), np.nan)
     np.fill_diagonal(matrix, 1.0)
     for pair in pairs:
-        if pair.pearson is not None and pair.first in place and pair.second in place:
+        if pair.spearman is not None and pair.first in place and pair.second in place:
             first, second = place[pair.first], place[pair.second]
-            matrix[first, second] = matrix[second, first] = pair.pearson
+            matrix[first, second] = matrix[second, first] = pair.spearman
     return matrix
 
 
@@ -272,7 +285,7 @@ def _draw_correlations(
         figure,
         [panel],
         [matrix],
-        label="Pearson's correlation",
+        label="Spearman's rho",
         length=0.9 * size,
         limit=1.0,
         decimals=2 if len(names) <= 16 else None,
@@ -282,9 +295,28 @@ def _draw_correlations(
     frame_columns(panel, labels, turned=True)
 
 
-def _draw_extreme_pairs(panel: Axes, pairs: Sequence[Pair]) -> None:
-    most, least = extreme_pairs(pairs)
-    chosen = [*most, *reversed(least)]
+def _blocks(analysis: Analysis) -> str:
+    essential = tuple(sorted(analysis.recommendations.essential_blocks))
+    return (
+        f"{'block' if len(essential) == 1 else 'blocks'} {removal_label(essential, 60, 1)}"
+        if essential
+        else "them (there are none)"
+    )
+
+
+def _without_essential(analysis: Analysis) -> tuple[Pair, ...]:
+    """Return the pairs of datasets over the removals that keep every essential block."""
+    table, essential = analysis.table, analysis.recommendations.essential_blocks
+    if not essential:
+        return analysis.findings.pairs
+    gone = [bool(essential.intersection(removal)) for removal in table.removals]
+    return dataset_pairs(replace(table, drops=np.where(np.c_[gone], np.nan, table.drops)))
+
+
+def _draw_extreme_pairs(panel: Axes, pairs: Sequence[Pair], spared: Sequence[Pair]) -> None:
+    known = [pair for pair in pairs if pair.spearman is not None]
+    known.sort(key=lambda pair: -(pair.spearman or 0.0))
+    chosen = known if len(known) <= 2 * EXTREMES else known[:EXTREMES] + known[-EXTREMES:]
     if not chosen:
         say(panel, "no two datasets share enough removals for a correlation")
         return
@@ -292,33 +324,52 @@ def _draw_extreme_pairs(panel: Axes, pairs: Sequence[Pair]) -> None:
         "\n".join(short_names([pair.first, pair.second], 22)).replace("\n", " -\n")
         for pair in chosen
     ]
+    pearson = {(pair.first, pair.second): pair.pearson for pair in spared}
+    places = range(len(chosen))
+    panel.barh(places, [pair.spearman or 0.0 for pair in chosen], height=0.6, color=SKY)
+    for label, values, marker, colour in (
+        ("Pearson, all", [pair.pearson for pair in chosen], "D", VERMILION),
+        (
+            "without essential blocks",
+            [pearson.get((pair.first, pair.second)) for pair in chosen],
+            "o",
+            BLACK,
+        ),
+    ):
+        drawn = [np.nan if value is None else value for value in values]
+        panel.plot(drawn, places, marker, color=colour, markersize=5, label=label)
     for place, pair in enumerate(chosen):
-        panel.barh(place, pair.pearson or 0.0, height=0.6, color=BLUE if place < len(most) else SKY)
-        if pair.spearman is not None:
-            panel.plot(pair.spearman, place, "D", color="#E69F00", markeredgecolor=BLACK, zorder=3)
-        note_row(panel, place, f"{pair.pearson:.2f} (n = {pair.common:,})", 1.02)
+        note_row(panel, place, f"{pair.spearman:.2f} (n = {pair.common:,})", 1.02)
     name_rows(panel, labels)
-    if least:
-        panel.axhline(len(most) - 0.5, color=GREY, linestyle=":")
+    if len(known) > len(chosen):
+        panel.axhline(EXTREMES - 0.5, color=GREY, linestyle=":")
     panel.tick_params(axis="y", labelsize=SMALL_SIZE - 1)
     panel.set_xlim(None, 1.04)
-    frame(panel, "correlation of drops", zero="x", x_ticks=5)
+    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
+    frame(panel, "Spearman's rho (bars); Pearson's correlation (marks)", zero="x", x_ticks=5)
 
 
-def _draw_pair_groups(panel: Axes, groups: Sequence[PairGroup]) -> None:
-    drawn = [(group, group.pearson) for group in groups if group.pearson is not None]
+def _draw_pair_groups(panel: Axes, findings: AnalysisFindings, spared: Sequence[Pair]) -> None:
+    drawn: list[tuple[str, Distribution | None, str]] = [
+        (f"Spearman,\n{'same' if group.same_type else 'different'} type", group.spearman, SKY)
+        for group in findings.pair_groups
+    ]
+    for label, pairs, colour in (
+        ("Pearson, all\nremovals", findings.pairs, VERMILION),
+        ("without essen-\ntial blocks", spared, GREY),
+    ):
+        known = [pair.pearson for pair in pairs if pair.pearson is not None]
+        drawn.append((label, measured_distribution(known), colour))
+    drawn = [one for one in drawn if one[1] is not None]
     if not drawn:
-        say(panel, "no pair of datasets with known task types has a correlation")
+        say(panel, "no pair of datasets has a correlation")
         return
     draw_boxes(
         panel,
-        [pearson for _, pearson in drawn],
-        [GREEN if group.same_type else VERMILION for group, _ in drawn],
-        [
-            f"{'same' if group.same_type else 'different'} type\n{counted(pearson.count, 'pair')}"
-            for group, pearson in drawn
-        ],
+        [values for _, values, _ in drawn],
+        [colour for _, _, colour in drawn],
+        [f"{label} ({values.count if values else 0:,})" for label, values, _ in drawn],
         vertical=False,
         scale=1.0,
     )
-    frame(panel, "Pearson's correlation of drops", x_ticks=5)
+    frame(panel, "correlation of drops (n pairs)", zero="x", x_ticks=5)

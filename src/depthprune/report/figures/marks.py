@@ -33,6 +33,9 @@ Colour = str | tuple[float, float, float, float]
 MOST_DOTS = 300
 """Dots beside a box or violin; more would hide it."""
 
+FEWEST_VALUES = 5
+"""Values that have a box or an outline; fewer are drawn as points alone."""
+
 MOST_POINTS = 5000
 """Points of a scatter plot; more take long and show nothing new."""
 
@@ -192,7 +195,9 @@ def draw_boxes(
     scale: float = 100.0,
     limit: float | None = None,
 ) -> None:
-    """Draw boxes: quartiles, median, mean as a diamond, whiskers from the least to the greatest.
+    """Draw boxes: quartiles, median, whiskers from the least to the greatest; dots are values.
+
+    Fewer than `FEWEST_VALUES` have no quartiles worth a box: dots and a line at the median.
 
     Args:
         axes: the panel.
@@ -203,6 +208,7 @@ def draw_boxes(
         limit: where the axis ends, in the unit of the drops; maxima beyond it are written out.
     """
     known = [(place, one) for place, one in enumerate(drops) if one is not None]
+    boxed = [(place, one) for place, one in known if one.count >= FEWEST_VALUES]
     width = 0.5
     line = {"color": "#555555", "linewidth": 1.0}
     drawn = axes.bxp(
@@ -213,35 +219,32 @@ def draw_boxes(
                 "q3": scale * one.quartiles[1],
                 "whislo": scale * one.minimum,
                 "whishi": scale * one.maximum,
-                "mean": scale * one.mean,
                 "fliers": [],
             }
-            for _, one in known
+            for _, one in boxed
         ],
-        positions=[place for place, _ in known],
+        positions=[place for place, _ in boxed],
         widths=width,
         orientation="vertical" if vertical else "horizontal",
         patch_artist=True,
-        showmeans=True,
         manage_ticks=False,
         medianprops={"color": BLACK, "linewidth": 1.4},
         whiskerprops=line,
         capprops=line,
-        meanprops={
-            "marker": "D",
-            "markerfacecolor": "white",
-            "markeredgecolor": BLACK,
-            "markersize": 4.5,
-        },
     )
-    for box, (place, one) in zip(drawn["boxes"], known, strict=True):
+    for box, (place, _) in zip(drawn["boxes"], boxed, strict=True):
         box.set_facecolor(colours[place])
         box.set_alpha(0.55)
+    for place, one in known:
+        if one.count < FEWEST_VALUES:
+            middle, sides = 2 * [scale * one.median], [place - width / 2, place + width / 2]
+            axes.plot(*((sides, middle) if vertical else (middle, sides)), color=BLACK)
         dots = thinned(one.values, MOST_DOTS)
         across = place + width * 0.8 * jitter(len(dots))
         along = scale * dots
         x, y = (across, along) if vertical else (along, across)
-        axes.plot(x, y, ".", color="#333333", markersize=2.5, alpha=0.45, zorder=1.5)
+        size = 2.5 if one.count >= FEWEST_VALUES else 6
+        axes.plot(x, y, ".", color="#333333", markersize=size, alpha=0.45, zorder=1.5)
         if limit is not None and one.maximum > limit:
             write_beyond(axes, place, scale * one.maximum, vertical=vertical)
     if limit is not None:

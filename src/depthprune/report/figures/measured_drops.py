@@ -39,7 +39,6 @@ from depthprune.report.figures.style import (
     ORANGE,
     SKY,
     UNMEASURED,
-    VERMILION,
     add_panels,
     new_figure,
     ordered_colours,
@@ -63,7 +62,7 @@ def drop_distributions(analysis: Analysis) -> Figure:
     limit = upper_limit(findings.overall.values)
     caption = (
         "Every measured cell counts once: one removal on one dataset (n = cells). Below zero the "
-        "model got better. Boxes: middle half, line = median, diamond = mean, whiskers from the "
+        "model got better. Boxes: middle half, line = median, whiskers from the "
         "least to the greatest, dots are cells; ↑ greatest value beyond the axis. Searches prefer "
         "cheap removals: these are drops of what was measured, not of all removals. "
         f"{shown_of(len(numbers), len(findings.by_number), 'numbers of removed blocks')}\n"
@@ -91,11 +90,13 @@ def _draw_histogram(panel: Axes, overall: Distribution, limit: float | None) -> 
     inside = overall.values[overall.values <= top]
     panel.hist(100 * inside, bins=BINS, color=SKY, edgecolor="white", linewidth=0.4)
     panel.axvline(0, color=BLACK, linewidth=0.8)
-    panel.axvline(
-        100 * overall.mean,
-        color=VERMILION,
-        linewidth=1.6,
-        label=f"mean {percent(overall.mean, 2)} ± std {percent(overall.std, 2)}",
+    low, high = overall.quartiles
+    panel.axvspan(
+        100 * low,
+        100 * high,
+        color="#EEEEEE",
+        zorder=0,
+        label=f"middle half {percent(low, 1)} to {percent(high, 1)}",
     )
     panel.axvline(
         100 * overall.median,
@@ -176,7 +177,7 @@ def block_position_analysis(analysis: Analysis) -> Figure:
     caption = (
         f"Top: mean over datasets (n = {coverage} per block), error bars: {bars}± population std "
         "over datasets; hatched: not measured; ↑ beyond the axis. Bottom left: every "
-        "single-block drop; box = middle half, line = median, diamond = mean, whiskers from the "
+        "single-block drop; box = middle half, line = median, whiskers from the "
         "least to the greatest. Bottom right: mean over combinations, error bars ± population std "
         "over combinations, n above = combinations; mixed: blocks from several thirds. "
         f"{shown_of(len(shown), len(numbers), 'numbers of removed blocks')}\n{scope(analysis)}"

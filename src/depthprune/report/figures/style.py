@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
 from depthprune.analysis.combinations import Combination
-from depthprune.analysis.drop_table import Distribution
 from depthprune.analysis.findings import Analysis
 from depthprune.base.language import counted
 from depthprune.report.formatting import percent, short_names
@@ -205,11 +204,6 @@ def span(numbers: Iterable[int]) -> str:
 def shown_of(shown: int, total: int, things: str) -> str:
     """Return `Shown: 6 of 12 things.`, or nothing where all are shown."""
     return "" if shown >= total else f"Shown: {shown:,} of {total:,} {things}."
-
-
-def with_std(drops: Distribution) -> str:
-    """Return mean, standard deviation and count for the note beside a bar."""
-    return f"{percent(drops.mean, 1)} ± {percent(drops.std, 1)}, n = {drops.count:,}"
 
 
 def combination_note(combination: Combination, num_datasets: int) -> str:

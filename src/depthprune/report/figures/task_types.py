@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -40,28 +41,25 @@ from depthprune.report.figures.style import (
     scope,
     shown_of,
     styled,
-    with_std,
 )
 from depthprune.report.formatting import percent, removal_label, short_names
 
 MOST_TYPES = 14
 MOST_NUMBERS = 5
-MOST_ERROR_BARS = 36
 NO_SINGLES = "no block was removed alone"
 
 
 @styled
 def task_type_comparison(analysis: Analysis) -> Figure:
     """Draw the mean single-block drop of each task type, and its drop by number removed."""
-    every = analysis.findings.by_task_type
+    every = sorted(analysis.findings.by_task_type, key=_median, reverse=True)
     types = every[:MOST_TYPES]
     lines = min(len(types), len(CATEGORIES))
     caption = (
-        "Left: mean over all single blocks and datasets of the type; every dataset measured "
-        "(nearly) the same ones, so task types can be compared. Right: mean over every measured "
-        "removal of that size; searches measure different ones on different datasets. Error bars "
-        "(left out at the right where they would hide the lines): ± population std of these "
-        "drops. n: drops (removal on dataset). "
+        "Left: median over all single blocks and datasets of the type, whiskers hold the middle "
+        "half; every dataset measured (nearly) the same ones, so task types can be compared. "
+        "Right: median over every measured removal of that size; searches measure different ones "
+        "on different datasets. n: drops (removal on dataset). "
         f"{shown_of(len(types), len(every), 'task types, the most sensitive')} "
         f"{shown_of(lines, len(types), 'task types in the right panel')}\n{scope(analysis)}"
     )
@@ -80,7 +78,7 @@ def task_type_comparison(analysis: Analysis) -> Figure:
     )
     if not types:
         return figure
-    _draw_means(left, types)
+    _draw_medians(left, types)
     _draw_by_number(right, types[:lines])
     return figure
 
@@ -95,7 +93,7 @@ def task_type_detailed_comparison(analysis: Analysis) -> Figure:
     shown = evenly(numbers, MOST_NUMBERS)
     caption = (
         "Drops are means over the datasets of a task type; hatched: not measured. Below: boxes "
-        "hold the middle half of the single-block drops, line = median, diamond = mean, whiskers "
+        "hold the middle half of the single-block drops, line = median, whiskers "
         "reach from the least to the greatest; dots are drops. Best removals: among those measured "
         "on the most datasets of the type (in brackets). "
         f"{shown_of(len(types), len(every), 'task types, the most sensitive')} "
@@ -124,7 +122,11 @@ def task_type_detailed_comparison(analysis: Analysis) -> Figure:
     return figure
 
 
-def _draw_means(panel: Axes, types: tuple[TaskTypeFinding, ...]) -> None:
+def _median(one: TaskTypeFinding) -> float:
+    return -inf if one.single_drops is None else one.single_drops.median
+
+
+def _draw_medians(panel: Axes, types: Sequence[TaskTypeFinding]) -> None:
     bars = []
     for one, label in zip(types, short_names([one.task_type for one in types], 22), strict=True):
         sets = counted(len(one.datasets), "dataset")
@@ -132,34 +134,35 @@ def _draw_means(panel: Axes, types: tuple[TaskTypeFinding, ...]) -> None:
         if singles is None:
             bars.append(Bar(f"{label}\n{sets}", None, None, BLUE, "not measured"))
         else:
-            error = (singles.std, singles.std) if singles.count > 1 else None
-            bars.append(Bar(f"{label}\n{sets}", singles.mean, error, BLUE, with_std(singles)))
+            low, high = singles.quartiles
+            error = (singles.median - low, high - singles.median) if singles.count > 1 else None
+            note = f"{percent(singles.median, 1)}, n = {singles.count:,}"
+            bars.append(Bar(f"{label}\n{sets}", singles.median, error, BLUE, note))
     draw_bars(panel, bars)
-    panel.set_xlabel(f"mean {DROP_AXIS}")
+    panel.set_xlabel(f"median {DROP_AXIS}")
 
 
-def _draw_by_number(panel: Axes, types: tuple[TaskTypeFinding, ...]) -> None:
+def _draw_by_number(panel: Axes, types: Sequence[TaskTypeFinding]) -> None:
     numbers = sorted({number for one in types for number in one.by_number})
+    if len(numbers) < 2:
+        say(panel, f"only removals of {counted(numbers[0], 'block')} were measured")
+        return
     labels = short_names([one.task_type for one in types], 22)
-    crowded = len(numbers) * len(types) > MOST_ERROR_BARS
     for place, (one, label) in enumerate(zip(types, labels, strict=True)):
         given = sorted(one.by_number.items())
-        # Side by side, so that error bars at the same number do not hide each other.
+        # Side by side, so that marks at the same number do not hide each other.
         offset = (place - (len(types) - 1) / 2) * 0.08
-        panel.errorbar(
+        panel.plot(
             [number + offset for number, _ in given],
-            [100 * drops.mean for _, drops in given],
-            yerr=None if crowded else [100 * drops.std for _, drops in given],
+            [100 * drops.median for _, drops in given],
             color=CATEGORIES[place],
             marker=MARKERS[place],
             markersize=5,
             linewidth=1.4,
-            elinewidth=0.8,
-            capsize=2,
             label=f"{label} (n = {one.drops.count:,})",
         )
     number_ticks(panel, numbers, 4.0)
-    frame(panel, "number of removed blocks", f"mean {DROP_AXIS}", zero="y", y_ticks=7)
+    frame(panel, "number of removed blocks", f"median {DROP_AXIS}", zero="y", y_ticks=7)
     legend_beside(panel)
 
 

@@ -97,10 +97,24 @@ def lead(found: Recommended, choice: Choice | None) -> str:
     else:
         who = t("{number:Block|Blocks} {blocks} can go{number:| together}")
     who = filled(who, number=len(one.removal), total=found.num_blocks, blocks=blocks(one.removal))
-    if fresh := _known(found, choice):
-        drop = percent(fresh.drop)
-        return t("{who}: accuracy drops by {drop} points on fresh samples.", who=who, drop=drop)
-    return t("{who}: accuracy drops by {drop} points.", who=who, drop=percent(one.mean))
+    fresh = _known(found, choice)
+    drop = fresh.drop if fresh else one.mean
+    interval = fresh.interval if fresh else one.interval
+    if rounded(drop) >= 0:
+        sentence = t("{who}: accuracy drops by {drop} points.")
+        if fresh:
+            sentence = t("{who}: accuracy drops by {drop} points on fresh samples.")
+    elif interval is None or interval.high < 0:
+        sentence = t("{who}: accuracy rises by {drop} points.")
+        if fresh:
+            sentence = t("{who}: accuracy rises by {drop} points on fresh samples.")
+    else:
+        sentence = t("{who}: accuracy rises by {drop} points (not significant).")
+        if fresh:
+            sentence = t(
+                "{who}: accuracy rises by {drop} points on fresh samples (not significant)."
+            )
+    return filled(sentence, who=who, drop=percent(abs(drop)))
 
 
 def nothing_text(found: Recommended) -> str:
