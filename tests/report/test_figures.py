@@ -339,20 +339,21 @@ def test_a_bar_beyond_the_axis_has_its_value_written() -> None:
     assert f"↑{100 * drop:.0f}" in [text.get_text() for text in axes.texts]
 
 
-def test_task_types_are_drawn_with_their_mean_single_drops() -> None:
+def test_task_types_are_drawn_with_their_median_single_drops_the_largest_first() -> None:
     case = "16 blocks, 8 datasets"
     axes = panel(figure(case, "task_type_comparison"), "One block removed")
     expected = [
-        100 * one.single_drops.mean
+        100 * one.single_drops.median
         for one in analysis(case).findings.by_task_type
         if one.single_drops
     ]
+    expected.sort(reverse=True)
     assert [bar.get_width() for bar in bars(axes)] == pytest.approx(expected)
 
 
 def test_extreme_synergies_are_drawn_as_found() -> None:
     case = "16 blocks, 8 datasets"
-    axes = panel(figure(case, "combination_vs_individual"), "Strongest synergies")
+    axes = panel(figure(case, "combination_vs_individual"), "Strongest interactions")
     widths = [bar.get_width() for bar in bars(axes)]
     assert widths == sorted(widths)
     assert widths[0] == pytest.approx(100 * analysis(case).findings.synergies[0].synergy)
@@ -372,7 +373,7 @@ def test_a_synergy_of_one_dataset_is_no_extreme_where_others_are_known() -> None
     ]
     results = ResultSet("tiny", 4, tuple(sets), {one.dataset: "validation" for one in sets})
     drawn = FIGURES["combination_vs_individual"](analysis_of(results))
-    axes = panel(drawn, "Strongest synergies on 2 datasets or more")
+    axes = panel(drawn, "Strongest interactions on 2 datasets or more")
     assert [bar.get_width() for bar in bars(axes)] == pytest.approx([-5.0], abs=1e-4)
 
 
@@ -387,15 +388,60 @@ def test_a_dataset_of_unknown_type_has_its_colour_in_the_legend() -> None:
 
 def test_datasets_are_drawn_with_their_sensitivity() -> None:
     axes = panel(figure(MANY, "dataset_responses"), "Sensitivity")
-    expected = [100 * (one.sensitivity or 0.0) for one in analysis(MANY).findings.responses]
+    expected = [
+        100 * float(np.median(list(one.specific_scores.values())))
+        for one in analysis(MANY).findings.responses
+    ]
+    expected.sort(reverse=True)
     assert [bar.get_width() for bar in bars(axes)] == pytest.approx(expected)
 
 
 def test_consistent_removals_have_robust_coverage() -> None:
     case = "80 blocks, 20 datasets, holes"
-    axes = panel(figure(case, "consistency_analysis"), "The 10 most consistent")
-    expected = [one.mean for one in analysis(case).findings.consistency if one.coverage >= 3][:10]
-    assert [bar.get_width() / 100 for bar in bars(axes)] == pytest.approx(expected)
+    axes = panel(figure(case, "consistency_analysis"), "C. Up to 10 most consistent")
+    expected = [
+        one.mean
+        for one in analysis(case).findings.consistency
+        if one.coverage >= 3 and 0 not in one.removal and abs(one.mean) >= 0.01
+    ]
+    assert [bar.get_width() / 100 for bar in bars(axes)] == pytest.approx(expected[:10])
+
+
+def test_consistency_is_of_removals_that_somebody_would_carry_out() -> None:
+    """Given a block that ruins every dataset alike, and a mean near 0: neither is drawn first."""
+    drops = {(0,): [0.8, 0.8], (1,): [0.1, 0.12], (2,): [0.0001, 0.0001], (0, 1): [0.85, 0.85]}
+    sets = [
+        dataset(name, 0.9, {removal: 0.9 - both[column] for removal, both in drops.items()})
+        for column, name in enumerate(("okvqa", "doc_qa"))
+    ]
+    results = ResultSet("tiny", 4, tuple(sets), {one.dataset: "validation" for one in sets})
+    drawn = FIGURES["consistency_analysis"](analysis_of(results))
+    axes = panel(drawn, "C. Up to 10 most consistent")
+    assert [bar.get_width() for bar in bars(axes)] == pytest.approx([11.0])
+    points = panel(drawn, "B. Spread").collections[0].get_offsets()
+    assert np.asarray(points)[:, 0].max() == pytest.approx(11.0)
+    assert "within 1 point of a mean drop of 0, where it says nothing: 1 removal" in " ".join(
+        drawn.get_supxlabel().split()
+    )
+
+
+def test_pearson_is_shown_without_the_blocks_that_ruin_every_dataset() -> None:
+    """Given drops without any order in common but for one disaster: only Pearson sees likeness."""
+    generator = np.random.default_rng(3)
+    sets = [
+        dataset(
+            name,
+            0.9,
+            {(0,): 0.05} | {(block,): 0.9 - 0.1 * generator.random() for block in range(1, 30)},
+        )
+        for name in ("okvqa", "doc_qa")
+    ]
+    results = ResultSet("tiny", 30, tuple(sets), {one.dataset: "validation" for one in sets})
+    drawn = FIGURES["dataset_pairwise_comparison"](analysis_of(results))
+    everywhere, without = panel(drawn, "Most and least alike").lines[:2]
+    assert next(iter(everywhere.get_xdata())) > 0.9
+    assert abs(next(iter(without.get_xdata()))) < 0.5
+    assert "removals that keep block 0" in " ".join(drawn.get_supxlabel().split())
 
 
 def test_a_cell_that_was_not_measured_is_no_zero() -> None:
@@ -415,7 +461,7 @@ def test_correlations_are_symmetric_and_as_found() -> None:
     axes = panel(figure(case, "dataset_pairwise_comparison"), "Correlation")
     (mesh,) = (one for one in axes.collections if isinstance(one, QuadMesh))
     cells = np.ma.asarray(mesh.get_array())
-    found = sorted(pair.pearson for pair in analysis(case).findings.pairs if pair.pearson)
+    found = sorted(pair.spearman for pair in analysis(case).findings.pairs if pair.spearman)
     assert (cells == cells.T).all()
     assert sorted(cells[np.triu_indices(8, k=1)].tolist()) == pytest.approx(found)
 
@@ -450,9 +496,12 @@ def test_counts_are_of_everything_where_only_some_points_are_drawn(
     case = "80 blocks, 20 datasets, holes"
     monkeypatch.setattr("depthprune.report.figures.combinations.MOST_POINTS", 10)
     drawn = FIGURES["consistency_analysis"](analysis(case))
-    found = analysis(case).findings.consistency
+    every = analysis(case).findings.consistency
+    found = [one for one in every if 0 not in one.removal]
+    near = sum(abs(one.mean) < 0.01 for one in found)
     assert f"Shown: 10 of {len(found)} points" in " ".join(drawn.get_supxlabel().split())
-    assert f"n = {len(found)} removals" in panel(drawn, "Disagreement").get_title(loc="left")
+    title = panel(drawn, "A. Disagreement").get_title(loc="left")
+    assert f"n = {len(found) - near} removals" in title
 
 
 def test_an_undefined_rho_is_hatched() -> None:

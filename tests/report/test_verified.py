@@ -9,6 +9,7 @@ import pytest
 from rich.cells import cell_len
 
 from depthprune.analysis.findings import Analysis, analyze_results
+from depthprune.analysis.intervals import Interval
 from depthprune.analysis.options import Targets
 from depthprune.analysis.verified import choose, choose_number
 from depthprune.base.language import Lang, language
@@ -167,6 +168,27 @@ def test_terminal_texts_markdown_page_and_the_end_of_a_run_say_the_same() -> Non
         assert "Recommended:" in text
     assert "Block 1 can go: accuracy drops by 1.00 points on fresh samples." in texts[-1]
     assert lead(found, None) == "No removal is recommended."
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        (Interval(-0.02, 0.01), "rises by 0.65 points (not significant)."),
+        (Interval(-0.02, -0.001), "rises by 0.65 points."),
+        (None, "rises by 0.65 points."),
+    ],
+)
+def test_a_negative_drop_is_a_rise_which_may_be_chance(
+    interval: Interval | None, said: str
+) -> None:
+    found = published().recommendations
+    chosen = choose(found)
+    assert chosen is not None
+    better = replace(chosen.combination, mean=-0.0065, interval=interval)
+    sentence = lead(found, replace(chosen, combination=better))
+    assert sentence == f"Blocks 4, 13 can go together: accuracy {said}"
+    with language("zh"):
+        assert "上升 0.65" in lead(found, replace(chosen, combination=better))
 
 
 def test_in_python_a_recommendation_knows_its_fresh_drop() -> None:

@@ -66,8 +66,9 @@ def combination_vs_individual(analysis: Analysis) -> Figure:
         "Interaction = drop of a combination minus the sum of the drops of its blocks alone, both "
         "means over the datasets that measured all of them. Below the diagonal (blue bars): better "
         "together, the blocks cost less together than one by one; above: worse "
-        "together. Error bars: ± population std over these datasets. Boxes: middle half, line = median, whiskers from the least to "
-        f"the greatest. {shown_of(len(shown), len(found), 'points, evenly chosen')}\n"
+        "together. Error bars: ± population std over these datasets. Boxes: middle half, line = "
+        "median, whiskers from the least to the greatest. "
+        f" {shown_of(len(shown), len(found), 'points, evenly chosen')}\n"
         f"{scope(analysis)}"
     )
     figure = new_figure(

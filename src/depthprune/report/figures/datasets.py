@@ -77,8 +77,8 @@ def dataset_responses(analysis: Analysis) -> Figure:
         "Violins: outlines of all drops of a dataset, dots are drops (removals), white line = "
         f"median, n = removals; fewer than {FEWEST_VALUES} have no outline; → greatest drop beyond "
         "the axis. Sensitivity: median single-block drop, whiskers hold the middle half. "
-        "Agreement: Spearman's rho between a dataset's own single-block drops and the mean of all others; "
-        "1 = the same order of blocks, hatched: cannot be computed. "
+        "Agreement: Spearman's rho between a dataset's own single-block drops and the mean of all "
+        "others; 1 = the same order of blocks, hatched: cannot be computed. "
         f"{shown_of(len(shown), len(every), 'datasets, the most sensitive')}\n{scope(analysis)}"
     )
     rows = max(3, len(shown))
@@ -150,7 +150,7 @@ def dataset_pairwise_comparison(analysis: Analysis) -> Figure:
         "AB;AC",
         A=("Correlation of drops of every two datasets", size),
         B=("Most and least alike pairs", 4.5),
-        C=("All pairs: what task types and essential blocks make of it", 4.5),
+        C=("All pairs: task types and essential blocks", 4.5),
         widths=(size + 1.6, 6.2),
         heights=(1.7, 1),
         empty=few,
@@ -327,17 +327,11 @@ def _draw_extreme_pairs(panel: Axes, pairs: Sequence[Pair], spared: Sequence[Pai
     pearson = {(pair.first, pair.second): pair.pearson for pair in spared}
     places = range(len(chosen))
     panel.barh(places, [pair.spearman or 0.0 for pair in chosen], height=0.6, color=SKY)
-    for label, values, marker, colour in (
-        ("Pearson, all", [pair.pearson for pair in chosen], "D", VERMILION),
-        (
-            "without essential blocks",
-            [pearson.get((pair.first, pair.second)) for pair in chosen],
-            "o",
-            BLACK,
-        ),
-    ):
+    without = [pearson.get((pair.first, pair.second)) for pair in chosen]
+    everywhere = [pair.pearson for pair in chosen]
+    for values, marker, colour in ((everywhere, "D", VERMILION), (without, "o", BLACK)):
         drawn = [np.nan if value is None else value for value in values]
-        panel.plot(drawn, places, marker, color=colour, markersize=5, label=label)
+        panel.plot(drawn, places, marker, color=colour, markersize=5)
     for place, pair in enumerate(chosen):
         note_row(panel, place, f"{pair.spearman:.2f} (n = {pair.common:,})", 1.02)
     name_rows(panel, labels)
@@ -345,8 +339,10 @@ def _draw_extreme_pairs(panel: Axes, pairs: Sequence[Pair], spared: Sequence[Pai
         panel.axhline(EXTREMES - 0.5, color=GREY, linestyle=":")
     panel.tick_params(axis="y", labelsize=SMALL_SIZE - 1)
     panel.set_xlim(None, 1.04)
-    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
-    frame(panel, "Spearman's rho (bars); Pearson's correlation (marks)", zero="x", x_ticks=5)
+    name = (
+        "bars: Spearman's rho; Pearson's correlation:\n◆ all removals, ● without essential blocks"
+    )
+    frame(panel, name, zero="x", x_ticks=5)
 
 
 def _draw_pair_groups(panel: Axes, findings: AnalysisFindings, spared: Sequence[Pair]) -> None:
