@@ -186,7 +186,7 @@ def test_a_negative_drop_is_a_rise_which_may_be_chance(
     assert chosen is not None
     better = replace(chosen.combination, mean=-0.0065, interval=interval)
     sentence = lead(found, replace(chosen, combination=better))
-    assert sentence == f"Blocks 4, 13 can go together: accuracy {said}"
+    assert sentence.endswith(f"can go together: accuracy {said}")
     with language("zh"):
         assert "上升 0.65" in lead(found, replace(chosen, combination=better))
 
