@@ -81,8 +81,8 @@ def _what_goes(plan: CutPlan) -> str:
     pruned = plan.pruned
     return filled(
         t(
-            "{name}: {n} {n:block|blocks} ({path}), pruned by {method}: {after} of {before} "
-            "parameters stay ({saved} less)"
+            "{name}: {n} {n:block|blocks} ({path}), pruned by {method}; parameters: {before} -> "
+            "{after} ({saved} less)"
         ),
         **facts,
         method=pruned.method,
