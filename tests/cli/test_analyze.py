@@ -63,7 +63,7 @@ def test_figures_and_page_are_written(
     pictures = {f"{name}.png" for name in figures.FIGURES}
     assert len(pictures) == 9
     assert names(tmp_path) == DOCUMENTS | pictures | {"report.html"}
-    assert "9 figures (png)" in done.out
+    assert "10 figures (png)" in done.out
 
 
 def test_the_score_file_selects_exactly_the_path(program: Program, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from depthprune.report.formatting import removal_label, short_names
 from tests.measurements import dataset
 
 NAMES = (
+    "front",
     "rankings_by_num_removed",
     "task_type_comparison",
     "block_position_analysis",
@@ -442,6 +443,35 @@ def test_pearson_is_shown_without_the_blocks_that_ruin_every_dataset() -> None:
     assert next(iter(everywhere.get_xdata())) > 0.9
     assert abs(next(iter(without.get_xdata()))) < 0.5
     assert "removals that keep block 0" in " ".join(drawn.get_supxlabel().split())
+
+
+def test_the_front_is_of_removals_that_enough_datasets_measured() -> None:
+    """Given a removal that looks harmless on two of four datasets: it is hollow, off the line."""
+    sets = [
+        dataset(
+            name,
+            0.9,
+            {(1,): 0.85, (2,): 0.84, (1, 2): 0.8} | ({(0, 3): 0.9} if place < 2 else {}),
+        )
+        for place, name in enumerate(("okvqa", "doc_qa", "text_vqa", "st_qa"))
+    ]
+    results = ResultSet("tiny", 4, tuple(sets), {one.dataset: "validation" for one in sets})
+    drawn = FIGURES["front"](analysis_of(results))
+    lines = {str(line.get_label()): line for line in panel(drawn, "Best measured").lines}
+    assert list(lines["best removal"].get_xdata()) == [0, 1, 2]
+    assert list(lines["best removal"].get_ydata()) == pytest.approx([0, -5, -10])
+    hollow = lines["best on fewer than 3 datasets"]
+    assert hollow.get_markerfacecolor() == "white"
+    assert list(hollow.get_ydata()) == pytest.approx([0.0])
+    assert list(lines["one-shot"].get_ydata()) == pytest.approx([-5, -10])
+
+
+def test_the_front_shows_intervals() -> None:
+    best = analysis("one dataset").recommendations.robust[1].combinations[0]
+    assert best.interval is not None
+    axes = panel(figure("one dataset", "front"), "Best measured")
+    ends = [list(line.get_ydata()) for line in axes.lines]
+    assert [-100 * best.interval.high, -100 * best.interval.low] in ends
 
 
 def test_a_cell_that_was_not_measured_is_no_zero() -> None:

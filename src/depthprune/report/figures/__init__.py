@@ -20,6 +20,7 @@ from depthprune.base.errors import FileError
 from depthprune.base.files import write_bytes
 from depthprune.report.figures.combinations import combination_vs_individual, consistency_analysis
 from depthprune.report.figures.datasets import dataset_pairwise_comparison, dataset_responses
+from depthprune.report.figures.front import front
 from depthprune.report.figures.measured_drops import block_position_analysis, drop_distributions
 from depthprune.report.figures.rankings import rankings_by_num_removed
 from depthprune.report.figures.splits import (
@@ -69,6 +70,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 FIGURES: Mapping[str, Draw] = MappingProxyType(
     {
+        "front": front,
         "rankings_by_num_removed": rankings_by_num_removed,
         "task_type_comparison": task_type_comparison,
         "block_position_analysis": block_position_analysis,
