@@ -61,7 +61,7 @@ def test_figures_and_page_are_written(
     done = program("analyze", BEAM, "--output", tmp_path)
     assert done.code == 0, done.err
     pictures = {f"{name}.png" for name in figures.FIGURES}
-    assert len(pictures) == 9
+    assert len(pictures) == 10
     assert names(tmp_path) == DOCUMENTS | pictures | {"report.html"}
     assert "10 figures (png)" in done.out
 
