@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -295,10 +295,17 @@ def test_a_warning_of_a_worker_is_passed_on_once() -> None:
     assert handler.fetch() == ()
 
 
-@pytest.mark.parametrize("wrong", ["both", -1])
+@pytest.mark.parametrize("wrong", ["both", -1, 1.5, True, ""])
 def test_a_number_of_workers_is_a_number_or_all(wrong: Any) -> None:
     with pytest.raises(DepthpruneError, match="0 or more, or all"):
         Workers(wrong)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nobody.invalid:6379", "127.0.0.1:999999"])
+def test_an_address_that_nobody_answers_is_refused_at_once(address: str) -> None:
+    ray: Any = SimpleNamespace(is_initialized=lambda: False)
+    with pytest.raises(DepthpruneError, match=f"no cluster of Ray at '{address}': "):
+        ray_pool._connect(ray, Workers(2, ray=address))
 
 
 def test_a_cluster_alone_means_all_of_it() -> None:

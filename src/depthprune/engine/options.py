@@ -104,7 +104,7 @@ class Workers(Options):
         super().__post_init__()
         if self.workers is None or self.workers == "all":
             return
-        if isinstance(self.workers, str) or self.workers < 0:
+        if type(self.workers) is not int or self.workers < 0:
             raise DepthpruneError(
                 f"{option('workers')} must be a number of 0 or more, or all, not {self.workers!r}",
                 option="workers",

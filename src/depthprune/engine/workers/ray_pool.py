@@ -39,8 +39,11 @@ Open = Callable[[Progress], tuple[Evaluator, WorkerFacts]]
 OWN_MODULES = "depthprune_user_"
 """How modules of a user's own files begin, see `execute`."""
 
-ROOM_SECONDS = 60.0
-"""A worker that found no place on the cluster by then is no longer waited for."""
+ROOM_SECONDS = 180.0
+"""A worker that did not begin by then has no place on the cluster, and is no longer waited for.
+
+To begin takes it seconds, or minutes where its imports come from a slow or busy disk.
+"""
 
 
 @dataclass(eq=False)
