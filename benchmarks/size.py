@@ -29,7 +29,7 @@ from typing import Any
 PACKAGE = Path(str(importlib.util.find_spec("depthprune").origin)).parent  # type: ignore[union-attr]
 MAKERS = ("namedtuple", "NamedTuple", "make_dataclass", "NewType", "TypedDict", "Enum")
 FLOORS = (
-    "base", "checkpoint", "blocks", "tasks", "study", "cutting", "engine", "importance",
+    "base", "checkpoint", "blocks", "tasks", "study", "cutting", "engine", "importance", "healing",
     "strategies", "benchmark", "structure", "widths", "analysis", "report", "workflow", "testing",
     "cli", "",
 )  # fmt: skip

@@ -20,6 +20,7 @@ FLOORS = [
     {"cutting"},
     {"engine"},
     {"importance"},
+    {"healing"},
     {"strategies"},
     {"benchmark"},
     {"structure", "widths"},

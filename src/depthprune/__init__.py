@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from depthprune.base.removal import Removal as Removal
     from depthprune.blocks.stack import Stack as Stack
     from depthprune.engine.options import Workers as Workers
+    from depthprune.healing import LinearMap as LinearMap
     from depthprune.strategies import Beam as Beam
     from depthprune.strategies import Evolutionary as Evolutionary
     from depthprune.strategies import Exhaustive as Exhaustive
@@ -70,6 +71,7 @@ _MODULES = {
     "base.removal": ("Removal",),
     "blocks.stack": ("Stack",),
     "engine.options": ("Workers",),
+    "healing": ("LinearMap",),
     "structure": ("structure",),
     "strategies": ("Beam", "Evolutionary", "Exhaustive", "Greedy"),
     "tasks.metrics": ("Metric", "metric"),

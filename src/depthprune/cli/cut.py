@@ -30,6 +30,7 @@ from depthprune.cli.flags import (
 from depthprune.cli.output import show, show_json
 from depthprune.cutting import CutOptions
 from depthprune.cutting.model_card import FILE_NAMES, unfitting_fields
+from depthprune.healing import LinearMap
 from depthprune.report.render.text import section_parts
 from depthprune.report.sections.cut import (
     also_warnings,
@@ -137,6 +138,7 @@ def cut(
     which: WhichFlags = WhichFlags(),
     output: Annotated[Path | None, Parameter(name=("--output", "--output-dir"))] = None,
     how: Annotated[CutOptions, Parameter(name="*")] = CutOptions(),
+    healing: LinearMap = LinearMap(),
     json: AsJson = False,
     lang: Language = "en",
 ) -> None:
@@ -154,6 +156,7 @@ def cut(
         depthprune cut MODEL --recommendation pruning_recommendations.json --output DIR
         depthprune cut MODEL --recommendation block_configs.json --removed 2 --output DIR
         depthprune cut MODEL --remove 4,13 --dry_run
+        depthprune cut MODEL --remove 4,13 --heal linear --task okvqa --output DIR
 
     Parameters
     ----------
@@ -165,7 +168,13 @@ def cut(
     removal, expected = which.removal()
     try:
         report = carry_out(
-            model, removal, output, how, read_settings(how.settings), num_blocks=expected
+            model,
+            removal,
+            output,
+            how,
+            read_settings(how.settings),
+            num_blocks=expected,
+            heal=healing,
         )
     except KeyboardInterrupt:
         if output is None:
@@ -174,7 +183,7 @@ def cut(
         print(f"\n{told.format(path=output)}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     plan, verified = report.plan, report.verification
-    parts: list[Any] = section_parts(plan_section(plan))
+    parts: list[Any] = [*section_parts(plan_section(plan)), *plan.healed]
     if how.study is not None and not report.drops:
         parts.append(t("Note: the study has not measured this removal; the model card says so."))
     parts += also_warnings(how.also, unfitting_fields(plan))

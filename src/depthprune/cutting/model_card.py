@@ -68,6 +68,7 @@ def provenance(
         ],
         "notes": [str(note) for note in plan.notes],
         **({} if plan.pruned is None else {"pruned": _units(plan.pruned)}),
+        **({"healed": list(plan.healed)} if plan.healed else {}),
     }
 
 
@@ -221,6 +222,7 @@ def model_card(plan: CutPlan, drops: Sequence[MeasuredDrop], command: str | None
         f"({saved:.1%} less). All other weights are those of the source, byte by byte; nothing was "
         "trained.",
         _changes(plan),
+        _healing(plan),
         _drops(drops),
         _loading(plan),
         _reproducing(plan, command),
@@ -250,6 +252,19 @@ def _what_goes(plan: CutPlan) -> str:
         f"transformer blocks ({_part(plan)}, counted from 0): "
         f"{counted(len(plan.kept), 'block is', 'blocks are')} left"
     )
+
+
+def _healing(plan: CutPlan) -> str:
+    if not plan.healed:
+        return ""
+    lines = "\n".join(f"- {line}" for line in plan.healed)
+    return f"""## What was put in place of the blocks
+
+Without training, and without a new parameter:
+
+{lines}
+
+Drops that were measured by skipping blocks are those without it."""
 
 
 def _range(numbers: Sequence[int]) -> str:

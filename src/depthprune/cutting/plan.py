@@ -121,6 +121,7 @@ class CutPlan:
         is_text: whether the blocks are those of a language model that has no encoder.
         settings: what the user gave for fields of config.json.
         pruned: what goes within the blocks; None where whole blocks go.
+        healed: the linear maps in place of removed blocks, a line each.
     """
 
     source: Path
@@ -144,6 +145,7 @@ class CutPlan:
     is_text: bool
     settings: Mapping[str, Any] = field(default_factory=dict)
     pruned: Pruned | None = None
+    healed: tuple[str, ...] = ()
 
     @property
     def kept(self) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from depthprune.base.progress import shown
 from depthprune.base.removal import format_removal
 from depthprune.cutting import CutOptions, Tool
 from depthprune.cutting.model_card import FILE_NAMES, also_for, check_also
+from depthprune.healing import LinearMap
 from depthprune.tasks.demo import DEMO, model_place
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from depthprune.cutting.model_card import MeasuredDrop
     from depthprune.cutting.plan import CutPlan
     from depthprune.cutting.verify import LogitComparison
+    from depthprune.tasks.task import TaskSplit
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def cut(
     overwrite: bool = False,
     study: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    heal: LinearMap | None = None,
+    calibration: Sequence[TaskSplit] | None = None,
     max_shard_size: str = CutOptions.max_shard_size,
     stack: str = "text",
     trust_remote_code: bool = False,
@@ -91,6 +95,10 @@ def cut(
         study: folder of a study of this model: the measured drops go into the model card.
         settings: fields of the new config.json by name (`text_config.moe_topk`), where what a field
             says of the blocks is not known.
+        heal: put a linear map in place of every run of removed blocks, see docs/healing.md; None
+            copies bytes only.
+        calibration: the samples that it is fitted to, from `load_tasks`; without, those that `heal`
+            names.
         max_shard_size: weights in one file at most: 5GB, 500MB, 2GiB.
         stack: the blocks are those of: text, vision, encoder, decoder.
         trust_remote_code: run code that comes with the checkpoint.
@@ -118,7 +126,15 @@ def cut(
         download=download,
     )
     with shown(progress):
-        return carry_out(source, removal, None if folder is None else Path(folder), how, settings)
+        return carry_out(
+            source,
+            removal,
+            None if folder is None else Path(folder),
+            how,
+            settings,
+            heal=LinearMap() if heal is None else replace(heal, heal="linear"),
+            calibration=calibration,
+        )
 
 
 def carry_out(
@@ -129,6 +145,8 @@ def carry_out(
     settings: Mapping[str, Any] | None = None,
     *,
     num_blocks: int | None = None,
+    heal: LinearMap = LinearMap(),
+    calibration: Sequence[TaskSplit] | None = None,
 ) -> CutReport:
     """Do what `cut` does, as options say; see there for what it raises.
 
@@ -139,6 +157,8 @@ def carry_out(
         how: the options; not its `settings`, which are texts.
         settings: fields of the new config.json by name.
         num_blocks: of the model that the blocks were chosen from, where it is known.
+        heal: whether and how a part of the loss is won back.
+        calibration: the samples for that, where they are loaded already.
     """
     from depthprune.cutting.execute import check_disk, check_output
     from depthprune.cutting.plan import plan_cut
@@ -183,6 +203,16 @@ def carry_out(
         return CutReport(plan, drops=drops, also=texts)
     from depthprune.cutting.execute import execute_cut
 
+    if heal.heal is not None:
+        from depthprune.workflow.healing import healed_plan
+
+        if how.verify:
+            raise DepthpruneError(
+                "a healed model does not compute what skipping does: there is nothing to compare",
+                option=("heal", "verify"),
+                mend="score it on tasks instead: depthprune evaluate --task",
+            )
+        plan = healed_plan(plan, str(source), how, heal, calibration)
     if how.verify:
         from depthprune.cutting.verify import compare_cut, skipped_logits
 
@@ -194,7 +224,7 @@ def carry_out(
             overwrite=how.overwrite,
             on_bytes=bar.advance,
             drops=drops,
-            command=cut_command(str(source), plan, output, how.max_shard_size, how.revision),
+            command=cut_command(str(source), plan, output, how.max_shard_size, how.revision, heal),
             extra_files=texts,
         )
     verified = compare_cut(output, skipped) if how.verify else None
@@ -283,7 +313,12 @@ def _fresh_drops(folder: Path, removal: Removal) -> Iterator[MeasuredDrop]:
 
 
 def cut_command(
-    model: str, plan: CutPlan, output: Path, max_shard_size: str, revision: str | None = None
+    model: str,
+    plan: CutPlan,
+    output: Path,
+    max_shard_size: str,
+    revision: str | None = None,
+    heal: LinearMap = LinearMap(),
 ) -> str:
     """Return the command line that makes the cut again."""
     words = [model, "--remove", format_removal(plan.removal, ",")]
@@ -294,4 +329,10 @@ def cut_command(
     for name, value in plan.settings.items():
         words += ["--set", f"{name}={json.dumps(value)}"]
     words += ["--revision", revision] if revision is not None else []
+    for one in fields(heal):
+        value = getattr(heal, one.name)
+        if value != one.default and value is not None:
+            values = value if isinstance(value, tuple) else (value,)
+            name = {"tasks": "task", "task_files": "task_file"}.get(one.name, one.name)
+            words += [f"--{name.replace('_', '-')}", *map(str, values)]
     return f"depthprune cut {shlex.join([*words, '--output', output.name])}"
