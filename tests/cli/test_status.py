@@ -24,7 +24,7 @@ def test_it_says_what_is_done_and_how_long_it_takes(program: Program, folder: Pa
     assert done.code == 0
     assert "Working: okvqa, train (process" in done.out
     assert "3 of 10 removals, best of 2 removed so far: 1, 2 (drop 37.50 points)" in done.out
-    assert "30%, about 2 h 0 min left, 2 answers a second" in done.out
+    assert "30%, about 2 h 0 min left, 2 per second" in done.out
     assert "Command: depthprune search m --task okvqa" in done.out
     assert max(map(len, done.out.splitlines()[-5:])) <= 80
 

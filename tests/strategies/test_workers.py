@@ -175,12 +175,12 @@ def test_the_progress_tells_the_pace_of_each_worker(tmp_path: Path) -> None:
     assert bar.done == 24
     assert bar.value()["workers_per_second"] == pytest.approx([1 / 3, 1])
     assert bar.line().startswith("measuring: ")
-    assert "answers a second, by worker 0.33 + 1," in bar.line()
+    assert "per second, by worker 0.33 + 1," in bar.line()
 
 
 def test_paces_of_many_workers_are_told_as_a_range() -> None:
     assert pace_of(700.4, [10.0] * 63 + [123.4]) == (
-        "700 answers a second, by each of 64 workers 10 to 123"
+        "700 per second, by each of 64 workers 10 to 123"
     )
 
 

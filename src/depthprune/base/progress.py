@@ -169,7 +169,7 @@ def pace_of(all_of_them: float | None, workers: Sequence[float] = ()) -> str:
     """Return how many answers are given per second, and by each worker, in words."""
     parts = []
     if all_of_them:
-        parts.append(t("{pace} answers a second", pace=_round(all_of_them)))
+        parts.append(t("{pace} per second", pace=_round(all_of_them)))
     if 0 < len(workers) <= FEW_WORKERS:
         parts.append(t("by worker {paces}", paces=" + ".join(map(_round, workers))))
     elif workers:
