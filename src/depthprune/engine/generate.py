@@ -46,7 +46,7 @@ class StopTexts:
 
 
 @dataclass(frozen=True)
-class Ending:
+class AnswerEnd:
     """When an answer ends, and what text its tokens are.
 
     Attributes:

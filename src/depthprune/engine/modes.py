@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from depthprune.engine.chat import tokenizer_of
-from depthprune.engine.generate import Ending, end_tokens, generate, only_text, rows_to_generate
+from depthprune.engine.generate import AnswerEnd, end_tokens, generate, only_text, rows_to_generate
 from depthprune.engine.inputs import Inputs, Row, Side
 from depthprune.engine.likelihood import choose, reading, rows_to_choose, rows_to_read, score
 from depthprune.engine.requests import (
@@ -46,7 +46,7 @@ class Mode:
     run: Callable[[Any, Inputs, Sequence[Row]], list[Outcome]]
     answer: Callable[[Sample, Sequence[tuple[Row, Outcome]]], str]
     new_tokens: int = 0
-    ending: Callable[[Row], Ending] | None = None
+    ending: Callable[[Row], AnswerEnd] | None = None
 
     def ahead(self, row: Row) -> int:
         """How many tokens of its own answer the model may read after a row."""
@@ -74,14 +74,14 @@ def mode_of(loaded: LoadedModel, split: TaskSplit, read_tokens: int | None) -> M
             return Mode("right", rows, run, responses)
         of_request = cache(partial(ending_of, model, tokenizer_of(processor)))
 
-        def ending(row: Row) -> Ending:
+        def ending(row: Row) -> AnswerEnd:
             request = request_of(row)
             return of_request(request.until, request.max_new_tokens)
 
         return Mode("left", rows, run, responses, ending=ending)
     rows = partial(rows_to_generate, processor, task, settings=settings)
     longest = task.max_new_tokens
-    own = Ending(tokenizer_of(processor), end_tokens(model, processor), longest)
+    own = AnswerEnd(tokenizer_of(processor), end_tokens(model, processor), longest)
     run = partial(generate, processor, longest)
     return Mode("left", rows, run, only_text, longest, lambda _: own)
 

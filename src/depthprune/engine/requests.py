@@ -15,7 +15,7 @@ from typing import Any
 from depthprune.base.errors import TaskError
 from depthprune.base.language import counted
 from depthprune.engine.chat import tokenizer_of
-from depthprune.engine.generate import Ending, StopAtTexts, StopTexts, checkpoint_ends, greedily
+from depthprune.engine.generate import AnswerEnd, StopAtTexts, StopTexts, checkpoint_ends, greedily
 from depthprune.engine.inputs import Inputs, Row, Tokens, move, pad
 from depthprune.engine.likelihood import Likelihood, score
 from depthprune.tasks.task import Request, Sample
@@ -163,7 +163,7 @@ def start_token(tokenizer: Any) -> int:
     )
 
 
-def ending_of(model: Any, tokenizer: Any, until: Sequence[str], longest: int) -> Ending:
+def ending_of(model: Any, tokenizer: Any, until: Sequence[str], longest: int) -> AnswerEnd:
     """Return how an answer to a request ends.
 
     That is before the first of the texts `until`, with an end token, or after `longest` tokens.
@@ -172,10 +172,10 @@ def ending_of(model: Any, tokenizer: Any, until: Sequence[str], longest: int) ->
     if tokenizer.eos_token_id is not None:
         stops.append(tokenizer.decode([tokenizer.eos_token_id], skip_special_tokens=False))
     ends = checkpoint_ends(model, tokenizer)
-    return Ending(tokenizer, ends, longest, StopTexts(tokenizer, stops))
+    return AnswerEnd(tokenizer, ends, longest, StopTexts(tokenizer, stops))
 
 
-def write(model: Any, inputs: Mapping[str, Any], ending: Ending) -> list[str]:
+def write(model: Any, inputs: Mapping[str, Any], ending: AnswerEnd) -> list[str]:
     """Return what the model writes after every row of a left-padded batch, greedily."""
     assert ending.stops is not None
     start = inputs["input_ids"].shape[1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from depthprune.base.removal import Removal
 from depthprune.engine.batching import run_in_batches
-from depthprune.engine.generate import Ending
+from depthprune.engine.generate import AnswerEnd
 from depthprune.engine.inputs import Row, Tokens, on_device
 from depthprune.engine.likelihood import rows_at_once
 from depthprune.engine.shared.decode import (
@@ -143,7 +143,7 @@ class GenerationRun:
         self,
         shared: SharedModel,
         removals: tuple[Removal, ...],
-        ending: Callable[[Row], Ending],
+        ending: Callable[[Row], AnswerEnd],
         known: KnownAnswers,
         done: Callable[[int, Row, str], None],
     ) -> None:
