@@ -46,7 +46,7 @@ def test_answers_are_the_reference_s(role: str, model_type: str, status: str) ->
 
 
 def test_a_wrong_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("depthprune.engine.generate.Ending.text", lambda *_: "wrong")
+    monkeypatch.setattr("depthprune.engine.generate.AnswerEnd.text", lambda *_: "wrong")
     assert check_sharing("causal", "llama").status == DIFFERS
 
 

@@ -17,7 +17,7 @@ from depthprune.cutting.execute import execute_cut
 from depthprune.cutting.plan import CutPlan, plan_cut
 from depthprune.widths import PruneOptions
 from depthprune.widths.choose import Kept, choose, mask
-from depthprune.widths.layout import WidthLayout, find_layout
+from depthprune.widths.layout import UnitMap, find_layout
 from depthprune.widths.plan import plan_whole, plan_widths
 from tests.widths.models import MODELS, save
 
@@ -29,7 +29,7 @@ NOT_GLOBAL = ("gpt2",)
 
 def prune_by_chance(
     source: Path, output: Path, how: PruneOptions
-) -> tuple[CutPlan, WidthLayout, tuple[Kept, ...]]:
+) -> tuple[CutPlan, UnitMap, tuple[Kept, ...]]:
     """Prune with random scores, and return plan, layout and what stays."""
     whole = plan_whole(source)
     layout = find_layout(whole)

@@ -10,24 +10,24 @@ import pytest
 from depthprune.base.errors import DepthpruneError, ModelError
 from depthprune.widths import PruneOptions
 from depthprune.widths.choose import Kept, Scores, choose, removed_parameters, weighed
-from depthprune.widths.layout import WidthLayout, find_layout
+from depthprune.widths.layout import UnitMap, find_layout
 from depthprune.widths.plan import plan_whole, plan_widths
 from tests.structure.shapes import LLAMA_3_8B_PARAMETERS, SMALL_LLAMA, llama_shapes, write_llama
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> WidthLayout:
+def large(tmp_path_factory: pytest.TempPathFactory) -> UnitMap:
     """Llama-3-8B by the headers of its files."""
     return find_layout(plan_whole(write_llama(tmp_path_factory.mktemp("large"))))
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> WidthLayout:
+def small(tmp_path_factory: pytest.TempPathFactory) -> UnitMap:
     """Four blocks of 2 groups and 48 channels, hidden size 32."""
     return find_layout(plan_whole(write_llama(tmp_path_factory.mktemp("small"), SMALL_LLAMA)))
 
 
-def chance(layout: WidthLayout, seed: int = 0, groups: float = 1.0) -> Scores:
+def chance(layout: UnitMap, seed: int = 0, groups: float = 1.0) -> Scores:
     generator = np.random.default_rng(seed)
     return [
         {
@@ -38,7 +38,7 @@ def chance(layout: WidthLayout, seed: int = 0, groups: float = 1.0) -> Scores:
     ]
 
 
-def test_a_unit_has_the_parameters_that_the_users_models_lost(large: WidthLayout) -> None:
+def test_a_unit_has_the_parameters_that_the_users_models_lost(large: UnitMap) -> None:
     assert large.parameters == {"groups": 5_242_880, "channels": 12_288}
 
 
@@ -47,7 +47,7 @@ def test_a_unit_has_the_parameters_that_the_users_models_lost(large: WidthLayout
     [(0, 0, 6_424_219_648), (1, 1, 6_424_211_456), (2, 2, 6_424_215_552), (9, 0, 6_424_219_648)],
 )
 def test_global_widths_of_llama_3_8b_spend_the_budget_to_the_last_channel(
-    large: WidthLayout, groups_first: int, remainder: int, after: int
+    large: UnitMap, groups_first: int, remainder: int, after: int
 ) -> None:
     scores = chance(large, groups=1e9)  # groups last, but for some
     for number in range(groups_first):
@@ -63,7 +63,7 @@ def test_global_widths_of_llama_3_8b_spend_the_budget_to_the_last_channel(
     ("multiple", "channels", "after"), [(1, 10_252, 6_424_367_104), (128, 10_240, 6_419_648_512)]
 )
 def test_uniform_widths_of_llama_3_8b(
-    large: WidthLayout, multiple: int, channels: int, after: int, tmp_path: Path
+    large: UnitMap, multiple: int, channels: int, after: int, tmp_path: Path
 ) -> None:
     how = PruneOptions(ratio=0.2, multiple_of=multiple)
     kept = choose(large, chance(large), LLAMA_3_8B_PARAMETERS, how)
@@ -77,7 +77,7 @@ def test_uniform_widths_of_llama_3_8b(
     ]
 
 
-def test_heads_of_llama_3_8b_that_do_not_divide_the_hidden_size(large: WidthLayout) -> None:
+def test_heads_of_llama_3_8b_that_do_not_divide_the_hidden_size(large: UnitMap) -> None:
     how = PruneOptions(ratio=0.2, keep_kv_heads=6)
     kept = choose(large, chance(large), LLAMA_3_8B_PARAMETERS, how)
     assert {len(one.groups) for one in kept} == {6}
@@ -85,7 +85,7 @@ def test_heads_of_llama_3_8b_that_do_not_divide_the_hidden_size(large: WidthLayo
     assert 0 <= after - (LLAMA_3_8B_PARAMETERS - 1_606_052_249) < 32 * 12_288
 
 
-def slow_global(layout: WidthLayout, scores: Scores, budget: int, least: int = 0) -> list[Kept]:
+def slow_global(layout: UnitMap, scores: Scores, budget: int, least: int = 0) -> list[Kept]:
     """Take the unit with the lowest score of all that the budget pays, again and again."""
     left = [(set(range(layout.groups)), set(range(layout.channels))) for _ in scores]
     while True:
@@ -105,7 +105,7 @@ def slow_global(layout: WidthLayout, scores: Scores, budget: int, least: int = 0
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_global_widths_take_the_lowest_scores_first(small: WidthLayout, seed: int) -> None:
+def test_global_widths_take_the_lowest_scores_first(small: UnitMap, seed: int) -> None:
     scores = chance(small, seed, groups=4)
     how = PruneOptions(ratio=0.3, widths="global", keep_kv_heads=1)
     total = 4 * 7000
@@ -113,7 +113,7 @@ def test_global_widths_take_the_lowest_scores_first(small: WidthLayout, seed: in
     assert list(kept) == slow_global(small, scores, int(0.3 * total), least=1)
 
 
-def test_equal_scores_go_from_the_first_block_on(small: WidthLayout) -> None:
+def test_equal_scores_go_from_the_first_block_on(small: UnitMap) -> None:
     scores: Scores = [{"groups": np.ones(2), "channels": np.ones(48)} for _ in range(4)]
     how = PruneOptions(ratio=0.1, widths="global", keep_kv_heads=2)
     kept = choose(small, scores, 9600, how)  # ten channels
@@ -123,7 +123,7 @@ def test_equal_scores_go_from_the_first_block_on(small: WidthLayout) -> None:
     assert {one.channels for one in uniform} == {tuple(range(10, 48))}
 
 
-def test_protected_blocks_lose_nothing_and_a_share_of_every_other_stays(small: WidthLayout) -> None:
+def test_protected_blocks_lose_nothing_and_a_share_of_every_other_stays(small: UnitMap) -> None:
     scores = chance(small)
     for block in (0, 3):
         scores[block]["channels"][:] = -1.0
@@ -134,7 +134,7 @@ def test_protected_blocks_lose_nothing_and_a_share_of_every_other_stays(small: W
     assert all(len(one.groups) >= 1 for one in kept)
 
 
-def test_channels_are_rounded_down_to_a_multiple_by_their_scores(small: WidthLayout) -> None:
+def test_channels_are_rounded_down_to_a_multiple_by_their_scores(small: UnitMap) -> None:
     scores = chance(small)
     how = PruneOptions(ratio=0.2, widths="global", multiple_of=8, keep_kv_heads=2)
     kept = choose(small, scores, 4 * 7000, how)
@@ -145,7 +145,7 @@ def test_channels_are_rounded_down_to_a_multiple_by_their_scores(small: WidthLay
         assert gone == set(lowest[: len(gone)])
 
 
-def test_a_block_that_would_be_emptied_is_told_with_what_to_do(small: WidthLayout) -> None:
+def test_a_block_that_would_be_emptied_is_told_with_what_to_do(small: UnitMap) -> None:
     scores = chance(small)
     scores[2]["channels"][:] = -1.0
     with pytest.raises(DepthpruneError, match="block 2 would lose all MLP channels") as told:
@@ -177,7 +177,7 @@ def test_a_ratio_that_is_no_share_is_refused(ratio: float) -> None:
     ],
 )
 def test_options_that_do_not_fit_the_model_are_told(
-    small: WidthLayout, options: dict[str, object], words: str
+    small: UnitMap, options: dict[str, object], words: str
 ) -> None:
     total = sum(int(np.prod(shape)) for shape in llama_shapes(SMALL_LLAMA).values())
     with pytest.raises(DepthpruneError, match=words):
@@ -197,16 +197,14 @@ def test_methods_that_are_not_there_are_told() -> None:
         PruneOptions(method="obs")
 
 
-def test_a_score_that_is_not_a_number_is_told(small: WidthLayout) -> None:
+def test_a_score_that_is_not_a_number_is_told(small: UnitMap) -> None:
     scores = chance(small)
     scores[1]["channels"][5] = float("nan")
     with pytest.raises(ModelError, match="block 1"):
         choose(small, scores, 4 * 7000, PruneOptions(ratio=0.2))
 
 
-def test_llm_pruner_takes_what_its_published_model_lacks(
-    large: WidthLayout, small: WidthLayout
-) -> None:
+def test_llm_pruner_takes_what_its_published_model_lost(large: UnitMap, small: UnitMap) -> None:
     how = PruneOptions(method="llm-pruner", widths="global")
     kept = choose(large, chance(large), LLAMA_3_8B_PARAMETERS, how)
     whole = Kept(tuple(range(8)), tuple(range(14_336)))

@@ -14,7 +14,7 @@ from depthprune.engine.likelihood import logits_between
 from depthprune.engine.teacher_forcing import reference_loss
 from depthprune.importance.proxies.calibration import Calibration
 from depthprune.testing.tiny_models import loaded, split_of, text_samples, word_tokenizer
-from depthprune.widths.layout import WidthLayout, find_layout
+from depthprune.widths.layout import UnitMap, find_layout
 from depthprune.widths.plan import plan_whole
 from depthprune.widths.scores import (
     check_samples,
@@ -90,7 +90,7 @@ def calibration_of(model: Any, batch_size: int = 3) -> Calibration:
     return Calibration(tiny, split_of(text_samples()), batch_size=batch_size)
 
 
-def found_layout(model: Any, folder: Path) -> WidthLayout:
+def found_layout(model: Any, folder: Path) -> UnitMap:
     return find_layout(plan_whole(save(model, folder)))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from depthprune.base.errors import DepthpruneError, ModelError, option
 from depthprune.base.language import counted
 from depthprune.widths import PruneOptions
-from depthprune.widths.layout import UNITS, Unit, WidthLayout
+from depthprune.widths.layout import UNITS, Unit, UnitMap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class Kept:
     channels: tuple[int, ...]
 
 
-def choose(layout: WidthLayout, scores: Scores, total: int, how: PruneOptions) -> tuple[Kept, ...]:
+def choose(layout: UnitMap, scores: Scores, total: int, how: PruneOptions) -> tuple[Kept, ...]:
     """Return the units of every block that stay.
 
     Args:
@@ -69,11 +69,11 @@ def choose(layout: WidthLayout, scores: Scores, total: int, how: PruneOptions) -
     return chosen
 
 
-def _all_heads(layout: WidthLayout) -> str:
+def _all_heads(layout: UnitMap) -> str:
     return f"all heads of {layout.model_type} stay, because they must fill the hidden size"
 
 
-def removed_parameters(layout: WidthLayout, kept: Sequence[Kept]) -> int:
+def removed_parameters(layout: UnitMap, kept: Sequence[Kept]) -> int:
     """Return how many parameters go."""
     sizes = layout.parameters
     return sum(
@@ -83,9 +83,7 @@ def removed_parameters(layout: WidthLayout, kept: Sequence[Kept]) -> int:
     )
 
 
-def _uniform(
-    layout: WidthLayout, scores: Scores, budget: int, how: PruneOptions
-) -> tuple[Kept, ...]:
+def _uniform(layout: UnitMap, scores: Scores, budget: int, how: PruneOptions) -> tuple[Kept, ...]:
     """Remove the most whole channels of every block that the budget leaves beside its groups."""
     sizes, blocks = layout.parameters, len(layout.blocks)
     groups = layout.groups if how.keep_kv_heads is None else how.keep_kv_heads
@@ -113,7 +111,7 @@ def _uniform(
     )
 
 
-def _or_fewer_heads(layout: WidthLayout) -> str:
+def _or_fewer_heads(layout: UnitMap) -> str:
     return f", or keep fewer key-value heads ({option('keep_kv_heads')})" if layout.groups else ""
 
 
@@ -143,9 +141,7 @@ def _highest(scores: NDArray[np.float64], count: int) -> tuple[int, ...]:
     return tuple(sorted(int(unit) for unit in order[len(scores) - count :]))
 
 
-def _global(
-    layout: WidthLayout, scores: Scores, budget: int, how: PruneOptions
-) -> tuple[Kept, ...]:
+def _global(layout: UnitMap, scores: Scores, budget: int, how: PruneOptions) -> tuple[Kept, ...]:
     """Remove units in the order of their scores, leaving out those that the budget cannot pay."""
     protected = how.protected(len(scores))
     counts = {unit: layout.count(unit) for unit in UNITS}
@@ -191,7 +187,7 @@ def _global(
     )
 
 
-def _of_inner_blocks(layout: WidthLayout, scores: Scores, how: PruneOptions) -> tuple[Kept, ...]:
+def _of_inner_blocks(layout: UnitMap, scores: Scores, how: PruneOptions) -> tuple[Kept, ...]:
     """Remove what LLM-Pruner's published models lack, whatever the ratio: of 8 groups 2."""
     inner = set(range(4, len(scores) - 2)) - how.protected(len(scores))
     if not inner:
@@ -232,7 +228,7 @@ def weighed(scores: Scores, drops: Mapping[int, float], temperature: float) -> S
     ]
 
 
-def _check_emptied(chosen: Sequence[Kept], layout: WidthLayout) -> None:
+def _check_emptied(chosen: Sequence[Kept], layout: UnitMap) -> None:
     for name, unit in (("attention groups", "groups"), ("MLP channels", "channels")):
         whole = layout.groups if unit == "groups" else layout.channels
         empty = [block for block, one in enumerate(chosen) if whole and not getattr(one, unit)]
@@ -246,7 +242,7 @@ def _check_emptied(chosen: Sequence[Kept], layout: WidthLayout) -> None:
             )
 
 
-def mask(model: PreTrainedModel, layout: WidthLayout, kept: Sequence[Kept]) -> None:
+def mask(model: PreTrainedModel, layout: UnitMap, kept: Sequence[Kept]) -> None:
     """Set the weights of all units that go to zero, in memory: as if they were not there."""
     import torch
 

@@ -102,7 +102,7 @@ FAMILIES: dict[str, Family] = {
 
 
 @dataclass(frozen=True)
-class WidthLayout:
+class UnitMap:
     """What each block of a model has.
 
     Attributes:
@@ -161,7 +161,7 @@ class WidthLayout:
         return sums
 
 
-def find_layout(plan: CutPlan) -> WidthLayout:
+def find_layout(plan: CutPlan) -> UnitMap:
     """Return what can be pruned of a checkpoint, by its plan without any removal.
 
     Raises:
@@ -194,7 +194,7 @@ def _measured(
     prefix: str,
     section: Mapping[str, Any],
     blocks: Sequence[Mapping[str, StoredTensor]],
-) -> WidthLayout:
+) -> UnitMap:
     """Return the layout by the shapes of the first block."""
     shapes = {name: tensor.shape for name, tensor in blocks[0].items()}
 
@@ -209,7 +209,7 @@ def _measured(
     what = (model_type, family, section_name, prefix, tuple(blocks))
     (down,) = family.tensors.keys() & {"mlp.down_proj.weight", "mlp.c_proj.weight"}
     if not family.has_heads:
-        return WidthLayout(*what, 0, 0, 0, size(down))
+        return UnitMap(*what, 0, 0, 0, size(down))
     heads = section.get(family.heads) or 0
     inner = size("self_attn.o_proj.weight")
     if type(heads) is not int or heads < 1 or inner % heads:
@@ -236,13 +236,13 @@ def _measured(
             where=f"{prefix}0",
             mend="check that config.json and the weights belong together",
         )
-    return WidthLayout(*what, groups, heads, head_dim, size(down))
+    return UnitMap(*what, groups, heads, head_dim, size(down))
 
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
-def _check_block(layout: WidthLayout, path: str, tensors: Mapping[str, StoredTensor]) -> None:
+def _check_block(layout: UnitMap, path: str, tensors: Mapping[str, StoredTensor]) -> None:
     """Raise ModelError where a block has other tensors or shapes than the first one."""
     first = layout.blocks[0]
     for name in first.keys() | tensors.keys():
@@ -261,7 +261,7 @@ def _check_block(layout: WidthLayout, path: str, tensors: Mapping[str, StoredTen
             )
 
 
-def _fits(layout: WidthLayout, name: str, shape: Shape, expected: StoredTensor) -> bool:
+def _fits(layout: UnitMap, name: str, shape: Shape, expected: StoredTensor) -> bool:
     axis = layout.family.tensors[name][0]
     width = 1 if layout.slices(name)[1] == "channels" else layout.head_dim
     return shape == expected.shape and shape[axis] == layout.slices(name)[0] * width

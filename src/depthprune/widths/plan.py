@@ -19,7 +19,7 @@ from depthprune.cutting.quantization import is_quantized
 from depthprune.cutting.shards import BlockSlices, TargetTensor, make_shards, parse_size
 from depthprune.widths import PruneOptions
 from depthprune.widths.choose import Kept, removed_parameters
-from depthprune.widths.layout import FAMILIES, WidthLayout
+from depthprune.widths.layout import FAMILIES, UnitMap
 
 MODELLING_FILE = "modeling_widths.py"
 
@@ -92,7 +92,7 @@ def plan_whole(
 
 
 def plan_widths(
-    whole: CutPlan, layout: WidthLayout, kept: Sequence[Kept], total: int, how: PruneOptions
+    whole: CutPlan, layout: UnitMap, kept: Sequence[Kept], total: int, how: PruneOptions
 ) -> tuple[CutPlan, dict[str, str]]:
     """Return how to write the narrower checkpoint, and further files that it needs, by name.
 
@@ -143,7 +143,7 @@ def plan_widths(
     return plan, files
 
 
-def _slices(layout: WidthLayout, kept: Sequence[Kept], target: TargetTensor) -> BlockSlices | None:
+def _slices(layout: UnitMap, kept: Sequence[Kept], target: TargetTensor) -> BlockSlices | None:
     """Return which slices of a tensor stay; None for one that stays whole."""
     key = target.name
     if not key.startswith(layout.prefix):
@@ -160,7 +160,7 @@ def _slices(layout: WidthLayout, kept: Sequence[Kept], target: TargetTensor) -> 
 
 
 def _uniform_config(
-    whole: CutPlan, layout: WidthLayout, groups: int, channels: int
+    whole: CutPlan, layout: UnitMap, groups: int, channels: int
 ) -> tuple[dict[str, Any], str]:
     """Return config.json of equal widths, and the class that stands in for its own, if any."""
     config = copy.deepcopy(dict(whole.config))
@@ -213,7 +213,7 @@ def _names_in_memory(whole: CutPlan) -> tuple[str, dict[str, str]]:
 
 
 def _global_config(
-    whole: CutPlan, layout: WidthLayout, pruned: Pruned, path: str
+    whole: CutPlan, layout: UnitMap, pruned: Pruned, path: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return config.json of blocks that differ, and the modelling file that builds them."""
     named = whole.config.get("architectures") or [""]

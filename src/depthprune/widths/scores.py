@@ -18,7 +18,7 @@ from depthprune.engine.inputs import Row
 from depthprune.importance.proxies.calibration import Calibration
 from depthprune.importance.proxies.taylor import summed_gradients
 from depthprune.widths.choose import Scores
-from depthprune.widths.layout import UNITS, Unit, WidthLayout
+from depthprune.widths.layout import UNITS, Unit, UnitMap
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +41,7 @@ def check_samples(number: int) -> None:
         )
 
 
-def magnitude_scores(layout: WidthLayout, on_block: Callable[[], None]) -> Scores:
+def magnitude_scores(layout: UnitMap, on_block: Callable[[], None]) -> Scores:
     """Return the mean of |w| of every unit, read from the files tensor by tensor."""
     scores = []
     for tensors in layout.blocks:
@@ -51,7 +51,7 @@ def magnitude_scores(layout: WidthLayout, on_block: Callable[[], None]) -> Score
     return scores
 
 
-def wanda_scores(layout: WidthLayout, calibration: Calibration) -> Scores:
+def wanda_scores(layout: UnitMap, calibration: Calibration) -> Scores:
     """Return the mean of |w| * r of every unit: r is the root mean square of the weight's input.
 
     One pass, and memory for one number of each input beside the model.
@@ -84,7 +84,7 @@ def wanda_scores(layout: WidthLayout, calibration: Calibration) -> Scores:
     return scores
 
 
-def taylor_scores(layout: WidthLayout, calibration: Calibration) -> Scores:
+def taylor_scores(layout: UnitMap, calibration: Calibration) -> Scores:
     """Return the mean of |w * dL/dw| of every unit, L the loss per reference token.
 
     Gradients of batches are added up before the absolute value is taken. Those that do not fit into
@@ -127,7 +127,7 @@ def mean_scores(found: Sequence[Scores]) -> Scores:
 
 
 def _unit_scores(
-    layout: WidthLayout,
+    layout: UnitMap,
     values: Iterator[tuple[str, torch.Tensor]] | Sequence[tuple[str, torch.Tensor]],
 ) -> dict[Unit, NDArray[np.float64]]:
     """Return the scores of a block's units out of those of its weights, tensor by tensor."""
@@ -143,7 +143,7 @@ def _unit_scores(
 
 
 def _relative(
-    layout: WidthLayout, scores: Mapping[Unit, NDArray[np.float64]]
+    layout: UnitMap, scores: Mapping[Unit, NDArray[np.float64]]
 ) -> dict[Unit, NDArray[np.float64]]:
     weights = layout.parameters
     total = sum(float(scores[unit].sum()) * weights[unit] for unit in UNITS)
@@ -164,9 +164,7 @@ def _numbers(tensor: StoredTensor) -> torch.Tensor:
     return torch.frombuffer(raw, dtype=dtype).reshape(tensor.shape).float()
 
 
-def _parameters(
-    layout: WidthLayout, module: nn.Module, block: int
-) -> list[tuple[str, nn.Parameter]]:
+def _parameters(layout: UnitMap, module: nn.Module, block: int) -> list[tuple[str, nn.Parameter]]:
     """Return the parameters of a block in memory that lose slices, by their names below it."""
     own = dict(module.named_parameters())
     found = [(name, own[name]) for name in layout.blocks[block] if name in own]
@@ -176,7 +174,7 @@ def _parameters(
     return found
 
 
-def _input_sizes(layout: WidthLayout, calibration: Calibration) -> list[dict[str, torch.Tensor]]:
+def _input_sizes(layout: UnitMap, calibration: Calibration) -> list[dict[str, torch.Tensor]]:
     """Return the root mean square of every number that a weight is multiplied with, by block."""
     import torch
 
@@ -217,7 +215,7 @@ def _input_sizes(layout: WidthLayout, calibration: Calibration) -> list[dict[str
 
 @contextmanager
 def _watching(
-    layout: WidthLayout, calibration: Calibration, watch: Callable[[int, str], Callable[..., None]]
+    layout: UnitMap, calibration: Calibration, watch: Callable[[int, str], Callable[..., None]]
 ) -> Iterator[None]:
     """Call a hook after each linear layer whose weight loses slices."""
     handles = []

@@ -32,7 +32,7 @@ from depthprune.workflow.scores import merge
 if TYPE_CHECKING:
     from depthprune.importance.proxies.calibration import Calibration
     from depthprune.widths.choose import Scores
-    from depthprune.widths.layout import WidthLayout
+    from depthprune.widths.layout import UnitMap
 
 Found = TypeVar("Found")
 
@@ -206,7 +206,7 @@ def carry_out(
 
 def _scores(
     source: str,
-    layout: WidthLayout,
+    layout: UnitMap,
     how: PruneOptions,
     run: ModelOptions,
     samples: Sequence[TaskSplit] | DataOptions,
