@@ -28,7 +28,7 @@ SECTIONS = {
         *("analyze", "Ranking", "Findings", "recommend", "Recommendations", "Recommendation"),
         *("write_report", "merge", "Scores", "compare", "select"),
     ),
-    "The smaller model": ("cut", "prune", "CutReport"),
+    "The smaller model": ("cut", "prune", "LinearMap", "CutReport"),
     "Structure of checkpoints": ("structure",),
     "A study file": ("run", "Outcome"),
     "Errors, and small things": ("DepthpruneError", "Removal"),

@@ -30,7 +30,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(python_of("README.md"), names)
-    assert len(python_of("README.md").strip().splitlines()) == 7
+    assert len(python_of("README.md").strip().splitlines()) == 6
     assert dp.load_model("smaller").num_blocks < 16
     assert dp.open_study("study").num_blocks == 16
     # The Chinese one shows the same code; only the remarks differ.

@@ -49,6 +49,9 @@ def calls(demo: dp.Model, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         "metric": lambda: dp.metric("exact_match").score("a", "a"),
         "open_study": lambda: dp.open_study(PUBLISHED).datasets,
         "profile": lambda: dp.profile(demo, tasks, folder=place / "study").drops().rows,
+        "prune": lambda: (
+            dp.prune("demo", method="magnitude", ratio=0.2, dry_run=True).plan.bytes_after
+        ),
         "recommend": lambda: dp.recommend(published).strategies,
         "run": lambda: dp.run(place / "study.yaml").study.drops().rows,
         "search": lambda: dp.search(

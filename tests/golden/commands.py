@@ -152,6 +152,12 @@ MEASURED = [
     *both("sent", "tasks --show demo_okvqa demo_science_qa_img --model demo -n 2"),
     *both("cut-dry", "cut demo --remove 4,13 --dry_run"),
     *both("cut", "cut demo --remove 4,13 --output smaller/LANG"),
+    *both("prune-dry", "prune demo --method magnitude --ratio 0.2 --dry-run"),
+    Command(
+        "compare-methods",
+        "compare-methods demo --task demo_okvqa --methods magnitude --ratios 0.2 --widths uniform "
+        "--num-samples 4 --output methods",
+    ),
     *both(
         "structure-analyze",
         "structure analyze smaller/LANG --compare_with demo --output_dir structure/LANG",

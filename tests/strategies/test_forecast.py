@@ -36,7 +36,10 @@ STRATEGIES = [
 
 def ready(folder: Path, *strategies: Strategy, splits: Any = SPLITS) -> list[ReadySearch]:
     evaluator = FakeEvaluator(lambda _, removal: rugged(removal))
-    model: Any = SimpleNamespace(evaluator=lambda bar: evaluator)
+    whole = SimpleNamespace(get_memory_footprint=lambda: 1000)
+    model: Any = SimpleNamespace(
+        evaluator=lambda bar: evaluator, loaded=SimpleNamespace(model=whole)
+    )
     return [
         ReadySearch(
             request=SearchRequest(

@@ -11,7 +11,7 @@ import pytest
 from depthprune.analysis.collect import read_result_set
 from depthprune.analysis.recommend import recommend
 from depthprune.base.errors import DepthpruneError
-from depthprune.base.removal import Removal
+from depthprune.base.removal import Objective, Removal
 from depthprune.engine.evaluator import Evaluation
 from depthprune.engine.session import Session, SplitGroup
 from depthprune.strategies import Beam, Evolutionary, Greedy, Strategy
@@ -20,7 +20,7 @@ from depthprune.strategies.one_shot import one_shot_removals
 from depthprune.strategies.options import SearchOptions
 from depthprune.strategies.runner import run
 from depthprune.strategies.strategy import SearchSpace
-from depthprune.study.records import OBJECTIVE, Objective
+from depthprune.study.records import OBJECTIVE
 from depthprune.tasks.task import ChosenOption, Sample, TaskSplit
 from depthprune.testing import tiny_models as tiny
 from tests.strategies.fakes import open_study

@@ -23,7 +23,7 @@ from depthprune.analysis.result_set import (
 )
 from depthprune.base.errors import AnalysisError, DepthpruneError, LayoutError
 from depthprune.base.language import counted
-from depthprune.base.removal import single_blocks
+from depthprune.base.removal import Objective, single_blocks
 from depthprune.study import (
     DatasetResults,
     FoundResults,
@@ -34,7 +34,6 @@ from depthprune.study import (
     read_results,
 )
 from depthprune.study.importing import IMPORTED
-from depthprune.study.records import Objective
 from depthprune.study.store import DATABASE_NAME
 from depthprune.tasks.builtin import shipped_task_types
 

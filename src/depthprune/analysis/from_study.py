@@ -19,12 +19,12 @@ from depthprune.analysis.result_set import (
 )
 from depthprune.base.errors import AnalysisError
 from depthprune.base.language import counted
+from depthprune.base.removal import Objective
 from depthprune.study import Measurement, ModelRecord, StoredSplit, StudyStore
 from depthprune.study.records import (
     FEWEST_FRESH,
     OBJECTIVE,
     UNVERIFIED,
-    Objective,
     SeenSamples,
     seen_samples,
 )

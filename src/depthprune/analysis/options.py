@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from depthprune.base.options import Options, Refusal
-from depthprune.study.records import Objective
+from depthprune.base.removal import Objective
 
 TargetKind = Literal["max_drop", "speedup", "params"]
 

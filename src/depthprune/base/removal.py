@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from depthprune.base.errors import RemovalError
 from depthprune.base.language import counted
@@ -13,6 +13,9 @@ _Value = TypeVar("_Value")
 
 Removal = tuple[int, ...]
 """Sorted, duplicate-free block indices of the original model, counted from 0."""
+
+Objective = Literal["loss", "accuracy"]
+"""What removals are ranked by: their loss where options are compared, or their accuracy."""
 
 
 def make_removal(blocks: Iterable[int]) -> Removal:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from depthprune.base.language import counted
 from depthprune.base.log import logger
 from depthprune.base.progress import Progress
-from depthprune.base.removal import Removal, format_removal
+from depthprune.base.removal import Objective, Removal, format_removal
 from depthprune.engine.evaluator import Evaluation, Evaluator, in_calls
 from depthprune.engine.objective import OptionLosses
 from depthprune.study import Measurement, SplitRecord, StudyStore
-from depthprune.study.records import Objective, Role, increases
+from depthprune.study.records import Role, increases
 from depthprune.tasks.task import CutAnswer, Task, TaskSplit
 
 LOOK_EVERY = 5.0

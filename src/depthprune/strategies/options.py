@@ -19,11 +19,11 @@ from annotated_types import Ge
 
 from depthprune.base.errors import DepthpruneError, option
 from depthprune.base.options import Options, option_name
+from depthprune.base.removal import Objective
 from depthprune.importance.proxies import PROXIES
 from depthprune.strategies.kinds.beam import Beam, RaceOptions
 from depthprune.strategies.kinds.exhaustive import Ablation, Exhaustive
 from depthprune.strategies.strategy import STRATEGIES, Strategy
-from depthprune.study.records import Objective
 
 
 @dataclass(frozen=True)

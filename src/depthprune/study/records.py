@@ -339,9 +339,6 @@ class FoundResults:
 FEWEST_FRESH = 50
 """Fresh samples of a dataset below which nothing is verified on it."""
 
-Objective = Literal["loss", "accuracy"]
-"""What removals are ranked by: their loss where options are compared, or their accuracy."""
-
 OBJECTIVE = "objective"
 """Where `Run.how` of a study says what removals were ranked by."""
 

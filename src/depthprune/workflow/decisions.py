@@ -21,7 +21,7 @@ from depthprune.analysis.responses import BlockDrop
 from depthprune.analysis.result_set import SplitAgreement
 from depthprune.analysis.synergy import Synergy
 from depthprune.analysis.verified import ChoiceRule, VerifiedRemoval, choose, choose_number
-from depthprune.base.errors import AnalysisError, MissingDependencyError
+from depthprune.base.errors import AnalysisError, MissingDependencyError, option
 from depthprune.base.files import make_folder, together
 from depthprune.base.language import Lang, counted, filled, language, t
 from depthprune.base.removal import Removal
@@ -114,7 +114,8 @@ def _places(
     following = []
     if choose(analysis.recommendations):
         chosen = quote(str(folder / "pruning_recommendations.json"))
-        following.append(f"depthprune cut MODEL --recommendation {chosen} --output SMALLER")
+        words = option("recommendation", chosen), option("output", "SMALLER")
+        following.append(f"depthprune cut MODEL {' '.join(words)}")
     if analysis.recommendations.stepwise.steps:
         following.append(select_command(analysis, str(folder / SCORES)))
     if following:
